@@ -1,0 +1,41 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+let package = Package(
+    name: "kappa",
+    products: [
+        .library(name: "KappaCore", targets: ["KappaCore"]),
+        .library(name: "KappaCLI", targets: ["KappaCLI"]),
+        .library(name: "KappaTesting", targets: ["KappaTesting"]),
+        .executable(name: "kappa", targets: ["kappa"]),
+        .plugin(name: "ViewDigests", targets: ["ViewDigests"]),
+    ],
+    targets: [
+        // System libraries and thin C shims.
+        .systemLibrary(
+            name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .target(name: "CKappa"),
+        .target(name: "CKappaJSON", linkerSettings: [.linkedLibrary("simdjson")]),
+
+        // The engine.
+        .target(name: "KappaCore", dependencies: ["CKappa", "CKappaJSON", "CSQLite", "CZstd"]),
+        .target(name: "KappaTesting", dependencies: ["KappaCore"]),
+
+        // The program: a library that anybody's views can use, and ours with the sample views.
+        .target(name: "KappaCLI", dependencies: ["KappaCore"]),
+        .target(
+            name: "Views", dependencies: ["KappaCore"], path: "views", plugins: ["ViewDigests"]),
+        .executableTarget(name: "kappa", dependencies: ["KappaCLI", "Views"]),
+
+        // Digests of view files, so that a changed definition is a new version.
+        .executableTarget(name: "ViewDigestsTool"),
+        .plugin(
+            name: "ViewDigests", capability: .buildTool(), dependencies: ["ViewDigestsTool"]),
+
+        .testTarget(
+            name: "KappaCoreTests",
+            dependencies: ["KappaCore", "KappaCLI", "KappaTesting", "Views"]),
+    ],
+    cxxLanguageStandard: .cxx17
+)

@@ -1,0 +1,58 @@
+/// What went wrong, where, why, and what to do next.
+///
+/// Every error that kappa raises is one of these, so that a person reads the same four answers
+/// everywhere and a program can switch on ``Code-swift.enum``.
+public struct KappaError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// The kind of failure. Each one maps to one exit code of the `kappa` program (sysexits).
+    public enum Code: String, Sendable {
+        /// The call or the command line is wrong (64).
+        case usage
+        /// The input data is not what it must be (65).
+        case badInput
+        /// There is no such file, view, version or offset (66).
+        case notFound
+        /// A service is unreachable (69).
+        case unreachable
+        /// A broken invariant inside kappa (70).
+        case bug
+        /// A file or folder cannot be created (73).
+        case cannotCreate
+        /// Reading or writing failed (74).
+        case inputOutput
+        /// Stored bytes are not the bytes that were written (74).
+        case damaged
+        /// Another process holds what is needed; try again (75).
+        case heldElsewhere
+        /// A check says no (1).
+        case refused
+    }
+
+    public var code: Code
+    /// What failed, as one sentence without a final full stop.
+    public var what: String
+    /// Where: a file, a byte, an offset, a `view@version`.
+    public var place: String?
+    /// Why it failed.
+    public var reason: String?
+    /// What to do next.
+    public var advice: String?
+
+    public init(
+        _ code: Code, _ what: String, at place: String? = nil, because reason: String? = nil,
+        advice: String? = nil
+    ) {
+        self.code = code
+        self.what = what
+        self.place = place
+        self.reason = reason
+        self.advice = advice
+    }
+
+    public var description: String {
+        var text = what
+        if let place { text += "\n  where: \(place)" }
+        if let reason { text += "\n  why:   \(reason)" }
+        if let advice { text += "\n  next:  \(advice)" }
+        return text
+    }
+}

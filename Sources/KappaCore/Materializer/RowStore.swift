@@ -1,0 +1,62 @@
+/// What the materializer needs of a store: rows by key, and one transaction for rows and position.
+///
+/// A store holds one version of one view. Only one thread uses it at a time.
+package protocol RowStore: AnyObject {
+    /// The last committed checkpoint; nil in a store that has never been committed to.
+    func lastCheckpoint() throws(KappaError) -> Checkpoint?
+
+    /// Looks one row up. `bindKey` binds the key's parts at indices 0, 1, …; `read` is called with
+    /// the row if it is there. The cursor is valid only during the call.
+    func lookUp(
+        table: Int, bindKey: (any RowWriter) -> Void, read: (any RowCursor) throws -> Void
+    ) throws -> Bool
+
+    /// Visits every row of a table in key order.
+    func scan(table: Int, _ visit: (any RowCursor) throws -> Void) throws
+
+    /// The number of rows of a table.
+    func rowCount(table: Int) throws(KappaError) -> Int
+
+    /// Commits rows and checkpoint in one transaction. `write` gets a transaction through which it
+    /// upserts and deletes rows, and adds dead letters and changes. If it throws, nothing is kept.
+    func commit(
+        _ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void
+    ) throws
+}
+
+/// One open transaction of a store.
+package protocol StoreTransaction: AnyObject {
+    /// Binds all columns of a row in the schema's order (then the state blob, if the table has one)
+    /// at indices 0, 1, …, then `execute()`: inserts the row or replaces it.
+    func upsert(into table: Int) -> any RowWriter
+    /// Binds the key's parts at indices 0, 1, …, then `execute()`.
+    func delete(from table: Int) -> any RowWriter
+    func add(_ deadLetter: DeadLetter) throws(KappaError)
+    /// Adds to the feed that followers of the live version read.
+    func add(_ change: ChangeRecord) throws(KappaError)
+}
+
+/// Binds the cells of one row. Text and blobs are read during `execute()` at the latest: their bytes
+/// must stay valid until then.
+package protocol RowWriter: AnyObject {
+    func bindNull(_ index: Int)
+    func bind(_ index: Int, _ value: Int64)
+    func bind(_ index: Int, _ value: Double)
+    func bind(_ index: Int, text: UnsafeRawBufferPointer)
+    func bind(_ index: Int, blob: UnsafeRawBufferPointer)
+    func execute() throws(KappaError)
+}
+
+/// Reads the cells of one row; indices as in the table's schema, the state blob last.
+package protocol RowCursor: AnyObject {
+    func isNull(_ index: Int) -> Bool
+    func integer(_ index: Int) -> Int64
+    func double(_ index: Int) -> Double
+    /// UTF-8 bytes, valid until the cursor moves.
+    func text(_ index: Int) -> UnsafeRawBufferPointer
+    func blob(_ index: Int) -> UnsafeRawBufferPointer
+    /// How the cell is stored, for decimals, which may be integers, doubles or text.
+    func storage(_ index: Int) -> CellStorage
+}
+
+package enum CellStorage: Sendable { case null, integer, double, text, blob }

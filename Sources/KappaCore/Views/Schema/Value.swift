@@ -1,0 +1,17 @@
+/// One cell of a row, for code that does not know the row's Swift type: queries, diffs, printing.
+public enum Value: Hashable, Sendable {
+    case null
+    case bool(Bool)
+    case integer(Int64)
+    case double(Double)
+    case decimal(Decimal)
+    case text(String)
+    case timestamp(Timestamp)
+    /// JSON text: a nested object or array.
+    case json(String)
+}
+
+/// What a column holds. The raw value is the name stored in a version's schema table.
+public enum ColumnKind: String, Sendable, CaseIterable {
+    case bool, integer, double, decimal, text, timestamp, json
+}
