@@ -1,5 +1,94 @@
+// JSON for kappa, over simdjson: validation of whole lines, and extraction of chosen fields of a
+// block of newline-separated objects into columns.
 #ifndef CKAPPAJSON_H
 #define CKAPPAJSON_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Every buffer handed to kj_validate_ndjson and kj_extract has this many readable bytes behind it.
+enum { KJ_PADDING = 64 };
+
+// ---- Scalars ----
+
+// Parses RFC 3339 into microseconds since the epoch.
+bool kj_parse_timestamp(const char *text, size_t length, int64_t *result);
+// A number as events carry it: milliseconds below 10^14, microseconds from there on.
+int64_t kj_timestamp_from_number(int64_t number);
+// The hash that string columns carry; reads no byte past the end.
+uint32_t kj_hash(const char *text, size_t length);
+
+// ---- Validation ----
+
+// The byte offset of the first line that is not surely one JSON object (blank lines are), or
+// `length` if all are. A line that it cannot vouch for may still be good: ask a slower judge.
+size_t kj_validate_ndjson(const char *data, size_t length);
+
+// ---- Extraction ----
+
+typedef enum kj_kind {
+  KJ_BOOL,       // integers: 0 or 1
+  KJ_INTEGER,    // integers
+  KJ_DOUBLE,     // doubles
+  KJ_STRING,     // strings
+  KJ_TIMESTAMP,  // integers: microseconds
+  KJ_DECIMAL,    // integers: mantissa, with scales; scale KJ_WIDE: see there
+  KJ_JSON,       // strings: the value's JSON text
+} kj_kind;
+
+typedef enum kj_state {
+  KJ_MISSING = 0,
+  KJ_NULL = 1,
+  KJ_VALUE = 2,
+  KJ_WRONG_TYPE = 3,
+} kj_state;
+
+// A decimal of this scale does not fit 18 digits: its text stands in `strings`.
+enum { KJ_WIDE = 255 };
+
+// UTF-8 bytes, unescaped, valid as long as the batch and the block it was extracted from.
+typedef struct kj_string {
+  const char *data;
+  uint32_t length;
+  uint32_t hash;
+} kj_string;
+
+// One field of every event of a batch. Only the arrays that the kind names are there.
+typedef struct kj_column {
+  kj_kind kind;
+  uint8_t *states;  // kj_state
+  int64_t *integers;
+  double *doubles;
+  kj_string *strings;
+  uint8_t *scales;
+} kj_column;
+
+typedef struct kj_extractor kj_extractor;
+typedef struct kj_batch kj_batch;
+
+kj_extractor *kj_extractor_new(void);
+void kj_extractor_free(kj_extractor *);
+// Adds an object inside `parent` (0 is the event itself) known under any of `names`; its node.
+uint32_t kj_add_object(kj_extractor *, uint32_t parent, const char *const *names, size_t count);
+// Adds a field inside `parent`; the index of its column.
+uint32_t kj_add_field(kj_extractor *, uint32_t parent, const char *const *names, size_t count,
+                      kj_kind kind);
+
+kj_batch *kj_batch_new(const kj_extractor *);
+void kj_batch_free(kj_batch *);
+kj_column kj_batch_column(const kj_batch *, uint32_t index);
+// Where each event begins, as a byte offset into the data; one more entry than events.
+const uint32_t *kj_batch_starts(const kj_batch *);
+
+// Extracts the `count` events of `data` (objects, one after another). Returns false where the data
+// is not `count` JSON objects.
+bool kj_extract(kj_extractor *, const char *data, size_t length, size_t count, kj_batch *);
+
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -1,19 +1,173 @@
-/// An exact decimal number: `mantissa × 10^-scale`.
+/// An exact decimal number: `mantissa × 10^-scale`, up to 38 digits.
 ///
-/// Always normalised: no trailing zero in the mantissa unless the scale is zero, so equal numbers
-/// are equal values.
+/// Always normalised: the mantissa has no trailing zero unless the scale is zero, so equal numbers
+/// are equal values. Use it for money and whatever else must add up exactly.
 public struct Decimal: Hashable, Sendable {
     public private(set) var mantissa: Int128
     /// Digits after the point, 0 … 38.
     public private(set) var scale: Int
 
-    /// `mantissa × 10^-scale`, normalised.
+    public static let maximumScale = 38
+
+    /// `mantissa × 10^-scale`, normalised. `scale` is 0 … 38.
     public init(mantissa: Int128, scale: Int) {
+        precondition(scale >= 0 && scale <= Self.maximumScale, "a decimal's scale is 0 … 38")
         self.mantissa = mantissa
         self.scale = scale
         while self.scale > 0, self.mantissa % 10 == 0 {
             self.mantissa /= 10
             self.scale -= 1
         }
+    }
+
+    public init(_ integer: Int64) { self.init(mantissa: Int128(integer), scale: 0) }
+
+    /// Parses the text of a JSON number: digits, a point, an exponent. Nil where it is none, or has
+    /// more than 38 digits.
+    public init?(_ text: some StringProtocol) {
+        var text = String(text)
+        let parsed = text.withUTF8 { Decimal(bytes: UnsafeRawBufferPointer($0)) }
+        guard let parsed else { return nil }
+        self = parsed
+    }
+
+    package init?(bytes: UnsafeRawBufferPointer) {
+        var mantissa: Int128 = 0
+        var scale = 0
+        var digits = 0
+        var index = 0
+        var negative = false
+        var seenPoint = false
+        if bytes.first == UInt8(ascii: "-") {
+            negative = true
+            index = 1
+        }
+        while index < bytes.count {
+            let byte = bytes[index]
+            if byte >= 0x30, byte <= 0x39 {
+                let (scaled, overflow) = mantissa.multipliedReportingOverflow(by: 10)
+                let (sum, overflowed) = scaled.addingReportingOverflow(Int128(byte - 0x30))
+                if overflow || overflowed { return nil }
+                mantissa = sum
+                digits += 1
+                if seenPoint { scale += 1 }
+            } else if byte == UInt8(ascii: "."), !seenPoint, digits > 0 {
+                seenPoint = true
+            } else {
+                break
+            }
+            index += 1
+        }
+        guard digits > 0, !(seenPoint && scale == 0) else { return nil }
+        if index < bytes.count {
+            guard bytes[index] | 0x20 == UInt8(ascii: "e"),
+                let exponent = Int(
+                    String(decoding: bytes[(index + 1)...], as: UTF8.self)),
+                abs(exponent) <= 1_000
+            else { return nil }
+            scale -= exponent
+        }
+        while scale > 0, mantissa % 10 == 0 {
+            if mantissa == 0 {
+                scale = 0
+                break
+            }
+            mantissa /= 10
+            scale -= 1
+        }
+        while scale < 0 {
+            if mantissa == 0 {
+                scale = 0
+                break
+            }
+            let (scaled, overflow) = mantissa.multipliedReportingOverflow(by: 10)
+            if overflow { return nil }
+            mantissa = scaled
+            scale += 1
+        }
+        guard scale <= Self.maximumScale else { return nil }
+        self.init(mantissa: negative ? -mantissa : mantissa, scale: scale)
+    }
+
+    /// 10^n for n in 0 … 38.
+    package static let powersOfTen: [Int128] = {
+        var powers: [Int128] = [1]
+        for _ in 1...maximumScale { powers.append(powers[powers.count - 1] * 10) }
+        return powers
+    }()
+
+    /// The exact sum; nil where it needs more than 38 digits.
+    package func adding(_ other: Decimal) -> Decimal? {
+        let common = max(scale, other.scale)
+        guard let a = rescaled(to: common), let b = other.rescaled(to: common) else { return nil }
+        let (sum, overflow) = a.addingReportingOverflow(b)
+        return overflow ? nil : Decimal(mantissa: sum, scale: common)
+    }
+
+    /// The mantissa at a larger scale; nil where it does not fit.
+    package func rescaled(to newScale: Int) -> Int128? {
+        let (product, overflow) = mantissa.multipliedReportingOverflow(
+            by: Self.powersOfTen[newScale - scale])
+        return overflow ? nil : product
+    }
+
+    /// The nearest double.
+    public var doubleValue: Double { Double(description) ?? .nan }
+}
+
+extension Decimal: Comparable {
+    public static func < (a: Decimal, b: Decimal) -> Bool {
+        let common = max(a.scale, b.scale)
+        if let x = a.rescaled(to: common), let y = b.rescaled(to: common) { return x < y }
+        // One of them is too large to rescale: then its sign or its size decides.
+        let wholeA = a.mantissa / powersOfTen[a.scale]
+        let wholeB = b.mantissa / powersOfTen[b.scale]
+        return wholeA != wholeB ? wholeA < wholeB : a.doubleValue < b.doubleValue
+    }
+}
+
+extension Decimal: ExpressibleByIntegerLiteral, CustomStringConvertible {
+    public init(integerLiteral value: Int64) { self.init(value) }
+
+    /// All digits, no exponent, no trailing zeros: `-12.5`.
+    public var description: String { JSONText.string { $0.append(self) } }
+
+    public static func + (a: Decimal, b: Decimal) -> Decimal {
+        guard let sum = a.adding(b) else {
+            preconditionFailure("the sum of \(a) and \(b) needs more than 38 digits")
+        }
+        return sum
+    }
+    public static func - (a: Decimal, b: Decimal) -> Decimal {
+        a + Decimal(mantissa: -b.mantissa, scale: b.scale)
+    }
+    public static func += (a: inout Decimal, b: Decimal) { a = a + b }
+    public static func -= (a: inout Decimal, b: Decimal) { a = a - b }
+}
+
+extension Decimal: Codable {
+    /// Decoders that keep a number's text (kappa's do) hand it over exactly; others give a double or
+    /// an integer, or text.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        if let integer = try? container.decode(Int64.self) {
+            self.init(integer)
+            return
+        }
+        let text =
+            if let double = try? container.decode(Double.self) { "\(double)" } else {
+                try container.decode(String.self)
+            }
+        guard let parsed = Decimal(text) else {
+            throw DecodingError.dataCorruptedError(
+                in: container,
+                debugDescription: "\"\(text)\" is not a decimal number of up to 38 digits")
+        }
+        self = parsed
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
     }
 }

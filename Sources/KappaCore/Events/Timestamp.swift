@@ -1,8 +1,120 @@
+import CKappaJSON
+
 /// An instant, in microseconds since 1970-01-01T00:00:00Z, without leap seconds.
+///
+/// In events it stands as RFC 3339 text (`2024-01-15T14:30:00.25Z`, any offset) or as a number of
+/// milliseconds or microseconds since the epoch: a number below 10^14 counts milliseconds.
+/// Written, it is RFC 3339 in UTC with up to six fraction digits, trailing zeros dropped.
 public struct Timestamp: Hashable, Comparable, Sendable {
     public var microseconds: Int64
 
     public init(microseconds: Int64) { self.microseconds = microseconds }
 
+    /// Parses RFC 3339 text; nil where it is anything else.
+    public init?(_ text: some StringProtocol) {
+        var text = String(text)
+        var result: Int64 = 0
+        let parsed = text.withUTF8 { bytes in
+            bytes.withMemoryRebound(to: CChar.self) {
+                kj_parse_timestamp($0.baseAddress, $0.count, &result)
+            }
+        }
+        guard parsed else { return nil }
+        microseconds = result
+    }
+
+    /// A number as events carry it: milliseconds below 10^14, microseconds from there on.
+    public init(epochNumber number: Int64) {
+        microseconds = kj_timestamp_from_number(number)
+    }
+
     public static func < (a: Timestamp, b: Timestamp) -> Bool { a.microseconds < b.microseconds }
+}
+
+extension Timestamp: CustomStringConvertible {
+    public var description: String { JSONText.string { $0.append(bare: self) } }
+
+    /// The calendar date and time of day in UTC.
+    package var fields:
+        (
+            year: Int64, month: Int, day: Int, hour: Int, minute: Int, second: Int, micros: Int
+        )
+    {
+        let micros = microseconds
+        let perDay: Int64 = 86_400_000_000
+        var days = micros / perDay
+        var rest = micros % perDay
+        if rest < 0 {
+            rest += perDay
+            days -= 1
+        }
+        // Howard Hinnant's civil_from_days: eras of 400 years, years that begin in March.
+        let shifted = days + 719_468
+        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
+        let dayOfEra = shifted - era * 146_097
+        let yearOfEra =
+            (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let shiftedMonth = (5 * dayOfYear + 2) / 153
+        let day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
+        let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
+        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+        let seconds = rest / 1_000_000
+        return (
+            year, Int(month), Int(day), Int(seconds / 3600), Int(seconds / 60 % 60),
+            Int(seconds % 60), Int(rest % 1_000_000)
+        )
+    }
+
+    /// Days since the epoch in UTC; the day of an instant before the epoch is negative.
+    public var utcDay: Int64 {
+        let perDay: Int64 = 86_400_000_000
+        return microseconds >= 0
+            ? microseconds / perDay : (microseconds - (perDay - 1)) / perDay
+    }
+}
+
+extension Timestamp: Codable {
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        if let number = try? container.decode(Int64.self) {
+            self.init(epochNumber: number)
+            return
+        }
+        let text = try container.decode(String.self)
+        guard let parsed = Timestamp(text) else {
+            throw DecodingError.dataCorruptedError(
+                in: container, debugDescription: "\"\(text)\" is not an RFC 3339 time")
+        }
+        self = parsed
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
+
+extension Timestamp {
+    public static func + (time: Timestamp, duration: Duration) -> Timestamp {
+        Timestamp(microseconds: time.microseconds &+ duration.wholeMicroseconds)
+    }
+}
+
+extension Duration {
+    /// Whole microseconds; what is finer is cut off, what is longer than 292,000 years is clamped.
+    package var wholeMicroseconds: Int64 {
+        let (seconds, attoseconds) = components
+        let (scaled, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000)
+        if overflow { return seconds < 0 ? .min : .max }
+        let (sum, overflowed) = scaled.addingReportingOverflow(attoseconds / 1_000_000_000_000)
+        return overflowed ? (seconds < 0 ? .min : .max) : sum
+    }
+
+    /// A number of days of 24 hours.
+    public static func days(_ days: Int) -> Duration { .seconds(days * 86_400) }
+    /// A number of hours.
+    public static func hours(_ hours: Int) -> Duration { .seconds(hours * 3_600) }
+    /// A number of minutes.
+    public static func minutes(_ minutes: Int) -> Duration { .seconds(minutes * 60) }
 }

@@ -1,0 +1,26 @@
+#include <simdjson.h>
+
+#include <cstring>
+
+#include "CKappaJSON.h"
+
+// simdjson's DOM validates fully: structure, UTF-8, numbers, escapes. One parse for each line, so
+// that an object that spans two lines, or two objects on one, are found.
+extern "C" size_t kj_validate_ndjson(const char *data, size_t length) {
+  static thread_local simdjson::dom::parser parser;
+  const char *end = data + length;
+  const char *line = data;
+  while (line < end) {
+    const void *newline = std::memchr(line, '\n', static_cast<size_t>(end - line));
+    const char *stop = newline ? static_cast<const char *>(newline) : end;
+    const char *first = line;
+    while (first < stop && (*first == ' ' || *first == '\t' || *first == '\r')) first++;
+    if (first < stop) {
+      simdjson::dom::element element;
+      auto error = parser.parse(first, static_cast<size_t>(stop - first), false).get(element);
+      if (error || !element.is_object()) return static_cast<size_t>(line - data);
+    }
+    line = stop + 1;
+  }
+  return length;
+}
