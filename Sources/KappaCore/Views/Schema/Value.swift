@@ -10,8 +10,3 @@ public enum Value: Hashable, Sendable {
     /// JSON text: a nested object or array.
     case json(String)
 }
-
-/// What a column holds. The raw value is the name stored in a version's schema table.
-public enum ColumnKind: String, Sendable, CaseIterable {
-    case bool, integer, double, decimal, text, timestamp, json
-}

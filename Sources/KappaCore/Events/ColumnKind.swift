@@ -1,0 +1,21 @@
+import CKappaJSON
+
+/// What a column holds: a field of an event, or a column of a view's table. The raw value is the
+/// name stored in a version's schema table.
+public enum ColumnKind: String, Hashable, Sendable, CaseIterable {
+    case bool, integer, double, decimal, text, timestamp
+    /// Kept as JSON text: objects, arrays, dictionaries.
+    case json
+
+    var cKind: kj_kind {
+        switch self {
+        case .bool: KJ_BOOL
+        case .integer: KJ_INTEGER
+        case .double: KJ_DOUBLE
+        case .text: KJ_STRING
+        case .timestamp: KJ_TIMESTAMP
+        case .decimal: KJ_DECIMAL
+        case .json: KJ_JSON
+        }
+    }
+}

@@ -1,0 +1,93 @@
+import CKappaJSON
+
+/// Finds the events of one type in a batch and decodes them.
+final class EventReader<E: Event> {
+    let shape: EventShape
+    /// The plan's column for each field of the shape.
+    let fieldColumns: [Int]
+    private let typeColumn: Int
+    private let decoder: ColumnDecoder
+    private let upcasters: [(oldType: String?, decoder: ColumnDecoder, lift: Upcaster<E>)]
+    private var batch: EventBatch?
+
+    init(plan: ExtractionPlan) throws(KappaError) {
+        let shape = try EventShape(of: E.self)
+        self.shape = shape
+        fieldColumns = shape.fields.map { plan.column(at: $0.path, $0.kind) }
+        typeColumn = plan.column(at: [E.eventTypeField], .text)
+        decoder = ColumnDecoder(shape: shape, fieldColumns: fieldColumns)
+        var upcasters: [(String?, ColumnDecoder, Upcaster<E>)] = []
+        for upcaster in E.upcasters {
+            let old = ColumnDecoder(shape: try upcaster.shape(), plan: plan)
+            upcasters.append((upcaster.oldEventType, old, upcaster))
+        }
+        self.upcasters = upcasters
+    }
+
+    /// Whether the columns alone decide which events are taken: see ``EventShape/isPlain``.
+    var isPlain: Bool { shape.isPlain && upcasters.isEmpty }
+
+    func load(_ batch: EventBatch) {
+        self.batch = batch
+        decoder.load(batch)
+        for upcaster in upcasters { upcaster.decoder.load(batch) }
+    }
+
+    /// Appends the indices of the events in `range` that are of this type.
+    func select(_ range: Range<Int>, into selection: inout [Int32]) {
+        guard let batch else { return }
+        let types = batch.columns[typeColumn]
+        guard upcasters.isEmpty else {
+            for row in range where isOfAnyType(types, row) { selection.append(Int32(row)) }
+            return
+        }
+        guard var name = E.eventType else {
+            for row in range where Self.hasNoType(types, row) { selection.append(Int32(row)) }
+            return
+        }
+        name.withUTF8 { name in
+            let hash = kj_hash(name.baseAddress, name.count)
+            for row in range
+            where types.states[row] == UInt8(KJ_VALUE.rawValue)
+                && types.strings[row].hash == hash
+                && types.strings[row].buffer.elementsEqual(name)
+            {
+                selection.append(Int32(row))
+            }
+        }
+    }
+
+    private static func hasNoType(_ types: kj_column, _ row: Int) -> Bool {
+        types.states[row] == UInt8(KJ_MISSING.rawValue)
+            || types.states[row] == UInt8(KJ_NULL.rawValue)
+    }
+
+    private static func isOfType(_ type: String?, _ types: kj_column, _ row: Int) -> Bool {
+        guard let type else { return hasNoType(types, row) }
+        return types.states[row] == UInt8(KJ_VALUE.rawValue) && types.strings[row].string == type
+    }
+
+    private func isOfAnyType(_ types: kj_column, _ row: Int) -> Bool {
+        Self.isOfType(E.eventType, types, row)
+            || upcasters.contains { Self.isOfType($0.oldType, types, row) }
+    }
+
+    /// Decodes a selected event of the loaded batch, lifting old shapes.
+    func decode(_ row: Int) throws -> E {
+        if upcasters.isEmpty { return try E(from: decoder.decoder(row: row)) }
+        guard let batch else { preconditionFailure("a batch is loaded before it is decoded") }
+        let types = batch.columns[typeColumn]
+        var failure: (any Error)?
+        if Self.isOfType(E.eventType, types, row) {
+            do { return try E(from: decoder.decoder(row: row)) } catch { failure = error }
+        }
+        for upcaster in upcasters where Self.isOfType(upcaster.oldType, types, row) {
+            do {
+                return try upcaster.lift.decodeOld(upcaster.decoder.decoder(row: row))
+            } catch {
+                failure = failure ?? error
+            }
+        }
+        throw failure ?? FieldFailure(description: "no shape of \(E.self) fits")
+    }
+}

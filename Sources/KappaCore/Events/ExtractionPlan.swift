@@ -1,0 +1,117 @@
+import CKappaJSON
+
+/// The fields that all views of one scan need, each extracted once.
+///
+/// Fields are added before the first batch is made; from then on the plan only extracts. One thread
+/// extracts at a time.
+package final class ExtractionPlan {
+    private let extractor: OpaquePointer
+    private var columns: [FieldKey: Int] = [:]
+    private var objects: [[String]: UInt32] = [[]: 0]
+    private(set) var columnCount = 0
+
+    private struct FieldKey: Hashable {
+        var path: [String]
+        var kind: ColumnKind
+    }
+
+    package init() { extractor = kj_extractor_new() }
+    deinit { kj_extractor_free(extractor) }
+
+    /// The column of the field at `path`, read as `kind`.
+    func column(at path: [String], _ kind: ColumnKind) -> Int {
+        let key = FieldKey(path: path, kind: kind)
+        if let known = columns[key] { return known }
+        guard let name = path.last else { preconditionFailure("a field has a name") }
+        let parent = object(at: path.dropLast())
+        let column = Self.withNames(of: name) { names, count in
+            kj_add_field(extractor, parent, names, count, kind.cKind)
+        }
+        columns[key] = Int(column)
+        columnCount += 1
+        return Int(column)
+    }
+
+    private func object(at path: ArraySlice<String>) -> UInt32 {
+        let key = Array(path)
+        if let known = objects[key] { return known }
+        guard let name = path.last else { return 0 }
+        let parent = object(at: path.dropLast())
+        let node = Self.withNames(of: name) { names, count in
+            kj_add_object(extractor, parent, names, count)
+        }
+        objects[key] = node
+        return node
+    }
+
+    private static func withNames<R>(
+        of key: String, _ body: (UnsafePointer<UnsafePointer<CChar>?>, Int) -> R
+    ) -> R {
+        let names = FieldName.candidates(for: key).map { Array($0.utf8CString) }
+        let storage = names.map { name in
+            let copy = UnsafeMutablePointer<CChar>.allocate(capacity: name.count)
+            copy.initialize(from: name, count: name.count)
+            return copy
+        }
+        defer { storage.forEach { $0.deallocate() } }
+        let pointers: [UnsafePointer<CChar>?] = storage.map { UnsafePointer($0) }
+        return pointers.withUnsafeBufferPointer { buffer in
+            guard let base = buffer.baseAddress else { preconditionFailure("a key has a name") }
+            return body(base, buffer.count)
+        }
+    }
+
+    fileprivate func makeBatch() -> OpaquePointer { kj_batch_new(extractor) }
+
+    fileprivate func extract(
+        _ payload: UnsafeRawBufferPointer, count: Int, into batch: OpaquePointer
+    ) -> Bool {
+        kj_extract(
+            extractor, payload.baseAddress?.assumingMemoryBound(to: CChar.self), payload.count,
+            count, batch)
+    }
+}
+
+/// Consecutive events as columns. The columns point into the payload, which must outlive them.
+package final class EventBatch {
+    private let batch: OpaquePointer
+    private let plan: ExtractionPlan
+    package private(set) var firstOffset = Offset.zero
+    package private(set) var count = 0
+    private(set) var payload = UnsafeRawBufferPointer(start: nil, count: 0)
+    private(set) var columns: [kj_column] = []
+
+    package init(plan: ExtractionPlan) {
+        self.plan = plan
+        batch = plan.makeBatch()
+    }
+    deinit { kj_batch_free(batch) }
+
+    /// Extracts `count` events. The payload needs ``padding`` readable bytes behind it.
+    package func load(
+        _ payload: UnsafeRawBufferPointer, count: Int, firstOffset: Offset
+    ) throws(KappaError) {
+        guard plan.extract(payload, count: count, into: batch) else {
+            throw KappaError(
+                .damaged, "a block of the log does not hold the events that its header tells",
+                at: "offsets \(firstOffset) to \(firstOffset + count)",
+                because: "its payload is not \(count) JSON objects",
+                advice: "Run `kappa log verify`")
+        }
+        self.payload = payload
+        self.count = count
+        self.firstOffset = firstOffset
+        columns = (0..<plan.columnCount).map { kj_batch_column(batch, UInt32($0)) }
+    }
+
+    package static let padding = Int(KJ_PADDING)
+
+    /// The JSON text of one event, without its newline.
+    func event(_ index: Int) -> String {
+        guard let starts = kj_batch_starts(batch) else { return "" }
+        let slice = payload[Int(starts[index])..<Int(starts[index + 1])]
+        var end = slice.endIndex
+        while end > slice.startIndex, slice[end - 1] == 0x0A || slice[end - 1] == 0x0D { end -= 1 }
+        return String(decoding: slice[slice.startIndex..<end], as: UTF8.self)
+    }
+}

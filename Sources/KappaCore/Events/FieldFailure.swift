@@ -1,0 +1,46 @@
+/// Why an event cannot be taken: one of its fields is not what a view needs.
+struct FieldFailure: Error, CustomStringConvertible {
+    let description: String
+
+    static func missing(_ path: [String]) -> FieldFailure {
+        FieldFailure(description: "field \(name(path)) is missing")
+    }
+    static func null(_ path: [String]) -> FieldFailure {
+        FieldFailure(description: "field \(name(path)) is null")
+    }
+    static func wrongType(_ path: [String], _ expected: String) -> FieldFailure {
+        FieldFailure(description: "field \(name(path)) is not \(expected)")
+    }
+
+    private static func name(_ path: [String]) -> String {
+        path.map(FieldName.snakeCase).joined(separator: ".")
+    }
+
+    /// What any error thrown while decoding says, in one line.
+    static func reason(_ error: any Error) -> String {
+        switch error {
+        case let failure as FieldFailure: return failure.description
+        case let DecodingError.dataCorrupted(context), let DecodingError.typeMismatch(_, context),
+            let DecodingError.valueNotFound(_, context), let DecodingError.keyNotFound(_, context):
+            let path = context.codingPath.map { FieldName.snakeCase($0.stringValue) }
+            let place = path.isEmpty ? "" : "field \(path.joined(separator: ".")): "
+            return place + context.debugDescription
+        default: return "\(error)"
+        }
+    }
+}
+
+extension ColumnKind {
+    /// As in "field amount is not a decimal number".
+    var withArticle: String {
+        switch self {
+        case .bool: "a boolean"
+        case .integer: "an integer of 64 bits"
+        case .double: "a number"
+        case .decimal: "a decimal number of up to 38 digits"
+        case .text: "a string"
+        case .timestamp: "a time (RFC 3339, or milliseconds or microseconds since 1970)"
+        case .json: "JSON"
+        }
+    }
+}

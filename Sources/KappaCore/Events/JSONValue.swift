@@ -1,0 +1,171 @@
+/// A parsed JSON value that keeps numbers as their text. Slow and obvious: for nested values, keys
+/// on the command line, and as the reference that the fast path is held to.
+package indirect enum JSONValue: Equatable, Sendable {
+    case null
+    case bool(Bool)
+    case number(String)
+    case string(String)
+    case array([JSONValue])
+    case object([(key: String, value: JSONValue)])
+
+    package init(parsing bytes: UnsafeRawBufferPointer) throws {
+        var parser = JSONParser(bytes: bytes)
+        self = try parser.parseAll()
+    }
+
+    package init(parsing text: String) throws {
+        var text = text
+        self = try text.withUTF8 { try JSONValue(parsing: UnsafeRawBufferPointer($0)) }
+    }
+
+    package static func == (a: JSONValue, b: JSONValue) -> Bool {
+        switch (a, b) {
+        case (.null, .null): true
+        case (.bool(let x), .bool(let y)): x == y
+        case (.number(let x), .number(let y)): x == y
+        case (.string(let x), .string(let y)): x == y
+        case (.array(let x), .array(let y)): x == y
+        case (.object(let x), .object(let y)):
+            x.count == y.count && zip(x, y).allSatisfy { $0.key == $1.key && $0.value == $1.value }
+        default: false
+        }
+    }
+
+    /// The value under a key; where a key stands twice, the last one counts.
+    package subscript(key: String) -> JSONValue? {
+        guard case .object(let members) = self else { return nil }
+        return members.last { $0.key == key }?.value
+    }
+}
+
+private struct JSONParser {
+    let bytes: UnsafeRawBufferPointer
+    var at = 0
+    static let deepest = 1_024
+
+    mutating func parseAll() throws -> JSONValue {
+        let value = try parse(depth: 0)
+        skipSpace()
+        guard at == bytes.count else { throw failure("text after the value") }
+        return value
+    }
+
+    private func failure(_ why: String) -> FieldFailure {
+        FieldFailure(description: "not JSON at byte \(at): \(why)")
+    }
+
+    private mutating func skipSpace() {
+        while at < bytes.count, [0x20, 0x0A, 0x0D, 0x09].contains(bytes[at]) { at += 1 }
+    }
+
+    private mutating func take(_ byte: Character) -> Bool {
+        skipSpace()
+        guard at < bytes.count, bytes[at] == byte.asciiValue else { return false }
+        at += 1
+        return true
+    }
+
+    private mutating func parse(depth: Int) throws -> JSONValue {
+        guard depth < Self.deepest else { throw failure("nested too deep") }
+        skipSpace()
+        guard at < bytes.count else { throw failure("the text ends") }
+        switch bytes[at] {
+        case UInt8(ascii: "{"): return try object(depth)
+        case UInt8(ascii: "["): return try array(depth)
+        case UInt8(ascii: "\""): return .string(try string())
+        case UInt8(ascii: "t"): return try word("true", .bool(true))
+        case UInt8(ascii: "f"): return try word("false", .bool(false))
+        case UInt8(ascii: "n"): return try word("null", .null)
+        default: return .number(try number())
+        }
+    }
+
+    private mutating func word(_ word: String, _ value: JSONValue) throws -> JSONValue {
+        guard bytes[at...].starts(with: word.utf8) else { throw failure("an unknown word") }
+        at += word.utf8.count
+        return value
+    }
+
+    private mutating func number() throws -> String {
+        let start = at
+        while at < bytes.count, "+-.eE0123456789".utf8.contains(bytes[at]) { at += 1 }
+        let text = String(decoding: bytes[start..<at], as: UTF8.self)
+        guard at > start, Double(text) != nil else { throw failure("a number was expected") }
+        return text
+    }
+
+    private mutating func array(_ depth: Int) throws -> JSONValue {
+        at += 1
+        var elements: [JSONValue] = []
+        if take("]") { return .array([]) }
+        repeat { elements.append(try parse(depth: depth + 1)) } while take(",")
+        guard take("]") else { throw failure("a comma or ] was expected") }
+        return .array(elements)
+    }
+
+    private mutating func object(_ depth: Int) throws -> JSONValue {
+        at += 1
+        var members: [(key: String, value: JSONValue)] = []
+        if take("}") { return .object([]) }
+        repeat {
+            skipSpace()
+            guard at < bytes.count, bytes[at] == UInt8(ascii: "\"") else {
+                throw failure("a key was expected")
+            }
+            let key = try string()
+            guard take(":") else { throw failure("a colon was expected") }
+            members.append((key, try parse(depth: depth + 1)))
+        } while take(",")
+        guard take("}") else { throw failure("a comma or } was expected") }
+        return .object(members)
+    }
+
+    private mutating func string() throws -> String {
+        at += 1
+        var text: [UInt8] = []
+        while at < bytes.count {
+            let byte = bytes[at]
+            at += 1
+            switch byte {
+            case UInt8(ascii: "\""): return String(decoding: text, as: UTF8.self)
+            case UInt8(ascii: "\\"): try escape(&text)
+            default: text.append(byte)
+            }
+        }
+        throw failure("a string does not end")
+    }
+
+    private mutating func escape(_ text: inout [UInt8]) throws {
+        guard at < bytes.count else { throw failure("the text ends in an escape") }
+        let byte = bytes[at]
+        at += 1
+        switch byte {
+        case UInt8(ascii: "n"): text.append(0x0A)
+        case UInt8(ascii: "t"): text.append(0x09)
+        case UInt8(ascii: "r"): text.append(0x0D)
+        case UInt8(ascii: "b"): text.append(0x08)
+        case UInt8(ascii: "f"): text.append(0x0C)
+        case UInt8(ascii: "u"):
+            var code = try hex4()
+            if code >= 0xD800, code < 0xDC00 {
+                guard bytes[at...].starts(with: "\\u".utf8) else { throw failure("half a pair") }
+                at += 2
+                let low = try hex4()
+                guard low >= 0xDC00, low < 0xE000 else { throw failure("half a pair") }
+                code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
+            }
+            guard let scalar = Unicode.Scalar(code) else { throw failure("half a pair") }
+            text.append(contentsOf: Character(scalar).utf8)
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): text.append(byte)
+        default: throw failure("an unknown escape")
+        }
+    }
+
+    private mutating func hex4() throws -> UInt32 {
+        guard at + 4 <= bytes.count,
+            let code = UInt32(String(decoding: bytes[at..<at + 4], as: UTF8.self), radix: 16)
+        else { throw failure("four hexadecimal digits were expected") }
+        at += 4
+        return code
+    }
+}

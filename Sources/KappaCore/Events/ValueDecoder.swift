@@ -1,0 +1,174 @@
+/// Decodes any `Decodable` type from a ``JSONValue``.
+package struct ValueDecoder: Decoder {
+    let value: JSONValue
+    let path: [String]
+
+    package init(_ value: JSONValue, path: [String] = []) {
+        self.value = value
+        self.path = path
+    }
+
+    package var codingPath: [any CodingKey] { path.map(PathKey.init) }
+    package var userInfo: [CodingUserInfoKey: Any] { [:] }
+
+    package func container<Key: CodingKey>(
+        keyedBy type: Key.Type
+    ) throws -> KeyedDecodingContainer<Key> {
+        guard case .object = value else { throw FieldFailure.wrongType(path, "an object") }
+        return KeyedDecodingContainer(ObjectContainer<Key>(decoder: self))
+    }
+    package func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
+        guard case .array(let elements) = value else {
+            throw FieldFailure.wrongType(path, "an array")
+        }
+        return ArrayContainer(decoder: self, elements: elements)
+    }
+    package func singleValueContainer() throws -> any SingleValueDecodingContainer {
+        SingleValue(decoder: self)
+    }
+
+    package func decode<T: Decodable>(_ type: T.Type) throws -> T {
+        let known: Any? =
+            switch type {
+            case is String.Type: try string()
+            case is Bool.Type: try bool()
+            case is Double.Type: try double()
+            case is Float.Type: Float(try double())
+            case is Timestamp.Type: try timestamp()
+            case is Decimal.Type: try decimal()
+            case let integer as any FixedWidthInteger.Type: try self.integer(integer)
+            default: nil
+            }
+        if let known = known as? T { return known }
+        return try T(from: self)
+    }
+
+    private func refuse(_ expected: String) -> FieldFailure {
+        value == .null ? .null(path) : .wrongType(path, expected)
+    }
+
+    private func string() throws -> String {
+        guard case .string(let text) = value else { throw refuse(ColumnKind.text.withArticle) }
+        return text
+    }
+    private func bool() throws -> Bool {
+        guard case .bool(let bool) = value else { throw refuse(ColumnKind.bool.withArticle) }
+        return bool
+    }
+    private func double() throws -> Double {
+        guard case .number(let text) = value, let double = Double(text), double.isFinite else {
+            throw refuse(ColumnKind.double.withArticle)
+        }
+        return double
+    }
+    private func integer(_ type: any FixedWidthInteger.Type) throws -> Any {
+        func make<I: FixedWidthInteger>(_ type: I.Type, _ text: String) -> Any? { I(text) }
+        guard case .number(let text) = value, Int64(text) != nil else {
+            throw refuse(ColumnKind.integer.withArticle)
+        }
+        guard let number = make(type, text) else {
+            throw refuse("within the range of \(type)")
+        }
+        return number
+    }
+    private func timestamp() throws -> Timestamp {
+        switch value {
+        case .string(let text):
+            if let time = Timestamp(text) { return time }
+        case .number(let text):
+            if let number = Int64(text) { return Timestamp(epochNumber: number) }
+        default: break
+        }
+        throw refuse(ColumnKind.timestamp.withArticle)
+    }
+    private func decimal() throws -> Decimal {
+        switch value {
+        case .string(let text), .number(let text):
+            if let decimal = Decimal(text) { return decimal }
+        default: break
+        }
+        throw refuse(ColumnKind.decimal.withArticle)
+    }
+
+    fileprivate func member(_ key: String) -> JSONValue? {
+        for name in FieldName.candidates(for: key) {
+            if let member = value[name] { return member }
+        }
+        return nil
+    }
+}
+
+private struct ObjectContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
+    let decoder: ValueDecoder
+    var codingPath: [any CodingKey] { decoder.codingPath }
+
+    var allKeys: [Key] {
+        guard case .object(let members) = decoder.value else { return [] }
+        return members.compactMap { Key(stringValue: $0.key) }
+    }
+    func contains(_ key: Key) -> Bool { decoder.member(key.stringValue) != nil }
+    func decodeNil(forKey key: Key) throws -> Bool {
+        decoder.member(key.stringValue) ?? .null == .null
+    }
+
+    private func at(_ key: Key) throws -> ValueDecoder {
+        let path = decoder.path + [key.stringValue]
+        guard let value = decoder.member(key.stringValue) else { throw FieldFailure.missing(path) }
+        return ValueDecoder(value, path: path)
+    }
+
+    func decode<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T {
+        try at(key).decode(type)
+    }
+    func decodeIfPresent<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T? {
+        guard try !decodeNil(forKey: key) else { return nil }
+        return try at(key).decode(type)
+    }
+    func nestedContainer<K: CodingKey>(
+        keyedBy type: K.Type, forKey key: Key
+    ) throws -> KeyedDecodingContainer<K> {
+        try at(key).container(keyedBy: type)
+    }
+    func nestedUnkeyedContainer(forKey key: Key) throws -> any UnkeyedDecodingContainer {
+        try at(key).unkeyedContainer()
+    }
+    func superDecoder() throws -> any Decoder { decoder }
+    func superDecoder(forKey key: Key) throws -> any Decoder { try at(key) }
+}
+
+private struct ArrayContainer: UnkeyedDecodingContainer {
+    let decoder: ValueDecoder
+    let elements: [JSONValue]
+    var currentIndex = 0
+    var codingPath: [any CodingKey] { decoder.codingPath }
+    var count: Int? { elements.count }
+    var isAtEnd: Bool { currentIndex >= elements.count }
+
+    private mutating func next() throws -> ValueDecoder {
+        let path = decoder.path + ["\(currentIndex)"]
+        guard !isAtEnd else { throw FieldFailure.missing(path) }
+        currentIndex += 1
+        return ValueDecoder(elements[currentIndex - 1], path: path)
+    }
+    mutating func decodeNil() throws -> Bool {
+        guard !isAtEnd, elements[currentIndex] == .null else { return false }
+        currentIndex += 1
+        return true
+    }
+    mutating func decode<T: Decodable>(_ type: T.Type) throws -> T { try next().decode(type) }
+    mutating func nestedContainer<K: CodingKey>(
+        keyedBy type: K.Type
+    ) throws -> KeyedDecodingContainer<K> { try next().container(keyedBy: type) }
+    mutating func nestedUnkeyedContainer() throws -> any UnkeyedDecodingContainer {
+        try next().unkeyedContainer()
+    }
+    mutating func superDecoder() throws -> any Decoder { try next() }
+}
+
+private struct SingleValue: SingleValueDecodingContainer {
+    let decoder: ValueDecoder
+    var codingPath: [any CodingKey] { decoder.codingPath }
+
+    func decodeNil() -> Bool { decoder.value == .null }
+    func decode<T: Decodable>(_ type: T.Type) throws -> T { try decoder.decode(type) }
+}
