@@ -22,6 +22,9 @@ int64_t kj_timestamp_from_number(int64_t number);
 // The hash that string columns carry; reads no byte past the end.
 uint32_t kj_hash(const char *text, size_t length);
 
+// Asks for the cache line at an address, which will be read soon.
+static inline void kj_prefetch(const void *address) { __builtin_prefetch(address, 1, 3); }
+
 // ---- Validation ----
 
 // The byte offset of the first line that is not surely one JSON object (blank lines are), or

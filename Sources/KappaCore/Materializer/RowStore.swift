@@ -11,6 +11,13 @@ package protocol RowStore: AnyObject {
         table: Int, bindKey: (any RowWriter) -> Void, read: (any RowCursor) throws -> Void
     ) throws -> Bool
 
+    /// Visits the rows whose key begins with some parts, in key order. `bindKey` binds `parts` parts
+    /// at indices 0, 1, ….
+    func scan(
+        table: Int, prefix parts: Int, bindKey: (any RowWriter) -> Void,
+        _ visit: (any RowCursor) throws -> Void
+    ) throws
+
     /// Visits every row of a table in key order.
     func scan(table: Int, _ visit: (any RowCursor) throws -> Void) throws
 

@@ -1,0 +1,309 @@
+import CKappaJSON
+
+/// One aggregate's state inside a record: where it stands, and how it takes values in.
+///
+/// The layouts, all zero at first: a count is an integer; a sum is a ``StoredCell``; an average is a
+/// sum and a count; least, largest, first and last are a ``StoredCell`` (first and last with the
+/// offset that it comes from); a distinct count is a reference to ``DistinctValues``.
+struct Accumulator {
+    let function: AggregateFunction
+    let kind: ColumnKind
+    /// Where the state begins, in bytes from the record's beginning.
+    let place: Int
+    /// Whether first and last keep their offsets across restarts, because groups may merge.
+    let savesOffsets: Bool
+
+    var size: Int {
+        switch function {
+        case .count, .countValues, .countDistinct: 8
+        case .sum, .min, .max: StoredCell.size
+        case .average, .first, .last: StoredCell.size + 8
+        }
+    }
+
+    @inline(__always)
+    private func cell(_ record: UnsafeMutableRawPointer) -> StoredCell {
+        StoredCell(record + place)
+    }
+
+    @inline(__always)
+    private func number(_ record: UnsafeMutableRawPointer) -> Int64 {
+        record.load(fromByteOffset: place, as: Int64.self)
+    }
+
+    /// The word behind the cell: an average's count, the offset of a first or last.
+    private func extra(_ record: UnsafeMutableRawPointer) -> Int64 {
+        record.load(fromByteOffset: place + StoredCell.size, as: Int64.self)
+    }
+    private func setExtra(_ record: UnsafeMutableRawPointer, _ value: Int64) {
+        record.storeBytes(of: value, toByteOffset: place + StoredCell.size, as: Int64.self)
+    }
+
+    // MARK: Taking values in
+
+    /// Takes one row in.
+    func add(
+        _ record: UnsafeMutableRawPointer, _ column: kj_column?, _ row: Int, offset: Int64
+    ) throws(KappaError) {
+        switch function {
+        case .count: addOne(record)
+        case .countValues: if isThere(column, row) { addOne(record) }
+        case .sum:
+            if let column, isThere(column, row) { try addToSum(cell(record), column, row) }
+        case .average:
+            if let column, isThere(column, row) {
+                try addToSum(cell(record), column, row)
+                setExtra(record, extra(record) + 1)
+            }
+        case .min, .max:
+            if let column, isThere(column, row) { addToExtreme(record, column, row) }
+        case .first:
+            if let column, cell(record).tag == StoredCell.none || offset < extra(record) {
+                cell(record).set(from: column, row, kind: kind)
+                setExtra(record, offset)
+            }
+        case .last:
+            if let column, cell(record).tag == StoredCell.none || offset >= extra(record) {
+                cell(record).set(from: column, row, kind: kind)
+                setExtra(record, offset)
+            }
+        case .countDistinct:
+            if let column { distinct(record).add(column, row, kind: kind) }
+        }
+    }
+
+    @inline(__always)
+    private func isThere(_ column: kj_column?, _ row: Int) -> Bool {
+        column?.states[row] == UInt8(KJ_VALUE.rawValue)
+    }
+
+    @inline(__always)
+    private func addOne(_ record: UnsafeMutableRawPointer) {
+        record.storeBytes(of: number(record) + 1, toByteOffset: place, as: Int64.self)
+    }
+
+    @inline(__always)
+    private func addToSum(
+        _ cell: StoredCell, _ column: kj_column, _ row: Int
+    ) throws(KappaError) {
+        switch kind {
+        case .double:
+            // A sum begins at zero, not at its first value: so a restart changes no bit of it.
+            cell.double += column.doubles[row]
+            cell.tag = StoredCell.value
+        case .decimal:
+            // Nearly all values have the sum's own scale, or a smaller one, and few digits.
+            let scale = Int64(column.scales[row])
+            let sumScale = cell.tag - StoredCell.value
+            if scale == sumScale {
+                let (sum, overflow) = cell.mantissa.addingReportingOverflow(
+                    Int128(column.integers[row]))
+                if overflow { throw tooLarge() }
+                cell.mantissa = sum
+            } else if let value = column.decimal(row) {
+                try addToDecimalSum(cell, value)
+            }
+        case .bool, .integer, .timestamp, .text, .json:
+            let (sum, overflow) = cell.integer.addingReportingOverflow(column.integers[row])
+            if overflow { throw tooLarge() }
+            cell.integer = sum
+            cell.tag = StoredCell.value
+        }
+    }
+
+    /// A sum keeps the largest scale it has seen, so that its mantissa is not normalised each time.
+    private func addToDecimalSum(_ cell: StoredCell, _ value: Decimal) throws(KappaError) {
+        let oldScale = cell.tag == StoredCell.none ? 0 : Int(cell.tag - StoredCell.value)
+        let old = cell.tag == StoredCell.none ? 0 : cell.mantissa
+        let scale = Swift.max(oldScale, value.scale)
+        let (scaled, overflow) = old.multipliedReportingOverflow(
+            by: Decimal.powersOfTen[scale - oldScale])
+        guard !overflow, let addend = value.rescaled(to: scale) else { throw tooLarge() }
+        let (sum, overflowed) = scaled.addingReportingOverflow(addend)
+        if overflowed { throw tooLarge() }
+        cell.mantissa = sum
+        cell.tag = StoredCell.value + Int64(scale)
+    }
+
+    private func tooLarge() -> KappaError {
+        KappaError(
+            .badInput, "a sum does not fit",
+            because: kind == .decimal ? "it needs more than 38 digits" : "it needs more than 64 bits",
+            advice: kind == .decimal
+                ? "Sum a smaller unit, or leave such events out with filter"
+                : "Declare the property as Decimal: its sums have 38 digits")
+    }
+
+    private func addToExtreme(
+        _ record: UnsafeMutableRawPointer, _ column: kj_column, _ row: Int
+    ) {
+        let current = cell(record)
+        guard current.tag >= StoredCell.value else {
+            current.set(from: column, row, kind: kind)
+            return
+        }
+        switch kind {
+        case .bool, .integer, .timestamp:
+            let value = column.integers[row]
+            let isBetter = function == .min ? value < current.integer : value > current.integer
+            if isBetter { current.integer = value }
+        case .double:
+            let value = column.doubles[row]
+            let isBetter = function == .min ? value < current.double : value > current.double
+            if isBetter { current.double = value }
+        case .decimal:
+            guard let value = column.decimal(row) else { return }
+            let isBetter = function == .min ? value < current.decimal : value > current.decimal
+            if isBetter { current.set(value) }
+        case .text, .json:
+            let text = column.strings[row].buffer
+            let order = KeyOrder.compare(text, current.text)
+            if function == .min ? order < 0 : order > 0 { current.set(text: text) }
+        }
+    }
+
+    private func distinct(_ record: UnsafeMutableRawPointer) -> DistinctValues {
+        if let known = record.load(fromByteOffset: place, as: UnsafeRawPointer?.self) {
+            return Unmanaged<DistinctValues>.fromOpaque(known).takeUnretainedValue()
+        }
+        let new = DistinctValues()
+        record.storeBytes(
+            of: UnsafeRawPointer(Unmanaged.passRetained(new).toOpaque()), toByteOffset: place,
+            as: UnsafeRawPointer.self)
+        return new
+    }
+
+    // MARK: Merging, saving, freeing
+
+    /// Takes the state of `other` in; both hold different events. `other` is as it was.
+    func merge(
+        _ other: UnsafeMutableRawPointer, into record: UnsafeMutableRawPointer
+    ) throws(KappaError) {
+        let theirs = cell(other)
+        switch function {
+        case .count, .countValues:
+            record.storeBytes(
+                of: number(record) + number(other), toByteOffset: place, as: Int64.self)
+        case .sum: try mergeSum(theirs, into: cell(record))
+        case .average:
+            try mergeSum(theirs, into: cell(record))
+            setExtra(record, extra(record) + extra(other))
+        case .min, .max:
+            let mine = cell(record)
+            guard theirs.tag >= StoredCell.value else { return }
+            let isBetter = mine.tag < StoredCell.value
+                || (function == .min
+                    ? mine.isAfter(theirs, kind: kind) : theirs.isAfter(mine, kind: kind))
+            if isBetter { mine.copy(from: theirs, kind: kind) }
+        case .first, .last:
+            guard theirs.tag != StoredCell.none else { return }
+            let isBetter = cell(record).tag == StoredCell.none
+                || (function == .first
+                    ? extra(other) < extra(record) : extra(other) > extra(record))
+            if isBetter {
+                cell(record).copy(from: theirs, kind: kind)
+                setExtra(record, extra(other))
+            }
+        case .countDistinct: distinct(record).formUnion(distinct(other))
+        }
+    }
+
+    private func mergeSum(_ theirs: StoredCell, into mine: StoredCell) throws(KappaError) {
+        guard theirs.tag != StoredCell.none else { return }
+        switch kind {
+        case .double:
+            mine.double += theirs.double
+            mine.tag = StoredCell.value
+        case .decimal: try addToDecimalSum(mine, theirs.decimal)
+        case .bool, .integer, .timestamp, .text, .json:
+            let (sum, overflow) = mine.integer.addingReportingOverflow(theirs.integer)
+            if overflow { throw tooLarge() }
+            mine.integer = sum
+            mine.tag = StoredCell.value
+        }
+    }
+
+    /// Gives back what the state holds outside of the record.
+    func free(_ record: UnsafeMutableRawPointer) {
+        switch function {
+        case .countDistinct:
+            if let known = record.load(fromByteOffset: place, as: UnsafeRawPointer?.self) {
+                Unmanaged<DistinctValues>.fromOpaque(known).release()
+            }
+        case .min, .max, .first, .last:
+            if kind == .text || kind == .json { cell(record).freeText() }
+        case .count, .countValues, .sum, .average: break
+        }
+    }
+
+    var ownsMemory: Bool {
+        switch function {
+        case .countDistinct: true
+        case .min, .max, .first, .last: kind == .text || kind == .json
+        case .count, .countValues, .sum, .average: false
+        }
+    }
+
+    /// The aggregate's cell of the row.
+    func emit(_ record: UnsafeMutableRawPointer, to sink: inout some CellSink) {
+        switch function {
+        case .count, .countValues: sink.integer(number(record))
+        case .countDistinct: sink.integer(Int64(distinct(record).values.count))
+        case .min, .max, .first, .last: cell(record).emit(kind, to: &sink)
+        case .sum: emitSum(cell(record), to: &sink)
+        case .average:
+            let count = extra(record)
+            if count == 0 { return sink.null() }
+            let sum = cell(record)
+            let total =
+                switch kind {
+                case .double: sum.double
+                case .decimal: sum.decimal.doubleValue
+                case .bool, .integer, .timestamp, .text, .json: Double(sum.integer)
+                }
+            sink.double(total / Double(count))
+        }
+    }
+
+    private func emitSum(_ cell: StoredCell, to sink: inout some CellSink) {
+        guard cell.tag == StoredCell.none else { return cell.emit(kind, to: &sink) }
+        switch kind {
+        case .double: sink.double(0)
+        case .decimal: sink.decimal(0)
+        case .bool, .integer, .timestamp, .text, .json: sink.integer(0)
+        }
+    }
+
+    /// Writes what the row's columns do not tell.
+    func save(_ record: UnsafeMutableRawPointer, to state: inout StateWriter) {
+        switch function {
+        case .average:
+            state.write(extra(record))
+            state.write(cell(record).tag)
+            state.write(cell(record).mantissa)
+        case .countDistinct: distinct(record).save(to: &state)
+        case .first, .last: if savesOffsets { state.write(extra(record)) }
+        case .count, .countValues, .sum, .min, .max: break
+        }
+    }
+
+    /// Takes the state in that a stored row holds: its column and its part of the blob.
+    func load(
+        _ record: UnsafeMutableRawPointer, _ cursor: any RowCursor, _ column: Int,
+        _ state: inout StateReader
+    ) throws(KappaError) {
+        switch function {
+        case .count, .countValues:
+            record.storeBytes(of: cursor.integer(column), toByteOffset: place, as: Int64.self)
+        case .sum, .min, .max: cell(record).load(cursor, column, kind: kind)
+        case .first, .last:
+            cell(record).load(cursor, column, kind: kind)
+            if savesOffsets { setExtra(record, try state.readInteger()) }
+        case .average:
+            setExtra(record, try state.readInteger())
+            cell(record).tag = try state.readInteger()
+            cell(record).mantissa = try state.readMantissa()
+        case .countDistinct: try distinct(record).load(from: &state)
+        }
+    }
+}

@@ -1,0 +1,225 @@
+import CKappaJSON
+
+/// Runs an aggregation whose groups never merge: by key, by tumbling window, or by both.
+final class AggregationRunner: StepRunner {
+    private static let dirtyFlag: UInt32 = 1
+    private static let storedFlag: UInt32 = 2
+
+    private let definition: AggregationDefinition
+    private let input: any AggregationInput
+    private let store: any RowStore
+    private let tableIndex: Int
+    private let stepIndex: Int
+    private let windowSize: Int64?
+    /// Which part of the group's key is the window's start.
+    private let windowPart: Int
+    private let rows: GroupRows
+    private let groups: GroupTable
+    private let budgetBytes: Int
+    /// Whether every row of the store is in memory, so that an unknown key is a new one.
+    private var isComplete: Bool
+
+    private var dirty: [UInt32] = []
+    private var before: [UInt32: String] = [:]
+    private var windowStarts: [Int64] = []
+    private var ids: [UInt32] = []
+    private var fresh: [UInt32] = []
+
+    init(
+        _ definition: AggregationDefinition, input: any AggregationInput, store: any RowStore,
+        table: Int, step: Int, budgetBytes: Int
+    ) throws {
+        self.definition = definition
+        self.input = input
+        self.store = store
+        tableIndex = table
+        stepIndex = step
+        self.budgetBytes = budgetBytes
+        if case .tumbling(let size) = definition.window { windowSize = size } else {
+            windowSize = nil
+        }
+        var keyIsText = definition.keyKinds.map { $0 == .text || $0 == .json }
+        let windowIsFirst = if case .windowStart? = definition.origins.first { true } else { false }
+        windowPart = windowIsFirst ? 0 : keyIsText.count
+        if windowSize != nil { keyIsText.insert(false, at: windowPart) }
+        rows = GroupRows(definition, at: GroupTable.stateOffset(keyParts: keyIsText.count))
+        groups = GroupTable(keyIsText: keyIsText, stateBytes: rows.stateBytes)
+        let stored = try store.rowCount(table: table)
+        isComplete = stored == 0
+        if stored > 0, stored * 200 < budgetBytes { try loadAll() }
+    }
+
+    deinit { freeAll() }
+
+    var memoryBytes: Int { groups.memoryBytes }
+    var dirtyRows: Int { dirty.count }
+
+    // MARK: Applying
+
+    func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
+        let reference = input.rows(of: batch, range)
+        for (event, reason) in reference.value.dead { pass.kill(event, reason) }
+        if let windowSize { cutWindows(&reference.value, windowSize, pass) }
+        let input = reference.value
+        guard !input.rows.isEmpty else { return }
+        pass.markApplied(input.events)
+        let (keys, release) = keyColumns(input)
+        defer { release() }
+        fresh.removeAll(keepingCapacity: true)
+        groups.find(rows: input.rows, keys: keys, into: &ids, fresh: &fresh)
+        if !isComplete { for id in fresh { try loadOne(id) } }
+        markDirty(recordsChanges: pass.recordsChanges)
+        for (number, accumulator) in rows.accumulators.enumerated() {
+            try accumulate(
+                accumulator, input.inputs[number], input, firstOffset: batch.firstOffset)
+        }
+    }
+
+    /// Finds each row's window, and takes out the rows whose window has closed.
+    private func cutWindows(_ input: inout AggregationRows, _ size: Int64, _ pass: BatchPass) {
+        guard let times = input.time?.integers else { return }
+        let lateness = definition.latenessMicroseconds
+        var streamTime = pass.streamTimes[stepIndex]
+        let highest = Int(input.rows.last ?? 0)
+        if windowStarts.count <= highest {
+            windowStarts = [Int64](repeating: 0, count: max(highest + 1, 1_024))
+        }
+        var kept = 0
+        for index in 0..<input.rows.count {
+            let row = input.rows[index]
+            let event = input.events[index]
+            let time = times[Int(row)]
+            streamTime = max(streamTime, time)
+            let start = Window.start(of: time, size: size)
+            if let lateness, start &+ size &+ lateness <= streamTime {
+                pass.mark(Int(event), .late)
+                continue
+            }
+            windowStarts[Int(row)] = start
+            input.rows[kept] = row
+            input.events[kept] = event
+            kept += 1
+        }
+        input.rows.removeLast(input.rows.count - kept)
+        input.events.removeLast(input.events.count - kept)
+        pass.streamTimes[stepIndex] = streamTime
+    }
+
+    /// The key's columns in the order of the key; `release` ends the use of the windows' starts.
+    private func keyColumns(_ input: AggregationRows) -> ([KeyColumn], () -> Void) {
+        var keys: [KeyColumn] = zip(input.keys, definition.keyKinds).map { column, kind in
+            kind == .text || kind == .json ? .texts(column.strings) : .integers(column.integers)
+        }
+        guard windowSize != nil else { return (keys, {}) }
+        let copy = UnsafeMutablePointer<Int64>.allocate(capacity: windowStarts.count)
+        copy.initialize(from: windowStarts, count: windowStarts.count)
+        keys.insert(.integers(copy), at: windowPart)
+        return (keys, { copy.deallocate() })
+    }
+
+    private func markDirty(recordsChanges: Bool) {
+        for id in ids {
+            let flags = groups.record(id).load(fromByteOffset: 4, as: UInt32.self)
+            if flags & Self.dirtyFlag != 0 { continue }
+            if recordsChanges, flags & Self.storedFlag != 0 { before[id] = json(id) }
+            groups.record(id).storeBytes(
+                of: flags | Self.dirtyFlag, toByteOffset: 4, as: UInt32.self)
+            dirty.append(id)
+        }
+    }
+
+    /// Takes one aggregate's inputs in. The commonest aggregates have tight loops of their own.
+    private func accumulate(
+        _ accumulator: Accumulator, _ column: kj_column?, _ input: AggregationRows,
+        firstOffset: Offset
+    ) throws(KappaError) {
+        let base = groups.base
+        let stride = groups.recordStride
+        if accumulator.function == .count {
+            for id in ids {
+                let state = base + Int(id) * stride + accumulator.place
+                state.storeBytes(of: state.load(as: Int64.self) + 1, as: Int64.self)
+            }
+            return
+        }
+        let first = Int64(truncatingIfNeeded: firstOffset.rawValue)
+        for index in 0..<ids.count {
+            try accumulator.add(
+                base + Int(ids[index]) * stride, column, Int(input.rows[index]),
+                offset: first + Int64(input.events[index]))
+        }
+    }
+
+    // MARK: Rows
+
+    private func place(_ id: UInt32) -> GroupRows.Place {
+        var place = GroupRows.Place(keyRecord: groups.record(id), firstKeyPart: 0)
+        if let windowSize {
+            place.windowStart = groups.integerKey(id, windowPart)
+            place.windowEnd = place.windowStart &+ windowSize
+            place.firstKeyPart = windowPart == 0 ? 1 : 0
+        }
+        return place
+    }
+
+    private func json(_ id: UInt32) -> String { rows.json(groups.record(id), place(id)) }
+
+    func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
+        KeyOrder.sort(&dirty, in: groups)
+        let writer = transaction.upsert(into: tableIndex)
+        for id in dirty { try rows.upsert(groups.record(id), place(id), writer) }
+        guard let offset else { return }
+        for id in dirty {
+            let after = json(id)
+            if before[id] == after { continue }
+            try transaction.add(
+                ChangeRecord(
+                    offset: offset, table: tableIndex,
+                    key: rows.keyJSON(groups.record(id), place(id)), before: before[id],
+                    after: after))
+        }
+    }
+
+    func committed(mayEvict: Bool) {
+        for id in dirty {
+            groups.record(id).storeBytes(of: Self.storedFlag, toByteOffset: 4, as: UInt32.self)
+        }
+        dirty.removeAll(keepingCapacity: true)
+        before.removeAll(keepingCapacity: true)
+        if mayEvict, memoryBytes > budgetBytes {
+            freeAll()
+            groups.reset()
+            isComplete = false
+        }
+    }
+
+    private func freeAll() {
+        guard rows.ownsMemory else { return }
+        for id in 0..<groups.count { rows.free(groups.record(UInt32(id))) }
+    }
+
+    // MARK: Reading through
+
+    private func loadOne(_ id: UInt32) throws {
+        let found = try store.lookUp(table: tableIndex) { writer in
+            var sink = StoreSink(writer)
+            rows.emit(groups.record(id), place(id), onlyKey: true, to: &sink)
+        } read: { cursor in
+            try rows.load(groups.record(id), cursor)
+        }
+        if found {
+            groups.record(id).storeBytes(of: Self.storedFlag, toByteOffset: 4, as: UInt32.self)
+        }
+    }
+
+    private func loadAll() throws {
+        let keyColumns = definition.table.keyColumns
+        try store.scan(table: tableIndex) { cursor in
+            let key = LoadedKey(cursor, keyColumns, isText: groups.isText)
+            let (id, _) = withExtendedLifetime(key) { groups.find(keys: key.columns) }
+            try rows.load(groups.record(id), cursor)
+            groups.record(id).storeBytes(of: Self.storedFlag, toByteOffset: 4, as: UInt32.self)
+        }
+        isComplete = true
+    }
+}

@@ -1,0 +1,35 @@
+/// How a decimal is stored: as an integer where it is one of 64 bits, as a double where it has at
+/// most 15 significant digits (which a double keeps exactly), else as text. So SQL compares and
+/// sums decimals as numbers, and all digits come back.
+package enum DecimalCell {
+    package static func bind(_ decimal: Decimal, to writer: any RowWriter, at index: Int) {
+        if decimal.scale == 0, let integer = Int64(exactly: decimal.mantissa) {
+            writer.bind(index, integer)
+        } else if decimal.mantissa.magnitude < 1_000_000_000_000_000, decimal.scale <= 22 {
+            // Both the mantissa and the power of ten are exact doubles: the quotient is the
+            // nearest double to the decimal.
+            writer.bind(index, Double(Int64(decimal.mantissa)) / powersOfTen[decimal.scale])
+        } else {
+            var text = decimal.description
+            text.withUTF8 { writer.bind(index, text: UnsafeRawBufferPointer($0)) }
+        }
+    }
+
+    package static func read(_ cursor: any RowCursor, _ index: Int) -> Decimal? {
+        switch cursor.storage(index) {
+        case .integer: Decimal(cursor.integer(index))
+        case .double: decimal(of: cursor.double(index))
+        case .text: Decimal(bytes: cursor.text(index))
+        case .null, .blob: nil
+        }
+    }
+
+    /// The decimal that a double of up to 15 significant digits stands for.
+    package static func decimal(of double: Double) -> Decimal? { Decimal("\(double)") }
+
+    private static let powersOfTen: [Double] = {
+        var powers = [1.0]
+        for _ in 1...22 { powers.append(powers[powers.count - 1] * 10) }
+        return powers
+    }()
+}

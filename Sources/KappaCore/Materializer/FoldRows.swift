@@ -1,0 +1,201 @@
+/// The rows of one table of a fold in memory, over a store.
+///
+/// The row type is known to subclasses only; what commits and evicts them need not know it.
+class FoldRows {
+    let table: FoldTable
+    let index: Int
+    let store: any RowStore
+    fileprivate(set) var keys: [FoldKey] = []
+    fileprivate var slots: [FoldKey: Int] = [:]
+    fileprivate var isDirty: [Bool] = []
+    fileprivate var isStored: [Bool] = []
+    fileprivate var dirty: [Int] = []
+    fileprivate var before: [Int: String] = [:]
+    fileprivate var isComplete: Bool
+    var recordsChanges = false
+
+    init(_ table: FoldTable, index: Int, store: any RowStore) throws {
+        self.table = table
+        self.index = index
+        self.store = store
+        isComplete = try store.rowCount(table: index) == 0
+    }
+
+    /// Makes the rows of a table, with its row type.
+    static func make(_ table: FoldTable, index: Int, store: any RowStore) throws -> FoldRows {
+        func open<Row: ViewRow>(_ type: Row.Type) throws -> FoldRows {
+            try TypedFoldRows<Row>(table, index: index, store: store)
+        }
+        return try open(table.rowType)
+    }
+
+    var dirtyRows: Int { dirty.count }
+    /// An estimate: the row's own size, its key, and the book-keeping of both.
+    var memoryBytes: Int { keys.count * (rowBytes + 120) }
+    fileprivate var rowBytes: Int { 0 }
+
+    /// The cells of a row in the table's order; nil if the row is not there.
+    fileprivate func cells(_ slot: Int) throws -> [Value]? { nil }
+    fileprivate func isThere(_ slot: Int) -> Bool { false }
+
+    func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
+        dirty.sort { FoldKey.isOrdered(keys[$0], keys[$1]) }
+        for slot in dirty {
+            if let cells = try cells(slot) {
+                let writer = transaction.upsert(into: index)
+                var sink = StoreSink(writer)
+                try cells.withTexts { sink.append($0) } then: { try writer.execute() }
+                if let offset { try addChange(slot, cells, offset, transaction) }
+            } else if isStored[slot] {
+                let writer = transaction.delete(from: index)
+                var sink = StoreSink(writer)
+                try [keys[slot].cell].withTexts { sink.append($0) } then: { try writer.execute() }
+                if let offset { try addChange(slot, nil, offset, transaction) }
+            }
+        }
+    }
+
+    private func addChange(
+        _ slot: Int, _ cells: [Value]?, _ offset: Offset, _ transaction: any StoreTransaction
+    ) throws {
+        let after = cells.map { rowJSON($0) }
+        if before[slot] == after { return }
+        var key = JSONSink()
+        let kind = table.keyKind
+        [keys[slot].cell(kind)].emit(to: &key)
+        try transaction.add(
+            ChangeRecord(
+                offset: offset, table: index, key: key.finish(), before: before[slot],
+                after: after))
+    }
+
+    fileprivate func rowJSON(_ cells: [Value]) -> String {
+        var sink = JSONSink(names: table.schema.columns.map(\.name))
+        cells.emit(to: &sink)
+        return sink.finish()
+    }
+
+    func committed() {
+        for slot in dirty {
+            isDirty[slot] = false
+            isStored[slot] = isThere(slot)
+        }
+        dirty.removeAll(keepingCapacity: true)
+        before.removeAll(keepingCapacity: true)
+    }
+
+    /// Forgets all rows; they are in the store.
+    func evict() {
+        keys = []
+        slots = [:]
+        isDirty = []
+        isStored = []
+        isComplete = false
+    }
+}
+
+/// The rows of one table with their Swift type.
+final class TypedFoldRows<Row: ViewRow>: FoldRows {
+    private var rows: [Row?] = []
+
+    override fileprivate var rowBytes: Int { MemoryLayout<Row?>.stride }
+
+    /// The row under a key.
+    func row(_ key: FoldKey) throws -> Row? { rows[try slot(key)] }
+
+    /// Changes the row under a key; it is as it was if `body` throws.
+    func update(_ key: FoldKey, _ body: (inout Row?) throws -> Void) throws {
+        let slot = try slot(key)
+        var row = rows[slot]
+        try body(&row)
+        try touch(slot)
+        rows[slot] = row
+    }
+
+    private func touch(_ slot: Int) throws {
+        if isDirty[slot] { return }
+        if recordsChanges, isStored[slot] { before[slot] = try cells(slot).map(rowJSON) }
+        isDirty[slot] = true
+        dirty.append(slot)
+    }
+
+    private func slot(_ key: FoldKey) throws -> Int {
+        if let known = slots[key] { return known }
+        let stored = isComplete ? nil : try load(key)
+        let slot = keys.count
+        slots[key] = slot
+        keys.append(key)
+        rows.append(stored)
+        isDirty.append(false)
+        isStored.append(stored != nil)
+        return slot
+    }
+
+    private func load(_ key: FoldKey) throws -> Row? {
+        var row: Row?
+        _ = try store.lookUp(table: index) { writer in
+            var sink = StoreSink(writer)
+            [key.cell].withTexts { sink.append($0) } then: {}
+        } read: { cursor in
+            row = try decode(cursor)
+        }
+        return row
+    }
+
+    private func decode(_ cursor: any RowCursor) throws -> Row {
+        var members: [(key: String, value: JSONValue)] = []
+        for (field, column) in zip(table.rowFields, table.rowColumns) {
+            guard let key = field.path.first else { continue }
+            members.append((key, try JSONValue(cursor, column, field.kind)))
+        }
+        return try Row(from: ValueDecoder(.object(members)))
+    }
+
+    override fileprivate func isThere(_ slot: Int) -> Bool { rows[slot] != nil }
+
+    override fileprivate func cells(_ slot: Int) throws -> [Value]? {
+        guard let row = rows[slot] else { return nil }
+        guard case .object(let members) = try EncodedValue(encoding: row) else { return nil }
+        var cells = [Value](repeating: .null, count: table.schema.columns.count)
+        for (field, column) in zip(table.rowFields, table.rowColumns) {
+            guard let member = members.first(where: { $0.key == field.path.first }) else {
+                continue
+            }
+            cells[column] = Value(member.value, kind: field.kind)
+        }
+        cells[table.keyColumn] = keys[slot].cell(table.keyKind)
+        return cells
+    }
+
+    override func evict() {
+        super.evict()
+        rows = []
+    }
+}
+
+extension FoldKey {
+    fileprivate var cell: Value {
+        switch self {
+        case .integer(let integer): .integer(integer)
+        case .text(let text): .text(text)
+        }
+    }
+
+    fileprivate func cell(_ kind: ColumnKind) -> Value {
+        switch (self, kind) {
+        case (.integer(let integer), .timestamp): .timestamp(Timestamp(microseconds: integer))
+        case (.integer(let integer), .bool): .bool(integer != 0)
+        default: cell
+        }
+    }
+
+    /// As the store orders keys: integers by value, texts by their bytes.
+    fileprivate static func isOrdered(_ a: FoldKey, _ b: FoldKey) -> Bool {
+        switch (a, b) {
+        case (.integer(let x), .integer(let y)): x < y
+        case (.text(let x), .text(let y)): x.utf8.lexicographicallyPrecedes(y.utf8)
+        case (.integer, .text): true
+        case (.text, .integer): false
+        }
+    }
+}

@@ -1,0 +1,123 @@
+/// Runs a fold: hands each event to its handlers in log order.
+final class FoldRunner: StepRunner, FoldState {
+    private let handlers: [(table: Int, reader: any FoldReader)]
+    private let tables: [FoldRows]
+    private let budgetBytes: Int
+    private var selections: [[Int32]]
+    /// Which handlers take each event of the batch, one bit for each.
+    private var takers: [UInt64] = []
+    /// Takes back what a handler has set in other tables, should it throw.
+    private var undo: [() throws -> Void] = []
+
+    init(
+        _ definition: FoldDefinition, plan: ExtractionPlan, store: any RowStore,
+        firstTable: Int, budgetBytes: Int
+    ) throws {
+        guard definition.handlers.count <= UInt64.bitWidth else {
+            throw KappaError(
+                .usage, "a fold has more than \(UInt64.bitWidth) handlers",
+                advice: "Split it into two views")
+        }
+        tables = try definition.tables.enumerated().map { index, table in
+            try FoldRows.make(table, index: firstTable + index, store: store)
+        }
+        handlers = try definition.handlers.map { table, handler in
+            (table, try handler.open(plan, definition.tables[table].initial))
+        }
+        selections = definition.handlers.map { _ in [] }
+        self.budgetBytes = budgetBytes
+    }
+
+    var memoryBytes: Int { tables.reduce(0) { $0 + $1.memoryBytes } }
+    var dirtyRows: Int { tables.reduce(0) { $0 + $1.dirtyRows } }
+
+    func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
+        for table in tables { table.recordsChanges = pass.recordsChanges }
+        takers.removeAll(keepingCapacity: true)
+        takers.append(contentsOf: repeatElement(0, count: batch.count))
+        for (index, handler) in handlers.enumerated() {
+            selections[index].removeAll(keepingCapacity: true)
+            handler.reader.load(batch)
+            handler.reader.select(range, into: &selections[index])
+            for event in selections[index] { takers[Int(event)] |= 1 << UInt64(index) }
+        }
+        for event in range where takers[event] != 0 {
+            var rest = takers[event]
+            while rest != 0 {
+                let index = rest.trailingZeroBitCount
+                rest &= rest - 1
+                try apply(event, handlers[index], pass)
+            }
+        }
+    }
+
+    private func apply(
+        _ event: Int, _ handler: (table: Int, reader: any FoldReader), _ pass: BatchPass
+    ) throws {
+        undo.removeAll(keepingCapacity: true)
+        do {
+            try handler.reader.apply(event, to: handler.table, self)
+            pass.mark(event, .applied)
+        } catch let error as StoreFailure {
+            throw error.error
+        } catch {
+            for step in undo.reversed() { try step() }
+            pass.kill(event, FieldFailure.reason(error))
+        }
+    }
+
+    /// Marks a failure of the store, so that it is not taken for a failure of the handler.
+    private struct StoreFailure: Error {
+        let error: any Error
+    }
+
+    private func typed<Row: ViewRow>(_ table: Int, _ type: Row.Type) throws -> TypedFoldRows<Row> {
+        guard let rows = tables[table] as? TypedFoldRows<Row> else {
+            throw FieldFailure(
+                description: "table \(tables[table].table.schema.name) has no rows of \(type)")
+        }
+        return rows
+    }
+
+    func update<Row: ViewRow>(
+        table: Int, key: FoldKey, as type: Row.Type, _ body: (inout Row?) throws -> Void
+    ) throws {
+        let rows = try typed(table, type)
+        do { _ = try rows.row(key) } catch { throw StoreFailure(error: error) }
+        try rows.update(key, body)
+    }
+
+    private func index(ofTable name: String) throws -> Int {
+        guard let index = tables.firstIndex(where: { $0.table.schema.name == name }) else {
+            throw FieldFailure(description: "no handler of this view fills table \(name)")
+        }
+        return index
+    }
+
+    func row<Row: ViewRow>(
+        ofTable name: String, key: FoldKey, as type: Row.Type
+    ) throws -> Row? {
+        let rows = try typed(try index(ofTable: name), type)
+        do { return try rows.row(key) } catch { throw StoreFailure(error: error) }
+    }
+
+    func setRow<Row: ViewRow>(ofTable name: String, key: FoldKey, to row: Row?) throws {
+        let rows = try typed(try index(ofTable: name), Row.self)
+        do {
+            let old = try rows.row(key)
+            try rows.update(key) { $0 = row }
+            undo.append { try rows.update(key) { $0 = old } }
+        } catch {
+            throw StoreFailure(error: error)
+        }
+    }
+
+    func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
+        for table in tables { try table.write(to: transaction, changesAt: offset) }
+    }
+
+    func committed(mayEvict: Bool) {
+        for table in tables { table.committed() }
+        if mayEvict, memoryBytes > budgetBytes { tables.forEach { $0.evict() } }
+    }
+}

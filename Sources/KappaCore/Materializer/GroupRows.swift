@@ -1,0 +1,119 @@
+import CKappaJSON
+
+/// How a record of an aggregation becomes a row, and back.
+struct GroupRows {
+    let definition: AggregationDefinition
+    let accumulators: [Accumulator]
+    let stateBytes: Int
+    private let keyNames: [String]
+    private let columnNames: [String]
+    /// Indices of the key's columns in the table, and of each accumulator's column.
+    let accumulatorColumns: [Int]
+    let blobColumn: Int
+
+    /// `place` is where the first accumulator stands in a record.
+    init(_ definition: AggregationDefinition, at place: Int) {
+        self.definition = definition
+        let isSession = if case .session = definition.window { true } else { false }
+        var next = place
+        var accumulators: [Accumulator] = []
+        for (function, input) in definition.functions {
+            let accumulator = Accumulator(
+                function: function, kind: input ?? .integer, place: next, savesOffsets: isSession)
+            accumulators.append(accumulator)
+            next += accumulator.size
+        }
+        self.accumulators = accumulators
+        stateBytes = next - place
+        let columns = definition.table.columns
+        columnNames = columns.map(\.name)
+        keyNames = columns.filter(\.isKey).map(\.name)
+        accumulatorColumns = definition.origins.indices.filter {
+            if case .aggregate = definition.origins[$0] { true } else { false }
+        }
+        blobColumn = columns.count
+    }
+
+    var ownsMemory: Bool { accumulators.contains { $0.ownsMemory } }
+
+    func free(_ record: UnsafeMutableRawPointer) {
+        for accumulator in accumulators where accumulator.ownsMemory { accumulator.free(record) }
+    }
+
+    /// Where a row's key and window come from.
+    struct Place {
+        var windowStart: Int64 = 0
+        var windowEnd: Int64 = 0
+        var keyRecord: UnsafeMutableRawPointer
+        /// The first part of the record's key that is a key of the grouping.
+        var firstKeyPart: Int
+    }
+
+    func emit(
+        _ record: UnsafeMutableRawPointer, _ place: Place, onlyKey: Bool = false,
+        to sink: inout some CellSink
+    ) {
+        for (index, origin) in definition.origins.enumerated() {
+            if onlyKey, !definition.table.columns[index].isKey { continue }
+            switch origin {
+            case .windowStart: sink.timestamp(place.windowStart)
+            case .windowEnd: sink.timestamp(place.windowEnd)
+            case .key(let part): emitKey(part, place, to: &sink)
+            case .aggregate(let number): accumulators[number].emit(record, to: &sink)
+            }
+        }
+    }
+
+    /// Only the parts of the key that are not the window.
+    func emitKeyParts(_ place: Place, to sink: inout some CellSink) {
+        for part in definition.keyKinds.indices { emitKey(part, place, to: &sink) }
+    }
+
+    private func emitKey(_ part: Int, _ place: Place, to sink: inout some CellSink) {
+        let cell = place.keyRecord + 16 + 16 * (place.firstKeyPart + part)
+        switch definition.keyKinds[part] {
+        case .text: sink.text(cell.load(as: kj_string.self).buffer)
+        case .json: sink.json(cell.load(as: kj_string.self).buffer)
+        case .timestamp: sink.timestamp(cell.load(as: Int64.self))
+        case .bool: sink.bool(cell.load(as: Int64.self) != 0)
+        case .integer, .double, .decimal: sink.integer(cell.load(as: Int64.self))
+        }
+    }
+
+    func json(_ record: UnsafeMutableRawPointer, _ place: Place) -> String {
+        var sink = JSONSink(names: columnNames)
+        emit(record, place, to: &sink)
+        return sink.finish()
+    }
+
+    func keyJSON(_ record: UnsafeMutableRawPointer, _ place: Place) -> String {
+        var sink = JSONSink()
+        emit(record, place, onlyKey: true, to: &sink)
+        return sink.finish()
+    }
+
+    /// Writes the row to the store.
+    func upsert(
+        _ record: UnsafeMutableRawPointer, _ place: Place, _ writer: any RowWriter
+    ) throws {
+        var sink = StoreSink(writer)
+        emit(record, place, to: &sink)
+        guard definition.table.hasState else { return try writer.execute() }
+        var state = StateWriter()
+        for accumulator in accumulators { accumulator.save(record, to: &state) }
+        try state.bytes.withUnsafeBytes { bytes in
+            sink.blob(bytes)
+            try writer.execute()
+        }
+    }
+
+    /// Reads the aggregates of a stored row into a record.
+    func load(_ record: UnsafeMutableRawPointer, _ cursor: any RowCursor) throws(KappaError) {
+        let blob = definition.table.hasState
+            ? cursor.blob(blobColumn) : UnsafeRawBufferPointer(start: nil, count: 0)
+        var state = StateReader(blob)
+        for (accumulator, column) in zip(accumulators, accumulatorColumns) {
+            try accumulator.load(record, cursor, column, &state)
+        }
+    }
+}

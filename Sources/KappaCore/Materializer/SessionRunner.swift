@@ -1,0 +1,322 @@
+import CKappaJSON
+
+/// Runs an aggregation over session windows: groups of one key that grow and merge.
+///
+/// Each key has a chain of sessions, newest first; two of a chain are always more than the gap apart.
+final class SessionRunner: StepRunner {
+    private let definition: AggregationDefinition
+    private let input: any AggregationInput
+    private let store: any RowStore
+    private let tableIndex: Int
+    private let stepIndex: Int
+    private let gap: Int64
+    private let windowIsFirst: Bool
+    private let rows: GroupRows
+    /// One record for each key; its state is the newest session's number plus one, 0 for none.
+    private let keys: GroupTable
+    private let sessions: SessionSlab
+    private let budgetBytes: Int
+    private var isComplete: Bool
+
+    private var dirty: [UInt32] = []
+    /// Rows of the store whose session has moved its start or merged into another.
+    private var orphans: [Orphan] = []
+    private var before: [UInt32: String] = [:]
+
+    private struct Orphan {
+        var key: UInt32
+        var start: Int64
+        var before: String?
+    }
+
+    init(
+        _ definition: AggregationDefinition, gap: Int64, input: any AggregationInput,
+        store: any RowStore, table: Int, step: Int, budgetBytes: Int
+    ) throws {
+        self.definition = definition
+        self.gap = gap
+        self.input = input
+        self.store = store
+        tableIndex = table
+        stepIndex = step
+        self.budgetBytes = budgetBytes
+        windowIsFirst = if case .windowStart? = definition.origins.first { true } else { false }
+        rows = GroupRows(definition, at: SessionSlab.stateOffset)
+        keys = GroupTable(
+            keyIsText: definition.keyKinds.map { $0 == .text || $0 == .json }, stateBytes: 8)
+        sessions = SessionSlab(stateBytes: rows.stateBytes)
+        let stored = try store.rowCount(table: table)
+        isComplete = stored == 0
+        // Where the window stands before the key, a key's sessions cannot be looked up together.
+        if stored > 0, windowIsFirst || stored * 250 < budgetBytes { try loadAll() }
+    }
+
+    deinit { freeAll() }
+
+    var memoryBytes: Int { keys.memoryBytes + sessions.memoryBytes }
+    var dirtyRows: Int { dirty.count + orphans.count }
+
+    // MARK: Applying
+
+    func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
+        let reference = input.rows(of: batch, range)
+        for (event, reason) in reference.value.dead { pass.kill(event, reason) }
+        let input = reference.value
+        guard !input.rows.isEmpty, let times = input.time?.integers else { return }
+        var ids: [UInt32] = []
+        var fresh: [UInt32] = []
+        let columns: [KeyColumn] = zip(input.keys, definition.keyKinds).map { column, kind in
+            kind == .text || kind == .json ? .texts(column.strings) : .integers(column.integers)
+        }
+        keys.find(rows: input.rows, keys: columns, into: &ids, fresh: &fresh)
+        if !isComplete { for key in fresh { try loadSessions(of: key) } }
+        let first = Int64(truncatingIfNeeded: batch.firstOffset.rawValue)
+        for index in 0..<input.rows.count {
+            let row = Int(input.rows[index])
+            let event = Int(input.events[index])
+            let time = times[row]
+            pass.streamTimes[stepIndex] = max(pass.streamTimes[stepIndex], time)
+            guard let session = try session(for: time, of: ids[index], pass) else {
+                pass.mark(event, .late)
+                continue
+            }
+            pass.mark(event, .applied)
+            for (number, accumulator) in rows.accumulators.enumerated() {
+                try accumulator.add(
+                    sessions.record(session), input.inputs[number], row,
+                    offset: first + Int64(event))
+            }
+        }
+    }
+
+    /// The session that an event at `time` belongs to, grown to hold it; nil if it has closed.
+    private func session(
+        for time: Int64, of key: UInt32, _ pass: BatchPass
+    ) throws(KappaError) -> UInt32? {
+        var newer: UInt32?
+        var current = newest(of: key)
+        while let id = current, time < sessions.start(id) &- gap {
+            newer = id
+            current = sessions.older(id)
+        }
+        if let id = current, time <= sessions.last(id) &+ gap {
+            if isClosed(max(time, sessions.last(id)), pass) { return nil }
+            touch(id, pass)
+            return try grow(id, to: time, newer: newer, pass)
+        }
+        if isClosed(time, pass) { return nil }
+        // A newer session is more than the gap away, or the walk would have stopped at it.
+        let id = sessions.insert(key: key, time: time)
+        sessions.setOlder(id, current)
+        link(id, behind: newer, of: key)
+        touch(id, pass)
+        return id
+    }
+
+    private func isClosed(_ last: Int64, _ pass: BatchPass) -> Bool {
+        guard let lateness = definition.latenessMicroseconds else { return false }
+        return last &+ gap &+ lateness <= pass.streamTimes[stepIndex]
+    }
+
+    /// Stretches a session to a time, and merges it with a neighbour that it now reaches.
+    private func grow(
+        _ id: UInt32, to time: Int64, newer: UInt32?, _ pass: BatchPass
+    ) throws(KappaError) -> UInt32 {
+        if time < sessions.start(id) {
+            sessions.setStart(id, time)
+            if let older = sessions.older(id), time &- sessions.last(older) <= gap {
+                touch(older, pass)
+                return try merge(newer: id, into: older, newestBefore: newer)
+            }
+        } else if time > sessions.last(id) {
+            sessions.setLast(id, time)
+            if let newer, sessions.start(newer) &- time <= gap {
+                touch(newer, pass)
+                let before = newerNeighbour(of: newer)
+                return try merge(newer: newer, into: id, newestBefore: before)
+            }
+        }
+        return id
+    }
+
+    /// Puts what `newer` holds into the next older session `id`, and takes `newer` away.
+    private func merge(
+        newer: UInt32, into id: UInt32, newestBefore: UInt32?
+    ) throws(KappaError) -> UInt32 {
+        for accumulator in rows.accumulators {
+            try accumulator.merge(sessions.record(newer), into: sessions.record(id))
+        }
+        sessions.setLast(id, max(sessions.last(id), sessions.last(newer)))
+        sessions.setStart(id, min(sessions.start(id), sessions.start(newer)))
+        link(id, behind: newestBefore, of: sessions.key(id))
+        if let start = sessions.storedStart(newer) {
+            orphans.append(
+                Orphan(key: sessions.key(newer), start: start, before: before[newer]))
+        }
+        before[newer] = nil
+        rows.free(sessions.record(newer))
+        sessions.remove(newer)
+        return id
+    }
+
+    private func newerNeighbour(of id: UInt32) -> UInt32? {
+        var newer: UInt32?
+        var current = newest(of: sessions.key(id))
+        while let at = current, at != id {
+            newer = at
+            current = sessions.older(at)
+        }
+        return newer
+    }
+
+    private func newest(of key: UInt32) -> UInt32? {
+        let word = keys.record(key).load(
+            fromByteOffset: GroupTable.stateOffset(keyParts: keys.keyParts), as: UInt32.self)
+        return word == 0 ? nil : word - 1
+    }
+
+    private func link(_ id: UInt32, behind newer: UInt32?, of key: UInt32) {
+        if let newer { return sessions.setOlder(newer, id) }
+        keys.record(key).storeBytes(
+            of: id + 1, toByteOffset: GroupTable.stateOffset(keyParts: keys.keyParts),
+            as: UInt32.self)
+    }
+
+    private func touch(_ id: UInt32, _ pass: BatchPass) {
+        if sessions.isDirty(id) { return }
+        if pass.recordsChanges, sessions.storedStart(id) != nil { before[id] = json(id) }
+        sessions.setDirty(id, true)
+        dirty.append(id)
+    }
+
+    // MARK: Rows
+
+    private func place(_ id: UInt32) -> GroupRows.Place {
+        GroupRows.Place(
+            windowStart: sessions.start(id), windowEnd: sessions.last(id) &+ gap,
+            keyRecord: keys.record(sessions.key(id)), firstKeyPart: 0)
+    }
+
+    private func json(_ id: UInt32) -> String { rows.json(sessions.record(id), place(id)) }
+
+    func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
+        dirty.removeAll { !sessions.isDirty($0) }
+        sortDirty()
+        for id in dirty {
+            guard let stored = sessions.storedStart(id), stored != sessions.start(id) else {
+                continue
+            }
+            orphans.append(Orphan(key: sessions.key(id), start: stored, before: before[id]))
+            before[id] = nil
+        }
+        for orphan in orphans { try delete(orphan, transaction, changesAt: offset) }
+        let writer = transaction.upsert(into: tableIndex)
+        for id in dirty { try rows.upsert(sessions.record(id), place(id), writer) }
+        guard let offset else { return }
+        for id in dirty {
+            let after = json(id)
+            if before[id] == after { continue }
+            try transaction.add(
+                ChangeRecord(
+                    offset: offset, table: tableIndex,
+                    key: rows.keyJSON(sessions.record(id), place(id)), before: before[id],
+                    after: after))
+        }
+    }
+
+    private func delete(
+        _ orphan: Orphan, _ transaction: any StoreTransaction, changesAt offset: Offset?
+    ) throws {
+        let record = keys.record(orphan.key)
+        let place = GroupRows.Place(
+            windowStart: orphan.start, keyRecord: record, firstKeyPart: 0)
+        let writer = transaction.delete(from: tableIndex)
+        var sink = StoreSink(writer)
+        rows.emit(record, place, onlyKey: true, to: &sink)
+        try writer.execute()
+        if let offset {
+            try transaction.add(
+                ChangeRecord(
+                    offset: offset, table: tableIndex, key: rows.keyJSON(record, place),
+                    before: orphan.before, after: nil))
+        }
+    }
+
+    private func sortDirty() {
+        dirty.sort { a, b in
+            if windowIsFirst, sessions.start(a) != sessions.start(b) {
+                return sessions.start(a) < sessions.start(b)
+            }
+            let order = KeyOrder.compare(sessions.key(a), sessions.key(b), keys)
+            return order != 0 ? order < 0 : sessions.start(a) < sessions.start(b)
+        }
+    }
+
+    func committed(mayEvict: Bool) {
+        for id in dirty {
+            sessions.setDirty(id, false)
+            sessions.setStoredStart(id, sessions.start(id))
+        }
+        sessions.recycle()
+        dirty.removeAll(keepingCapacity: true)
+        orphans.removeAll(keepingCapacity: true)
+        before.removeAll(keepingCapacity: true)
+        if mayEvict, memoryBytes > budgetBytes, !windowIsFirst {
+            freeAll()
+            sessions.reset()
+            keys.reset()
+            isComplete = false
+        }
+    }
+
+    private func freeAll() {
+        guard rows.ownsMemory else { return }
+        sessions.forEach { rows.free(sessions.record($0)) }
+    }
+
+    // MARK: Reading through
+
+    private func loadAll() throws {
+        let keyColumns = definition.table.columns.indices.filter {
+            if case .key = definition.origins[$0] { true } else { false }
+        }
+        try store.scan(table: tableIndex) { cursor in
+            let key = LoadedKey(cursor, keyColumns, isText: keys.isText)
+            let (id, _) = withExtendedLifetime(key) { keys.find(keys: key.columns) }
+            try load(cursor, of: id)
+        }
+        isComplete = true
+    }
+
+    private func loadSessions(of key: UInt32) throws {
+        try store.scan(table: tableIndex, prefix: keys.keyParts) { writer in
+            var sink = StoreSink(writer)
+            let place = GroupRows.Place(keyRecord: keys.record(key), firstKeyPart: 0)
+            rows.emitKeyParts(place, to: &sink)
+        } _: { cursor in
+            try load(cursor, of: key)
+        }
+    }
+
+    /// Rows of one key come oldest first: each becomes the newest of its chain.
+    private func load(_ cursor: any RowCursor, of key: UInt32) throws {
+        let start = cursor.integer(column(of: .start))
+        let id = sessions.insert(key: key, time: start)
+        sessions.setLast(id, cursor.integer(column(of: .end)) &- gap)
+        sessions.setStoredStart(id, start)
+        sessions.setOlder(id, newest(of: key))
+        link(id, behind: nil, of: key)
+        try rows.load(sessions.record(id), cursor)
+    }
+
+    private enum Bound { case start, end }
+
+    private func column(of bound: Bound) -> Int {
+        definition.origins.firstIndex {
+            switch ($0, bound) {
+            case (.windowStart, .start), (.windowEnd, .end): true
+            default: false
+            }
+        } ?? 0
+    }
+}

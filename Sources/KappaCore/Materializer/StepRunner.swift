@@ -1,0 +1,73 @@
+/// Runs one step of a view: applies batches to rows in memory, and writes the rows that changed.
+protocol StepRunner: AnyObject {
+    /// Applies the events of a batch that are in `range`, in log order.
+    func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws
+    /// Writes what changed since the last commit, sorted by key; nothing is forgotten yet.
+    func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws
+    /// The transaction was committed: what was written is clean, and may be dropped to make room.
+    func committed(mayEvict: Bool)
+    /// Bytes of rows held in memory.
+    var memoryBytes: Int { get }
+    /// Rows changed since the last commit.
+    var dirtyRows: Int { get }
+}
+
+/// What the steps of a view find out about the events of one batch.
+///
+/// Each event counts once for the whole view: as dead if any step could not take it, else as late
+/// if any step dropped it as late, else as applied if any step took it, else as filtered.
+final class BatchPass {
+    enum Outcome: UInt8 { case filtered = 0, applied, late, dead }
+
+    private(set) var outcomes: [UInt8] = []
+    private(set) var dead: [(event: Int, reason: String)] = []
+    /// The largest event time seen, for each step of the view; `Int64.min` before the first.
+    var streamTimes: [Int64]
+    /// Whether rows' former values are to be kept for the feed of changes.
+    var recordsChanges = false
+
+    init(streamTimes: [Int64]) { self.streamTimes = streamTimes }
+
+    func begin(count: Int) {
+        outcomes.removeAll(keepingCapacity: true)
+        outcomes.append(contentsOf: repeatElement(Outcome.filtered.rawValue, count: count))
+        dead.removeAll(keepingCapacity: true)
+    }
+
+    @inline(__always)
+    func mark(_ event: Int, _ outcome: Outcome) {
+        if outcomes[event] < outcome.rawValue { outcomes[event] = outcome.rawValue }
+    }
+
+    func markApplied(_ events: [Int32]) {
+        outcomes.withUnsafeMutableBufferPointer { outcomes in
+            for event in events {
+                outcomes[Int(event)] = max(outcomes[Int(event)], Outcome.applied.rawValue)
+            }
+        }
+    }
+
+    func kill(_ event: Int, _ reason: String) {
+        if outcomes[event] != Outcome.dead.rawValue { dead.append((event, reason)) }
+        outcomes[event] = Outcome.dead.rawValue
+    }
+
+    /// Adds up the outcomes of the events in `range`.
+    func count(_ range: Range<Int>, into counters: inout Counters) {
+        var counts: (UInt64, UInt64, UInt64) = (0, 0, 0)
+        outcomes.withUnsafeBufferPointer { outcomes in
+            for index in range {
+                switch outcomes[index] {
+                case Outcome.applied.rawValue: counts.0 += 1
+                case Outcome.late.rawValue: counts.1 += 1
+                case Outcome.dead.rawValue: counts.2 += 1
+                default: break
+                }
+            }
+        }
+        counters.applied += counts.0
+        counters.late += counts.1
+        counters.dead += counts.2
+        counters.filtered += UInt64(range.count) - counts.0 - counts.1 - counts.2
+    }
+}

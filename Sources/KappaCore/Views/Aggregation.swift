@@ -1,0 +1,95 @@
+/// A table of aggregates: one step of a view. Made by `aggregate(…)`.
+public struct Aggregation: ViewStep {
+    private var tableName: String?
+    private let make: @Sendable (String) throws(KappaError) -> AggregationDefinition
+
+    init<Element>(_ grouping: Grouping<Element>, _ aggregates: [Aggregate<Element>]) {
+        make = { table throws(KappaError) in
+            try AggregationDefinition(table: table, grouping: grouping, aggregates: aggregates)
+        }
+    }
+
+    /// Names the table, where a view has more than one. The first is named as the view.
+    public func into(_ table: String) -> Aggregation {
+        var copy = self
+        copy.tableName = table
+        return copy
+    }
+
+    public func define(view: String) throws(KappaError) -> StepDefinition {
+        StepDefinition(.aggregation(try make(tableName ?? view)))
+    }
+}
+
+/// An aggregation without its element's type: what the materializer needs to run it.
+package struct AggregationDefinition: Sendable {
+    package let table: TableSchema
+    package let window: Window.Kind?
+    package let latenessMicroseconds: Int64?
+    package let keyKinds: [ColumnKind]
+    package let functions: [(function: AggregateFunction, input: ColumnKind?)]
+    /// Where each of the table's columns comes from.
+    package let origins: [ColumnOrigin]
+    package let signature: String
+    package let eventTypes: [String]
+    package let open: @Sendable (ExtractionPlan) throws(KappaError) -> any AggregationInput
+
+    package enum ColumnOrigin: Sendable {
+        case windowStart, windowEnd
+        case key(Int)
+        case aggregate(Int)
+    }
+
+    init<Element>(
+        table name: String, grouping: Grouping<Element>, aggregates: [Aggregate<Element>]
+    ) throws(KappaError) {
+        var columns: [ColumnSchema] = []
+        var origins: [ColumnOrigin] = []
+        func addWindow() {
+            guard grouping.window != nil else { return }
+            columns.append(ColumnSchema("window_start", .timestamp, isKey: true))
+            columns.append(ColumnSchema("window_end", .timestamp))
+            origins += [.windowStart, .windowEnd]
+        }
+        if grouping.windowComesFirst { addWindow() }
+        for (index, key) in grouping.keys.enumerated() {
+            columns.append(ColumnSchema(key.columnName, key.expression.kind, isKey: true))
+            origins.append(.key(index))
+        }
+        if !grouping.windowComesFirst { addWindow() }
+        for (index, aggregate) in aggregates.enumerated() {
+            let kind = aggregate.function.resultKind(of: aggregate.input?.kind)
+            columns.append(ColumnSchema(aggregate.name, kind))
+            origins.append(.aggregate(index))
+        }
+        if grouping.window != nil, !grouping.source.hasTime {
+            throw KappaError(
+                .usage, "table \(name) has windows, but its events have no time",
+                at: "view \(name)", because: "windows are cut by event time",
+                advice: "Name the event time: Events(\(Element.self).self, at: \\.timestamp)")
+        }
+        let isSession = if case .session = grouping.window?.kind { true } else { false }
+        let needsOffsets = isSession
+            && aggregates.contains { $0.function == .first || $0.function == .last }
+        table = TableSchema(
+            name: name, columns: columns,
+            hasState: needsOffsets || aggregates.contains { $0.function.needsState })
+        self.origins = origins
+        window = grouping.window?.kind
+        latenessMicroseconds = grouping.latenessMicroseconds
+        keyKinds = grouping.keys.map(\.expression.kind)
+        functions = aggregates.map { ($0.function, $0.input?.kind) }
+        eventTypes = grouping.source.eventTypes
+        let source = grouping.source
+        let keys = grouping.keys.map(\.expression)
+        let inputs = aggregates.map(\.input)
+        open = { plan throws(KappaError) in
+            try ExpressionInput(reader: source.open(plan), keys: keys, inputs: inputs)
+        }
+        let described = columns.map { "\($0.name):\($0.kind.rawValue)" }.joined(separator: ",")
+        let functionNames = aggregates.map(\.function.rawValue).joined(separator: ",")
+        signature =
+            "\(source.signature) \(grouping.window.map { "\($0.kind)" } ?? "") "
+            + "\(latenessMicroseconds.map(String.init) ?? "") \(described) \(functionNames)"
+    }
+}

@@ -1,0 +1,177 @@
+import CKappaJSON
+
+/// The rows that one batch of events gives an aggregation: columns, and which of their rows count.
+///
+/// Where columns of the batch itself serve, a row's index is that of its event; computed columns are
+/// dense.
+struct AggregationRows {
+    /// Indices into the columns, in log order.
+    var rows: [Int32] = []
+    /// The event of each row, as an index into the batch.
+    var events: [Int32] = []
+    var time: kj_column?
+    var keys: [kj_column] = []
+    /// The input of each aggregate; nil for a count.
+    var inputs: [kj_column?] = []
+    /// Events that could not be taken.
+    var dead: [(event: Int, reason: String)] = []
+}
+
+/// Makes rows for an aggregation out of batches.
+package protocol AggregationInput: AnyObject {
+    /// The rows of the events in `range`; valid until the next call.
+    func rows(of batch: EventBatch, _ range: Range<Int>) -> AggregationRowsRef
+}
+
+/// Keeps ``AggregationRows`` in one place, so that its arrays are reused from batch to batch.
+package final class AggregationRowsRef {
+    var value = AggregationRows()
+}
+
+/// Evaluates expressions over a stream: on columns where all of them are plain properties, else on
+/// decoded elements. Both give the same rows.
+final class ExpressionInput<Element>: AggregationInput {
+    private let reader: any ElementReader<Element>
+    private let keys: [Expression<Element>]
+    private let inputs: [Expression<Element>?]
+    private let result = AggregationRowsRef()
+    private var selection: [Int32] = []
+    private let direct: DirectColumns?
+    private let computedTime = ComputedColumn(kind: .timestamp)
+    private let computedKeys: [ComputedColumn]
+    private let computedInputs: [ComputedColumn?]
+
+    /// The plan's columns that stand for the expressions.
+    private struct DirectColumns {
+        var time: Int?
+        var keys: [Int]
+        var inputs: [Int?]
+        var required: [RequiredColumn]
+    }
+
+    init(
+        reader: any ElementReader<Element>, keys: [Expression<Element>],
+        inputs: [Expression<Element>?], allowColumns: Bool = true
+    ) {
+        self.reader = reader
+        self.keys = keys
+        self.inputs = inputs
+        computedKeys = keys.map { ComputedColumn(kind: $0.kind) }
+        computedInputs = inputs.map { $0.map { ComputedColumn(kind: $0.kind) } }
+        let useColumns = allowColumns && !ExpressionInputOptions.forbidColumns
+        direct = useColumns ? Self.direct(reader.columns, keys, inputs) : nil
+    }
+
+    private static func direct(
+        _ columns: ElementColumns<Element>?, _ keys: [Expression<Element>],
+        _ inputs: [Expression<Element>?]
+    ) -> DirectColumns? {
+        guard let columns else { return nil }
+        let keyColumns = keys.compactMap { $0.keyPath.flatMap { columns.column($0) } }
+        let inputColumns = inputs.map { $0.flatMap { $0.keyPath.flatMap { columns.column($0) } } }
+        guard keyColumns.count == keys.count,
+            zip(inputs, inputColumns).allSatisfy({ ($0 == nil) == ($1 == nil) })
+        else { return nil }
+        return DirectColumns(
+            time: columns.time, keys: keyColumns, inputs: inputColumns,
+            required: columns.required)
+    }
+
+    func rows(of batch: EventBatch, _ range: Range<Int>) -> AggregationRowsRef {
+        selection.removeAll(keepingCapacity: true)
+        result.value.dead.removeAll(keepingCapacity: true)
+        reader.load(batch)
+        reader.select(range, into: &selection)
+        if let direct { readColumns(direct, batch) } else { readElements() }
+        return result
+    }
+
+    private func readColumns(_ direct: DirectColumns, _ batch: EventBatch) {
+        for required in direct.required { check(required, batch) }
+        result.value.rows = selection
+        result.value.events = selection
+        result.value.time = direct.time.map { batch.columns[$0] }
+        result.value.keys = direct.keys.map { batch.columns[$0] }
+        result.value.inputs = direct.inputs.map { $0.map { batch.columns[$0] } }
+    }
+
+    /// Takes the events out of the selection whose field is not what the type needs.
+    private func check(_ required: RequiredColumn, _ batch: EventBatch) {
+        let column = batch.columns[required.column]
+        guard let states = column.states else { return }
+        let isOptional = required.field.isOptional
+        let isDecimal = required.field.kind == .decimal
+        func isGood(_ row: Int32) -> Bool {
+            switch kj_state(UInt32(states[Int(row)])) {
+            case KJ_VALUE: !isDecimal || column.scales[Int(row)] != UInt8(KJ_WIDE)
+                || column.decimal(Int(row)) != nil
+            case KJ_MISSING, KJ_NULL: isOptional
+            default: false
+            }
+        }
+        let allGood = selection.withUnsafeBufferPointer { rows in
+            var good = true
+            for row in rows {
+                good = good && states[Int(row)] == UInt8(KJ_VALUE.rawValue)
+            }
+            return good
+        }
+        if allGood, !isDecimal { return }
+        if selection.allSatisfy(isGood) { return }
+        selection.removeAll { row in
+            if isGood(row) { return false }
+            let field = required.field
+            let failure: FieldFailure =
+                switch kj_state(UInt32(states[Int(row)])) {
+                case KJ_MISSING: .missing(field.path)
+                case KJ_NULL: .null(field.path)
+                default: .wrongType(field.path, field.kind.withArticle)
+                }
+            result.value.dead.append((Int(row), failure.description))
+            return true
+        }
+    }
+
+    private func readElements() {
+        result.value.rows.removeAll(keepingCapacity: true)
+        result.value.events.removeAll(keepingCapacity: true)
+        computedTime.clear()
+        computedKeys.forEach { $0.clear() }
+        computedInputs.forEach { $0?.clear() }
+        for event in selection {
+            let count = result.value.rows.count
+            do {
+                try reader.read(Int(event)) { element, time in try append(element, time, event) }
+            } catch {
+                truncate(to: count)
+                result.value.dead.append((Int(event), FieldFailure.reason(error)))
+            }
+        }
+        result.value.time = computedTime.column
+        result.value.keys = computedKeys.map(\.column)
+        result.value.inputs = computedInputs.map { $0?.column }
+    }
+
+    private func append(_ element: Element, _ time: Timestamp?, _ event: Int32) throws {
+        let row = result.value.rows.count
+        computedTime.set(row, time.map { .timestamp($0) } ?? .null)
+        for (column, key) in zip(computedKeys, keys) {
+            column.set(row, try key.evaluate(element))
+        }
+        for (column, input) in zip(computedInputs, inputs) {
+            if let column, let input { column.set(row, try input.evaluate(element)) }
+        }
+        result.value.rows.append(Int32(row))
+        result.value.events.append(event)
+    }
+
+    private func truncate(to count: Int) {
+        result.value.rows.removeLast(result.value.rows.count - count)
+        result.value.events.removeLast(result.value.events.count - count)
+    }
+}
+
+/// Lets tests hold the two paths together.
+package enum ExpressionInputOptions {
+    @TaskLocal package static var forbidColumns = false
+}

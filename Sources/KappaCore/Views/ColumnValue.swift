@@ -1,0 +1,87 @@
+/// A type that can be a key, a column, or an aggregate's input.
+///
+/// Strings, integers, floating-point numbers, booleans, ``Timestamp``, ``Decimal`` and optionals of
+/// these conform. An enum with a raw value conforms by saying so: `enum Action: String, Codable,
+/// ColumnValue`.
+public protocol ColumnValue: Hashable, Sendable {
+    static var columnKind: ColumnKind { get }
+    /// The value as a cell of a table; `.null` for nil.
+    var cell: Value { get }
+}
+
+extension String: ColumnValue {
+    public static var columnKind: ColumnKind { .text }
+    public var cell: Value { .text(self) }
+}
+extension Bool: ColumnValue {
+    public static var columnKind: ColumnKind { .bool }
+    public var cell: Value { .bool(self) }
+}
+extension Double: ColumnValue {
+    public static var columnKind: ColumnKind { .double }
+    public var cell: Value { .double(self) }
+}
+extension Timestamp: ColumnValue {
+    public static var columnKind: ColumnKind { .timestamp }
+    public var cell: Value { .timestamp(self) }
+}
+extension Decimal: ColumnValue {
+    public static var columnKind: ColumnKind { .decimal }
+    public var cell: Value { .decimal(self) }
+}
+extension Int: ColumnValue {
+    public static var columnKind: ColumnKind { .integer }
+    public var cell: Value { .integer(Int64(self)) }
+}
+extension Int64: ColumnValue {
+    public static var columnKind: ColumnKind { .integer }
+    public var cell: Value { .integer(self) }
+}
+extension Int32: ColumnValue {
+    public static var columnKind: ColumnKind { .integer }
+    public var cell: Value { .integer(Int64(self)) }
+}
+extension UInt32: ColumnValue {
+    public static var columnKind: ColumnKind { .integer }
+    public var cell: Value { .integer(Int64(self)) }
+}
+extension Optional: ColumnValue where Wrapped: ColumnValue {
+    public static var columnKind: ColumnKind { Wrapped.columnKind }
+    public var cell: Value { self?.cell ?? .null }
+}
+extension ColumnValue where Self: RawRepresentable, RawValue: ColumnValue {
+    public static var columnKind: ColumnKind { RawValue.columnKind }
+    public var cell: Value { rawValue.cell }
+}
+
+/// A value that rows can be keyed by: it is never nil, and has one way to be equal.
+public protocol KeyValue: ColumnValue {}
+extension String: KeyValue {}
+extension Bool: KeyValue {}
+extension Int: KeyValue {}
+extension Int64: KeyValue {}
+extension Int32: KeyValue {}
+extension UInt32: KeyValue {}
+extension Timestamp: KeyValue {}
+
+/// A value that can be summed and averaged.
+public protocol SummableValue: ColumnValue {}
+extension Int: SummableValue {}
+extension Int64: SummableValue {}
+extension Int32: SummableValue {}
+extension UInt32: SummableValue {}
+extension Double: SummableValue {}
+extension Decimal: SummableValue {}
+extension Optional: SummableValue where Wrapped: SummableValue {}
+
+/// A value with a smallest and a largest.
+public protocol OrderedValue: ColumnValue {}
+extension Int: OrderedValue {}
+extension Int64: OrderedValue {}
+extension Int32: OrderedValue {}
+extension UInt32: OrderedValue {}
+extension Double: OrderedValue {}
+extension Decimal: OrderedValue {}
+extension Timestamp: OrderedValue {}
+extension String: OrderedValue {}
+extension Optional: OrderedValue where Wrapped: OrderedValue {}

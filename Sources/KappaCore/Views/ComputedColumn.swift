@@ -1,0 +1,77 @@
+import CKappaJSON
+
+/// A column of values that Swift code computed, in the same memory layout as an extracted one.
+final class ComputedColumn {
+    private let kind: ColumnKind
+    private var capacity = 0
+    private(set) var column: kj_column
+    private var texts = ByteArena()
+
+    init(kind: ColumnKind) {
+        self.kind = kind
+        column = kj_column(
+            kind: kind.cKind, states: nil, integers: nil, doubles: nil, strings: nil, scales: nil)
+    }
+
+    deinit { free() }
+
+    func clear() { texts.clear() }
+
+    func set(_ row: Int, _ value: Value) {
+        if row >= capacity { grow(to: max(1_024, capacity * 2)) }
+        column.states[row] = UInt8(KJ_VALUE.rawValue)
+        switch value {
+        case .null: column.states[row] = UInt8(KJ_NULL.rawValue)
+        case .bool(let bool): column.integers[row] = bool ? 1 : 0
+        case .integer(let integer): column.integers[row] = integer
+        case .timestamp(let time): column.integers[row] = time.microseconds
+        case .double(let double): column.doubles[row] = double
+        case .decimal(let decimal): set(row, decimal)
+        case .text(let text), .json(let text):
+            var text = text
+            column.strings[row] = text.withUTF8 { texts.add(UnsafeRawBufferPointer($0)) }
+        }
+    }
+
+    private func set(_ row: Int, _ decimal: Decimal) {
+        if let mantissa = Int64(exactly: decimal.mantissa) {
+            column.integers[row] = mantissa
+            column.scales[row] = UInt8(decimal.scale)
+        } else {
+            var text = decimal.description
+            column.scales[row] = UInt8(KJ_WIDE)
+            column.strings[row] = text.withUTF8 { texts.add(UnsafeRawBufferPointer($0)) }
+        }
+    }
+
+    private func grow(to newCapacity: Int) {
+        func moved<T>(_ old: UnsafeMutablePointer<T>?, _ zero: T) -> UnsafeMutablePointer<T> {
+            let new = UnsafeMutablePointer<T>.allocate(capacity: newCapacity)
+            new.initialize(repeating: zero, count: newCapacity)
+            if let old {
+                new.update(from: old, count: capacity)
+                old.deallocate()
+            }
+            return new
+        }
+        column.states = moved(column.states, 0)
+        switch kind {
+        case .double: column.doubles = moved(column.doubles, 0)
+        case .text, .json: column.strings = moved(column.strings, kj_string())
+        case .decimal:
+            column.strings = moved(column.strings, kj_string())
+            column.integers = moved(column.integers, 0)
+            column.scales = moved(column.scales, 0)
+        case .bool, .integer, .timestamp: column.integers = moved(column.integers, 0)
+        }
+        capacity = newCapacity
+    }
+
+    private func free() {
+        column.states?.deallocate()
+        column.integers?.deallocate()
+        column.doubles?.deallocate()
+        column.strings?.deallocate()
+        column.scales?.deallocate()
+    }
+}

@@ -1,0 +1,189 @@
+/// Something that gives a view its elements: events of one type, or what is made of them.
+public protocol EventStream<Element>: Sendable {
+    associatedtype Element
+    /// How elements are made; for kappa's own use.
+    var source: StreamSource<Element> { get }
+}
+
+/// How a stream's elements come out of the log. Opaque: made by ``Events`` and by the methods of
+/// ``EventStream``.
+public struct StreamSource<Element>: Sendable {
+    /// Registers the needed fields with a plan and returns what reads the elements.
+    let open: @Sendable (ExtractionPlan) throws(KappaError) -> any ElementReader<Element>
+    /// What makes this stream, in words; a part of a view's digest.
+    let signature: String
+    /// The names of the event types that are read, for `kappa views`.
+    let eventTypes: [String]
+    let hasTime: Bool
+}
+
+/// Reads the elements of a stream out of batches.
+protocol ElementReader<Element>: AnyObject {
+    associatedtype Element
+
+    /// Takes a batch as the one that the other calls are about.
+    func load(_ batch: EventBatch)
+    /// Appends the indices of the events that are of the stream's type.
+    func select(_ range: Range<Int>, into selection: inout [Int32])
+    /// Makes the elements of one selected event: none, one or several.
+    func read(_ row: Int, _ body: (Element, Timestamp?) throws -> Void) throws
+    /// Where columns can stand for the elements: the tracing of key paths to them. Nil where a
+    /// closure stands between the events and the elements.
+    var columns: ElementColumns<Element>? { get }
+}
+
+/// The columns that a stream's elements are made of.
+struct ElementColumns<Element> {
+    /// The plan's column for a stored property; nil for a computed one.
+    let column: (PartialKeyPath<Element>) -> Int?
+    /// The column of the event time, if the stream has one.
+    let time: Int?
+    /// Every column that must hold a value (or, where optional, no value of a wrong type), with
+    /// its path, for an event to be taken.
+    let required: [RequiredColumn]
+}
+
+struct RequiredColumn {
+    let column: Int
+    let field: EventField
+}
+
+/// All events of one type.
+///
+/// ```swift
+/// Events(UserEvent.self, at: \.timestamp)
+/// ```
+public struct Events<Element: Event>: EventStream {
+    public let source: StreamSource<Element>
+
+    /// Events in log order, without a time.
+    public init(_ type: Element.Type) {
+        self.init(time: nil)
+    }
+
+    /// Events with the property that is their event time, for windows.
+    public init(_ type: Element.Type, at time: KeyPath<Element, Timestamp> & Sendable) {
+        self.init(time: time)
+    }
+
+    private init(time: (KeyPath<Element, Timestamp> & Sendable)?) {
+        source = StreamSource(
+            open: { plan throws(KappaError) in try TypedEventReader(plan: plan, time: time) },
+            signature: "events(\(Element.eventType ?? "-"))",
+            eventTypes: [Element.eventType ?? "*"],
+            hasTime: time != nil)
+    }
+}
+
+/// What ``EventStream/filter(_:)`` and its sisters return.
+public struct MappedStream<Element>: EventStream {
+    public let source: StreamSource<Element>
+}
+
+extension EventStream {
+    /// Only the elements for which `isIncluded` is true.
+    public func filter(
+        _ isIncluded: @escaping @Sendable (Element) throws -> Bool
+    ) -> MappedStream<Element> {
+        transformed("filter") { element, body in
+            if try isIncluded(element) { try body(element) }
+        }
+    }
+
+    /// One new element for each. It keeps the event's time.
+    public func map<New>(
+        _ transform: @escaping @Sendable (Element) throws -> New
+    ) -> MappedStream<New> {
+        transformed("map") { element, body in try body(transform(element)) }
+    }
+
+    /// One new element for each, or none where `transform` returns nil.
+    public func compactMap<New>(
+        _ transform: @escaping @Sendable (Element) throws -> New?
+    ) -> MappedStream<New> {
+        transformed("compactMap") { element, body in
+            if let new = try transform(element) { try body(new) }
+        }
+    }
+
+    /// Any number of new elements for each, in the order of the array.
+    public func flatMap<New>(
+        _ transform: @escaping @Sendable (Element) throws -> [New]
+    ) -> MappedStream<New> {
+        transformed("flatMap") { element, body in
+            for new in try transform(element) { try body(new) }
+        }
+    }
+
+    private func transformed<New>(
+        _ name: String,
+        _ transform: @escaping @Sendable (Element, (New) throws -> Void) throws -> Void
+    ) -> MappedStream<New> {
+        let upstream = source
+        return MappedStream(
+            source: StreamSource(
+                open: { plan throws(KappaError) in
+                    TransformReader(upstream: try upstream.open(plan), transform: transform)
+                },
+                signature: "\(upstream.signature).\(name)",
+                eventTypes: upstream.eventTypes, hasTime: upstream.hasTime))
+    }
+}
+
+private final class TypedEventReader<E: Event>: ElementReader {
+    private let reader: EventReader<E>
+    private let time: (KeyPath<E, Timestamp> & Sendable)?
+    let columns: ElementColumns<E>?
+
+    init(
+        plan: ExtractionPlan, time: (KeyPath<E, Timestamp> & Sendable)?
+    ) throws(KappaError) {
+        let reader = try EventReader<E>(plan: plan)
+        self.reader = reader
+        self.time = time
+        let tracer = FieldTracer<E>()
+        let timeColumn = time.flatMap { tracer.field(of: $0) }.map { reader.fieldColumns[$0] }
+        if reader.isPlain, time == nil || timeColumn != nil {
+            columns = ElementColumns(
+                column: { tracer.field(of: $0).map { reader.fieldColumns[$0] } },
+                time: timeColumn,
+                required: zip(reader.fieldColumns, reader.shape.fields).map(RequiredColumn.init))
+        } else {
+            columns = nil
+        }
+    }
+
+    func load(_ batch: EventBatch) { reader.load(batch) }
+    func select(_ range: Range<Int>, into selection: inout [Int32]) {
+        reader.select(range, into: &selection)
+    }
+    func read(_ row: Int, _ body: (E, Timestamp?) throws -> Void) throws {
+        let event = try reader.decode(row)
+        try body(event, time.map { event[keyPath: $0] })
+    }
+}
+
+private final class TransformReader<Old, New>: ElementReader {
+    typealias Element = New
+    private let upstream: any ElementReader<Old>
+    private let transform: @Sendable (Old, (New) throws -> Void) throws -> Void
+
+    init(
+        upstream: any ElementReader<Old>,
+        transform: @escaping @Sendable (Old, (New) throws -> Void) throws -> Void
+    ) {
+        self.upstream = upstream
+        self.transform = transform
+    }
+
+    var columns: ElementColumns<New>? { nil }
+    func load(_ batch: EventBatch) { upstream.load(batch) }
+    func select(_ range: Range<Int>, into selection: inout [Int32]) {
+        upstream.select(range, into: &selection)
+    }
+    func read(_ row: Int, _ body: (New, Timestamp?) throws -> Void) throws {
+        try upstream.read(row) { old, time in
+            try transform(old) { new in try body(new, time) }
+        }
+    }
+}

@@ -1,0 +1,30 @@
+/// A value computed from each element of a stream: a key path, or a closure.
+struct Expression<Element>: Sendable {
+    let kind: ColumnKind
+    /// Set where the value is a property, which may then be read from its column.
+    let keyPath: (PartialKeyPath<Element> & Sendable)?
+    let evaluate: @Sendable (Element) throws -> Value
+
+    init<V: ColumnValue>(_ keyPath: KeyPath<Element, V> & Sendable) {
+        kind = V.columnKind
+        self.keyPath = keyPath
+        evaluate = { $0[keyPath: keyPath].cell }
+    }
+
+    init<V: ColumnValue>(_ compute: @escaping @Sendable (Element) throws -> V) {
+        kind = V.columnKind
+        keyPath = nil
+        evaluate = { try compute($0).cell }
+    }
+
+    /// The name of the property that the key path ends in, as a column's name.
+    var propertyName: String? {
+        guard let keyPath else { return nil }
+        // A key path prints as "\Event.userID" or "\Event.user.id".
+        let text = "\(keyPath)"
+        let parts = text.split(separator: ".").dropFirst()
+        guard !parts.isEmpty else { return nil }
+        return parts.map { FieldName.snakeCase(String($0.filter { $0 != "?" && $0 != "!" })) }
+            .joined(separator: "_")
+    }
+}

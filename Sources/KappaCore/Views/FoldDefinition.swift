@@ -1,0 +1,123 @@
+/// A fold without the types of its events: what the materializer needs to run it.
+package struct FoldDefinition: Sendable {
+    package let tables: [FoldTable]
+    package let handlers: [(handlerTable: Int, handler: FoldHandler)]
+    let signature: String
+
+    init(
+        view: String, handlers: [(table: String, handler: FoldHandler)],
+        initial: [String: any ViewRow]
+    ) throws(KappaError) {
+        var tables: [FoldTable] = []
+        var placed: [(Int, FoldHandler)] = []
+        // The view's own table stands first, whichever handler is written first.
+        for (name, handler) in handlers.sorted(by: { $0.table == view && $1.table != view }) {
+            if let known = tables.first(where: { $0.schema.name == name }) {
+                guard known.keyKind == handler.keyKind, known.rowType == handler.rowType else {
+                    throw KappaError(
+                        .usage, "the handlers of table \(name) do not agree", at: "view \(view)",
+                        because: "their rows or the kinds of their keys differ",
+                        advice: "Give each table one type of row and one type of key")
+                }
+            } else {
+                tables.append(
+                    try FoldTable(name: name, handler: handler, initial: initial[name]))
+            }
+        }
+        for (name, handler) in handlers {
+            guard let index = tables.firstIndex(where: { $0.schema.name == name }) else { continue }
+            placed.append((index, handler))
+        }
+        self.tables = tables
+        self.handlers = placed
+        signature = tables.map(\.signature).joined(separator: ";")
+    }
+}
+
+/// One table of a fold.
+package struct FoldTable: Sendable {
+    package let schema: TableSchema
+    package let keyKind: ColumnKind
+    package let rowType: any ViewRow.Type
+    package let initial: (any ViewRow)?
+    /// The column that holds each field of the row, in the order of the row's shape; the key's
+    /// column may be one of them.
+    package let rowColumns: [Int]
+    package let rowFields: [EventField]
+    /// The column of the key.
+    package let keyColumn: Int
+
+    init(name: String, handler: FoldHandler, initial: (any ViewRow)?) throws(KappaError) {
+        let shape = try EventShape(of: handler.rowType)
+        var columns: [ColumnSchema] = []
+        var rowColumns: [Int] = []
+        var fields: [EventField] = []
+        let keyName = handler.keyName
+        if !shape.fields.contains(where: { $0.columnName == keyName && $0.path.count == 1 }) {
+            columns.append(ColumnSchema(keyName, handler.keyKind, isKey: true))
+        }
+        for (key, entry) in zip(shape.root.keys, shape.root.entries) {
+            let field: EventField =
+                switch entry {
+                case .field(let index): shape.fields[index]
+                case .object(_, let isOptional):
+                    EventField(path: [key], kind: .json, isOptional: isOptional, isPlain: false)
+                }
+            fields.append(field)
+            rowColumns.append(columns.count)
+            columns.append(
+                ColumnSchema(
+                    field.columnName, field.kind, isKey: field.columnName == keyName))
+        }
+        schema = TableSchema(name: name, columns: columns)
+        keyColumn = columns.firstIndex(where: \.isKey) ?? 0
+        keyKind = handler.keyKind
+        rowType = handler.rowType
+        self.initial = initial
+        self.rowColumns = rowColumns
+        rowFields = fields
+        guard columns[keyColumn].kind == handler.keyKind else {
+            throw KappaError(
+                .usage, "table \(name) has two kinds of key", at: "column \(keyName)",
+                because: "the events' key and the row's property of that name differ in type",
+                advice: "Give both the same type")
+        }
+    }
+
+    var signature: String {
+        schema.columns.map { "\($0.name):\($0.kind.rawValue):\($0.isKey)" }.joined(separator: ",")
+    }
+}
+
+/// Collects the handlers of a fold.
+@resultBuilder
+public enum FoldBuilder<State> {
+    public static func buildExpression(_ on: On<State>) -> FoldHandlers {
+        FoldHandlers(list: [(nil, on.handler)])
+    }
+    public static func buildExpression(_ handler: TableHandler) -> FoldHandlers {
+        FoldHandlers(list: [(handler.table, handler.handler)])
+    }
+    public static func buildBlock(_ handlers: FoldHandlers...) -> FoldHandlers {
+        FoldHandlers(list: handlers.flatMap(\.list))
+    }
+}
+
+/// What ``FoldBuilder`` collects.
+public struct FoldHandlers: Sendable {
+    var list: [(table: String?, handler: FoldHandler)]
+}
+
+/// The handlers of a fold as a step of a view.
+struct Fold: ViewStep {
+    let handlers: FoldHandlers
+    let initial: (any ViewRow)?
+
+    func define(view: String) throws(KappaError) -> StepDefinition {
+        let placed = handlers.list.map { ($0.table ?? view, $0.handler) }
+        return StepDefinition(
+            .fold(
+                try FoldDefinition(
+                    view: view, handlers: placed, initial: initial.map { [view: $0] } ?? [:])))
+    }
+}

@@ -1,0 +1,120 @@
+/// A stream cut into groups, by keys, by windows, or by both; `aggregate` makes it a table.
+public struct Grouping<Element>: Sendable {
+    let source: StreamSource<Element>
+    var keys: [GroupKey<Element>] = []
+    var window: Window?
+    var latenessMicroseconds: Int64?
+    /// Columns stand in the order in which they are written: windows first, or keys first.
+    var windowComesFirst = true
+}
+
+/// One part of a group's key.
+struct GroupKey<Element>: Sendable {
+    let name: String?
+    let expression: Expression<Element>
+    var columnName: String { name ?? expression.propertyName ?? "key" }
+}
+
+/// Groups that still lack a window.
+public struct KeyedStream<Element>: Sendable {
+    let grouping: Grouping<Element>
+
+    /// Cuts each group into windows of event time. An event is late, is counted as such and left
+    /// out, once `window end + lateness <= stream time`; without a lateness, nothing is ever late.
+    public func window(_ window: Window, lateness: Duration? = nil) -> Grouping<Element> {
+        var grouping = grouping
+        grouping.window = window
+        grouping.latenessMicroseconds = lateness.map { max(0, $0.wholeMicroseconds) }
+        grouping.windowComesFirst = false
+        return grouping
+    }
+
+    /// One row for each group.
+    public func aggregate(_ aggregates: Aggregate<Element>...) -> Aggregation {
+        Aggregation(grouping, aggregates)
+    }
+}
+
+/// Windows that may still be split by key.
+public struct WindowedStream<Element>: Sendable {
+    let grouping: Grouping<Element>
+
+    /// Splits each window by the value of a property.
+    public func grouped<A: KeyValue>(by key: KeyPath<Element, A> & Sendable) -> Grouping<Element> {
+        adding([GroupKey(name: nil, expression: Expression(key))])
+    }
+
+    /// Splits each window by the values of two properties.
+    public func grouped<A: KeyValue, B: KeyValue>(
+        by first: KeyPath<Element, A> & Sendable, _ second: KeyPath<Element, B> & Sendable
+    ) -> Grouping<Element> {
+        adding([
+            GroupKey(name: nil, expression: Expression(first)),
+            GroupKey(name: nil, expression: Expression(second)),
+        ])
+    }
+
+    /// Splits each window by a computed key, with the name of its column.
+    public func grouped<A: KeyValue>(
+        as name: String, by key: @escaping @Sendable (Element) throws -> A
+    ) -> Grouping<Element> {
+        adding([GroupKey(name: name, expression: Expression(key))])
+    }
+
+    /// One row for each window.
+    public func aggregate(_ aggregates: Aggregate<Element>...) -> Aggregation {
+        Aggregation(grouping, aggregates)
+    }
+
+    private func adding(_ keys: [GroupKey<Element>]) -> Grouping<Element> {
+        var grouping = grouping
+        grouping.keys = keys
+        return grouping
+    }
+}
+
+extension Grouping {
+    /// One row for each group.
+    public func aggregate(_ aggregates: Aggregate<Element>...) -> Aggregation {
+        Aggregation(self, aggregates)
+    }
+}
+
+extension EventStream {
+    /// Cuts the stream into windows of event time. An event is late, is counted as such and left
+    /// out, once `window end + lateness <= stream time`; without a lateness, nothing is ever late.
+    public func window(_ window: Window, lateness: Duration? = nil) -> WindowedStream<Element> {
+        var grouping = Grouping(source: source)
+        grouping.window = window
+        grouping.latenessMicroseconds = lateness.map { max(0, $0.wholeMicroseconds) }
+        return WindowedStream(grouping: grouping)
+    }
+
+    /// Groups by the value of a property.
+    public func grouped<A: KeyValue>(
+        by key: KeyPath<Element, A> & Sendable
+    ) -> KeyedStream<Element> {
+        keyed([GroupKey(name: nil, expression: Expression(key))])
+    }
+
+    /// Groups by the values of two properties.
+    public func grouped<A: KeyValue, B: KeyValue>(
+        by first: KeyPath<Element, A> & Sendable, _ second: KeyPath<Element, B> & Sendable
+    ) -> KeyedStream<Element> {
+        keyed([
+            GroupKey(name: nil, expression: Expression(first)),
+            GroupKey(name: nil, expression: Expression(second)),
+        ])
+    }
+
+    /// Groups by a computed key, with the name of its column.
+    public func grouped<A: KeyValue>(
+        as name: String, by key: @escaping @Sendable (Element) throws -> A
+    ) -> KeyedStream<Element> {
+        keyed([GroupKey(name: name, expression: Expression(key))])
+    }
+
+    private func keyed(_ keys: [GroupKey<Element>]) -> KeyedStream<Element> {
+        KeyedStream(grouping: Grouping(source: source, keys: keys))
+    }
+}

@@ -1,0 +1,97 @@
+/// A view: a name, and how events become keyed rows.
+///
+/// ```swift
+/// public let userTotals = View("user_totals") {
+///     Events(UserEvent.self, at: \.timestamp)
+///         .grouped(by: \.userID)
+///         .aggregate(.count(as: "events"), .sum(\.amount, as: "revenue"))
+/// }
+/// ```
+/// A view is a function of the log alone: its closures must not look at the clock, at random
+/// numbers, or at anything outside of the events.
+public struct View<Row: Sendable>: AnyView {
+    public let name: String
+    public let file: String
+    public let steps: [any ViewStep]
+    public let explicitDigest: String?
+
+    /// A view made of aggregations.
+    /// - Parameters:
+    ///   - name: `[a-z][a-z0-9_]{0,62}`; also the name of its first table.
+    ///   - digest: Names the definition where the build plugin does not see it (a view made at run
+    ///     time). A changed digest is a new version.
+    public init(
+        _ name: String, digest: String? = nil, file: String = #fileID,
+        @ViewBuilder _ steps: () -> [any ViewStep]
+    ) where Row == Columns {
+        self.name = name
+        self.file = file
+        self.steps = steps()
+        explicitDigest = digest
+    }
+
+    /// A fold: handlers change rows that come and go.
+    public init(
+        _ name: String, row: Row.Type, digest: String? = nil, file: String = #fileID,
+        @FoldBuilder<Row?> _ handlers: () -> FoldHandlers
+    ) where Row: ViewRow {
+        self.name = name
+        self.file = file
+        steps = [Fold(handlers: handlers(), initial: nil)]
+        explicitDigest = digest
+    }
+
+    /// A fold whose rows begin as `initial` at the first event of their key.
+    public init(
+        _ name: String, initially initial: Row, digest: String? = nil, file: String = #fileID,
+        @FoldBuilder<Row> _ handlers: () -> FoldHandlers
+    ) where Row: ViewRow {
+        self.name = name
+        self.file = file
+        steps = [Fold(handlers: handlers(), initial: initial)]
+        explicitDigest = digest
+    }
+}
+
+extension On where State: ViewRow {
+    /// Handles events of type `event`; `key` is the row's key.
+    public init<E: Event, Key: KeyValue>(
+        _ event: E.Type, key: KeyPath<E, Key> & Sendable,
+        _ handle: @escaping @Sendable (E, inout State) throws -> Void
+    ) {
+        handler = FoldHandler(
+            eventType: E.eventType ?? "*", row: State.self, keyKind: Key.columnKind
+        ) { plan, initial throws(KappaError) in
+            guard let initial = initial as? State else {
+                throw KappaError(.bug, "a fold lacks its initial row")
+            }
+            return try On<State?>(E.self, key: key) { event, row in
+                var state = row ?? initial
+                try handle(event, &state)
+                row = state
+            }.handler.open(plan, nil)
+        } keyName: {
+            Expression(key).propertyName ?? "key"
+        }
+    }
+}
+
+/// The rows of a declarative view: cells by column name.
+public struct Columns: Equatable, Sendable {
+    public var cells: [(name: String, value: Value)]
+
+    public subscript(name: String) -> Value? { cells.first { $0.name == name }?.value }
+
+    public static func == (a: Columns, b: Columns) -> Bool {
+        a.cells.elementsEqual(b.cells, by: ==)
+    }
+}
+
+/// A view of any row type.
+public protocol AnyView: Sendable {
+    var name: String { get }
+    /// The source file that defines it, as `Module/File.swift`.
+    var file: String { get }
+    var steps: [any ViewStep] { get }
+    var explicitDigest: String? { get }
+}

@@ -1,0 +1,113 @@
+/// The views of one build, with the digests of their definitions.
+///
+/// ```swift
+/// public let views = ViewSet([actionCounts, userTotals], digests: viewDigests)
+/// ```
+/// `viewDigests` is made by the build plugin `ViewDigests`.
+public struct ViewSet: Sendable {
+    let views: [any AnyView]
+    let digests: ViewDigests?
+
+    public init(_ views: [any AnyView], digests: ViewDigests? = nil) {
+        self.views = views
+        self.digests = digests
+    }
+
+    public static let empty = ViewSet([])
+
+    /// Works every view out.
+    package func definitions() throws(KappaError) -> [ViewDefinition] {
+        var definitions: [ViewDefinition] = []
+        for view in views {
+            let definition = try ViewDefinition(view, digests: digests)
+            if definitions.contains(where: { $0.name == definition.name }) {
+                throw KappaError(
+                    .usage, "two views are named \(view.name)", at: view.file,
+                    because: "a view is found by its name", advice: "Rename one of them")
+            }
+            definitions.append(definition)
+        }
+        return definitions
+    }
+}
+
+/// A view worked out: its tables, steps and digest.
+package struct ViewDefinition: Sendable {
+    package let name: String
+    package let digest: String
+    package let tables: [TableSchema]
+    package let steps: [StepDefinition]
+    package let eventTypes: [String]
+
+    init(_ view: any AnyView, digests: ViewDigests?) throws(KappaError) {
+        try Self.check(name: view.name, what: "view", in: view)
+        name = view.name
+        var steps: [StepDefinition] = []
+        for step in view.steps { steps.append(try step.define(view: view.name)) }
+        self.steps = steps
+        tables = steps.flatMap(\.tables)
+        for (index, table) in tables.enumerated() {
+            try Self.check(table, in: view)
+            if tables[..<index].contains(where: { $0.name == table.name }) {
+                throw KappaError(
+                    .usage, "view \(view.name) has two tables named \(table.name)", at: view.file,
+                    because: "each step of a view makes a table of its own",
+                    advice: "Name the further ones: .aggregate(…).into(\"another_name\")")
+            }
+        }
+        var types: [String] = []
+        for type in steps.flatMap(\.eventTypes) where !types.contains(type) { types.append(type) }
+        eventTypes = types
+        digest = try Self.digest(of: view, steps: steps, digests: digests)
+    }
+
+    private static func check(
+        name: String, what: String, in view: any AnyView
+    ) throws(KappaError) {
+        let bytes = Array(name.utf8)
+        let isGood = (1...63).contains(bytes.count)
+            && (0x61...0x7A).contains(bytes[0])
+            && bytes.allSatisfy {
+                (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x5F
+            }
+        if !isGood {
+            throw KappaError(
+                .usage, "\"\(name)\" cannot name a \(what)", at: view.file,
+                because: "names are [a-z][a-z0-9_]{0,62}", advice: "Choose another name")
+        }
+    }
+
+    private static func check(_ table: TableSchema, in view: any AnyView) throws(KappaError) {
+        try check(name: table.name, what: "table", in: view)
+        var seen: Set<String> = []
+        for column in table.columns {
+            try check(name: column.name, what: "column", in: view)
+            if !seen.insert(column.name).inserted {
+                throw KappaError(
+                    .usage, "table \(table.name) has two columns named \(column.name)",
+                    at: view.file, because: "columns are found by their names",
+                    advice: "Give the aggregate another name with as:")
+            }
+        }
+    }
+
+    /// The file's digest and what the definition looks like from outside, folded into 16 digits.
+    private static func digest(
+        of view: any AnyView, steps: [StepDefinition], digests: ViewDigests?
+    ) throws(KappaError) -> String {
+        let hasFold = steps.contains { if case .fold = $0.kind { true } else { false } }
+        let source = view.explicitDigest ?? digests?[file: view.file]
+        if source == nil, digests != nil || hasFold {
+            throw KappaError(
+                .usage, "there is no digest of view \(view.name)", at: view.file,
+                because: "the build plugin did not see its file",
+                advice: "Add .plugin(name: \"ViewDigests\") to the target that defines the view "
+                    + "and pass viewDigests, or give the view a digest of its own")
+        }
+        let text = "1|\(view.name)|\(source ?? "")|" + steps.map(\.signature).joined(separator: "|")
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        let digits = String(hash, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}
