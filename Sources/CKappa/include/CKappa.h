@@ -1,5 +1,20 @@
+// Small things that Swift cannot say: the CRC32C instruction, and system calls it does not import.
 #ifndef CKAPPA_H
 #define CKAPPA_H
 #include <stddef.h>
 #include <stdint.h>
+
+// CRC32C (Castagnoli) of `length` bytes, going on from `crc` (0 at first). Uses the processor's
+// instruction where there is one.
+uint32_t kappa_crc32c(uint32_t crc, const void *data, size_t length);
+// The same by tables alone, for machines without the instruction and to test against.
+uint32_t kappa_crc32c_portable(uint32_t crc, const void *data, size_t length);
+// The CRC32C of A followed by B, from that of each and B's length.
+uint32_t kappa_crc32c_combine(uint32_t crc_a, uint32_t crc_b, uint64_t length_b);
+
+// Names the calling thread, for debuggers and `top`; longer names than 15 bytes are cut.
+void kappa_name_thread(const char *name);
+// A descriptor to wake a poll with: eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC).
+int kappa_eventfd(void);
+
 #endif

@@ -1,3 +1,5 @@
+import CKappa
+
 /// The digest of every event byte below an offset: how many bytes, and their CRC32C.
 ///
 /// It does not depend on how the bytes are cut into blocks, so sealing a segment leaves it as it
@@ -15,4 +17,19 @@ public struct LogDigest: Hashable, Sendable {
         self.bytes = bytes
         self.crc = crc
     }
+
+    /// The digest with more bytes behind it, from their count and their own CRC32C.
+    func appending(bytes count: Int, crc other: UInt32) -> LogDigest {
+        LogDigest(
+            bytes: bytes &+ UInt64(count),
+            crc: kappa_crc32c_combine(crc, other, UInt64(count)))
+    }
+
+    func appending(_ payload: UnsafeRawBufferPointer) -> LogDigest {
+        appending(bytes: payload.count, crc: crc32c(payload))
+    }
+}
+
+func crc32c(_ bytes: UnsafeRawBufferPointer, from crc: UInt32 = 0) -> UInt32 {
+    kappa_crc32c(crc, bytes.baseAddress, bytes.count)
 }

@@ -1,0 +1,139 @@
+import CKappaJSON
+import Glibc
+
+/// Events on their way into the log: newline-ended JSON objects, each on a line of its own.
+package struct EventLines: Sendable {
+    /// The lines, each with its newline.
+    private(set) var bytes: [UInt8] = []
+    package private(set) var count = 0
+
+    package init() {}
+
+    /// Takes lines from NDJSON text; blank lines are passed over, a last line may lack its newline.
+    /// - Parameter firstLine: The number of the text's first line, for errors.
+    /// - Throws: `.badInput` with line and column if a line is not one JSON object.
+    package init(_ text: UnsafeRawBufferPointer, firstLine: Int = 1) throws(KappaError) {
+        try Self.validate(text, firstLine: firstLine)
+        bytes.reserveCapacity(text.count + 1)
+        Self.forEachLine(text) { line, _ in
+            if Self.isBlank(line) { return }
+            bytes.append(contentsOf: line)
+            bytes.append(0x0A)
+            count += 1
+        }
+    }
+
+    /// Takes one event, which may stand on several lines.
+    package init(event: String) throws(KappaError) {
+        // A raw newline can only stand between tokens: a space does as well.
+        let flat = event.utf8.map { $0 == 0x0A || $0 == 0x0D ? 0x20 : $0 }
+        try self.init(flat)
+    }
+
+    private init(_ flat: [UInt8]) throws(KappaError) {
+        var failure: KappaError?
+        var lines = EventLines()
+        flat.withUnsafeBytes { bytes in
+            do throws(KappaError) { lines = try EventLines(bytes) } catch { failure = error }
+        }
+        if let failure { throw failure }
+        self = lines
+    }
+
+    package mutating func append(_ other: EventLines) {
+        bytes += other.bytes
+        count += other.count
+    }
+
+    /// Drops the first events.
+    mutating func removeFirst(_ events: Int) {
+        guard events > 0 else { return }
+        var at = 0
+        for _ in 0..<min(events, count) {
+            at = (bytes[at...].firstIndex(of: 0x0A) ?? bytes.count - 1) + 1
+        }
+        bytes.removeFirst(at)
+        count -= min(events, count)
+    }
+
+    /// Splits the lines into pieces of about `size` bytes, at least one event each.
+    func pieces(of size: Int) -> [(range: Range<Int>, events: Int)] {
+        if bytes.count <= size { return bytes.isEmpty ? [] : [(0..<bytes.count, count)] }
+        var pieces: [(Range<Int>, Int)] = []
+        bytes.withUnsafeBytes { all in
+            var start = 0
+            var at = 0
+            var events = 0
+            while at < all.count, let base = all.baseAddress,
+                let newline = memchr(base + at, 0x0A, all.count - at)
+            {
+                let next = UnsafeRawPointer(newline) - base + 1
+                if next - start > size, events > 0 {
+                    pieces.append((start..<at, events))
+                    start = at
+                    events = 0
+                }
+                events += 1
+                at = next
+            }
+            if events > 0 { pieces.append((start..<at, events)) }
+        }
+        return pieces
+    }
+
+    // MARK: Lines
+
+    /// Visits each line without its newline and carriage return, and its number from zero.
+    static func forEachLine(
+        _ text: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer, Int) -> Void
+    ) {
+        var at = 0
+        var number = 0
+        while at < text.count, let base = text.baseAddress {
+            let newline = memchr(base + at, 0x0A, text.count - at)
+            let end = newline.map { UnsafeRawPointer($0) - base } ?? text.count
+            var last = end
+            if last > at, text[last - 1] == 0x0D { last -= 1 }
+            body(UnsafeRawBufferPointer(rebasing: text[at..<last]), number)
+            number += 1
+            at = end + 1
+        }
+    }
+
+    static func isBlank(_ line: UnsafeRawBufferPointer) -> Bool {
+        line.allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }
+    }
+
+    /// simdjson judges first; the lines that it does not vouch for are judged by the slow validator,
+    /// which also tells line and column.
+    private static func validate(
+        _ text: UnsafeRawBufferPointer, firstLine: Int
+    ) throws(KappaError) {
+        let padded = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: text.count + EventBatchPadding.bytes, alignment: 64)
+        defer { padded.deallocate() }
+        padded.copyMemory(from: text)
+        var at = 0
+        while at < text.count {
+            let rest = UnsafeRawBufferPointer(rebasing: padded[at..<text.count])
+            let good = kj_validate_ndjson(
+                rest.baseAddress?.assumingMemoryBound(to: CChar.self), rest.count)
+            if good >= rest.count { return }
+            at += good
+            let lineEnd = text[at...].firstIndex(of: 0x0A) ?? text.count
+            let line = UnsafeRawBufferPointer(rebasing: text[at..<lineEnd])
+            if !isBlank(line), let flaw = JSONValidator.flaw(in: line) {
+                let number = firstLine + text[..<at].count { $0 == 0x0A }
+                throw KappaError(
+                    .badInput, "line \(number) is not a JSON object",
+                    at: "line \(number), column \(flaw.column)", because: flaw.reason,
+                    advice: "Nothing of this batch was appended. Mend the line and append again")
+            }
+            at = lineEnd + 1
+        }
+    }
+}
+
+private enum EventBatchPadding {
+    static let bytes = Int(KJ_PADDING)
+}

@@ -1,0 +1,80 @@
+/// What a log holds.
+package struct LogInfo: Equatable, Sendable {
+    package var firstOffset: Offset
+    package var nextOffset: Offset
+    /// Bytes on the disk.
+    package var bytes: Int
+    package var segments: Int
+    package var events: Int { nextOffset - firstOffset }
+
+    /// Looks at the log in `folder`.
+    package init(_ folder: String) throws(KappaError) {
+        let reader = try LogReader(folder)
+        let firsts = try SegmentFiles.list(folder)
+        firstOffset = firsts.first ?? .zero
+        nextOffset = try reader.durableEnd()
+        segments = firsts.count
+        var total = 0
+        for first in firsts {
+            total += try OpenFile(reading: SegmentFiles.path(folder, first)).size
+        }
+        bytes = total
+    }
+}
+
+/// What a check of the whole log found.
+package struct LogVerification: Sendable {
+    package var events = 0
+    package var bytes = 0
+    /// The first damage; nil if every byte is sound.
+    package var damage: KappaError?
+
+    /// Reads and checks every block, from the first to the durable end.
+    /// - Parameter progress: Called now and then with the offset reached; returning false stops.
+    package init(
+        _ folder: String, progress: (Offset) -> Bool = { _ in true }
+    ) throws(KappaError) {
+        do throws(KappaError) {
+            let reader = try LogReader(folder)
+            let buffer = BlockBuffer()
+            try reader.seek(to: try reader.firstOffset)
+            while let block = try reader.next(into: buffer) {
+                let lines = block.payload.reduce(into: 0) { $0 += $1 == 0x0A ? 1 : 0 }
+                guard lines == block.events else {
+                    throw KappaError(
+                        .damaged, "a block has \(lines) events and its header says "
+                            + "\(block.events)", at: "offset \(block.firstOffset)")
+                }
+                events += block.events
+                bytes += block.payload.count
+                if !progress(block.nextOffset) { return }
+            }
+        } catch {
+            guard error.code == .damaged else { throw error }
+            damage = error
+        }
+    }
+}
+
+extension LogBlock {
+    /// Visits the block's events: offset, ingestion time in microseconds, and JSON without newline.
+    package func forEachEvent(
+        _ body: (Offset, Int64, UnsafeRawBufferPointer) throws -> Bool
+    ) rethrows {
+        var run = 0
+        var left = runs.first?.events ?? 0
+        var at = 0
+        for index in 0..<events {
+            while left == 0, run + 1 < runs.count {
+                run += 1
+                left = runs[run].events
+            }
+            left -= 1
+            let end = payload[at...].firstIndex(of: 0x0A) ?? payload.count
+            let line = UnsafeRawBufferPointer(rebasing: payload[at..<end])
+            let time = run < runs.count ? runs[run].ingestedAtMicros : 0
+            if try !body(firstOffset + index, time, line) { return }
+            at = min(end + 1, payload.count)
+        }
+    }
+}

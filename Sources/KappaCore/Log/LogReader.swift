@@ -1,0 +1,303 @@
+import CZstd
+import Glibc
+
+/// Reads the log block by block, up to its durable end, and checks every byte on the way.
+///
+/// A reader is used by one thread at a time. Small blocks are put together, so that a log of single
+/// appends replays as fast as an imported one.
+package final class LogReader {
+    package let folder: String
+    /// The offset of the next event.
+    package private(set) var offset = Offset.zero
+    /// The digest of all events below `offset`.
+    package private(set) var digest = LogDigest.empty
+
+    private let headFile: OpenFile
+    private var head: LogHead
+    private var segment: OpenFile?
+    private var segmentFirst = Offset.zero
+    private var position = 0
+    private let window = ReadWindow()
+    /// A block read whole, of which only the events from `offset` on are wanted.
+    private var skipping = 0
+
+    /// How many bytes small blocks are put together to.
+    private static let targetBytes = 1 << 20
+
+    /// Opens the log in `folder` at offset zero.
+    package init(_ folder: String) throws(KappaError) {
+        self.folder = folder
+        headFile = try LogRecovery.openHead(folder)
+        guard let head = try LogHead.read(headFile) else {
+            throw KappaError(
+                .damaged, "the log's head cannot be read", at: LogHead.path(folder),
+                because: "another process may be writing it over and over",
+                advice: "Remove the file: it is made anew from the segments")
+        }
+        self.head = head
+        try seek(to: .zero)
+    }
+
+    /// The offset after the last durable event, looked up now.
+    package func durableEnd() throws(KappaError) -> Offset {
+        if let head = try LogHead.read(headFile) { self.head = head }
+        return head.nextOffset
+    }
+
+    package var firstOffset: Offset {
+        get throws(KappaError) { try SegmentFiles.list(folder).first ?? .zero }
+    }
+
+    /// Goes to an offset, which may be the log's end but not behind it.
+    package func seek(to target: Offset) throws(KappaError) {
+        _ = try durableEnd()
+        guard target <= head.nextOffset else {
+            throw KappaError(
+                .notFound, "offset \(target) is behind the log's end", at: folder,
+                because: "the log ends at offset \(head.nextOffset)",
+                advice: "If a view was there before, events are lost: restore the log's folder")
+        }
+        let firsts = try SegmentFiles.list(folder)
+        guard let first = firsts.last(where: { $0 <= target }) else {
+            if target == .zero, head.nextOffset == .zero { return }
+            throw missing(segment: firsts.first ?? .zero, wanted: target)
+        }
+        try open(first)
+        offset = first
+        while let header = try peekHeader() {
+            digest = header.digestBefore
+            if target < header.nextOffset {
+                offset = header.firstOffset
+                skipping = target - header.firstOffset
+                if skipping > 0 { digest = try digestInside(header, events: skipping) }
+                offset = target
+                return
+            }
+            offset = header.nextOffset
+            digest = header.digestAfter
+            position += header.blockSize
+        }
+        if first == firsts.first, first == .zero, offset == .zero { digest = .empty }
+        guard offset == target else { throw missing(segment: first, wanted: target) }
+    }
+
+    /// The digest of the log below an offset.
+    package func digest(at target: Offset) throws(KappaError) -> LogDigest {
+        try seek(to: target)
+        return digest
+    }
+
+    /// The next events, at most up to offset `end`; nil at the durable end.
+    package func next(
+        into buffer: BlockBuffer, upTo end: Offset? = nil
+    ) throws(KappaError) -> LogBlock? {
+        if let end, offset >= end { return nil }
+        var used = 0
+        var start = 0
+        var block: LogBlock?
+        while let header = try peekHeader() {
+            if block != nil, used + header.rawSize > Self.targetBytes { break }
+            let runs = try read(header, into: buffer, at: used)
+            let range = try wanted(header, in: buffer, at: used, upTo: end)
+            if block == nil {
+                start = used + range.bytes.lowerBound
+                block = LogBlock(
+                    firstOffset: offset, events: 0, payload: .init(start: nil, count: 0), runs: [],
+                    digestBefore: digest, digestAfter: digest)
+            }
+            used += range.bytes.upperBound
+            block?.events += range.events.count
+            block?.runs += Self.cut(runs, to: range.events)
+            let isWhole = range.events == 0..<header.events
+            digest =
+                isWhole
+                ? header.digestAfter
+                : digest.appending(
+                    UnsafeRawBufferPointer(
+                        buffer.slice((used - range.bytes.count)..<used)))
+            offset = header.firstOffset + range.events.upperBound
+            if range.events.upperBound < header.events {
+                // The rest of the block is read again, from the same place, if anybody asks.
+                skipping = range.events.upperBound
+                break
+            }
+            skipping = 0
+            position += header.blockSize
+            if let end, offset >= end { break }
+        }
+        guard var block else { return nil }
+        block.payload = buffer.payload(start..<used)
+        block.digestAfter = digest
+        return block
+    }
+
+    // MARK: Blocks
+
+    /// The header at the present position; nil at the durable end. Goes on to the next segment.
+    private func peekHeader() throws(KappaError) -> BlockHeader? {
+        while true {
+            guard let segment else {
+                guard try durableEnd() > offset else { return nil }
+                try open(offset)
+                continue
+            }
+            let isLast = segmentFirst == head.segment
+            let limit = isLast ? head.segmentBytes : segment.size
+            if position >= limit {
+                let before = head
+                _ = try durableEnd()
+                if head != before { continue }
+                if isLast { return nil }
+                try open(offset)
+                continue
+            }
+            let bytes = try window.bytes(of: segment, at: position, count: BlockHeader.size, limit)
+            guard let header = BlockHeader(bytes) else {
+                throw damage("it has no block where one must begin")
+            }
+            let whole = try window.bytes(
+                of: segment, at: position, count: BlockHeader.size + header.runsSize, limit)
+            guard whole.count == BlockHeader.size + header.runsSize,
+                BlockHeader.isSound(whole)
+            else { throw damage("a block's header does not fit its checksum") }
+            guard position + header.blockSize <= limit else {
+                throw damage("a block is cut short")
+            }
+            if skipping == 0, header.firstOffset != offset {
+                throw damage(
+                    "a block begins at offset \(header.firstOffset), where \(offset) must come")
+            }
+            return header
+        }
+    }
+
+    private func open(_ first: Offset) throws(KappaError) {
+        let path = SegmentFiles.path(folder, first)
+        if access(path, F_OK) != 0 { throw missing(segment: first, wanted: first) }
+        segment = try OpenFile(reading: path)
+        segmentFirst = first
+        position = 0
+        skipping = 0
+        window.forget()
+    }
+
+    /// Reads and checks a block's payload; its raw bytes stand in the buffer from `at` on.
+    private func read(
+        _ header: BlockHeader, into buffer: BlockBuffer, at: Int
+    ) throws(KappaError) -> [IngestionRun] {
+        guard let segment else { return [] }
+        buffer.reserve(at + header.rawSize, keeping: at)
+        let head = try window.bytes(
+            of: segment, at: position, count: BlockHeader.size + header.runsSize,
+            position + header.blockSize)
+        let runBytes = UnsafeRawBufferPointer(rebasing: head[BlockHeader.size...])
+        guard let runs = IngestionRun.decode(runBytes),
+            runs.reduce(0, { $0 + $1.events }) == header.events
+        else { throw damage("a block's runs cannot be read") }
+        let payloadAt = position + BlockHeader.size + header.runsSize
+        let target = buffer.slice(at..<(at + header.rawSize))
+        switch header.codec {
+        case .raw:
+            guard header.storedSize == header.rawSize else { throw damage("its sizes differ") }
+            try window.copy(of: segment, at: payloadAt, to: target)
+        case .zstd:
+            let stored = UnsafeMutableRawBufferPointer.allocate(
+                byteCount: max(1, header.storedSize), alignment: 16)
+            defer { stored.deallocate() }
+            try window.copy(
+                of: segment, at: payloadAt,
+                to: UnsafeMutableRawBufferPointer(rebasing: stored[0..<header.storedSize]))
+            let count = ZSTD_decompress(
+                target.baseAddress, target.count, stored.baseAddress, header.storedSize)
+            guard ZSTD_isError(count) == 0, count == header.rawSize else {
+                throw damage("a compressed block cannot be read")
+            }
+        }
+        guard crc32c(UnsafeRawBufferPointer(target)) == header.rawCRC else {
+            throw damage("a block's events do not fit their checksum")
+        }
+        if skipping == 0, header.digestBefore != digest {
+            throw damage("a block does not follow the one before it")
+        }
+        return runs
+    }
+
+    private struct Wanted {
+        var events: Range<Int>
+        var bytes: Range<Int>
+    }
+
+    /// The part of a block from `skipping` on and below `end`.
+    private func wanted(
+        _ header: BlockHeader, in buffer: BlockBuffer, at: Int, upTo end: Offset?
+    ) throws(KappaError) -> Wanted {
+        var last = header.events
+        if let end, end < header.nextOffset { last = end - header.firstOffset }
+        if skipping == 0, last == header.events {
+            return Wanted(events: 0..<last, bytes: 0..<header.rawSize)
+        }
+        let payload = UnsafeRawBufferPointer(buffer.slice(at..<(at + header.rawSize)))
+        guard let lower = Self.end(of: skipping, in: payload),
+            let upper = Self.end(of: last, in: payload)
+        else { throw damage("a block has fewer events than its header tells") }
+        return Wanted(events: skipping..<last, bytes: lower..<upper)
+    }
+
+    /// Where the first `events` lines end; nil if there are fewer.
+    private static func end(of events: Int, in payload: UnsafeRawBufferPointer) -> Int? {
+        var at = 0
+        for _ in 0..<events {
+            guard at < payload.count, let base = payload.baseAddress,
+                let newline = memchr(base + at, 0x0A, payload.count - at)
+            else { return nil }
+            at = UnsafeRawPointer(newline) - base + 1
+        }
+        return at
+    }
+
+    private func digestInside(_ header: BlockHeader, events: Int) throws(KappaError) -> LogDigest {
+        let buffer = BlockBuffer(capacity: header.rawSize)
+        let saved = skipping
+        skipping = 0
+        _ = try read(header, into: buffer, at: 0)
+        skipping = saved
+        let payload = UnsafeRawBufferPointer(buffer.slice(0..<header.rawSize))
+        guard let end = Self.end(of: events, in: payload) else {
+            throw damage("a block has fewer events than its header tells")
+        }
+        return header.digestBefore.appending(UnsafeRawBufferPointer(rebasing: payload[0..<end]))
+    }
+
+    private static func cut(_ runs: [IngestionRun], to events: Range<Int>) -> [IngestionRun] {
+        var first = 0
+        var result: [IngestionRun] = []
+        for run in runs {
+            let range = (first..<(first + run.events)).clamped(to: events)
+            first += run.events
+            if range.isEmpty { continue }
+            var part = run
+            part.events = range.count
+            result.append(part)
+        }
+        return result
+    }
+
+    // MARK: Errors
+
+    private func damage(_ why: String) -> KappaError {
+        KappaError(
+            .damaged, "the log is damaged",
+            at: "\(SegmentFiles.path(folder, segmentFirst)), byte \(position), offset \(offset)",
+            because: why,
+            advice: "Nothing was skipped or cut. Restore the file from a copy; "
+                + "`kappa log verify` shows how far the log is sound")
+    }
+
+    private func missing(segment: Offset, wanted: Offset) -> KappaError {
+        KappaError(
+            .damaged, "a segment of the log is missing",
+            at: "\(SegmentFiles.path(folder, segment)), offset \(wanted)",
+            because: "no segment holds offset \(wanted), and the log ends at \(head.nextOffset)",
+            advice: "Restore the missing file from a copy")
+    }
+}

@@ -1,0 +1,117 @@
+import CZstd
+import Glibc
+
+/// Rewrites segments that are no longer written to: small blocks become full ones, compressed where
+/// asked. Offsets, ingestion times, sources and digests stay as they are.
+package struct LogSealer {
+    package struct Result: Equatable, Sendable {
+        package var segments = 0
+        package var bytesBefore = 0
+        package var bytesAfter = 0
+    }
+
+    private let folder: String
+    private let compress: Bool
+    private let files: any FileSystem
+    private static let blockBytes = 1 << 20
+
+    package init(_ folder: String, zstd: Bool, files: any FileSystem = SystemFiles()) {
+        self.folder = folder
+        compress = zstd
+        self.files = files
+    }
+
+    /// Seals every segment, beginning a new one for appends first.
+    package func seal() throws(KappaError) -> Result {
+        try LogWriter(folder, files: files).roll()
+        var result = Result()
+        let firsts = try SegmentFiles.list(folder)
+        for (index, first) in firsts.enumerated() where index + 1 < firsts.count {
+            let path = SegmentFiles.path(folder, first)
+            let before = try OpenFile(reading: path).size
+            try seal(first, end: firsts[index + 1], path)
+            result.segments += 1
+            result.bytesBefore += before
+            result.bytesAfter += try OpenFile(reading: path).size
+        }
+        return result
+    }
+
+    /// The new file is whole and durable before its name replaces the old one's.
+    private func seal(_ first: Offset, end: Offset, _ path: String) throws(KappaError) {
+        let newPath = path + ".sealing"
+        let output: OpenFile
+        do throws(IOFailure) {
+            output = OpenFile(
+                try files.open(newPath, O_RDWR | O_CREAT | O_TRUNC), path: newPath)
+        } catch {
+            throw error.error("cannot create a sealed segment", at: newPath)
+        }
+        let reader = try LogReader(folder)
+        try reader.seek(to: first)
+        let buffer = BlockBuffer()
+        var position = 0
+        while let block = try reader.next(into: buffer, upTo: end) {
+            let bytes = try encoded(block)
+            do throws(IOFailure) {
+                try files.write(output.descriptor, bytes, at: position)
+            } catch {
+                try? files.remove(newPath)
+                throw error.error("cannot write a sealed segment", at: newPath)
+            }
+            position += bytes.count
+        }
+        guard reader.offset == end else {
+            try? files.remove(newPath)
+            throw KappaError(
+                .damaged, "a segment ends early", at: "\(path), offset \(reader.offset)",
+                because: "the next one begins at offset \(end)",
+                advice: "Nothing was changed. Run `kappa log verify`")
+        }
+        do throws(IOFailure) {
+            try files.sync(output.descriptor)
+            try files.rename(newPath, to: path)
+            try files.syncFolder(folder)
+        } catch {
+            throw error.error("cannot put a sealed segment in place", at: path)
+        }
+    }
+
+    private func encoded(_ block: LogBlock) throws(KappaError) -> [UInt8] {
+        var runs: [UInt8] = []
+        for run in Self.joined(block.runs) { run.encode(into: &runs) }
+        var header = BlockHeader(
+            firstOffset: block.firstOffset, events: block.events, runsSize: runs.count,
+            payload: block.payload, digestBefore: block.digestBefore)
+        guard compress else { return header.encoded(runs: runs) + Array(block.payload) }
+        var stored = [UInt8](repeating: 0, count: ZSTD_compressBound(block.payload.count))
+        let count = stored.withUnsafeMutableBytes { target in
+            ZSTD_compress(
+                target.baseAddress, target.count, block.payload.baseAddress, block.payload.count, 3)
+        }
+        guard ZSTD_isError(count) == 0 else {
+            throw KappaError(
+                .bug, "zstd cannot compress a block", because: String(cString: ZSTD_getErrorName(count)))
+        }
+        header.codec = .zstd
+        header.storedSize = count
+        return header.encoded(runs: runs) + stored[0..<count]
+    }
+
+    /// Runs that say the same one after another become one.
+    private static func joined(_ runs: [IngestionRun]) -> [IngestionRun] {
+        var result: [IngestionRun] = []
+        for run in runs {
+            if var last = result.last, last.ingestedAtMicros == run.ingestedAtMicros,
+                last.source == run.source
+            {
+                last.events += run.events
+                last.sourcePosition = max(last.sourcePosition, run.sourcePosition)
+                result[result.count - 1] = last
+            } else {
+                result.append(run)
+            }
+        }
+        return result
+    }
+}

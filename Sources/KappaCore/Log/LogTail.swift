@@ -1,0 +1,151 @@
+import Glibc
+
+/// The end of the log as one writer knows it: where the next block goes, and what was put there but is
+/// not yet durable.
+struct LogTail: Sendable {
+    private let folder: String
+    private(set) var head: LogHead
+    private var file: OpenFile?
+    /// Blocks that wait to be written together.
+    private var pending: [UInt8] = []
+    private var pendingAt = 0
+    /// How many events of each source the log holds, up to `sourcesEnd`; filled when first asked.
+    private var sources: [String: UInt64] = [:]
+    private var sourcesEnd: Offset?
+
+    private static let blockBytes = 1 << 20
+    private static let pendingBytes = 4 << 20
+
+    init(folder: String, head: LogHead) {
+        self.folder = folder
+        self.head = head
+    }
+
+    /// Goes on from where another process has left the log.
+    mutating func follow(_ newHead: LogHead) {
+        guard newHead != head else { return }
+        if newHead.segment != head.segment { file = nil }
+        head = newHead
+    }
+
+    mutating func append(
+        _ lines: EventLines, source: LogWriter.SourceRange?, skipped: Int,
+        _ files: any FileSystem
+    ) throws(KappaError) {
+        let now = Self.nowMicros()
+        var position = source.map { $0.position + UInt64(skipped) } ?? 0
+        for piece in lines.pieces(of: Self.blockBytes) {
+            position += UInt64(source == nil ? 0 : piece.events)
+            let run = IngestionRun(
+                events: piece.events, ingestedAtMicros: now, source: source?.name,
+                sourcePosition: position)
+            try addBlock(lines, piece.range, run, files)
+        }
+        guard sourcesEnd != nil else { return }
+        sourcesEnd = head.nextOffset
+        if let source { sources[source.name] = max(sources[source.name] ?? 0, position) }
+    }
+
+    private mutating func addBlock(
+        _ lines: EventLines, _ range: Range<Int>, _ run: IngestionRun, _ files: any FileSystem
+    ) throws(KappaError) {
+        guard range.count < Int(UInt32.max) else {
+            throw KappaError(
+                .badInput, "an event is too large", because: "it has \(range.count) bytes",
+                advice: "Events have less than 4 GiB")
+        }
+        var runs: [UInt8] = []
+        run.encode(into: &runs)
+        let header = lines.bytes.withUnsafeBytes { bytes in
+            BlockHeader(
+                firstOffset: head.nextOffset, events: run.events, runsSize: runs.count,
+                payload: UnsafeRawBufferPointer(rebasing: bytes[range]), digestBefore: head.digest)
+        }
+        if pending.isEmpty { pendingAt = head.segmentBytes }
+        pending += header.encoded(runs: runs)
+        pending += lines.bytes[range]
+        head.nextOffset = header.nextOffset
+        head.digest = header.digestAfter
+        head.segmentBytes += header.blockSize
+        if pending.count >= Self.pendingBytes { try flush(files) }
+    }
+
+    /// Writes the blocks that wait; they are not durable yet.
+    mutating func flush(_ files: any FileSystem) throws(KappaError) {
+        guard !pending.isEmpty else { return }
+        let path = SegmentFiles.path(folder, head.segment)
+        do throws(IOFailure) {
+            let file = try openFile(files)
+            try files.write(file.descriptor, pending, at: pendingAt)
+        } catch {
+            throw error.error("cannot append to the log", at: path)
+        }
+        pending.removeAll(keepingCapacity: pending.capacity <= 2 * Self.pendingBytes)
+    }
+
+    private mutating func openFile(_ files: any FileSystem) throws(IOFailure) -> OpenFile {
+        if let file { return file }
+        let path = SegmentFiles.path(folder, head.segment)
+        let isNew = access(path, F_OK) != 0
+        let opened = OpenFile(try files.open(path, O_RDWR | O_CREAT), path: path)
+        if isNew { try files.syncFolder(folder) }
+        file = opened
+        return opened
+    }
+
+    func sync(_ files: any FileSystem) throws(IOFailure) {
+        if let file { try files.sync(file.descriptor) }
+    }
+
+    /// Takes a failed batch away again. If that fails too, recovery sets it aside later.
+    mutating func cutBack(_ files: any FileSystem) {
+        pending = []
+        let path = SegmentFiles.path(folder, head.segment)
+        guard access(path, F_OK) == 0, let file = try? openFile(files) else { return }
+        if file.size > head.segmentBytes {
+            try? files.truncate(file.descriptor, to: head.segmentBytes)
+        }
+    }
+
+    /// Begins a new segment.
+    mutating func roll(_ files: any FileSystem) throws(KappaError) {
+        file = nil
+        head.segment = head.nextOffset
+        head.segmentBytes = 0
+        do throws(IOFailure) { _ = try openFile(files) } catch {
+            throw error.error(
+                "cannot begin a new segment of the log",
+                at: SegmentFiles.path(folder, head.segment))
+        }
+    }
+
+    /// How many events of a source the log holds.
+    mutating func sourcePosition(of name: String) throws(KappaError) -> UInt64 {
+        if sourcesEnd != head.nextOffset {
+            precondition(pending.isEmpty, "sources are looked up before blocks are added")
+            try SourcePositions.collect(folder, from: sourcesEnd ?? .zero, into: &sources)
+            sourcesEnd = head.nextOffset
+        }
+        return sources[name] ?? 0
+    }
+
+    private static func nowMicros() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000
+    }
+}
+
+/// How much of each source a log holds, as its blocks tell.
+enum SourcePositions {
+    static func collect(
+        _ folder: String, from start: Offset, into sources: inout [String: UInt64]
+    ) throws(KappaError) {
+        try BlockWalk.headers(folder, from: start) { block in
+            for run in block.runs {
+                guard let source = run.source else { continue }
+                sources[source] = max(sources[source] ?? 0, run.sourcePosition)
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+import CKappa
+import Glibc
+
+/// Waits for the log to grow. What is Linux's own about it (inotify, eventfd) is in this file.
+package final class LogWatcher: Sendable {
+    private let notifications: Int32
+    private let cancellation: Int32
+    private let headFile: OpenFile
+
+    /// Between two looks at the log's head when no notification comes, in milliseconds.
+    private static let pollMilliseconds: Int32 = 1_000
+
+    package init(_ folder: String) throws(KappaError) {
+        headFile = try OpenFile(reading: LogHead.path(folder))
+        notifications = inotify_init1(Int32(IN_NONBLOCK) | Int32(IN_CLOEXEC))
+        cancellation = kappa_eventfd()
+        // Without inotify (no watches left) the slow poll still finds what comes.
+        if notifications >= 0 {
+            inotify_add_watch(notifications, headFile.path, UInt32(IN_MODIFY))
+        }
+    }
+
+    deinit {
+        if notifications >= 0 { close(notifications) }
+        if cancellation >= 0 { close(cancellation) }
+    }
+
+    /// Blocks until the durable end is past `offset`, ``cancel()`` is called, or the time is over.
+    package func wait(past offset: Offset, timeoutMilliseconds: Int? = nil) throws(KappaError) {
+        var left = timeoutMilliseconds
+        while true {
+            drain()
+            if let head = try LogHead.read(headFile), head.nextOffset > offset { return }
+            var slice = Self.pollMilliseconds
+            if let milliseconds = left {
+                if milliseconds <= 0 { return }
+                slice = Int32(min(milliseconds, Int(slice)))
+                left = milliseconds - Int(slice)
+            }
+            var waits = [
+                pollfd(fd: cancellation, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: notifications, events: Int16(POLLIN), revents: 0),
+            ]
+            let ready = poll(&waits, 2, slice)
+            if ready > 0, waits[0].revents != 0 { return }
+        }
+    }
+
+    /// Ends every wait, now and from now on.
+    package func cancel() {
+        var one: UInt64 = 1
+        _ = write(cancellation, &one, 8)
+    }
+
+    private func drain() {
+        var events = [UInt8](repeating: 0, count: 4_096)
+        while notifications >= 0, read(notifications, &events, events.count) > 0 {}
+    }
+}

@@ -1,0 +1,307 @@
+import Glibc
+
+/// Appends events to the log. Any number of threads and processes may append at once.
+///
+/// An append is acknowledged when it returns: its events are on the disk. Appends of several threads
+/// that wait for the disk at the same time share one fsync.
+package final class LogWriter: Sendable {
+    package let folder: String
+    /// What recovery found and did when the log was opened, for people.
+    package let warnings: [String]
+    private let segmentBytes: Int
+    private let files: any FileSystem
+    private let lockFile: OpenFile
+    private let headFile: OpenFile
+    private let state: Monitor<State>
+
+    private struct State {
+        var queue: [Request] = []
+        var isCommitting = false
+        /// What this writer knows of the log's end; another process may have gone on since.
+        var tail: LogTail
+        /// Set for good when the disk failed to keep what it was given.
+        var failure: KappaError?
+    }
+
+    /// One caller's append. Its result is set by whoever commits it.
+    private final class Request: Sendable {
+        let lines: EventLines
+        let source: SourceRange?
+        let result = Monitor<Result<AppendResult, KappaError>?>(nil)
+        init(_ lines: EventLines, _ source: SourceRange?) {
+            self.lines = lines
+            self.source = source
+        }
+    }
+
+    /// Where a batch stands in its source.
+    package struct SourceRange: Sendable {
+        package var name: String
+        /// How many events of the source come before this batch.
+        package var position: UInt64
+
+        package init(name: String, position: UInt64) {
+            self.name = name
+            self.position = position
+        }
+    }
+
+    package struct AppendResult: Equatable, Sendable {
+        package var firstOffset: Offset
+        package var nextOffset: Offset
+        package var appended: Int
+        /// Events that the log held already, by source and position.
+        package var skipped: Int
+    }
+
+    /// Opens the log in `folder`, making it where it is new, and recovers it after a crash.
+    /// - Parameter segmentBytes: From which size on a new segment is begun.
+    package init(
+        _ folder: String, segmentBytes: Int = 256 << 20, files: any FileSystem = SystemFiles()
+    ) throws(KappaError) {
+        self.folder = folder
+        self.segmentBytes = segmentBytes
+        self.files = files
+        try Self.makeFolder(folder, files)
+        lockFile = try Self.open(folder + "/lock", files)
+        headFile = try Self.open(LogHead.path(folder), files)
+        let lock = try FileLock(lockFile)
+        defer { lock.unlock() }
+        let published = try LogHead.read(headFile)
+        let recovered = try LogRecovery.recover(folder, published: published, files: files)
+        warnings = recovered.warnings
+        if recovered.head != published {
+            try Self.publish(recovered.head, headFile, files)
+            do { try files.syncFolder(folder) } catch {
+                throw error.error("cannot make the log's folder durable", at: folder)
+            }
+        }
+        state = Monitor(State(tail: LogTail(folder: folder, head: recovered.head)))
+    }
+
+    /// Appends events and returns once they are durable.
+    /// - Throws: `.inputOutput` if they could not be made durable: then none of them counts as
+    ///   appended. After a failed fsync the writer refuses everything until the log is reopened.
+    package func append(
+        _ lines: EventLines, source: SourceRange? = nil
+    ) throws(KappaError) -> AppendResult {
+        let request = Request(lines, source)
+        let commitsNow = state.withLock { state in
+            state.queue.append(request)
+            if state.isCommitting { return false }
+            state.isCommitting = true
+            return true
+        }
+        if commitsNow { commitQueue() }
+        while true {
+            if let result = request.result.withLock({ $0 }) { return try result.get() }
+            // Either this request gets its result, or nobody commits any more and it is ours to do.
+            let isOurs = state.wait { state -> Bool? in
+                if request.result.withLock({ $0 }) != nil { return false }
+                if state.isCommitting { return nil }
+                state.isCommitting = true
+                return true
+            }
+            if isOurs { commitQueue() }
+        }
+    }
+
+    /// How many events of a source the log holds.
+    package func sourcePosition(of name: String) throws(KappaError) -> UInt64 {
+        let lock = try FileLock(lockFile)
+        defer { lock.unlock() }
+        let head = try LogHead.read(headFile)
+        return try state.withLock { state throws(KappaError) in
+            if let head { state.tail.follow(head) }
+            return try state.tail.sourcePosition(of: name)
+        }
+    }
+
+    /// Begins a new segment, so that the present one can be sealed.
+    package func roll() throws(KappaError) {
+        let lock = try FileLock(lockFile)
+        defer { lock.unlock() }
+        let head = try LogHead.read(headFile)
+        try state.withLock { state throws(KappaError) in
+            if let head { state.tail.follow(head) }
+            guard state.tail.head.segmentBytes > 0 else { return }
+            try state.tail.roll(files)
+            try Self.publish(state.tail.head, headFile, files)
+        }
+    }
+
+    // MARK: Committing
+
+    /// Commits what is queued. The caller has set `isCommitting`, and it is unset on return.
+    private func commitQueue() {
+        let (requests, tail, failure) = state.withLock { state in
+            let requests = state.queue
+            state.queue = []
+            return (requests, state.tail, state.failure)
+        }
+        var newTail = tail
+        var broken = failure
+        let results: [Result<AppendResult, KappaError>]
+        if let failure {
+            results = requests.map { _ in .failure(failure) }
+        } else {
+            do throws(KappaError) {
+                results = try commit(requests, &newTail, &broken).map { .success($0) }
+            } catch {
+                results = requests.map { _ in .failure(error) }
+            }
+        }
+        for (request, result) in zip(requests, results) {
+            request.result.withLock { $0 = result }
+        }
+        state.withLock { state in
+            state.tail = newTail
+            state.failure = broken
+            state.isCommitting = false
+        }
+    }
+
+    private func commit(
+        _ requests: [Request], _ tail: inout LogTail, _ broken: inout KappaError?
+    ) throws(KappaError) -> [AppendResult] {
+        let lock = try FileLock(lockFile)
+        defer { lock.unlock() }
+        if let head = try LogHead.read(headFile) { tail.follow(head) }
+        if tail.head.segmentBytes >= segmentBytes { try tail.roll(files) }
+        let before = tail
+        var results: [AppendResult] = []
+        do throws(KappaError) {
+            if let source = requests.lazy.compactMap(\.source).first {
+                _ = try tail.sourcePosition(of: source.name)
+            }
+            var rest = requests[...]
+            while let request = rest.first {
+                // Small appends without a source that wait together go into one block.
+                let together = rest.prefix { $0.source == nil }
+                if together.count > 1 {
+                    results += try write(together, &tail)
+                    rest = rest.dropFirst(together.count)
+                } else {
+                    results.append(try write(request, &tail))
+                    rest = rest.dropFirst()
+                }
+            }
+            try tail.flush(files)
+        } catch {
+            // What was written of the batch is no part of the log: it is cut off again.
+            tail = before
+            tail.cutBack(files)
+            throw error
+        }
+        guard tail.head != before.head else { return results }
+        do throws(IOFailure) { try tail.sync(files) } catch {
+            // The kernel may have dropped the pages: what the file holds now is not known.
+            let failure = KappaError(
+                .inputOutput, "the log could not be made durable",
+                at: SegmentFiles.path(folder, tail.head.segment), because: error.reason,
+                advice: "The events are not acknowledged. Check the disk, then start again: "
+                    + "the log recovers when it is opened")
+            broken = failure
+            tail = before
+            throw failure
+        }
+        try Self.publish(tail.head, headFile, files)
+        return results
+    }
+
+    private func write(
+        _ requests: ArraySlice<Request>, _ tail: inout LogTail
+    ) throws(KappaError) -> [AppendResult] {
+        var lines = EventLines()
+        var results: [AppendResult] = []
+        for request in requests {
+            let first = tail.head.nextOffset + lines.count
+            lines.append(request.lines)
+            results.append(
+                AppendResult(
+                    firstOffset: first, nextOffset: first + request.lines.count,
+                    appended: request.lines.count, skipped: 0))
+        }
+        try tail.append(lines, source: nil, skipped: 0, files)
+        return results
+    }
+
+    private func write(
+        _ request: Request, _ tail: inout LogTail
+    ) throws(KappaError) -> AppendResult {
+        var lines = request.lines
+        var skipped = 0
+        if let source = request.source {
+            let known = try tail.sourcePosition(of: source.name)
+            if known > source.position {
+                skipped = min(lines.count, Int(known - source.position))
+                lines.removeFirst(skipped)
+            } else if known < source.position {
+                throw KappaError(
+                    .badInput, "events of source \(source.name) are missing", at: folder,
+                    because: "the log holds \(known) of them, and these begin at "
+                        + "\(source.position)",
+                    advice: "Append the source from its beginning")
+            }
+        }
+        let first = tail.head.nextOffset
+        try tail.append(lines, source: request.source, skipped: skipped, files)
+        return AppendResult(
+            firstOffset: first, nextOffset: tail.head.nextOffset, appended: lines.count,
+            skipped: skipped)
+    }
+
+    // MARK: Files
+
+    private static func publish(
+        _ head: LogHead, _ file: OpenFile, _ files: any FileSystem
+    ) throws(KappaError) {
+        do {
+            try files.write(file.descriptor, head.encoded, at: 0)
+        } catch {
+            throw error.error("cannot publish the log's end", at: file.path)
+        }
+    }
+
+    private static func open(
+        _ path: String, _ files: any FileSystem
+    ) throws(KappaError) -> OpenFile {
+        do {
+            return OpenFile(try files.open(path, O_RDWR | O_CREAT), path: path)
+        } catch {
+            throw error.error("cannot open the log for appending", at: path)
+        }
+    }
+
+    private static func makeFolder(
+        _ path: String, _ files: any FileSystem
+    ) throws(KappaError) {
+        if access(path, F_OK) == 0 { return }
+        let parent = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+        if !parent.isEmpty { try makeFolder(parent, files) }
+        if mkdir(path, 0o755) != 0, errno != EEXIST {
+            throw KappaError(
+                .cannotCreate, "cannot create the data folder", at: path,
+                because: String(cString: strerror(errno)),
+                advice: "Name another folder with --data, or check who owns its parent")
+        }
+        do { try files.syncFolder(parent.isEmpty ? "/" : parent) } catch {
+            throw error.error("cannot make a new folder durable", at: parent)
+        }
+    }
+}
+
+/// The log's lock, held by one process and one batch at a time.
+struct FileLock {
+    private let file: OpenFile
+
+    init(_ file: OpenFile) throws(KappaError) {
+        self.file = file
+        while flock(file.descriptor, LOCK_EX) != 0 {
+            if errno == EINTR { continue }
+            throw IOFailure("flock", errno).error("cannot lock the log", at: file.path)
+        }
+    }
+
+    func unlock() { flock(file.descriptor, LOCK_UN) }
+}

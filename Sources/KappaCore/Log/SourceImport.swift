@@ -1,0 +1,145 @@
+import Glibc
+
+/// Appends NDJSON from a file or a pipe, batch by batch.
+///
+/// With a source it is repeatable: events that the log holds already, by their place in the source,
+/// are skipped. So an import that was killed is run again as it was.
+package struct SourceImport {
+    private let writer: LogWriter
+    private let source: String?
+    private let batchEvents: Int
+    private static let readBytes = 4 << 20
+
+    package struct Result: Equatable, Sendable {
+        package var appended = 0
+        package var skipped = 0
+        /// The offset of the first event that was appended; nil if none was.
+        package var firstOffset: Offset?
+        package var nextOffset = Offset.zero
+    }
+
+    /// - Parameter batchEvents: How many events are made durable together, at most.
+    package init(_ writer: LogWriter, source: String?, batchEvents: Int = .max) throws(KappaError) {
+        if let source {
+            let bytes = source.utf8
+            guard (1...200).contains(bytes.count), !bytes.contains(where: { $0 < 0x20 }) else {
+                throw KappaError(
+                    .usage, "\"\(source)\" cannot name a source",
+                    because: "a name has 1 to 200 bytes and no control characters",
+                    advice: "Choose another name with --source")
+            }
+        }
+        self.writer = writer
+        self.source = source
+        self.batchEvents = max(1, batchEvents)
+    }
+
+    /// Reads a file descriptor to its end.
+    /// - Parameters:
+    ///   - start: How many events of the source come before this file.
+    ///   - name: What to call the input in errors.
+    ///   - progress: Called after each batch with the result so far; returning false ends the import.
+    /// - Returns: What was appended, and how many events the input has up to where it ended.
+    package func run(
+        _ input: Int32, from start: UInt64 = 0, name: String,
+        progress: (Result) -> Bool = { _ in true }
+    ) throws(KappaError) -> (result: Result, events: UInt64) {
+        var result = Result()
+        var held: [UInt8] = []
+        var line = 1
+        var position = start
+        let known = try source.map { (name) throws(KappaError) in
+            try writer.sourcePosition(of: name)
+        }
+        var chunk = [UInt8](repeating: 0, count: Self.readBytes)
+        while true {
+            let count = try Self.read(input, &chunk, name)
+            if count > 0 { held += chunk[0..<count] }
+            let end = count == 0 ? held.count : (held.lastIndex(of: 0x0A).map { $0 + 1 } ?? 0)
+            if end > 0 {
+                try append(
+                    held, end, &line, &position, known ?? 0, name, &result, progress)
+                held.removeFirst(end)
+            }
+            if count == 0 || !progress(result) { return (result, position) }
+        }
+    }
+
+    private static func read(
+        _ input: Int32, _ chunk: inout [UInt8], _ name: String
+    ) throws(KappaError) -> Int {
+        while true {
+            let count = Glibc.read(input, &chunk, chunk.count)
+            if count >= 0 { return count }
+            if errno != EINTR { throw IOFailure("read", errno).error("cannot read", at: name) }
+        }
+    }
+
+    private func append(
+        _ bytes: [UInt8], _ end: Int, _ line: inout Int, _ position: inout UInt64,
+        _ known: UInt64, _ name: String, _ result: inout Result, _ progress: (Result) -> Bool
+    ) throws(KappaError) {
+        var start = 0
+        while start < end {
+            let (stop, lines) = Self.batchEnd(bytes, start, end, batchEvents)
+            let batch = try Self.lines(bytes, start..<stop, line, name)
+            line += lines
+            let first = position
+            position += UInt64(batch.count)
+            start = stop
+            if batch.count == 0 { continue }
+            if source != nil, position <= known {
+                result.skipped += batch.count
+                result.nextOffset = max(result.nextOffset, .zero)
+                continue
+            }
+            let appended = try writer.append(
+                batch, source: source.map { .init(name: $0, position: first) })
+            result.appended += appended.appended
+            result.skipped += appended.skipped
+            if appended.appended > 0, result.firstOffset == nil {
+                result.firstOffset = appended.firstOffset
+            }
+            result.nextOffset = appended.nextOffset
+        }
+    }
+
+    /// Where a batch of at most `events` lines ends, and how many lines it has.
+    private static func batchEnd(
+        _ bytes: [UInt8], _ start: Int, _ end: Int, _ events: Int
+    ) -> (Int, Int) {
+        bytes.withUnsafeBytes { all in
+            guard let base = all.baseAddress else { return (end, 0) }
+            var at = start
+            var lines = 0
+            while at < end, lines < events {
+                lines += 1
+                guard let newline = memchr(base + at, 0x0A, end - at) else { return (end, lines) }
+                at = UnsafeRawPointer(newline) - base + 1
+            }
+            return (at, lines)
+        }
+    }
+
+    private static func lines(
+        _ bytes: [UInt8], _ range: Range<Int>, _ firstLine: Int, _ name: String
+    ) throws(KappaError) -> EventLines {
+        var result = EventLines()
+        var failure: KappaError?
+        bytes.withUnsafeBytes { all in
+            var text = UnsafeRawBufferPointer(rebasing: all[range])
+            // A byte order mark may stand at the very beginning.
+            if firstLine == 1, text.starts(with: [0xEF, 0xBB, 0xBF]) {
+                text = UnsafeRawBufferPointer(rebasing: text[3...])
+            }
+            do throws(KappaError) {
+                result = try EventLines(text, firstLine: firstLine)
+            } catch { failure = error }
+        }
+        if var failure {
+            failure.place = failure.place.map { "\(name), \($0)" }
+            throw failure
+        }
+        return result
+    }
+}
