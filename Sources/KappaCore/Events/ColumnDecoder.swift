@@ -207,6 +207,31 @@ private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
         try node.value(type, at: place(key))
     }
 
+    func decodeIfPresent(_ type: String.Type, forKey key: Key) throws -> String? {
+        try optional(key)?.strings[node.owner.row].string
+    }
+    func decodeIfPresent(_ type: Bool.Type, forKey key: Key) throws -> Bool? {
+        try optional(key).map { $0.integers[node.owner.row] != 0 }
+    }
+    func decodeIfPresent(_ type: Double.Type, forKey key: Key) throws -> Double? {
+        try optional(key)?.doubles[node.owner.row]
+    }
+    func decodeIfPresent(_ type: Int.Type, forKey key: Key) throws -> Int? {
+        try optional(key).map { Int($0.integers[node.owner.row]) }
+    }
+    func decodeIfPresent(_ type: Int64.Type, forKey key: Key) throws -> Int64? {
+        try optional(key)?.integers[node.owner.row]
+    }
+
+    /// The column of a plain field if it has a value here; nil where that is missing or null.
+    private func optional(_ key: Key) throws -> kj_column? {
+        let place = node.find(key)
+        if place < 0 { return nil }
+        let state = node.owner.state(node.fields[place])
+        if state == KJ_MISSING || state == KJ_NULL { return nil }
+        return try node.owner.require(node.fields[place])
+    }
+
     /// Nil where the value is missing or null.
     func decodeIfPresent<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T? {
         let place = node.find(key)

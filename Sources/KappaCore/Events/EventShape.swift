@@ -7,6 +7,8 @@ package struct EventField: Sendable {
     /// Whether a value of the right JSON type is always accepted, so that a column can stand for the
     /// property. Not so for enums (an unknown case is refused) and for narrow integers.
     var isPlain: Bool
+    /// Whether a row keeps it without showing it; see ``Hidden``.
+    var isHidden = false
     /// The column's name in tables.
     var columnName: String { path.map(FieldName.snakeCase).joined(separator: "_") }
 }
@@ -60,7 +62,7 @@ package struct EventShape: Sendable {
                     result.entries.append(
                         .object(
                             node(at: depth + 1, inside),
-                            isOptional: probe.optionalObjects.contains(prefix)))
+                            isOptional: probe.optionalPaths.contains(prefix)))
                 }
             }
             return result

@@ -4,9 +4,8 @@ final class Probe {
     let round: Int
     var fields: [EventField] = []
     var answers: [AnyHashable] = []
-    var optionalObjects: Set<[String]> = []
-    /// Set while an optional field is being asked for.
-    var isOptional = false
+    /// What was asked for as an optional: fields and objects.
+    var optionalPaths: Set<[String]> = []
 
     init(round: Int) { self.round = round }
 
@@ -15,6 +14,7 @@ final class Probe {
 
     func add(_ path: [String], _ kind: ColumnKind, isPlain: Bool = true) -> Int {
         if let known = fields.firstIndex(where: { $0.path == path }) { return known }
+        let isOptional = path.indices.contains { optionalPaths.contains(Array(path[...$0])) }
         fields.append(
             EventField(path: path, kind: kind, isOptional: isOptional, isPlain: isPlain))
         answers.append(0)
@@ -99,6 +99,11 @@ struct ProbingDecoder: Decoder {
             default: nil
             }
         if let known = known as? T { return known }
+        if type is any AnyHidden.Type {
+            let index = probe.add(path, .json, isPlain: false)
+            probe.fields[index].isHidden = true
+            return try T(from: ProbingDecoder(probe: Probe(round: probe.round), path: path))
+        }
         let before = probe.fields.count
         do {
             return try T(from: self)
@@ -165,21 +170,13 @@ private struct ProbingContainer<Key: CodingKey>: KeyedDecodingContainerProtocol 
         ProbingDecoder(probe: probe, path: path + [key.stringValue])
     }
 
-    func decodeNil(forKey key: Key) -> Bool { false }
+    /// Whoever asks whether a value is null takes it as an optional.
+    func decodeNil(forKey key: Key) -> Bool {
+        probe.optionalPaths.insert(path + [key.stringValue])
+        return false
+    }
     func decode<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T {
         try at(key).value(type)
-    }
-    func decodeIfPresent<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T? {
-        let outer = probe.isOptional
-        probe.isOptional = true
-        defer { probe.isOptional = outer }
-        let before = probe.fields.count
-        let value = try at(key).value(type)
-        let inside = path + [key.stringValue]
-        if probe.fields.count > before, probe.fields[before].path.count > inside.count {
-            probe.optionalObjects.insert(inside)
-        }
-        return value
     }
     func nestedContainer<K: CodingKey>(
         keyedBy type: K.Type, forKey key: Key

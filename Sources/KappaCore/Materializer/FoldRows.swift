@@ -36,6 +36,8 @@ class FoldRows {
 
     /// The cells of a row in the table's order; nil if the row is not there.
     fileprivate func cells(_ slot: Int) throws -> [Value]? { nil }
+    /// What the row keeps and does not show, as JSON.
+    fileprivate func hidden(_ slot: Int) throws -> String { "{}" }
     fileprivate func isThere(_ slot: Int) -> Bool { false }
 
     func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
@@ -44,7 +46,13 @@ class FoldRows {
             if let cells = try cells(slot) {
                 let writer = transaction.upsert(into: index)
                 var sink = StoreSink(writer)
-                try cells.withTexts { sink.append($0) } then: { try writer.execute() }
+                var hidden = table.schema.hasState ? try hidden(slot) : ""
+                try hidden.withUTF8 { hidden in
+                    try cells.withTexts { sink.append($0) } then: {
+                        if table.schema.hasState { sink.blob(UnsafeRawBufferPointer(hidden)) }
+                        try writer.execute()
+                    }
+                }
                 if let offset { try addChange(slot, cells, offset, transaction) }
             } else if isStored[slot] {
                 let writer = transaction.delete(from: index)
@@ -148,6 +156,10 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
             guard let key = field.path.first else { continue }
             members.append((key, try JSONValue(cursor, column, field.kind)))
         }
+        if table.schema.hasState {
+            let hidden = try JSONValue(parsing: cursor.blob(table.schema.columns.count))
+            if case .object(let kept) = hidden { members += kept }
+        }
         return try Row(from: ValueDecoder(.object(members)))
     }
 
@@ -165,6 +177,13 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
         }
         cells[table.keyColumn] = keys[slot].cell(table.keyKind)
         return cells
+    }
+
+    override fileprivate func hidden(_ slot: Int) throws -> String {
+        guard case .object(let members)? = try rows[slot].map({ try EncodedValue(encoding: $0) })
+        else { return "{}" }
+        let names = table.hiddenFields.compactMap(\.path.first)
+        return EncodedValue.object(members.filter { names.contains($0.key) }).json
     }
 
     override func evict() {

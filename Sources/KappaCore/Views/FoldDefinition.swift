@@ -44,6 +44,8 @@ package struct FoldTable: Sendable {
     /// column may be one of them.
     package let rowColumns: [Int]
     package let rowFields: [EventField]
+    /// What the row keeps and does not show.
+    package let hiddenFields: [EventField]
     /// The column of the key.
     package let keyColumn: Int
 
@@ -52,6 +54,7 @@ package struct FoldTable: Sendable {
         var columns: [ColumnSchema] = []
         var rowColumns: [Int] = []
         var fields: [EventField] = []
+        var hidden: [EventField] = []
         let keyName = handler.keyName
         if !shape.fields.contains(where: { $0.columnName == keyName && $0.path.count == 1 }) {
             columns.append(ColumnSchema(keyName, handler.keyKind, isKey: true))
@@ -63,19 +66,24 @@ package struct FoldTable: Sendable {
                 case .object(_, let isOptional):
                     EventField(path: [key], kind: .json, isOptional: isOptional, isPlain: false)
                 }
+            if field.isHidden {
+                hidden.append(field)
+                continue
+            }
             fields.append(field)
             rowColumns.append(columns.count)
             columns.append(
                 ColumnSchema(
                     field.columnName, field.kind, isKey: field.columnName == keyName))
         }
-        schema = TableSchema(name: name, columns: columns)
+        schema = TableSchema(name: name, columns: columns, hasState: !hidden.isEmpty)
         keyColumn = columns.firstIndex(where: \.isKey) ?? 0
         keyKind = handler.keyKind
         rowType = handler.rowType
         self.initial = initial
         self.rowColumns = rowColumns
         rowFields = fields
+        hiddenFields = hidden
         guard columns[keyColumn].kind == handler.keyKind else {
             throw KappaError(
                 .usage, "table \(name) has two kinds of key", at: "column \(keyName)",
@@ -85,7 +93,8 @@ package struct FoldTable: Sendable {
     }
 
     var signature: String {
-        schema.columns.map { "\($0.name):\($0.kind.rawValue):\($0.isKey)" }.joined(separator: ",")
+        let shown = schema.columns.map { "\($0.name):\($0.kind.rawValue):\($0.isKey)" }
+        return (shown + hiddenFields.map(\.columnName)).joined(separator: ",")
     }
 }
 

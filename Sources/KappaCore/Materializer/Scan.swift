@@ -1,0 +1,112 @@
+import Glibc
+
+/// One pass over the log that several versions share: each event is read and extracted once.
+package final class Scan {
+    /// What a scan's owner hears of, on the scan's own thread.
+    package protocol Observer: AnyObject {
+        /// Before a version commits; returning false leaves the version where it is for good.
+        func mayCommit(_ version: VersionMaterializer) throws -> Bool
+        /// A batch was applied.
+        func didApply(to offset: Offset)
+        /// Everything durable is applied and committed.
+        func didCatchUp(at offset: Offset) throws
+    }
+
+    package struct Options: Sendable {
+        /// Where to stop; nil goes on until stopped.
+        package var end: Offset?
+        /// Whether to wait for more at the log's end.
+        package var follows = false
+        /// How long changes may wait for a commit while more events keep coming, in milliseconds.
+        package var commitMilliseconds = 3_000
+        /// Events to a batch at most, to find what depends on how the log is cut; nil for as many
+        /// as a block holds.
+        package var batchEvents: Int?
+
+        package init(
+            end: Offset? = nil, follows: Bool = false, commitMilliseconds: Int = 3_000
+        ) {
+            self.end = end
+            self.follows = follows
+            self.commitMilliseconds = commitMilliseconds
+        }
+    }
+
+    package private(set) var versions: [VersionMaterializer]
+    private let pipeline: BatchPipeline
+    private let options: Options
+    private weak var observer: (any Observer)?
+    private var lastCommit = Scan.milliseconds()
+
+    /// Starts at the offset of the version that is furthest behind.
+    /// - Parameter plan: The one that the versions were made with.
+    package init(
+        _ log: String, _ versions: [VersionMaterializer], plan: ExtractionPlan, options: Options,
+        observer: (any Observer)? = nil
+    ) throws {
+        self.versions = versions
+        self.options = options
+        self.observer = observer
+        let reader = try LogReader(log)
+        let start = versions.map(\.offset).min() ?? .zero
+        try reader.seek(to: start)
+        pipeline = try BatchPipeline(
+            reader, plan: plan, upTo: options.end, waits: options.follows)
+    }
+
+    deinit { pipeline.stop() }
+
+    /// Ends the scan from another thread; it stops after the batch at hand, with all committed.
+    package var stopper: @Sendable () -> Void { pipeline.stopper }
+
+    /// Runs until the end is reached or the scan is stopped, and commits what was applied.
+    package func run() throws {
+        defer { pipeline.stop() }
+        while true {
+            switch pipeline.next() {
+            case .batch(let slot):
+                if let block = slot.block {
+                    for version in versions {
+                        try version.apply(
+                            slot.batch, from: block.digestBefore, to: block.digestAfter)
+                    }
+                    observer?.didApply(to: block.nextOffset)
+                }
+                pipeline.recycle(slot)
+                if Self.milliseconds() - lastCommit >= options.commitMilliseconds {
+                    try commit()
+                }
+            case .caughtUp(let offset):
+                try commit()
+                try observer?.didCatchUp(at: offset)
+            case .ended:
+                return try commit()
+            case .failed(let error):
+                // What was applied before is whole: it is kept.
+                try commit()
+                throw error
+            }
+            if versions.isEmpty { return }
+        }
+    }
+
+    private func commit() throws {
+        var kept: [VersionMaterializer] = []
+        for version in versions {
+            if version.isDirty, let observer {
+                guard try observer.mayCommit(version) else { continue }
+            }
+            try version.commit()
+            kept.append(version)
+        }
+        versions = kept
+        lastCommit = Self.milliseconds()
+    }
+
+    /// A clock for pacing commits only: it never reaches a row.
+    private static func milliseconds() -> Int {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
+    }
+}

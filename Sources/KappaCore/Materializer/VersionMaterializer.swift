@@ -1,0 +1,128 @@
+/// One version of a view being materialized: its steps over its store.
+///
+/// Used by one thread at a time.
+package final class VersionMaterializer {
+    package let view: ViewDefinition
+    package let store: any RowStore
+    /// How far it is, with what it has applied but not yet committed.
+    package private(set) var checkpoint: Checkpoint
+    /// How far its committed rows are.
+    package private(set) var committedOffset: Offset
+    /// Whether commits add to the feed that followers of the version read.
+    package var recordsChanges = false
+    private let steps: [any StepRunner]
+    private let pass: BatchPass
+    private var deadLetters: [DeadLetter] = []
+
+    /// Opens a version's state over its store and adds its fields to the plan of a scan.
+    /// - Parameter budgetBytes: How much memory its rows may take before clean ones are dropped.
+    package init(
+        _ view: ViewDefinition, store: any RowStore, plan: ExtractionPlan, budgetBytes: Int
+    ) throws {
+        self.view = view
+        self.store = store
+        var checkpoint = try store.lastCheckpoint() ?? Checkpoint()
+        let missing = view.steps.count - checkpoint.streamTimes.count
+        checkpoint.streamTimes += [Int64](repeating: .min, count: max(0, missing))
+        self.checkpoint = checkpoint
+        committedOffset = checkpoint.offset
+        pass = BatchPass(streamTimes: checkpoint.streamTimes)
+        var steps: [any StepRunner] = []
+        var table = 0
+        for (index, step) in view.steps.enumerated() {
+            steps.append(
+                try Self.runner(
+                    step, plan: plan, store: store, table: table, step: index,
+                    budgetBytes: budgetBytes / view.steps.count))
+            table += step.tables.count
+        }
+        self.steps = steps
+    }
+
+    private static func runner(
+        _ step: StepDefinition, plan: ExtractionPlan, store: any RowStore, table: Int, step index: Int,
+        budgetBytes: Int
+    ) throws -> any StepRunner {
+        switch step.kind {
+        case .fold(let fold):
+            return try FoldRunner(
+                fold, plan: plan, store: store, firstTable: table, budgetBytes: budgetBytes)
+        case .aggregation(let aggregation):
+            let input = try aggregation.open(plan)
+            if case .session(let gap) = aggregation.window {
+                return try SessionRunner(
+                    aggregation, gap: gap, input: input, store: store, table: table, step: index,
+                    budgetBytes: budgetBytes)
+            }
+            return try AggregationRunner(
+                aggregation, input: input, store: store, table: table, step: index,
+                budgetBytes: budgetBytes)
+        }
+    }
+
+    package var offset: Offset { checkpoint.offset }
+    package var isDirty: Bool { checkpoint.offset != committedOffset }
+    package var memoryBytes: Int { steps.reduce(0) { $0 + $1.memoryBytes } }
+    package var dirtyRows: Int { steps.reduce(deadLetters.count) { $0 + $1.dirtyRows } }
+
+    /// Applies the events of a batch that the version has not seen. The batch begins at or before
+    /// the version's offset.
+    /// - Throws: `.damaged` if events are missing in between, or if the log is not the one that the
+    ///   version was made from.
+    package func apply(_ batch: EventBatch, from before: LogDigest, to after: LogDigest) throws {
+        let end = batch.firstOffset + batch.count
+        guard end > checkpoint.offset else { return }
+        let first = checkpoint.offset - batch.firstOffset
+        guard first >= 0 else {
+            throw KappaError(
+                .damaged, "events are missing", at: "\(view.name), offset \(checkpoint.offset)",
+                because: "the next events begin at \(batch.firstOffset)",
+                advice: "Run `kappa log verify`")
+        }
+        if first == 0, before != checkpoint.digest {
+            throw KappaError(
+                .damaged, "the log is not the one that this version was made from",
+                at: "\(view.name), offset \(checkpoint.offset)",
+                because: "the digests of the events before this offset differ",
+                advice: "Drop the version with `kappa abort` and rebuild the view")
+        }
+        let range = first..<batch.count
+        pass.recordsChanges = recordsChanges
+        pass.begin(count: batch.count)
+        for step in steps {
+            do { try step.apply(batch, range, pass) } catch let error as KappaError {
+                throw located(error, batch)
+            }
+        }
+        for (event, reason) in pass.dead {
+            deadLetters.append(
+                DeadLetter(
+                    offset: batch.firstOffset + event, reason: reason, event: batch.event(event)))
+        }
+        pass.count(range, into: &checkpoint.counters)
+        checkpoint.streamTimes = pass.streamTimes
+        checkpoint.offset = end
+        checkpoint.digest = after
+    }
+
+    private func located(_ error: KappaError, _ batch: EventBatch) -> KappaError {
+        guard error.place == nil else { return error }
+        var error = error
+        error.place =
+            "\(view.name), offsets \(batch.firstOffset) to \(batch.firstOffset + batch.count)"
+        return error
+    }
+
+    /// Commits rows and position in one transaction.
+    package func commit(mayEvict: Bool = true) throws {
+        guard isDirty else { return }
+        let changesAt = recordsChanges ? checkpoint.offset : nil
+        try store.commit(checkpoint) { transaction in
+            for letter in deadLetters { try transaction.add(letter) }
+            for step in steps { try step.write(to: transaction, changesAt: changesAt) }
+        }
+        deadLetters.removeAll(keepingCapacity: true)
+        for step in steps { step.committed(mayEvict: mayEvict) }
+        committedOffset = checkpoint.offset
+    }
+}

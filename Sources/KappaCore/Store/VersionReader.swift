@@ -1,0 +1,203 @@
+import Glibc
+
+/// Reads the file of one version, without the code of its view: what queries and comparisons use.
+///
+/// What is read inside of one ``snapshot(_:)`` is of one moment, whatever a materializer commits
+/// meanwhile.
+package final class VersionReader {
+    package let connection: SQLiteConnection
+    package let view: String
+    package let number: Int
+    package let digest: String
+    package let tables: [TableSchema]
+
+    /// Opens a version's file for reading.
+    package init(_ path: String) throws(KappaError) {
+        guard access(path, F_OK) == 0 else {
+            throw KappaError(
+                .notFound, "there is no such version", at: path,
+                because: "its file does not exist",
+                advice: "`kappa status` lists the versions")
+        }
+        connection = try SQLiteConnection(path, .readWrite)
+        try connection.execute("PRAGMA query_only = ON; PRAGMA cache_size = -16384")
+        let statement = try connection.prepare("SELECT view, number, digest FROM _kappa_version")
+        guard try statement.step() else {
+            throw KappaError(
+                .damaged, "a version's file does not say which version it is", at: path,
+                advice: "Drop the version and rebuild the view")
+        }
+        view = statement.string(0)
+        number = Int(statement.integer(1))
+        digest = statement.string(2)
+        statement.reset()
+        tables = try Self.tables(connection)
+    }
+
+    /// Runs `body` on one unchanging state of the version.
+    package func snapshot<R>(_ body: () throws -> R) throws -> R {
+        try connection.transaction("BEGIN") {
+            // A read transaction begins with its first read.
+            _ = try connection.integer("SELECT count(*) FROM _kappa_checkpoint")
+            return try body()
+        }
+    }
+
+    package func checkpoint() throws(KappaError) -> Checkpoint {
+        try Self.checkpoint(connection) ?? Checkpoint()
+    }
+
+    /// The table of a name; the view's first for nil.
+    package func table(_ name: String?) throws(KappaError) -> Int {
+        guard let name else { return 0 }
+        guard let index = tables.firstIndex(where: { $0.name == name }) else {
+            throw KappaError(
+                .notFound, "view \(view) has no table \(name)", at: connection.path,
+                because: "its tables are " + tables.map(\.name).joined(separator: ", "),
+                advice: "Name one of them with --table")
+        }
+        return index
+    }
+
+    package func rowCount(table: Int) throws(KappaError) -> Int {
+        let name = VersionSchema.quoted(tables[table].name)
+        return Int(try connection.integer("SELECT count(*) FROM \(name)") ?? 0)
+    }
+
+    /// Visits the rows of a table in key order.
+    package func forEachRow(table: Int, _ visit: (any RowCursor) throws -> Void) throws {
+        let select = try connection.prepare(
+            VersionSchema.select(tables[table], keyParts: 0))
+        while try select.step() { try visit(select) }
+    }
+
+    /// The row under a key; nil if there is none.
+    package func row(table: Int, key: [Value]) throws -> [Value]? {
+        let schema = tables[table]
+        let select = try connection.prepare(
+            VersionSchema.select(schema, keyParts: schema.keyColumns.count))
+        var row: [Value]?
+        var sink = StoreSink(select)
+        try key.withTexts { sink.append($0) } then: {
+            if try select.step() { row = schema.values(select) }
+        }
+        return row
+    }
+
+    package func deadLetters(
+        limit: Int? = nil, _ visit: (DeadLetter) throws -> Void
+    ) throws {
+        let select = try connection.prepare(
+            "SELECT offset, reason, event FROM _kappa_dead ORDER BY offset LIMIT ?")
+        select.bind(0, Int64(limit ?? -1))
+        while try select.step() {
+            try visit(
+                DeadLetter(
+                    offset: Offset(UInt64(bitPattern: select.integer(0))),
+                    reason: select.string(1), event: select.string(2)))
+        }
+    }
+
+    /// The number of the newest change in the feed; zero before the first.
+    package func newestChange() throws(KappaError) -> Int64 {
+        try connection.integer(
+            "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = '_kappa_changes'), 0)")
+            ?? 0
+    }
+
+    /// Visits the changes after number `after`.
+    /// - Throws: `.notFound` if some of them are no longer kept.
+    package func changes(
+        after: Int64, _ visit: (Int64, ChangeRecord) throws -> Void
+    ) throws {
+        let oldest = try connection.integer("SELECT min(seq) FROM _kappa_changes")
+        if let oldest, oldest > after + 1 {
+            throw KappaError(
+                .notFound, "changes of \(view)@\(number) are no longer kept",
+                because: "the follower is at change \(after), and the oldest one is \(oldest)",
+                advice: "Read the view's rows again and follow from there")
+        }
+        let select = try connection.prepare(
+            """
+            SELECT seq, offset, table_index, key, before, after FROM _kappa_changes
+            WHERE seq > ? ORDER BY seq
+            """)
+        select.bind(0, after)
+        while try select.step() {
+            try visit(
+                select.integer(0),
+                ChangeRecord(
+                    offset: Offset(UInt64(bitPattern: select.integer(1))),
+                    table: Int(select.integer(2)), key: select.string(3),
+                    before: select.optionalString(4), after: select.optionalString(5)))
+        }
+    }
+
+    // MARK: Shared with the store
+
+    static func tables(_ connection: SQLiteConnection) throws(KappaError) -> [TableSchema] {
+        let select = try connection.prepare(
+            """
+            SELECT table_name, name, kind, is_key, has_state FROM _kappa_columns
+            ORDER BY table_index, position
+            """)
+        var tables: [TableSchema] = []
+        while try select.step() {
+            let table = select.string(0)
+            guard let kind = ColumnKind(rawValue: select.string(2)) else {
+                throw KappaError(
+                    .damaged, "a column has the unknown kind \(select.string(2))",
+                    at: connection.path,
+                    advice: "A newer kappa may have made this version: use that one")
+            }
+            if tables.last?.name != table {
+                tables.append(
+                    TableSchema(name: table, columns: [], hasState: select.integer(4) != 0))
+            }
+            tables[tables.count - 1].columns.append(
+                ColumnSchema(select.string(1), kind, isKey: select.integer(3) != 0))
+        }
+        return tables
+    }
+
+    static func checkpoint(_ connection: SQLiteConnection) throws(KappaError) -> Checkpoint? {
+        let select = try connection.prepare(
+            """
+            SELECT offset, digest_bytes, digest_crc, applied, filtered, late, dead, stream_times
+            FROM _kappa_checkpoint
+            """)
+        guard try select.step() else { return nil }
+        var checkpoint = Checkpoint()
+        checkpoint.offset = Offset(UInt64(bitPattern: select.integer(0)))
+        checkpoint.digest = LogDigest(
+            bytes: UInt64(bitPattern: select.integer(1)),
+            crc: UInt32(truncatingIfNeeded: select.integer(2)))
+        checkpoint.counters.applied = UInt64(bitPattern: select.integer(3))
+        checkpoint.counters.filtered = UInt64(bitPattern: select.integer(4))
+        checkpoint.counters.late = UInt64(bitPattern: select.integer(5))
+        checkpoint.counters.dead = UInt64(bitPattern: select.integer(6))
+        checkpoint.streamTimes = select.string(7).split(separator: ",").compactMap { Int64($0) }
+        return checkpoint
+    }
+}
+
+extension TableSchema {
+    /// The cells of a row, without the hidden state.
+    package func values(_ cursor: any RowCursor) -> [Value] {
+        columns.indices.map { value(cursor, $0) }
+    }
+
+    /// One cell of a row, by its column's kind.
+    package func value(_ cursor: any RowCursor, _ index: Int) -> Value {
+        if cursor.isNull(index) { return .null }
+        switch columns[index].kind {
+        case .bool: return .bool(cursor.integer(index) != 0)
+        case .integer: return .integer(cursor.integer(index))
+        case .double: return .double(cursor.double(index))
+        case .decimal: return DecimalCell.read(cursor, index).map { .decimal($0) } ?? .null
+        case .timestamp: return .timestamp(Timestamp(microseconds: cursor.integer(index)))
+        case .text: return .text(String(decoding: cursor.text(index), as: UTF8.self))
+        case .json: return .json(String(decoding: cursor.text(index), as: UTF8.self))
+        }
+    }
+}

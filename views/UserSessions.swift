@@ -1,0 +1,9 @@
+import KappaCore
+
+/// Bursts of activity: a user's events at most thirty seconds apart, in whichever order they come.
+public let userSessions = View("user_sessions") {
+    Events(UserEvent.self, at: \.timestamp)
+        .grouped(by: \.userID)
+        .window(.session(gap: .seconds(30)))
+        .aggregate(.count(as: "events"), .sum(\.amount, as: "revenue"))
+}
