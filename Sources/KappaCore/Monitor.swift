@@ -90,3 +90,8 @@ private final class WorkBox {
         self.work = work
     }
 }
+
+/// A short sleep between two looks, for what has no wake-up call.
+package enum Pause {
+    package static func briefly() { usleep(5_000) }
+}

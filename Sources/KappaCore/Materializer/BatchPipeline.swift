@@ -91,9 +91,13 @@ final class BatchPipeline {
             if let end, reader.offset >= end { return false }
             state.withLock { $0.ready.append(.caughtUp(reader.offset)) }
             guard let watcher else { return false }
-            try watcher.wait(past: reader.offset)
+            try watcher.wait(past: reader.offset, timeoutMilliseconds: Self.tickMilliseconds)
             return true
         }
+
+        /// Now and then it says again that it has caught up, so that whoever applies can look
+        /// around while no events come.
+        private static let tickMilliseconds = 250
     }
 
     /// The next delivery; waits for it. The slot of a batch is given back with ``recycle(_:)``.

@@ -145,22 +145,9 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
             var sink = StoreSink(writer)
             [key.cell].withTexts { sink.append($0) } then: {}
         } read: { cursor in
-            row = try decode(cursor)
+            row = try table.decode(Row.self, cursor)
         }
         return row
-    }
-
-    private func decode(_ cursor: any RowCursor) throws -> Row {
-        var members: [(key: String, value: JSONValue)] = []
-        for (field, column) in zip(table.rowFields, table.rowColumns) {
-            guard let key = field.path.first else { continue }
-            members.append((key, try JSONValue(cursor, column, field.kind)))
-        }
-        if table.schema.hasState {
-            let hidden = try JSONValue(parsing: cursor.blob(table.schema.columns.count))
-            if case .object(let kept) = hidden { members += kept }
-        }
-        return try Row(from: ValueDecoder(.object(members)))
     }
 
     override fileprivate func isThere(_ slot: Int) -> Bool { rows[slot] != nil }
@@ -189,6 +176,22 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
     override func evict() {
         super.evict()
         rows = []
+    }
+}
+
+extension FoldTable {
+    /// The row that a stored one stands for, with what it keeps hidden.
+    package func decode<Row: Decodable>(_ type: Row.Type, _ cursor: any RowCursor) throws -> Row {
+        var members: [(key: String, value: JSONValue)] = []
+        for (field, column) in zip(rowFields, rowColumns) {
+            guard let key = field.path.first else { continue }
+            members.append((key, try JSONValue(cursor, column, field.kind)))
+        }
+        if schema.hasState {
+            let hidden = try JSONValue(parsing: cursor.blob(schema.columns.count))
+            if case .object(let kept) = hidden { members += kept }
+        }
+        return try Row(from: ValueDecoder(.object(members)))
     }
 }
 

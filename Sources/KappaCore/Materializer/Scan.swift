@@ -4,12 +4,14 @@ import Glibc
 package final class Scan {
     /// What a scan's owner hears of, on the scan's own thread.
     package protocol Observer: AnyObject {
-        /// Before a version commits; returning false leaves the version where it is for good.
-        func mayCommit(_ version: VersionMaterializer) throws -> Bool
+        /// Calls `perform` to commit a version, or returns false: then the scan lets go of it.
+        func commit(_ version: VersionMaterializer, _ perform: () throws -> Void) throws -> Bool
         /// A batch was applied.
         func didApply(to offset: Offset)
         /// Everything durable is applied and committed.
         func didCatchUp(at offset: Offset) throws
+        /// A version cannot go on; the scan goes on without it.
+        func didFail(_ version: VersionMaterializer, _ error: any Error)
     }
 
     package struct Options: Sendable {
@@ -19,9 +21,6 @@ package final class Scan {
         package var follows = false
         /// How long changes may wait for a commit while more events keep coming, in milliseconds.
         package var commitMilliseconds = 3_000
-        /// Events to a batch at most, to find what depends on how the log is cut; nil for as many
-        /// as a block holds.
-        package var batchEvents: Int?
 
         package init(
             end: Offset? = nil, follows: Bool = false, commitMilliseconds: Int = 3_000
@@ -35,6 +34,8 @@ package final class Scan {
     package private(set) var versions: [VersionMaterializer]
     private let pipeline: BatchPipeline
     private let options: Options
+    /// How long changes may wait for a commit while more events keep coming, in milliseconds.
+    package var commitMilliseconds: Int
     private weak var observer: (any Observer)?
     private var lastCommit = Scan.milliseconds()
 
@@ -46,6 +47,7 @@ package final class Scan {
     ) throws {
         self.versions = versions
         self.options = options
+        commitMilliseconds = options.commitMilliseconds
         self.observer = observer
         let reader = try LogReader(log)
         let start = versions.map(\.offset).min() ?? .zero
@@ -66,14 +68,15 @@ package final class Scan {
             switch pipeline.next() {
             case .batch(let slot):
                 if let block = slot.block {
-                    for version in versions {
+                    try each { version in
                         try version.apply(
                             slot.batch, from: block.digestBefore, to: block.digestAfter)
+                        return true
                     }
                     observer?.didApply(to: block.nextOffset)
                 }
                 pipeline.recycle(slot)
-                if Self.milliseconds() - lastCommit >= options.commitMilliseconds {
+                if Self.milliseconds() - lastCommit >= commitMilliseconds {
                     try commit()
                 }
             case .caughtUp(let offset):
@@ -90,17 +93,35 @@ package final class Scan {
         }
     }
 
+    /// Leaves a version out from now on; on the scan's own thread.
+    package func remove(_ version: VersionMaterializer) {
+        versions.removeAll { $0 === version }
+    }
+
     private func commit() throws {
+        try each { version in
+            guard let observer, version.isDirty else {
+                try version.commit()
+                return true
+            }
+            return try observer.commit(version) { try version.commit() }
+        }
+        lastCommit = Self.milliseconds()
+    }
+
+    /// Does something with each version. One that fails, or is let go of, leaves the scan; the
+    /// others go on.
+    private func each(_ body: (VersionMaterializer) throws -> Bool) throws {
         var kept: [VersionMaterializer] = []
         for version in versions {
-            if version.isDirty, let observer {
-                guard try observer.mayCommit(version) else { continue }
+            do {
+                if try body(version) { kept.append(version) }
+            } catch {
+                guard let observer else { throw error }
+                observer.didFail(version, error)
             }
-            try version.commit()
-            kept.append(version)
         }
         versions = kept
-        lastCommit = Self.milliseconds()
     }
 
     /// A clock for pacing commits only: it never reaches a row.

@@ -71,17 +71,17 @@ package final class VersionReader {
         while try select.step() { try visit(select) }
     }
 
-    /// The row under a key; nil if there is none.
-    package func row(table: Int, key: [Value]) throws -> [Value]? {
+    /// Visits the row under a key, if it is there.
+    package func forRow(
+        table: Int, key: [Value], _ visit: (any RowCursor) throws -> Void
+    ) throws {
         let schema = tables[table]
         let select = try connection.prepare(
             VersionSchema.select(schema, keyParts: schema.keyColumns.count))
-        var row: [Value]?
         var sink = StoreSink(select)
         try key.withTexts { sink.append($0) } then: {
-            if try select.step() { row = schema.values(select) }
+            if try select.step() { try visit(select) }
         }
-        return row
     }
 
     package func deadLetters(

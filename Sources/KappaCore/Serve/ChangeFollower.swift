@@ -1,0 +1,144 @@
+import Glibc
+
+/// One change of one row of a view, as its followers receive it.
+public struct Change: Equatable, Sendable {
+    public enum Operation: String, Sendable { case insert, update, delete }
+
+    /// The offset after the last event of the commit that made the change visible.
+    public var offset: Offset
+    public var table: String
+    public var operation: Operation
+    /// The row's key as a JSON array of its parts.
+    public var key: String
+    /// The row's columns before and after, as JSON objects.
+    public var before: String?
+    public var after: String?
+}
+
+/// Follows a view through commits and promotions: no change is missed, none comes twice.
+///
+/// It begins with the rows as they are (as inserts), or from now on. When another version is promoted,
+/// the difference of the two comes as ordinary changes.
+package final class ChangeFollower {
+    private let catalog: Catalog
+    private let view: String
+    private var current: VersionReader?
+    private var number: VersionNumber?
+    private var seen: Int64 = 0
+    private let fromNow: Bool
+
+    package init(_ view: String, _ catalog: Catalog, fromNow: Bool) {
+        self.view = view
+        self.catalog = catalog
+        self.fromNow = fromNow
+    }
+
+    /// Visits what has changed since the last call; returns whether there was anything.
+    package func poll(_ visit: (Change) throws -> Void) throws -> Bool {
+        var any = false
+        let count: (Change) throws -> Void = { change in
+            any = true
+            try visit(change)
+        }
+        let live = try catalog.live(view)
+        // A version that is no longer live commits no more: what is left of its feed is its last.
+        if let current { try drain(current, count) }
+        if let live, live != number { try move(to: live, count) }
+        return any
+    }
+
+    private func drain(_ reader: VersionReader, _ visit: (Change) throws -> Void) throws {
+        guard try reader.newestChange() > seen else { return }
+        try reader.changes(after: seen) { seq, record in
+            seen = seq
+            try visit(
+                Change(
+                    offset: record.offset, table: reader.tables[record.table].name,
+                    operation: record.before == nil
+                        ? .insert : record.after == nil ? .delete : .update,
+                    key: record.key, before: record.before, after: record.after))
+        }
+    }
+
+    private func move(to live: VersionNumber, _ visit: (Change) throws -> Void) throws {
+        let reader = try VersionReader(catalog.folder.file(VersionID(view, live)))
+        let isFirst = current == nil
+        try reader.snapshot {
+            let offset = try reader.checkpoint().offset
+            if let current {
+                try current.snapshot {
+                    var summary = DiffSummary()
+                    try Diff(current, reader).compareRows(&summary) { difference in
+                        try visit(Self.change(difference, offset, current, reader))
+                    }
+                }
+            } else if isFirst, !fromNow {
+                try insertAll(reader, offset, visit)
+            }
+            seen = try reader.newestChange()
+        }
+        current = reader
+        number = live
+    }
+
+    private func insertAll(
+        _ reader: VersionReader, _ offset: Offset, _ visit: (Change) throws -> Void
+    ) throws {
+        for (index, table) in reader.tables.enumerated() {
+            try reader.forEachRow(table: index) { cursor in
+                let values = table.values(cursor)
+                try visit(
+                    Change(
+                        offset: offset, table: table.name, operation: .insert,
+                        key: Self.array(table.keyColumns.map { values[$0] }), before: nil,
+                        after: Self.object(values, table)))
+            }
+        }
+    }
+
+    private static func change(
+        _ difference: RowDifference, _ offset: Offset, _ old: VersionReader, _ new: VersionReader
+    ) -> Change {
+        func json(_ values: [Value]?, _ reader: VersionReader) -> String? {
+            guard let values,
+                let table = reader.tables.first(where: { $0.name == difference.table })
+            else { return nil }
+            return object(values, table)
+        }
+        let operation: Change.Operation =
+            switch difference.operation {
+            case .added: .insert
+            case .removed: .delete
+            case .changed: .update
+            }
+        return Change(
+            offset: offset, table: difference.table, operation: operation,
+            key: array(difference.key), before: json(difference.before, old),
+            after: json(difference.after, new))
+    }
+
+    private static func array(_ values: [Value]) -> String {
+        JSONText.string { text in
+            text.append(raw: "[")
+            for (index, value) in values.enumerated() {
+                if index > 0 { text.append(raw: ",") }
+                value.append(to: &text)
+            }
+            text.append(raw: "]")
+        }
+    }
+
+    /// A row as a JSON object.
+    package static func object(_ values: [Value], _ table: TableSchema) -> String {
+        JSONText.string { text in
+            text.append(raw: "{")
+            for (index, value) in values.enumerated() {
+                if index > 0 { text.append(raw: ",") }
+                text.append(string: table.columns[index].name)
+                text.append(raw: ":")
+                value.append(to: &text)
+            }
+            text.append(raw: "}")
+        }
+    }
+}

@@ -1,0 +1,217 @@
+/// A log and the views over it, in a folder: kappa inside of somebody's own program.
+///
+/// ```swift
+/// let kappa = try await Kappa.open("data", views: views)
+/// let running = Task { try await kappa.run() }
+/// try await kappa.append(OrderPlaced(orderID: "o-1", total: 12.5))
+/// let order = try await kappa.row(of: orders, key: "o-1")
+/// ```
+/// Blocking work is done on threads of its own, never on Swift's cooperative ones.
+public final class Kappa: Sendable {
+    public let folder: String
+    package let data: DataFolder
+    package let views: ViewSet
+    private let definitions: [ViewDefinition]
+    private let writer: LogWriter
+    private let runner = Monitor<ViewRunner?>(nil)
+
+    private init(_ folder: String, _ views: ViewSet) throws {
+        self.folder = folder
+        self.views = views
+        data = DataFolder(folder)
+        definitions = try views.definitions()
+        writer = try LogWriter(data.log)
+        _ = try Catalog(data)
+    }
+
+    /// Opens a folder, making it where it is new, and recovers it after a crash.
+    /// - Throws: ``KappaError`` where the folder cannot be used, or where a view is wrong.
+    public static func open(_ folder: String, views: ViewSet) async throws -> Kappa {
+        try await onThread { try Kappa(folder, views) }
+    }
+
+    // MARK: Appending
+
+    /// Appends one event. When this returns, the event is durable.
+    /// - Returns: The event's offset.
+    @discardableResult
+    public func append(_ event: some Event & Encodable) async throws -> Offset {
+        try await append([event])
+    }
+
+    /// Appends events, all or none. When this returns, they are durable.
+    /// - Returns: The offset of the first one.
+    @discardableResult
+    public func append<E: Event & Encodable>(_ events: [E]) async throws -> Offset {
+        var lines = EventLines()
+        for event in events { lines.append(try EventLines(event: Self.json(event))) }
+        return try await append(lines)
+    }
+
+    /// Appends NDJSON text: JSON objects, one a line. All or none.
+    /// - Returns: The offset of the first one.
+    @discardableResult
+    public func append(ndjson text: String) async throws -> Offset {
+        var text = text
+        let lines = try text.withUTF8 { try EventLines(UnsafeRawBufferPointer($0)) }
+        return try await append(lines)
+    }
+
+    private func append(_ lines: EventLines) async throws -> Offset {
+        let writer = writer
+        return try await Self.onThread { try writer.append(lines).firstOffset }
+    }
+
+    /// An event's JSON, with the field that tells its type.
+    private static func json<E: Event & Encodable>(_ event: E) throws -> String {
+        let encoded = try EncodedValue(encoding: event, snakeCaseKeys: true)
+        guard case .object(var members) = encoded else {
+            throw KappaError(
+                .usage, "\(E.self) does not encode as an object",
+                because: "events are JSON objects", advice: "Make it a struct")
+        }
+        if let type = E.eventType, !members.contains(where: { $0.key == E.eventTypeField }) {
+            members.insert((E.eventTypeField, .text(type)), at: 0)
+        }
+        return EncodedValue.object(members).json
+    }
+
+    // MARK: Running
+
+    /// Builds what is new or changed, promotes it when it has caught up, and keeps live views
+    /// current, until the task is cancelled or ``close()`` is called.
+    public func run() async throws { try await run(follows: true) }
+
+    /// Brings all views up to the log's end, promotes them, and returns.
+    public func catchUp() async throws { try await run(follows: false) }
+
+    private func run(follows: Bool) async throws {
+        var options = ViewRunner.Options()
+        options.follows = follows
+        let runner = try ViewRunner(data, views, options: options)
+        self.runner.withLock { $0 = runner }
+        try await withTaskCancellationHandler {
+            try await Self.onThread { try runner.run() }
+        } onCancel: {
+            runner.stop()
+        }
+        self.runner.withLock { $0 = nil }
+    }
+
+    /// Ends ``run()`` at a commit. Everything acknowledged is durable whether this is called or not.
+    public func close() async {
+        let runner = runner.withLock { $0 }
+        runner?.stop()
+        let ended = self.runner
+        await Self.onThread { ended.wait { $0 == nil ? () : nil } }
+    }
+
+    // MARK: Reading
+
+    /// The row of a fold under a key; nil if there is none, or if the view has no live version.
+    public func row<Row: ViewRow, Key: KeyValue>(
+        of view: View<Row>, key: Key
+    ) async throws -> Row? {
+        let table = try foldTable(view)
+        let key = key.cell
+        return try await reading(view.name) { reader in
+            var row: Row?
+            try reader.forRow(table: 0, key: [key]) { row = try table.decode(Row.self, $0) }
+            return row
+        } ?? nil
+    }
+
+    /// All rows of a fold, in key order.
+    public func rows<Row: ViewRow>(of view: View<Row>) async throws -> [Row] {
+        let table = try foldTable(view)
+        return try await reading(view.name) { reader in
+            var rows: [Row] = []
+            try reader.forEachRow(table: 0) { rows.append(try table.decode(Row.self, $0)) }
+            return rows
+        } ?? []
+    }
+
+    /// All rows of a declarative view, in key order.
+    public func rows(of view: View<Columns>) async throws -> [Columns] {
+        try await reading(view.name) { reader in
+            let schema = reader.tables[0]
+            var rows: [Columns] = []
+            try reader.forEachRow(table: 0) { cursor in
+                let names = schema.columns.map(\.name)
+                rows.append(Columns(cells: Array(zip(names, schema.values(cursor)))))
+            }
+            return rows
+        } ?? []
+    }
+
+    /// How far the live version of a view is: the offset of the next event it will apply.
+    public func position(of view: some AnyView) async throws -> Offset? {
+        try await reading(view.name) { try $0.checkpoint().offset }
+    }
+
+    /// The changes of a view's rows as they commit, first the rows as they are (as inserts). A
+    /// promotion comes as the difference of the two versions.
+    public func changes(of view: some AnyView) -> AsyncThrowingStream<Change, any Error> {
+        let data = data
+        let name = view.name
+        return AsyncThrowingStream { continuation in
+            let isEnded = Monitor(false)
+            continuation.onTermination = { _ in isEnded.withLock { $0 = true } }
+            _ = WorkerThread("kappa-follow") {
+                do {
+                    let follower = ChangeFollower(name, try Catalog(data), fromNow: false)
+                    while !isEnded.withLock({ $0 }) {
+                        if try !follower.poll({ continuation.yield($0) }) { Pause.briefly() }
+                    }
+                    continuation.finish()
+                } catch {
+                    continuation.finish(throwing: error)
+                }
+            }
+        }
+    }
+
+    private func foldTable<Row>(_ view: View<Row>) throws(KappaError) -> FoldTable {
+        guard let definition = definitions.first(where: { $0.name == view.name }) else {
+            throw KappaError.noSuchView(view.name, among: definitions.map(\.name))
+        }
+        for step in definition.steps {
+            if case .fold(let fold) = step.kind, let table = fold.tables.first { return table }
+        }
+        throw KappaError(.usage, "view \(view.name) is no fold", because: "it has no handlers")
+    }
+
+    /// Reads from the live version; nil where there is none.
+    private func reading<R: Sendable>(
+        _ view: String, _ body: @escaping @Sendable (VersionReader) throws -> R
+    ) async throws -> R? {
+        let data = data
+        return try await Self.onThread {
+            let catalog = try Catalog(data)
+            guard let live = try catalog.live(view) else { return nil }
+            let reader = try VersionReader(data.file(VersionID(view, live)))
+            return try reader.snapshot { try body(reader) }
+        }
+    }
+
+    // MARK: Threads
+
+    private static func onThread<R: Sendable>(
+        _ body: @escaping @Sendable () throws -> R
+    ) async throws -> R {
+        try await withCheckedThrowingContinuation { continuation in
+            _ = WorkerThread("kappa-call") {
+                continuation.resume(with: Result { try body() })
+            }
+        }
+    }
+
+    private static func onThread(_ body: @escaping @Sendable () -> Void) async {
+        await withCheckedContinuation { continuation in
+            _ = WorkerThread("kappa-call") {
+                body()
+                continuation.resume()
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+/// A question for the rows of one table of one version.
+package struct RowQuery: Sendable {
+    /// The table; nil for the view's first.
+    package var table: String?
+    /// The row of one key only, as JSON: a value, or an array or object of the key's parts.
+    package var key: JSONValue?
+    /// A condition in SQL over the table's columns.
+    package var condition: String?
+    /// Columns to order by, each perhaps with `desc` behind it; in key order otherwise.
+    package var order: [String] = []
+    package var limit: Int?
+
+    package init() {}
+
+    /// Visits the rows that answer.
+    package func run(
+        on reader: VersionReader, _ visit: ([Value]) throws -> Void
+    ) throws {
+        let schema = reader.tables[try reader.table(table)]
+        let sql = try sql(schema)
+        let connection = reader.connection
+        SQLGuard.addFunctions(to: connection)
+        let guardian = SQLGuard(connection, tables: [schema.name])
+        defer { withExtendedLifetime(guardian) {} }
+        if let condition { try Self.check(condition, schema, connection) }
+        let statement = try connection.prepare(sql)
+        let keyParts = try key.map { try Self.keyParts($0, schema) } ?? []
+        var sink = StoreSink(statement)
+        try keyParts.withTexts { sink.append($0) } then: {
+            while try statement.step() { try visit(schema.values(statement)) }
+        }
+    }
+
+    private func sql(_ schema: TableSchema) throws(KappaError) -> String {
+        var conditions = condition.map { ["(\($0)\n)"] } ?? []
+        if key != nil {
+            conditions += schema.keyColumns.map {
+                "\(VersionSchema.quoted(schema.columns[$0].name)) = ?"
+            }
+        }
+        let columns = schema.columns.map { VersionSchema.quoted($0.name) }.joined(separator: ", ")
+        var sql = "SELECT \(columns) FROM \(VersionSchema.quoted(schema.name))"
+        if !conditions.isEmpty { sql += " WHERE " + conditions.joined(separator: " AND ") }
+        var orders: [String] = []
+        for column in order { orders.append(try Self.order(column, schema)) }
+        if orders.isEmpty {
+            orders = schema.keyColumns.map { VersionSchema.quoted(schema.columns[$0].name) }
+        }
+        sql += " ORDER BY " + orders.joined(separator: ", ")
+        if let limit { sql += " LIMIT \(limit)" }
+        return sql
+    }
+
+    private static func order(_ text: String, _ schema: TableSchema) throws(KappaError) -> String {
+        let words = text.split(separator: " ").map(String.init)
+        let direction = words.count > 1 ? words[1].lowercased() : "asc"
+        guard let name = words.first, schema.columns.contains(where: { $0.name == name }),
+            words.count <= 2, direction == "asc" || direction == "desc"
+        else {
+            throw KappaError(
+                .usage, "cannot order by \"\(text)\"",
+                because: "\(schema.name) has the columns "
+                    + schema.columns.map(\.name).joined(separator: ", "),
+                advice: "Write a column's name, with desc behind it for the largest first")
+        }
+        return "\(VersionSchema.quoted(name)) \(direction)"
+    }
+
+    /// The condition must be one whole expression: it must stand alone in brackets.
+    private static func check(
+        _ condition: String, _ schema: TableSchema, _ connection: SQLiteConnection
+    ) throws(KappaError) {
+        let table = VersionSchema.quoted(schema.name)
+        do {
+            _ = try connection.prepare("SELECT 1 FROM \(table) WHERE (\(condition)\n)")
+            // With the bracket closed early, this one is no statement any more.
+            _ = try connection.prepare("SELECT (\(condition)\n) FROM \(table)")
+        } catch {
+            throw KappaError(
+                .usage, "the condition cannot be used", at: condition, because: error.reason,
+                advice: "Write an SQL expression over the columns "
+                    + schema.columns.map(\.name).joined(separator: ", ")
+                    + "; times as ts('2024-01-15T14:30:00Z')")
+        }
+    }
+
+    /// The parts of a key out of JSON.
+    package static func keyParts(
+        _ json: JSONValue, _ schema: TableSchema
+    ) throws(KappaError) -> [Value] {
+        let columns = schema.keyColumns.map { schema.columns[$0] }
+        let parts: [JSONValue?] =
+            switch json {
+            case .array(let elements): elements.count == columns.count ? elements : []
+            case .object: columns.map { json[$0.name] }
+            default: [json]
+            }
+        var values: [Value] = []
+        for (part, column) in zip(parts, columns) {
+            if let part, let value = Value(part, kind: column.kind), value != .null {
+                values.append(value)
+            }
+        }
+        guard values.count == columns.count, parts.count == columns.count else {
+            let names = columns.map { "\($0.name) (\($0.kind.rawValue))" }.joined(separator: ", ")
+            throw KappaError(
+                .usage, "this is no key of \(schema.name)", because: "its key is \(names)",
+                advice: columns.count == 1
+                    ? "Write the value as JSON, a text in double quotes"
+                    : "Write a JSON array of the parts, in this order")
+        }
+        return values
+    }
+}

@@ -1,0 +1,128 @@
+import CSQLite
+
+/// Read-only SQL over the live versions of all views, by their tables' names.
+package struct SQLQuery {
+    private let connection: SQLiteConnection
+    private var readers: [String: TableSchema] = [:]
+
+    /// Attaches the live versions whose tables the statement names.
+    package init(_ statement: String, _ catalog: Catalog) throws {
+        connection = try SQLiteConnection(":memory:", .create)
+        let words = Self.words(statement)
+        var allowed: Set<String> = []
+        for entry in try catalog.entries() where entry.isLive {
+            let reader = try VersionReader(catalog.folder.file(entry.id))
+            guard reader.tables.contains(where: { words.contains($0.name) }) else { continue }
+            let schema = "live_\(entry.id.view)"
+            let attach = try connection.prepare(
+                "ATTACH ? AS \(VersionSchema.quoted(schema))")
+            attach.bind(0, catalog.folder.file(entry.id))
+            do { try attach.execute() } catch {
+                throw KappaError(
+                    .usage, "too many views in one statement", because: error.reason,
+                    advice: "SQLite joins ten files at most: split the question")
+            }
+            for table in reader.tables where readers[table.name] == nil {
+                let columns = table.columns.map { VersionSchema.quoted($0.name) }
+                    .joined(separator: ", ")
+                try connection.execute(
+                    """
+                    CREATE TEMP VIEW \(VersionSchema.quoted(table.name)) AS SELECT \(columns)
+                    FROM \(VersionSchema.quoted(schema)).\(VersionSchema.quoted(table.name))
+                    """)
+                readers[table.name] = table
+                allowed.insert(table.name)
+            }
+        }
+        try connection.execute("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF")
+        SQLGuard.addFunctions(to: connection)
+        guardian = SQLGuard(connection, tables: allowed)
+        self.statement = try Self.only(statement, connection)
+    }
+
+    private let guardian: SQLGuard
+    private let statement: SQLiteStatement
+
+    package var columns: [String] {
+        (0..<statement.columnCount).map { statement.columnName($0) }
+    }
+
+    /// Visits the rows of the result.
+    package func run(_ visit: ([Value]) throws -> Void) throws {
+        let kinds = (0..<statement.columnCount).map { kind(of: $0) }
+        while try statement.step() {
+            try visit(kinds.indices.map { value($0, kinds[$0]) })
+        }
+    }
+
+    /// The kind of a plain column of a view; nil for an expression.
+    private func kind(of index: Int) -> ColumnKind? {
+        guard let table = sqlite3_column_table_name(statement.handle, Int32(index)),
+            let column = sqlite3_column_origin_name(statement.handle, Int32(index))
+        else { return nil }
+        let name = String(cString: column)
+        return readers[String(cString: table)]?.columns.first { $0.name == name }?.kind
+    }
+
+    private func value(_ index: Int, _ kind: ColumnKind?) -> Value {
+        switch (statement.storage(index), kind) {
+        case (.null, _), (.blob, _): .null
+        case (.integer, .timestamp):
+            .timestamp(Timestamp(microseconds: statement.integer(index)))
+        case (.integer, .bool): .bool(statement.integer(index) != 0)
+        case (.integer, _): .integer(statement.integer(index))
+        case (.double, .decimal):
+            DecimalCell.read(statement, index).map { .decimal($0) } ?? .null
+        case (.double, _): .double(statement.double(index))
+        case (.text, .json): .json(statement.string(index))
+        case (.text, .decimal):
+            DecimalCell.read(statement, index).map { .decimal($0) }
+                ?? .text(statement.string(index))
+        case (.text, _): .text(statement.string(index))
+        }
+    }
+
+    /// Words that could be names, of any case.
+    private static func words(_ sql: String) -> Set<String> {
+        let isWord = { (character: Character) in
+            character.isLetter || character.isNumber || character == "_"
+        }
+        return Set(sql.lowercased().split { !isWord($0) }.map(String.init))
+    }
+
+    private static func only(
+        _ sql: String, _ connection: SQLiteConnection
+    ) throws(KappaError) -> SQLiteStatement {
+        let trimmed = sql.drop { $0.isWhitespace }
+        guard let word = trimmed.split(whereSeparator: { $0.isWhitespace || $0 == "(" }).first,
+            ["select", "with", "values"].contains(word.lowercased())
+        else {
+            throw KappaError(
+                .usage, "only SELECT can be run", at: sql, because: "views are made from the log",
+                advice: "Ask with SELECT; change rows by appending events")
+        }
+        // What stands behind a first statement would be passed over: so it is refused.
+        guard Self.isOneStatement(sql) else {
+            throw KappaError(
+                .usage, "this is more than one statement", at: sql,
+                advice: "Run them one at a time")
+        }
+        let statement = try connection.prepare(sql)
+        guard statement.columnCount > 0 else {
+            throw KappaError(.usage, "the statement gives no rows", at: sql)
+        }
+        return statement
+    }
+
+    /// Whether the only semicolon that ends a statement stands at the end.
+    private static func isOneStatement(_ sql: String) -> Bool {
+        var prefix = ""
+        for character in sql {
+            prefix.append(character)
+            guard character == ";", sqlite3_complete(prefix) != 0 else { continue }
+            let rest = sql.dropFirst(prefix.count)
+            return rest.allSatisfy { $0.isWhitespace || $0 == ";" }
+        }
+        return true
+    }
+}

@@ -1,0 +1,96 @@
+import CSQLite
+import Glibc
+
+/// Lets hostile SQL do nothing but read the tables that it may: an authorizer that denies by default,
+/// and a deadline.
+final class SQLGuard {
+    private let connection: SQLiteConnection
+    private let box: Unmanaged<Rules>
+
+    final class Rules {
+        let tables: Set<String>
+        var deadline: Int
+        init(tables: Set<String>, deadline: Int) {
+            self.tables = tables
+            self.deadline = deadline
+        }
+    }
+
+    /// From now until this guard goes away, the connection only reads `tables`.
+    init(_ connection: SQLiteConnection, tables: Set<String>, seconds: Int = 60) {
+        self.connection = connection
+        let rules = Rules(tables: tables, deadline: Self.now() + seconds)
+        box = Unmanaged.passRetained(rules)
+        let handle = connection.handle
+        sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, 100_000_000)
+        sqlite3_limit(handle, SQLITE_LIMIT_SQL_LENGTH, 100_000)
+        sqlite3_limit(handle, SQLITE_LIMIT_EXPR_DEPTH, 200)
+        sqlite3_progress_handler(handle, 10_000, { context in
+            guard let context else { return 0 }
+            let rules = Unmanaged<Rules>.fromOpaque(context).takeUnretainedValue()
+            return SQLGuard.now() > rules.deadline ? 1 : 0
+        }, box.toOpaque())
+        sqlite3_set_authorizer(handle, { context, action, first, second, _, _ in
+            guard let context else { return SQLITE_DENY }
+            let rules = Unmanaged<Rules>.fromOpaque(context).takeUnretainedValue()
+            return SQLGuard.judge(rules, action, first, second)
+        }, box.toOpaque())
+    }
+
+    deinit {
+        sqlite3_set_authorizer(connection.handle, nil, nil)
+        sqlite3_progress_handler(connection.handle, 0, nil, nil)
+        box.release()
+    }
+
+    private static func judge(
+        _ rules: Rules, _ action: Int32, _ first: UnsafePointer<CChar>?,
+        _ second: UnsafePointer<CChar>?
+    ) -> Int32 {
+        switch action {
+        case SQLITE_SELECT, SQLITE_RECURSIVE: return SQLITE_OK
+        case SQLITE_READ:
+            // A count(*) reads no column of its table; SQLite then asks with an empty name.
+            let table = first.map { String(cString: $0) } ?? ""
+            let column = second.map { String(cString: $0) } ?? ""
+            if column == "_kappa_state" { return SQLITE_DENY }
+            return table.isEmpty || rules.tables.contains(table) ? SQLITE_OK : SQLITE_DENY
+        case SQLITE_FUNCTION:
+            let name = second.map { String(cString: $0) } ?? ""
+            return name == "load_extension" ? SQLITE_DENY : SQLITE_OK
+        default: return SQLITE_DENY
+        }
+    }
+
+    private static func now() -> Int {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return time.tv_sec
+    }
+
+    /// Adds `ts('2024-01-15T14:30:00Z')`, which gives the number that a time column holds, and
+    /// `rfc3339(number)`, which gives the text.
+    static func addFunctions(to connection: SQLiteConnection) {
+        let flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC
+        sqlite3_create_function_v2(connection.handle, "ts", 1, flags, nil, { context, _, values in
+            guard let value = values?[0], let text = sqlite3_value_text(value),
+                let time = Timestamp(String(cString: text))
+            else {
+                sqlite3_result_error(context, "ts() takes an RFC 3339 time", -1)
+                return
+            }
+            sqlite3_result_int64(context, time.microseconds)
+        }, nil, nil, nil)
+        sqlite3_create_function_v2(
+            connection.handle, "rfc3339", 1, flags, nil, { context, _, values in
+                guard let value = values?[0], sqlite3_value_type(value) == SQLITE_INTEGER else {
+                    sqlite3_result_null(context)
+                    return
+                }
+                let text = Timestamp(microseconds: sqlite3_value_int64(value)).description
+                sqlite3_result_text(
+                    context, text, Int32(text.utf8.count),
+                    unsafeBitCast(-1, to: sqlite3_destructor_type.self))
+            }, nil, nil, nil)
+    }
+}

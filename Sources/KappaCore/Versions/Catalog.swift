@@ -1,0 +1,246 @@
+import Glibc
+
+/// Which versions there are, which of them is live, and how that came about.
+///
+/// A SQLite database with `synchronous=FULL`: what it says survives power loss. One thread uses a
+/// catalog at a time; each opens its own.
+package final class Catalog {
+    package let folder: DataFolder
+    private let database: SQLiteConnection
+    private let dataVersion: SQLiteStatement
+
+    package struct Entry: Equatable, Sendable {
+        package var id: VersionID
+        package var digest: String
+        package var state: VersionState
+        package var isLive: Bool
+        /// Why it is paused or failed.
+        package var reason: String?
+    }
+
+    /// One change of a live pointer.
+    package struct Switch: Equatable, Sendable {
+        package var view: String
+        package var from: VersionNumber?
+        package var to: VersionNumber
+        package var position: Offset
+        package var reason: String
+        /// When, in microseconds since 1970-01-01T00:00:00Z.
+        package var atMicros: Int64
+    }
+
+    /// Opens the catalog, making it where it is new, and mends what a killed process left behind.
+    package init(_ folder: DataFolder) throws {
+        self.folder = folder
+        try DataFolder.make(folder.path + "/views")
+        database = try SQLiteConnection(folder.catalog, .create)
+        try database.execute(
+            """
+            PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+            CREATE TABLE IF NOT EXISTS versions (
+                view TEXT NOT NULL, number INTEGER NOT NULL, digest TEXT NOT NULL,
+                state TEXT NOT NULL, reason TEXT, PRIMARY KEY (view, number)) STRICT;
+            CREATE TABLE IF NOT EXISTS views (
+                view TEXT PRIMARY KEY, last_number INTEGER NOT NULL, live INTEGER) STRICT;
+            CREATE TABLE IF NOT EXISTS history (
+                id INTEGER PRIMARY KEY AUTOINCREMENT, view TEXT NOT NULL, from_number INTEGER,
+                to_number INTEGER NOT NULL, position INTEGER NOT NULL, reason TEXT NOT NULL,
+                at INTEGER NOT NULL) STRICT;
+            """)
+        dataVersion = try database.prepare("PRAGMA data_version")
+        try mend()
+    }
+
+    /// A number that changes whenever another connection has changed the catalog.
+    func changeCounter() throws(KappaError) -> Int64 {
+        defer { dataVersion.reset() }
+        return try dataVersion.step() ? dataVersion.integer(0) : 0
+    }
+
+    func transaction<R>(_ body: () throws -> R) throws -> R {
+        try database.transaction("BEGIN IMMEDIATE", body)
+    }
+
+    // MARK: Reading
+
+    /// All versions, by view and number.
+    package func entries(of view: String? = nil) throws(KappaError) -> [Entry] {
+        let select = try database.prepare(
+            """
+            SELECT v.view, v.number, v.digest, v.state, v.reason, w.live IS v.number
+            FROM versions v LEFT JOIN views w USING (view)
+            WHERE ?1 IS NULL OR v.view = ?1 ORDER BY v.view, v.number
+            """)
+        select.bind(0, view)
+        var entries: [Entry] = []
+        while try select.step() {
+            entries.append(
+                Entry(
+                    id: VersionID(select.string(0), VersionNumber(Int(select.integer(1)))),
+                    digest: select.string(2),
+                    state: VersionState(rawValue: select.string(3)) ?? .failed,
+                    isLive: select.integer(5) != 0, reason: select.optionalString(4)))
+        }
+        return entries
+    }
+
+    package func live(_ view: String) throws(KappaError) -> VersionNumber? {
+        let select = try database.prepare("SELECT live FROM views WHERE view = ?")
+        select.bind(0, view)
+        guard try select.step(), !select.isNull(0) else { return nil }
+        return VersionNumber(Int(select.integer(0)))
+    }
+
+    /// The version that a person means: the one named, else the live one, else the newest.
+    package func resolve(_ reference: VersionReference) throws(KappaError) -> Entry {
+        let entries = try entries(of: reference.view)
+        let found =
+            if let number = reference.number {
+                entries.first { $0.id.number == number }
+            } else {
+                entries.first { $0.isLive } ?? entries.last
+            }
+        if let found { return found }
+        let others = entries.map(\.id.description).joined(separator: ", ")
+        throw KappaError(
+            .notFound,
+            entries.isEmpty
+                ? "view \(reference.view) has no version" : "there is no version \(reference)",
+            at: folder.path,
+            because: entries.isEmpty ? "nothing was built yet" : "there are \(others)",
+            advice: entries.isEmpty
+                ? "Build it with `kappa rebuild \(reference.view)`; `kappa views` lists the names"
+                : "Name one of them")
+    }
+
+    /// Every switch of a view, oldest first.
+    package func history(of view: String) throws(KappaError) -> [Switch] {
+        let select = try database.prepare(
+            """
+            SELECT from_number, to_number, position, reason, at FROM history
+            WHERE view = ? ORDER BY id
+            """)
+        select.bind(0, view)
+        var history: [Switch] = []
+        while try select.step() {
+            history.append(
+                Switch(
+                    view: view,
+                    from: select.isNull(0) ? nil : VersionNumber(Int(select.integer(0))),
+                    to: VersionNumber(Int(select.integer(1))),
+                    position: Offset(UInt64(bitPattern: select.integer(2))),
+                    reason: select.string(3), atMicros: select.integer(4)))
+        }
+        return history
+    }
+
+    // MARK: Changing
+
+    /// Enters a new version; its file is made when it is first opened.
+    package func create(view: String, digest: String) throws -> VersionID {
+        try transaction {
+            let next = try database.prepare(
+                """
+                INSERT INTO views (view, last_number) VALUES (?, 1)
+                ON CONFLICT (view) DO UPDATE SET last_number = last_number + 1
+                RETURNING last_number
+                """)
+            next.bind(0, view)
+            guard try next.step() else {
+                throw KappaError(.bug, "a new version got no number", at: view)
+            }
+            let number = next.integer(0)
+            next.reset()
+            let insert = try database.prepare("INSERT INTO versions VALUES (?, ?, ?, ?, NULL)")
+            insert.bind(0, view)
+            insert.bind(1, number)
+            insert.bind(2, digest)
+            insert.bind(3, VersionState.building.rawValue)
+            try insert.execute()
+            return VersionID(view, VersionNumber(Int(number)))
+        }
+    }
+
+    package func setState(
+        _ id: VersionID, _ state: VersionState, reason: String? = nil
+    ) throws(KappaError) {
+        let update = try database.prepare(
+            "UPDATE versions SET state = ?, reason = ? WHERE view = ? AND number = ?")
+        update.bind(0, state.rawValue)
+        update.bind(1, reason)
+        update.bind(2, id.view)
+        update.bind(3, Int64(id.number.rawValue))
+        try update.execute()
+    }
+
+    /// Points a view at a version and writes the history; inside of a transaction.
+    func point(
+        _ view: String, from: VersionNumber?, to: VersionNumber, position: Offset, reason: String
+    ) throws(KappaError) {
+        let update = try database.prepare("UPDATE views SET live = ? WHERE view = ?")
+        update.bind(0, Int64(to.rawValue))
+        update.bind(1, view)
+        try update.execute()
+        if let from, from != to { try setState(VersionID(view, from), .retired) }
+        try setState(VersionID(view, to), .live)
+        let insert = try database.prepare(
+            """
+            INSERT INTO history (view, from_number, to_number, position, reason, at)
+            VALUES (?, ?, ?, ?, ?, ?)
+            """)
+        insert.bind(0, view)
+        if let from { insert.bind(1, Int64(from.rawValue)) } else { insert.bindNull(1) }
+        insert.bind(2, Int64(to.rawValue))
+        insert.bind(3, Int64(bitPattern: position.rawValue))
+        insert.bind(4, reason)
+        insert.bind(5, Self.nowMicros())
+        try insert.execute()
+    }
+
+    /// Forgets a version and removes its files. The caller holds its lease.
+    package func drop(_ id: VersionID) throws {
+        if try live(id.view) == id.number {
+            throw KappaError(
+                .usage, "\(id) is live", because: "readers see it",
+                advice: "Promote another version first, or roll back")
+        }
+        let delete = try database.prepare("DELETE FROM versions WHERE view = ? AND number = ?")
+        delete.bind(0, id.view)
+        delete.bind(1, Int64(id.number.rawValue))
+        try delete.execute()
+        try folder.removeFiles(of: id)
+    }
+
+    // MARK: Mending
+
+    /// The catalog is right: links that point elsewhere are put right, files that it does not know
+    /// are removed unless somebody is at work on them.
+    private func mend() throws {
+        let entries = try entries()
+        for entry in entries where entry.isLive {
+            if folder.linkedNumber(of: entry.id.view) != entry.id.number,
+                access(folder.file(entry.id), F_OK) == 0
+            {
+                try folder.pointLink(of: entry.id.view, to: entry.id.number)
+            }
+        }
+        for view in folder.viewsOnDisk {
+            for number in folder.numbersOnDisk(of: view) {
+                let id = VersionID(view, number)
+                if entries.contains(where: { $0.id == id }) { continue }
+                // Another process may have entered it a moment ago: look again under its lease.
+                guard let lease = try? Lease(id, in: folder) else { continue }
+                if try !self.entries(of: view).contains(where: { $0.id == id }) {
+                    try folder.removeFiles(of: id)
+                }
+                withExtendedLifetime(lease) {}
+            }
+        }
+    }
+
+    private static func nowMicros() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000
+    }
+}

@@ -1,0 +1,104 @@
+import Glibc
+
+/// Where things are in a data folder.
+///
+/// ```
+/// log/                  the segments
+/// catalog.db            versions, live pointers, history
+/// views/orders/3.db     one version's rows
+/// views/orders/3.lease  held by the process that materializes it
+/// views/orders/live.db  a link to the live version's file
+/// views/orders/switch.lock
+/// ```
+package struct DataFolder: Sendable {
+    package let path: String
+
+    package init(_ path: String) { self.path = path }
+
+    package var log: String { path + "/log" }
+    package var catalog: String { path + "/catalog.db" }
+    package func view(_ name: String) -> String { "\(path)/views/\(name)" }
+    package func file(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).db" }
+    package func lease(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).lease" }
+    package func liveLink(_ name: String) -> String { view(name) + "/live.db" }
+    package func switchLock(_ name: String) -> String { view(name) + "/switch.lock" }
+
+    /// Whether anything was ever put here.
+    package var exists: Bool { access(path, F_OK) == 0 }
+
+    /// An error where there is no data folder.
+    package func require() throws(KappaError) {
+        if exists { return }
+        throw KappaError(
+            .notFound, "there is no data folder", at: path, because: "it does not exist",
+            advice: "Append events first (`kappa append FILE`), or name the folder with --data")
+    }
+
+    /// Makes a folder with all above it.
+    package static func make(_ path: String) throws(KappaError) {
+        if access(path, F_OK) == 0 { return }
+        if let slash = path.lastIndex(of: "/"), slash != path.startIndex {
+            try make(String(path[..<slash]))
+        }
+        if mkdir(path, 0o755) != 0, errno != EEXIST {
+            throw KappaError(
+                .cannotCreate, "cannot create a folder", at: path,
+                because: String(cString: strerror(errno)),
+                advice: "Check who owns the folder above it, and that the disk has room")
+        }
+    }
+
+    /// The numbers of the versions that have a file, whatever the catalog says.
+    func numbersOnDisk(of view: String) -> [VersionNumber] {
+        Self.names(in: self.view(view)).compactMap { name in
+            name.hasSuffix(".db") ? Int(name.dropLast(3)).map { VersionNumber($0) } : nil
+        }
+    }
+
+    var viewsOnDisk: [String] { Self.names(in: path + "/views") }
+
+    private static func names(in folder: String) -> [String] {
+        guard let directory = opendir(folder) else { return [] }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if !name.hasPrefix(".") { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    /// Makes the link of a view point at a version: a new link takes the old one's name in one step.
+    func pointLink(of view: String, to number: VersionNumber) throws(KappaError) {
+        let link = liveLink(view)
+        let new = link + ".new"
+        unlink(new)
+        guard symlink("\(number).db", new) == 0, rename(new, link) == 0 else {
+            throw IOFailure("rename", errno).error("cannot switch a view's link", at: link)
+        }
+        try syncFolder(self.view(view))
+    }
+
+    func linkedNumber(of view: String) -> VersionNumber? {
+        var buffer = [CChar](repeating: 0, count: 64)
+        let count = readlink(liveLink(view), &buffer, buffer.count - 1)
+        guard count > 0 else { return nil }
+        let target = String(
+            decoding: buffer[0..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return target.hasSuffix(".db") ? Int(target.dropLast(3)).map { VersionNumber($0) } : nil
+    }
+
+    func removeFiles(of id: VersionID) throws(KappaError) {
+        for suffix in ["", "-wal", "-shm"] { unlink(file(id) + suffix) }
+        unlink(lease(id))
+        try syncFolder(view(id.view))
+    }
+
+    private func syncFolder(_ path: String) throws(KappaError) {
+        do { try SystemFiles().syncFolder(path) } catch {
+            throw error.error("cannot make a change of a folder durable", at: path)
+        }
+    }
+}

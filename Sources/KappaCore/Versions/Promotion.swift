@@ -1,0 +1,115 @@
+/// Switches views to other versions: all of them or none, in one transaction of the catalog.
+package struct Promotion {
+    private let catalog: Catalog
+    private var folder: DataFolder { catalog.folder }
+
+    package init(_ catalog: Catalog) { self.catalog = catalog }
+
+    /// How a promotion may end without being an error.
+    package enum Outcome: Equatable, Sendable {
+        case switched([Catalog.Switch])
+        /// A candidate stands behind what readers have seen: bring it there and try again.
+        case behind(VersionID, needs: Offset)
+    }
+
+    /// Makes versions live.
+    ///
+    /// While it looks, the present live versions stand still. Each candidate must be at or past what
+    /// readers have seen, and must have applied exactly the log's bytes up to there.
+    /// - Throws: `.refused` if a candidate has skipped or doubled an event.
+    package func promote(_ candidates: [VersionID], reason: String) throws -> Outcome {
+        try alone(candidates.map(\.view).sorted()[...]) {
+            var switches: [Catalog.Switch] = []
+            for candidate in candidates {
+                let live = try catalog.live(candidate.view)
+                let new = try checkpoint(candidate)
+                if let live, live != candidate.number {
+                    let seen = try checkpoint(VersionID(candidate.view, live)).offset
+                    if new.offset < seen { return .behind(candidate, needs: seen) }
+                }
+                try prove(candidate, new)
+                switches.append(
+                    Catalog.Switch(
+                        view: candidate.view, from: live, to: candidate.number,
+                        position: new.offset, reason: reason, atMicros: 0))
+            }
+            try apply(switches)
+            return .switched(switches)
+        }
+    }
+
+    /// Makes the version live that was live before the present one, as far as it has come.
+    /// - Returns: For each view the switch, and how many events readers go back.
+    package func rollBack(
+        _ views: [String], reason: String
+    ) throws -> [(change: Catalog.Switch, behind: Int)] {
+        try alone(views.sorted()[...]) {
+            var switches: [(change: Catalog.Switch, behind: Int)] = []
+            for view in views {
+                let live = try catalog.live(view)
+                let previous = try previousVersion(of: view, live)
+                let old = try checkpoint(previous)
+                let seen = try live.map { try checkpoint(VersionID(view, $0)).offset } ?? old.offset
+                let change = Catalog.Switch(
+                    view: view, from: live, to: previous.number, position: old.offset,
+                    reason: reason, atMicros: 0)
+                switches.append((change, max(0, seen - old.offset)))
+            }
+            try apply(switches.map(\.change))
+            return switches
+        }
+    }
+
+    private func previousVersion(
+        of view: String, _ live: VersionNumber?
+    ) throws(KappaError) -> VersionID {
+        let known = Set(try catalog.entries(of: view).map(\.id.number))
+        for change in try catalog.history(of: view).reversed() {
+            if let from = change.from, from != live, known.contains(from) {
+                return VersionID(view, from)
+            }
+        }
+        throw KappaError(
+            .notFound, "view \(view) cannot be rolled back",
+            because: "no earlier live version of it is kept",
+            advice: "`kappa status \(view)` lists its versions; promote one of them by number")
+    }
+
+    /// Holds the switch locks of all views, in the order of their names so that two promotions never
+    /// wait for each other.
+    private func alone<R>(_ views: ArraySlice<String>, _ body: () throws -> R) throws -> R {
+        guard let view = views.first else { return try body() }
+        return try SwitchLock(view, in: folder).alone {
+            try alone(views.dropFirst(), body)
+        }
+    }
+
+    private func checkpoint(_ id: VersionID) throws(KappaError) -> Checkpoint {
+        try VersionReader(folder.file(id)).checkpoint()
+    }
+
+    private func prove(_ id: VersionID, _ checkpoint: Checkpoint) throws(KappaError) {
+        let log = try LogReader(folder.log).digest(at: checkpoint.offset)
+        if log != checkpoint.digest {
+            throw KappaError(
+                .refused, "\(id) did not apply exactly the events of the log",
+                at: "offset \(checkpoint.offset)",
+                because: "it applied \(checkpoint.digest.bytes) bytes, the log has \(log.bytes) "
+                    + "below that offset, or their checksums differ",
+                advice: "Run `kappa log verify`; then drop the version with `kappa abort \(id)` "
+                    + "and rebuild")
+        }
+    }
+
+    /// The catalog decides; the links follow, and are mended at the next open if this dies in between.
+    private func apply(_ switches: [Catalog.Switch]) throws {
+        try catalog.transaction {
+            for change in switches {
+                try catalog.point(
+                    change.view, from: change.from, to: change.to, position: change.position,
+                    reason: change.reason)
+            }
+        }
+        for change in switches { try folder.pointLink(of: change.view, to: change.to) }
+    }
+}

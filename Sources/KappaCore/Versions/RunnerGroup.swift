@@ -1,0 +1,219 @@
+import Glibc
+
+/// The versions of a runner that share a scan, on the thread that applies them.
+///
+/// `@unchecked Sendable`: made on one thread, then used by the one that runs it alone.
+final class RunnerGroup: Scan.Observer, @unchecked Sendable {
+    private final class Member {
+        let id: VersionID
+        let lease: Lease
+        let store: VersionStore
+        let version: VersionMaterializer
+        var isLive: Bool
+        var hasCaughtUp = false
+
+        init(
+            _ id: VersionID, _ lease: Lease, _ store: VersionStore,
+            _ version: VersionMaterializer, isLive: Bool
+        ) {
+            self.id = id
+            self.lease = lease
+            self.store = store
+            self.version = version
+            self.isLive = isLive
+        }
+    }
+
+    private let number: Int
+    private let folder: DataFolder
+    private let options: ViewRunner.Options
+    private unowned let runner: ViewRunner
+    private let catalog: Catalog
+    private let plan = ExtractionPlan()
+    private var members: [Member] = []
+    private var scan: Scan?
+    private var seenCatalog: Int64 = -1
+    private var rate = RateMeter()
+
+    /// Changes of a live version wait this long at most while more events keep coming.
+    private static let liveMilliseconds = 10
+    private static let buildMilliseconds = 3_000
+
+    init(
+        _ number: Int, _ versions: [(VersionID, ViewDefinition, Lease)], folder: DataFolder,
+        options: ViewRunner.Options, runner: ViewRunner, memoryBytes: Int
+    ) throws {
+        self.number = number
+        self.folder = folder
+        self.options = options
+        self.runner = runner
+        catalog = try Catalog(folder)
+        for (id, definition, lease) in versions {
+            let store = try VersionStore.open(id, definition, in: folder)
+            let version = try VersionMaterializer(
+                definition, store: store, plan: plan,
+                budgetBytes: memoryBytes / versions.count)
+            let isLive = try catalog.live(id.view) == id.number
+            version.recordsChanges = isLive
+            if !isLive { try catalog.setState(id, .building) }
+            members.append(Member(id, lease, store, version, isLive: isLive))
+        }
+    }
+
+    /// Scans until the runner is stopped, the end is reached, or nothing is left to do.
+    func run() throws {
+        while !members.isEmpty, !runner.isStopped {
+            var scanOptions = Scan.Options(end: options.end, follows: options.follows)
+            scanOptions.commitMilliseconds =
+                members.contains(where: \.isLive) ? Self.liveMilliseconds : Self.buildMilliseconds
+            let scan = try Scan(
+                folder.log, members.map(\.version), plan: plan, options: scanOptions,
+                observer: self)
+            self.scan = scan
+            guard runner.register(number, scan.stopper) else { return }
+            try scan.run()
+            if options.follows || isDone { break }
+        }
+        for member in members where !member.isLive {
+            let isAtEnd = options.end.map { member.version.offset >= $0 } ?? member.hasCaughtUp
+            try catalog.setState(member.id, isAtEnd ? .ready : .building)
+        }
+    }
+
+    /// Whether nothing waits for a promotion.
+    private var isDone: Bool {
+        if let end = options.end { return members.allSatisfy { $0.version.offset >= end } }
+        return members.allSatisfy { $0.hasCaughtUp && ($0.isLive || !options.promotes) }
+    }
+
+    // MARK: Scan.Observer
+
+    func commit(_ version: VersionMaterializer, _ perform: () throws -> Void) throws -> Bool {
+        guard let member = members.first(where: { $0.version === version }) else { return false }
+        member.lease.report(.init(eventsPerSecond: rate.perSecond))
+        guard member.isLive else {
+            try perform()
+            return true
+        }
+        return try SwitchLock(member.id.view, in: folder).shared {
+            guard try isStillLive(member) else {
+                letGo(member)
+                return false
+            }
+            try perform()
+            return true
+        }
+    }
+
+    private func isStillLive(_ member: Member) throws -> Bool {
+        let counter = try catalog.changeCounter()
+        if counter == seenCatalog { return true }
+        guard try catalog.live(member.id.view) == member.id.number else { return false }
+        // Other members look for themselves before the counter is taken as seen.
+        let others = try members.filter(\.isLive).allSatisfy {
+            try catalog.live($0.id.view) == $0.id.number
+        }
+        if others { seenCatalog = counter }
+        return true
+    }
+
+    private func letGo(_ member: Member) {
+        members.removeAll { $0 === member }
+        runner.tell(.letGo(member.id))
+    }
+
+    func didApply(to offset: Offset) {
+        rate.note(offset)
+        if members.contains(where: { !$0.isLive }) || number == 0 { runner.setBuilding(offset) }
+    }
+
+    func didFail(_ version: VersionMaterializer, _ error: any Error) {
+        guard let member = members.first(where: { $0.version === version }) else { return }
+        members.removeAll { $0 === member }
+        let error = error as? KappaError ?? KappaError(.bug, "\(error)", at: "\(member.id)")
+        // A full disk or a lock passes; a definition or a damaged file does not.
+        let passes = error.code == .inputOutput || error.code == .heldElsewhere
+        let state: VersionState = member.isLive ? .live : passes ? .paused : .failed
+        try? catalog.setState(member.id, state, reason: error.what)
+        runner.tell(.failed(member.id, error))
+    }
+
+    func didCatchUp(at offset: Offset) throws {
+        for member in members where !member.hasCaughtUp {
+            member.hasCaughtUp = true
+            if !member.isLive {
+                try member.store.finish()
+                try catalog.setState(member.id, options.promotes ? .catchingUp : .ready)
+            }
+            runner.tell(.caughtUp(member.id, offset))
+        }
+        if options.promotes, options.end == nil { try promote() }
+        if options.follows { try dropRetired() }
+    }
+
+    /// Promotes what is on its way. What stands behind the live version is promoted a little later,
+    /// when the scan has caught up again.
+    private func promote() throws {
+        for member in members where !member.isLive {
+            let outcome = try Promotion(catalog).promote([member.id], reason: options.reason)
+            guard case .switched(let switches) = outcome else { continue }
+            member.isLive = true
+            member.version.recordsChanges = true
+            for change in switches { runner.tell(.promoted(change)) }
+        }
+        if members.allSatisfy(\.isLive) { scan?.commitMilliseconds = Self.liveMilliseconds }
+    }
+
+    /// Lets go of versions that were retired while there was nothing to commit.
+    private func dropRetired() throws {
+        for member in members where member.isLive {
+            if try !isStillLive(member) {
+                letGo(member)
+                scan?.remove(member.version)
+            }
+        }
+    }
+}
+
+extension VersionStore {
+    /// Opens a version's file, making it where it is not there or was left half made.
+    package static func open(
+        _ id: VersionID, _ definition: ViewDefinition, in folder: DataFolder
+    ) throws -> VersionStore {
+        let path = folder.file(id)
+        if access(path, F_OK) == 0, (try? VersionReader(path)) != nil {
+            return try VersionStore(opening: path)
+        }
+        for suffix in ["", "-wal", "-shm"] { unlink(path + suffix) }
+        return try VersionStore(
+            creating: path, view: id.view, number: id.number.rawValue, digest: definition.digest,
+            tables: definition.tables)
+    }
+}
+
+/// Events per second over the last second or so; for people only.
+struct RateMeter {
+    private var start = Self.seconds()
+    private var startOffset: Offset?
+    private var last = Offset.zero
+    private(set) var perSecond = 0
+
+    mutating func note(_ offset: Offset) {
+        last = offset
+        guard let from = startOffset else {
+            startOffset = offset
+            return
+        }
+        let now = Self.seconds()
+        guard now - start >= 1 else { return }
+        perSecond = Int(Double(last - from) / (now - start))
+        start = now
+        startOffset = offset
+    }
+
+    private static func seconds() -> Double {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+}
