@@ -1,1 +1,133 @@
+import Glibc
 import KappaCore
+
+extension Kappa {
+    /// Runs the `kappa` program over some views, with this process's arguments, and exits.
+    ///
+    /// ```swift
+    /// import KappaCLI
+    /// Kappa.main(views: ViewSet([orders], digests: viewDigests))
+    /// ```
+    public static func main(views: ViewSet) -> Never {
+        Interrupt.install()
+        exit(Program(views: views).run(Array(CommandLine.arguments.dropFirst())))
+    }
+}
+
+/// The program: finds the command, runs it, and turns errors into messages and exit codes.
+struct Program {
+    static let version = "0.1.0"
+    let views: ViewSet
+
+    func run(_ words: [String]) -> Int32 {
+        do {
+            return try dispatch(words[...])
+        } catch is Output.Closed {
+            return 0
+        } catch let error as KappaError {
+            Output.say("kappa: \(error)")
+            return error.code.exitCode
+        } catch {
+            Output.say("kappa: \(error)")
+            return KappaError.Code.bug.exitCode
+        }
+    }
+
+    private func dispatch(_ words: ArraySlice<String>) throws -> Int32 {
+        guard let first = words.first else {
+            try Help.overview()
+            return KappaError.Code.usage.exitCode
+        }
+        switch first {
+        case "--version": return try Self.print("kappa \(Self.version)")
+        case "--help", "-h": return try help([])
+        case "help": return try help(Array(words.dropFirst()))
+        default: break
+        }
+        let (spec, rest) = try Self.find(words)
+        if rest.contains("--help") || rest.contains("-h") {
+            try Help.command(spec)
+            return 0
+        }
+        let arguments = try ParsedArguments(rest, spec)
+        try arguments.checkCount()
+        return try spec.make(arguments).run(try context(arguments))
+    }
+
+    private func context(_ arguments: ParsedArguments) throws(KappaError) -> Context {
+        let environment = getenv("KAPPA_DATA").map { String(cString: $0) }
+        var path = arguments.string("--data") ?? environment ?? ".kappa"
+        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+        if path.isEmpty {
+            throw KappaError(.usage, "the data folder has no name", advice: "Write --data DIR")
+        }
+        var format = RecordFormat.text
+        if let name = arguments.string("--format") {
+            guard let named = RecordFormat(rawValue: name) else {
+                throw KappaError(
+                    .usage, "there is no format \(name)", because: "formats are text, json and csv")
+            }
+            format = named
+        }
+        return Context(data: DataFolder(path), views: views, format: format)
+    }
+
+    /// The command that the words begin with, and what follows it.
+    static func find(
+        _ words: ArraySlice<String>
+    ) throws(KappaError) -> (CommandSpec, ArraySlice<String>) {
+        let two = words.prefix(2).joined(separator: " ")
+        if let spec = Commands.all.first(where: { $0.name == two }) {
+            return (spec, words.dropFirst(2))
+        }
+        let one = words.first ?? ""
+        if let spec = Commands.all.first(where: { $0.name == one }) {
+            return (spec, words.dropFirst())
+        }
+        let family = Commands.all.filter { $0.name.hasPrefix(one + " ") }
+        if !family.isEmpty {
+            throw KappaError(
+                .usage, "kappa \(one) lacks its second word",
+                because: "there are " + family.map(\.name).joined(separator: ", "),
+                advice: "`kappa help` lists all commands")
+        }
+        let names = Commands.all.map(\.name) + ["help"]
+        throw KappaError(
+            .usage, "there is no command \(one)",
+            because: Spelling.nearest(one, among: names).map { "did you mean \($0)?" },
+            advice: "`kappa help` lists the commands")
+    }
+
+    private func help(_ words: [String]) throws -> Int32 {
+        if words.isEmpty {
+            try Help.overview()
+        } else {
+            try Help.command(try Self.find(words[...]).0)
+        }
+        return 0
+    }
+
+    static func print(_ text: String) throws -> Int32 {
+        let output = Output()
+        try output.write(text + "\n")
+        try output.flush()
+        return 0
+    }
+}
+
+extension KappaError.Code {
+    /// As in sysexits.
+    var exitCode: Int32 {
+        switch self {
+        case .refused: 1
+        case .usage: 64
+        case .badInput: 65
+        case .notFound: 66
+        case .unreachable: 69
+        case .bug: 70
+        case .cannotCreate: 73
+        case .inputOutput, .damaged: 74
+        case .heldElsewhere: 75
+        }
+    }
+}

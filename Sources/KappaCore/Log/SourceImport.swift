@@ -16,6 +16,8 @@ package struct SourceImport {
         /// The offset of the first event that was appended; nil if none was.
         package var firstOffset: Offset?
         package var nextOffset = Offset.zero
+
+        package init() {}
     }
 
     /// - Parameter batchEvents: How many events are made durable together, at most.

@@ -20,7 +20,6 @@ final class AggregationRunner: StepRunner {
     private var isComplete: Bool
 
     private var dirty: [UInt32] = []
-    private var before: [UInt32: String] = [:]
     private var windowStarts: [Int64] = []
     private var ids: [UInt32] = []
     private var fresh: [UInt32] = []
@@ -68,7 +67,7 @@ final class AggregationRunner: StepRunner {
         fresh.removeAll(keepingCapacity: true)
         groups.find(rows: input.rows, keys: keys, into: &ids, fresh: &fresh)
         if !isComplete { for id in fresh { try loadOne(id) } }
-        markDirty(recordsChanges: pass.recordsChanges)
+        markDirty()
         for (number, accumulator) in rows.accumulators.enumerated() {
             try accumulate(
                 accumulator, input.inputs[number], input, firstOffset: batch.firstOffset)
@@ -117,11 +116,10 @@ final class AggregationRunner: StepRunner {
         return (keys, { copy.deallocate() })
     }
 
-    private func markDirty(recordsChanges: Bool) {
+    private func markDirty() {
         for id in ids {
             let flags = groups.record(id).load(fromByteOffset: 4, as: UInt32.self)
             if flags & Self.dirtyFlag != 0 { continue }
-            if recordsChanges, flags & Self.storedFlag != 0 { before[id] = json(id) }
             groups.record(id).storeBytes(
                 of: flags | Self.dirtyFlag, toByteOffset: 4, as: UInt32.self)
             dirty.append(id)
@@ -162,21 +160,24 @@ final class AggregationRunner: StepRunner {
         return place
     }
 
-    private func json(_ id: UInt32) -> String { rows.json(groups.record(id), place(id)) }
-
     func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
         KeyOrder.sort(&dirty, in: groups)
         let writer = transaction.upsert(into: tableIndex)
-        for id in dirty { try rows.upsert(groups.record(id), place(id), writer) }
-        guard let offset else { return }
+        let changes = ChangeLog(
+            transaction: transaction, store: store, table: tableIndex, schema: definition.table,
+            offset: offset)
         for id in dirty {
-            let after = json(id)
-            if before[id] == after { continue }
-            try transaction.add(
-                ChangeRecord(
-                    offset: offset, table: tableIndex,
-                    key: rows.keyJSON(groups.record(id), place(id)), before: before[id],
-                    after: after))
+            let record = groups.record(id)
+            let place = place(id)
+            try changes.note {
+                rows.keyJSON(record, place)
+            } bindKey: {
+                rows.bindKey(record, place, $0)
+            } after: {
+                rows.json(record, place)
+            } write: {
+                try rows.upsert(record, place, writer)
+            }
         }
     }
 
@@ -185,7 +186,6 @@ final class AggregationRunner: StepRunner {
             groups.record(id).storeBytes(of: Self.storedFlag, toByteOffset: 4, as: UInt32.self)
         }
         dirty.removeAll(keepingCapacity: true)
-        before.removeAll(keepingCapacity: true)
         if mayEvict, memoryBytes > budgetBytes {
             freeAll()
             groups.reset()
@@ -202,8 +202,7 @@ final class AggregationRunner: StepRunner {
 
     private func loadOne(_ id: UInt32) throws {
         let found = try store.lookUp(table: tableIndex) { writer in
-            var sink = StoreSink(writer)
-            rows.emit(groups.record(id), place(id), onlyKey: true, to: &sink)
+            rows.bindKey(groups.record(id), place(id), writer)
         } read: { cursor in
             try rows.load(groups.record(id), cursor)
         }

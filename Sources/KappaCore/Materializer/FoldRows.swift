@@ -10,9 +10,7 @@ class FoldRows {
     fileprivate var isDirty: [Bool] = []
     fileprivate var isStored: [Bool] = []
     fileprivate var dirty: [Int] = []
-    fileprivate var before: [Int: String] = [:]
     fileprivate var isComplete: Bool
-    var recordsChanges = false
 
     init(_ table: FoldTable, index: Int, store: any RowStore) throws {
         self.table = table
@@ -42,39 +40,53 @@ class FoldRows {
 
     func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
         dirty.sort { FoldKey.isOrdered(keys[$0], keys[$1]) }
+        let changes = ChangeLog(
+            transaction: transaction, store: store, table: index, schema: table.schema,
+            offset: offset)
         for slot in dirty {
-            if let cells = try cells(slot) {
-                let writer = transaction.upsert(into: index)
-                var sink = StoreSink(writer)
-                var hidden = table.schema.hasState ? try hidden(slot) : ""
-                try hidden.withUTF8 { hidden in
-                    try cells.withTexts { sink.append($0) } then: {
-                        if table.schema.hasState { sink.blob(UnsafeRawBufferPointer(hidden)) }
-                        try writer.execute()
-                    }
+            let cells = try cells(slot)
+            if cells == nil, !isStored[slot] { continue }
+            try changes.note {
+                keyJSON(slot)
+            } bindKey: {
+                bindKey(keys[slot], $0)
+            } after: {
+                cells.map(rowJSON)
+            } write: {
+                if let cells {
+                    try upsert(slot, cells, transaction.upsert(into: index))
+                } else {
+                    let writer = transaction.delete(from: index)
+                    bindKey(keys[slot], writer)
+                    try writer.execute()
                 }
-                if let offset { try addChange(slot, cells, offset, transaction) }
-            } else if isStored[slot] {
-                let writer = transaction.delete(from: index)
-                var sink = StoreSink(writer)
-                try [keys[slot].cell].withTexts { sink.append($0) } then: { try writer.execute() }
-                if let offset { try addChange(slot, nil, offset, transaction) }
             }
         }
     }
 
-    private func addChange(
-        _ slot: Int, _ cells: [Value]?, _ offset: Offset, _ transaction: any StoreTransaction
-    ) throws {
-        let after = cells.map { rowJSON($0) }
-        if before[slot] == after { return }
-        var key = JSONSink()
-        let kind = table.keyKind
-        [keys[slot].cell(kind)].emit(to: &key)
-        try transaction.add(
-            ChangeRecord(
-                offset: offset, table: index, key: key.finish(), before: before[slot],
-                after: after))
+    private func upsert(_ slot: Int, _ cells: [Value], _ writer: any RowWriter) throws {
+        var sink = StoreSink(writer)
+        var hidden = table.schema.hasState ? try hidden(slot) : ""
+        try hidden.withUTF8 { hidden in
+            try cells.withTexts { sink.append($0) } then: {
+                if table.schema.hasState { sink.blob(UnsafeRawBufferPointer(hidden)) }
+                try writer.execute()
+            }
+        }
+    }
+
+    /// Binds a key; SQLite copies its text.
+    fileprivate func bindKey(_ key: FoldKey, _ writer: any RowWriter) {
+        switch key {
+        case .integer(let integer): writer.bind(0, integer)
+        case .text(let text): writer.bind(0, text)
+        }
+    }
+
+    private func keyJSON(_ slot: Int) -> String {
+        var sink = JSONSink()
+        sink.append(keys[slot].cell(table.keyKind))
+        return sink.finish()
     }
 
     fileprivate func rowJSON(_ cells: [Value]) -> String {
@@ -89,7 +101,6 @@ class FoldRows {
             isStored[slot] = isThere(slot)
         }
         dirty.removeAll(keepingCapacity: true)
-        before.removeAll(keepingCapacity: true)
     }
 
     /// Forgets all rows; they are in the store.
@@ -116,13 +127,12 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
         let slot = try slot(key)
         var row = rows[slot]
         try body(&row)
-        try touch(slot)
+        touch(slot)
         rows[slot] = row
     }
 
-    private func touch(_ slot: Int) throws {
+    private func touch(_ slot: Int) {
         if isDirty[slot] { return }
-        if recordsChanges, isStored[slot] { before[slot] = try cells(slot).map(rowJSON) }
         isDirty[slot] = true
         dirty.append(slot)
     }
@@ -142,8 +152,7 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
     private func load(_ key: FoldKey) throws -> Row? {
         var row: Row?
         _ = try store.lookUp(table: index) { writer in
-            var sink = StoreSink(writer)
-            [key.cell].withTexts { sink.append($0) } then: {}
+            bindKey(key, writer)
         } read: { cursor in
             row = try table.decode(Row.self, cursor)
         }

@@ -32,7 +32,6 @@ final class FoldRunner: StepRunner, FoldState {
     var dirtyRows: Int { tables.reduce(0) { $0 + $1.dirtyRows } }
 
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
-        for table in tables { table.recordsChanges = pass.recordsChanges }
         takers.removeAll(keepingCapacity: true)
         takers.append(contentsOf: repeatElement(0, count: batch.count))
         for (index, handler) in handlers.enumerated() {

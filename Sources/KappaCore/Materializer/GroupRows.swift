@@ -92,6 +92,13 @@ struct GroupRows {
         return sink.finish()
     }
 
+    func bindKey(
+        _ record: UnsafeMutableRawPointer, _ place: Place, _ writer: any RowWriter
+    ) {
+        var sink = StoreSink(writer)
+        emit(record, place, onlyKey: true, to: &sink)
+    }
+
     /// Writes the row to the store.
     func upsert(
         _ record: UnsafeMutableRawPointer, _ place: Place, _ writer: any RowWriter

@@ -50,6 +50,8 @@ package protocol RowWriter: AnyObject {
     func bind(_ index: Int, _ value: Int64)
     func bind(_ index: Int, _ value: Double)
     func bind(_ index: Int, text: UnsafeRawBufferPointer)
+    /// Binds a text that the writer copies.
+    func bind(_ index: Int, _ text: String)
     func bind(_ index: Int, blob: UnsafeRawBufferPointer)
     func execute() throws(KappaError)
 }

@@ -112,16 +112,15 @@ package final class Scan {
     /// Does something with each version. One that fails, or is let go of, leaves the scan; the
     /// others go on.
     private func each(_ body: (VersionMaterializer) throws -> Bool) throws {
-        var kept: [VersionMaterializer] = []
-        for version in versions {
+        for version in versions where versions.contains(where: { $0 === version }) {
             do {
-                if try body(version) { kept.append(version) }
+                if try !body(version) { remove(version) }
             } catch {
                 guard let observer else { throw error }
+                remove(version)
                 observer.didFail(version, error)
             }
         }
-        versions = kept
     }
 
     /// A clock for pacing commits only: it never reaches a row.

@@ -21,12 +21,10 @@ final class SessionRunner: StepRunner {
     private var dirty: [UInt32] = []
     /// Rows of the store whose session has moved its start or merged into another.
     private var orphans: [Orphan] = []
-    private var before: [UInt32: String] = [:]
 
     private struct Orphan {
         var key: UInt32
         var start: Int64
-        var before: String?
     }
 
     init(
@@ -101,15 +99,15 @@ final class SessionRunner: StepRunner {
         }
         if let id = current, time <= sessions.last(id) &+ gap {
             if isClosed(max(time, sessions.last(id)), pass) { return nil }
-            touch(id, pass)
-            return try grow(id, to: time, newer: newer, pass)
+            touch(id)
+            return try grow(id, to: time, newer: newer)
         }
         if isClosed(time, pass) { return nil }
         // A newer session is more than the gap away, or the walk would have stopped at it.
         let id = sessions.insert(key: key, time: time)
         sessions.setOlder(id, current)
         link(id, behind: newer, of: key)
-        touch(id, pass)
+        touch(id)
         return id
     }
 
@@ -120,18 +118,18 @@ final class SessionRunner: StepRunner {
 
     /// Stretches a session to a time, and merges it with a neighbour that it now reaches.
     private func grow(
-        _ id: UInt32, to time: Int64, newer: UInt32?, _ pass: BatchPass
+        _ id: UInt32, to time: Int64, newer: UInt32?
     ) throws(KappaError) -> UInt32 {
         if time < sessions.start(id) {
             sessions.setStart(id, time)
             if let older = sessions.older(id), time &- sessions.last(older) <= gap {
-                touch(older, pass)
+                touch(older)
                 return try merge(newer: id, into: older, newestBefore: newer)
             }
         } else if time > sessions.last(id) {
             sessions.setLast(id, time)
             if let newer, sessions.start(newer) &- time <= gap {
-                touch(newer, pass)
+                touch(newer)
                 let before = newerNeighbour(of: newer)
                 return try merge(newer: newer, into: id, newestBefore: before)
             }
@@ -150,10 +148,8 @@ final class SessionRunner: StepRunner {
         sessions.setStart(id, min(sessions.start(id), sessions.start(newer)))
         link(id, behind: newestBefore, of: sessions.key(id))
         if let start = sessions.storedStart(newer) {
-            orphans.append(
-                Orphan(key: sessions.key(newer), start: start, before: before[newer]))
+            orphans.append(Orphan(key: sessions.key(newer), start: start))
         }
-        before[newer] = nil
         rows.free(sessions.record(newer))
         sessions.remove(newer)
         return id
@@ -182,9 +178,8 @@ final class SessionRunner: StepRunner {
             as: UInt32.self)
     }
 
-    private func touch(_ id: UInt32, _ pass: BatchPass) {
+    private func touch(_ id: UInt32) {
         if sessions.isDirty(id) { return }
-        if pass.recordsChanges, sessions.storedStart(id) != nil { before[id] = json(id) }
         sessions.setDirty(id, true)
         dirty.append(id)
     }
@@ -197,8 +192,6 @@ final class SessionRunner: StepRunner {
             keyRecord: keys.record(sessions.key(id)), firstKeyPart: 0)
     }
 
-    private func json(_ id: UInt32) -> String { rows.json(sessions.record(id), place(id)) }
-
     func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
         dirty.removeAll { !sessions.isDirty($0) }
         sortDirty()
@@ -206,39 +199,43 @@ final class SessionRunner: StepRunner {
             guard let stored = sessions.storedStart(id), stored != sessions.start(id) else {
                 continue
             }
-            orphans.append(Orphan(key: sessions.key(id), start: stored, before: before[id]))
-            before[id] = nil
+            orphans.append(Orphan(key: sessions.key(id), start: stored))
         }
-        for orphan in orphans { try delete(orphan, transaction, changesAt: offset) }
+        let changes = ChangeLog(
+            transaction: transaction, store: store, table: tableIndex, schema: definition.table,
+            offset: offset)
+        let deleter = transaction.delete(from: tableIndex)
+        for orphan in orphans {
+            let record = keys.record(orphan.key)
+            let place = GroupRows.Place(
+                windowStart: orphan.start, keyRecord: record, firstKeyPart: 0)
+            try note(changes, record, place, after: nil) {
+                rows.bindKey(record, place, deleter)
+                try deleter.execute()
+            }
+        }
         let writer = transaction.upsert(into: tableIndex)
-        for id in dirty { try rows.upsert(sessions.record(id), place(id), writer) }
-        guard let offset else { return }
         for id in dirty {
-            let after = json(id)
-            if before[id] == after { continue }
-            try transaction.add(
-                ChangeRecord(
-                    offset: offset, table: tableIndex,
-                    key: rows.keyJSON(sessions.record(id), place(id)), before: before[id],
-                    after: after))
+            let record = sessions.record(id)
+            let place = place(id)
+            try note(changes, record, place, after: { self.rows.json(record, place) }) {
+                try rows.upsert(record, place, writer)
+            }
         }
     }
 
-    private func delete(
-        _ orphan: Orphan, _ transaction: any StoreTransaction, changesAt offset: Offset?
+    private func note(
+        _ changes: ChangeLog, _ record: UnsafeMutableRawPointer, _ place: GroupRows.Place,
+        after: (() -> String)?, write: () throws -> Void
     ) throws {
-        let record = keys.record(orphan.key)
-        let place = GroupRows.Place(
-            windowStart: orphan.start, keyRecord: record, firstKeyPart: 0)
-        let writer = transaction.delete(from: tableIndex)
-        var sink = StoreSink(writer)
-        rows.emit(record, place, onlyKey: true, to: &sink)
-        try writer.execute()
-        if let offset {
-            try transaction.add(
-                ChangeRecord(
-                    offset: offset, table: tableIndex, key: rows.keyJSON(record, place),
-                    before: orphan.before, after: nil))
+        try changes.note {
+            rows.keyJSON(record, place)
+        } bindKey: {
+            rows.bindKey(record, place, $0)
+        } after: {
+            after?()
+        } write: {
+            try write()
         }
     }
 
@@ -260,7 +257,6 @@ final class SessionRunner: StepRunner {
         sessions.recycle()
         dirty.removeAll(keepingCapacity: true)
         orphans.removeAll(keepingCapacity: true)
-        before.removeAll(keepingCapacity: true)
         if mayEvict, memoryBytes > budgetBytes, !windowIsFirst {
             freeAll()
             sessions.reset()

@@ -23,8 +23,6 @@ final class BatchPass {
     private(set) var dead: [(event: Int, reason: String)] = []
     /// The largest event time seen, for each step of the view; `Int64.min` before the first.
     var streamTimes: [Int64]
-    /// Whether rows' former values are to be kept for the feed of changes.
-    var recordsChanges = false
 
     init(streamTimes: [Int64]) { self.streamTimes = streamTimes }
 

@@ -87,7 +87,6 @@ package final class VersionMaterializer {
                 advice: "Drop the version with `kappa abort` and rebuild the view")
         }
         let range = first..<batch.count
-        pass.recordsChanges = recordsChanges
         pass.begin(count: batch.count)
         for step in steps {
             do { try step.apply(batch, range, pass) } catch let error as KappaError {

@@ -57,7 +57,8 @@ package struct DataFolder: Sendable {
 
     var viewsOnDisk: [String] { Self.names(in: path + "/views") }
 
-    private static func names(in folder: String) -> [String] {
+    /// What stands in a folder, but for hidden files.
+    package static func names(in folder: String) -> [String] {
         guard let directory = opendir(folder) else { return [] }
         defer { closedir(directory) }
         var names: [String] = []

@@ -91,34 +91,36 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     func commit(_ version: VersionMaterializer, _ perform: () throws -> Void) throws -> Bool {
         guard let member = members.first(where: { $0.version === version }) else { return false }
         member.lease.report(.init(eventsPerSecond: rate.perSecond))
-        guard member.isLive else {
-            try perform()
-            return true
-        }
         return try SwitchLock(member.id.view, in: folder).shared {
-            guard try isStillLive(member) else {
-                letGo(member)
-                return false
-            }
+            try refresh()
+            guard members.contains(where: { $0 === member }) else { return false }
             try perform()
             return true
         }
     }
 
-    private func isStillLive(_ member: Member) throws -> Bool {
+    /// Looks which members are live, if the catalog has changed: a version that was promoted from
+    /// outside begins its feed of changes, one that has retired is let go of.
+    private func refresh() throws {
         let counter = try catalog.changeCounter()
-        if counter == seenCatalog { return true }
-        guard try catalog.live(member.id.view) == member.id.number else { return false }
-        // Other members look for themselves before the counter is taken as seen.
-        let others = try members.filter(\.isLive).allSatisfy {
-            try catalog.live($0.id.view) == $0.id.number
+        if counter == seenCatalog { return }
+        for member in members {
+            let isLive = try catalog.live(member.id.view) == member.id.number
+            if member.isLive, !isLive { letGo(member) }
+            setLive(member, isLive)
         }
-        if others { seenCatalog = counter }
-        return true
+        seenCatalog = counter
+    }
+
+    private func setLive(_ member: Member, _ isLive: Bool) {
+        member.isLive = isLive
+        member.version.recordsChanges = isLive
+        if members.allSatisfy(\.isLive) { scan?.commitMilliseconds = Self.liveMilliseconds }
     }
 
     private func letGo(_ member: Member) {
         members.removeAll { $0 === member }
+        scan?.remove(member.version)
         runner.tell(.letGo(member.id))
     }
 
@@ -148,7 +150,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
             runner.tell(.caughtUp(member.id, offset))
         }
         if options.promotes, options.end == nil { try promote() }
-        if options.follows { try dropRetired() }
+        try refresh()
     }
 
     /// Promotes what is on its way. What stands behind the live version is promoted a little later,
@@ -157,20 +159,8 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         for member in members where !member.isLive {
             let outcome = try Promotion(catalog).promote([member.id], reason: options.reason)
             guard case .switched(let switches) = outcome else { continue }
-            member.isLive = true
-            member.version.recordsChanges = true
+            setLive(member, true)
             for change in switches { runner.tell(.promoted(change)) }
-        }
-        if members.allSatisfy(\.isLive) { scan?.commitMilliseconds = Self.liveMilliseconds }
-    }
-
-    /// Lets go of versions that were retired while there was nothing to commit.
-    private func dropRetired() throws {
-        for member in members where member.isLive {
-            if try !isStillLive(member) {
-                letGo(member)
-                scan?.remove(member.version)
-            }
         }
     }
 }

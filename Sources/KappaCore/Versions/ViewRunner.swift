@@ -32,12 +32,6 @@ package final class ViewRunner: Sendable {
         case failed(VersionID, KappaError)
     }
 
-    /// How far a runner is.
-    package struct Progress: Equatable, Sendable {
-        package var offset = Offset.zero
-        package var end = Offset.zero
-    }
-
     private let folder: DataFolder
     private let definitions: [ViewDefinition]
     private let options: Options
@@ -65,8 +59,11 @@ package final class ViewRunner: Sendable {
         definitions = all.filter { options.views?.contains($0.name) ?? true }
     }
 
-    /// How far the versions on their way are.
-    package var offset: Offset { state.withLock { $0.building } }
+    /// How far the versions on their way are, and how far the log is.
+    package var progress: (offset: Offset, end: Offset) {
+        let end = options.end ?? (try? LogReader(folder.log).durableEnd()) ?? .zero
+        return (state.withLock { $0.building }, end)
+    }
 
     /// Ends ``run()`` at a commit; from any thread.
     package func stop() {

@@ -1,0 +1,63 @@
+import KappaCore
+
+/// What a command is called, takes and does: parsing, help and completions are all made from this.
+struct CommandSpec: Sendable {
+    /// One word, or two: `append`, `log info`.
+    var name: String
+    var summary: String
+    var discussion = ""
+    var arguments: [ArgumentSpec] = []
+    var options: [OptionSpec] = []
+    let make: @Sendable (ParsedArguments) throws -> any Command
+
+    /// All options, with those that every command takes.
+    var allOptions: [OptionSpec] { options + OptionSpec.common }
+
+    var usage: String {
+        var words = ["kappa", name]
+        for argument in arguments {
+            let text = argument.name + (argument.repeats ? "…" : "")
+            words.append(argument.isRequired ? text : "[\(text)]")
+        }
+        for option in options { words.append("[\(option.usage)]") }
+        return words.joined(separator: " ")
+    }
+}
+
+struct ArgumentSpec: Sendable {
+    var name: String
+    var isRequired = true
+    var repeats = false
+    /// Whether views complete it.
+    var isView = false
+}
+
+struct OptionSpec: Sendable {
+    var name: String
+    /// What stands for its value; nil for a flag.
+    var value: String?
+    var summary: String
+    var repeats = false
+
+    var usage: String { value.map { "\(name) \($0)" } ?? name }
+
+    static let common = [
+        OptionSpec(
+            name: "--data", value: "DIR", summary: "the data folder ($KAPPA_DATA, else .kappa)"),
+        OptionSpec(name: "--format", value: "FORMAT", summary: "text, json or csv"),
+        OptionSpec(name: "--help", summary: "explains the command"),
+    ]
+}
+
+/// A command with its arguments, ready to run.
+protocol Command {
+    /// Does the work; the result is the exit code.
+    func run(_ context: Context) throws -> Int32
+}
+
+/// What every command needs: where the data is, which views there are, how to print.
+struct Context {
+    var data: DataFolder
+    var views: ViewSet
+    var format: RecordFormat
+}

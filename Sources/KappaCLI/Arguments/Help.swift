@@ -1,0 +1,40 @@
+import KappaCore
+
+/// Explains the program and its commands, from their specifications.
+enum Help {
+    static func overview() throws {
+        var text = """
+            kappa \(Program.version): materialized views over one durable event log
+
+            usage: kappa COMMAND [ARGUMENTS] [--data DIR] [--format text|json|csv]
+
+
+            """
+        let width = (Commands.all.map(\.name.count).max() ?? 0) + 2
+        for spec in Commands.all {
+            text += "  \(padded(spec.name, width))\(spec.summary)\n"
+        }
+        text += """
+              \(padded("help", width))explains a command: kappa help COMMAND
+
+            The data folder is --data, else $KAPPA_DATA, else .kappa here.
+            """
+        _ = try Program.print(text)
+    }
+
+    static func command(_ spec: CommandSpec) throws {
+        var text = "kappa \(spec.name): \(spec.summary)\n\nusage: \(spec.usage)\n"
+        if !spec.discussion.isEmpty { text += "\n\(spec.discussion)\n" }
+        text += "\noptions:\n"
+        let width = (spec.allOptions.map(\.usage.count).max() ?? 0) + 2
+        for option in spec.allOptions {
+            text += "  \(padded(option.usage, width))\(option.summary)\n"
+        }
+        text.removeLast()
+        _ = try Program.print(text)
+    }
+
+    private static func padded(_ text: String, _ width: Int) -> String {
+        text + String(repeating: " ", count: max(1, width - text.count))
+    }
+}

@@ -1,0 +1,135 @@
+import KappaCore
+
+/// A command line taken apart by a command's specification.
+struct ParsedArguments: Sendable {
+    private(set) var positional: [String] = []
+    private var values: [String: [String]] = [:]
+    let spec: CommandSpec
+
+    /// - Throws: `.usage` with the nearest option for one that is misspelt.
+    init(_ words: ArraySlice<String>, _ spec: CommandSpec) throws(KappaError) {
+        self.spec = spec
+        var rest = words
+        var onlyPositional = false
+        while let word = rest.popFirst() {
+            if onlyPositional || !word.hasPrefix("-") || word == "-" {
+                positional.append(word)
+            } else if word == "--" {
+                onlyPositional = true
+            } else {
+                try takeOption(word, &rest)
+            }
+        }
+    }
+
+    private mutating func takeOption(
+        _ word: String, _ rest: inout ArraySlice<String>
+    ) throws(KappaError) {
+        let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        let name = parts[0] == "-h" ? "--help" : String(parts[0])
+        guard let option = spec.allOptions.first(where: { $0.name == name }) else {
+            let names = spec.allOptions.map(\.name)
+            throw KappaError(
+                .usage, "kappa \(spec.name) has no option \(name)",
+                because: Spelling.nearest(name, among: names).map { "did you mean \($0)?" },
+                advice: "`kappa help \(spec.name)` lists its options")
+        }
+        var value = ""
+        if let wanted = option.value {
+            if parts.count == 2 {
+                value = String(parts[1])
+            } else if let next = rest.popFirst() {
+                value = next
+            } else {
+                throw KappaError(
+                    .usage, "\(name) lacks its value", because: "it takes \(wanted)",
+                    advice: "Write \(name) \(wanted)")
+            }
+        } else if parts.count == 2 {
+            throw KappaError(.usage, "\(name) takes no value", advice: "Write just \(name)")
+        }
+        values[name, default: []].append(value)
+    }
+
+    /// Checks the number of arguments.
+    func checkCount() throws(KappaError) {
+        let required = spec.arguments.count { $0.isRequired }
+        let most = spec.arguments.contains(where: \.repeats) ? Int.max : spec.arguments.count
+        if positional.count < required {
+            let missing = spec.arguments[positional.count].name
+            throw KappaError(
+                .usage, "kappa \(spec.name) lacks \(missing)", advice: "Usage: \(spec.usage)")
+        }
+        if positional.count > most {
+            throw KappaError(
+                .usage, "kappa \(spec.name) does not take \"\(positional[most])\"",
+                advice: "Usage: \(spec.usage)")
+        }
+    }
+
+    func has(_ name: String) -> Bool { values[name] != nil }
+    func string(_ name: String) -> String? { values[name]?.last }
+    func strings(_ name: String) -> [String] { values[name] ?? [] }
+
+    func integer(_ name: String, least: Int = 0) throws(KappaError) -> Int? {
+        guard let text = string(name) else { return nil }
+        guard let number = Int(text), number >= least else {
+            throw KappaError(
+                .usage, "\(name) \(text) cannot be used",
+                because: "it takes a whole number from \(least)")
+        }
+        return number
+    }
+
+    func offset(_ name: String) throws(KappaError) -> Offset? {
+        try integer(name).map { Offset(UInt64($0)) }
+    }
+
+    func double(_ name: String) throws(KappaError) -> Double? {
+        guard let text = string(name) else { return nil }
+        guard let number = Double(text), number >= 0, number.isFinite else {
+            throw KappaError(
+                .usage, "\(name) \(text) cannot be used", because: "it takes a number from 0")
+        }
+        return number
+    }
+
+    /// A number of bytes: `512M`, `2G`, `100000`.
+    func bytes(_ name: String) throws(KappaError) -> Int? {
+        guard let text = string(name) else { return nil }
+        let units: [Character: Int] = ["K": 1 << 10, "M": 1 << 20, "G": 1 << 30]
+        let unit = text.uppercased().last.flatMap { units[$0] }
+        guard let number = Int(unit == nil ? text[...] : text.dropLast()), number > 0,
+            number < 1 << 40
+        else {
+            throw KappaError(
+                .usage, "\(name) \(text) cannot be used", because: "it takes a size such as 512M")
+        }
+        return number * (unit ?? 1)
+    }
+}
+
+/// Finds what a misspelt word may have meant.
+enum Spelling {
+    static func nearest(_ word: String, among words: [String]) -> String? {
+        let best = words.map { (distance(word, $0), $0) }.min { $0.0 < $1.0 }
+        guard let best, best.0 <= max(2, word.count / 3) else { return nil }
+        return best.1
+    }
+
+    /// How many letters must be put in, taken out or changed.
+    private static func distance(_ a: String, _ b: String) -> Int {
+        let b = Array(b)
+        var row = Array(0...b.count)
+        for (index, letter) in a.enumerated() {
+            var diagonal = row[0]
+            row[0] = index + 1
+            for column in b.indices {
+                let change = diagonal + (letter == b[column] ? 0 : 1)
+                diagonal = row[column + 1]
+                row[column + 1] = min(change, row[column] + 1, row[column + 1] + 1)
+            }
+        }
+        return row[b.count]
+    }
+}

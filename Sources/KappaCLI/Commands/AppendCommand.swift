@@ -1,0 +1,107 @@
+import Glibc
+import KappaCore
+
+/// `kappa append`: NDJSON from files or standard input into the log.
+struct AppendCommand: Command {
+    static let spec = CommandSpec(
+        name: "append", summary: "appends NDJSON events to the log",
+        discussion: """
+            Reads files, or standard input where none is named (or - is), one JSON object a line.
+            When it ends with 0, every event is on the disk. With --source an import can be run
+            again: events that the log has from this source already are skipped.
+            """,
+        arguments: [ArgumentSpec(name: "FILE", isRequired: false, repeats: true)],
+        options: [
+            OptionSpec(
+                name: "--source", value: "NAME", summary: "names the input, so that it can be run again"),
+            OptionSpec(
+                name: "--batch", value: "N", summary: "at most N events to one fsync"),
+        ],
+        make: { try AppendCommand($0) })
+
+    private let files: [String]
+    private let source: String?
+    private let batch: Int
+
+    init(_ arguments: ParsedArguments) throws(KappaError) {
+        files = arguments.positional.isEmpty ? ["-"] : arguments.positional
+        source = arguments.string("--source")
+        batch = try arguments.integer("--batch", least: 1) ?? .max
+    }
+
+    func run(_ context: Context) throws -> Int32 {
+        let inputs = try files.map { (name: $0, descriptor: try Self.open($0)) }
+        if isatty(0) == 1, files == ["-"], Output.errorIsTerminal {
+            Output.say("kappa: reading events from the terminal, one a line; Ctrl-D ends")
+        }
+        let writer = try LogWriter(context.data.log)
+        for warning in writer.warnings { Output.say("kappa: \(warning)") }
+        let source = try SourceImport(writer, source: source, batchEvents: batch)
+        let progress = ProgressLine("append")
+        var total = SourceImport.Result()
+        var position: UInt64 = 0
+        defer { progress.clear() }
+        for input in inputs {
+            let before = total
+            let (result, events) = try source.run(
+                input.descriptor, from: position,
+                name: input.name == "-" ? "standard input" : input.name
+            ) { result in
+                progress.show(before.appended + result.appended, of: 0)
+                return !Interrupt.wasAsked
+            }
+            position = events
+            total.appended += result.appended
+            total.skipped += result.skipped
+            total.firstOffset = total.firstOffset ?? result.firstOffset
+            if input.descriptor != 0 { close(input.descriptor) }
+            if Interrupt.wasAsked { break }
+        }
+        progress.clear()
+        let end = try LogReader(context.data.log).durableEnd()
+        try print(total, end, context)
+        if Interrupt.wasAsked {
+            Output.say("kappa: stopped; what is counted above is durable")
+            return 128 + SIGINT
+        }
+        return 0
+    }
+
+    private static func open(_ name: String) throws(KappaError) -> Int32 {
+        if name == "-" { return 0 }
+        let descriptor = Glibc.open(name, O_RDONLY | O_CLOEXEC)
+        var status = stat()
+        if descriptor >= 0, fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFDIR {
+            close(descriptor)
+            throw KappaError(.notFound, "cannot read a folder", at: name, advice: "Name its files")
+        }
+        guard descriptor >= 0 else {
+            throw KappaError(
+                .notFound, "cannot open a file", at: name,
+                because: String(cString: strerror(errno)))
+        }
+        return descriptor
+    }
+
+    private func print(
+        _ total: SourceImport.Result, _ end: Offset, _ context: Context
+    ) throws {
+        if context.format == .text {
+            var line = "appended \(ProgressLine.grouped(total.appended)) events"
+            if let first = total.firstOffset { line += " from offset \(first)" }
+            if total.skipped > 0 {
+                line += "; skipped \(ProgressLine.grouped(total.skipped)) that the log had already"
+            }
+            _ = try Program.print(line + "; the log ends at offset \(end)")
+            return
+        }
+        let printer = RecordPrinter(
+            ["appended", "first_offset", "next_offset", "skipped"], context.format, Output())
+        try printer.print([
+            .integer(Int64(total.appended)),
+            total.firstOffset.map { .integer(Int64($0.rawValue)) } ?? .null,
+            .integer(Int64(end.rawValue)), .integer(Int64(total.skipped)),
+        ])
+        try printer.finish()
+    }
+}

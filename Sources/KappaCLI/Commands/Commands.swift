@@ -1,0 +1,12 @@
+/// All commands, in the order in which help lists them.
+enum Commands {
+    static let all: [CommandSpec] = [
+        AppendCommand.spec,
+        LogInfoCommand.spec, LogReadCommand.spec, LogVerifyCommand.spec, LogSealCommand.spec,
+        ViewsCommand.spec, PlanCommand.spec, RebuildCommand.spec, RunCommand.spec,
+        StatusCommand.spec, QueryCommand.spec, SQLCommand.spec, TailCommand.spec,
+        DiffCommand.spec, PromoteCommand.spec, RollbackCommand.spec, AbortCommand.spec,
+        GCCommand.spec, DeadCommand.spec, GenerateCommand.spec, DemoCommand.spec,
+        CompletionsCommand.spec,
+    ]
+}

@@ -1,0 +1,68 @@
+import Glibc
+import KappaCore
+
+/// `kappa generate user-events`: the course's producer, seeded.
+struct GenerateCommand: Command {
+    static let spec = CommandSpec(
+        name: "generate user-events", summary: "made-up user events: the same seed, the same bytes",
+        discussion: """
+            Writes NDJSON to standard output: `kappa generate user-events --count 100000 | kappa
+            append`. With --rate it paces itself, and without --count it then goes on for ever.
+            """,
+        options: [
+            OptionSpec(name: "--count", value: "N", summary: "how many (1000)"),
+            OptionSpec(name: "--users", value: "N", summary: "how many users (100)"),
+            OptionSpec(name: "--rate", value: "R", summary: "events a second"),
+            OptionSpec(name: "--seed", value: "S", summary: "another seed, other events (1)"),
+            OptionSpec(
+                name: "--disorder", value: "SECONDS",
+                summary: "how far event times may be out of order (0)"),
+        ],
+        make: { try GenerateCommand($0) })
+
+    private let count: Int
+    private let rate: Int?
+    private var generator: UserEventGenerator
+
+    init(_ arguments: ParsedArguments) throws(KappaError) {
+        rate = try arguments.integer("--rate", least: 1)
+        count = try arguments.integer("--count") ?? (rate == nil ? 1_000 : .max)
+        generator = UserEventGenerator(
+            seed: UInt64(try arguments.integer("--seed") ?? 1),
+            users: try arguments.integer("--users", least: 1) ?? 100,
+            disorderSeconds: try arguments.integer("--disorder") ?? 0)
+    }
+
+    func run(_ context: Context) throws -> Int32 {
+        var generator = generator
+        let output = Output()
+        var left = count
+        let start = Self.now()
+        var sent = 0
+        while left > 0, !Interrupt.wasAsked {
+            var piece = min(left, 4_096)
+            if let rate {
+                let due = Int((Self.now() - start) * Double(rate)) + 1 - sent
+                if due <= 0 {
+                    usleep(1_000)
+                    continue
+                }
+                piece = min(left, due)
+            }
+            var bytes: [UInt8] = []
+            generator.append(piece, to: &bytes)
+            try output.write(bytes)
+            if rate != nil { try output.flush() }
+            left -= piece
+            sent += piece
+        }
+        try output.flush()
+        return 0
+    }
+
+    private static func now() -> Double {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+}

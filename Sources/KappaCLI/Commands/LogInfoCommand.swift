@@ -1,0 +1,22 @@
+import KappaCore
+
+/// `kappa log info`: what the log holds.
+struct LogInfoCommand: Command {
+    static let spec = CommandSpec(
+        name: "log info", summary: "what the log holds", make: { _ in LogInfoCommand() })
+
+    func run(_ context: Context) throws -> Int32 {
+        try context.data.require()
+        let info = try LogInfo(context.data.log)
+        let printer = RecordPrinter(
+            ["first_offset", "next_offset", "events", "bytes", "segments", "partitions"],
+            context.format, Output())
+        try printer.print([
+            .integer(Int64(info.firstOffset.rawValue)), .integer(Int64(info.nextOffset.rawValue)),
+            .integer(Int64(info.events)), .integer(Int64(info.bytes)),
+            .integer(Int64(info.segments)), .integer(1),
+        ])
+        try printer.finish()
+        return 0
+    }
+}

@@ -1,0 +1,63 @@
+import KappaCore
+
+/// `kappa log read`: prints events as they were appended.
+struct LogReadCommand: Command {
+    static let spec = CommandSpec(
+        name: "log read", summary: "prints events as they were appended",
+        discussion: """
+            As text, just the events: what is printed can be appended to another log. As json, each
+            with its offset and the time at which it was appended.
+            """,
+        options: [
+            OptionSpec(name: "--from", value: "OFFSET", summary: "begins here"),
+            OptionSpec(name: "--limit", value: "N", summary: "ends after N events"),
+            OptionSpec(name: "--follow", summary: "waits for more at the end"),
+        ],
+        make: { try LogReadCommand($0) })
+
+    private let from: Offset
+    private let limit: Int?
+    private let follows: Bool
+
+    init(_ arguments: ParsedArguments) throws(KappaError) {
+        from = try arguments.offset("--from") ?? .zero
+        limit = try arguments.integer("--limit")
+        follows = arguments.has("--follow")
+    }
+
+    func run(_ context: Context) throws -> Int32 {
+        try context.data.require()
+        let reader = try LogReader(context.data.log)
+        try reader.seek(to: from)
+        let watcher = follows ? try LogWatcher(context.data.log) : nil
+        if let watcher { Interrupt.onStop { watcher.cancel() } }
+        let output = Output()
+        let printer = RecordPrinter(["offset", "ingested_at", "event"], context.format, output)
+        let buffer = BlockBuffer()
+        var left = limit ?? .max
+        while left > 0, !Interrupt.wasAsked {
+            guard let block = try reader.next(into: buffer) else {
+                try printer.flush()
+                guard let watcher else { break }
+                try watcher.wait(past: reader.offset)
+                continue
+            }
+            try block.forEachEvent { offset, time, event in
+                left -= 1
+                if context.format == .text {
+                    try output.write(event)
+                    try output.write("\n")
+                } else {
+                    try printer.print([
+                        .integer(Int64(offset.rawValue)),
+                        .timestamp(Timestamp(microseconds: time)),
+                        .json(String(decoding: event, as: UTF8.self)),
+                    ])
+                }
+                return left > 0 && !Interrupt.wasAsked
+            }
+        }
+        if context.format == .text { try output.flush() } else { try printer.finish() }
+        return 0
+    }
+}

@@ -1,0 +1,32 @@
+import KappaCore
+
+/// `kappa log verify`: reads and checks every block.
+struct LogVerifyCommand: Command {
+    static let spec = CommandSpec(
+        name: "log verify", summary: "reads and checks every block of the log",
+        make: { _ in LogVerifyCommand() })
+
+    func run(_ context: Context) throws -> Int32 {
+        try context.data.require()
+        let progress = ProgressLine("verify")
+        let end = Int((try? LogReader(context.data.log).durableEnd())?.rawValue ?? 0)
+        let result = try LogVerification(context.data.log) { offset in
+            progress.show(Int(offset.rawValue), of: end)
+            return !Interrupt.wasAsked
+        }
+        progress.clear()
+        let printer = RecordPrinter(
+            ["ok", "events", "bytes", "damage"], context.format, Output())
+        try printer.print([
+            .bool(result.damage == nil), .integer(Int64(result.events)),
+            .integer(Int64(result.bytes)),
+            result.damage.map { .text("\($0.place ?? ""): \($0.reason ?? $0.what)") } ?? .null,
+        ])
+        try printer.finish()
+        if let damage = result.damage {
+            Output.say("kappa: \(damage)")
+            return damage.code.exitCode
+        }
+        return 0
+    }
+}

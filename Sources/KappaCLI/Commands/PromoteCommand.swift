@@ -1,0 +1,93 @@
+import KappaCore
+
+/// `kappa promote`: makes versions live, all in one step.
+struct PromoteCommand: Command {
+    static let spec = CommandSpec(
+        name: "promote", summary: "makes versions live, all in one step",
+        discussion: """
+            VIEW is the newest version of the view. Each must be at or past what readers have seen,
+            and must have applied exactly the events of the log: else none is promoted.
+            """,
+        arguments: [ArgumentSpec(name: "VIEW[@N]", repeats: true, isView: true)],
+        make: { try PromoteCommand($0) })
+
+    private let references: [VersionReference]
+
+    init(_ arguments: ParsedArguments) throws(KappaError) {
+        var references: [VersionReference] = []
+        for text in arguments.positional { references.append(try VersionReference(text)) }
+        self.references = references
+    }
+
+    func run(_ context: Context) throws -> Int32 {
+        try context.data.require()
+        let catalog = try Catalog(context.data)
+        let candidates = try references.map { try candidate($0, catalog) }
+        for attempt in 0... {
+            switch try Promotion(catalog).promote(candidates, reason: "promote") {
+            case .switched(let switches):
+                try Self.print(switches.map { ($0, 0) }, context, behind: false)
+                return 0
+            case .behind(let id, let needs):
+                try bringForward(id, needs, attempt, context)
+            }
+        }
+        return 0
+    }
+
+    private func candidate(
+        _ reference: VersionReference, _ catalog: Catalog
+    ) throws(KappaError) -> VersionID {
+        if reference.number != nil { return try catalog.resolve(reference).id }
+        guard let newest = try catalog.entries(of: reference.view).last else {
+            return try catalog.resolve(reference).id
+        }
+        return newest.id
+    }
+
+    /// Waits for whoever follows the version, or brings it forward here.
+    private func bringForward(
+        _ id: VersionID, _ needs: Offset, _ attempt: Int, _ context: Context
+    ) throws {
+        if Lease.holder(of: id, in: context.data) != nil, attempt < 1_000 {
+            return Pause.briefly()
+        }
+        let reader = try VersionReader(context.data.file(id))
+        guard attempt < 1_010,
+            let definition = try context.views.definitions().first(where: {
+                $0.digest == reader.digest
+            })
+        else {
+            throw KappaError(
+                .refused, "\(id) is behind what readers have seen",
+                at: "offset \(try reader.checkpoint().offset), readers are at \(needs)",
+                because: "nobody brings it forward, and readers never go back",
+                advice: "Run the build that defines it, or use `kappa rollback \(id.view)`")
+        }
+        let lease = try Lease(id, in: context.data)
+        let store = try VersionStore.open(id, definition, in: context.data)
+        let plan = ExtractionPlan()
+        let version = try VersionMaterializer(
+            definition, store: store, plan: plan, budgetBytes: 1 << 30)
+        try Scan(context.data.log, [version], plan: plan, options: .init()).run()
+        withExtendedLifetime(lease) {}
+    }
+
+    static func print(
+        _ switches: [(Catalog.Switch, Int)], _ context: Context, behind: Bool
+    ) throws {
+        let printer = RecordPrinter(
+            ["view", "from", "to", "position"] + (behind ? ["behind"] : []), context.format,
+            Output())
+        for (change, events) in switches {
+            var cells: [Value] = [
+                .text(change.view),
+                change.from.map { .integer(Int64($0.rawValue)) } ?? .null,
+                .integer(Int64(change.to.rawValue)), .integer(Int64(change.position.rawValue)),
+            ]
+            if behind { cells.append(.integer(Int64(events))) }
+            try printer.print(cells)
+        }
+        try printer.finish()
+    }
+}

@@ -1,0 +1,39 @@
+import KappaCore
+
+/// `kappa rebuild`: new versions from offset zero.
+struct RebuildCommand: Command {
+    static let spec = CommandSpec(
+        name: "rebuild", summary: "builds new versions from offset zero and promotes them",
+        discussion: """
+            The live version stays as it is and current all the while. A rebuild that is stopped or
+            killed is taken up again by `kappa run`.
+            """,
+        arguments: [ArgumentSpec(name: "VIEW", isRequired: false, repeats: true, isView: true)],
+        options: [
+            OptionSpec(name: "--all", summary: "all views of this build"),
+            OptionSpec(name: "--until", value: "OFFSET", summary: "stops there, without promoting"),
+        ] + RunnerSession.options,
+        make: { try RebuildCommand($0) })
+
+    private var options = ViewRunner.Options()
+
+    init(_ arguments: ParsedArguments) throws(KappaError) {
+        guard arguments.has("--all") != !arguments.positional.isEmpty else {
+            throw KappaError(
+                .usage, "kappa rebuild needs views", because: "it takes names, or --all",
+                advice: "Usage: \(arguments.spec.usage)")
+        }
+        options.views = arguments.has("--all") ? nil : arguments.positional
+        options.rebuilds = true
+        options.follows = false
+        options.promotes = !arguments.has("--no-promote")
+        options.end = try arguments.offset("--until")
+        options.memoryBytes = try arguments.bytes("--memory") ?? options.memoryBytes
+        options.reason = "rebuild"
+    }
+
+    func run(_ context: Context) throws -> Int32 {
+        try context.data.require()
+        return try RunnerSession(context, options).run(printsChanges: false)
+    }
+}

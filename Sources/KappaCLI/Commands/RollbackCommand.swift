@@ -1,0 +1,25 @@
+import KappaCore
+
+/// `kappa rollback`: makes the previous version live at once.
+struct RollbackCommand: Command {
+    static let spec = CommandSpec(
+        name: "rollback", summary: "makes the previous live version live again, at once",
+        discussion: """
+            The version is as far as it had come: `behind` says how many events readers go back.
+            A build that defines it brings it forward again with `kappa run`.
+            """,
+        arguments: [ArgumentSpec(name: "VIEW", repeats: true, isView: true)],
+        make: { RollbackCommand(views: $0.positional) })
+
+    let views: [String]
+
+    func run(_ context: Context) throws -> Int32 {
+        try context.data.require()
+        let catalog = try Catalog(context.data)
+        for view in views { _ = try catalog.resolve(try VersionReference(view)) }
+        let switches = try Promotion(catalog).rollBack(views, reason: "rollback")
+        try PromoteCommand.print(
+            switches.map { ($0.change, $0.behind) }, context, behind: true)
+        return 0
+    }
+}

@@ -1,0 +1,113 @@
+import Glibc
+import KappaCore
+
+/// What `run` and `rebuild` have in common: a runner with reports, progress and a way to stop.
+struct RunnerSession {
+    private let context: Context
+    private let options: ViewRunner.Options
+    /// Which versions were worked on, to print at the end.
+    private let touched = Monitor<[VersionID]>([])
+    private let failures = Monitor<[KappaError]>([])
+
+    static let options = [
+        OptionSpec(name: "--no-promote", summary: "leaves new versions ready, not live"),
+        OptionSpec(
+            name: "--memory", value: "SIZE", summary: "for rows in memory, such as 512M (1G)"),
+    ]
+
+    init(_ context: Context, _ options: ViewRunner.Options) {
+        self.context = context
+        self.options = options
+    }
+
+    /// Runs to the end or until a stop is asked for. Prints a status object for each version.
+    func run(printsChanges: Bool) throws -> Int32 {
+        let output = Monitor(Output())
+        let context = context
+        let runner = try ViewRunner(context.data, context.views, options: options) { report in
+            self.note(report)
+            if printsChanges, context.format == .json {
+                output.withLock { self.printStatus(report, $0) }
+            } else {
+                self.say(report)
+            }
+        }
+        Interrupt.onStop { runner.stop() }
+        let isDone = Monitor(false)
+        let progress = WorkerThread("kappa-progress") { showProgress(runner, isDone) }
+        defer {
+            isDone.withLock { $0 = true }
+            progress.join()
+        }
+        try runner.run()
+        isDone.withLock { $0 = true }
+        progress.join()
+        if let failure = failures.withLock({ $0.first }) { throw failure }
+        if !printsChanges { try printAll() }
+        if Interrupt.wasAsked {
+            Output.say("kappa: stopped at a checkpoint; run again to go on from there")
+        }
+        return 0
+    }
+
+    private func note(_ report: ViewRunner.Report) {
+        switch report {
+        case .started(let id, _): touched.withLock { $0.append(id) }
+        case .failed(_, let error): failures.withLock { $0.append(error) }
+        case .caughtUp, .promoted, .letGo: break
+        }
+    }
+
+    private func say(_ report: ViewRunner.Report) {
+        switch report {
+        case .started(let id, .build): Output.say("\(id): building from offset 0")
+        case .started(let id, .resume): Output.say("\(id): goes on from its checkpoint")
+        case .started(let id, .keep): Output.say("\(id): live")
+        case .caughtUp(let id, let offset): Output.say("\(id): caught up at offset \(offset)")
+        case .promoted(let change):
+            let from = change.from.map { " instead of \(change.view)@\($0)" } ?? ""
+            Output.say(
+                "\(change.view)@\(change.to): live since offset \(change.position)\(from)")
+        case .letGo(let id): Output.say("\(id): retired; letting go")
+        case .failed(let id, let error): Output.say("\(id): \(error)")
+        }
+    }
+
+    private func printStatus(_ report: ViewRunner.Report, _ output: Output) {
+        let id: VersionID
+        switch report {
+        case .started(let version, _), .caughtUp(let version, _), .letGo(let version),
+            .failed(let version, _):
+            id = version
+        case .promoted(let change): id = VersionID(change.view, change.to)
+        }
+        guard let catalog = try? Catalog(context.data),
+            let status = try? VersionStatus.all(catalog, view: id.view).first(where: { $0.id == id })
+        else { return }
+        try? output.write(RecordPrinter.json(StatusCommand.columns, StatusCommand.cells(status)))
+        try? output.write("\n")
+        try? output.flush()
+    }
+
+    private func printAll() throws {
+        let printer = RecordPrinter(StatusCommand.columns, context.format, Output())
+        let ids = touched.withLock { $0 }
+        for status in try VersionStatus.all(try Catalog(context.data))
+        where ids.contains(status.id) {
+            try printer.print(StatusCommand.cells(status))
+        }
+        try printer.finish()
+    }
+}
+
+private func showProgress(_ runner: ViewRunner, _ isDone: Monitor<Bool>) {
+    let line = ProgressLine("replay")
+    while !isDone.withLock({ $0 }) {
+        let (offset, end) = runner.progress
+        if end > offset { line.show(Int(offset.rawValue), of: Int(end.rawValue)) } else {
+            line.clear()
+        }
+        Pause.briefly()
+    }
+    line.clear()
+}

@@ -1,0 +1,53 @@
+import Glibc
+import KappaCore
+
+/// `kappa status`: every version.
+struct StatusCommand: Command {
+    static let spec = CommandSpec(
+        name: "status", summary: "every version: state, position, lag, rows",
+        arguments: [ArgumentSpec(name: "VIEW", isRequired: false, isView: true)],
+        options: [OptionSpec(name: "--watch", summary: "shows it again every second")],
+        make: { StatusCommand(view: $0.positional.first, watches: $0.has("--watch")) })
+
+    let view: String?
+    let watches: Bool
+
+    static let columns = [
+        "view", "version", "state", "live", "digest", "position", "log_end", "lag", "applied",
+        "late", "dead", "rows", "bytes", "events_per_second", "eta_seconds",
+    ]
+
+    static func cells(_ status: VersionStatus) -> [Value] {
+        [
+            .text(status.id.view), .integer(Int64(status.id.number.rawValue)),
+            .text(status.state.rawValue), .bool(status.isLive), .text(status.digest),
+            .integer(Int64(status.position.rawValue)), .integer(Int64(status.logEnd.rawValue)),
+            .integer(Int64(status.lag)), .integer(Int64(status.counters.applied)),
+            .integer(Int64(status.counters.late)), .integer(Int64(status.counters.dead)),
+            .integer(Int64(status.rows)), .integer(Int64(status.bytes)),
+            .integer(Int64(status.eventsPerSecond)),
+            status.etaSeconds.map { .integer(Int64($0)) } ?? .null,
+        ]
+    }
+
+    func run(_ context: Context) throws -> Int32 {
+        try context.data.require()
+        let catalog = try Catalog(context.data)
+        if let view { _ = try catalog.resolve(try VersionReference(view)) }
+        let name = try view.map { (text) throws(KappaError) in try VersionReference(text).view }
+        repeat {
+            let output = Output()
+            if watches, Output.isTerminal { try output.write("\u{1B}[H\u{1B}[2J") }
+            let printer = RecordPrinter(Self.columns, context.format, output)
+            for status in try VersionStatus.all(catalog, view: name) {
+                try printer.print(Self.cells(status))
+                if let reason = status.reason, context.format == .text {
+                    Output.say("\(status.id): \(reason)")
+                }
+            }
+            try printer.finish()
+            if watches { sleep(1) }
+        } while watches && !Interrupt.wasAsked
+        return 0
+    }
+}

@@ -1,0 +1,52 @@
+import Glibc
+import KappaCore
+
+/// `kappa demo`: the whole story in under a minute.
+struct DemoCommand: Command {
+    static let spec = CommandSpec(
+        name: "demo", summary: "the whole story in under a minute, in a temporary folder",
+        options: [
+            OptionSpec(
+                name: "--events", value: "N", summary: "how many events to begin with (2000000)"),
+            OptionSpec(name: "--keep", summary: "keeps the folder"),
+        ],
+        make: {
+            DemoCommand(
+                events: try $0.integer("--events", least: 1) ?? 2_000_000, keeps: $0.has("--keep"))
+        })
+
+    let events: Int
+    let keeps: Bool
+
+    func run(_ context: Context) throws -> Int32 {
+        let folder = try Self.temporaryFolder()
+        defer { if !keeps { Self.remove(folder) } }
+        let story = DemoStory(DataFolder(folder), events: events)
+        try story.tell()
+        if keeps { story.say("\nThe folder is kept: \(folder)") }
+        return 0
+    }
+
+    private static func temporaryFolder() throws(KappaError) -> String {
+        let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        var template = Array((parent + "/kappa-demo-XXXXXX").utf8CString)
+        guard mkdtemp(&template) != nil else {
+            throw KappaError(
+                .cannotCreate, "cannot create a temporary folder", at: parent,
+                because: String(cString: strerror(errno)),
+                advice: "Name another place with TMPDIR")
+        }
+        return template.withUnsafeBufferPointer { buffer in
+            buffer.baseAddress.map { String(cString: $0) } ?? ""
+        }
+    }
+
+    /// Removes a folder that this process has made.
+    private static func remove(_ path: String) {
+        for name in DataFolder.names(in: path) {
+            let inner = "\(path)/\(name)"
+            if unlink(inner) != 0 { remove(inner) }
+        }
+        rmdir(path)
+    }
+}

@@ -1,0 +1,42 @@
+import KappaCore
+
+/// What a user did, as `kappa generate user-events` makes it up.
+struct DemoEvent: Event {
+    var userID: String
+    var amount: Decimal
+
+    static let eventType: String? = nil
+}
+
+/// One view in two builds of a program: as it was, and with one line changed.
+///
+/// Both are in this one program so that the demo needs no second one; the digests stand for those that
+/// the build plugin makes of two different files.
+enum DemoViews {
+    static let before = ViewSet([
+        View("spending", digest: "before") {
+            Events(DemoEvent.self)
+                .grouped(by: \.userID)
+                .aggregate(.count(as: "events"), .sum(\.amount, as: "revenue"))
+        }
+    ])
+
+    static let after = ViewSet([
+        View("spending", digest: "after") {
+            Events(DemoEvent.self)
+                .filter { $0.amount < 199 }
+                .grouped(by: \.userID)
+                .aggregate(.count(as: "events"), .sum(\.amount, as: "revenue"))
+        }
+    ])
+
+    static let beforeText = """
+        View("spending") {
+            Events(UserEvent.self)
+                .grouped(by: \\.userID)
+                .aggregate(.count(as: "events"), .sum(\\.amount, as: "revenue"))
+        }
+        """
+
+    static let changedLine = "        .filter { $0.amount < 199 }      // what is more, is a typing error"
+}

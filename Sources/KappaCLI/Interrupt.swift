@@ -1,0 +1,40 @@
+import Glibc
+import KappaCore
+import Synchronization
+
+/// SIGINT and SIGTERM: the first one asks for a stop at the next commit, the second one ends at once.
+enum Interrupt {
+    private static let count = Atomic<Int>(0)
+    private static let actions = Monitor<[@Sendable () -> Void]>([])
+
+    static var wasAsked: Bool { count.load(ordering: .relaxed) > 0 }
+
+    /// Waits for the signals on a thread of its own: a handler may do next to nothing.
+    static func install() {
+        signal(SIGPIPE, SIG_IGN)
+        var set = sigset_t()
+        sigemptyset(&set)
+        sigaddset(&set, SIGINT)
+        sigaddset(&set, SIGTERM)
+        // Threads that are made later inherit the mask, so only the waiting one gets the signals.
+        pthread_sigmask(SIG_BLOCK, &set, nil)
+        _ = WorkerThread("kappa-signals") {
+            var set = sigset_t()
+            sigemptyset(&set)
+            sigaddset(&set, SIGINT)
+            sigaddset(&set, SIGTERM)
+            while true {
+                var received: Int32 = 0
+                guard sigwait(&set, &received) == 0 else { return }
+                if count.add(1, ordering: .relaxed).oldValue > 0 { _exit(128 + received) }
+                for action in actions.withLock({ $0 }) { action() }
+            }
+        }
+    }
+
+    /// Has `action` called when a stop is asked for, or now if it was already.
+    static func onStop(_ action: @escaping @Sendable () -> Void) {
+        actions.withLock { $0.append(action) }
+        if wasAsked { action() }
+    }
+}

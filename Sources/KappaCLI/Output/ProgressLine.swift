@@ -1,0 +1,99 @@
+import Glibc
+import KappaCore
+
+/// How far something is, on standard error: a bar on a terminal, else a line every few seconds.
+final class ProgressLine {
+    private let label: String
+    private let start = ProgressLine.now()
+    private var lastShown = 0.0
+    private var lastOffset = 0
+    private var firstOffset: Int?
+    private var rate = 0.0
+    private var isShown = false
+
+    init(_ label: String) { self.label = label }
+
+    /// Shows the state, if it is time to.
+    func show(_ offset: Int, of end: Int) {
+        let time = Self.now()
+        guard let first = firstOffset else {
+            firstOffset = offset
+            lastOffset = offset
+            lastShown = time
+            return
+        }
+        let pause = time - lastShown
+        guard pause >= (Output.errorIsTerminal ? 0.1 : 3) else { return }
+        let speed = Double(offset - lastOffset) / pause
+        rate = rate == 0 ? Double(offset - first) / (time - start) : rate * 0.7 + speed * 0.3
+        lastShown = time
+        lastOffset = offset
+        let lag = max(0, end - offset)
+        var line = "\(label)  \(Self.grouped(offset)) events"
+        if end > 0 { line = "\(label)  \(bar(offset, end))  \(Self.grouped(offset)) events" }
+        line += "  \(Self.short(rate))/s  lag \(Self.grouped(lag))"
+        if rate > 1, lag > 0 { line += "  \(Self.duration(Double(lag) / rate)) to go" }
+        if Output.errorIsTerminal {
+            let text = Array("\r\u{1B}[K\(line)".utf8)
+            _ = write(2, text, text.count)
+            isShown = true
+        } else {
+            Output.say(line)
+        }
+    }
+
+    /// Takes the bar away.
+    func clear() {
+        guard isShown else { return }
+        let text = Array("\r\u{1B}[K".utf8)
+        _ = write(2, text, text.count)
+        isShown = false
+    }
+
+    private func bar(_ done: Int, _ all: Int) -> String {
+        let width = 24
+        let share = min(1, Double(done) / Double(all))
+        let full = Int(share * Double(width))
+        let percent = Int(share * 100)
+        return "[" + String(repeating: "█", count: full)
+            + String(repeating: "░", count: width - full) + "] \(percent) %"
+    }
+
+    static func grouped(_ number: Int) -> String {
+        var digits = Array(String(number))
+        var index = digits.count - 3
+        while index > 0, digits[index - 1] != "-" {
+            digits.insert(",", at: index)
+            index -= 3
+        }
+        return String(digits)
+    }
+
+    /// 1,234,567 as "1.23 M".
+    static func short(_ number: Double) -> String {
+        switch number {
+        case 1e6...: "\(hundredths(number / 1e6)) M"
+        case 1e4...: "\(Int(number / 1e3)) k"
+        default: "\(Int(number))"
+        }
+    }
+
+    static func hundredths(_ number: Double) -> String {
+        let scaled = Int((number * 100).rounded())
+        let rest = scaled % 100
+        return "\(scaled / 100).\(rest < 10 ? "0" : "")\(rest)"
+    }
+
+    static func duration(_ seconds: Double) -> String {
+        let whole = Int(seconds.rounded(.up))
+        if whole < 60 { return "\(whole) s" }
+        if whole < 3_600 { return "\(whole / 60) min \(whole % 60) s" }
+        return "\(whole / 3_600) h \(whole / 60 % 60) min"
+    }
+
+    private static func now() -> Double {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+}
