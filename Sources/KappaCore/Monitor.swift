@@ -66,14 +66,16 @@ package final class WorkerThread: Sendable {
         pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
         pthread_attr_setstacksize(&attributes, 4 << 20)
         var thread = pthread_t()
-        let code = pthread_create(&thread, &attributes, { argument in
-            if let argument {
-                let box = Unmanaged<WorkBox>.fromOpaque(argument).takeRetainedValue()
-                kappa_name_thread(box.name)
-                box.work()
-            }
-            return nil
-        }, box.toOpaque())
+        let code = pthread_create(
+            &thread, &attributes,
+            { argument in
+                if let argument {
+                    let box = Unmanaged<WorkBox>.fromOpaque(argument).takeRetainedValue()
+                    kappa_name_thread(box.name)
+                    box.work()
+                }
+                return nil
+            }, box.toOpaque())
         pthread_attr_destroy(&attributes)
         precondition(code == 0, "the system has no thread left")
     }

@@ -1,1 +1,178 @@
+import Glibc
 import KappaCore
+
+/// Given events, expect rows: a test of a view.
+///
+/// ```swift
+/// @Test func streaks() throws {
+///     try Scenario(authorStreaks)
+///         .given(#"{"event_type":"commit","author":"ada","committed_at":"2024-01-01T09:00:00Z"}"#)
+///         .expect("author,commits", "ada,1")
+/// }
+/// ```
+/// The view is run whole, one event at a time, in random pieces, and with restarts in between, over a
+/// real log and real files; a scenario fails where these do not give the same rows.
+public struct Scenario: Sendable {
+    private let view: any AnyView
+    private var lines: [String] = []
+    /// The seed of the random pieces; printed where they differ.
+    private let seed: UInt64
+
+    /// A scenario of one view, without events yet.
+    public init(_ view: some AnyView, seed: UInt64 = .random(in: 0...(.max))) {
+        self.view = view
+        self.seed = seed
+    }
+
+    /// Adds events as lines of JSON.
+    public func given(_ events: String...) -> Scenario { given(lines: events) }
+
+    /// Adds events as lines of JSON.
+    public func given(lines events: [String]) -> Scenario {
+        var scenario = self
+        scenario.lines += events.flatMap { $0.split(separator: "\n").map(String.init) }
+        return scenario
+    }
+
+    /// Adds typed events.
+    public func given<E: Event & Encodable>(_ events: [E]) throws -> Scenario {
+        given(lines: try events.map { try Kappa.json(of: $0) })
+    }
+
+    /// Compares the rows of a table with lines of CSV: a header, which may name some of the columns
+    /// in any order, and the rows in key order.
+    /// - Throws: ``Mismatch`` where the rows differ from these, or depend on how the log is cut.
+    public func expect(table: String? = nil, _ csv: String...) throws {
+        let rows = try rows(table: table)
+        guard let header = csv.first?.split(separator: ",").map(String.init) else {
+            guard rows.rows.isEmpty else {
+                throw Mismatch(what: "expected no rows", expected: [], found: rows.csv(nil))
+            }
+            return
+        }
+        for name in header where !rows.columns.contains(name) {
+            throw Mismatch(
+                what: "there is no column \(name)", expected: header, found: rows.columns)
+        }
+        let expected = Array(csv.dropFirst())
+        let found = rows.csv(header)
+        if expected != found {
+            throw Mismatch(what: "the rows differ", expected: expected, found: found)
+        }
+    }
+
+    /// The rows of a table, after all ways to run the view gave the same ones.
+    public func rows(table: String? = nil) throws -> TableRows {
+        let whole = try run([lines.count], restarts: false, table)
+        let single = try run(lines.map { _ in 1 }, restarts: false, table)
+        try check(whole, single, "one event at a time")
+        var random = SplitMix(state: seed)
+        for restarts in [false, true] {
+            var pieces: [Int] = []
+            var left = lines.count
+            while left > 0 {
+                let piece = min(left, 1 + Int(random.next() % 7))
+                pieces.append(piece)
+                left -= piece
+            }
+            let cut = try run(pieces, restarts: restarts, table)
+            try check(whole, cut, restarts ? "in pieces with restarts" : "in pieces")
+        }
+        return whole
+    }
+
+    private func check(_ whole: TableRows, _ other: TableRows, _ how: String) throws {
+        if whole == other { return }
+        throw Mismatch(
+            what: "the rows depend on how the log is read: whole, and \(how) (seed \(seed))",
+            expected: whole.csv(nil), found: other.csv(nil))
+    }
+
+    /// Appends the events in pieces; after each the view is brought forward and committed.
+    private func run(_ pieces: [Int], restarts: Bool, _ table: String?) throws -> TableRows {
+        let folder = try TemporaryFolder()
+        let data = DataFolder(folder.path)
+        let definitions = try ViewSet([view]).definitions(allowUndigested: true)
+        guard let definition = definitions.first else { return TableRows(columns: [], rows: []) }
+        let writer = try LogWriter(data.log)
+        let file = folder.path + "/version.db"
+        var store = try VersionStore(
+            creating: file, view: definition.name, number: 1, digest: definition.digest,
+            tables: definition.tables)
+        var plan = ExtractionPlan()
+        var version = try VersionMaterializer(
+            definition, store: store, plan: plan, budgetBytes: 1 << 26)
+        var first = 0
+        for piece in pieces where piece > 0 {
+            var batch = EventLines()
+            for line in lines[first..<(first + piece)] {
+                batch.append(try EventLines(event: line))
+            }
+            _ = try writer.append(batch)
+            first += piece
+            if restarts {
+                store = try VersionStore(opening: file)
+                plan = ExtractionPlan()
+                version = try VersionMaterializer(
+                    definition, store: store, plan: plan, budgetBytes: 1 << 26)
+            }
+            try Scan(data.log, [version], plan: plan, options: .init()).run()
+        }
+        return try TableRows(VersionReader(file), table)
+    }
+}
+
+/// The rows of a table in key order.
+public struct TableRows: Equatable, Sendable {
+    public let columns: [String]
+    public let rows: [[Value]]
+
+    init(columns: [String], rows: [[Value]]) {
+        self.columns = columns
+        self.rows = rows
+    }
+
+    init(_ reader: VersionReader, _ table: String?) throws {
+        let index = try reader.table(table)
+        let schema = reader.tables[index]
+        var rows: [[Value]] = []
+        try reader.forEachRow(table: index) { rows.append(schema.values($0)) }
+        columns = schema.columns.map(\.name)
+        self.rows = rows
+    }
+
+    /// The rows as lines of CSV, with some columns or all.
+    public func csv(_ names: [String]?) -> [String] {
+        let indices = (names ?? columns).compactMap { columns.firstIndex(of: $0) }
+        return rows.map { row in indices.map { row[$0].csvText }.joined(separator: ",") }
+    }
+}
+
+/// A scenario that failed.
+public struct Mismatch: Error, CustomStringConvertible {
+    public let what: String
+    public let expected: [String]
+    public let found: [String]
+
+    public var description: String {
+        let shown = { (lines: [String]) in
+            lines.isEmpty ? "    (nothing)" : lines.map { "    " + $0 }.joined(separator: "\n")
+        }
+        return "\(what)\n  expected:\n\(shown(expected))\n  found:\n\(shown(found))"
+    }
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): small, seeded, the same everywhere.
+public struct SplitMix: RandomNumberGenerator, Sendable {
+    private var state: UInt64
+
+    public init(state: UInt64) { self.state = state }
+
+    public mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}

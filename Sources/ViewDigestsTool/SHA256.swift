@@ -26,7 +26,8 @@ enum SHA256 {
         var words = [UInt32](repeating: 0, count: 64)
         for index in 0..<16 {
             for byte in 0..<4 {
-                words[index] = words[index] << 8 | UInt32(block[block.startIndex + index * 4 + byte])
+                words[index] =
+                    words[index] << 8 | UInt32(block[block.startIndex + index * 4 + byte])
             }
         }
         for index in 16..<64 {

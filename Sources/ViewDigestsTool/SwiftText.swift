@@ -105,7 +105,8 @@ struct SwiftText {
         while at < bytes.count {
             if bytes[at] == UInt8(ascii: "\\"), closes(hashes, at: at + 1) {
                 copy(min(2 + hashes, bytes.count - at))
-            } else if starts(quotes == 3 ? "\"\"\"" : "\"", at: at), closes(hashes, at: at + quotes) {
+            } else if starts(quotes == 3 ? "\"\"\"" : "\"", at: at), closes(hashes, at: at + quotes)
+            {
                 copy(quotes + hashes)
                 return
             } else {

@@ -98,7 +98,9 @@ enum Completions {
         }
         lines.append("complete -c kappa -l data -r -d 'the data folder'")
         lines.append("complete -c kappa -l format -r -a 'text json csv'")
-        lines.append("complete -c kappa -a '(kappa views --format csv 2>/dev/null | tail -n +2 | cut -d, -f1)'")
+        lines.append(
+            "complete -c kappa -a '(kappa views --format csv 2>/dev/null | tail -n +2 | cut -d, -f1)'"
+        )
         return lines.joined(separator: "\n")
     }
 }

@@ -13,7 +13,8 @@ struct AppendCommand: Command {
         arguments: [ArgumentSpec(name: "FILE", isRequired: false, repeats: true)],
         options: [
             OptionSpec(
-                name: "--source", value: "NAME", summary: "names the input, so that it can be run again"),
+                name: "--source", value: "NAME",
+                summary: "names the input, so that it can be run again"),
             OptionSpec(
                 name: "--batch", value: "N", summary: "at most N events to one fsync"),
         ],

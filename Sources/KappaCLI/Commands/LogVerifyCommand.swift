@@ -16,10 +16,10 @@ struct LogVerifyCommand: Command {
         }
         progress.clear()
         let printer = RecordPrinter(
-            ["ok", "events", "bytes", "damage"], context.format, Output())
+            ["ok", "blocks", "events", "bytes", "damage"], context.format, Output())
         try printer.print([
-            .bool(result.damage == nil), .integer(Int64(result.events)),
-            .integer(Int64(result.bytes)),
+            .bool(result.damage == nil), .integer(Int64(result.blocks)),
+            .integer(Int64(result.events)), .integer(Int64(result.bytes)),
             result.damage.map { .text("\($0.place ?? ""): \($0.reason ?? $0.what)") } ?? .null,
         ])
         try printer.finish()

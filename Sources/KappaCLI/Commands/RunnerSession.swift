@@ -82,7 +82,8 @@ struct RunnerSession {
         case .promoted(let change): id = VersionID(change.view, change.to)
         }
         guard let catalog = try? Catalog(context.data),
-            let status = try? VersionStatus.all(catalog, view: id.view).first(where: { $0.id == id })
+            let status = try? VersionStatus.all(catalog, view: id.view).first(where: { $0.id == id }
+            )
         else { return }
         try? output.write(RecordPrinter.json(StatusCommand.columns, StatusCommand.cells(status)))
         try? output.write("\n")
@@ -104,7 +105,9 @@ private func showProgress(_ runner: ViewRunner, _ isDone: Monitor<Bool>) {
     let line = ProgressLine("replay")
     while !isDone.withLock({ $0 }) {
         let (offset, end) = runner.progress
-        if end > offset { line.show(Int(offset.rawValue), of: Int(end.rawValue)) } else {
+        if end > offset {
+            line.show(Int(offset.rawValue), of: Int(end.rawValue))
+        } else {
             line.clear()
         }
         Pause.briefly()

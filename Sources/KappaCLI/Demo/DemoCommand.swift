@@ -20,7 +20,7 @@ struct DemoCommand: Command {
 
     func run(_ context: Context) throws -> Int32 {
         let folder = try Self.temporaryFolder()
-        defer { if !keeps { Self.remove(folder) } }
+        defer { if !keeps { DataFolder.remove(folder) } }
         let story = DemoStory(DataFolder(folder), events: events)
         try story.tell()
         if keeps { story.say("\nThe folder is kept: \(folder)") }
@@ -39,14 +39,5 @@ struct DemoCommand: Command {
         return template.withUnsafeBufferPointer { buffer in
             buffer.baseAddress.map { String(cString: $0) } ?? ""
         }
-    }
-
-    /// Removes a folder that this process has made.
-    private static func remove(_ path: String) {
-        for name in DataFolder.names(in: path) {
-            let inner = "\(path)/\(name)"
-            if unlink(inner) != 0 { remove(inner) }
-        }
-        rmdir(path)
     }
 }

@@ -54,8 +54,9 @@ struct DemoStory {
             try build.wait()
         }
         let rate = ProgressLine.short(Double(events) / seconds)
-        say("   built from offset zero in \(ProgressLine.hundredths(seconds)) s "
-            + "(\(rate) events a second), and live as spending@1")
+        say(
+            "   built from offset zero in \(ProgressLine.hundredths(seconds)) s "
+                + "(\(rate) events a second), and live as spending@1")
     }
 
     private func follow(_ old: Build) throws {
@@ -64,9 +65,10 @@ struct DemoStory {
             usleep(600_000)
             let statuses = try VersionStatus.all(try Catalog(folder))
             for status in statuses where status.isLive {
-                say("   spending@\(status.id.number) at offset "
-                    + "\(ProgressLine.grouped(Int(status.position.rawValue))), "
-                    + "\(status.lag) behind, \(ProgressLine.grouped(status.rows)) rows")
+                say(
+                    "   spending@\(status.id.number) at offset "
+                        + "\(ProgressLine.grouped(Int(status.position.rawValue))), "
+                        + "\(status.lag) behind, \(ProgressLine.grouped(status.rows)) rows")
             }
         }
         try old.check()

@@ -38,5 +38,6 @@ enum DemoViews {
         }
         """
 
-    static let changedLine = "        .filter { $0.amount < 199 }      // what is more, is a typing error"
+    static let changedLine =
+        "        .filter { $0.amount < 199 }      // what is more, is a typing error"
 }

@@ -54,7 +54,8 @@ package final class Alignment {
     ) throws -> (VersionReader, VersionReader) {
         let first = try VersionReader(folder.file(old))
         let second = try VersionReader(folder.file(new))
-        let areFollowed = Lease.holder(of: old, in: folder) != nil
+        let areFollowed =
+            Lease.holder(of: old, in: folder) != nil
             && Lease.holder(of: new, in: folder) != nil
         for _ in 0..<(areFollowed ? 500 : 0) {
             if try first.checkpoint().offset == second.checkpoint().offset { break }

@@ -53,7 +53,7 @@ package final class ExtractionPlan {
             copy.initialize(from: name, count: name.count)
             return copy
         }
-        defer { storage.forEach { $0.deallocate() } }
+        defer { for name in storage { name.deallocate() } }
         let pointers: [UnsafePointer<CChar>?] = storage.map { UnsafePointer($0) }
         return pointers.withUnsafeBufferPointer { buffer in
             guard let base = buffer.baseAddress else { preconditionFailure("a key has a name") }

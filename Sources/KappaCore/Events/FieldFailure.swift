@@ -20,8 +20,8 @@ struct FieldFailure: Error, CustomStringConvertible {
     static func reason(_ error: any Error) -> String {
         switch error {
         case let failure as FieldFailure: return failure.description
-        case let DecodingError.dataCorrupted(context), let DecodingError.typeMismatch(_, context),
-            let DecodingError.valueNotFound(_, context), let DecodingError.keyNotFound(_, context):
+        case DecodingError.dataCorrupted(let context), DecodingError.typeMismatch(_, let context),
+            DecodingError.valueNotFound(_, let context), DecodingError.keyNotFound(_, let context):
             let path = context.codingPath.map { FieldName.snakeCase($0.stringValue) }
             let place = path.isEmpty ? "" : "field \(path.joined(separator: ".")): "
             return place + context.debugDescription

@@ -19,7 +19,8 @@ enum FieldName {
     static func camelCase(_ name: String) -> String {
         let words = snakeCase(name).split(separator: "_", omittingEmptySubsequences: true)
         guard let first = words.first else { return name }
-        return String(first) + words.dropFirst().map { $0.prefix(1).uppercased() + $0.dropFirst() }
+        return String(first)
+            + words.dropFirst().map { $0.prefix(1).uppercased() + $0.dropFirst() }
             .joined()
     }
 

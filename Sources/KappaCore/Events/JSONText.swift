@@ -11,7 +11,8 @@ package struct JSONText {
     }
 
     package mutating func append(raw text: StaticString) {
-        bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+        bytes.append(
+            contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
     package mutating func append(raw text: String) { bytes.append(contentsOf: text.utf8) }

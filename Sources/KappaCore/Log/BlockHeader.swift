@@ -22,7 +22,10 @@ struct BlockHeader: Equatable {
     static let magic: UInt32 = 0x3142_504B
     static let version: UInt16 = 1
 
-    enum Codec: UInt8 { case raw = 0, zstd = 1 }
+    enum Codec: UInt8 {
+        case raw = 0
+        case zstd = 1
+    }
 
     var codec = Codec.raw
     var firstOffset: Offset

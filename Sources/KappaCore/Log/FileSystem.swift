@@ -66,7 +66,8 @@ package struct SystemFiles: FileSystem {
     ) throws(IOFailure) {
         var done = 0
         while done < bytes.count {
-            let count = pwrite(file, bytes.baseAddress.map { $0 + done }, bytes.count - done,
+            let count = pwrite(
+                file, bytes.baseAddress.map { $0 + done }, bytes.count - done,
                 position + done)
             if count < 0 {
                 if errno == EINTR { continue }

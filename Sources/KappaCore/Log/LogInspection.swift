@@ -24,6 +24,7 @@ package struct LogInfo: Equatable, Sendable {
 
 /// What a check of the whole log found.
 package struct LogVerification: Sendable {
+    package var blocks = 0
     package var events = 0
     package var bytes = 0
     /// The first damage; nil if every byte is sound.
@@ -42,11 +43,13 @@ package struct LogVerification: Sendable {
                 let lines = block.payload.reduce(into: 0) { $0 += $1 == 0x0A ? 1 : 0 }
                 guard lines == block.events else {
                     throw KappaError(
-                        .damaged, "a block has \(lines) events and its header says "
+                        .damaged,
+                        "a block has \(lines) events and its header says "
                             + "\(block.events)", at: "offset \(block.firstOffset)")
                 }
                 events += block.events
                 bytes += block.payload.count
+                blocks = reader.blocksRead
                 if !progress(block.nextOffset) { return }
             }
         } catch {

@@ -20,6 +20,8 @@ package final class LogReader {
     private let window = ReadWindow()
     /// A block read whole, of which only the events from `offset` on are wanted.
     private var skipping = 0
+    /// How many blocks of the log were read to their end.
+    package private(set) var blocksRead = 0
 
     /// How many bytes small blocks are put together to.
     private static let targetBytes = 1 << 20
@@ -77,7 +79,8 @@ package final class LogReader {
             digest = header.digestAfter
             position += header.blockSize
         }
-        if first == firsts.first, first == .zero, offset == .zero { digest = .empty }
+        // In a segment that was only just begun there is no block that tells the digest.
+        if offset == head.nextOffset { digest = head.digest }
         guard offset == target else { throw missing(segment: first, wanted: target) }
     }
 
@@ -123,6 +126,7 @@ package final class LogReader {
             }
             skipping = 0
             position += header.blockSize
+            blocksRead += 1
             if let end, offset >= end { break }
         }
         guard var block else { return nil }

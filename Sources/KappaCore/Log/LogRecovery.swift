@@ -171,7 +171,8 @@ enum LogRecovery {
         let copyPath = "\(file.path).torn-\(position)"
         let tail = try bytes(file, position, count)
         do throws(IOFailure) {
-            let copy = OpenFile(try files.open(copyPath, O_RDWR | O_CREAT | O_TRUNC), path: copyPath)
+            let copy = OpenFile(
+                try files.open(copyPath, O_RDWR | O_CREAT | O_TRUNC), path: copyPath)
             try files.write(copy.descriptor, tail, at: 0)
             try files.sync(copy.descriptor)
             try files.truncate(file.descriptor, to: position)

@@ -91,7 +91,8 @@ package struct LogSealer {
         }
         guard ZSTD_isError(count) == 0 else {
             throw KappaError(
-                .bug, "zstd cannot compress a block", because: String(cString: ZSTD_getErrorName(count)))
+                .bug, "zstd cannot compress a block",
+                because: String(cString: ZSTD_getErrorName(count)))
         }
         header.codec = .zstd
         header.storedSize = count

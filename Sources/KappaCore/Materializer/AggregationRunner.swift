@@ -34,7 +34,9 @@ final class AggregationRunner: StepRunner {
         tableIndex = table
         stepIndex = step
         self.budgetBytes = budgetBytes
-        if case .tumbling(let size) = definition.window { windowSize = size } else {
+        if case .tumbling(let size) = definition.window {
+            windowSize = size
+        } else {
             windowSize = nil
         }
         var keyIsText = definition.keyKinds.map { $0 == .text || $0 == .json }

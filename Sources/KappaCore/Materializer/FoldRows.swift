@@ -68,7 +68,9 @@ class FoldRows {
         var sink = StoreSink(writer)
         var hidden = table.schema.hasState ? try hidden(slot) : ""
         try hidden.withUTF8 { hidden in
-            try cells.withTexts { sink.append($0) } then: {
+            try cells.withTexts {
+                sink.append($0)
+            } then: {
                 if table.schema.hasState { sink.blob(UnsafeRawBufferPointer(hidden)) }
                 try writer.execute()
             }

@@ -117,6 +117,8 @@ final class FoldRunner: StepRunner, FoldState {
 
     func committed(mayEvict: Bool) {
         for table in tables { table.committed() }
-        if mayEvict, memoryBytes > budgetBytes { tables.forEach { $0.evict() } }
+        if mayEvict, memoryBytes > budgetBytes {
+            for table in tables { table.evict() }
+        }
     }
 }

@@ -116,7 +116,8 @@ struct GroupRows {
 
     /// Reads the aggregates of a stored row into a record.
     func load(_ record: UnsafeMutableRawPointer, _ cursor: any RowCursor) throws(KappaError) {
-        let blob = definition.table.hasState
+        let blob =
+            definition.table.hasState
             ? cursor.blob(blobColumn) : UnsafeRawBufferPointer(start: nil, count: 0)
         var state = StateReader(blob)
         for (accumulator, column) in zip(accumulators, accumulatorColumns) {

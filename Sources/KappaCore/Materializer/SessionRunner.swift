@@ -209,7 +209,7 @@ final class SessionRunner: StepRunner {
             let record = keys.record(orphan.key)
             let place = GroupRows.Place(
                 windowStart: orphan.start, keyRecord: record, firstKeyPart: 0)
-            try note(changes, record, place, after: nil) {
+            try note(changes, record, place, isDeleted: true) {
                 rows.bindKey(record, place, deleter)
                 try deleter.execute()
             }
@@ -218,7 +218,7 @@ final class SessionRunner: StepRunner {
         for id in dirty {
             let record = sessions.record(id)
             let place = place(id)
-            try note(changes, record, place, after: { self.rows.json(record, place) }) {
+            try note(changes, record, place, isDeleted: false) {
                 try rows.upsert(record, place, writer)
             }
         }
@@ -226,14 +226,14 @@ final class SessionRunner: StepRunner {
 
     private func note(
         _ changes: ChangeLog, _ record: UnsafeMutableRawPointer, _ place: GroupRows.Place,
-        after: (() -> String)?, write: () throws -> Void
+        isDeleted: Bool, write: () throws -> Void
     ) throws {
         try changes.note {
             rows.keyJSON(record, place)
         } bindKey: {
             rows.bindKey(record, place, $0)
         } after: {
-            after?()
+            isDeleted ? nil : rows.json(record, place)
         } write: {
             try write()
         }
@@ -267,7 +267,7 @@ final class SessionRunner: StepRunner {
 
     private func freeAll() {
         guard rows.ownsMemory else { return }
-        sessions.forEach { rows.free(sessions.record($0)) }
+        for id in sessions.used { rows.free(sessions.record(id)) }
     }
 
     // MARK: Reading through

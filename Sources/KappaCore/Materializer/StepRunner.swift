@@ -17,7 +17,10 @@ protocol StepRunner: AnyObject {
 /// Each event counts once for the whole view: as dead if any step could not take it, else as late
 /// if any step dropped it as late, else as applied if any step took it, else as filtered.
 final class BatchPass {
-    enum Outcome: UInt8 { case filtered = 0, applied, late, dead }
+    enum Outcome: UInt8 {
+        case filtered = 0
+        case applied, late, dead
+    }
 
     private(set) var outcomes: [UInt8] = []
     private(set) var dead: [(event: Int, reason: String)] = []

@@ -40,7 +40,8 @@ package final class VersionMaterializer {
     }
 
     private static func runner(
-        _ step: StepDefinition, plan: ExtractionPlan, store: any RowStore, table: Int, step index: Int,
+        _ step: StepDefinition, plan: ExtractionPlan, store: any RowStore, table: Int,
+        step index: Int,
         budgetBytes: Int
     ) throws -> any StepRunner {
         switch step.kind {

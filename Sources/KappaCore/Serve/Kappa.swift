@@ -44,7 +44,7 @@ public final class Kappa: Sendable {
     @discardableResult
     public func append<E: Event & Encodable>(_ events: [E]) async throws -> Offset {
         var lines = EventLines()
-        for event in events { lines.append(try EventLines(event: Self.json(event))) }
+        for event in events { lines.append(try EventLines(event: Self.json(of: event))) }
         return try await append(lines)
     }
 
@@ -63,7 +63,7 @@ public final class Kappa: Sendable {
     }
 
     /// An event's JSON, with the field that tells its type.
-    private static func json<E: Event & Encodable>(_ event: E) throws -> String {
+    package static func json<E: Event & Encodable>(of event: E) throws -> String {
         let encoded = try EncodedValue(encoding: event, snakeCaseKeys: true)
         guard case .object(var members) = encoded else {
             throw KappaError(

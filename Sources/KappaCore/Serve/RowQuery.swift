@@ -26,7 +26,9 @@ package struct RowQuery: Sendable {
         let statement = try connection.prepare(sql)
         let keyParts = try key.map { try Self.keyParts($0, schema) } ?? []
         var sink = StoreSink(statement)
-        try keyParts.withTexts { sink.append($0) } then: {
+        try keyParts.withTexts {
+            sink.append($0)
+        } then: {
             while try statement.step() { try visit(schema.values(statement)) }
         }
     }

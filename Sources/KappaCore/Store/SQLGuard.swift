@@ -25,16 +25,20 @@ final class SQLGuard {
         sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, 100_000_000)
         sqlite3_limit(handle, SQLITE_LIMIT_SQL_LENGTH, 100_000)
         sqlite3_limit(handle, SQLITE_LIMIT_EXPR_DEPTH, 200)
-        sqlite3_progress_handler(handle, 10_000, { context in
-            guard let context else { return 0 }
-            let rules = Unmanaged<Rules>.fromOpaque(context).takeUnretainedValue()
-            return SQLGuard.now() > rules.deadline ? 1 : 0
-        }, box.toOpaque())
-        sqlite3_set_authorizer(handle, { context, action, first, second, _, _ in
-            guard let context else { return SQLITE_DENY }
-            let rules = Unmanaged<Rules>.fromOpaque(context).takeUnretainedValue()
-            return SQLGuard.judge(rules, action, first, second)
-        }, box.toOpaque())
+        sqlite3_progress_handler(
+            handle, 10_000,
+            { context in
+                guard let context else { return 0 }
+                let rules = Unmanaged<Rules>.fromOpaque(context).takeUnretainedValue()
+                return SQLGuard.now() > rules.deadline ? 1 : 0
+            }, box.toOpaque())
+        sqlite3_set_authorizer(
+            handle,
+            { context, action, first, second, _, _ in
+                guard let context else { return SQLITE_DENY }
+                let rules = Unmanaged<Rules>.fromOpaque(context).takeUnretainedValue()
+                return SQLGuard.judge(rules, action, first, second)
+            }, box.toOpaque())
     }
 
     deinit {
@@ -72,17 +76,20 @@ final class SQLGuard {
     /// `rfc3339(number)`, which gives the text.
     static func addFunctions(to connection: SQLiteConnection) {
         let flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC
-        sqlite3_create_function_v2(connection.handle, "ts", 1, flags, nil, { context, _, values in
-            guard let value = values?[0], let text = sqlite3_value_text(value),
-                let time = Timestamp(String(cString: text))
-            else {
-                sqlite3_result_error(context, "ts() takes an RFC 3339 time", -1)
-                return
-            }
-            sqlite3_result_int64(context, time.microseconds)
-        }, nil, nil, nil)
         sqlite3_create_function_v2(
-            connection.handle, "rfc3339", 1, flags, nil, { context, _, values in
+            connection.handle, "ts", 1, flags, nil,
+            { context, _, values in
+                guard let value = values?[0], let text = sqlite3_value_text(value),
+                    let time = Timestamp(String(cString: text))
+                else {
+                    sqlite3_result_error(context, "ts() takes an RFC 3339 time", -1)
+                    return
+                }
+                sqlite3_result_int64(context, time.microseconds)
+            }, nil, nil, nil)
+        sqlite3_create_function_v2(
+            connection.handle, "rfc3339", 1, flags, nil,
+            { context, _, values in
                 guard let value = values?[0], sqlite3_value_type(value) == SQLITE_INTEGER else {
                     sqlite3_result_null(context)
                     return

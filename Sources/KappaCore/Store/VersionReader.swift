@@ -79,7 +79,9 @@ package final class VersionReader {
         let select = try connection.prepare(
             VersionSchema.select(schema, keyParts: schema.keyColumns.count))
         var sink = StoreSink(select)
-        try key.withTexts { sink.append($0) } then: {
+        try key.withTexts {
+            sink.append($0)
+        } then: {
             if try select.step() { try visit(select) }
         }
     }

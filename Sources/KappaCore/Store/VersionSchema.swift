@@ -8,8 +8,9 @@ enum VersionSchema {
 
     /// A name in quotes. Names are checked when a view is defined; quoting is for SQL's own words.
     static func quoted(_ name: String) -> String {
-        "\"" + name.split(separator: "\"", omittingEmptySubsequences: false).joined(
-            separator: "\"\"") + "\""
+        "\""
+            + name.split(separator: "\"", omittingEmptySubsequences: false).joined(
+                separator: "\"\"") + "\""
     }
 
     static let own = """

@@ -71,6 +71,15 @@ package struct DataFolder: Sendable {
         return names.sorted()
     }
 
+    /// Removes a folder with all in it.
+    package static func remove(_ path: String) {
+        for name in names(in: path) {
+            let inner = "\(path)/\(name)"
+            if unlink(inner) != 0 { remove(inner) }
+        }
+        rmdir(path)
+    }
+
     /// Makes the link of a view point at a version: a new link takes the old one's name in one step.
     func pointLink(of view: String, to number: VersionNumber) throws(KappaError) {
         let link = liveLink(view)

@@ -104,7 +104,7 @@ package final class ViewRunner: Sendable {
             WorkerThread("kappa-apply") { self.perform(work) }
         }
         if let first = works.first { perform(first) }
-        threads.forEach { $0.join() }
+        for thread in threads { thread.join() }
         if let error = state.withLock({ $0.error }) { throw error }
     }
 

@@ -69,7 +69,8 @@ package struct AggregationDefinition: Sendable {
                 advice: "Name the event time: Events(\(Element.self).self, at: \\.timestamp)")
         }
         let isSession = if case .session = grouping.window?.kind { true } else { false }
-        let needsOffsets = isSession
+        let needsOffsets =
+            isSession
             && aggregates.contains { $0.function == .first || $0.function == .last }
         table = TableSchema(
             name: name, columns: columns,

@@ -103,8 +103,9 @@ final class ExpressionInput<Element>: AggregationInput {
         let isDecimal = required.field.kind == .decimal
         func isGood(_ row: Int32) -> Bool {
             switch kj_state(UInt32(states[Int(row)])) {
-            case KJ_VALUE: !isDecimal || column.scales[Int(row)] != UInt8(KJ_WIDE)
-                || column.decimal(Int(row)) != nil
+            case KJ_VALUE:
+                !isDecimal || column.scales[Int(row)] != UInt8(KJ_WIDE)
+                    || column.decimal(Int(row)) != nil
             case KJ_MISSING, KJ_NULL: isOptional
             default: false
             }
@@ -136,8 +137,8 @@ final class ExpressionInput<Element>: AggregationInput {
         result.value.rows.removeAll(keepingCapacity: true)
         result.value.events.removeAll(keepingCapacity: true)
         computedTime.clear()
-        computedKeys.forEach { $0.clear() }
-        computedInputs.forEach { $0?.clear() }
+        for column in computedKeys { column.clear() }
+        for column in computedInputs { column?.clear() }
         for event in selection {
             let count = result.value.rows.count
             do {

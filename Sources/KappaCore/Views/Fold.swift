@@ -91,11 +91,13 @@ package struct FoldHandler: Sendable {
     let keyKind: ColumnKind
     let keyName: String
     /// Opens a reader; the second argument is the row that there is before the first event.
-    package let open: @Sendable (ExtractionPlan, (any ViewRow)?) throws(KappaError) -> any FoldReader
+    package let open:
+        @Sendable (ExtractionPlan, (any ViewRow)?) throws(KappaError) -> any FoldReader
 
     init(
         eventType: String, row: any ViewRow.Type, keyKind: ColumnKind,
-        open: @escaping @Sendable (ExtractionPlan, (any ViewRow)?) throws(KappaError) ->
+        open:
+            @escaping @Sendable (ExtractionPlan, (any ViewRow)?) throws(KappaError) ->
             any FoldReader,
         keyName: () -> String
     ) {

@@ -16,10 +16,14 @@ public struct ViewSet: Sendable {
     public static let empty = ViewSet([])
 
     /// Works every view out.
-    package func definitions() throws(KappaError) -> [ViewDefinition] {
+    /// - Parameter allowUndigested: Whether a view may lack a digest: in tests there are no versions.
+    package func definitions(
+        allowUndigested: Bool = false
+    ) throws(KappaError) -> [ViewDefinition] {
         var definitions: [ViewDefinition] = []
         for view in views {
-            let definition = try ViewDefinition(view, digests: digests)
+            let definition = try ViewDefinition(
+                view, digests: digests, allowUndigested: allowUndigested)
             if definitions.contains(where: { $0.name == definition.name }) {
                 throw KappaError(
                     .usage, "two views are named \(view.name)", at: view.file,
@@ -39,7 +43,9 @@ package struct ViewDefinition: Sendable {
     package let steps: [StepDefinition]
     package let eventTypes: [String]
 
-    init(_ view: any AnyView, digests: ViewDigests?) throws(KappaError) {
+    init(
+        _ view: any AnyView, digests: ViewDigests?, allowUndigested: Bool
+    ) throws(KappaError) {
         try Self.check(name: view.name, what: "view", in: view)
         name = view.name
         var steps: [StepDefinition] = []
@@ -58,14 +64,16 @@ package struct ViewDefinition: Sendable {
         var types: [String] = []
         for type in steps.flatMap(\.eventTypes) where !types.contains(type) { types.append(type) }
         eventTypes = types
-        digest = try Self.digest(of: view, steps: steps, digests: digests)
+        digest = try Self.digest(
+            of: view, steps: steps, digests: digests, allowUndigested: allowUndigested)
     }
 
     private static func check(
         name: String, what: String, in view: any AnyView
     ) throws(KappaError) {
         let bytes = Array(name.utf8)
-        let isGood = (1...63).contains(bytes.count)
+        let isGood =
+            (1...63).contains(bytes.count)
             && (0x61...0x7A).contains(bytes[0])
             && bytes.allSatisfy {
                 (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x5F
@@ -93,11 +101,12 @@ package struct ViewDefinition: Sendable {
 
     /// The file's digest and what the definition looks like from outside, folded into 16 digits.
     private static func digest(
-        of view: any AnyView, steps: [StepDefinition], digests: ViewDigests?
+        of view: any AnyView, steps: [StepDefinition], digests: ViewDigests?,
+        allowUndigested: Bool
     ) throws(KappaError) -> String {
         let hasFold = steps.contains { if case .fold = $0.kind { true } else { false } }
         let source = view.explicitDigest ?? digests?[file: view.file]
-        if source == nil, digests != nil || hasFold {
+        if source == nil, !allowUndigested, digests != nil || hasFold {
             throw KappaError(
                 .usage, "there is no digest of view \(view.name)", at: view.file,
                 because: "the build plugin did not see its file",

@@ -128,7 +128,8 @@ struct Accumulator {
     private func tooLarge() -> KappaError {
         KappaError(
             .badInput, "a sum does not fit",
-            because: kind == .decimal ? "it needs more than 38 digits" : "it needs more than 64 bits",
+            because: kind == .decimal
+                ? "it needs more than 38 digits" : "it needs more than 64 bits",
             advice: kind == .decimal
                 ? "Sum a smaller unit, or leave such events out with filter"
                 : "Declare the property as Decimal: its sums have 38 digits")
@@ -191,13 +192,15 @@ struct Accumulator {
         case .min, .max:
             let mine = cell(record)
             guard theirs.tag >= StoredCell.value else { return }
-            let isBetter = mine.tag < StoredCell.value
+            let isBetter =
+                mine.tag < StoredCell.value
                 || (function == .min
                     ? mine.isAfter(theirs, kind: kind) : theirs.isAfter(mine, kind: kind))
             if isBetter { mine.copy(from: theirs, kind: kind) }
         case .first, .last:
             guard theirs.tag != StoredCell.none else { return }
-            let isBetter = cell(record).tag == StoredCell.none
+            let isBetter =
+                cell(record).tag == StoredCell.none
                 || (function == .first
                     ? extra(other) < extra(record) : extra(other) > extra(record))
             if isBetter {

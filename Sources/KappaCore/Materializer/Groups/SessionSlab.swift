@@ -75,9 +75,8 @@ final class SessionSlab {
         memory = .allocate(byteCount: capacity * stride, alignment: 16)
     }
 
-    func forEach(_ body: (UInt32) -> Void) {
-        for id in 0..<UInt32(count) where flags(id) & Self.usedFlag != 0 { body(id) }
-    }
+    /// The sessions that there are.
+    var used: [UInt32] { (0..<UInt32(count)).filter { flags($0) & Self.usedFlag != 0 } }
 
     func start(_ id: UInt32) -> Int64 { record(id).load(as: Int64.self) }
     func setStart(_ id: UInt32, _ time: Int64) { record(id).storeBytes(of: time, as: Int64.self) }
