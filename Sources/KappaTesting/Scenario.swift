@@ -118,6 +118,7 @@ public struct Scenario: Sendable {
             }
             try Scan(data.log, [version], plan: plan, options: .init()).run()
         }
+        if lines.isEmpty { try version.commit() }
         return try TableRows(VersionReader(file), table)
     }
 }

@@ -147,6 +147,9 @@ final class SessionRunner: StepRunner {
         _ id: UInt32, to time: Int64, newer: UInt32?
     ) throws(KappaError) -> UInt32 {
         if time < sessions.start(id) {
+            if let stored = sessions.storedStart(id), stored == sessions.start(id) {
+                orphans.append(Orphan(key: sessions.key(id), start: stored))
+            }
             sessions.setStart(id, time)
             if let older = sessions.older(id), time &- sessions.last(older) <= gap {
                 touch(older)
@@ -221,12 +224,6 @@ final class SessionRunner: StepRunner {
     func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
         dirty.removeAll { !sessions.isDirty($0) }
         sortDirty()
-        for id in dirty {
-            guard let stored = sessions.storedStart(id), stored != sessions.start(id) else {
-                continue
-            }
-            orphans.append(Orphan(key: sessions.key(id), start: stored))
-        }
         let changes = ChangeLog(
             transaction: transaction, store: store, table: tableIndex, schema: definition.table,
             offset: offset)
@@ -241,13 +238,25 @@ final class SessionRunner: StepRunner {
             }
         }
         let writer = transaction.upsert(into: tableIndex)
-        for id in dirty {
+        for (index, id) in dirty.enumerated() {
+            prefetchRow(index)
             let record = sessions.record(id)
             let place = place(id)
             try note(changes, record, place, isDeleted: false) {
                 try rows.upsert(record, place, writer)
             }
         }
+    }
+
+    /// Asks for the records of a row some places ahead: rows are written in the order of their keys,
+    /// which is none that memory knows.
+    @inline(__always)
+    private func prefetchRow(_ index: Int) {
+        if index + 16 < dirty.count {
+            kj_prefetch(sessions.record(dirty[index + 16]))
+            kj_prefetch(sessions.record(dirty[index + 16]) + 64)
+        }
+        if index + 8 < dirty.count { kj_prefetch(keys.record(sessions.key(dirty[index + 8]))) }
     }
 
     private func note(
