@@ -29,7 +29,7 @@ final class BulkFile {
         return pages
     }
 
-    func write(_ page: [UInt8], at number: UInt32) throws(KappaError) {
+    func write(_ page: some Sequence<UInt8>, at number: UInt32) throws(KappaError) {
         let next = waitingFirst + UInt32(waiting.count / BulkPage.size)
         if waiting.isEmpty || number != next || waiting.count >= Self.writeBytes {
             try flush()

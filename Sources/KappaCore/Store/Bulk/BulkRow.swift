@@ -1,3 +1,5 @@
+import Glibc
+
 /// One row on its way into a ``BulkTable``: encodes its cells as a record of SQLite's file format.
 ///
 /// A record is a header (its own size, then a type for each column) and the values behind it. A table
@@ -7,21 +9,22 @@ final class BulkRow: RowWriter {
         case null
         case integer(Int64)
         case double(Double)
-        /// Bytes in `copies`, or the caller's own, with 0 for a blob and 1 for a text.
-        case copied(Range<Int>, kind: Int)
+        /// Bytes of the caller's, with 0 for a blob and 1 for a text.
         case bytes(UnsafeRawBufferPointer, kind: Int)
     }
 
     private let table: BulkTable
+    private let columns: Int
     /// Which cell stands at each place of the record.
     private let order: [Int]
     private let keyParts: Int
-    private var cells: [Cell]
-    private var copies: [UInt8] = []
-    private var header: [UInt8] = []
-    private var body: [UInt8] = []
-    private var lastKey: [UInt8] = []
-    private var key: [UInt8] = []
+    private let cells: UnsafeMutablePointer<Cell>
+    /// The type of each cell, in the order of the record.
+    private let types: UnsafeMutablePointer<UInt64>
+    private let record = ScratchMemory()
+    /// Texts that a caller wants copied, until the row is written.
+    private var copies: [ScratchMemory] = []
+    private let lastKey: [ScratchMemory]
 
     init(_ schema: TableSchema, _ table: BulkTable) {
         self.table = table
@@ -29,7 +32,17 @@ final class BulkRow: RowWriter {
         let keys = schema.keyColumns
         order = keys + (0..<columns).filter { !keys.contains($0) }
         keyParts = keys.count
-        cells = Array(repeating: .null, count: columns)
+        lastKey = keys.map { _ in ScratchMemory() }
+        self.columns = columns
+        cells = .allocate(capacity: columns)
+        cells.initialize(repeating: .null, count: columns)
+        types = .allocate(capacity: columns)
+        types.initialize(repeating: 0, count: columns)
+    }
+
+    deinit {
+        cells.deallocate()
+        types.deallocate()
     }
 
     func bindNull(_ index: Int) { cells[index] = .null }
@@ -38,114 +51,160 @@ final class BulkRow: RowWriter {
     func bind(_ index: Int, text: UnsafeRawBufferPointer) { cells[index] = .bytes(text, kind: 1) }
     func bind(_ index: Int, blob: UnsafeRawBufferPointer) { cells[index] = .bytes(blob, kind: 0) }
     func bind(_ index: Int, _ text: String) {
-        let start = copies.count
-        copies += text.utf8
-        cells[index] = .copied(start..<copies.count, kind: 1)
+        var text = text
+        let copy = ScratchMemory()
+        text.withUTF8 { copy.set(UnsafeRawBufferPointer($0)) }
+        copies.append(copy)
+        cells[index] = .bytes(copy.bytes, kind: 1)
     }
 
     /// Appends the row to the table.
     /// - Throws: `.bug` if its key does not stand behind that of the row before it.
     func execute() throws(KappaError) {
-        header.removeAll(keepingCapacity: true)
-        body.removeAll(keepingCapacity: true)
-        for place in order { encode(cells[place]) }
-        // The size counts itself; one byte holds it for tables of up to some 120 columns.
-        let size = header.count + 1
-        let sizeBytes = size < 128 ? 1 : 2
         try checkOrder()
-        try table.append(headerSize: size + sizeBytes - 1, header, body)
-        copies.removeAll(keepingCapacity: true)
-    }
-
-    private func encode(_ cell: Cell) {
-        switch cell {
-        case .null: header.append(0)
-        case .integer(let value): encode(value)
-        case .double(let value):
-            header.append(7)
-            append(value.bitPattern, bytes: 8)
-        case .copied(let range, let kind):
-            Varint.append(UInt64(12 + 2 * range.count + kind), to: &header)
-            body += copies[range]
-        case .bytes(let bytes, let kind):
-            Varint.append(UInt64(12 + 2 * bytes.count + kind), to: &header)
-            body.append(contentsOf: bytes)
+        var headerSize = 1
+        var most = 2
+        for place in 0..<columns {
+            let cell = cells[order[place]]
+            types[place] = Self.type(of: cell)
+            headerSize += Varint.size(types[place])
+            most += Varint.size(types[place]) + Self.mostBytes(of: cell)
         }
+        // The size counts itself.
+        if headerSize > 127 { headerSize += 1 }
+        let start = record.reserve(most)
+        var at = start
+        Varint.write(UInt64(headerSize), to: &at)
+        for place in 0..<columns { Varint.write(types[place], to: &at) }
+        for place in 0..<columns { Self.write(cells[order[place]], types[place], to: &at) }
+        try table.append(UnsafeRawBufferPointer(start: start, count: at - start))
+        if !copies.isEmpty { copies.removeAll(keepingCapacity: true) }
     }
 
     /// An integer takes as few bytes as hold it; zero and one take none.
-    private func encode(_ value: Int64) {
-        let (type, bytes): (UInt8, Int) =
-            switch value {
-            case 0: (8, 0)
-            case 1: (9, 0)
-            case -0x80...0x7F: (1, 1)
-            case -0x8000...0x7FFF: (2, 2)
-            case -0x80_0000...0x7F_FFFF: (3, 3)
-            case -0x8000_0000...0x7FFF_FFFF: (4, 4)
-            case -0x8000_0000_0000...0x7FFF_FFFF_FFFF: (5, 6)
-            default: (6, 8)
+    private static func type(of cell: Cell) -> UInt64 {
+        switch cell {
+        case .null: 0
+        case .integer(0): 8
+        case .integer(1): 9
+        case .integer(let value):
+            switch 64 - (value < 0 ? ~value : value).leadingZeroBitCount {
+            case ...7: 1
+            case ...15: 2
+            case ...23: 3
+            case ...31: 4
+            case ...47: 5
+            default: 6
             }
-        header.append(type)
-        append(UInt64(bitPattern: value), bytes: bytes)
+        case .double: 7
+        case .bytes(let bytes, let kind): UInt64(12 + 2 * bytes.count + kind)
+        }
     }
 
-    private func append(_ value: UInt64, bytes: Int) {
-        var shift = UInt64(8 * bytes)
-        while shift > 0 {
-            shift -= 8
-            body.append(UInt8(truncatingIfNeeded: value >> shift))
+    private static func mostBytes(of cell: Cell) -> Int {
+        if case .bytes(let bytes, _) = cell { bytes.count } else { 8 }
+    }
+
+    private static func write(_ cell: Cell, _ type: UInt64, to at: inout UnsafeMutableRawPointer) {
+        switch cell {
+        case .null: break
+        case .integer(let value):
+            let sizes: (UInt64) -> Int = { $0 < 5 ? Int($0) : $0 == 5 ? 6 : $0 == 6 ? 8 : 0 }
+            write(UInt64(bitPattern: value), bytes: sizes(type), to: &at)
+        case .double(let value): write(value.bitPattern, bytes: 8, to: &at)
+        case .bytes(let bytes, _):
+            guard let source = bytes.baseAddress else { return }
+            at.copyMemory(from: source, byteCount: bytes.count)
+            at += bytes.count
         }
+    }
+
+    private static func write(
+        _ value: UInt64, bytes: Int, to at: inout UnsafeMutableRawPointer
+    ) {
+        for index in 0..<bytes {
+            let shift = UInt64(8 * (bytes - 1 - index))
+            (at + index).storeBytes(of: UInt8(truncatingIfNeeded: value >> shift), as: UInt8.self)
+        }
+        at += bytes
     }
 
     /// A table whose rows stand in the wrong order would be damaged: so it is looked at each time.
     private func checkOrder() throws(KappaError) {
-        key.removeAll(keepingCapacity: true)
-        for place in order.prefix(keyParts) { appendOrdered(cells[place]) }
-        if table.hasRows, !lastKey.lexicographicallyPrecedes(key) {
-            throw KappaError(
-                .bug, "rows of a new version are not in the order of their keys",
-                advice: "Please report it; `kappa rebuild` is safe to run again")
+        var isBehind = !table.hasRows
+        for part in 0..<keyParts {
+            switch cells[order[part]] {
+            case .integer(var value):
+                if !isBehind {
+                    let last = lastKey[part].bytes.loadUnaligned(as: Int64.self)
+                    if value < last { throw Self.wrongOrder() }
+                    isBehind = value > last
+                }
+                withUnsafeBytes(of: &value) { lastKey[part].set($0) }
+            case .bytes(let text, _):
+                if !isBehind {
+                    let order = KeyOrder.compare(text, lastKey[part].bytes)
+                    if order < 0 { throw Self.wrongOrder() }
+                    isBehind = order > 0
+                }
+                lastKey[part].set(text)
+            case .null, .double: throw Self.wrongOrder()
+            }
         }
-        swap(&key, &lastKey)
+        if !isBehind { throw Self.wrongOrder() }
     }
 
-    /// A key's part as bytes that order as the part does.
-    private func appendOrdered(_ cell: Cell) {
-        switch cell {
-        case .integer(let value):
-            var word = (UInt64(bitPattern: value) ^ (1 << 63)).bigEndian
-            withUnsafeBytes(of: &word) { key.append(contentsOf: $0) }
-        case .copied(let range, _): appendOrdered(copies[range])
-        case .bytes(let bytes, _): appendOrdered(bytes)
-        case .null, .double: break
-        }
-    }
-
-    /// A text ends in two zeros, and a zero inside of it is escaped: so a shorter text comes first.
-    private func appendOrdered(_ text: some Collection<UInt8>) {
-        for byte in text {
-            key.append(byte)
-            if byte == 0 { key.append(1) }
-        }
-        key.append(0)
-        key.append(0)
+    private static func wrongOrder() -> KappaError {
+        KappaError(
+            .bug, "rows of a new version are not in the order of their keys",
+            advice: "Please report it; `kappa rebuild` is safe to run again")
     }
 }
 
-/// SQLite's integers of one to nine bytes, seven bits in each.
-enum Varint {
-    static func append(_ value: UInt64, to bytes: inout [UInt8]) {
-        if value < 128 { return bytes.append(UInt8(value)) }
-        if value < 16_384 {
-            bytes.append(UInt8(value >> 7) | 0x80)
-            return bytes.append(UInt8(value & 0x7F))
+/// Memory that is used again and again, and grows where it must.
+final class ScratchMemory {
+    private var start = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 8)
+    private var capacity = 64
+    private var count = 0
+
+    deinit { start.deallocate() }
+
+    /// Room for some bytes; what was there before is gone.
+    func reserve(_ size: Int) -> UnsafeMutableRawPointer {
+        if size > capacity {
+            start.deallocate()
+            capacity = max(size, 2 * capacity)
+            start = .allocate(byteCount: capacity, alignment: 8)
         }
-        var shift = UInt64((63 - value.leadingZeroBitCount) / 7 * 7)
+        return start
+    }
+
+    func set(_ bytes: UnsafeRawBufferPointer) {
+        let room = reserve(bytes.count)
+        if let source = bytes.baseAddress { room.copyMemory(from: source, byteCount: bytes.count) }
+        count = bytes.count
+    }
+
+    /// What was set last.
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
+}
+
+/// SQLite's integers of one to nine bytes, seven bits in each; lengths never need the ninth.
+enum Varint {
+    static let mostBytes = 9
+
+    static func size(_ value: UInt64) -> Int {
+        value < 128 ? 1 : (70 - value.leadingZeroBitCount) / 7
+    }
+
+    static func write(_ value: UInt64, to at: inout UnsafeMutableRawPointer) {
+        var shift = UInt64(7 * (size(value) - 1))
         while shift > 0 {
-            bytes.append(UInt8(truncatingIfNeeded: value >> shift) & 0x7F | 0x80)
+            at.storeBytes(of: UInt8(truncatingIfNeeded: value >> shift) | 0x80, as: UInt8.self)
+            at += 1
             shift -= 7
         }
-        bytes.append(UInt8(value & 0x7F))
+        at.storeBytes(of: UInt8(value & 0x7F), as: UInt8.self)
+        at += 1
     }
 }

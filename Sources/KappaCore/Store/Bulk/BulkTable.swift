@@ -7,12 +7,12 @@
 final class BulkTable {
     private let file: BulkFile
     private let root: UInt32
+    private let leaf = BulkPage(isLeaf: true)
     private var levels: [Level]
-    private var payload: [UInt8] = []
 
     /// The page that is being filled at one height of the tree; leaves are at height zero.
     private struct Level {
-        var page: BulkPage
+        let page: BulkPage
         /// A row that finds the page full. It becomes the one between this page and the next as soon
         /// as another follows it.
         var waiting: Entry?
@@ -25,40 +25,41 @@ final class BulkTable {
     }
 
     private(set) var hasRows = false
+    /// Whether a row waits at the leaves.
+    private var leafIsFull = false
 
     /// `root` is the table's root page, which SQLite has made.
     init(_ file: BulkFile, root: UInt32) {
         self.file = file
         self.root = root
-        levels = [Level(page: BulkPage(isLeaf: true))]
+        levels = [Level(page: leaf)]
     }
 
-    /// Appends a record: its header's size and types, and its values.
-    func append(headerSize: Int, _ header: [UInt8], _ body: [UInt8]) throws(KappaError) {
+    /// Appends a record.
+    func append(_ record: UnsafeRawBufferPointer) throws(KappaError) {
         hasRows = true
-        payload.removeAll(keepingCapacity: true)
-        Varint.append(UInt64(headerSize), to: &payload)
-        payload += header
-        payload += body
-        var cell: [UInt8] = []
-        cell.reserveCapacity(min(payload.count, BulkPage.mostLocal) + 8)
-        Varint.append(UInt64(payload.count), to: &cell)
-        try appendPayload(to: &cell)
-        try add(Entry(left: 0, cell: cell), at: 0)
+        if record.count <= BulkPage.mostLocal, !leafIsFull {
+            if leaf.append(record, size: record.count, left: 0) { return }
+        }
+        try add(Entry(left: 0, cell: try cell(record)), at: 0)
+        leafIsFull = levels[0].waiting != nil
     }
 
-    /// What is too long for a page goes on in pages of its own.
-    private func appendPayload(to cell: inout [UInt8]) throws(KappaError) {
-        guard payload.count > BulkPage.mostLocal else {
-            cell += payload
-            return
+    /// A record with its size before it. What is too long for a page goes on in pages of its own.
+    private func cell(_ record: UnsafeRawBufferPointer) throws(KappaError) -> [UInt8] {
+        var cell = [UInt8](unsafeUninitializedCapacity: Varint.mostBytes) { bytes, count in
+            guard let start = bytes.baseAddress.map({ UnsafeMutableRawPointer($0) }) else { return }
+            var at = start
+            Varint.write(UInt64(record.count), to: &at)
+            count = at - start
         }
+        guard record.count > BulkPage.mostLocal else { return cell + record }
         let room = BulkPage.size - 4
         let least = BulkPage.leastLocal
-        let fitting = least + (payload.count - least) % room
+        let fitting = least + (record.count - least) % room
         let local = fitting <= BulkPage.mostLocal ? fitting : least
-        cell += payload[..<local]
-        let pages = (payload.count - local + room - 1) / room
+        cell += record[..<local]
+        let pages = (record.count - local + room - 1) / room
         var number = file.allocate()
         withUnsafeBytes(of: number.bigEndian) { cell.append(contentsOf: $0) }
         for index in 0..<pages {
@@ -66,11 +67,12 @@ final class BulkTable {
             let isLast = index == pages - 1
             let next = isLast ? 0 : file.allocate()
             var bytes = withUnsafeBytes(of: next.bigEndian) { Array($0) }
-            bytes += payload[start..<min(start + room, payload.count)]
+            bytes += record[start..<min(start + room, record.count)]
             bytes += repeatElement(0, count: BulkPage.size - bytes.count)
             try file.write(bytes, at: number)
             number = next
         }
+        return cell
     }
 
     private func add(_ entry: Entry, at height: Int) throws(KappaError) {
@@ -79,9 +81,7 @@ final class BulkTable {
             let full = try close(height, rightmost: waiting.left)
             try add(Entry(left: full, cell: waiting.cell), at: height + 1)
         }
-        if !levels[height].page.append(entry.cell, left: entry.left) {
-            levels[height].waiting = entry
-        }
+        if !Self.append(entry, to: levels[height].page) { levels[height].waiting = entry }
     }
 
     /// Writes the page of a height, which is full, and begins a new one.
@@ -118,6 +118,10 @@ final class BulkTable {
         levels[height].waiting = nil
         let full = try close(height, rightmost: last.left)
         try add(Entry(left: full, cell: last.cell), at: height + 1)
-        _ = levels[height].page.append(waiting.cell, left: waiting.left)
+        _ = Self.append(waiting, to: levels[height].page)
+    }
+
+    private static func append(_ entry: Entry, to page: BulkPage) -> Bool {
+        entry.cell.withUnsafeBytes { page.append($0, size: nil, left: entry.left) }
     }
 }
