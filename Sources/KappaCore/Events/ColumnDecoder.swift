@@ -42,12 +42,7 @@ final class ColumnDecoder {
     }
 
     fileprivate func failure(_ field: Int) -> FieldFailure {
-        let path = path(field)
-        switch state(field) {
-        case KJ_MISSING: return .missing(path)
-        case KJ_NULL: return .null(path)
-        default: return .wrongType(path, shape.fields[field].kind.withArticle)
-        }
+        .of(shape.fields[field], state(field))
     }
 
     /// The value of a plain kind, which must be there.

@@ -1,3 +1,5 @@
+import CKappaJSON
+
 /// Why an event cannot be taken: one of its fields is not what a view needs.
 struct FieldFailure: Error, CustomStringConvertible {
     let description: String
@@ -10,6 +12,15 @@ struct FieldFailure: Error, CustomStringConvertible {
     }
     static func wrongType(_ path: [String], _ expected: String) -> FieldFailure {
         FieldFailure(description: "field \(name(path)) is not \(expected)")
+    }
+
+    /// Why a field with this state of its column cannot be taken.
+    static func of(_ field: EventField, _ state: kj_state) -> FieldFailure {
+        switch state {
+        case KJ_MISSING: .missing(field.path)
+        case KJ_NULL: .null(field.path)
+        default: .wrongType(field.path, field.kind.withArticle)
+        }
     }
 
     private static func name(_ path: [String]) -> String {

@@ -121,13 +121,8 @@ final class ExpressionInput<Element>: AggregationInput {
         if selection.allSatisfy(isGood) { return }
         selection.removeAll { row in
             if isGood(row) { return false }
-            let field = required.field
-            let failure: FieldFailure =
-                switch kj_state(UInt32(states[Int(row)])) {
-                case KJ_MISSING: .missing(field.path)
-                case KJ_NULL: .null(field.path)
-                default: .wrongType(field.path, field.kind.withArticle)
-                }
+            let failure = FieldFailure.of(
+                required.field, kj_state(UInt32(states[Int(row)])))
             result.value.dead.append((Int(row), failure.description))
             return true
         }

@@ -133,6 +133,8 @@ extension EventStream {
 private final class TypedEventReader<E: Event>: ElementReader {
     private let reader: EventReader<E>
     private let time: (KeyPath<E, Timestamp> & Sendable)?
+    private let timeColumn: Int?
+    private var times: UnsafePointer<Int64>?
     let columns: ElementColumns<E>?
 
     init(
@@ -141,8 +143,9 @@ private final class TypedEventReader<E: Event>: ElementReader {
         let reader = try EventReader<E>(plan: plan)
         self.reader = reader
         self.time = time
-        let tracer = FieldTracer<E>()
+        let tracer = reader.tracer
         let timeColumn = time.flatMap { tracer.field(of: $0) }.map { reader.fieldColumns[$0] }
+        self.timeColumn = reader.isPlain ? timeColumn : nil
         if reader.isPlain, time == nil || timeColumn != nil {
             columns = ElementColumns(
                 column: { tracer.field(of: $0).map { reader.fieldColumns[$0] } },
@@ -153,13 +156,21 @@ private final class TypedEventReader<E: Event>: ElementReader {
         }
     }
 
-    func load(_ batch: EventBatch) { reader.load(batch) }
+    func load(_ batch: EventBatch) {
+        reader.load(batch)
+        times = timeColumn.flatMap { UnsafePointer(batch.columns[$0].integers) }
+    }
     func select(_ range: Range<Int>, into selection: inout [Int32]) {
         reader.select(range, into: &selection)
     }
     func read(_ row: Int, _ body: (E, Timestamp?) throws -> Void) throws {
-        let event = try reader.decode(row)
-        try body(event, time.map { event[keyPath: $0] })
+        try reader.with(row) { event in
+            if let times {
+                try body(event.pointee, Timestamp(microseconds: times[row]))
+            } else {
+                try body(event.pointee, time.map { event.pointee[keyPath: $0] })
+            }
+        }
     }
 }
 

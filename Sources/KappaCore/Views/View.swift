@@ -53,29 +53,6 @@ public struct View<Row: Sendable>: AnyView {
     }
 }
 
-extension On where State: ViewRow {
-    /// Handles events of type `event`; `key` is the row's key.
-    public init<E: Event, Key: KeyValue>(
-        _ event: E.Type, key: KeyPath<E, Key> & Sendable,
-        _ handle: @escaping @Sendable (E, inout State) throws -> Void
-    ) {
-        handler = FoldHandler(
-            eventType: E.eventType ?? "*", row: State.self, keyKind: Key.columnKind
-        ) { plan, initial throws(KappaError) in
-            guard let initial = initial as? State else {
-                throw KappaError(.bug, "a fold lacks its initial row")
-            }
-            return try On<State?>(E.self, key: key) { event, row in
-                var state = row ?? initial
-                try handle(event, &state)
-                row = state
-            }.handler.open(plan, nil)
-        } keyName: {
-            Expression(key).propertyName ?? "key"
-        }
-    }
-}
-
 /// The rows of a declarative view: cells by column name.
 public struct Columns: Equatable, Sendable {
     public var cells: [(name: String, value: Value)]
