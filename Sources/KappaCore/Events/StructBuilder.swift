@@ -35,7 +35,7 @@ final class StructBuilder<Element> {
         let base = UnsafeMutableRawPointer(memory)
         layout.slots.withUnsafeBufferPointer { slots in
             for index in slots.indices {
-                Self.put(columns[index], row, slots[index], at: base + slots[index].offset)
+                slots[index].put(columns[index], row, at: base + slots[index].offset)
             }
         }
         defer { memory.deinitialize(count: 1) }
@@ -65,28 +65,40 @@ final class StructBuilder<Element> {
     private func failure(_ slot: StructLayout.Slot, _ state: kj_state) -> FieldFailure {
         .of(shape.fields[slot.field], state)
     }
+}
 
+extension StructLayout.Slot {
+    /// Puts a row's value of a column where a struct is being made. Spelt out kind by kind: this is the
+    /// innermost loop, and generic code would look types up in it.
     @inline(__always)
-    private static func put(
-        _ column: kj_column, _ row: Int, _ slot: StructLayout.Slot,
-        at place: UnsafeMutableRawPointer
-    ) {
-        let isThere = column.states[row] == UInt8(KJ_VALUE.rawValue)
-        func put<T>(_ value: @autoclosure () -> T) {
-            if slot.isOptional {
-                place.initializeMemory(as: T?.self, to: isThere ? value() : nil)
-            } else {
-                place.initializeMemory(as: T.self, to: value())
-            }
-        }
-        switch slot.kind {
-        case .bool: put(column.integers[row] != 0)
-        case .integer: put(column.integers[row])
-        case .double: put(column.doubles[row])
-        case .timestamp: put(Timestamp(microseconds: column.integers[row]))
-        case .text: put(column.strings[row].string)
+    fileprivate func put(_ column: kj_column, _ row: Int, at place: UnsafeMutableRawPointer) {
+        if isOptional { return putOptional(column, row, at: place) }
+        switch kind {
+        case .bool: place.initializeMemory(as: Bool.self, to: column.integers[row] != 0)
+        case .integer, .timestamp:
+            place.initializeMemory(as: Int64.self, to: column.integers[row])
+        case .double: place.initializeMemory(as: Double.self, to: column.doubles[row])
+        case .text: place.initializeMemory(as: String.self, to: column.strings[row].string)
         // Checked before: a decimal that is there can be read.
-        case .decimal: put(column.decimal(row) ?? 0)
+        case .decimal: place.initializeMemory(as: Decimal.self, to: column.decimal(row) ?? 0)
+        case .json: preconditionFailure("a layout has no fields of JSON")
+        }
+    }
+
+    private func putOptional(_ column: kj_column, _ row: Int, at place: UnsafeMutableRawPointer) {
+        let isThere = column.states[row] == UInt8(KJ_VALUE.rawValue)
+        switch kind {
+        case .bool:
+            place.initializeMemory(as: Bool?.self, to: isThere ? column.integers[row] != 0 : nil)
+        case .integer, .timestamp:
+            place.initializeMemory(as: Int64?.self, to: isThere ? column.integers[row] : nil)
+        case .double:
+            place.initializeMemory(as: Double?.self, to: isThere ? column.doubles[row] : nil)
+        case .text:
+            place.initializeMemory(
+                as: String?.self, to: isThere ? column.strings[row].string : nil)
+        case .decimal:
+            place.initializeMemory(as: Decimal?.self, to: isThere ? column.decimal(row) : nil)
         case .json: preconditionFailure("a layout has no fields of JSON")
         }
     }

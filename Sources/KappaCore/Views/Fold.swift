@@ -79,7 +79,7 @@ extension On {
     ) where State == Row? {
         handler = FoldHandler(eventType: E.eventType ?? "*", row: Row.self, key: key) {
             plan, _ throws(KappaError) in
-            try TypedFoldReader(plan: plan, key: key, .optional(handle))
+            try OptionalRowReader(plan: plan, key: key, handle)
         }
     }
 }
@@ -95,7 +95,7 @@ extension On where State: ViewRow {
             guard let initial = initial as? State else {
                 throw KappaError(.bug, "a fold lacks its initial row")
             }
-            return try TypedFoldReader(plan: plan, key: key, .beginning(initial, handle))
+            return try BeginningRowReader(plan: plan, key: key, initial: initial, handle)
         }
     }
 }

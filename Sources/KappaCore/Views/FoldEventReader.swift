@@ -1,28 +1,20 @@
 import CKappaJSON
 
-/// Reads the events of one handler with their Swift type.
-final class TypedFoldReader<E: Event, Key: KeyValue, Row: ViewRow>: FoldReader {
-    enum Handle {
-        /// Rows come and go.
-        case optional(@Sendable (E, inout Row?, Tables) throws -> Void)
-        /// A row that is not there begins as this one.
-        case beginning(Row, @Sendable (E, inout Row) throws -> Void)
-    }
-
-    private let reader: EventReader<E>
+/// Reads the events of one handler with their Swift type; subclasses know its rows.
+///
+/// All of this runs without specialisation for the view's types. So the innermost calls avoid what
+/// makes Swift look types up at run time: tuples, metatypes and optionals of generic types.
+class FoldEventReader<E: Event, Key: KeyValue> {
+    fileprivate let reader: EventReader<E>
     private let key: KeyPath<E, Key> & Sendable
-    private let handle: Handle
     /// The plan's column that holds the key; nil where the key must be computed from the event.
     private let keyColumn: Int?
     private let computedKeys = ComputedColumn(kind: Key.columnKind)
 
-    init(
-        plan: ExtractionPlan, key: KeyPath<E, Key> & Sendable, _ handle: Handle
-    ) throws(KappaError) {
+    init(plan: ExtractionPlan, key: KeyPath<E, Key> & Sendable) throws(KappaError) {
         let reader = try EventReader<E>(plan: plan)
         self.reader = reader
         self.key = key
-        self.handle = handle
         let field = reader.isPlain ? reader.tracer.field(of: key) : nil
         keyColumn = field.map { reader.fieldColumns[$0] }
     }
@@ -74,17 +66,50 @@ final class TypedFoldReader<E: Event, Key: KeyValue, Row: ViewRow>: FoldReader {
         }
         return computedKeys.column
     }
+}
+
+/// A handler whose rows come and go.
+final class OptionalRowReader<E: Event, Key: KeyValue, Row: ViewRow>: FoldEventReader<E, Key>,
+    FoldReader
+{
+    typealias Handle = @Sendable (E, inout Row?, Tables) throws -> Void
+    private let handle: Handle
+
+    init(
+        plan: ExtractionPlan, key: KeyPath<E, Key> & Sendable, _ handle: @escaping Handle
+    ) throws(KappaError) {
+        self.handle = handle
+        try super.init(plan: plan, key: key)
+    }
 
     func apply(_ event: Int, to state: UnsafeMutableRawPointer, _ tables: Tables) throws {
-        let row = state.assumingMemoryBound(to: Row?.self)
-        try reader.with(event) { event in
-            switch handle {
-            case .optional(let handle): try handle(event.pointee, &row.pointee, tables)
-            case .beginning(let initial, let handle):
-                if case .none = row.pointee { row.initialize(to: initial) }
-                // An optional that is there has its value at its own address.
-                try handle(event.pointee, &state.assumingMemoryBound(to: Row.self).pointee)
-            }
-        }
+        let row = UnsafeMutablePointer<Row?>(OpaquePointer(state))
+        try reader.with(event) { try handle($0.pointee, &row.pointee, tables) }
+    }
+}
+
+/// A handler whose rows begin as one that the view names.
+final class BeginningRowReader<E: Event, Key: KeyValue, Row: ViewRow>: FoldEventReader<E, Key>,
+    FoldReader
+{
+    typealias Handle = @Sendable (E, inout Row) throws -> Void
+    private let initial: Row
+    private let handle: Handle
+
+    init(
+        plan: ExtractionPlan, key: KeyPath<E, Key> & Sendable, initial: Row,
+        _ handle: @escaping Handle
+    ) throws(KappaError) {
+        self.initial = initial
+        self.handle = handle
+        try super.init(plan: plan, key: key)
+    }
+
+    func apply(_ event: Int, to state: UnsafeMutableRawPointer, _ tables: Tables) throws {
+        let optional = UnsafeMutablePointer<Row?>(OpaquePointer(state))
+        if case .none = optional.pointee { optional.initialize(to: initial) }
+        // An optional that is there has its value at its own address.
+        let row = UnsafeMutablePointer<Row>(OpaquePointer(state))
+        try reader.with(event) { try handle($0.pointee, &row.pointee) }
     }
 }
