@@ -182,7 +182,8 @@ struct Guide: Sendable, CustomTestStringConvertible {
         }
         lines += text.matches(of: /`([^`\n]*kappa [^`\n]+)`/).map { String($0.1) }
         return lines.flatMap { line in
-            line.matches(of: /(?:^|[\s|(\/])kappa ((?:[^|;&<>"'(]|'[^']*'|"[^"]*")+)/).map { match in
+            line.matches(of: /(?:^|[\s|(\/])kappa ((?:[^|;&<>"'(]|'[^']*'|"[^"]*")+)/).map {
+                match in
                 match.1.split(separator: " ").map(String.init)
             }
         }
