@@ -174,7 +174,8 @@ extension Decimal: Codable {
         self = parsed
     }
 
-    /// Writes a text with all digits: encoders would round a number to a double.
+    /// Writes a text with all digits, for encoders would round a number to a double. In events that
+    /// kappa appends it is a number.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         try container.encode(description)

@@ -12,8 +12,7 @@ public struct ViewSet: Sendable {
     /// - Parameters:
     ///   - views: The views; their names must differ.
     ///   - digests: What the build plugin made, `viewDigests`. Without it, aggregations are told
-    ///     apart by
-    ///     their shape, and folds need a digest of their own.
+    ///     apart by their shape, and folds need a digest of their own.
     public init(_ views: [any AnyView], digests: ViewDigests? = nil) {
         self.views = views
         self.digests = digests
