@@ -4,6 +4,8 @@ import KappaCore
 extension Kappa {
     /// Runs the `kappa` program over some views, with this process's arguments, and exits.
     ///
+    /// From here on SIGINT and SIGTERM ask for a stop at the next commit. The exit codes are those of
+    /// sysexits; see ``KappaError/Code``.
     /// ```swift
     /// import KappaCLI
     /// Kappa.main(views: ViewSet([orders], digests: viewDigests))

@@ -2,11 +2,14 @@ import Glibc
 
 /// One change of one row of a view, as its followers receive it.
 public struct Change: Equatable, Sendable {
+    /// What happened to the row.
     public enum Operation: String, Sendable { case insert, update, delete }
 
     /// The offset after the last event of the commit that made the change visible.
     public var offset: Offset
+    /// The table of the view that the row is in.
     public var table: String
+    /// What happened to the row.
     public var operation: Operation
     /// The row's key as a JSON array of its parts.
     public var key: String

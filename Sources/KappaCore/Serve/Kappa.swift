@@ -8,6 +8,7 @@
 /// ```
 /// Blocking work is done on threads of its own, never on Swift's cooperative ones.
 public final class Kappa: Sendable {
+    /// The data folder.
     public let folder: String
     package let data: DataFolder
     package let views: ViewSet
@@ -34,6 +35,8 @@ public final class Kappa: Sendable {
 
     /// Appends one event. When this returns, the event is durable.
     /// - Returns: The event's offset.
+    /// - Throws: ``KappaError``: `.inputOutput` where it could not be made durable, and then it does not
+    ///   count as appended.
     @discardableResult
     public func append(_ event: some Event & Encodable) async throws -> Offset {
         try await append([event])
@@ -41,6 +44,8 @@ public final class Kappa: Sendable {
 
     /// Appends events, all or none. When this returns, they are durable.
     /// - Returns: The offset of the first one.
+    /// - Throws: ``KappaError``: `.inputOutput` where they could not be made durable, and then none of
+    ///   them counts as appended.
     @discardableResult
     public func append<E: Event & Encodable>(_ events: [E]) async throws -> Offset {
         var lines = EventLines()
@@ -48,8 +53,9 @@ public final class Kappa: Sendable {
         return try await append(lines)
     }
 
-    /// Appends NDJSON text: JSON objects, one a line. All or none.
+    /// Appends NDJSON text: JSON objects, one a line. All or none. When this returns, they are durable.
     /// - Returns: The offset of the first one.
+    /// - Throws: ``KappaError``: `.badInput` with line and column where a line is not a JSON object.
     @discardableResult
     public func append(ndjson text: String) async throws -> Offset {
         var text = text
@@ -109,6 +115,7 @@ public final class Kappa: Sendable {
     // MARK: Reading
 
     /// The row of a fold under a key; nil if there is none, or if the view has no live version.
+    /// - Throws: ``KappaError``: `.notFound` where the view is not one of this `Kappa`'s.
     public func row<Row: ViewRow, Key: KeyValue>(
         of view: View<Row>, key: Key
     ) async throws -> Row? {
@@ -121,7 +128,8 @@ public final class Kappa: Sendable {
         } ?? nil
     }
 
-    /// All rows of a fold, in key order.
+    /// All rows of a fold, in key order, as of one commit; none if the view has no live version.
+    /// - Throws: ``KappaError``: `.notFound` where the view is not one of this `Kappa`'s.
     public func rows<Row: ViewRow>(of view: View<Row>) async throws -> [Row] {
         let table = try foldTable(view)
         return try await reading(view.name) { reader in
@@ -131,7 +139,8 @@ public final class Kappa: Sendable {
         } ?? []
     }
 
-    /// All rows of a declarative view, in key order.
+    /// All rows of a declarative view's first table, in key order, as of one commit; none if the view
+    /// has no live version.
     public func rows(of view: View<Columns>) async throws -> [Columns] {
         try await reading(view.name) { reader in
             let schema = reader.tables[0]
@@ -144,7 +153,8 @@ public final class Kappa: Sendable {
         } ?? []
     }
 
-    /// How far the live version of a view is: the offset of the next event it will apply.
+    /// How far the live version of a view is: the offset of the next event it will apply. Nil if the
+    /// view has no live version.
     public func position(of view: some AnyView) async throws -> Offset? {
         try await reading(view.name) { try $0.checkpoint().offset }
     }

@@ -54,6 +54,7 @@ struct RequiredColumn {
 /// Events(UserEvent.self, at: \.timestamp)
 /// ```
 public struct Events<Element: Event>: EventStream {
+    /// How elements are made; for kappa's own use.
     public let source: StreamSource<Element>
 
     /// Events in log order, without a time.
@@ -77,6 +78,7 @@ public struct Events<Element: Event>: EventStream {
 
 /// What ``EventStream/filter(_:)`` and its sisters return.
 public struct MappedStream<Element>: EventStream {
+    /// How elements are made; for kappa's own use.
     public let source: StreamSource<Element>
 }
 
