@@ -138,27 +138,30 @@ package final class Catalog {
 
     /// Enters a new version; its file is made when it is first opened.
     package func create(view: String, digest: String) throws -> VersionID {
-        try transaction {
-            let next = try database.prepare(
-                """
-                INSERT INTO views (view, last_number) VALUES (?, 1)
-                ON CONFLICT (view) DO UPDATE SET last_number = last_number + 1
-                RETURNING last_number
-                """)
-            next.bind(0, view)
-            guard try next.step() else {
-                throw KappaError(.bug, "a new version got no number", at: view)
-            }
-            let number = next.integer(0)
-            next.reset()
-            let insert = try database.prepare("INSERT INTO versions VALUES (?, ?, ?, ?, NULL)")
-            insert.bind(0, view)
-            insert.bind(1, number)
-            insert.bind(2, digest)
-            insert.bind(3, VersionState.building.rawValue)
-            try insert.execute()
-            return VersionID(view, VersionNumber(Int(number)))
+        try transaction { try enter(view: view, digest: digest) }
+    }
+
+    /// Enters a new version, inside of a transaction.
+    func enter(view: String, digest: String) throws(KappaError) -> VersionID {
+        let next = try database.prepare(
+            """
+            INSERT INTO views (view, last_number) VALUES (?, 1)
+            ON CONFLICT (view) DO UPDATE SET last_number = last_number + 1
+            RETURNING last_number
+            """)
+        next.bind(0, view)
+        guard try next.step() else {
+            throw KappaError(.bug, "a new version got no number", at: view)
         }
+        let number = next.integer(0)
+        next.reset()
+        let insert = try database.prepare("INSERT INTO versions VALUES (?, ?, ?, ?, NULL)")
+        insert.bind(0, view)
+        insert.bind(1, number)
+        insert.bind(2, digest)
+        insert.bind(3, VersionState.building.rawValue)
+        try insert.execute()
+        return VersionID(view, VersionNumber(Int(number)))
     }
 
     package func setState(
@@ -199,15 +202,19 @@ package final class Catalog {
 
     /// Forgets a version and removes its files. The caller holds its lease.
     package func drop(_ id: VersionID) throws {
-        if try live(id.view) == id.number {
-            throw KappaError(
-                .usage, "\(id) is live", because: "readers see it",
-                advice: "Promote another version first, or roll back")
+        // In one transaction, so that nobody makes it live between the look and the deletion.
+        try transaction {
+            if try live(id.view) == id.number {
+                throw KappaError(
+                    .usage, "\(id) is live", because: "readers see it",
+                    advice: "Promote another version first, or roll back")
+            }
+            let delete = try database.prepare(
+                "DELETE FROM versions WHERE view = ? AND number = ?")
+            delete.bind(0, id.view)
+            delete.bind(1, Int64(id.number.rawValue))
+            try delete.execute()
         }
-        let delete = try database.prepare("DELETE FROM versions WHERE view = ? AND number = ?")
-        delete.bind(0, id.view)
-        delete.bind(1, Int64(id.number.rawValue))
-        try delete.execute()
         try folder.removeFiles(of: id)
     }
 
@@ -216,6 +223,7 @@ package final class Catalog {
     /// The catalog is right: links that point elsewhere are put right, files that it does not know
     /// are removed unless somebody is at work on them.
     private func mend() throws {
+        folder.removeScratch()
         let entries = try entries()
         for entry in entries where entry.isLive {
             if folder.linkedNumber(of: entry.id.view) != entry.id.number,
