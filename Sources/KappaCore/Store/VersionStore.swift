@@ -22,7 +22,8 @@ package final class VersionStore: RowStore {
         creating path: String, view: String, number: Int, digest: String, tables: [TableSchema]
     ) throws {
         let connection = try SQLiteConnection(path, .create)
-        try connection.execute("PRAGMA page_size = 8192; PRAGMA journal_mode = WAL")
+        try connection.execute("PRAGMA page_size = 8192")
+        try connection.useWAL()
         try connection.transaction {
             try connection.execute(VersionSchema.own)
             for table in tables { try connection.execute(VersionSchema.create(table)) }
@@ -67,9 +68,10 @@ package final class VersionStore: RowStore {
     private init(_ connection: SQLiteConnection, _ tables: [TableSchema]) throws(KappaError) {
         self.connection = connection
         self.tables = tables
+        try connection.useWAL()
         try connection.execute(
             """
-            PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;
+            PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;
             PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 4000
             """)
         var upserts: [SQLiteStatement] = []

@@ -33,23 +33,26 @@ package final class Catalog {
     package init(_ folder: DataFolder) throws {
         self.folder = folder
         try DataFolder.make(folder.path + "/views")
-        database = try SQLiteConnection(folder.catalog, .create)
-        try database.execute(
-            """
-            PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-            CREATE TABLE IF NOT EXISTS versions (
-                view TEXT NOT NULL, number INTEGER NOT NULL, digest TEXT NOT NULL,
-                state TEXT NOT NULL, reason TEXT, PRIMARY KEY (view, number)) STRICT;
-            CREATE TABLE IF NOT EXISTS views (
-                view TEXT PRIMARY KEY, last_number INTEGER NOT NULL, live INTEGER) STRICT;
-            CREATE TABLE IF NOT EXISTS history (
-                id INTEGER PRIMARY KEY AUTOINCREMENT, view TEXT NOT NULL, from_number INTEGER,
-                to_number INTEGER NOT NULL, position INTEGER NOT NULL, reason TEXT NOT NULL,
-                at INTEGER NOT NULL) STRICT;
-            """)
+        let database = try SQLiteConnection(folder.catalog, .create)
+        self.database = database
+        try database.useWAL()
+        try database.execute("PRAGMA synchronous = FULL")
+        try database.transaction { try database.execute(Self.tables) }
         dataVersion = try database.prepare("PRAGMA data_version")
         try mend()
     }
+
+    private static let tables = """
+        CREATE TABLE IF NOT EXISTS versions (
+            view TEXT NOT NULL, number INTEGER NOT NULL, digest TEXT NOT NULL,
+            state TEXT NOT NULL, reason TEXT, PRIMARY KEY (view, number)) STRICT;
+        CREATE TABLE IF NOT EXISTS views (
+            view TEXT PRIMARY KEY, last_number INTEGER NOT NULL, live INTEGER) STRICT;
+        CREATE TABLE IF NOT EXISTS history (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, view TEXT NOT NULL, from_number INTEGER,
+            to_number INTEGER NOT NULL, position INTEGER NOT NULL, reason TEXT NOT NULL,
+            at INTEGER NOT NULL) STRICT;
+        """
 
     /// A number that changes whenever another connection has changed the catalog.
     func changeCounter() throws(KappaError) -> Int64 {

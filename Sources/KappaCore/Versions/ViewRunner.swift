@@ -87,6 +87,9 @@ package final class ViewRunner: Sendable {
 
     package var isStopped: Bool { state.withLock { $0.isStopped } }
 
+    /// Whether it would take over something that another process holds.
+    package var isWaiting: Bool { state.withLock { !$0.waiting.isEmpty } }
+
     /// Works until everything is caught up (or for ever, where it follows), or until ``stop()``.
     /// - Throws: `.heldElsewhere` if other processes materialize all of the versions.
     package func run() throws {
