@@ -113,11 +113,6 @@ package final class VersionStore: RowStore {
         try VersionReader.checkpoint(connection)
     }
 
-    /// Whether it ever had a feed of changes.
-    package func hasChanges() throws(KappaError) -> Bool {
-        try connection.integer("SELECT EXISTS (SELECT 1 FROM _kappa_changes)") == 1
-    }
-
     package func rowCount(table: Int) throws(KappaError) -> Int { rowCounts[table] }
 
     package func lookUp(

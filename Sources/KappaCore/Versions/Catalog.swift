@@ -94,6 +94,15 @@ package final class Catalog {
         return VersionNumber(Int(select.integer(0)))
     }
 
+    /// Whether a version is or was live.
+    func wasLive(_ id: VersionID) throws(KappaError) -> Bool {
+        let select = try database.prepare(
+            "SELECT 1 FROM history WHERE view = ? AND to_number = ? LIMIT 1")
+        select.bind(0, id.view)
+        select.bind(1, Int64(id.number.rawValue))
+        return try select.step()
+    }
+
     /// The version that a person means: the one named, else the live one, else the newest.
     package func resolve(_ reference: VersionReference) throws(KappaError) -> Entry {
         let entries = try entries(of: reference.view)

@@ -54,7 +54,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
                 definition, store: store, plan: plan,
                 budgetBytes: memoryBytes / versions.count)
             let isLive = try catalog.live(id.view) == id.number
-            version.recordsChanges = try isLive || store.hasChanges()
+            version.recordsChanges = try isLive || catalog.wasLive(id)
             if !isLive { try catalog.setState(id, .building) }
             members.append(Member(id, lease, store, version, isLive: isLive))
         }
@@ -123,8 +123,8 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
 
     private func setLive(_ member: Member, _ isLive: Bool) {
         member.isLive = isLive
-        // Once it has a feed it goes on with it: somebody who looks seldom may still be at this version
-        // after it has retired and come back.
+        // What was ever live goes on with its feed: somebody who looks seldom may still be at this
+        // version after it has retired and come back.
         if isLive { member.version.recordsChanges = true }
         if members.allSatisfy(\.isLive) { scan?.commitMilliseconds = Self.liveMilliseconds }
     }
