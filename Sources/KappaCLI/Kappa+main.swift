@@ -53,7 +53,9 @@ struct Program {
         }
         let arguments = try ParsedArguments(rest, spec)
         try arguments.checkCount()
-        return try spec.make(arguments).run(try context(arguments))
+        let command = try spec.make(arguments)
+        if command.stopsGently { Interrupt.stopGently() }
+        return try command.run(try context(arguments))
     }
 
     private func context(_ arguments: ParsedArguments) throws(KappaError) -> Context {
@@ -67,7 +69,8 @@ struct Program {
         if let name = arguments.string("--format") {
             guard let named = RecordFormat(rawValue: name) else {
                 throw KappaError(
-                    .usage, "there is no format \(name)", because: "formats are text, json and csv")
+                    .usage, "there is no format \(name)", because: "formats are text, json and csv",
+                    advice: "Write --format json for programs, csv for spreadsheets")
             }
             format = named
         }

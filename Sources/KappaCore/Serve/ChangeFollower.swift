@@ -39,13 +39,12 @@ package final class ChangeFollower {
     /// Visits what has changed since the last call; returns whether there was anything.
     package func poll(_ visit: (Change) throws -> Void) throws -> Bool {
         var any = false
-        let count: (Change) throws -> Void = { change in
+        func count(_ change: Change) throws {
             any = true
             try visit(change)
         }
         let live = try catalog.live(view)
-        // A version that is no longer live commits no more: what is left of its feed is its last.
-        if let current { try drain(current, count) }
+        if let current { try current.snapshot { try drain(current, count) } }
         if let live, live != number { try move(to: live, count) }
         return any
     }
@@ -69,7 +68,9 @@ package final class ChangeFollower {
         try reader.snapshot {
             let offset = try reader.checkpoint().offset
             if let current {
+                // What is left of its feed, and the difference, are of one moment.
                 try current.snapshot {
+                    try drain(current, visit)
                     var summary = DiffSummary()
                     try Diff(current, reader).compareRows(&summary) { difference in
                         try visit(Self.change(difference, offset, current, reader))

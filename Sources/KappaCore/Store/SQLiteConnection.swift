@@ -36,6 +36,16 @@ package final class SQLiteConnection {
 
     deinit { sqlite3_close_v2(handle) }
 
+    /// Turns the write-ahead log on. While somebody else does so, too, SQLite says busy without waiting.
+    package func useWAL() throws(KappaError) {
+        for attempt in 0... {
+            do throws(KappaError) { return try execute("PRAGMA journal_mode = WAL") } catch {
+                guard error.code == .heldElsewhere, attempt < 1_000 else { throw error }
+                Pause.briefly()
+            }
+        }
+    }
+
     /// Runs statements that return nothing.
     package func execute(_ sql: String) throws(KappaError) {
         let code = sqlite3_exec(handle, sql, nil, nil, nil)

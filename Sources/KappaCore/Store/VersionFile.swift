@@ -14,9 +14,10 @@ final class VersionFile {
         let connection = try SQLiteConnection(path, .readWrite)
         self.connection = connection
         self.tables = tables
+        try connection.useWAL()
         try connection.execute(
             """
-            PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;
+            PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;
             PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 4000
             """)
         var upserts: [SQLiteStatement] = []

@@ -34,6 +34,11 @@ public struct VersionReference: Hashable, Sendable, CustomStringConvertible {
     public var view: String
     public var number: VersionNumber?
 
+    public init(_ view: String, _ number: VersionNumber?) {
+        self.view = view
+        self.number = number
+    }
+
     /// Parses `VIEW` or `VIEW@N`.
     public init(_ text: String) throws(KappaError) {
         let parts = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
