@@ -3,6 +3,8 @@
 #include <simdjson.h>
 
 #include <charconv>
+#include <cmath>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -340,8 +342,13 @@ class Walk {
         return parse_integer(first, end, column.integers[event_]) ? KJ_VALUE : KJ_WRONG_TYPE;
       case KJ_DOUBLE: {
         if (c != '-' && !is_digit(c)) return KJ_WRONG_TYPE;
-        auto result = std::from_chars(first, end, column.doubles[event_]);
-        return result.ec == std::errc() && result.ptr == end ? KJ_VALUE : KJ_WRONG_TYPE;
+        double &value = column.doubles[event_];
+        auto result = std::from_chars(first, end, value);
+        if (result.ptr != end) return KJ_WRONG_TYPE;
+        if (result.ec == std::errc()) return KJ_VALUE;
+        // Too small a number is zero, or nearly so; too large a one is refused.
+        value = std::strtod(first, nullptr);
+        return std::abs(value) < 1 ? KJ_VALUE : KJ_WRONG_TYPE;
       }
       case KJ_STRING:
         return c == '"' ? string(first, end, column.strings[event_]) : KJ_WRONG_TYPE;

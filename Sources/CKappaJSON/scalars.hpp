@@ -92,7 +92,7 @@ inline int64_t days_from_civil(int64_t y, int m, int d) {
 
 // Remembers the last date: logs have long runs of the same day.
 struct DateCache {
-  char date[10] = {0};
+  char date[10] = {'1', '9', '7', '0', '-', '0', '1', '-', '0', '1'};
   int64_t micros = 0;
 };
 

@@ -1,4 +1,4 @@
-/// An exact decimal number: `mantissa × 10^-scale`, up to 38 digits.
+/// An exact decimal number: `mantissa × 10^-scale`, up to 38 digits (a 39th where 128 bits hold it).
 ///
 /// Always normalised: the mantissa has no trailing zero unless the scale is zero, so equal numbers
 /// are equal values. Use it for money and whatever else must add up exactly.
@@ -49,7 +49,8 @@ public struct Decimal: Hashable, Sendable {
             let byte = bytes[index]
             if byte >= 0x30, byte <= 0x39 {
                 let (scaled, overflow) = mantissa.multipliedReportingOverflow(by: 10)
-                let (sum, overflowed) = scaled.addingReportingOverflow(Int128(byte - 0x30))
+                let digit = Int128(byte - 0x30)
+                let (sum, overflowed) = scaled.addingReportingOverflow(negative ? -digit : digit)
                 if overflow || overflowed { return nil }
                 mantissa = sum
                 digits += 1
@@ -66,7 +67,7 @@ public struct Decimal: Hashable, Sendable {
             guard bytes[index] | 0x20 == UInt8(ascii: "e"),
                 let exponent = Int(
                     String(decoding: bytes[(index + 1)...], as: UTF8.self)),
-                abs(exponent) <= 1_000
+                (-1_000...1_000).contains(exponent)
             else { return nil }
             scale -= exponent
         }
@@ -89,7 +90,7 @@ public struct Decimal: Hashable, Sendable {
             scale += 1
         }
         guard scale <= Self.maximumScale else { return nil }
-        self.init(mantissa: negative ? -mantissa : mantissa, scale: scale)
+        self.init(mantissa: mantissa, scale: scale)
     }
 
     /// 10^n for n in 0 … 38.
@@ -121,11 +122,10 @@ public struct Decimal: Hashable, Sendable {
 extension Decimal: Comparable {
     public static func < (a: Decimal, b: Decimal) -> Bool {
         let common = max(a.scale, b.scale)
-        if let x = a.rescaled(to: common), let y = b.rescaled(to: common) { return x < y }
-        // One of them is too large to rescale: then its sign or its size decides.
-        let wholeA = a.mantissa / powersOfTen[a.scale]
-        let wholeB = b.mantissa / powersOfTen[b.scale]
-        return wholeA != wholeB ? wholeA < wholeB : a.doubleValue < b.doubleValue
+        // The one that is too large to rescale is the farther one from zero: its sign decides.
+        guard let x = a.rescaled(to: common) else { return a.mantissa < 0 }
+        guard let y = b.rescaled(to: common) else { return b.mantissa > 0 }
+        return x < y
     }
 }
 

@@ -72,9 +72,8 @@ extension Timestamp: CustomStringConvertible {
 
     /// Days since the epoch in UTC; the day of an instant before the epoch is negative.
     public var utcDay: Int64 {
-        let perDay: Int64 = 86_400_000_000
-        return microseconds >= 0
-            ? microseconds / perDay : (microseconds - (perDay - 1)) / perDay
+        let (days, rest) = microseconds.quotientAndRemainder(dividingBy: 86_400_000_000)
+        return rest < 0 ? days - 1 : days
     }
 }
 

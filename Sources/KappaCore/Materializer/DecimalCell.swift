@@ -10,8 +10,8 @@ package enum DecimalCell {
             // nearest double to the decimal.
             writer.bind(index, Double(Int64(decimal.mantissa)) / powersOfTen[decimal.scale])
         } else {
-            var text = decimal.description
-            text.withUTF8 { writer.bind(index, text: UnsafeRawBufferPointer($0)) }
+            // The writer copies this text: it is gone before the row is written.
+            writer.bind(index, decimal.description)
         }
     }
 

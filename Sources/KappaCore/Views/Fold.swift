@@ -144,10 +144,25 @@ package protocol FoldState: AnyObject {
     func setRow<Row: ViewRow>(ofTable name: String, key: FoldKey, to row: Row?) throws
 }
 
-/// The key of a fold's row.
+/// The key of a fold's row. Texts are equal where their bytes are, as in the store.
 package enum FoldKey: Hashable, Sendable {
     case integer(Int64)
     case text(String)
+
+    package static func == (a: FoldKey, b: FoldKey) -> Bool {
+        switch (a, b) {
+        case (.integer(let x), .integer(let y)): x == y
+        case (.text(let x), .text(let y)): x.utf8.elementsEqual(y.utf8)
+        default: false
+        }
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        switch self {
+        case .integer(let integer): hasher.combine(integer)
+        case .text(let text): text.hashBytes(into: &hasher)
+        }
+    }
 
     init(_ cell: Value) {
         switch cell {

@@ -1,4 +1,7 @@
 /// One cell of a row, for code that does not know the row's Swift type: queries, diffs, printing.
+///
+/// Texts are equal where their bytes are, as keys are in the log and in SQL. Swift's own strings are
+/// also equal where they only look alike ("é" is one scalar or two).
 public enum Value: Hashable, Sendable {
     case null
     case bool(Bool)
@@ -9,4 +12,40 @@ public enum Value: Hashable, Sendable {
     case timestamp(Timestamp)
     /// JSON text: a nested object or array.
     case json(String)
+}
+
+extension Value {
+    public static func == (a: Value, b: Value) -> Bool {
+        switch (a, b) {
+        case (.null, .null): true
+        case (.bool(let x), .bool(let y)): x == y
+        case (.integer(let x), .integer(let y)): x == y
+        case (.double(let x), .double(let y)): x == y
+        case (.decimal(let x), .decimal(let y)): x == y
+        case (.text(let x), .text(let y)), (.json(let x), .json(let y)):
+            x.utf8.elementsEqual(y.utf8)
+        case (.timestamp(let x), .timestamp(let y)): x == y
+        default: false
+        }
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        switch self {
+        case .null: break
+        case .bool(let bool): hasher.combine(bool)
+        case .integer(let integer): hasher.combine(integer)
+        case .double(let double): hasher.combine(double)
+        case .decimal(let decimal): hasher.combine(decimal)
+        case .text(let text), .json(let text): text.hashBytes(into: &hasher)
+        case .timestamp(let time): hasher.combine(time)
+        }
+    }
+}
+
+extension String {
+    /// Hashes the bytes of the text, for types whose texts are equal only where their bytes are.
+    func hashBytes(into hasher: inout Hasher) {
+        var text = self
+        text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+    }
 }

@@ -1,0 +1,157 @@
+import KappaTesting
+import Testing
+
+@testable import KappaCore
+
+/// All that a version holds after some events: what must not depend on how it came about.
+struct EventsOutcome: Equatable {
+    var tables: [[[Value]]]
+    var counters: Counters
+    var dead: [DeadLetter]
+
+    /// The first difference, in words; nil where all is equal.
+    func difference(from expected: EventsOutcome) -> String? {
+        for (table, (found, wanted)) in zip(tables, expected.tables).enumerated() {
+            for (x, y) in zip(found, wanted) where x != y {
+                return "table \(table): \(Self.text(x)) instead of \(Self.text(y))"
+            }
+            if found.count != wanted.count {
+                let more = found.dropFirst(wanted.count).first ?? wanted[found.count]
+                return "\(found.count) rows instead of \(wanted.count): \(Self.text(more))"
+            }
+        }
+        for (x, y) in zip(dead, expected.dead) where x != y { return "\(x) instead of \(y)" }
+        if dead.count != expected.dead.count {
+            return "\(dead.count) dead letters instead of \(expected.dead.count)"
+        }
+        if counters != expected.counters { return "\(counters) instead of \(expected.counters)" }
+        return self == expected ? nil : "the number of tables"
+    }
+
+    private static func text(_ row: [Value]) -> String {
+        row.map(\.jsonText).joined(separator: ",")
+    }
+}
+
+/// One way to bring a view over a log: how it is appended, read, committed and interrupted.
+struct EventsWay: CustomStringConvertible {
+    /// How many events each append has; none is zero.
+    var appends: [Int]
+    /// Chances in a hundred that after an append the view is brought forward.
+    var scans = 100
+    /// Chances in a hundred that it is reopened before it is brought forward.
+    var restarts = 0
+    /// Whether a scan stops at an offset of its own before it goes to the end.
+    var stopsMidway = false
+    var commitMilliseconds = 3_000
+    var budgetBytes = 1 << 26
+    var forbidColumns = false
+    var seed: UInt64 = 0
+
+    var description: String {
+        "appends of \(appends), \(restarts) % restarts, midway \(stopsMidway), commits every "
+            + "\(commitMilliseconds) ms, \(budgetBytes) bytes, structs \(forbidColumns)"
+    }
+
+    static func whole(_ count: Int) -> EventsWay { EventsWay(appends: [count]) }
+
+    static func random(_ count: Int, _ random: inout SplitMix) -> EventsWay {
+        var appends: [Int] = []
+        var left = count
+        let most = random.pick([count, count / 2 + 1, count / 6 + 1])
+        while left > 0 {
+            let piece = min(left, 1 + random.below(most))
+            appends.append(piece)
+            left -= piece
+        }
+        return EventsWay(
+            appends: appends, scans: random.pick([30, 100]), restarts: random.pick([0, 40, 100]),
+            stopsMidway: random.chance(1, in: 2), commitMilliseconds: random.pick([0, 3_000]),
+            budgetBytes: random.pick([0, 1, 20_000, 1 << 26]),
+            forbidColumns: random.chance(1, in: 2), seed: random.next())
+    }
+
+    /// Appends the lines and materializes the view, this way.
+    func run(_ view: any AnyView, _ lines: [String]) throws -> EventsOutcome {
+        let folder = try TemporaryFolder()
+        let version = try EventsVersion(view, in: folder.path)
+        let writer = try LogWriter(version.log)
+        var random = SplitMix(state: seed)
+        var first = 0
+        for (index, count) in appends.enumerated() {
+            var batch = EventLines()
+            for line in lines[first..<(first + count)] {
+                batch.append(try EventLines(event: line))
+            }
+            _ = try writer.append(batch)
+            first += count
+            guard index == appends.count - 1 || random.chance(scans, in: 100) else { continue }
+            if random.chance(restarts, in: 100) { version.close() }
+            if stopsMidway {
+                let done = Int(try version.offset().rawValue)
+                try scan(version, to: Offset(UInt64(done + random.below(first - done + 1))))
+                if random.chance(restarts, in: 100) { version.close() }
+            }
+            try scan(version, to: nil)
+        }
+        return try version.outcome()
+    }
+
+    private func scan(_ version: EventsVersion, to end: Offset?) throws {
+        try version.scan(
+            to: end, commitMilliseconds: commitMilliseconds, budgetBytes: budgetBytes,
+            forbidColumns: forbidColumns)
+    }
+}
+
+/// One version of a view in a folder of its own, which can be closed and opened again.
+final class EventsVersion {
+    let log: String
+    private let file: String
+    private let definition: ViewDefinition
+    private var open: (plan: ExtractionPlan, version: VersionMaterializer)?
+
+    init(_ view: any AnyView, in folder: String) throws {
+        log = DataFolder(folder).log
+        file = folder + "/version.db"
+        definition = try #require(ViewSet([view]).definitions(allowUndigested: true).first)
+        _ = try VersionStore(
+            creating: file, view: definition.name, number: 1, digest: definition.digest,
+            tables: definition.tables)
+    }
+
+    func close() { open = nil }
+
+    func offset() throws -> Offset { try VersionReader(file).checkpoint().offset }
+
+    func scan(
+        to end: Offset? = nil, commitMilliseconds: Int = 3_000, budgetBytes: Int = 1 << 26,
+        forbidColumns: Bool = false
+    ) throws {
+        if open == nil {
+            let plan = ExtractionPlan()
+            let version = try ExpressionInputOptions.$forbidColumns.withValue(forbidColumns) {
+                try VersionMaterializer(
+                    definition, store: VersionStore(opening: file), plan: plan,
+                    budgetBytes: budgetBytes)
+            }
+            open = (plan, version)
+        }
+        guard let (plan, version) = open else { return }
+        let options = Scan.Options(end: end, commitMilliseconds: commitMilliseconds)
+        try Scan(log, [version], plan: plan, options: options).run()
+    }
+
+    func outcome() throws -> EventsOutcome {
+        let reader = try VersionReader(file)
+        var tables: [[[Value]]] = []
+        for (index, table) in reader.tables.enumerated() {
+            var rows: [[Value]] = []
+            try reader.forEachRow(table: index) { rows.append(table.values($0)) }
+            tables.append(rows)
+        }
+        var dead: [DeadLetter] = []
+        try reader.deadLetters { dead.append($0) }
+        return EventsOutcome(tables: tables, counters: try reader.checkpoint().counters, dead: dead)
+    }
+}
