@@ -100,12 +100,16 @@ public struct Scenario: Sendable {
         guard let definition = definitions.first else { return TableRows(columns: [], rows: []) }
         let writer = try LogWriter(data.log)
         let file = folder.path + "/version.db"
-        var store = try VersionStore(
-            creating: file, view: definition.name, number: 1, digest: definition.digest,
-            tables: definition.tables)
-        var plan = ExtractionPlan()
-        var version = try VersionMaterializer(
-            definition, store: store, plan: plan, budgetBytes: 1 << 26)
+        func open() throws -> (ExtractionPlan, VersionMaterializer) {
+            let store = try VersionStore(
+                at: file, view: definition.name, number: 1, digest: definition.digest,
+                tables: definition.tables)
+            let plan = ExtractionPlan()
+            let version = try VersionMaterializer(
+                definition, store: store, plan: plan, budgetBytes: 1 << 26)
+            return (plan, version)
+        }
+        var (plan, version) = try open()
         var first = 0
         for piece in pieces where piece > 0 {
             var batch = EventLines()
@@ -114,12 +118,7 @@ public struct Scenario: Sendable {
             }
             _ = try writer.append(batch)
             first += piece
-            if restarts {
-                store = try VersionStore(opening: file)
-                plan = ExtractionPlan()
-                version = try VersionMaterializer(
-                    definition, store: store, plan: plan, budgetBytes: 1 << 26)
-            }
+            if restarts { (plan, version) = try open() }
             try Scan(data.log, [version], plan: plan, options: .init()).run()
         }
         if lines.isEmpty { try version.commit() }

@@ -39,7 +39,8 @@ package struct ValueDecoder: Decoder {
             case let integer as any FixedWidthInteger.Type: try self.integer(integer)
             default: nil
             }
-        if let known = known as? T { return known }
+        // A nil of type `Any?` would pass for a nil of an optional `T`.
+        if let known, let value = known as? T { return value }
         return try T(from: self)
     }
 

@@ -1,3 +1,5 @@
+import Glibc
+
 /// The store of one version: a file that it gets at its first commit.
 ///
 /// That commit is most of a rebuild's rows: they are written by ``NewVersionFile`` in one go. From then
@@ -8,14 +10,16 @@ package final class VersionStore: RowStore {
     private let identity: VersionIdentity?
     private var file: VersionFile?
 
-    /// A store for a new version. What is left of an earlier attempt at its file is removed.
+    /// The store at a path: that of the file which is there, or one for a new version.
     package init(
-        creating path: String, view: String, number: Int, digest: String, tables: [TableSchema]
+        at path: String, view: String, number: Int, digest: String, tables: [TableSchema]
     ) throws(KappaError) {
         self.path = path
-        self.tables = tables
         identity = VersionIdentity(view: view, number: number, digest: digest)
         NewVersionFile.removeLeftovers(path)
+        let isThere = access(path, F_OK) == 0
+        self.tables = isThere ? try VersionReader(path).tables : tables
+        if isThere { file = try VersionFile(path, self.tables) }
     }
 
     /// The store of a version that was committed to before.

@@ -238,10 +238,8 @@ package final class Catalog {
         folder.removeScratch()
         let entries = try entries()
         for entry in entries where entry.isLive {
-            if folder.linkedNumber(of: entry.id.view) != entry.id.number,
-                access(folder.file(entry.id), F_OK) == 0
-            {
-                try folder.pointLink(of: entry.id.view, to: entry.id.number)
+            if folder.linkedNumber(of: entry.id.view) != entry.id.number {
+                try mendLink(of: entry.id.view)
             }
         }
         for view in folder.viewsOnDisk {
@@ -255,6 +253,16 @@ package final class Catalog {
                 }
                 withExtendedLifetime(lease) {}
             }
+        }
+    }
+
+    /// Under the switch lock: a promotion may be about to put the link right itself.
+    private func mendLink(of view: String) throws {
+        try SwitchLock(view, in: folder).alone {
+            guard let live = try live(view), folder.linkedNumber(of: view) != live,
+                access(folder.file(VersionID(view, live)), F_OK) == 0
+            else { return }
+            try folder.pointLink(of: view, to: live)
         }
     }
 

@@ -181,25 +181,13 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
 }
 
 extension VersionStore {
-    /// Opens a version's file, making it where it is not there or was left half made.
+    /// The store of a version of a definition.
     package static func open(
         _ id: VersionID, _ definition: ViewDefinition, in folder: DataFolder
-    ) throws -> VersionStore {
-        let path = folder.file(id)
-        if access(path, F_OK) == 0, try isWhole(path) { return try VersionStore(opening: path) }
-        for suffix in ["", "-wal", "-shm"] { unlink(path + suffix) }
-        return try VersionStore(
-            creating: path, view: id.view, number: id.number.rawValue, digest: definition.digest,
-            tables: definition.tables)
-    }
-
-    /// Whether the transaction that makes a version's file was committed. A file that cannot be read is
-    /// an error, not half made.
-    private static func isWhole(_ path: String) throws(KappaError) -> Bool {
-        let connection = try SQLiteConnection(path, .readWrite)
-        let tables = try connection.integer(
-            "SELECT count(*) FROM sqlite_master WHERE name = '_kappa_version'")
-        return tables == 1
+    ) throws(KappaError) -> VersionStore {
+        try VersionStore(
+            at: folder.file(id), view: id.view, number: id.number.rawValue,
+            digest: definition.digest, tables: definition.tables)
     }
 }
 

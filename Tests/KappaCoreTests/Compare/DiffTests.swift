@@ -16,11 +16,12 @@ struct DiffTests {
     ) throws -> VersionReader {
         let path = folder.data.path + "/\(number).db"
         let store = try VersionStore(
-            creating: path, view: "t", number: number, digest: "\(number)",
+            at: path, view: "t", number: number, digest: "\(number)",
             tables: tables.map(\.0))
         try store.commit(Checkpoint(offset: Offset(offset))) { transaction in
             for (index, table) in tables.enumerated() {
-                for row in table.1 {
+                // A new version's rows are written in the order of their keys.
+                for row in table.1.sorted(by: { Self.isOrdered($0, $1, table.0) }) {
                     let writer = transaction.upsert(into: index)
                     var sink = StoreSink(writer)
                     try row.withTexts { sink.append($0) } then: { try writer.execute() }
@@ -28,6 +29,17 @@ struct DiffTests {
             }
         }
         return try VersionReader(path)
+    }
+
+    private static func isOrdered(_ a: [Value], _ b: [Value], _ table: TableSchema) -> Bool {
+        for column in table.keyColumns where a[column] != b[column] {
+            switch (a[column], b[column]) {
+            case (.text(let x), .text(let y)): return x.utf8.lexicographicallyPrecedes(y.utf8)
+            case (.integer(let x), .integer(let y)): return x < y
+            default: return false
+            }
+        }
+        return false
     }
 
     private static let two = TableSchema(

@@ -1,3 +1,4 @@
+import Glibc
 import KappaTesting
 import Testing
 
@@ -21,7 +22,7 @@ struct VersionStoreTests {
 
     private func make() throws -> VersionStore {
         try VersionStore(
-            creating: path, view: "things", number: 1, digest: "d", tables: [Self.table])
+            at: path, view: "things", number: 1, digest: "d", tables: [Self.table])
     }
 
     private func put(_ values: [Value], _ transaction: any StoreTransaction) throws {
@@ -151,15 +152,21 @@ struct VersionStoreTests {
         #expect(try reader.rowCount(table: 0) == 2)
     }
 
-    @Test("a file that was left half made is made anew; one that is damaged is an error")
+    @Test("a file that was left half made is made anew; a damaged one is an error")
     func halfMade() throws {
         let data = DataFolder(folder.path)
         try DataFolder.make(data.view("tally"))
         let definition = try #require(try ViewSet([tally("d")]).definitions().first)
         let id = VersionID("tally", VersionNumber(1))
-        try SQLiteConnection(data.file(id), .create).execute("PRAGMA journal_mode = WAL")
-        _ = try VersionStore.open(id, definition, in: data)
+        let half = data.file(id) + ".loading"
+        let file = try SystemFiles().open(half, 0o102)
+        try SystemFiles().write(file, [1, 2, 3], at: 0)
+        let store = try VersionStore.open(id, definition, in: data)
+        #expect(access(half, F_OK) != 0)
+        #expect(try store.lastCheckpoint() == nil)
+        try store.commit(Checkpoint(offset: Offset(3))) { _ in }
         #expect(try VersionReader(data.file(id)).digest == definition.digest)
+        #expect(try VersionReader(data.file(id)).checkpoint().offset == Offset(3))
 
         let bytes = [UInt8](repeating: 7, count: 8_192)
         let damaged = try SystemFiles().open(data.file(id), 0o2)

@@ -40,14 +40,14 @@ extension Accumulator {
             try forEach(column, input, chunk, records) { record, row throws(KappaError) in
                 let cell = cell(record)
                 let value = column.integers[row]
-                if cell.tag == StoredCell.none || value < cell.integer { cell.integer = value }
+                if cell.tag < StoredCell.value || value < cell.integer { cell.integer = value }
                 cell.tag = StoredCell.value
             }
         case (.max, .integer), (.max, .timestamp):
             try forEach(column, input, chunk, records) { record, row throws(KappaError) in
                 let cell = cell(record)
                 let value = column.integers[row]
-                if cell.tag == StoredCell.none || value > cell.integer { cell.integer = value }
+                if cell.tag < StoredCell.value || value > cell.integer { cell.integer = value }
                 cell.tag = StoredCell.value
             }
         case (.last, _) where !savesOffsets:
