@@ -20,10 +20,15 @@ final class KappaProgram: Sendable {
         return own.split(separator: "/").dropLast().map { "/" + $0 }.joined() + "/kappa"
     }()
 
+    /// Whether a line of `sh` ends with 0: for what a machine may lack or forbid.
+    static func succeeds(_ line: String) -> Bool {
+        (try? KappaProgram().shell("{ \(line); } > /dev/null 2>&1").code) == 0
+    }
+
     /// Starts the program; `input` is its standard input, nothing by default.
     func start(
         _ arguments: [String], input: String? = nil, environment: [String: String] = [:],
-        program: String = KappaProgram.path, name: String = "kappa"
+        program: String = KappaProgram.path
     ) throws -> Child {
         try Child(
             [program] + arguments, in: folder.path, input: input,
