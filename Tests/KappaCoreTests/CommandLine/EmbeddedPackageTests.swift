@@ -82,10 +82,16 @@ struct EmbeddedPackageTests {
         let folder = kappa.folder.path + "/server"
         let finished = try kappa.start([folder], program: program).wait()
         #expect(finished.code == 0, "\(finished)")
-        #expect(finished.output.contains(#"insert ["o-1"]"#))
-        #expect(finished.output.contains(#"delete ["o-2"] -"#))
-        #expect(finished.output.hasSuffix("closed\n"))
-        #expect(finished.output.contains("rows: [ShopViews.Order(total: 12,"))
+        #expect(
+            finished.output == """
+                insert ["o-1"] {"order_id":"o-1","total":12,"status":"placed"}
+                insert ["o-2"] {"order_id":"o-2","total":30,"status":"placed"}
+                update ["o-1"] {"order_id":"o-1","total":12,"status":"shipped"}
+                delete ["o-2"] -
+                rows: [ShopViews.Order(total: 12, status: ShopViews.Order.Status.shipped)]
+                closed
+
+                """)
     }
 
     private func upgrade(from old: String, to new: String) throws {

@@ -135,7 +135,7 @@ struct KillTests {
             try kappa.run(
                 "generate", "user-events", "--count", "\(count)", "--users", "200", "--seed",
                 "\(seed)"
-            ).output.replacing("\"user_", with: "\"user_\(seed)_")
+            ).output.replacing(":\"user_", with: ":\"user_\(seed)_")
         }
         let run = try kappa.start(["run"])
         try waitFor("run follows") { run.errors.contains("author_streaks@1: live since") }
