@@ -80,7 +80,8 @@ struct AppendCommand: Command {
         guard descriptor >= 0 else {
             throw KappaError(
                 .notFound, "cannot open a file", at: name,
-                because: String(cString: strerror(errno)))
+                because: String(cString: strerror(errno)),
+                advice: "Check the name and who may read it")
         }
         return descriptor
     }

@@ -36,7 +36,12 @@ struct TailCommand: Command {
                     change.after.map { .json($0) } ?? .null,
                 ])
             }
-            if any { try printer.flush() } else { Pause.briefly() }
+            if any {
+                try printer.flush()
+            } else {
+                try Output.checkReader()
+                Pause.briefly()
+            }
         }
         try printer.finish()
         return 0

@@ -3,7 +3,7 @@
 /// ```swift
 /// let kappa = try await Kappa.open("data", views: views)
 /// let running = Task { try await kappa.run() }
-/// try await kappa.append(OrderPlaced(orderID: "o-1", total: 12.5))
+/// try await kappa.append(OrderPlaced(orderID: "o-1", total: 12))
 /// let order = try await kappa.row(of: orders, key: "o-1")
 /// ```
 /// Blocking work is done on threads of its own, never on Swift's cooperative ones.
