@@ -5,6 +5,8 @@ final class EventReader<E: Event> {
     let shape: EventShape
     /// The plan's column for each field of the shape.
     let fieldColumns: [Int]
+    /// What must be there for an event to be taken, where the columns alone decide it.
+    let required: [RequiredColumn]
     private let typeColumn: Int
     private let decoder: ColumnDecoder
     private let upcasters: [(oldType: String?, decoder: ColumnDecoder, lift: Upcaster<E>)]
@@ -15,7 +17,8 @@ final class EventReader<E: Event> {
         self.shape = shape
         fieldColumns = shape.fields.map { plan.column(at: $0.path, $0.kind) }
         typeColumn = plan.column(at: [E.eventTypeField], .text)
-        decoder = ColumnDecoder(shape: shape, fieldColumns: fieldColumns)
+        required = RequiredColumn.all(of: shape, fieldColumns, plan)
+        decoder = ColumnDecoder(shape: shape, plan: plan)
         var upcasters: [(String?, ColumnDecoder, Upcaster<E>)] = []
         for upcaster in E.upcasters {
             let old = ColumnDecoder(shape: try upcaster.shape(), plan: plan)

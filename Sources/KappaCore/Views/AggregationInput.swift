@@ -99,8 +99,8 @@ final class ExpressionInput<Element>: AggregationInput {
     private func check(_ required: RequiredColumn, _ batch: EventBatch) {
         let column = batch.columns[required.column]
         guard let states = column.states else { return }
-        let isOptional = required.field.isOptional
-        let isDecimal = required.field.kind == .decimal
+        let isOptional = required.isOptional
+        let isDecimal = required.isDecimal
         func isGood(_ row: Int32) -> Bool {
             switch kj_state(UInt32(states[Int(row)])) {
             case KJ_VALUE:
@@ -121,12 +121,11 @@ final class ExpressionInput<Element>: AggregationInput {
         if selection.allSatisfy(isGood) { return }
         selection.removeAll { row in
             if isGood(row) { return false }
-            let field = required.field
             let failure: FieldFailure =
                 switch kj_state(UInt32(states[Int(row)])) {
-                case KJ_MISSING: .missing(field.path)
-                case KJ_NULL: .null(field.path)
-                default: .wrongType(field.path, field.kind.withArticle)
+                case KJ_MISSING: .missing(required.path)
+                case KJ_NULL: .null(required.path)
+                default: .wrongType(required.path, required.expected)
                 }
             result.value.dead.append((Int(row), failure.description))
             return true

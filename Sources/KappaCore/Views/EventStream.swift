@@ -45,7 +45,35 @@ struct ElementColumns<Element> {
 
 struct RequiredColumn {
     let column: Int
-    let field: EventField
+    let path: [String]
+    let isOptional: Bool
+    let isDecimal: Bool
+    /// What it must be, for the reason of a dead letter.
+    let expected: String
+
+    /// The fields of a shape and the objects that they stand in, in the order in which decoding asks
+    /// for them.
+    static func all(
+        of shape: EventShape, _ columns: [Int], _ plan: ExtractionPlan
+    ) -> [RequiredColumn] {
+        var known: Set<[String]> = []
+        var all: [RequiredColumn] = []
+        for (field, column) in zip(shape.fields, columns) {
+            for depth in field.path.indices.dropLast() {
+                let path = Array(field.path[...depth])
+                guard known.insert(path).inserted else { continue }
+                all.append(
+                    RequiredColumn(
+                        column: plan.objectColumn(at: path), path: path, isOptional: false,
+                        isDecimal: false, expected: "an object"))
+            }
+            all.append(
+                RequiredColumn(
+                    column: column, path: field.path, isOptional: field.isOptional,
+                    isDecimal: field.kind == .decimal, expected: field.kind.withArticle))
+        }
+        return all
+    }
 }
 
 /// All events of one type.
@@ -147,7 +175,7 @@ private final class TypedEventReader<E: Event>: ElementReader {
             columns = ElementColumns(
                 column: { tracer.field(of: $0).map { reader.fieldColumns[$0] } },
                 time: timeColumn,
-                required: zip(reader.fieldColumns, reader.shape.fields).map(RequiredColumn.init))
+                required: reader.required)
         } else {
             columns = nil
         }
