@@ -263,8 +263,8 @@ class Walk {
     while (end > first + 1 && is_space(end[-1])) end--;
     for (uint32_t column : x_.nodes[node_index].targets[target].columns)
       batch_.columns[column].states[event_] = scalar(batch_.columns[column], c, first, end);
-    if (x_.nodes[node_index].targets[target].node != kNone && c != 'n')
-      mark_wrong(x_.nodes[node_index].targets[target].node);
+    uint32_t child = x_.nodes[node_index].targets[target].node;
+    if (child != kNone) mark(child, c == 'n' ? KJ_MISSING : KJ_WRONG_TYPE);
     return true;
   }
 
@@ -272,16 +272,19 @@ class Walk {
     const char *first = data_ + marks_[at_];
     uint32_t child = target == kNone ? kNone : x_.nodes[node_index].targets[target].node;
     if (c == '{' && child != kNone) {
+      // Where the key stands twice, nothing of the first object may shine through.
+      mark(child, KJ_MISSING);
       if (!object(child)) return false;
     } else {
       if (!skip()) return false;
-      if (child != kNone) mark_wrong(child);
+      if (child != kNone) mark(child, KJ_WRONG_TYPE);
     }
     if (target == kNone) return true;
     if (at_ >= count_) return false;
     for (uint32_t index : x_.nodes[node_index].targets[target].columns) {
       Column &column = batch_.columns[index];
       column.states[event_] = KJ_WRONG_TYPE;
+      if (column.kind == KJ_OBJECT && c == '{') column.states[event_] = KJ_VALUE;
       if (column.kind == KJ_JSON) {
         const char *end = data_ + marks_[at_];
         while (end > first + 1 && is_space(end[-1])) end--;
@@ -292,12 +295,11 @@ class Walk {
     return true;
   }
 
-  // An object was expected here and something else stands there.
-  void mark_wrong(uint32_t node_index) {
+  // Gives all fields inside an object one state.
+  void mark(uint32_t node_index, kj_state state) {
     for (const Target &target : x_.nodes[node_index].targets) {
-      for (uint32_t column : target.columns)
-        batch_.columns[column].states[event_] = KJ_WRONG_TYPE;
-      if (target.node != kNone) mark_wrong(target.node);
+      for (uint32_t column : target.columns) batch_.columns[column].states[event_] = state;
+      if (target.node != kNone) mark(target.node, state);
     }
   }
 
@@ -353,21 +355,29 @@ class Walk {
       case KJ_STRING:
         return c == '"' ? string(first, end, column.strings[event_]) : KJ_WRONG_TYPE;
       case KJ_TIMESTAMP:
-        if (c == '"') {
-          bool parsed = parse_timestamp(first + 1, static_cast<size_t>(end - first - 2), x_.dates,
-                                        column.integers[event_]);
-          return parsed ? KJ_VALUE : KJ_WRONG_TYPE;
-        }
+        if (c == '"') return time(first, end, column.integers[event_]);
         if (!parse_integer(first, end, number)) return KJ_WRONG_TYPE;
         column.integers[event_] = kj_timestamp_from_number(number);
-        return KJ_VALUE;
+        return is_in_calendar(column.integers[event_]) ? KJ_VALUE : KJ_WRONG_TYPE;
       case KJ_DECIMAL:
         return decimal(column, c, first, end);
       case KJ_JSON:
         column.strings[event_] = {first, static_cast<uint32_t>(end - first), 0};
         return KJ_VALUE;
+      case KJ_OBJECT:
+        return KJ_WRONG_TYPE;
     }
     return KJ_WRONG_TYPE;
+  }
+
+  // A time as text. Some writers escape the + of its offset.
+  kj_state time(const char *first, const char *end, int64_t &out) {
+    size_t length = static_cast<size_t>(end - first - 2);
+    if (parse_timestamp(first + 1, length, x_.dates, out)) return KJ_VALUE;
+    kj_string plain;
+    if (!std::memchr(first + 1, '\\', length) || string(first, end, plain) != KJ_VALUE)
+      return KJ_WRONG_TYPE;
+    return parse_timestamp(plain.data, plain.length, x_.dates, out) ? KJ_VALUE : KJ_WRONG_TYPE;
   }
 
   // A number, or a string that holds one.
@@ -375,6 +385,12 @@ class Walk {
     if (c == '"') {
       first++;
       end--;
+      if (std::memchr(first, '\\', static_cast<size_t>(end - first))) {
+        kj_string plain;
+        if (string(first - 1, end + 1, plain) != KJ_VALUE) return KJ_WRONG_TYPE;
+        first = plain.data;
+        end = first + plain.length;
+      }
     } else if (c != '-' && !is_digit(c)) {
       return KJ_WRONG_TYPE;
     }

@@ -90,6 +90,11 @@ inline int64_t days_from_civil(int64_t y, int m, int d) {
   return era * 146097 + doe - 719468;
 }
 
+// Whether an instant lies in the years 0000 to 9999, which RFC 3339 can write.
+inline bool is_in_calendar(int64_t micros) {
+  return micros >= -62167219200000000ll && micros <= 253402300799999999ll;
+}
+
 // Remembers the last date: logs have long runs of the same day.
 struct DateCache {
   char date[10] = {'1', '9', '7', '0', '-', '0', '1', '-', '0', '1'};
@@ -139,14 +144,14 @@ inline bool parse_timestamp(const char *p, size_t length, DateCache &cache, int6
   if ((*p | 0x20) == 'z') {
     if (p + 1 != end) return false;
     out = day + micros;
-    return true;
+    return is_in_calendar(out);
   }
   if ((*p != '+' && *p != '-') || end - p != 6 || p[3] != ':') return false;
   int oh, om;
   if (!two_digits(p + 1, oh) || !two_digits(p + 4, om) || oh > 23 || om > 59) return false;
   int64_t offset = (oh * 60 + om) * 60000000ll;
   out = day + micros + (*p == '+' ? -offset : offset);
-  return true;
+  return is_in_calendar(out);
 }
 
 // A JSON integer that fits 64 bits, filling the whole token.
@@ -177,13 +182,13 @@ inline bool parse_decimal(const char *p, const char *end, int64_t &mantissa, uin
     if (is_digit(*p)) {
       value = value * 10 + (*p - '0');
       digits++;
-    } else if (*p == '.' && !point) {
+    } else if (*p == '.' && !point && digits > 0) {
       point = p;
     } else {
       return false;
     }
   }
-  if (digits == 0 || digits > 18) return false;
+  if (digits == 0 || digits > 18 || (point && point + 1 == end)) return false;
   mantissa = negative ? -value : value;
   scale = point ? static_cast<uint8_t>(end - point - 1) : 0;
   return true;

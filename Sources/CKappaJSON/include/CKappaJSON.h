@@ -41,6 +41,7 @@ typedef enum kj_kind {
   KJ_TIMESTAMP,  // integers: microseconds
   KJ_DECIMAL,    // integers: mantissa, with scales; scale KJ_WIDE: see there
   KJ_JSON,       // strings: the value's JSON text
+  KJ_OBJECT,     // nothing: only whether an object stands there
 } kj_kind;
 
 typedef enum kj_state {

@@ -11,17 +11,11 @@ final class ColumnDecoder {
     private let fieldColumns: [Int]
     private var root: NodeDecoder?
 
-    /// `fieldColumns` holds the plan's column for each field of the shape.
-    init(shape: EventShape, fieldColumns: [Int]) {
-        self.shape = shape
-        self.fieldColumns = fieldColumns
-        root = NodeDecoder(owner: self, node: shape.root, path: [])
-    }
-
     /// Adds a shape's fields to a plan.
-    convenience init(shape: EventShape, plan: ExtractionPlan) {
-        self.init(
-            shape: shape, fieldColumns: shape.fields.map { plan.column(at: $0.path, $0.kind) })
+    init(shape: EventShape, plan: ExtractionPlan) {
+        self.shape = shape
+        fieldColumns = shape.fields.map { plan.column(at: $0.path, $0.kind) }
+        root = NodeDecoder(owner: self, node: shape.root, path: [], plan: plan)
     }
 
     func load(_ batch: EventBatch) { columns = batch.columns }
@@ -42,15 +36,31 @@ final class ColumnDecoder {
     }
 
     fileprivate func failure(_ field: Int) -> FieldFailure {
-        .of(shape.fields[field], state(field))
+        .of(path(field), state(field), expected: shape.fields[field].kind.withArticle)
     }
 
-    /// The value of a plain kind, which must be there.
+    /// The value of a plain field, which must be there.
     @inline(__always)
     fileprivate func require(_ field: Int) throws -> kj_column {
         let column = column(field)
         guard column.states[row] == UInt8(KJ_VALUE.rawValue) else { throw failure(field) }
         return column
+    }
+
+    /// The value of a field that a type asks for as `kind`, which must be there.
+    @inline(__always)
+    fileprivate func require(_ field: Int, _ kind: kj_kind) throws -> kj_column {
+        let column = try require(field)
+        guard column.kind == kind else { throw otherKind(field) }
+        return column
+    }
+
+    /// A type's own init(from:) asks for a field in two ways, and probing has seen another one.
+    private func otherKind(_ field: Int) -> FieldFailure {
+        FieldFailure(
+            description: "field \(path(field).joined(separator: ".")) is read as "
+                + "\(shape.fields[field].kind.withArticle), and the event type's own init(from:) "
+                + "asks for something else")
     }
 
     fileprivate func path(_ field: Int) -> [String] { shape.fields[field].path }
@@ -78,16 +88,19 @@ private final class NodeDecoder: Decoder {
     let fields: [Int]
     let objects: [NodeDecoder?]
     let path: [String]
+    /// The column that tells whether this object is there; none for the event itself.
+    private let presence: Int?
     var next = 0
 
-    init(owner: ColumnDecoder, node: EventShape.Node, path: [String]) {
+    init(owner: ColumnDecoder, node: EventShape.Node, path: [String], plan: ExtractionPlan) {
         self.owner = owner
         self.path = path
+        presence = path.isEmpty ? nil : plan.objectColumn(at: path)
         keys = node.keys
         fields = node.entries.map { if case .field(let index) = $0 { index } else { -1 } }
         objects = zip(node.keys, node.entries).map { key, entry in
             if case .object(let inner, _) = entry {
-                NodeDecoder(owner: owner, node: inner, path: path + [key])
+                NodeDecoder(owner: owner, node: inner, path: path + [key], plan: plan)
             } else {
                 nil
             }
@@ -119,27 +132,31 @@ private final class NodeDecoder: Decoder {
         return found
     }
 
-    /// Whether any field inside is there: an optional struct of which nothing is there is nil.
-    func isPresent() -> Bool {
-        for (index, field) in fields.enumerated() {
-            if let object = objects[index] {
-                if object.isPresent() { return true }
-            } else if owner.state(field) != KJ_MISSING {
-                return true
-            }
+    var state: kj_state {
+        guard let presence else { return KJ_VALUE }
+        return kj_state(UInt32(owner.columns[presence].states[owner.row]))
+    }
+
+    /// This object, which must be there.
+    func required() throws -> NodeDecoder {
+        switch state {
+        case KJ_VALUE: return self
+        case KJ_MISSING: throw FieldFailure.missing(path)
+        case KJ_NULL: throw FieldFailure.null(path)
+        default: throw FieldFailure.wrongType(path, "an object")
         }
-        return false
     }
 
     func value<T: Decodable>(_ type: T.Type, at place: Int) throws -> T {
-        if let object = objects[place] { return try T(from: object) }
+        if let object = objects[place] { return try T(from: object.required()) }
         let field = fields[place]
         if T.self == Timestamp.self {
-            let time = Timestamp(microseconds: try owner.require(field).integers[owner.row])
+            let time = Timestamp(
+                microseconds: try owner.require(field, KJ_TIMESTAMP).integers[owner.row])
             return unsafeBitCast(time, to: T.self)
         }
         if T.self == Decimal.self {
-            guard let decimal = try owner.require(field).decimal(owner.row) else {
+            guard let decimal = try owner.require(field, KJ_DECIMAL).decimal(owner.row) else {
                 throw FieldFailure.wrongType(owner.path(field), ColumnKind.decimal.withArticle)
             }
             return unsafeBitCast(decimal, to: T.self)
@@ -160,13 +177,13 @@ private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
 
     func contains(_ key: Key) -> Bool {
         guard let place = node.keys.firstIndex(of: key.stringValue) else { return false }
-        if let object = node.objects[place] { return object.isPresent() }
+        if let object = node.objects[place] { return object.state != KJ_MISSING }
         return node.owner.state(node.fields[place]) != KJ_MISSING
     }
 
     func decodeNil(forKey key: Key) throws -> Bool {
         guard let place = node.keys.firstIndex(of: key.stringValue) else { return true }
-        if let object = node.objects[place] { return !object.isPresent() }
+        if let object = node.objects[place] { return object.state == KJ_NULL }
         return node.owner.state(node.fields[place]) == KJ_NULL
     }
 
@@ -179,52 +196,56 @@ private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
 
     /// The column of a plain field, whose value must be there.
     @inline(__always)
-    private func require(_ key: Key) throws -> kj_column {
-        try node.owner.require(node.fields[place(key)])
+    private func require(_ key: Key, _ kind: kj_kind) throws -> kj_column {
+        let place = try place(key)
+        if let object = node.objects[place] {
+            throw FieldFailure.wrongType(object.path, "a single value")
+        }
+        return try node.owner.require(node.fields[place], kind)
     }
 
     func decode(_ type: String.Type, forKey key: Key) throws -> String {
-        try require(key).strings[node.owner.row].string
+        try require(key, KJ_STRING).strings[node.owner.row].string
     }
     func decode(_ type: Bool.Type, forKey key: Key) throws -> Bool {
-        try require(key).integers[node.owner.row] != 0
+        try require(key, KJ_BOOL).integers[node.owner.row] != 0
     }
     func decode(_ type: Double.Type, forKey key: Key) throws -> Double {
-        try require(key).doubles[node.owner.row]
+        try require(key, KJ_DOUBLE).doubles[node.owner.row]
     }
     func decode(_ type: Int.Type, forKey key: Key) throws -> Int {
-        try Int(require(key).integers[node.owner.row])
+        try Int(require(key, KJ_INTEGER).integers[node.owner.row])
     }
     func decode(_ type: Int64.Type, forKey key: Key) throws -> Int64 {
-        try require(key).integers[node.owner.row]
+        try require(key, KJ_INTEGER).integers[node.owner.row]
     }
     func decode<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T {
         try node.value(type, at: place(key))
     }
 
     func decodeIfPresent(_ type: String.Type, forKey key: Key) throws -> String? {
-        try optional(key)?.strings[node.owner.row].string
+        try optional(key, KJ_STRING)?.strings[node.owner.row].string
     }
     func decodeIfPresent(_ type: Bool.Type, forKey key: Key) throws -> Bool? {
-        try optional(key).map { $0.integers[node.owner.row] != 0 }
+        try optional(key, KJ_BOOL).map { $0.integers[node.owner.row] != 0 }
     }
     func decodeIfPresent(_ type: Double.Type, forKey key: Key) throws -> Double? {
-        try optional(key)?.doubles[node.owner.row]
+        try optional(key, KJ_DOUBLE)?.doubles[node.owner.row]
     }
     func decodeIfPresent(_ type: Int.Type, forKey key: Key) throws -> Int? {
-        try optional(key).map { Int($0.integers[node.owner.row]) }
+        try optional(key, KJ_INTEGER).map { Int($0.integers[node.owner.row]) }
     }
     func decodeIfPresent(_ type: Int64.Type, forKey key: Key) throws -> Int64? {
-        try optional(key)?.integers[node.owner.row]
+        try optional(key, KJ_INTEGER)?.integers[node.owner.row]
     }
 
     /// The column of a plain field if it has a value here; nil where that is missing or null.
-    private func optional(_ key: Key) throws -> kj_column? {
+    private func optional(_ key: Key, _ kind: kj_kind) throws -> kj_column? {
         let place = node.find(key)
-        if place < 0 { return nil }
+        if place < 0 || node.objects[place] != nil { return nil }
         let state = node.owner.state(node.fields[place])
         if state == KJ_MISSING || state == KJ_NULL { return nil }
-        return try node.owner.require(node.fields[place])
+        return try node.owner.require(node.fields[place], kind)
     }
 
     /// Nil where the value is missing or null.
@@ -232,7 +253,8 @@ private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
         let place = node.find(key)
         if place < 0 { return nil }
         if let object = node.objects[place] {
-            return object.isPresent() ? try T(from: object) : nil
+            if object.state == KJ_MISSING || object.state == KJ_NULL { return nil }
+            return try T(from: object.required())
         }
         let state = node.owner.state(node.fields[place])
         if state == KJ_MISSING || state == KJ_NULL { return nil }
@@ -245,7 +267,7 @@ private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
         guard let object = node.objects[try place(key)] else {
             throw FieldFailure.wrongType(node.path + [key.stringValue], "an object")
         }
-        return object.container(keyedBy: type)
+        return try object.required().container(keyedBy: type)
     }
     func nestedUnkeyedContainer(forKey key: Key) throws -> any UnkeyedDecodingContainer {
         throw FieldFailure.wrongType(node.path + [key.stringValue], "an array")
@@ -272,20 +294,20 @@ private struct ScalarDecoder: Decoder, SingleValueDecodingContainer {
     func decodeNil() -> Bool { owner.state(field) == KJ_NULL }
 
     func decode(_ type: String.Type) throws -> String {
-        try owner.require(field).strings[owner.row].string
+        try owner.require(field, KJ_STRING).strings[owner.row].string
     }
     func decode(_ type: Bool.Type) throws -> Bool {
-        try owner.require(field).integers[owner.row] != 0
+        try owner.require(field, KJ_BOOL).integers[owner.row] != 0
     }
     func decode(_ type: Double.Type) throws -> Double {
-        try owner.require(field).doubles[owner.row]
+        try owner.require(field, KJ_DOUBLE).doubles[owner.row]
     }
     func decode(_ type: Float.Type) throws -> Float {
-        try Float(owner.require(field).doubles[owner.row])
+        try Float(owner.require(field, KJ_DOUBLE).doubles[owner.row])
     }
     func decode<T: Decodable>(_ type: T.Type) throws -> T {
         if let integer = T.self as? any FixedWidthInteger.Type {
-            let value = try owner.require(field).integers[owner.row]
+            let value = try owner.require(field, KJ_INTEGER).integers[owner.row]
             if let fitting = exactly(integer, value) as? T { return fitting }
             throw FieldFailure.wrongType(owner.path(field), "within the range of \(T.self)")
         }

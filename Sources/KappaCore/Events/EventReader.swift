@@ -5,6 +5,8 @@ final class EventReader<E: Event> {
     let shape: EventShape
     /// The plan's column for each field of the shape.
     let fieldColumns: [Int]
+    /// What must be there for an event to be taken, where the columns alone decide it.
+    let required: [RequiredColumn]
     private let typeColumn: Int
     private let decoder: ColumnDecoder
     /// Makes the structs where their memory is known; the decoder makes all others.
@@ -18,7 +20,8 @@ final class EventReader<E: Event> {
         self.shape = shape
         fieldColumns = shape.fields.map { plan.column(at: $0.path, $0.kind) }
         typeColumn = plan.column(at: [E.eventTypeField], .text)
-        decoder = ColumnDecoder(shape: shape, fieldColumns: fieldColumns)
+        required = RequiredColumn.all(of: shape, fieldColumns, plan)
+        decoder = ColumnDecoder(shape: shape, plan: plan)
         var upcasters: [(String?, ColumnDecoder, Upcaster<E>)] = []
         for upcaster in E.upcasters {
             let old = ColumnDecoder(shape: try upcaster.shape(), plan: plan)
@@ -28,8 +31,8 @@ final class EventReader<E: Event> {
         let layout =
             upcasters.isEmpty && !EventReaderOptions.forbidLayouts
             ? StructLayout(shape, tracer) : nil
-        let columns = fieldColumns
-        builder = layout.map { StructBuilder($0, shape, fieldColumns: columns) }
+        let (columns, required) = (fieldColumns, required)
+        builder = layout.map { StructBuilder($0, fieldColumns: columns, required: required) }
     }
 
     /// Whether the columns alone decide which events are taken: see ``EventShape/isPlain``.
@@ -89,7 +92,7 @@ final class EventReader<E: Event> {
     }
 
     /// Decodes a selected event, lifting old shapes.
-    private func decode(_ row: Int) throws -> E {
+    func decode(_ row: Int) throws -> E {
         if upcasters.isEmpty { return try E(from: decoder.decoder(row: row)) }
         guard let batch else { preconditionFailure("a batch is loaded before it is decoded") }
         let types = batch.columns[typeColumn]

@@ -22,6 +22,16 @@ package struct EventShape: Sendable {
     struct Node: Sendable {
         var keys: [String] = []
         var entries: [Entry] = []
+
+        var hasOptionalObject: Bool {
+            entries.contains {
+                if case .object(let node, let isOptional) = $0 {
+                    isOptional || node.hasOptionalObject
+                } else {
+                    false
+                }
+            }
+        }
     }
 
     enum Entry: Sendable {
@@ -44,6 +54,13 @@ package struct EventShape: Sendable {
         }
         fields = probe.fields
         root = Self.tree(probe)
+        // A type that takes an event in spite of a field that is refused has an init(from:) of its
+        // own: only decoding tells what it makes of it.
+        for index in fields.indices where fields[index].isPlain {
+            let refusing = Probe(round: 0, refusing: fields[index].path)
+            let event = try? type.init(from: ProbingDecoder(probe: refusing, path: []))
+            if event != nil { fields[index].isPlain = false }
+        }
     }
 
     private static func tree(_ probe: Probe) -> Node {
@@ -70,12 +87,6 @@ package struct EventShape: Sendable {
         return node(at: 0, Array(probe.fields.indices))
     }
 
-    /// The fields whose columns alone decide whether an event can be decoded; nil where decoding
-    /// must be tried.
-    var isPlain: Bool {
-        fields.allSatisfy(\.isPlain)
-            && !root.entries.contains {
-                if case .object(_, isOptional: true) = $0 { true } else { false }
-            }
-    }
+    /// Whether columns alone decide which events can be decoded; where not, decoding must be tried.
+    var isPlain: Bool { fields.allSatisfy(\.isPlain) && !root.hasOptionalObject }
 }

@@ -8,6 +8,7 @@ package final class ExtractionPlan {
     private let extractor: OpaquePointer
     private var columns: [FieldKey: Int] = [:]
     private var objects: [[String]: UInt32] = [[]: 0]
+    private var presences: [[String]: Int] = [:]
     private(set) var columnCount = 0
 
     private struct FieldKey: Hashable {
@@ -28,6 +29,19 @@ package final class ExtractionPlan {
             kj_add_field(extractor, parent, names, count, kind.cKind)
         }
         columns[key] = Int(column)
+        columnCount += 1
+        return Int(column)
+    }
+
+    /// The column that tells whether an object stands at `path`; it holds states alone.
+    func objectColumn(at path: [String]) -> Int {
+        if let known = presences[path] { return known }
+        guard let name = path.last else { preconditionFailure("the event itself is there") }
+        let parent = object(at: path.dropLast())
+        let column = Self.withNames(of: name) { names, count in
+            kj_add_field(extractor, parent, names, count, KJ_OBJECT)
+        }
+        presences[path] = Int(column)
         columnCount += 1
         return Int(column)
     }
@@ -111,7 +125,7 @@ package final class EventBatch {
         guard let starts = kj_batch_starts(batch) else { return "" }
         let slice = payload[Int(starts[index])..<Int(starts[index + 1])]
         var end = slice.endIndex
-        while end > slice.startIndex, slice[end - 1] == 0x0A || slice[end - 1] == 0x0D { end -= 1 }
+        while end > slice.startIndex, [0x20, 0x09, 0x0A, 0x0D].contains(slice[end - 1]) { end -= 1 }
         return String(decoding: slice[slice.startIndex..<end], as: UTF8.self)
     }
 }

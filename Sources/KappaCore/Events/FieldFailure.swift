@@ -15,11 +15,11 @@ struct FieldFailure: Error, CustomStringConvertible {
     }
 
     /// Why a field with this state of its column cannot be taken.
-    static func of(_ field: EventField, _ state: kj_state) -> FieldFailure {
+    static func of(_ path: [String], _ state: kj_state, expected: String) -> FieldFailure {
         switch state {
-        case KJ_MISSING: .missing(field.path)
-        case KJ_NULL: .null(field.path)
-        default: .wrongType(field.path, field.kind.withArticle)
+        case KJ_MISSING: .missing(path)
+        case KJ_NULL: .null(path)
+        default: .wrongType(path, expected)
         }
     }
 

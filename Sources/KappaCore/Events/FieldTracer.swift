@@ -3,6 +3,7 @@ struct FieldTracer<Element: Decodable> {
     /// Made-up elements, and the answer that each field of them was given. None where the type cannot
     /// be probed.
     private(set) var rounds: [(element: Element, answers: [AnyHashable])] = []
+    private var isOptional: [Bool] = []
 
     init() {
         for round in 0..<Probe.rounds {
@@ -12,19 +13,23 @@ struct FieldTracer<Element: Decodable> {
                 return
             }
             rounds.append((element, probe.answers))
+            isOptional = probe.fields.map(\.isOptional)
         }
     }
 
     /// The index of the field in the type's ``EventShape``; nil where the key path reads a computed
-    /// property or goes through an optional.
+    /// property or goes through an optional, and where the event may lack the field and the property
+    /// has a value for that.
     func field(of keyPath: PartialKeyPath<Element>) -> Int? {
         guard let first = rounds.first, MemoryLayout<Element>.offset(of: keyPath) != nil else {
             return nil
         }
+        let mayBeNil = type(of: keyPath).valueType is any AnyOptional.Type
         return first.answers.indices.first { index in
-            rounds.allSatisfy { round in
-                Self.unwrapped(round.element[keyPath: keyPath]) == round.answers[index]
-            }
+            isOptional[index] == mayBeNil
+                && rounds.allSatisfy { round in
+                    Self.unwrapped(round.element[keyPath: keyPath]) == round.answers[index]
+                }
         }
     }
 

@@ -7,6 +7,10 @@ package indirect enum JSONValue: Equatable, Sendable {
     case string(String)
     case array([JSONValue])
     case object([(key: String, value: JSONValue)])
+    /// What JSON cannot tell exactly, and a stored row can: any instant, and any double. Parsing makes
+    /// neither.
+    case time(Timestamp)
+    case double(Double)
 
     package init(parsing bytes: UnsafeRawBufferPointer) throws {
         var parser = JSONParser(bytes: bytes)
@@ -24,6 +28,8 @@ package indirect enum JSONValue: Equatable, Sendable {
         case (.bool(let x), .bool(let y)): x == y
         case (.number(let x), .number(let y)): x == y
         case (.string(let x), .string(let y)): x == y
+        case (.time(let x), .time(let y)): x == y
+        case (.double(let x), .double(let y)): x == y
         case (.array(let x), .array(let y)): x == y
         case (.object(let x), .object(let y)):
             x.count == y.count && zip(x, y).allSatisfy { $0.key == $1.key && $0.value == $1.value }

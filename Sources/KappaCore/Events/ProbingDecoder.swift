@@ -7,7 +7,20 @@ final class Probe {
     /// What was asked for as an optional: fields and objects.
     var optionalPaths: Set<[String]> = []
 
-    init(round: Int) { self.round = round }
+    /// A field that the decoder refuses, to see whether the type does without it.
+    let refused: [String]?
+
+    /// Whether whatever may be missing is missing.
+    let answersNil: Bool
+
+    init(round: Int, refusing refused: [String]? = nil, answersNil: Bool = false) {
+        self.round = round
+        self.refused = refused
+        self.answersNil = answersNil
+    }
+
+    /// No event is nested deeper: a type that is holds itself.
+    static let deepest = 64
 
     /// Enough rounds that two boolean fields never answer alike in all of them.
     static let rounds = 8
@@ -88,6 +101,8 @@ struct ProbingDecoder: Decoder {
 
     /// Asks for a value of any type at `path`.
     func value<T: Decodable>(_ type: T.Type) throws -> T {
+        if path == probe.refused { throw ProbeFailure("field \(path) is refused") }
+        if path.count > Probe.deepest { throw ProbeFailure("it holds itself without end") }
         let known: Any? =
             switch type {
             case is Timestamp.Type: probe.timestamp(path)
@@ -95,6 +110,7 @@ struct ProbingDecoder: Decoder {
             case is String.Type: probe.text(path)
             case is Bool.Type: probe.bool(path)
             case is Double.Type: probe.double(path)
+            case is Float.Type: Float(probe.double(path, isPlain: false))
             case let integer as any FixedWidthInteger.Type: probe.anyInteger(path, integer)
             default: nil
             }
@@ -173,7 +189,7 @@ private struct ProbingContainer<Key: CodingKey>: KeyedDecodingContainerProtocol 
     /// Whoever asks whether a value is null takes it as an optional.
     func decodeNil(forKey key: Key) -> Bool {
         probe.optionalPaths.insert(path + [key.stringValue])
-        return false
+        return probe.answersNil
     }
     func decode<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T {
         try at(key).value(type)

@@ -6,26 +6,33 @@ import CKappaJSON
 final class StructBuilder<Element> {
     private let memory = UnsafeMutablePointer<Element>.allocate(capacity: 1)
     private let layout: StructLayout
-    private let shape: EventShape
     private let fieldColumns: [Int]
+    private let required: [RequiredColumn]
+    /// The columns that must hold something, in the loaded batch.
+    private let requiredColumns: UnsafeMutablePointer<kj_column>
     /// The column of each slot, in the loaded batch.
     private let columns: UnsafeMutablePointer<kj_column>
 
-    init(_ layout: StructLayout, _ shape: EventShape, fieldColumns: [Int]) {
+    init(_ layout: StructLayout, fieldColumns: [Int], required: [RequiredColumn]) {
         self.layout = layout
-        self.shape = shape
         self.fieldColumns = fieldColumns
+        self.required = required
         columns = .allocate(capacity: max(1, layout.slots.count))
+        requiredColumns = .allocate(capacity: max(1, required.count))
     }
 
     deinit {
         memory.deallocate()
         columns.deallocate()
+        requiredColumns.deallocate()
     }
 
     func load(_ batch: EventBatch) {
         for (index, slot) in layout.slots.enumerated() {
             columns[index] = batch.columns[fieldColumns[slot.field]]
+        }
+        for (index, column) in required.enumerated() {
+            requiredColumns[index] = batch.columns[column.column]
         }
     }
 
@@ -44,26 +51,9 @@ final class StructBuilder<Element> {
 
     /// Throws where a field is not what the type needs. From there on nothing can fail.
     private func check(_ row: Int) throws {
-        for index in 0..<layout.slots.count {
-            let state = columns[index].states[row]
-            if state != UInt8(KJ_VALUE.rawValue) {
-                try checkMissing(layout.slots[index], state)
-            } else if layout.slots[index].kind == .decimal,
-                columns[index].scales[row] == UInt8(KJ_WIDE), columns[index].decimal(row) == nil
-            {
-                throw failure(layout.slots[index], KJ_WRONG_TYPE)
-            }
+        for index in 0..<required.count where !required[index].isGood(requiredColumns[index], row) {
+            throw required[index].failure(kj_state(UInt32(requiredColumns[index].states[row])))
         }
-    }
-
-    private func checkMissing(_ slot: StructLayout.Slot, _ state: UInt8) throws {
-        let state = kj_state(UInt32(state))
-        if slot.isOptional, state == KJ_MISSING || state == KJ_NULL { return }
-        throw failure(slot, state)
-    }
-
-    private func failure(_ slot: StructLayout.Slot, _ state: kj_state) -> FieldFailure {
-        .of(shape.fields[slot.field], state)
     }
 }
 

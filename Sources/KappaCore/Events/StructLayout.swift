@@ -27,6 +27,36 @@ struct StructLayout: Sendable {
             }
             guard fits else { return nil }
         }
+        guard holdsNils(Element.self) else { return nil }
+    }
+
+    /// Whether a field that is missing makes a nil. A type may have a value of its own for that.
+    private func holdsNils<Element: Decodable>(_ type: Element.Type) -> Bool {
+        let optional = slots.filter(\.isOptional)
+        if optional.isEmpty { return true }
+        let probe = Probe(round: 0, answersNil: true)
+        guard let element = try? Element(from: ProbingDecoder(probe: probe, path: [])) else {
+            return false
+        }
+        return withUnsafeBytes(of: element) { bytes in
+            optional.allSatisfy { Self.isNil(bytes, $0) }
+        }
+    }
+
+    /// Whether an optional slot holds nil, judged by the bytes that tell it.
+    private static func isNil(_ bytes: UnsafeRawBufferPointer, _ slot: Slot) -> Bool {
+        func tag<T>(_ type: T.Type) -> Bool {
+            bytes[slot.offset + MemoryLayout<T>.size] == 1
+        }
+        switch slot.kind {
+        case .bool: return bytes[slot.offset] == 2
+        case .integer, .timestamp: return tag(Int64.self)
+        case .double: return tag(Double.self)
+        case .decimal: return tag(Decimal.self)
+        case .text:
+            return bytes.loadUnaligned(fromByteOffset: slot.offset + 8, as: UInt64.self) == 0
+        case .json: return false
+        }
     }
 
     /// Places an object's fields; offsets count from the object's own beginning at first.

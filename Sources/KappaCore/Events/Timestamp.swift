@@ -3,7 +3,8 @@ import CKappaJSON
 /// An instant, in microseconds since 1970-01-01T00:00:00Z, without leap seconds.
 ///
 /// In events it stands as RFC 3339 text (`2024-01-15T14:30:00.25Z`, any offset) or as a number of
-/// milliseconds or microseconds since the epoch: a number below 10^14 counts milliseconds.
+/// milliseconds or microseconds since the epoch: a number below 10^14 counts milliseconds. A number
+/// beyond the years 0000 to 9999 (nanoseconds, say) is refused.
 /// Written, it is RFC 3339 in UTC with up to six fraction digits, trailing zeros dropped.
 public struct Timestamp: Hashable, Comparable, Sendable {
     /// Microseconds since 1970-01-01T00:00:00Z; negative before it.
@@ -28,6 +29,11 @@ public struct Timestamp: Hashable, Comparable, Sendable {
     /// A number as events carry it: milliseconds below 10^14, microseconds from there on.
     public init(epochNumber number: Int64) {
         microseconds = kj_timestamp_from_number(number)
+    }
+
+    /// Whether it lies in the years 0000 to 9999, which RFC 3339 can write.
+    var isInCalendar: Bool {
+        (-62_167_219_200_000_000...253_402_300_799_999_999).contains(microseconds)
     }
 
     /// Whether `a` is earlier than `b`.
@@ -84,6 +90,10 @@ extension Timestamp: Codable {
         let container = try decoder.singleValueContainer()
         if let number = try? container.decode(Int64.self) {
             self.init(epochNumber: number)
+            guard isInCalendar else {
+                throw DecodingError.dataCorruptedError(
+                    in: container, debugDescription: "\(number) is beyond the year 9999")
+            }
             return
         }
         let text = try container.decode(String.self)

@@ -14,12 +14,12 @@ package struct ValueDecoder: Decoder {
     package func container<Key: CodingKey>(
         keyedBy type: Key.Type
     ) throws -> KeyedDecodingContainer<Key> {
-        guard case .object = value else { throw FieldFailure.wrongType(path, "an object") }
+        guard case .object = value else { throw refuse("an object") }
         return KeyedDecodingContainer(ObjectContainer<Key>(decoder: self))
     }
     package func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
         guard case .array(let elements) = value else {
-            throw FieldFailure.wrongType(path, "an array")
+            throw refuse("an array")
         }
         return ArrayContainer(decoder: self, elements: elements)
     }
@@ -57,6 +57,7 @@ package struct ValueDecoder: Decoder {
         return bool
     }
     private func double() throws -> Double {
+        if case .double(let double) = value { return double }
         guard case .number(let text) = value, let double = Double(text), double.isFinite else {
             throw refuse(ColumnKind.double.withArticle)
         }
@@ -77,7 +78,11 @@ package struct ValueDecoder: Decoder {
         case .string(let text):
             if let time = Timestamp(text) { return time }
         case .number(let text):
-            if let number = Int64(text) { return Timestamp(epochNumber: number) }
+            if let number = Int64(text) {
+                let time = Timestamp(epochNumber: number)
+                if time.isInCalendar { return time }
+            }
+        case .time(let time): return time
         default: break
         }
         throw refuse(ColumnKind.timestamp.withArticle)
@@ -91,11 +96,11 @@ package struct ValueDecoder: Decoder {
         throw refuse(ColumnKind.decimal.withArticle)
     }
 
+    /// The value under any of a key's names; where several stand there, the last one counts.
     fileprivate func member(_ key: String) -> JSONValue? {
-        for name in FieldName.candidates(for: key) {
-            if let member = value[name] { return member }
-        }
-        return nil
+        guard case .object(let members) = value else { return nil }
+        let names = FieldName.candidates(for: key)
+        return members.last { names.contains($0.key) }?.value
     }
 }
 

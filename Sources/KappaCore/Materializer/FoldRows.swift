@@ -238,7 +238,8 @@ extension FoldTable {
         var members: [(key: String, value: JSONValue)] = []
         for (field, column) in zip(rowFields, rowColumns) {
             guard let key = field.path.first else { continue }
-            members.append((key, try JSONValue(cursor, column, field.kind)))
+            let cell = try JSONValue(cursor, column, field.kind, isOptional: field.isOptional)
+            members.append((key, cell))
         }
         if schema.hasState {
             let hidden = try JSONValue(parsing: cursor.blob(schema.columns.count))

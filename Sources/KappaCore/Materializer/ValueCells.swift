@@ -77,18 +77,18 @@ extension Value {
 
 extension JSONValue {
     /// A stored cell as JSON, to decode a row from.
-    init(_ cursor: any RowCursor, _ column: Int, _ kind: ColumnKind) throws {
+    init(_ cursor: any RowCursor, _ column: Int, _ kind: ColumnKind, isOptional: Bool) throws {
         guard !cursor.isNull(column) else {
-            self = .null
+            // SQLite keeps a null where a double is not a number.
+            self = kind == .double && !isOptional ? .double(.nan) : .null
             return
         }
         switch kind {
         case .bool: self = .bool(cursor.integer(column) != 0)
         case .integer: self = .number(String(cursor.integer(column)))
-        case .double: self = .number("\(cursor.double(column))")
+        case .double: self = .double(cursor.double(column))
         case .decimal: self = .number(DecimalCell.read(cursor, column)?.description ?? "0")
-        case .timestamp:
-            self = .string(Timestamp(microseconds: cursor.integer(column)).description)
+        case .timestamp: self = .time(Timestamp(microseconds: cursor.integer(column)))
         case .text: self = .string(String(decoding: cursor.text(column), as: UTF8.self))
         case .json: self = try JSONValue(parsing: cursor.text(column))
         }

@@ -43,11 +43,6 @@ struct ElementColumns<Element> {
     let required: [RequiredColumn]
 }
 
-struct RequiredColumn {
-    let column: Int
-    let field: EventField
-}
-
 /// All events of one type.
 ///
 /// ```swift
@@ -152,7 +147,7 @@ private final class TypedEventReader<E: Event>: ElementReader {
             columns = ElementColumns(
                 column: { tracer.field(of: $0).map { reader.fieldColumns[$0] } },
                 time: timeColumn,
-                required: zip(reader.fieldColumns, reader.shape.fields).map(RequiredColumn.init))
+                required: reader.required)
         } else {
             columns = nil
         }

@@ -12,13 +12,13 @@ private struct Shipped: Event, Encodable {
     var orderID: String
 }
 
-private struct Order: Codable, Equatable, Sendable {
+private struct ShopOrder: Codable, Equatable, Sendable {
     var total: Decimal
     var isShipped = false
 }
 
-private let orders = View("orders", row: Order.self, digest: "1") {
-    On(Placed.self, key: \.orderID) { event, row in row = Order(total: event.total) }
+private let shopOrders = View("orders", row: ShopOrder.self, digest: "1") {
+    On(Placed.self, key: \.orderID) { event, row in row = ShopOrder(total: event.total) }
     On(Shipped.self, key: \.orderID) { _, row in row?.isShipped = true }
 }
 
@@ -27,7 +27,7 @@ private let ticks = tally("1")
 @Suite("kappa inside of somebody's own program")
 struct KappaLibraryTests {
     private let folder: TemporaryFolder
-    private let views = ViewSet([orders, ticks])
+    private let views = ViewSet([shopOrders, ticks])
     init() throws { folder = try TemporaryFolder() }
 
     private func open() async throws -> Kappa {
@@ -52,9 +52,9 @@ struct KappaLibraryTests {
     @Test("typed events in, typed rows out")
     func typed() async throws {
         let kappa = try await open()
-        #expect(try await kappa.row(of: orders, key: "o-1") == nil)
-        #expect(try await kappa.rows(of: orders) == [])
-        #expect(try await kappa.position(of: orders) == nil)
+        #expect(try await kappa.row(of: shopOrders, key: "o-1") == nil)
+        #expect(try await kappa.rows(of: shopOrders) == [])
+        #expect(try await kappa.position(of: shopOrders) == nil)
         #expect(try await kappa.append(Placed(orderID: "o-1", total: 12)) == Offset(0))
         #expect(
             try await kappa.append([
@@ -63,11 +63,11 @@ struct KappaLibraryTests {
         #expect(try await kappa.append(Shipped(orderID: "o-2")) == Offset(3))
         #expect(try await kappa.append(ndjson: Tick.line("a", 3) + "\n" + Tick.line("a", 4)) == Offset(4))
         try await kappa.catchUp()
-        #expect(try await kappa.row(of: orders, key: "o-1") == Order(total: 12))
+        #expect(try await kappa.row(of: shopOrders, key: "o-1") == ShopOrder(total: 12))
         #expect(
-            try await kappa.rows(of: orders)
-                == [Order(total: 2), Order(total: 12), Order(total: 1, isShipped: true)])
-        #expect(try await kappa.position(of: orders) == Offset(6))
+            try await kappa.rows(of: shopOrders)
+                == [ShopOrder(total: 2), ShopOrder(total: 12), ShopOrder(total: 1, isShipped: true)])
+        #expect(try await kappa.position(of: shopOrders) == Offset(6))
         let rows = try await kappa.rows(of: ticks)
         #expect(rows.map { $0["k"] } == [.text("a")])
         #expect(rows.map { $0["total"] } == [.integer(7)])
@@ -80,7 +80,7 @@ struct KappaLibraryTests {
         let running = Task { try await kappa.run() }
         try await kappa.append(Placed(orderID: "o-1", total: 1))
         try await until("the row is visible") {
-            try await kappa.row(of: orders, key: "o-1") != nil
+            try await kappa.row(of: shopOrders, key: "o-1") != nil
         }
         running.cancel()
         try await running.value
@@ -88,7 +88,7 @@ struct KappaLibraryTests {
         let again = Task { try await kappa.run() }
         try await kappa.append(Shipped(orderID: "o-1"))
         try await until("the row has changed") {
-            try await kappa.row(of: orders, key: "o-1")?.isShipped == true
+            try await kappa.row(of: shopOrders, key: "o-1")?.isShipped == true
         }
         await kappa.close()
         try await again.value
@@ -100,12 +100,12 @@ struct KappaLibraryTests {
         let running = Task { try await kappa.run() }
         let following = Task {
             var changes: [Change] = []
-            for try await change in kappa.changes(of: orders) { changes.append(change) }
+            for try await change in kappa.changes(of: shopOrders) { changes.append(change) }
             return changes
         }
         try await kappa.append(Placed(orderID: "o-1", total: 1))
         try await until("the row is visible") {
-            try await kappa.row(of: orders, key: "o-1") != nil
+            try await kappa.row(of: shopOrders, key: "o-1") != nil
         }
         await kappa.close()
         await kappa.close()
@@ -118,7 +118,7 @@ struct KappaLibraryTests {
         #expect(error?.what == "this Kappa is closed")
         await #expect(throws: KappaError.self) { try await kappa.catchUp() }
         // What was read before can still be read.
-        #expect(try await kappa.rows(of: orders).count == 1)
+        #expect(try await kappa.rows(of: shopOrders).count == 1)
     }
 
     @Test("a run that fails throws, and closing afterwards does not wait for ever")
@@ -126,7 +126,7 @@ struct KappaLibraryTests {
         let first = try await open()
         let running = Task { try await first.run() }
         try await first.append(Placed(orderID: "o-1", total: 1))
-        try await until("it is at work") { try await first.position(of: orders) == Offset(1) }
+        try await until("it is at work") { try await first.position(of: shopOrders) == Offset(1) }
         let second = try await open()
         let error = await #expect(throws: KappaError.self) { try await second.run() }
         #expect(error?.code == .heldElsewhere)
@@ -134,7 +134,7 @@ struct KappaLibraryTests {
         await first.close()
         try await running.value
         let damaged = try SystemFiles().open(
-            first.data.file(VersionID("orders", VersionNumber(1))), 0o2)
+            first.data.file(VersionID("shopOrders", VersionNumber(1))), 0o2)
         try SystemFiles().write(damaged, [UInt8](repeating: 7, count: 4_096), at: 0)
         let third = try await open()
         let damage = await #expect(throws: KappaError.self) { try await third.catchUp() }
@@ -148,7 +148,7 @@ struct KappaLibraryTests {
         let running = Task { try await kappa.run() }
         let following = Task {
             var seen: [String] = []
-            for try await change in kappa.changes(of: orders) {
+            for try await change in kappa.changes(of: shopOrders) {
                 seen.append("\(change.operation.rawValue) \(change.key)")
                 if seen.count == 4 { break }
             }
@@ -156,15 +156,15 @@ struct KappaLibraryTests {
         }
         try await kappa.append(Placed(orderID: "o-1", total: 1))
         try await until("the row is visible") {
-            try await kappa.row(of: orders, key: "o-1") != nil
+            try await kappa.row(of: shopOrders, key: "o-1") != nil
         }
         try await kappa.append(Shipped(orderID: "o-1"))
         try await until("it has shipped") {
-            try await kappa.row(of: orders, key: "o-1")?.isShipped == true
+            try await kappa.row(of: shopOrders, key: "o-1")?.isShipped == true
         }
-        // Another build, whose orders all cost nothing.
-        let other = View("orders", row: Order.self, digest: "2") {
-            On(Placed.self, key: \.orderID) { _, row in row = Order(total: 0) }
+        // Another build, whose shopOrders all cost nothing.
+        let other = View("orders", row: ShopOrder.self, digest: "2") {
+            On(Placed.self, key: \.orderID) { _, row in row = ShopOrder(total: 0) }
         }
         let newer = try await Kappa.open(kappa.folder, views: ViewSet([other]))
         try await newer.catchUp()
@@ -207,7 +207,7 @@ struct KappaLibraryTests {
         #expect(error?.code == .badInput)
         let info = try LogReader(kappa.data.log).durableEnd()
         #expect(info == .zero)
-        let other = View("nosuch", row: Order.self, digest: "1") {
+        let other = View("nosuch", row: ShopOrder.self, digest: "1") {
             On(Shipped.self, key: \.orderID) { _, row in row = nil }
         }
         let missing = await #expect(throws: KappaError.self) {
@@ -218,7 +218,7 @@ struct KappaLibraryTests {
             try await Kappa.open("/proc/nosuch/data", views: views)
         }
         await #expect(throws: KappaError.self) {
-            try await Kappa.open(folder.path, views: ViewSet([orders, orders]))
+            try await Kappa.open(folder.path, views: ViewSet([shopOrders, shopOrders]))
         }
         await kappa.close()
     }
