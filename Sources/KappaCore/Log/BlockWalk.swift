@@ -49,7 +49,8 @@ enum BlockWalk {
             let size = BlockHeader.size + header.runsSize
             let whole = try window.bytes(of: file, at: position, count: size, limit)
             guard whole.count == size, BlockHeader.isSound(whole),
-                header.firstOffset == next, header.events > 0, let runs = IngestionRun.decode(
+                header.firstOffset == next, header.events > 0,
+                let runs = IngestionRun.decode(
                     UnsafeRawBufferPointer(rebasing: whole[BlockHeader.size...]))
             else { throw damage(file, position, "a block's header cannot be read") }
             visit(Block(segment: segment, position: position, header: header, runs: runs))

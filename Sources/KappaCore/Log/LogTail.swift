@@ -111,7 +111,7 @@ struct LogTail: Sendable {
     mutating func cutBack(_ files: any FileSystem) {
         pending = []
         let path = SegmentFiles.path(folder, head.segment)
-        guard access(path, F_OK) == 0, 
+        guard access(path, F_OK) == 0,
             let file = try? openFile(files, durableBytes: head.segmentBytes)
         else { return }
         if file.size > head.segmentBytes {

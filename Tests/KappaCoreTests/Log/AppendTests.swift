@@ -60,7 +60,7 @@ struct AppendTests {
                 }
             }
         }
-        threads.forEach { $0.join() }
+        for thread in threads { thread.join() }
         #expect(failures.withLock { $0 } == [])
         let texts = try LogTesting.texts(folder.path)
         #expect(texts.count == 800)
@@ -88,7 +88,7 @@ struct AppendTests {
                 }
             }
         }
-        threads.forEach { $0.join() }
+        for thread in threads { thread.join() }
         #expect(failures.withLock { $0 } == 80)
         #expect(try LogTesting.texts(folder.path).count == 240)
     }
