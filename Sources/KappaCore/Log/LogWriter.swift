@@ -123,10 +123,9 @@ package final class LogWriter: Sendable {
     ///   before its sealing would be taken for damage after a power loss.
     package func roll() throws(KappaError) -> Offset {
         try alone { tail throws(KappaError) in
-            if tail.head.segmentBytes > 0 {
-                try tail.roll(files)
-                try Self.publish(tail.head, headFile, files)
-            }
+            if tail.head.segmentBytes > 0 { try tail.roll(files) }
+            // Written in any case: of a sync that failed before, nothing is left to be synced.
+            try Self.publish(tail.head, headFile, files)
             do throws(IOFailure) { try files.sync(headFile.descriptor) } catch {
                 throw error.error("cannot make the log's end durable", at: headFile.path)
             }
@@ -252,7 +251,13 @@ package final class LogWriter: Sendable {
             tail = before
             throw failure
         }
-        try Self.publish(tail.head, headFile, files)
+        do throws(KappaError) { try Self.publish(tail.head, headFile, files) } catch {
+            // A head that was written by half would stop everybody: the old one is put back.
+            try? Self.publish(before.head, headFile, files)
+            tail = before
+            tail.cutBack(files)
+            throw error
+        }
         return results
     }
 
