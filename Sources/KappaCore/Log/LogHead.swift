@@ -59,8 +59,9 @@ struct LogHead: Equatable, Sendable {
     }
 
     /// Reads the head through an open file. A reader may meet a write half done: it looks again.
-    static func read(_ file: OpenFile) throws(KappaError) -> LogHead? {
-        for attempt in 0..<100 {
+    /// Whoever holds the log's lock need not.
+    static func read(_ file: OpenFile, isLocked: Bool = false) throws(KappaError) -> LogHead? {
+        for attempt in 0..<(isLocked ? 1 : 100) {
             var bytes = [UInt8](repeating: 0, count: size)
             var failure: KappaError?
             let count = bytes.withUnsafeMutableBytes { buffer in

@@ -67,7 +67,7 @@ package final class LogWriter: Sendable {
         headFile = try Self.open(LogHead.path(folder), files)
         let lock = try FileLock(lockFile)
         defer { lock.unlock() }
-        let published = try LogHead.read(headFile)
+        let published = try LogHead.read(headFile, isLocked: true)
         let recovered = try LogRecovery.recover(folder, published: published, files: files)
         warnings = recovered.warnings
         let names = SegmentFiles.names(folder) ?? []
@@ -167,7 +167,7 @@ package final class LogWriter: Sendable {
     private func catchUp(_ tail: inout LogTail) throws(KappaError) {
         var status = stat()
         guard fstat(headFile.descriptor, &status) == 0, status.st_nlink > 0,
-            let head = try LogHead.read(headFile)
+            let head = try LogHead.read(headFile, isLocked: true)
         else {
             throw KappaError(
                 .damaged, "the log's end is not known", at: headFile.path,
