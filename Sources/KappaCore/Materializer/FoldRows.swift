@@ -80,7 +80,11 @@ class FoldRows {
     }
 
     private func readThrough(_ id: UInt32) throws {
-        let found = try store.lookUp(table: index) { bindKey(id, $0) } read: { try load(id, $0) }
+        let found = try store.lookUp(table: index) {
+            bindKey(id, $0)
+        } read: {
+            try load(id, $0)
+        }
         if found { setFlags(id, Self.storedFlag) }
     }
 
@@ -219,9 +223,11 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
     }
 
     override fileprivate func hidden(_ id: UInt32) throws -> String {
-        guard case .object(let members)? = try rows[Int(id)].map({
-            try EncodedValue(encoding: $0)
-        }) else { return "{}" }
+        guard
+            case .object(let members)? = try rows[Int(id)].map({
+                try EncodedValue(encoding: $0)
+            })
+        else { return "{}" }
         let names = table.hiddenFields.compactMap(\.path.first)
         return EncodedValue.object(members.filter { names.contains($0.key) }).json
     }

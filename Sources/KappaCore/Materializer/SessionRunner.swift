@@ -287,11 +287,11 @@ final class SessionRunner: StepRunner {
         for (rank, key) in used.enumerated() { ranks[Int(key)] = UInt32(rank) }
         var sort = KeySort(dirty)
         if windowIsFirst {
-            sort.sort(byIntegers: { Int64(ranks[Int(sessions.key($0))]) })
-            sort.sort(byIntegers: { sessions.start($0) })
+            sort.sortByIntegers { Int64(ranks[Int(sessions.key($0))]) }
+            sort.sortByIntegers { sessions.start($0) }
         } else {
-            sort.sort(byIntegers: { sessions.start($0) })
-            sort.sort(byIntegers: { Int64(ranks[Int(sessions.key($0))]) })
+            sort.sortByIntegers { sessions.start($0) }
+            sort.sortByIntegers { Int64(ranks[Int(sessions.key($0))]) }
         }
         dirty = sort.ids
     }

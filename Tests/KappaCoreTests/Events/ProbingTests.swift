@@ -39,6 +39,7 @@ import Testing
         var byNumber: [Int: String]
         var nick: String?
         var maybePlan: Plan?
+        // swift-format-ignore: AlwaysUseLowerCamelCase
         var URLPath: String
     }
 
@@ -191,7 +192,7 @@ import Testing
     }
 
     /// What it asks for depends on what it finds.
-    struct Shifty: Event {
+    struct Shifty: Event, Equatable {
         static let eventType: String? = nil
         var id: String
         enum CodingKeys: CodingKey { case version, id, old }

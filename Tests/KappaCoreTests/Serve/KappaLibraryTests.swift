@@ -61,12 +61,16 @@ struct KappaLibraryTests {
                 Placed(orderID: "o-2", total: 1), Placed(orderID: "o-0", total: 2),
             ]) == Offset(1))
         #expect(try await kappa.append(Shipped(orderID: "o-2")) == Offset(3))
-        #expect(try await kappa.append(ndjson: Tick.line("a", 3) + "\n" + Tick.line("a", 4)) == Offset(4))
+        #expect(
+            try await kappa.append(ndjson: Tick.line("a", 3) + "\n" + Tick.line("a", 4))
+                == Offset(4))
         try await kappa.catchUp()
         #expect(try await kappa.row(of: shopOrders, key: "o-1") == ShopOrder(total: 12))
         #expect(
             try await kappa.rows(of: shopOrders)
-                == [ShopOrder(total: 2), ShopOrder(total: 12), ShopOrder(total: 1, isShipped: true)])
+                == [
+                    ShopOrder(total: 2), ShopOrder(total: 12), ShopOrder(total: 1, isShipped: true),
+                ])
         #expect(try await kappa.position(of: shopOrders) == Offset(6))
         let rows = try await kappa.rows(of: ticks)
         #expect(rows.map { $0["k"] } == [.text("a")])

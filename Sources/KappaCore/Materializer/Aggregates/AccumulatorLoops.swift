@@ -54,7 +54,8 @@ extension Accumulator {
             // Rows come in log order: each is later than what the cell holds.
             for (index, id) in records.ids.enumerated() {
                 let record = records.base + Int(id) * records.stride
-                cell(record).set(from: column, Int(input.rows[chunk.lowerBound + index]), kind: kind)
+                cell(record).set(
+                    from: column, Int(input.rows[chunk.lowerBound + index]), kind: kind)
             }
         default:
             for (index, id) in records.ids.enumerated() {

@@ -8,9 +8,9 @@ enum KeyOrder {
         var sort = KeySort(ids)
         for part in (0..<table.keyParts).reversed() {
             if table.isText(part) {
-                sort.sort(byTexts: { table.textKey($0, part) })
+                sort.sortByTexts { table.textKey($0, part) }
             } else {
-                sort.sort(byIntegers: { table.integerKey($0, part) })
+                sort.sortByIntegers { table.integerKey($0, part) }
             }
         }
         ids = sort.ids

@@ -21,7 +21,7 @@ struct KeySort {
     /// The numbers in order.
     var ids: [UInt32] { entries.map(\.id) }
 
-    mutating func sort(byIntegers integer: (UInt32) -> Int64) {
+    mutating func sortByIntegers(_ integer: (UInt32) -> Int64) {
         for index in entries.indices {
             // With the sign turned round, the words order as the integers do.
             entries[index].word = UInt64(bitPattern: integer(entries[index].id)) ^ (1 << 63)
@@ -31,7 +31,7 @@ struct KeySort {
 
     /// Sorts by texts: by the eight bytes behind what all of them begin with, and where these are
     /// equal by the whole text.
-    mutating func sort(byTexts text: (UInt32) -> UnsafeRawBufferPointer) {
+    mutating func sortByTexts(_ text: (UInt32) -> UnsafeRawBufferPointer) {
         let common = commonPrefix(text)
         for index in entries.indices {
             entries[index].word = Self.word(of: text(entries[index].id), from: common)

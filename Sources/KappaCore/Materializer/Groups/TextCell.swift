@@ -68,7 +68,8 @@ enum TextCell {
             cell.storeBytes(
                 of: UInt32(text.count), toByteOffset: capacityOffset, as: UInt32.self)
         }
-        if let target = cell.load(as: UnsafeMutableRawPointer?.self), let source = text.baseAddress {
+        if let target = cell.load(as: UnsafeMutableRawPointer?.self), let source = text.baseAddress
+        {
             target.copyMemory(from: source, byteCount: text.count)
         }
         cell.storeBytes(of: UInt32(text.count), toByteOffset: lengthOffset, as: UInt32.self)

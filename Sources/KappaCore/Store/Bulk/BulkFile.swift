@@ -45,7 +45,8 @@ final class BulkFile {
     }
 
     private func write(_ bytes: [UInt8], at position: Int) throws(KappaError) {
-        do throws(IOFailure) { try SystemFiles().write(file.descriptor, bytes, at: position) } catch {
+        do throws(IOFailure) { try SystemFiles().write(file.descriptor, bytes, at: position) } catch
+        {
             throw error.error("cannot write a new version's rows", at: file.path)
         }
     }
