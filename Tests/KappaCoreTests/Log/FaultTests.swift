@@ -56,7 +56,7 @@ struct FaultTests {
         #expect(try LogTesting.texts(folder.path) == acknowledged)
 
         // Opened again, the log has all that was acknowledged; more only where it was tried.
-        let reopened = try LogWriter(folder.path)
+        let reopened = try LogWriter(folder.path, files: files)
         #expect(append(reopened, #"{"last":1}"#) == nil)
         let texts = try LogTesting.texts(folder.path)
         #expect(texts.filter { acknowledged.contains($0) } == acknowledged)
@@ -120,7 +120,7 @@ struct FaultTests {
 
     @Test("a sealing that fails leaves the log as it was", arguments: faults)
     func sealing(fault: FaultyFiles.Fault) throws {
-        let writer = try LogWriter(folder.path, segmentBytes: 600)
+        let writer = try LogWriter(folder.path, segmentBytes: 600, files: FaultyFiles())
         let texts = LogTesting.numbered(0..<20)
         for text in texts { #expect(append(writer, text) == nil) }
         let before = try LogTesting.read(folder.path)
@@ -130,7 +130,7 @@ struct FaultTests {
         #expect(result != nil || files.calls.values.reduce(0, +) > 0)
         #expect(try LogTesting.read(folder.path) == before)
         #expect(append(writer, "{}") == nil)
-        _ = try LogSealer(folder.path, zstd: false).seal()
+        _ = try LogSealer(folder.path, zstd: false, files: FaultyFiles()).seal()
         #expect(try LogTesting.texts(folder.path) == texts + ["{}"])
         #expect(folder.names.contains { $0.hasSuffix(".sealing") } == false)
     }

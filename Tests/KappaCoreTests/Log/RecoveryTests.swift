@@ -13,7 +13,8 @@ struct RecoveryTests {
     private func fill(
         _ count: Int, segmentBytes: Int = 256 << 20
     ) throws -> [String] {
-        let writer = try LogWriter(folder.path, segmentBytes: segmentBytes)
+        let writer = try LogWriter(
+            folder.path, segmentBytes: segmentBytes, files: FaultyFiles())
         let texts = LogTesting.numbered(0..<count)
         for text in texts { _ = try writer.append(LogTesting.lines([text])) }
         return texts
