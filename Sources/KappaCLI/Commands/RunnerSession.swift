@@ -96,13 +96,10 @@ struct RunnerSession {
     }
 
     private func printAll() throws {
-        let printer = RecordPrinter(StatusCommand.columns, context.format, Output())
         let ids = touched.withLock { $0 }
-        for status in try VersionStatus.all(try Catalog(context.data))
-        where ids.contains(status.id) {
-            try printer.print(StatusCommand.cells(status))
-        }
-        try printer.finish()
+        let statuses = try VersionStatus.all(try Catalog(context.data))
+        try StatusCommand.print(
+            statuses.filter { ids.contains($0.id) }, context.format, Output())
     }
 }
 

@@ -84,6 +84,16 @@ final class ProgressLine {
         return "\(scaled / 100).\(rest < 10 ? "0" : "")\(rest)"
     }
 
+    /// 1,234,567 bytes as "1.23 MB".
+    static func size(_ bytes: Int) -> String {
+        switch bytes {
+        case 1_000_000_000...: "\(hundredths(Double(bytes) / 1e9)) GB"
+        case 1_000_000...: "\(hundredths(Double(bytes) / 1e6)) MB"
+        case 1_000...: "\(bytes / 1_000) kB"
+        default: "\(bytes) B"
+        }
+    }
+
     static func duration(_ seconds: Double) -> String {
         let whole = Int(seconds.rounded(.up))
         if whole < 60 { return "\(whole) s" }

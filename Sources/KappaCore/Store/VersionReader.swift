@@ -36,12 +36,20 @@ package final class VersionReader {
 
     /// Runs `body` on one unchanging state of the version.
     package func snapshot<R>(_ body: () throws -> R) throws -> R {
-        try connection.transaction("BEGIN") {
-            // A read transaction begins with its first read.
-            _ = try connection.integer("SELECT count(*) FROM _kappa_checkpoint")
-            return try body()
-        }
+        if connection.isInTransaction { return try body() }
+        try hold()
+        defer { letGo() }
+        return try body()
     }
+
+    /// From now on all reads are of this moment, until ``letGo()``.
+    func hold() throws(KappaError) {
+        try connection.execute("BEGIN")
+        // A read transaction begins with its first read.
+        _ = try connection.integer("SELECT count(*) FROM _kappa_checkpoint")
+    }
+
+    func letGo() { try? connection.execute("ROLLBACK") }
 
     package func checkpoint() throws(KappaError) -> Checkpoint {
         try Self.checkpoint(connection) ?? Checkpoint()

@@ -114,7 +114,9 @@ package final class ViewRunner: Sendable {
         if live.isEmpty, others.isEmpty, let held { throw held }
         do {
             let groups = [live, others].filter { !$0.isEmpty }
-            for group in groups { try start(group, memoryBytes: options.memoryBytes / groups.count) }
+            for group in groups {
+                try start(group, memoryBytes: options.memoryBytes / groups.count)
+            }
             try supervise(catalog)
         } catch { fail(error) }
         state.wait { $0.active == 0 ? () : nil }

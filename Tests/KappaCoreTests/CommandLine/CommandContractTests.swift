@@ -29,10 +29,12 @@ struct CommandContractTests {
     func append() throws {
         let lines = "{\"a\":1}\n{\"a\":2}\n"
         let first = try kappa.run("append", "--source", "s", "--format", "json", input: lines)
-        #expect(first.output == #"{"appended":2,"first_offset":0,"next_offset":2,"skipped":0}"# + "\n")
+        #expect(
+            first.output == #"{"appended":2,"first_offset":0,"next_offset":2,"skipped":0}"# + "\n")
         let second = try kappa.run("append", "--source", "s", "--format", "json", input: lines)
         #expect(
-            second.output == #"{"appended":0,"first_offset":null,"next_offset":2,"skipped":2}"# + "\n")
+            second.output == #"{"appended":0,"first_offset":null,"next_offset":2,"skipped":2}"#
+                + "\n")
         let csv = try kappa.run("append", "--format", "csv", "-", input: "{}")
         #expect(csv.output == "appended,first_offset,next_offset,skipped\n1,2,3,0\n")
         let text = try kappa.run("append", input: "")
@@ -48,7 +50,9 @@ struct CommandContractTests {
         try kappa.run("append", input: "{\"a\":1.50}\n{\"b\":\"x\"}\n{\"c\":null}\n")
         let info = try json("log", "info")
         #expect(
-            info.keys == ["first_offset", "next_offset", "events", "bytes", "segments", "partitions"])
+            info.keys == [
+                "first_offset", "next_offset", "events", "bytes", "segments", "partitions",
+            ])
         #expect(info.output.hasPrefix(#"{"first_offset":0,"next_offset":3,"events":3,"#))
         let read = try json("log", "read", "--from", "1", "--limit", "1")
         #expect(read.keys == ["offset", "ingested_at", "event"])
@@ -130,10 +134,12 @@ struct CommandContractTests {
     @Test("sql gives the statement's columns over live views")
     func sql() throws {
         try build()
-        let sum = try json("sql", "SELECT count(*) AS users, sum(events) AS events FROM user_totals")
+        let sum = try json(
+            "sql", "SELECT count(*) AS users, sum(events) AS events FROM user_totals")
         #expect(sum.output == #"{"users":50,"events":2000}"# + "\n")
         let joined = try json(
-            "sql", "SELECT (SELECT count(*) FROM user_totals) AS u, count(*) AS w FROM action_counts")
+            "sql",
+            "SELECT (SELECT count(*) FROM user_totals) AS u, count(*) AS w FROM action_counts")
         #expect(joined.keys == ["u", "w"])
         for bad in ["DELETE FROM user_totals", "SELECT * FROM sqlite_master", "SELEC", ""] {
             #expect(try kappa.run("sql", bad).code == 64, "\(bad)")
@@ -149,7 +155,8 @@ struct CommandContractTests {
         #expect(equal.code == 0)
         #expect(
             equal.output
-                == #"{"summary":{"added":0,"removed":0,"changed":0,"same":50,"position":2000}}"# + "\n")
+                == #"{"summary":{"added":0,"removed":0,"changed":0,"same":50,"position":2000}}"#
+                + "\n")
         let path = kappa.data.file(VersionID("user_totals", VersionNumber(2)))
         try SQLiteConnection(path, .readWrite).execute(
             """
@@ -163,17 +170,22 @@ struct CommandContractTests {
         #expect(json.lines.count == 4)
         #expect(json.lines[0].contains(#""op":"changed","table":"user_totals","key":["user_1"],"#))
         #expect(json.lines[0].contains(#""columns":["events"],"before":{"user_id":"user_1""#))
-        #expect(json.lines[1].contains(#""op":"removed""#) && json.lines[1].hasSuffix(#""after":null}"#))
-        #expect(json.lines[2].contains(#""op":"added""#) && json.lines[2].contains(#""before":null"#))
         #expect(
-            json.lines[3] == #"{"summary":{"added":1,"removed":1,"changed":1,"same":48,"position":2000}}"#)
+            json.lines[1].contains(#""op":"removed""#) && json.lines[1].hasSuffix(#""after":null}"#)
+        )
+        #expect(
+            json.lines[2].contains(#""op":"added""#) && json.lines[2].contains(#""before":null"#))
+        #expect(
+            json.lines[3]
+                == #"{"summary":{"added":1,"removed":1,"changed":1,"same":48,"position":2000}}"#)
         let limited = try kappa.run(
             "diff", "user_totals@1", "user_totals@2", "--limit", "1", "--format", "json")
         #expect(limited.lines.count == 2)
         let summary = try kappa.run("diff", "user_totals@1", "user_totals@2", "--summary")
         #expect(
             summary.output
-                == "user_totals@1 → user_totals@2 at offset 2000: 1 added, 1 removed, 1 changed, 48 same\n")
+                == "user_totals@1 → user_totals@2 at offset 2000: 1 added, 1 removed, 1 changed, 48 same\n"
+        )
         let csv = try kappa.run("diff", "user_totals@1", "user_totals@2", "--format", "csv")
         #expect(csv.code == 1)
         #expect(csv.lines[0] == "op,table,key,columns,before,after")
@@ -223,8 +235,11 @@ struct CommandContractTests {
         try kappa.run("rebuild", "user_totals")
         let dead = try json("dead", "user_totals")
         #expect(dead.keys == ["offset", "reason", "event"])
-        #expect(dead.output.hasSuffix(#""event":{"user_id":7,"action":[],"amount":"x","timestamp":"?"}}"# + "\n"))
-        #expect(try kappa.run("dead", "user_totals", "--limit", "0").lines == ["offset  reason  event"])
+        #expect(
+            dead.output.hasSuffix(
+                #""event":{"user_id":7,"action":[],"amount":"x","timestamp":"?"}}"# + "\n"))
+        #expect(
+            try kappa.run("dead", "user_totals", "--limit", "0").lines == ["offset  reason  event"])
     }
 
     @Test("tail gives the rows as they are, then changes as they commit, until it is stopped")
@@ -234,7 +249,9 @@ struct CommandContractTests {
         try waitFor("the rows are there") { tail.output.split(separator: "\n").count == 50 }
         try kappa.run(
             "append",
-            input: #"{"user_id":"new","action":"view","amount":0.10,"timestamp":"2024-01-15T14:30:00Z"}"#)
+            input:
+                #"{"user_id":"new","action":"view","amount":0.10,"timestamp":"2024-01-15T14:30:00Z"}"#
+        )
         try kappa.run("run", "--until-caught-up")
         try waitFor("the change is there") { tail.output.contains(#"["new"]"#) }
         tail.signal(2)

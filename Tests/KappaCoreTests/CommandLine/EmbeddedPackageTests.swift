@@ -64,7 +64,8 @@ struct EmbeddedPackageTests {
         return target
     }
 
-    @Test("it builds, has the whole program, and its changed view is a new version beside the old",
+    @Test(
+        "it builds, has the whole program, and its changed view is a new version beside the old",
         .timeLimit(.minutes(20)), .enabled(if: swift != nil, "needs the swift command"))
     func builds() throws {
         try build()
@@ -137,7 +138,8 @@ struct EmbeddedPackageTests {
         second.signal(SIGTERM)
         #expect(try second.wait().code == 0)
         let shipped = try run(
-            new, "sql", "SELECT count(*) AS n, sum(total) AS t FROM orders WHERE status = 'shipped'",
+            new, "sql",
+            "SELECT count(*) AS n, sum(total) AS t FROM orders WHERE status = 'shipped'",
             "--format", "csv")
         #expect(shipped.output == "n,t\n\(number),0\n")
         // Back to the old build: its version is found again and brought forward, not built anew.

@@ -273,7 +273,8 @@ struct FirstHourTests {
         }
     }
 
-    @Test("on a terminal there are colours, unless NO_COLOR says otherwise",
+    @Test(
+        "on a terminal there are colours, unless NO_COLOR says otherwise",
         .enabled(if: access("/usr/bin/script", X_OK) == 0, "script gives the terminal"))
     func terminal() throws {
         try kappa.generate(100)
@@ -292,7 +293,8 @@ struct FirstHourTests {
         }
         // Each line of fish stands for itself: its quotes must be closed.
         for line in try kappa.run("completions", "fish").lines {
-            #expect(line.replacing("\\'", with: "").count { $0 == "'" }.isMultiple(of: 2), "\(line)")
+            #expect(
+                line.replacing("\\'", with: "").count { $0 == "'" }.isMultiple(of: 2), "\(line)")
         }
         let use = """
             kappa completions bash > complete.bash && bash -n complete.bash && bash -c '
@@ -320,15 +322,18 @@ struct FirstHourTests {
     private static let canMount = KappaProgram.succeeds(
         "PATH=$PATH:/sbin; mkdir m && mount -t tmpfs -o size=1m none m && umount m")
 
-    @Test("a full disk is said, loses nothing, and work goes on once there is space",
+    @Test(
+        "a full disk is said, loses nothing, and work goes on once there is space",
         .enabled(if: canMount, "a small file system must be mounted"))
     func fullDisk() throws {
         try DataFolder.make(kappa.data.path)
-        let mounted = try kappa.shell("PATH=$PATH:/sbin mount -t tmpfs -o size=3m none '\(kappa.data.path)'")
+        let mounted = try kappa.shell(
+            "PATH=$PATH:/sbin mount -t tmpfs -o size=3m none '\(kappa.data.path)'")
         #expect(mounted.code == 0)
         defer { umount2(kappa.data.path, Int32(MNT_DETACH)) }
         try kappa.generate(8_000)
-        let more = try kappa.run("generate", "user-events", "--count", "60000", "--seed", "2").output
+        let more = try kappa.run("generate", "user-events", "--count", "60000", "--seed", "2")
+            .output
         let full = try kappa.run("append", input: more)
         #expect(full.code == 74, "\(full)")
         #expect(full.errors.contains("No space left on device"))
@@ -339,7 +344,8 @@ struct FirstHourTests {
         #expect(try kappa.run("rebuild", "user_totals").code == 0)
     }
 
-    @Test("a folder that cannot be written is an error that says so",
+    @Test(
+        "a folder that cannot be written is an error that says so",
         .enabled(if: canMount, "a read-only file system must be mounted"))
     func readOnly() throws {
         try DataFolder.make(kappa.data.path)

@@ -77,7 +77,8 @@ struct KillTests {
     private static let strace = "/usr/bin/strace"
     /// Containers may forbid it.
     private static let canTrace = KappaProgram.succeeds("\(strace) -o /dev/null true")
-    private static let calls = "pwrite64,write,fdatasync,fsync,rename,unlink,ftruncate,symlink,mkdir"
+    private static let calls =
+        "pwrite64,write,fdatasync,fsync,rename,unlink,ftruncate,symlink,mkdir"
 
     /// Copies a data folder.
     private func copy(_ from: KappaProgram, _ to: KappaProgram) throws {
@@ -95,7 +96,8 @@ struct KillTests {
     }
 
     /// KAPPA_FULL_SWEEP=1 tries every write, otherwise some of them, spread evenly.
-    @Test("killed at its Nth write, a rebuild with its promotion is done or not done, never between",
+    @Test(
+        "killed at its Nth write, a rebuild with its promotion is done or not done, never between",
         .enabled(if: canTrace, "strace does the killing"))
     func everyWrite() throws {
         try kappa.generate(300)
@@ -117,7 +119,8 @@ struct KillTests {
         for number in stride(from: 1, through: most, by: step) {
             try copy(kappa, trial)
             let inject = "inject=\(Self.calls):signal=SIGKILL:when=\(number)"
-            let child = try traced(trial, ["-o", "/dev/null", "-e", inject], ["rebuild", "user_totals"])
+            let child = try traced(
+                trial, ["-o", "/dev/null", "-e", inject], ["rebuild", "user_totals"])
             if child.code == 137 { killed += 1 }
             try check(trial, "killed at write \(number)")
             #expect(try rows(trial, "user_totals") == wanted, "killed at write \(number)")
@@ -152,14 +155,17 @@ struct KillTests {
         run.signal(SIGTERM)
         #expect(try run.wait().code == 0)
         let lines = try kappa.run("log", "read").lines
-        #expect(lines.sorted() == inputs.flatMap { $0.split(separator: "\n").map(String.init) }.sorted())
+        #expect(
+            lines.sorted() == inputs.flatMap { $0.split(separator: "\n").map(String.init) }.sorted()
+        )
         let reader = try VersionReader(file)
         #expect(try reader.connection.integer("SELECT sum(events) FROM user_totals") == 40_000)
         #expect(try reader.checkpoint().counters.applied == 40_000)
         // Each process's events are in its order.
         for input in inputs {
             let own = Set(input.split(separator: "\n").map(String.init))
-            #expect(lines.filter { own.contains($0) } == input.split(separator: "\n").map(String.init))
+            #expect(
+                lines.filter { own.contains($0) } == input.split(separator: "\n").map(String.init))
         }
     }
 }

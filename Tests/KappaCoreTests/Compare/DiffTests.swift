@@ -23,7 +23,11 @@ struct DiffTests {
                 for row in table.1 {
                     let writer = transaction.upsert(into: index)
                     var sink = StoreSink(writer)
-                    try row.withTexts { sink.append($0) } then: { try writer.execute() }
+                    try row.withTexts {
+                        sink.append($0)
+                    } then: {
+                        try writer.execute()
+                    }
                 }
             }
         }
@@ -124,7 +128,10 @@ struct DiffTests {
         let new = try make(
             2,
             [
-                (wide, [[.text("a"), .null, .integer(1)], [.text("b"), .text("x"), .integer(3)]]),
+                (
+                    wide,
+                    [[.text("a"), .null, .integer(1)], [.text("b"), .text("x"), .integer(3)]]
+                ),
                 (extra, [[.text("z")]]),
             ])
         let (found, summary) = try differences(old, new)

@@ -99,7 +99,8 @@ struct ChangeFollowerTests {
             let live = try #require(try folder.catalog().live(view))
             let wanted = try Mirror.rows(folder.reader(view, live.rawValue))
             for mirror in mirrors {
-                #expect(mirror?.rows[view]?.filter { !$0.value.isEmpty } == wanted[view],
+                #expect(
+                    mirror?.rows[view]?.filter { !$0.value.isEmpty } == wanted[view],
                     "KAPPA_SEED=\(seed)")
             }
         }

@@ -39,7 +39,8 @@ struct HostileSQLTests {
         #expect(try sql(withs) == [[.integer(100)]])
         #expect(try sql("-- a comment\nSELECT 1 -- another;\n") == [[.integer(1)]])
         #expect(try sql("SELECT ';' /* ; */ ; ;") == [[.text(";")]])
-        #expect(try sql("WITH c AS (SELECT * FROM tally) SELECT count(*) FROM c") == [[.integer(5)]])
+        #expect(
+            try sql("WITH c AS (SELECT * FROM tally) SELECT count(*) FROM c") == [[.integer(5)]])
         #expect(try sql("VALUES (1), (2)").count == 2)
         #expect(try sql("SELECT upper(k), round(total / 3.0, 1) FROM TALLY").count == 5)
         let recursion = "WITH RECURSIVE c(x) AS (VALUES(1) UNION ALL SELECT x+1 FROM c LIMIT 9) "
@@ -86,10 +87,12 @@ struct HostileSQLTests {
             "SELECT writefile('/tmp/x', 'y')", "SELECT 1; SELECT 2", "SELECT 1; DROP TABLE tally",
             "SELECT 1;-- \nDELETE FROM tally", "/* x */ DELETE FROM tally", "", "   ", ";", "--",
             "WITH x AS (SELECT 1) DELETE FROM tally", "EXPLAIN SELECT 1", "SELECT", "SELECT * FROM",
-            "SELECT * FROM nowhere", "SELECT _kappa_state FROM tally", "REPLACE INTO tally VALUES(1)",
+            "SELECT * FROM nowhere", "SELECT _kappa_state FROM tally",
+            "REPLACE INTO tally VALUES(1)",
             "WITH x AS (SELECT 1) INSERT INTO tally SELECT * FROM x", "SELECT 1 FROM tally INTO x",
             "SELECT edit('x')", "SELECT fts3_tokenizer('x')", "SELECT count(*) FROM sqlite_master",
-            "SELECT count(*) FROM tally, live_tally._kappa_dead", "ANALYZE", "REINDEX", "DETACH live_tally",
+            "SELECT count(*) FROM tally, live_tally._kappa_dead", "ANALYZE", "REINDEX",
+            "DETACH live_tally",
         ])
     func refusedStatements(statement: String) throws {
         let error = #expect(throws: KappaError.self) { try sql(statement) }
@@ -177,7 +180,8 @@ struct HostileSQLTests {
         }
         #expect(try keys("total desc") == ["k4", "k3", "k2", "k1", "k0"])
         #expect(try keys("n", "k desc") == ["k4", "k3", "k2", "k1", "k0"])
-        for bad in ["nosuch", "n sideways", "n desc nulls", "1", "random()", "n; DROP TABLE tally"] {
+        for bad in ["nosuch", "n sideways", "n desc nulls", "1", "random()", "n; DROP TABLE tally"]
+        {
             #expect(throws: KappaError.self, "\(bad)") { try keys(bad) }
         }
     }

@@ -61,7 +61,9 @@ struct KappaLibraryTests {
                 Placed(orderID: "o-2", total: 1), Placed(orderID: "o-0", total: 2),
             ]) == Offset(1))
         #expect(try await kappa.append(Shipped(orderID: "o-2")) == Offset(3))
-        #expect(try await kappa.append(ndjson: Tick.line("a", 3) + "\n" + Tick.line("a", 4)) == Offset(4))
+        #expect(
+            try await kappa.append(ndjson: Tick.line("a", 3) + "\n" + Tick.line("a", 4))
+                == Offset(4))
         try await kappa.catchUp()
         #expect(try await kappa.row(of: orders, key: "o-1") == Order(total: 12))
         #expect(

@@ -98,7 +98,8 @@ struct VersionStoreTests {
             "9223372036854775807", "9223372036854775808", "0.30", "1000000000000000000000",
         ]
         let doubles = [
-            0.1, -1.5, 1e300, .leastNonzeroMagnitude, .pi, 9_007_199_254_740_992, 1, .infinity, -.infinity,
+            0.1, -1.5, 1e300, .leastNonzeroMagnitude, .pi, 9_007_199_254_740_992, 1, .infinity,
+            -.infinity,
         ]
         let integers: [Int64] = [.min, -1, 0, 1, 1 << 53 + 1, .max]
         let store = try make()

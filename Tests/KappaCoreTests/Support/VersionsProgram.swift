@@ -134,7 +134,8 @@ final class KappaProgram: Sendable {
             var pid = pid_t()
             let code = posix_spawn(&pid, shell[0], &actions, &attributes, &arguments, &values)
             if ends[0] >= 0 { close(ends[0]) }
-            try #require(code == 0, "\(words[0]) cannot be started: \(String(cString: strerror(code)))")
+            try #require(
+                code == 0, "\(words[0]) cannot be started: \(String(cString: strerror(code)))")
             self.pid = pid
         }
 

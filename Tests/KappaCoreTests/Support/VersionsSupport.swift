@@ -15,7 +15,8 @@ struct Tick: Event, Encodable {
 }
 
 /// How often each key comes and what its numbers make. Another digest is another build's definition.
-func tally(_ digest: String, below limit: Int = .max, named name: String = "tally") -> View<Columns> {
+func tally(_ digest: String, below limit: Int = .max, named name: String = "tally") -> View<Columns>
+{
     View(name, digest: digest) {
         Events(Tick.self)
             .filter { $0.v < limit }

@@ -168,7 +168,9 @@ struct UpgradeTests {
         try folder.append(ticks: 10)
         let again = try RunningBuild(folder.data, [tally("a"), tally("x", named: "more")])
         try again.until("the sound one is current") { try position("tally", 1) == 60 }
-        try waitFor("the other has failed") { again.said.contains { $0.hasPrefix("failed more@1") } }
+        try waitFor("the other has failed") {
+            again.said.contains { $0.hasPrefix("failed more@1") }
+        }
         #expect(try position("more", 1) == 50)
         #expect(try folder.entry("more", 1)?.reason != nil)
         try again.stop()
