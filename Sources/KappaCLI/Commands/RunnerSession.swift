@@ -103,11 +103,14 @@ struct RunnerSession {
     }
 }
 
+/// A bar is for what takes a while: a few events are there before it is.
+private let leastEventsForBar = 10_000
+
 private func showProgress(_ runner: ViewRunner, _ isDone: Monitor<Bool>) {
     let line = ProgressLine("replay")
     while !isDone.withLock({ $0 }) {
         let (offset, end) = runner.progress
-        if end > offset {
+        if end - offset > leastEventsForBar {
             line.show(Int(offset.rawValue), of: Int(end.rawValue))
         } else {
             line.clear()

@@ -31,7 +31,8 @@ final class ProgressLine {
         let lag = max(0, end - offset)
         var line = "\(label)  \(Self.grouped(offset)) events"
         if end > 0 { line = "\(label)  \(bar(offset, end))  \(Self.grouped(offset)) events" }
-        line += "  \(Self.short(rate))/s  lag \(Self.grouped(lag))"
+        line += "  \(Self.short(rate))/s"
+        if end > 0 { line += "  lag \(Self.grouped(lag))" }
         if rate > 1, lag > 0 { line += "  \(Self.duration(Double(lag) / rate)) to go" }
         if Output.errorIsTerminal {
             let text = Array("\r\u{1B}[K\(line)".utf8)
