@@ -147,10 +147,14 @@ package final class ViewRunner: Sendable {
             $0.id == known?.0 && $0.state == .retired
         }
         // Another build has replaced the version meanwhile: it is not this one's any more.
-        if !isRetired {
-            guard case .success(let taken) = try take(definition, catalog) else { return }
-            try start([taken], memoryBytes: options.memoryBytes / definitions.count)
-        }
+        if isRetired { return stopWaiting(for: definition) }
+        guard case .success(let taken) = try take(definition, catalog) else { return }
+        // Before it starts: it may be let go of at once, and waited for again.
+        stopWaiting(for: definition)
+        try start([taken], memoryBytes: options.memoryBytes / definitions.count)
+    }
+
+    private func stopWaiting(for definition: ViewDefinition) {
         state.withLock { state in state.waiting.removeAll { $0.name == definition.name } }
     }
 
