@@ -346,18 +346,3 @@ package final class LogWriter: Sendable {
         }
     }
 }
-
-/// The log's lock, held by one process and one batch at a time.
-struct FileLock {
-    private let file: OpenFile
-
-    init(_ file: OpenFile) throws(KappaError) {
-        self.file = file
-        while flock(file.descriptor, LOCK_EX) != 0 {
-            if errno == EINTR { continue }
-            throw IOFailure("flock", errno).error("cannot lock the log", at: file.path)
-        }
-    }
-
-    func unlock() { flock(file.descriptor, LOCK_UN) }
-}
