@@ -8,6 +8,7 @@ let package = Package(
         .library(name: "KappaCLI", targets: ["KappaCLI"]),
         .library(name: "KappaTesting", targets: ["KappaTesting"]),
         .executable(name: "kappa", targets: ["kappa"]),
+        .executable(name: "kappa-bench", targets: ["KappaBenchmarks"]),
         .plugin(name: "ViewDigests", targets: ["ViewDigests"]),
     ],
     targets: [
@@ -27,6 +28,11 @@ let package = Package(
         .target(
             name: "Views", dependencies: ["KappaCore"], path: "views", plugins: ["ViewDigests"]),
         .executableTarget(name: "kappa", dependencies: ["KappaCLI", "Views"]),
+
+        // What `make bench` runs.
+        .executableTarget(
+            name: "KappaBenchmarks", dependencies: ["KappaCore", "KappaCLI", "Views"],
+            exclude: ["Peers"]),
 
         // Digests of view files, so that a changed definition is a new version.
         .executableTarget(name: "ViewDigestsTool"),

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
@@ -12,3 +13,15 @@ void kappa_name_thread(const char *name) {
 }
 
 int kappa_eventfd(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
+
+bool kappa_keep_to_one_core(void) {
+  cpu_set_t cores, one;
+  if (sched_getaffinity(0, sizeof cores, &cores) != 0) return false;
+  for (int core = 0; core < CPU_SETSIZE; core++) {
+    if (!CPU_ISSET(core, &cores)) continue;
+    CPU_ZERO(&one);
+    CPU_SET(core, &one);
+    return sched_setaffinity(0, sizeof one, &one) == 0;
+  }
+  return false;
+}

@@ -80,6 +80,9 @@ package final class WorkerThread: Sendable {
         precondition(code == 0, "the system has no thread left")
     }
 
+    /// Keeps this thread, and all that are made from now on by it, to one core: for measurements.
+    package static func stayOnOneCore() -> Bool { kappa_keep_to_one_core() }
+
     /// Waits until the thread's work has returned.
     package func join() { finished.wait { $0 ? () : nil } }
 }

@@ -1,6 +1,7 @@
 // Small things that Swift cannot say: the CRC32C instruction, and system calls it does not import.
 #ifndef CKAPPA_H
 #define CKAPPA_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,5 +17,7 @@ uint32_t kappa_crc32c_combine(uint32_t crc_a, uint32_t crc_b, uint64_t length_b)
 void kappa_name_thread(const char *name);
 // A descriptor to wake a poll with: eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC).
 int kappa_eventfd(void);
+// Keeps the calling thread, and those that it makes from now on, to one processor core.
+bool kappa_keep_to_one_core(void);
 
 #endif

@@ -8,7 +8,6 @@ package struct SourceImport {
     private let writer: LogWriter
     private let source: String?
     private let batchEvents: Int
-    private static let readBytes = 4 << 20
 
     package struct Result: Equatable, Sendable {
         package var appended = 0
@@ -53,39 +52,29 @@ package struct SourceImport {
         let known = try source.map { (name) throws(KappaError) in
             try writer.sourcePosition(of: name)
         }
-        var chunk = [UInt8](repeating: 0, count: Self.readBytes)
+        let reader = InputReader(input)
         while true {
-            // Somebody may want to stop while a pipe gives nothing.
-            while !Self.isReady(input) {
-                if !progress(result) { return (result, position) }
+            let delivery: InputReader.Delivery
+            do { delivery = try reader.next() } catch {
+                throw error.error("cannot read", at: name)
             }
-            let count = try Self.read(input, &chunk, name)
-            // What is held from before has no newline.
-            let newline = chunk[0..<count].lastIndex(of: 0x0A)
-            let end = count == 0 ? held.count : newline.map { held.count + $0 + 1 } ?? 0
-            held += chunk[0..<count]
+            var end = 0
+            switch delivery {
+            case .bytes(let bytes):
+                // What is held from before has no newline.
+                end = bytes.lastIndex(of: 0x0A).map { held.count + $0 + 1 } ?? 0
+                held += bytes
+            case .nothing: break
+            case .end: end = held.count
+            }
             if end > 0 {
                 try append(
                     held, end, &line, &position, known ?? 0, name, &result, progress)
                 held.removeFirst(end)
             }
-            if count == 0 || !progress(result) { return (result, position) }
-        }
-    }
-
-    /// Waits a moment for something to read.
-    private static func isReady(_ input: Int32) -> Bool {
-        var wanted = pollfd(fd: input, events: Int16(POLLIN), revents: 0)
-        return poll(&wanted, 1, 200) != 0
-    }
-
-    private static func read(
-        _ input: Int32, _ chunk: inout [UInt8], _ name: String
-    ) throws(KappaError) -> Int {
-        while true {
-            let count = Glibc.read(input, &chunk, chunk.count)
-            if count >= 0 { return count }
-            if errno != EINTR { throw IOFailure("read", errno).error("cannot read", at: name) }
+            let isEnd = if case .end = delivery { true } else { false }
+            // Somebody may want to stop, also while a pipe gives nothing.
+            if !progress(result) || isEnd { return (result, position) }
         }
     }
 

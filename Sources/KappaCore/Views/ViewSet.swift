@@ -6,7 +6,7 @@
 /// `viewDigests` is made by the build plugin `ViewDigests`.
 public struct ViewSet: Sendable {
     let views: [any AnyView]
-    let digests: ViewDigests?
+    package let digests: ViewDigests?
 
     /// A set of views.
     /// - Parameters:

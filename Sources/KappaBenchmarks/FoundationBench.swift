@@ -1,0 +1,32 @@
+import Foundation
+import KappaCore
+
+/// What decoding the same events costs with Foundation's decoder: the measure for structs.
+enum FoundationBench {
+    private struct Event: Decodable {
+        var user_id: String
+        var action: String
+        var amount: Double
+        var timestamp: String
+    }
+
+    private static let events = 100_000
+
+    static func run(_ input: BenchInput) throws -> Figures {
+        let reader = try LogReader(input.folder.log)
+        let buffer = BlockBuffer()
+        var lines: [Data] = []
+        while lines.count < events, let block = try reader.next(into: buffer) {
+            block.forEachEvent { _, _, line in
+                lines.append(Data(line))
+                return lines.count < events
+            }
+        }
+        let decoder = JSONDecoder()
+        return try Figures.of(events: lines.count) {
+            var length = 0
+            for line in lines { length += try decoder.decode(Event.self, from: line).action.count }
+            return length > 0 ? 0 : 1
+        }
+    }
+}

@@ -1,0 +1,117 @@
+import Glibc
+import KappaCLI
+import KappaCore
+import Synchronization
+import Views
+
+/// How long it takes from an acknowledged append to the row being visible to another process.
+///
+/// One process materializes, this one appends a thousand events a second and looks at the view's
+/// position through a connection of its own, as `kappa query` does.
+struct LatencyBench {
+    private let folder: DataFolder
+    private let besideRebuild: Bool
+    private static let seconds = 10
+    private static let perSecond = 1_000
+    private static let before = 1_000_000
+
+    init(_ input: BenchInput, _ besideRebuild: Bool) {
+        folder = DataFolder(input.folder.path + "-latency-\(getpid())")
+        self.besideRebuild = besideRebuild
+    }
+
+    func run() throws -> Figures {
+        DataFolder.remove(folder.path)
+        defer { DataFolder.remove(folder.path) }
+        let writer = try LogWriter(folder.log)
+        var generator = UserEventGenerator(seed: 2)
+        _ = try writer.append(try Self.lines(Self.before, &generator))
+        let runner = try BenchProcess(["follow", folder.path])
+        defer { runner.kill() }
+        let rebuilder =
+            besideRebuild ? try BenchProcess(["rebuild-for-ever", folder.path]) : nil
+        defer { rebuilder?.kill() }
+        let reader = try live()
+        return try measure(writer, reader, &generator)
+    }
+
+    private static func lines(
+        _ count: Int, _ generator: inout UserEventGenerator
+    ) throws -> EventLines {
+        var bytes: [UInt8] = []
+        generator.append(count, to: &bytes)
+        return try bytes.withUnsafeBytes { try EventLines($0) }
+    }
+
+    private func measure(
+        _ writer: LogWriter, _ reader: VersionReader, _ generator: inout UserEventGenerator
+    ) throws -> Figures {
+        let count = Self.seconds * Self.perSecond
+        let acknowledged = Mutex<[Double]>([])
+        var events: [EventLines] = []
+        for _ in 0..<count { events.append(try Self.lines(1, &generator)) }
+        let start = Figures.clock()
+        let lines = events
+        let appender = WorkerThread("bench-append") {
+            for (index, line) in lines.enumerated() {
+                let due = start + Double(index) / Double(Self.perSecond)
+                while Figures.clock() < due { usleep(50) }
+                guard (try? writer.append(line)) != nil else { return }
+                acknowledged.withLock { $0.append(Figures.clock()) }
+            }
+        }
+        var latencies: [Double] = []
+        var figures = try Figures.of(events: count) {
+            while latencies.count < count {
+                let seen = try reader.checkpoint().offset - Offset(UInt64(Self.before))
+                let now = Figures.clock()
+                let times = acknowledged.withLock { $0 }
+                while latencies.count < min(seen, times.count) {
+                    latencies.append(max(0, now - times[latencies.count]) * 1_000)
+                }
+                usleep(100)
+            }
+            return 0
+        }
+        appender.join()
+        latencies.sort()
+        figures.latencies = [
+            latencies[count / 2], latencies[count * 99 / 100], latencies[count - 1],
+        ]
+        return figures
+    }
+
+    /// The live version, once it has caught up with what was there before.
+    private func live() throws -> VersionReader {
+        for _ in 0..<2_000 {
+            usleep(10_000)
+            guard let number = try Catalog(folder).live("user_totals") else { continue }
+            let reader = try VersionReader(folder.file(VersionID("user_totals", number)))
+            if try reader.checkpoint().offset == Offset(UInt64(Self.before)) { return reader }
+        }
+        throw KappaError(.bug, "the view does not catch up", at: folder.path)
+    }
+
+    // MARK: The other processes
+
+    /// Materializes until it is ended.
+    static func follow(_ path: String) throws {
+        try ViewRunner(
+            DataFolder(path), ViewSet([userTotals], digests: sampleViews.digests)
+        ).run()
+    }
+
+    /// Rebuilds another view of the same folder over and over.
+    static func rebuildForEver(_ path: String) throws {
+        let folder = DataFolder(path)
+        var options = ViewRunner.Options()
+        options.follows = false
+        options.rebuilds = true
+        while true {
+            try ViewRunner(
+                folder, ViewSet([actionCounts], digests: sampleViews.digests), options: options
+            ).run()
+            _ = try Garbage(Catalog(folder)).collect(keep: 0)
+        }
+    }
+}

@@ -1,0 +1,10 @@
+import Glibc
+import KappaCore
+
+// `kappa-bench` measures; `kappa-bench help` says how.
+do {
+    try BenchProgram.run(Array(CommandLine.arguments.dropFirst()))
+} catch {
+    BenchProgram.say("kappa-bench: \(error)")
+    exit(1)
+}
