@@ -29,10 +29,38 @@ struct Name {
   uint32_t target;
 };
 
-// The key that stood at this place in the last object, and what it meant.
+// The key that stood at this place in the last object, and what it meant. Short keys are compared
+// with their closing quote, by whole words: there is padding behind every key.
 struct Prediction {
+  static constexpr size_t kWords = 3;
   std::string text;
   uint32_t target = kNone;
+  uint64_t words[kWords] = {0};
+  uint64_t masks[kWords] = {0};
+  bool is_short = false;
+
+  void set(const std::string &key, uint32_t meaning) {
+    text = key;
+    target = meaning;
+    char quoted[8 * kWords + 8] = {0}, mask[8 * kWords + 8] = {0};
+    is_short = key.size() < 8 * kWords;
+    if (!is_short) return;
+    std::memcpy(quoted, key.data(), key.size());
+    quoted[key.size()] = '"';
+    std::memset(mask, 0xFF, key.size() + 1);
+    std::memcpy(words, quoted, sizeof words);
+    std::memcpy(masks, mask, sizeof masks);
+  }
+
+  bool fits(const char *key) const {
+    if (is_short) {
+      uint64_t differing = 0;
+      for (size_t i = 0; i < kWords; i++) differing |= (load8(key + 8 * i) ^ words[i]) & masks[i];
+      return differing == 0;
+    }
+    // Behind a key there stand at least a quote and the padding.
+    return std::strncmp(key, text.c_str(), text.size()) == 0 && key[text.size()] == '"';
+  }
 };
 
 struct Node {
@@ -214,10 +242,7 @@ class Walk {
     Node &node = x_.nodes[node_index];
     if (place < node.predictions.size()) {
       const Prediction &guess = node.predictions[place];
-      size_t size = guess.text.size();
-      if (key + size < data_ + colon && key[size] == '"' &&
-          std::memcmp(key, guess.text.data(), size) == 0)
-        return guess.target;
+      if (guess.fits(key)) return guess.target;
     }
     return lookup_slowly(node, place, key, colon);
   }
@@ -244,8 +269,7 @@ class Walk {
     constexpr size_t most_places = 256;
     if (!escaped && place < most_places) {
       if (place >= node.predictions.size()) node.predictions.resize(place + 1);
-      node.predictions[place].text = text;
-      node.predictions[place].target = target;
+      node.predictions[place].set(text, target);
     }
     return target;
   }

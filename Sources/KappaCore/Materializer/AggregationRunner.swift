@@ -20,7 +20,8 @@ final class AggregationRunner: StepRunner {
     private var isComplete: Bool
 
     private var dirty: [UInt32] = []
-    private var windowStarts: [Int64] = []
+    /// The start of each row's window, in the batch at hand.
+    private var windowStarts = UnsafeMutableBufferPointer<Int64>.allocate(capacity: 1_024)
     private var ids: [UInt32] = []
     private var fresh: [UInt32] = []
 
@@ -50,7 +51,10 @@ final class AggregationRunner: StepRunner {
         if stored > 0, stored * 200 < budgetBytes { try loadAll() }
     }
 
-    deinit { freeAll() }
+    deinit {
+        freeAll()
+        windowStarts.deallocate()
+    }
 
     var memoryBytes: Int { groups.memoryBytes }
     var dirtyRows: Int { dirty.count }
@@ -64,8 +68,7 @@ final class AggregationRunner: StepRunner {
         let input = reference.value
         guard !input.rows.isEmpty else { return }
         pass.markApplied(input.events)
-        let (keys, release) = keyColumns(input)
-        defer { release() }
+        let keys = keyColumns(input)
         let firstOffset = Int64(truncatingIfNeeded: batch.firstOffset.rawValue)
         var start = 0
         while start < input.rows.count {
@@ -97,42 +100,54 @@ final class AggregationRunner: StepRunner {
     private func cutWindows(_ input: inout AggregationRows, _ size: Int64, _ pass: BatchPass) {
         guard let times = input.time?.integers else { return }
         let lateness = definition.latenessMicroseconds
+        let starts = windowStarts(upTo: Int(input.rows.last ?? 0))
         var streamTime = pass.streamTimes[stepIndex]
-        let highest = Int(input.rows.last ?? 0)
-        if windowStarts.count <= highest {
-            windowStarts = [Int64](repeating: 0, count: max(highest + 1, 1_024))
-        }
+        var window: (start: Int64, end: Int64) = (0, 0)
         var kept = 0
-        for index in 0..<input.rows.count {
-            let row = input.rows[index]
-            let event = input.events[index]
-            let time = times[Int(row)]
-            streamTime = max(streamTime, time)
-            let start = Window.start(of: time, size: size)
-            if let lateness, start &+ size &+ lateness <= streamTime {
-                pass.mark(Int(event), .late)
-                continue
+        input.rows.withUnsafeMutableBufferPointer { rows in
+            input.events.withUnsafeMutableBufferPointer { events in
+                for index in 0..<rows.count {
+                    let row = Int(rows[index])
+                    let time = times[row]
+                    streamTime = max(streamTime, time)
+                    // Most events fall into the window of the one before: dividing is dear.
+                    if time < window.start || time >= window.end {
+                        window.start = Window.start(of: time, size: size)
+                        window.end = window.start &+ size
+                    }
+                    if let lateness, window.end &+ lateness <= streamTime {
+                        pass.mark(Int(events[index]), .late)
+                        continue
+                    }
+                    starts[row] = window.start
+                    rows[kept] = rows[index]
+                    events[kept] = events[index]
+                    kept += 1
+                }
             }
-            windowStarts[Int(row)] = start
-            input.rows[kept] = row
-            input.events[kept] = event
-            kept += 1
         }
         input.rows.removeLast(input.rows.count - kept)
         input.events.removeLast(input.events.count - kept)
         pass.streamTimes[stepIndex] = streamTime
     }
 
-    /// The key's columns in the order of the key; `release` ends the use of the windows' starts.
-    private func keyColumns(_ input: AggregationRows) -> ([KeyColumn], () -> Void) {
+    private func windowStarts(upTo row: Int) -> UnsafeMutableBufferPointer<Int64> {
+        if row >= windowStarts.count {
+            windowStarts.deallocate()
+            windowStarts = .allocate(capacity: max(row + 1, 2 * windowStarts.count))
+        }
+        return windowStarts
+    }
+
+    /// The key's columns in the order of the key.
+    private func keyColumns(_ input: AggregationRows) -> [KeyColumn] {
         var keys: [KeyColumn] = zip(input.keys, definition.keyKinds).map { column, kind in
             kind == .text || kind == .json ? .texts(column.strings) : .integers(column.integers)
         }
-        guard windowSize != nil else { return (keys, {}) }
-        let copy = UnsafeMutablePointer<Int64>.allocate(capacity: windowStarts.count)
-        copy.initialize(from: windowStarts, count: windowStarts.count)
-        keys.insert(.integers(copy), at: windowPart)
-        return (keys, { copy.deallocate() })
+        if windowSize != nil, let starts = windowStarts.baseAddress {
+            keys.insert(.integers(UnsafePointer(starts)), at: windowPart)
+        }
+        return keys
     }
 
     private func markDirty() {
