@@ -110,7 +110,7 @@ struct ProbingDecoder: Decoder {
             case let integer as any FixedWidthInteger.Type: probe.anyInteger(path, integer)
             default: nil
             }
-        if let known = known as? T { return known }
+        if let known, let value = known as? T { return value }
         if type is any AnyHidden.Type {
             let index = probe.add(path, .json, isPlain: false)
             probe.fields[index].isHidden = true

@@ -39,7 +39,7 @@ package struct ValueDecoder: Decoder {
             case let integer as any FixedWidthInteger.Type: try self.integer(integer)
             default: nil
             }
-        if let known = known as? T { return known }
+        if let known, let value = known as? T { return value }
         return try T(from: self)
     }
 
