@@ -60,7 +60,8 @@ import Testing
                 ("unsigned", .small), ("real", .real), ("single", .real), ("amount", .decimal),
                 ("at", .time), ("level", .level), ("code", .code), ("inner", .inner),
                 ("maybeInner", .inner), ("tags", .texts), ("points", .inners),
-                ("prices", .decimals), ("holes", .holes), ("maybeText", .text), ("maybeNumber", .integer),
+                ("prices", .decimals), ("holes", .holes), ("maybeText", .text),
+                ("maybeNumber", .integer),
                 ("maybeAmount", .decimal), ("maybeAt", .time), ("maybeLevel", .level),
                 ("unknown", .anything),
             ])
