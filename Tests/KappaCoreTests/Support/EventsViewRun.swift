@@ -113,7 +113,7 @@ final class EventsVersion {
 
     init(_ view: any AnyView, in folder: String) throws {
         log = DataFolder(folder).log
-        file = folder + "/version.db"
+        file = "\(folder)/\(view.name).db"
         definition = try #require(ViewSet([view]).definitions(allowUndigested: true).first)
         _ = try VersionStore(
             creating: file, view: definition.name, number: 1, digest: definition.digest,
