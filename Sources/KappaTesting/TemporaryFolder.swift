@@ -5,8 +5,12 @@ import KappaCore
 public final class TemporaryFolder: Sendable {
     public let path: String
 
-    public init() throws {
-        let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+    /// - Parameter inMemory: Whether to make it where writing costs no wait for a disk, if there is
+    ///   such a place: for small files and many commits.
+    public init(inMemory: Bool = false) throws {
+        let memory = "/dev/shm"
+        let usual = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        let parent = inMemory && access(memory, W_OK | X_OK) == 0 ? memory : usual
         var template = Array((parent + "/kappa-test-XXXXXX").utf8CString)
         guard mkdtemp(&template) != nil else {
             throw KappaError(

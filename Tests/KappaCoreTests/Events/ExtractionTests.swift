@@ -150,7 +150,7 @@ import Testing
         ]
     }
 
-    @Test("columns and the slow decoder agree on every event", arguments: EventsSeeds.random(60))
+    @Test("columns and the slow decoder agree on every event", arguments: EventsSeeds.random(40))
     func agree(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         let spoils = random.pick([0, 10, 60])

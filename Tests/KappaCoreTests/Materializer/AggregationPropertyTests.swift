@@ -32,7 +32,7 @@ import Testing
         }
     }
 
-    @Test("by key, every aggregate", arguments: EventsSeeds.random(12))
+    @Test("by key, every aggregate", arguments: EventsSeeds.random(8))
     func byKey(seed: UInt64) throws {
         let view = View("by_key") {
             Events(Reading.self, at: \.at)
@@ -79,7 +79,7 @@ import Testing
             ])
     }
 
-    @Test("tumbling windows with lateness, by two keys", arguments: EventsSeeds.random(12))
+    @Test("tumbling windows with lateness, by two keys", arguments: EventsSeeds.random(8))
     func tumbling(seed: UInt64) throws {
         let view = View("tumbling") {
             Events(Reading.self, at: \.at)
@@ -117,7 +117,7 @@ import Testing
         try check(view, reference, seed: seed)
     }
 
-    @Test("sessions, also with lateness", arguments: EventsSeeds.random(24))
+    @Test("sessions, also with lateness", arguments: EventsSeeds.random(15))
     func sessions(seed: UInt64) throws {
         let lateness: Int64? = [nil, 0, 4][Int(seed % 3)]
         let duration = lateness.map { Duration.seconds($0) }
@@ -187,7 +187,7 @@ import Testing
 
     @Test(
         "filter, map, compactMap and flatMap, computed keys and sums, closures that throw",
-        arguments: EventsSeeds.random(12))
+        arguments: EventsSeeds.random(8))
     func transforms(seed: UInt64) throws {
         let view = View("transforms") {
             Events(Reading.self, at: \.at)
@@ -218,7 +218,7 @@ import Testing
         try check(view, reference, seed: seed)
     }
 
-    @Test("one row for each window, without keys", arguments: EventsSeeds.random(6))
+    @Test("one row for each window, without keys", arguments: EventsSeeds.random(4))
     func noKey(seed: UInt64) throws {
         let view = View("no_key") {
             Events(Reading.self, at: \.at)

@@ -73,7 +73,7 @@ struct EventsWay: CustomStringConvertible {
 
     /// Appends the lines and materializes the view, this way.
     func run(_ view: any AnyView, _ lines: [String]) throws -> EventsOutcome {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryFolder(inMemory: true)
         let version = try EventsVersion(view, in: folder.path)
         let writer = try LogWriter(version.log)
         var random = SplitMix(state: seed)
