@@ -232,4 +232,48 @@ import Testing
             ])
         try check(view, reference, seed: seed)
     }
+
+    /// Sees the same events with other types.
+    struct LooseReading: Event {
+        static let eventType: String? = "reading"
+        var user: String?
+        var place: Double
+        var amount: String?
+    }
+
+    @Test("views that share one scan do not see each other", arguments: EventsSeeds.random(6))
+    func sharedScan(seed: UInt64) throws {
+        let views: [any AnyView] = [
+            View("places") {
+                Events(Reading.self).grouped(by: \.place).aggregate(.sum(\.amount, as: "amounts"))
+            },
+            View("loose") {
+                Events(LooseReading.self)
+                    .grouped(as: "user") { $0.user ?? "" }
+                    .aggregate(.max(\.place, as: "place"), .last(\.amount, as: "amount"))
+            },
+            EventsShop.view,
+        ]
+        var random = SplitMix(state: seed)
+        var maker = ReadingMaker(random)
+        let lines = (0..<150).map { _ in
+            random.chance(1, in: 3) ? EventsShop.line(&random) : maker.lines(1)[0]
+        }
+        let folder = try TemporaryFolder(inMemory: true)
+        let versions = try views.map { try EventsVersion($0, in: folder.path) }
+        let writer = try LogWriter(versions[0].log)
+        for (index, line) in lines.enumerated() {
+            _ = try writer.append(try EventLines(event: line))
+            // One after another the versions get ahead of the others.
+            if index == 40 { try versions[0].scan() }
+            if index == 90 { try versions[2].scan() }
+        }
+        for version in versions { version.close() }
+        try EventsVersion.scan(versions)
+        for (view, version) in zip(views, versions) {
+            let alone = try EventsWay.whole(lines.count).run(view, lines)
+            let difference = try version.outcome().difference(from: alone)
+            #expect(difference == nil, "seed \(seed), \(view.name)")
+        }
+    }
 }

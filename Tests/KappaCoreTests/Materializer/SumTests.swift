@@ -97,6 +97,27 @@ import Testing
         #expect(try run([30_000, 0, 20_000, 14_999]).late == 2)
     }
 
+    @Test("a lateness without end makes nothing late, and windows may be as long as time")
+    func endless() throws {
+        let endless = Duration.seconds(Int64.max)
+        let lines = [#"{"key":"a","at":"9999-12-31T23:59:59Z"}"#, #"{"key":"a","at":0}"#]
+        let tumbling = View("tumbling") {
+            Events(Entry.self, at: \.at)
+                .window(.tumbling(endless), lateness: endless)
+                .aggregate(.count(as: "events"))
+        }
+        let sessions = View("sessions") {
+            Events(Entry.self, at: \.at)
+                .window(.session(gap: endless), lateness: endless)
+                .aggregate(.count(as: "events"))
+        }
+        for view in [tumbling, sessions] {
+            let outcome = try EventsWay.whole(2).run(view, lines)
+            #expect(outcome.counters.late == 0)
+            #expect(outcome.tables[0].map { $0[2] } == [.integer(2)])
+        }
+    }
+
     @Test("the stream time of a step counts only the events that the step takes")
     func streamTime() throws {
         let view = View("two") {

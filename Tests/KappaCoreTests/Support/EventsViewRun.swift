@@ -142,6 +142,17 @@ final class EventsVersion {
         try Scan(log, [version], plan: plan, options: options).run()
     }
 
+    /// Brings several versions of one log forward in one scan.
+    static func scan(_ versions: [EventsVersion]) throws {
+        let plan = ExtractionPlan()
+        let opened = try versions.map { version in
+            try VersionMaterializer(
+                version.definition, store: VersionStore(opening: version.file), plan: plan,
+                budgetBytes: 1 << 26)
+        }
+        try Scan(versions[0].log, opened, plan: plan, options: .init()).run()
+    }
+
     func outcome() throws -> EventsOutcome {
         let reader = try VersionReader(file)
         var tables: [[[Value]]] = []
