@@ -6,10 +6,11 @@ RELEASE := swift build -c release --product
 
 help:
 	@echo "make demo    the whole story on a terminal, in under a minute after the build"
-	@echo "make test    builds and runs all tests"
-	@echo "make build   the program: .build/release/kappa"
+	@echo "make test    builds and runs all tests; a warning is an error"
+	@echo "make build   the program with the sample views: .build/release/kappa"
 	@echo "make bench   measures replay, append and latency; writes bench-data/results.json"
-	@echo "make format  formats the sources; make lint checks them"
+	@echo "make lint    checks how the sources are formatted; make format formats them"
+	@echo "make deps    installs SQLite, simdjson and zstd if they are missing (the others do it too)"
 
 # SQLite, simdjson and zstd, from the operating system's package manager, if they are missing.
 deps:

@@ -3,11 +3,20 @@ import KappaCore
 import Synchronization
 
 /// SIGINT and SIGTERM: the first one asks for a stop at the next commit, the second one ends at once.
+/// A command that has nothing to bring to an end is ended by the first.
 enum Interrupt {
     private static let count = Atomic<Int>(0)
+    private static let isGentle = Atomic<Bool>(false)
+    private static let first = Atomic<Int32>(SIGINT)
     private static let actions = Monitor<[@Sendable () -> Void]>([])
 
     static var wasAsked: Bool { count.load(ordering: .relaxed) > 0 }
+
+    /// As shells tell that a signal ended a program.
+    static var exitCode: Int32 { 128 + first.load(ordering: .relaxed) }
+
+    /// From now on the first signal only asks.
+    static func stopGently() { isGentle.store(true, ordering: .relaxed) }
 
     /// Waits for the signals on a thread of its own: a handler may do next to nothing.
     static func install() {
@@ -26,7 +35,10 @@ enum Interrupt {
             while true {
                 var received: Int32 = 0
                 guard sigwait(&set, &received) == 0 else { return }
-                if count.add(1, ordering: .relaxed).oldValue > 0 { _exit(128 + received) }
+                let isFirst = count.load(ordering: .relaxed) == 0
+                guard isFirst, isGentle.load(ordering: .relaxed) else { _exit(128 + received) }
+                first.store(received, ordering: .relaxed)
+                count.add(1, ordering: .relaxed)
                 for action in actions.withLock({ $0 }) { action() }
             }
         }

@@ -4,6 +4,8 @@ import KappaCore
 extension Kappa {
     /// Runs the `kappa` program over some views, with this process's arguments, and exits.
     ///
+    /// From here on SIGINT and SIGTERM ask for a stop at the next commit. The exit codes are those of
+    /// sysexits; see ``KappaError/Code``.
     /// ```swift
     /// import KappaCLI
     /// Kappa.main(views: ViewSet([orders], digests: viewDigests))
@@ -51,7 +53,9 @@ struct Program {
         }
         let arguments = try ParsedArguments(rest, spec)
         try arguments.checkCount()
-        return try spec.make(arguments).run(try context(arguments))
+        let command = try spec.make(arguments)
+        if command.stopsGently { Interrupt.stopGently() }
+        return try command.run(try context(arguments))
     }
 
     private func context(_ arguments: ParsedArguments) throws(KappaError) -> Context {
@@ -65,7 +69,8 @@ struct Program {
         if let name = arguments.string("--format") {
             guard let named = RecordFormat(rawValue: name) else {
                 throw KappaError(
-                    .usage, "there is no format \(name)", because: "formats are text, json and csv")
+                    .usage, "there is no format \(name)", because: "formats are text, json and csv",
+                    advice: "Write --format json for programs, csv for spreadsheets")
             }
             format = named
         }

@@ -27,6 +27,7 @@ public struct KappaError: Error, Sendable, Equatable, CustomStringConvertible {
         case refused
     }
 
+    /// Which kind of failure it is: what a program switches on.
     public var code: Code
     /// What failed, as one sentence without a final full stop.
     public var what: String
@@ -37,6 +38,12 @@ public struct KappaError: Error, Sendable, Equatable, CustomStringConvertible {
     /// What to do next.
     public var advice: String?
 
+    /// An error with its four answers; leave out those that there are none to.
+    /// - Parameters:
+    ///   - what: What failed, as one sentence without a final full stop.
+    ///   - place: A file with its byte, an offset, a `view@version`.
+    ///   - reason: Why it failed.
+    ///   - advice: What to do next, as a whole sentence.
     public init(
         _ code: Code, _ what: String, at place: String? = nil, because reason: String? = nil,
         advice: String? = nil
@@ -48,6 +55,7 @@ public struct KappaError: Error, Sendable, Equatable, CustomStringConvertible {
         self.advice = advice
     }
 
+    /// What failed, with where, why and what to do next on lines of their own.
     public var description: String {
         var text = what
         if let place { text += "\n  where: \(place)" }

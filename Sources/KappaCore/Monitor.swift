@@ -96,4 +96,6 @@ private final class WorkBox {
 /// A short sleep between two looks, for what has no wake-up call.
 package enum Pause {
     package static func briefly() { usleep(5_000) }
+    /// Between two looks at what seldom changes.
+    package static func forALook() { usleep(50_000) }
 }

@@ -19,6 +19,7 @@ public struct Scenario: Sendable {
     private let seed: UInt64
 
     /// A scenario of one view, without events yet.
+    /// - Parameter seed: Of the random pieces; give the one that a failure has printed to see it again.
     public init(_ view: some AnyView, seed: UInt64 = .random(in: 0...(.max))) {
         self.view = view
         self.seed = seed
@@ -34,7 +35,8 @@ public struct Scenario: Sendable {
         return scenario
     }
 
-    /// Adds typed events.
+    /// Adds typed events, with their `event_type`.
+    /// - Throws: What their `encode(to:)` throws.
     public func given<E: Event & Encodable>(_ events: [E]) throws -> Scenario {
         given(lines: try events.map { try Kappa.json(of: $0) })
     }
@@ -62,6 +64,8 @@ public struct Scenario: Sendable {
     }
 
     /// The rows of a table, after all ways to run the view gave the same ones.
+    /// - Parameter table: The table; nil for the view's first.
+    /// - Throws: ``Mismatch`` where they did not; `KappaError` where the view is wrong.
     public func rows(table: String? = nil) throws -> TableRows {
         let whole = try run([lines.count], restarts: false, table)
         let single = try run(lines.map { _ in 1 }, restarts: false, table)
@@ -96,12 +100,16 @@ public struct Scenario: Sendable {
         guard let definition = definitions.first else { return TableRows(columns: [], rows: []) }
         let writer = try LogWriter(data.log)
         let file = folder.path + "/version.db"
-        var store = try VersionStore(
-            creating: file, view: definition.name, number: 1, digest: definition.digest,
-            tables: definition.tables)
-        var plan = ExtractionPlan()
-        var version = try VersionMaterializer(
-            definition, store: store, plan: plan, budgetBytes: 1 << 26)
+        func open() throws -> (ExtractionPlan, VersionMaterializer) {
+            let store = try VersionStore(
+                at: file, view: definition.name, number: 1, digest: definition.digest,
+                tables: definition.tables)
+            let plan = ExtractionPlan()
+            let version = try VersionMaterializer(
+                definition, store: store, plan: plan, budgetBytes: 1 << 26)
+            return (plan, version)
+        }
+        var (plan, version) = try open()
         var first = 0
         for piece in pieces where piece > 0 {
             var batch = EventLines()
@@ -110,21 +118,19 @@ public struct Scenario: Sendable {
             }
             _ = try writer.append(batch)
             first += piece
-            if restarts {
-                store = try VersionStore(opening: file)
-                plan = ExtractionPlan()
-                version = try VersionMaterializer(
-                    definition, store: store, plan: plan, budgetBytes: 1 << 26)
-            }
+            if restarts { (plan, version) = try open() }
             try Scan(data.log, [version], plan: plan, options: .init()).run()
         }
+        if lines.isEmpty { try version.commit() }
         return try TableRows(VersionReader(file), table)
     }
 }
 
 /// The rows of a table in key order.
 public struct TableRows: Equatable, Sendable {
+    /// The names of the columns, in order.
     public let columns: [String]
+    /// The cells of each row, in the order of the columns.
     public let rows: [[Value]]
 
     init(columns: [String], rows: [[Value]]) {
@@ -141,7 +147,9 @@ public struct TableRows: Equatable, Sendable {
         self.rows = rows
     }
 
-    /// The rows as lines of CSV, with some columns or all.
+    /// The rows as lines of CSV, without a header.
+    /// - Parameter names: The columns, in this order; nil for all. Names that there are none of are
+    ///   left out.
     public func csv(_ names: [String]?) -> [String] {
         let indices = (names ?? columns).compactMap { columns.firstIndex(of: $0) }
         return rows.map { row in indices.map { row[$0].csvText }.joined(separator: ",") }
@@ -150,10 +158,14 @@ public struct TableRows: Equatable, Sendable {
 
 /// A scenario that failed.
 public struct Mismatch: Error, CustomStringConvertible {
+    /// What is not as expected.
     public let what: String
+    /// Lines of CSV that were expected.
     public let expected: [String]
+    /// Lines of CSV that were found.
     public let found: [String]
 
+    /// What is not as expected, and both sets of lines.
     public var description: String {
         let shown = { (lines: [String]) in
             lines.isEmpty ? "    (nothing)" : lines.map { "    " + $0 }.joined(separator: "\n")
@@ -166,8 +178,10 @@ public struct Mismatch: Error, CustomStringConvertible {
 public struct SplitMix: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
+    /// A generator that gives the same numbers for the same `state`.
     public init(state: UInt64) { self.state = state }
 
+    /// The next number: any of 64 bits, all equally likely.
     public mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var z = state

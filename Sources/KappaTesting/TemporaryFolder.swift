@@ -3,10 +3,13 @@ import KappaCore
 
 /// A folder that goes away with all in it when nobody holds it any more.
 public final class TemporaryFolder: Sendable {
+    /// Where the folder is.
     public let path: String
 
+    /// Makes a new, empty folder in `$TMPDIR`, else in `/tmp`.
     /// - Parameter inMemory: Whether to make it where writing costs no wait for a disk, if there is
     ///   such a place: for small files and many commits.
+    /// - Throws: `KappaError` with `.cannotCreate`.
     public init(inMemory: Bool = false) throws {
         let memory = "/dev/shm"
         let usual = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"

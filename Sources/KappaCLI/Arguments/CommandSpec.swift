@@ -51,8 +51,15 @@ struct OptionSpec: Sendable {
 
 /// A command with its arguments, ready to run.
 protocol Command {
+    /// Whether it looks out for ``Interrupt/wasAsked`` and comes to an end by itself.
+    var stopsGently: Bool { get }
+
     /// Does the work; the result is the exit code.
     func run(_ context: Context) throws -> Int32
+}
+
+extension Command {
+    var stopsGently: Bool { false }
 }
 
 /// What every command needs: where the data is, which views there are, how to print.

@@ -74,12 +74,17 @@ enum Completions {
         """
     }
 
+    /// What may stand between single quotes in fish.
+    private static func quotable(_ text: String) -> String {
+        text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "\\'")
+    }
+
     private static var fish: String {
         var lines = ["complete -c kappa -f"]
         let seen = "__fish_use_subcommand"
         for spec in Commands.all {
             let words = spec.name.split(separator: " ").map(String.init)
-            let summary = spec.summary.split(separator: "'").joined(separator: "\\'")
+            let summary = quotable(spec.summary)
             if words.count == 1 {
                 lines.append("complete -c kappa -n \(seen) -a \(words[0]) -d '\(summary)'")
             } else {
@@ -93,7 +98,7 @@ enum Completions {
                 let takes = option.value == nil ? "" : " -r"
                 lines.append(
                     "complete -c kappa -n '__fish_seen_subcommand_from \(words[words.count - 1])' "
-                        + "-l \(flag)\(takes) -d '\(option.summary)'")
+                        + "-l \(flag)\(takes) -d '\(quotable(option.summary))'")
             }
         }
         lines.append("complete -c kappa -l data -r -d 'the data folder'")

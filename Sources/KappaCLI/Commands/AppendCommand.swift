@@ -20,6 +20,7 @@ struct AppendCommand: Command {
         ],
         make: { try AppendCommand($0) })
 
+    var stopsGently: Bool { true }
     private let files: [String]
     private let source: String?
     private let batch: Int
@@ -63,7 +64,7 @@ struct AppendCommand: Command {
         try print(total, end, context)
         if Interrupt.wasAsked {
             Output.say("kappa: stopped; what is counted above is durable")
-            return 128 + SIGINT
+            return Interrupt.exitCode
         }
         return 0
     }
@@ -79,7 +80,8 @@ struct AppendCommand: Command {
         guard descriptor >= 0 else {
             throw KappaError(
                 .notFound, "cannot open a file", at: name,
-                because: String(cString: strerror(errno)))
+                because: String(cString: strerror(errno)),
+                advice: "Check the name and who may read it")
         }
         return descriptor
     }

@@ -34,23 +34,26 @@ struct DiffPrinter {
 
     func finish(_ summary: DiffSummary) throws {
         switch format {
-        case .text:
-            let counts = [
-                "\(summary.added) added", "\(summary.removed) removed",
-                "\(summary.changed) changed", "\(summary.same) same",
-            ].joined(separator: ", ")
-            try output.write(
-                "\(old.view)@\(old.number) → \(new.view)@\(new.number) at offset "
-                    + "\(summary.position): \(counts)\n")
+        case .text: try output.write(Self.line(summary, old, new) + "\n")
         case .json:
             let names = ["added", "removed", "changed", "same"]
             let counts = [summary.added, summary.removed, summary.changed, summary.same]
             var members = zip(names, counts).map { "\"\($0)\":\($1)" }
             members.append("\"position\":\(summary.position)")
             try output.write("{\"summary\":{\(members.joined(separator: ","))}}\n")
-        case .csv: try csv.finish()
+        case .csv:
+            try csv.finish()
+            Output.say(Self.line(summary, old, new))
         }
         try output.flush()
+    }
+
+    private static func line(
+        _ summary: DiffSummary, _ old: VersionReader, _ new: VersionReader
+    ) -> String {
+        "\(old.view)@\(old.number) → \(new.view)@\(new.number) at offset \(summary.position): "
+            + "\(summary.added) added, \(summary.removed) removed, "
+            + "\(summary.changed) changed, \(summary.same) same"
     }
 
     // MARK: Text

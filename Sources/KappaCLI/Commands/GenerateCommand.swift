@@ -20,6 +20,7 @@ struct GenerateCommand: Command {
         ],
         make: { try GenerateCommand($0) })
 
+    var stopsGently: Bool { true }
     private let count: Int
     private let rate: Int?
     private var generator: UserEventGenerator

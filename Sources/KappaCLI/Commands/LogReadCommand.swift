@@ -15,6 +15,7 @@ struct LogReadCommand: Command {
         ],
         make: { try LogReadCommand($0) })
 
+    var stopsGently: Bool { true }
     private let from: Offset
     private let limit: Int?
     private let follows: Bool

@@ -6,6 +6,8 @@ struct LogVerifyCommand: Command {
         name: "log verify", summary: "reads and checks every block of the log",
         make: { _ in LogVerifyCommand() })
 
+    var stopsGently: Bool { true }
+
     func run(_ context: Context) throws -> Int32 {
         try context.data.require()
         let progress = ProgressLine("verify")
@@ -15,6 +17,10 @@ struct LogVerifyCommand: Command {
             return !Interrupt.wasAsked
         }
         progress.clear()
+        if Interrupt.wasAsked {
+            Output.say("kappa: stopped before the log's end; what was read is sound")
+            return result.damage?.code.exitCode ?? Interrupt.exitCode
+        }
         let printer = RecordPrinter(
             ["ok", "blocks", "events", "bytes", "damage"], context.format, Output())
         try printer.print([

@@ -5,8 +5,9 @@ struct PromoteCommand: Command {
     static let spec = CommandSpec(
         name: "promote", summary: "makes versions live, all in one step",
         discussion: """
-            VIEW is the newest version of the view. Each must be at or past what readers have seen,
-            and must have applied exactly the events of the log: else none is promoted.
+            VIEW is the newest version of the view. Versions are brought to the log's end first.
+            Each must be at or past what readers have seen, and must have applied exactly the events
+            of the log: else none is promoted.
             """,
         arguments: [ArgumentSpec(name: "VIEW[@N]", repeats: true, isView: true)],
         make: { try PromoteCommand($0) })
@@ -23,16 +24,35 @@ struct PromoteCommand: Command {
         try context.data.require()
         let catalog = try Catalog(context.data)
         let candidates = try references.map { try candidate($0, catalog) }
+        for id in candidates { try finish(id, catalog, context) }
         for attempt in 0... {
             switch try Promotion(catalog).promote(candidates, reason: "promote") {
             case .switched(let switches):
                 try Self.print(switches.map { ($0, 0) }, context, behind: false)
                 return 0
             case .behind(let id, let needs):
-                try bringForward(id, needs, attempt, context)
+                // Whoever follows it is about to get there; but for ever is too long.
+                if Lease.holder(of: id, in: context.data) != nil, attempt < 1_000 {
+                    Pause.briefly()
+                } else if try attempt >= 1_010 || !advance(id, context) {
+                    throw try Self.isBehind(id, needs, context)
+                }
             }
         }
         return 0
+    }
+
+    /// Brings a version to the log's end, where nobody else does; where somebody builds it, waits.
+    private func finish(_ id: VersionID, _ catalog: Catalog, _ context: Context) throws {
+        let reference = VersionReference(id.view, id.number)
+        var hasSaid = false
+        while let holder = Lease.holder(of: id, in: context.data) {
+            guard try catalog.resolve(reference).state == .building else { return }
+            if !hasSaid { Output.say("\(id): process \(holder.pid) builds it; waiting") }
+            hasSaid = true
+            Pause.forALook()
+        }
+        _ = try advance(id, context)
     }
 
     private func candidate(
@@ -45,25 +65,12 @@ struct PromoteCommand: Command {
         return newest.id
     }
 
-    /// Waits for whoever follows the version, or brings it forward here.
-    private func bringForward(
-        _ id: VersionID, _ needs: Offset, _ attempt: Int, _ context: Context
-    ) throws {
-        if Lease.holder(of: id, in: context.data) != nil, attempt < 1_000 {
-            return Pause.briefly()
-        }
-        let reader = try VersionReader(context.data.file(id))
-        guard attempt < 1_010,
-            let definition = try context.views.definitions().first(where: {
-                $0.digest == reader.digest
-            })
-        else {
-            throw KappaError(
-                .refused, "\(id) is behind what readers have seen",
-                at: "offset \(try reader.checkpoint().offset), readers are at \(needs)",
-                because: "nobody brings it forward, and readers never go back",
-                advice: "Run the build that defines it, or use `kappa rollback \(id.view)`")
-        }
+    /// Brings a version to the log's end; false where this build does not define it.
+    private func advance(_ id: VersionID, _ context: Context) throws -> Bool {
+        let digest = try VersionReader(context.data.file(id)).digest
+        guard
+            let definition = try context.views.definitions().first(where: { $0.digest == digest })
+        else { return false }
         let lease = try Lease(id, in: context.data)
         let store = try VersionStore.open(id, definition, in: context.data)
         let plan = ExtractionPlan()
@@ -71,6 +78,18 @@ struct PromoteCommand: Command {
             definition, store: store, plan: plan, budgetBytes: 1 << 30)
         try Scan(context.data.log, [version], plan: plan, options: .init()).run()
         withExtendedLifetime(lease) {}
+        return true
+    }
+
+    private static func isBehind(
+        _ id: VersionID, _ needs: Offset, _ context: Context
+    ) throws -> KappaError {
+        let offset = try VersionReader(context.data.file(id)).checkpoint().offset
+        return KappaError(
+            .refused, "\(id) is behind what readers have seen",
+            at: "offset \(offset), readers are at \(needs)",
+            because: "nobody brings it forward, and readers never go back",
+            advice: "Run the build that defines it, or use `kappa rollback \(id.view)`")
     }
 
     static func print(

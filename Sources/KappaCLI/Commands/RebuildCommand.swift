@@ -15,6 +15,7 @@ struct RebuildCommand: Command {
         ] + RunnerSession.options,
         make: { try RebuildCommand($0) })
 
+    var stopsGently: Bool { true }
     private var options = ViewRunner.Options()
 
     init(_ arguments: ParsedArguments) throws(KappaError) {

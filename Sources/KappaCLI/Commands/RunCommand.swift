@@ -14,6 +14,7 @@ struct RunCommand: Command {
         ] + RunnerSession.options,
         make: { try RunCommand($0) })
 
+    var stopsGently: Bool { true }
     private var options = ViewRunner.Options()
 
     init(_ arguments: ParsedArguments) throws(KappaError) {

@@ -45,7 +45,9 @@ struct RunnerSession {
         if let failure = failures.withLock({ $0.first }) { throw failure }
         if !printsChanges { try printAll() }
         if Interrupt.wasAsked {
-            Output.say("kappa: stopped at a checkpoint; run again to go on from there")
+            Output.say("kappa: stopped at a checkpoint; `kappa run` goes on from there")
+            // To be stopped is how a run that follows ends; what had an end of its own was cut short.
+            if !options.follows { return Interrupt.exitCode }
         }
         return 0
     }
@@ -54,7 +56,7 @@ struct RunnerSession {
         switch report {
         case .started(let id, _): touched.withLock { $0.append(id) }
         case .failed(_, let error): failures.withLock { $0.append(error) }
-        case .caughtUp, .promoted, .letGo: break
+        case .caughtUp, .promoted, .letGo, .heldElsewhere: break
         }
     }
 
@@ -69,6 +71,8 @@ struct RunnerSession {
             Output.say(
                 "\(change.view)@\(change.to): live since offset \(change.position)\(from)")
         case .letGo(let id): Output.say("\(id): retired; letting go")
+        case .heldElsewhere(let id, let error):
+            Output.say("\(id): left alone, \(error.reason ?? error.what)")
         case .failed(let id, let error): Output.say("\(id): \(error)")
         }
     }
@@ -77,6 +81,7 @@ struct RunnerSession {
         let id: VersionID
         switch report {
         case .started(let version, _), .caughtUp(let version, _), .letGo(let version),
+            .heldElsewhere(let version, _),
             .failed(let version, _):
             id = version
         case .promoted(let change): id = VersionID(change.view, change.to)

@@ -9,6 +9,7 @@ struct StatusCommand: Command {
         options: [OptionSpec(name: "--watch", summary: "shows it again every second")],
         make: { StatusCommand(view: $0.positional.first, watches: $0.has("--watch")) })
 
+    var stopsGently: Bool { true }
     let view: String?
     let watches: Bool
 
@@ -46,7 +47,7 @@ struct StatusCommand: Command {
                 }
             }
             try printer.finish()
-            if watches { sleep(1) }
+            for _ in 0..<20 where watches && !Interrupt.wasAsked { Pause.forALook() }
         } while watches && !Interrupt.wasAsked
         return 0
     }

@@ -12,6 +12,7 @@ struct TailCommand: Command {
         options: [OptionSpec(name: "--from-now", summary: "only changes from now on")],
         make: { TailCommand(view: $0.positional[0], fromNow: $0.has("--from-now")) })
 
+    var stopsGently: Bool { true }
     let view: String
     let fromNow: Bool
 
@@ -35,7 +36,12 @@ struct TailCommand: Command {
                     change.after.map { .json($0) } ?? .null,
                 ])
             }
-            if any { try printer.flush() } else { Pause.briefly() }
+            if any {
+                try printer.flush()
+            } else {
+                try Output.checkReader()
+                Pause.briefly()
+            }
         }
         try printer.finish()
         return 0

@@ -14,6 +14,12 @@ final class Output {
 
     deinit { try? flush() }
 
+    /// Throws ``Closed`` if the reader has gone: for commands that wait and have nothing to write.
+    static func checkReader() throws {
+        var wanted = pollfd(fd: 1, events: 0, revents: 0)
+        if poll(&wanted, 1, 0) > 0, wanted.revents & Int16(POLLERR) != 0 { throw Closed() }
+    }
+
     func write(_ text: String) throws {
         buffer.append(contentsOf: text.utf8)
         if buffer.count > 1 << 16 { try flush() }

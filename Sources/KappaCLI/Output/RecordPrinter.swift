@@ -93,8 +93,14 @@ final class RecordPrinter {
 
     private func writeHeader() throws {
         guard let widths else { return }
-        let line = zip(columns, widths).map { name, width in
-            name + String(repeating: " ", count: width - name.count)
+        // A name stands over its numbers as they stand: to the right.
+        let numbers = columns.indices.map { index in
+            let cells = held.map { $0[index] }.filter { $0 != .null }
+            return !cells.isEmpty && cells.allSatisfy(Self.isNumber)
+        }
+        let line = columns.indices.map { index in
+            let padding = String(repeating: " ", count: widths[index] - columns[index].count)
+            return numbers[index] ? padding + columns[index] : columns[index] + padding
         }.joined(separator: "  ")
         let trimmed = Self.trimmed(line)
         try output.write(Output.usesColour ? "\u{1B}[1m\(trimmed)\u{1B}[0m\n" : trimmed + "\n")

@@ -29,6 +29,13 @@ package final class Alignment {
         self.scratch = scratch
         if let definition = definitions.first(where: { $0.digest == behind.digest }) {
             let path = try scratch.copy(behind)
+            guard try VersionReader(path).checkpoint().offset <= target else {
+                throw KappaError(
+                    .heldElsewhere, "the two versions move too fast to be compared",
+                    at: "\(old) and \(new)",
+                    because: "one has overtaken the other while it was copied",
+                    advice: "Try again")
+            }
             try Self.bring(path, definition, to: target, folder)
             let moved = try VersionReader(path)
             self.old = a < b ? moved : first
@@ -48,7 +55,8 @@ package final class Alignment {
         }
     }
 
-    /// Two versions that are both followed are at the same position most of the time.
+    /// Two versions that are both followed are at the same position most of the time. Both are frozen
+    /// where they are found, together or not.
     private static func waitForMeeting(
         _ old: VersionID, _ new: VersionID, in folder: DataFolder
     ) throws -> (VersionReader, VersionReader) {
@@ -58,9 +66,17 @@ package final class Alignment {
             Lease.holder(of: old, in: folder) != nil
             && Lease.holder(of: new, in: folder) != nil
         for _ in 0..<(areFollowed ? 500 : 0) {
-            if try first.checkpoint().offset == second.checkpoint().offset { break }
+            try first.freeze()
+            try second.freeze()
+            if try first.checkpoint().offset == second.checkpoint().offset {
+                return (first, second)
+            }
+            try first.thaw()
+            try second.thaw()
             usleep(2_000)
         }
+        try first.freeze()
+        try second.freeze()
         return (first, second)
     }
 
@@ -69,7 +85,7 @@ package final class Alignment {
         _ folder: DataFolder
     ) throws {
         let store = try VersionStore(
-            creating: path, view: like.view, number: like.number, digest: like.digest,
+            at: path, view: like.view, number: like.number, digest: like.digest,
             tables: definition.tables)
         try advance(store, definition, to: target, folder)
     }
@@ -94,17 +110,29 @@ package final class Alignment {
 /// A folder for files that are needed for a moment; removed with all in it.
 final class ScratchFolder {
     let path: String
+    /// Locked for as long as the folder is in use: what nobody holds was left behind.
+    private let lock: OpenFile
 
     init(_ folder: DataFolder) throws(KappaError) {
-        var template = Array((folder.path + "/scratch-XXXXXX").utf8CString)
-        guard mkdtemp(&template) != nil else {
-            throw KappaError(
-                .cannotCreate, "cannot create a folder to compare in", at: folder.path,
-                because: String(cString: strerror(errno)),
-                advice: "Check that the disk has room and who owns the folder")
-        }
-        path = template.withUnsafeBufferPointer { buffer in
-            buffer.baseAddress.map { String(cString: $0) } ?? ""
+        (path, lock) = try Self.make(folder)
+    }
+
+    private static func make(_ folder: DataFolder) throws(KappaError) -> (String, OpenFile) {
+        while true {
+            var template = Array((folder.path + "/scratch-XXXXXX").utf8CString)
+            guard mkdtemp(&template) != nil else {
+                throw KappaError(
+                    .cannotCreate, "cannot create a folder to compare in", at: folder.path,
+                    because: String(cString: strerror(errno)),
+                    advice: "Check that the disk has room and who owns the folder")
+            }
+            let path = template.withUnsafeBufferPointer { buffer in
+                buffer.baseAddress.map { String(cString: $0) } ?? ""
+            }
+            // Somebody who cleans up may have taken it for a leftover before it was locked.
+            guard let lock = try? OpenFile(reading: path) else { continue }
+            flock(lock.descriptor, LOCK_EX)
+            if access(path, F_OK) == 0 { return (path, lock) }
         }
     }
 

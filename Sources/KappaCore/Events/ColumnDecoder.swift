@@ -36,12 +36,7 @@ final class ColumnDecoder {
     }
 
     fileprivate func failure(_ field: Int) -> FieldFailure {
-        let path = path(field)
-        switch state(field) {
-        case KJ_MISSING: return .missing(path)
-        case KJ_NULL: return .null(path)
-        default: return .wrongType(path, shape.fields[field].kind.withArticle)
-        }
+        .of(path(field), state(field), expected: shape.fields[field].kind.withArticle)
     }
 
     /// The value of a plain field, which must be there.

@@ -3,10 +3,12 @@
 /// Always normalised: the mantissa has no trailing zero unless the scale is zero, so equal numbers
 /// are equal values. Use it for money and whatever else must add up exactly.
 public struct Decimal: Hashable, Sendable {
+    /// All digits as one integer; it ends in a zero only where ``scale`` is 0.
     public private(set) var mantissa: Int128
     /// Digits after the point, 0 … 38.
     public private(set) var scale: Int
 
+    /// The most digits that may stand after the point.
     public static let maximumScale = 38
 
     /// `mantissa × 10^-scale`, normalised. `scale` is 0 … 38.
@@ -20,6 +22,7 @@ public struct Decimal: Hashable, Sendable {
         }
     }
 
+    /// A whole number.
     public init(_ integer: Int64) { self.init(mantissa: Int128(integer), scale: 0) }
 
     /// Parses the text of a JSON number: digits, a point, an exponent. Nil where it is none, or has
@@ -127,21 +130,26 @@ extension Decimal: Comparable {
 }
 
 extension Decimal: ExpressibleByIntegerLiteral, CustomStringConvertible {
+    /// A whole number, as in `let total: Decimal = 12`.
     public init(integerLiteral value: Int64) { self.init(value) }
 
     /// All digits, no exponent, no trailing zeros: `-12.5`.
     public var description: String { JSONText.string { $0.append(self) } }
 
+    /// The exact sum. A sum of more than 38 digits ends the program.
     public static func + (a: Decimal, b: Decimal) -> Decimal {
         guard let sum = a.adding(b) else {
             preconditionFailure("the sum of \(a) and \(b) needs more than 38 digits")
         }
         return sum
     }
+    /// The exact difference. One of more than 38 digits ends the program.
     public static func - (a: Decimal, b: Decimal) -> Decimal {
         a + Decimal(mantissa: -b.mantissa, scale: b.scale)
     }
+    /// Adds exactly; see `+`.
     public static func += (a: inout Decimal, b: Decimal) { a = a + b }
+    /// Takes off exactly; see `-`.
     public static func -= (a: inout Decimal, b: Decimal) { a = a - b }
 }
 
@@ -166,6 +174,8 @@ extension Decimal: Codable {
         self = parsed
     }
 
+    /// Writes a text with all digits, for encoders would round a number to a double. In events that
+    /// kappa appends it is a number.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         try container.encode(description)

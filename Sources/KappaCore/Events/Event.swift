@@ -18,8 +18,11 @@ public protocol Event: Decodable, Sendable {
 }
 
 extension Event {
+    /// The type's name in snake_case: `OrderPlaced` takes `order_placed`.
     public static var eventType: String? { FieldName.snakeCase(String(describing: Self.self)) }
+    /// The field is `event_type` unless the type says otherwise.
     public static var eventTypeField: String { "event_type" }
+    /// There are no older shapes unless the type names them.
     public static var upcasters: [Upcaster<Self>] { [] }
 }
 
@@ -36,6 +39,9 @@ public struct Upcaster<New: Event>: Sendable {
     let shape: @Sendable () throws(KappaError) -> EventShape
     let decodeOld: @Sendable (any Decoder) throws -> New
 
+    /// Lifts events of the shape `Old`.
+    /// - Parameter lift: Makes the new event of the old one; where it throws, the event is a dead
+    ///   letter.
     public init<Old: Event>(from old: Old.Type, _ lift: @escaping @Sendable (Old) throws -> New) {
         oldEventType = Old.eventType
         shape = { () throws(KappaError) in try EventShape(of: Old.self) }

@@ -9,6 +9,9 @@ final class EventReader<E: Event> {
     let required: [RequiredColumn]
     private let typeColumn: Int
     private let decoder: ColumnDecoder
+    /// Makes the structs where their memory is known; the decoder makes all others.
+    private let builder: StructBuilder<E>?
+    let tracer = FieldTracer<E>()
     private let upcasters: [(oldType: String?, decoder: ColumnDecoder, lift: Upcaster<E>)]
     private var batch: EventBatch?
 
@@ -25,6 +28,11 @@ final class EventReader<E: Event> {
             upcasters.append((upcaster.oldEventType, old, upcaster))
         }
         self.upcasters = upcasters
+        let layout =
+            upcasters.isEmpty && !EventReaderOptions.forbidLayouts
+            ? StructLayout(shape, tracer) : nil
+        let (columns, required) = (fieldColumns, required)
+        builder = layout.map { StructBuilder($0, fieldColumns: columns, required: required) }
     }
 
     /// Whether the columns alone decide which events are taken: see ``EventShape/isPlain``.
@@ -33,6 +41,7 @@ final class EventReader<E: Event> {
     func load(_ batch: EventBatch) {
         self.batch = batch
         decoder.load(batch)
+        builder?.load(batch)
         for upcaster in upcasters { upcaster.decoder.load(batch) }
     }
 
@@ -75,7 +84,14 @@ final class EventReader<E: Event> {
             || upcasters.contains { Self.isOfType($0.oldType, types, row) }
     }
 
-    /// Decodes a selected event of the loaded batch, lifting old shapes.
+    /// Decodes a selected event of the loaded batch for as long as `body` runs.
+    func with(_ row: Int, _ body: (UnsafePointer<E>) throws -> Void) throws {
+        if let builder { return try builder.with(row, body) }
+        let event = try decode(row)
+        try withUnsafePointer(to: event, body)
+    }
+
+    /// Decodes a selected event, lifting old shapes.
     func decode(_ row: Int) throws -> E {
         if upcasters.isEmpty { return try E(from: decoder.decoder(row: row)) }
         guard let batch else { preconditionFailure("a batch is loaded before it is decoded") }
@@ -93,4 +109,9 @@ final class EventReader<E: Event> {
         }
         throw failure ?? FieldFailure(description: "no shape of \(E.self) fits")
     }
+}
+
+/// Lets tests hold the two ways to make a struct together.
+package enum EventReaderOptions {
+    @TaskLocal package static var forbidLayouts = false
 }

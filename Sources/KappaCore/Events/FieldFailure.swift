@@ -1,3 +1,5 @@
+import CKappaJSON
+
 /// Why an event cannot be taken: one of its fields is not what a view needs.
 struct FieldFailure: Error, CustomStringConvertible {
     let description: String
@@ -10,6 +12,15 @@ struct FieldFailure: Error, CustomStringConvertible {
     }
     static func wrongType(_ path: [String], _ expected: String) -> FieldFailure {
         FieldFailure(description: "field \(name(path)) is not \(expected)")
+    }
+
+    /// Why a field with this state of its column cannot be taken.
+    static func of(_ path: [String], _ state: kj_state, expected: String) -> FieldFailure {
+        switch state {
+        case KJ_MISSING: .missing(path)
+        case KJ_NULL: .null(path)
+        default: .wrongType(path, expected)
+        }
     }
 
     private static func name(_ path: [String]) -> String {

@@ -1,6 +1,8 @@
 /// Finds the field that a key path reads, by looking at which made-up answer comes out of it.
 struct FieldTracer<Element: Decodable> {
-    private var rounds: [(element: Element, answers: [AnyHashable])] = []
+    /// Made-up elements, and the answer that each field of them was given. None where the type cannot
+    /// be probed.
+    private(set) var rounds: [(element: Element, answers: [AnyHashable])] = []
     private var isOptional: [Bool] = []
 
     init() {

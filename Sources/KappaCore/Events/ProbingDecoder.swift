@@ -10,9 +10,13 @@ final class Probe {
     /// A field that the decoder refuses, to see whether the type does without it.
     let refused: [String]?
 
-    init(round: Int, refusing refused: [String]? = nil) {
+    /// Whether whatever may be missing is missing.
+    let answersNil: Bool
+
+    init(round: Int, refusing refused: [String]? = nil, answersNil: Bool = false) {
         self.round = round
         self.refused = refused
+        self.answersNil = answersNil
     }
 
     /// No event is nested deeper: a type that is holds itself.
@@ -185,7 +189,7 @@ private struct ProbingContainer<Key: CodingKey>: KeyedDecodingContainerProtocol 
     /// Whoever asks whether a value is null takes it as an optional.
     func decodeNil(forKey key: Key) -> Bool {
         probe.optionalPaths.insert(path + [key.stringValue])
-        return false
+        return probe.answersNil
     }
     func decode<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T {
         try at(key).value(type)

@@ -7,8 +7,10 @@ import CKappaJSON
 /// beyond the years 0000 to 9999 (nanoseconds, say) is refused.
 /// Written, it is RFC 3339 in UTC with up to six fraction digits, trailing zeros dropped.
 public struct Timestamp: Hashable, Comparable, Sendable {
+    /// Microseconds since 1970-01-01T00:00:00Z; negative before it.
     public var microseconds: Int64
 
+    /// The instant so many microseconds after 1970-01-01T00:00:00Z.
     public init(microseconds: Int64) { self.microseconds = microseconds }
 
     /// Parses RFC 3339 text; nil where it is anything else.
@@ -34,10 +36,12 @@ public struct Timestamp: Hashable, Comparable, Sendable {
         (-62_167_219_200_000_000...253_402_300_799_999_999).contains(microseconds)
     }
 
+    /// Whether `a` is earlier than `b`.
     public static func < (a: Timestamp, b: Timestamp) -> Bool { a.microseconds < b.microseconds }
 }
 
 extension Timestamp: CustomStringConvertible {
+    /// RFC 3339 in UTC, such as `2024-01-15T14:30:00.25Z`.
     public var description: String { JSONText.string { $0.append(bare: self) } }
 
     /// The calendar date and time of day in UTC.
@@ -80,6 +84,8 @@ extension Timestamp: CustomStringConvertible {
 }
 
 extension Timestamp: Codable {
+    /// Reads RFC 3339 text, or a number as in ``init(epochNumber:)``.
+    /// - Throws: `DecodingError` where it is neither.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if let number = try? container.decode(Int64.self) {
@@ -98,6 +104,7 @@ extension Timestamp: Codable {
         self = parsed
     }
 
+    /// Writes RFC 3339 text in UTC.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         try container.encode(description)
@@ -105,6 +112,7 @@ extension Timestamp: Codable {
 }
 
 extension Timestamp {
+    /// The instant that much later; what is finer than a microsecond is cut off.
     public static func + (time: Timestamp, duration: Duration) -> Timestamp {
         Timestamp(microseconds: time.microseconds &+ duration.wholeMicroseconds)
     }

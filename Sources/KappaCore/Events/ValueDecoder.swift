@@ -39,6 +39,7 @@ package struct ValueDecoder: Decoder {
             case let integer as any FixedWidthInteger.Type: try self.integer(integer)
             default: nil
             }
+        // A nil of type `Any?` would pass for a nil of an optional `T`.
         if let known, let value = known as? T { return value }
         return try T(from: self)
     }

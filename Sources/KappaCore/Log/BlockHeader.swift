@@ -8,6 +8,7 @@
 /// | 0 | magic `KPB1` |
 /// | 4 | format version, 16 bits: 1 |
 /// | 6 | codec, 8 bits: 0 raw, 1 zstd |
+/// | 7 | 1 if a commit began with this block: all before it was durable by then |
 /// | 8 | first offset, 64 bits |
 /// | 16 | events |
 /// | 20 | bytes of the runs |
@@ -28,6 +29,7 @@ struct BlockHeader: Equatable {
     }
 
     var codec = Codec.raw
+    var beginsCommit = false
     var firstOffset: Offset
     var events: Int
     var runsSize: Int
@@ -51,7 +53,7 @@ struct BlockHeader: Equatable {
         add(Self.magic)
         add(Self.version)
         add(codec.rawValue)
-        add(UInt8(0))
+        add(UInt8(beginsCommit ? 1 : 0))
         add(firstOffset.rawValue)
         add(UInt32(events))
         add(UInt32(runs.count))
@@ -73,10 +75,11 @@ struct BlockHeader: Equatable {
             I(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: I.self))
         }
         guard read(0, UInt32.self) == Self.magic, read(4, UInt16.self) == Self.version,
-            let codec = Codec(rawValue: read(6, UInt8.self)), read(7, UInt8.self) == 0,
+            let codec = Codec(rawValue: read(6, UInt8.self)), read(7, UInt8.self) <= 1,
             read(52, UInt32.self) == 0
         else { return nil }
         self.codec = codec
+        beginsCommit = read(7, UInt8.self) == 1
         firstOffset = Offset(read(8, UInt64.self))
         events = Int(read(16, UInt32.self))
         runsSize = Int(read(20, UInt32.self))

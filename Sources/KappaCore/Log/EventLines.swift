@@ -25,9 +25,18 @@ package struct EventLines: Sendable {
 
     /// Takes one event, which may stand on several lines.
     package init(event: String) throws(KappaError) {
-        // A raw newline can only stand between tokens: a space does as well.
-        let flat = event.utf8.map { $0 == 0x0A || $0 == 0x0D ? 0x20 : $0 }
-        try self.init(flat)
+        let isNewline = { (byte: UInt8) in byte == 0x0A || byte == 0x0D }
+        var text = Array(event.utf8)
+        if text.contains(where: isNewline) {
+            if let flaw = text.withUnsafeBytes({ JSONValidator.flaw(in: $0) }) {
+                throw KappaError(
+                    .badInput, "the event is not a JSON object", at: "byte \(flaw.column)",
+                    because: flaw.reason, advice: "Nothing was appended")
+            }
+            // In JSON a raw newline can only stand between tokens: a space does as well.
+            for index in text.indices where isNewline(text[index]) { text[index] = 0x20 }
+        }
+        try self.init(text)
     }
 
     private init(_ flat: [UInt8]) throws(KappaError) {

@@ -61,6 +61,10 @@ struct JSONValidator {
         repeat {
             skipSpace()
             guard let byte = current else { throw Reason("the line ends inside of a value") }
+            let opens = byte == UInt8(ascii: "{") || byte == UInt8(ascii: "[")
+            if opens, open.count == Self.deepest {
+                throw Reason("it is nested more than 1,024 deep")
+            }
             switch byte {
             case UInt8(ascii: "{"):
                 at += 1
@@ -79,7 +83,6 @@ struct JSONValidator {
                 }
             default: try scalar(byte)
             }
-            if open.count > Self.deepest { throw Reason("it is nested more than 1,024 deep") }
             try close(&open)
         } while !open.isEmpty
     }
@@ -87,7 +90,6 @@ struct JSONValidator {
     /// Behind a value: closes what ends here, or goes on to the next member.
     private mutating func close(_ open: inout [UInt8]) throws(Reason) {
         while let last = open.last {
-            if open.count > Self.deepest { throw Reason("it is nested more than 1,024 deep") }
             skipSpace()
             let isObject = last == UInt8(ascii: "{")
             if take(",") {

@@ -11,8 +11,10 @@ public struct LogDigest: Hashable, Sendable {
     /// CRC32C of those bytes.
     public var crc: UInt32
 
+    /// The digest of offset zero, below which there is nothing.
     public static let empty = LogDigest(bytes: 0, crc: 0)
 
+    /// A digest of that many bytes with that CRC32C.
     public init(bytes: UInt64, crc: UInt32) {
         self.bytes = bytes
         self.crc = crc

@@ -49,6 +49,7 @@ struct LogHead: Equatable, Sendable {
         }
         guard read(0, UInt32.self) == Self.magic,
             read(40, UInt32.self) == crc32c(UnsafeRawBufferPointer(rebasing: bytes[0..<40])),
+            read(44, UInt32.self) == 0,
             let segmentBytes = Int(exactly: read(24, UInt64.self))
         else { return nil }
         nextOffset = Offset(read(8, UInt64.self))
@@ -58,8 +59,9 @@ struct LogHead: Equatable, Sendable {
     }
 
     /// Reads the head through an open file. A reader may meet a write half done: it looks again.
-    static func read(_ file: OpenFile) throws(KappaError) -> LogHead? {
-        for attempt in 0..<100 {
+    /// Whoever holds the log's lock need not.
+    static func read(_ file: OpenFile, isLocked: Bool = false) throws(KappaError) -> LogHead? {
+        for attempt in 0..<(isLocked ? 1 : 100) {
             var bytes = [UInt8](repeating: 0, count: size)
             var failure: KappaError?
             let count = bytes.withUnsafeMutableBytes { buffer in
@@ -86,22 +88,30 @@ enum SegmentFiles {
 
     /// The first offsets of all segments, ascending.
     static func list(_ folder: String) throws(KappaError) -> [Offset] {
-        guard let directory = opendir(folder) else {
+        guard let names = names(folder) else {
             throw KappaError(
                 .notFound, "there is no log here", at: folder,
                 because: String(cString: strerror(errno)),
                 advice: "Append events first (`kappa append FILE`), or name the folder with --data")
         }
+        let firsts = names.compactMap { name -> Offset? in
+            guard name.utf8.count == 24, name.hasSuffix(".log") else { return nil }
+            return UInt64(name.dropLast(4)).map { Offset($0) }
+        }
+        return firsts.sorted()
+    }
+
+    /// What stands in the folder; nil where it cannot be listed, with the reason in `errno`.
+    static func names(_ folder: String) -> [String]? {
+        guard let directory = opendir(folder) else { return nil }
         defer { closedir(directory) }
-        var firsts: [Offset] = []
+        var names: [String] = []
         while let entry = readdir(directory) {
             let name = withUnsafePointer(to: &entry.pointee.d_name) {
                 $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }
-            if name.utf8.count == 24, name.hasSuffix(".log"), let first = UInt64(name.dropLast(4)) {
-                firsts.append(Offset(first))
-            }
+            names.append(name)
         }
-        return firsts.sorted()
+        return names
     }
 }

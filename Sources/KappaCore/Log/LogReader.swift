@@ -62,7 +62,7 @@ package final class LogReader {
         let firsts = try SegmentFiles.list(folder)
         guard let first = firsts.last(where: { $0 <= target }) else {
             if target == .zero, head.nextOffset == .zero { return }
-            throw missing(segment: firsts.first ?? .zero, wanted: target)
+            throw missing(segment: .zero, wanted: target)
         }
         try open(first)
         offset = first

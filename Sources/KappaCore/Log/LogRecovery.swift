@@ -3,7 +3,9 @@ import Glibc
 /// Opens a log's folder: makes it where it is new, and after a crash finds the durable end again.
 ///
 /// Below the published head nothing is ever cut. Behind it there is at most an append that nobody was
-/// told of: what is whole of it is made durable and kept, a torn rest is set aside.
+/// told of: what is whole of it is made durable and kept, a torn rest is set aside. The head may be
+/// older than the log's end, though (it is not synced), or lost. So what lies behind it is refused as
+/// damaged, and never cut, where a later commit proves that it was durable.
 enum LogRecovery {
     struct Result {
         var head: LogHead
@@ -41,23 +43,65 @@ enum LogRecovery {
         } else {
             head = LogHead(nextOffset: .zero, segment: .zero, segmentBytes: 0, digest: .empty)
         }
+        if let first = segments.first, first != .zero {
+            throw missing(.zero, folder, "the log begins at offset \(first)")
+        }
         var warnings: [String] = []
-        while access(SegmentFiles.path(folder, head.segment), F_OK) == 0 {
+        while segments.contains(head.segment) {
             let file = try openForRepair(SegmentFiles.path(folder, head.segment), files)
-            let found = try extend(&head, file)
-            if found.kept { try sync(file, files) }
-            if found.torn > 0 {
-                warnings.append(try setAside(file, at: head.segmentBytes, found.torn, files))
+            let published = head.segmentBytes
+            let torn = try extend(&head, file)
+            let next = segments.first { $0 > head.segment }
+            try refuseDamage(file, head, next)
+            if torn > 0 || head.segmentBytes > published {
+                try writeAgain(file, published..<head.segmentBytes, files)
             }
-            // A segment is begun only when the one before it is whole.
-            let next = head.nextOffset
-            guard next != head.segment,
-                access(SegmentFiles.path(folder, next), F_OK) == 0
-            else { break }
+            if torn > 0 {
+                warnings.append(try setAside(file, at: head.segmentBytes, torn, folder, files))
+            }
+            guard let next else { break }
             head.segment = next
             head.segmentBytes = 0
         }
         return Result(head: head, warnings: warnings)
+    }
+
+    /// What follows the last whole block is torn only if nothing was committed after it.
+    private static func refuseDamage(
+        _ file: OpenFile, _ head: LogHead, _ next: Offset?
+    ) throws(KappaError) {
+        var proof: String?
+        if let next {
+            // A segment is begun only when the one before it is whole.
+            if next != head.nextOffset { proof = "the next segment begins at offset \(next)" }
+        } else if let later = try laterCommit(file, behind: head.segmentBytes) {
+            proof = "a later append begins at offset \(later)"
+        }
+        guard let proof else { return }
+        throw KappaError(
+            .damaged, "the log is damaged",
+            at: "\(file.path), byte \(head.segmentBytes), offset \(head.nextOffset)",
+            because: "the block here is not sound, and \(proof), so it was durable once",
+            advice: "Nothing was changed. Restore the file from a copy")
+    }
+
+    /// The first offset of a sound block that begins a commit behind a position. No event can look
+    /// like one: JSON text has no zero bytes.
+    private static func laterCommit(
+        _ file: OpenFile, behind position: Int
+    ) throws(KappaError) -> Offset? {
+        let rest = try bytes(file, position, file.size - position)
+        let magic = Array("KPB1".utf8)
+        var at = 1
+        while at + BlockHeader.size <= rest.count {
+            guard let start = rest[at...].firstIndex(of: magic[0]) else { return nil }
+            at = start + 1
+            guard rest[start...].starts(with: magic),
+                let block = try wholeBlock(file, at: position + start), block.beginsCommit
+            else { continue }
+            return block.firstOffset
+        }
+        return nil
     }
 
     private static func check(
@@ -65,10 +109,9 @@ enum LogRecovery {
     ) throws(KappaError) {
         let path = SegmentFiles.path(folder, head.segment)
         guard segments.contains(head.segment) || head.segmentBytes == 0 else {
-            throw KappaError(
-                .damaged, "a segment of the log is missing", at: path,
-                because: "the log's head says that it holds \(head.segmentBytes) bytes",
-                advice: "Restore the file from a copy")
+            throw missing(
+                head.segment, folder,
+                "the log's head says that it holds \(head.segmentBytes) bytes")
         }
         guard head.segmentBytes > 0 else { return }
         let size = try OpenFile(reading: path).size
@@ -78,6 +121,14 @@ enum LogRecovery {
                 because: "acknowledged events reach to byte \(head.segmentBytes)",
                 advice: "Restore the file from a copy. Nothing was changed")
         }
+    }
+
+    private static func missing(
+        _ segment: Offset, _ folder: String, _ reason: String
+    ) -> KappaError {
+        KappaError(
+            .damaged, "a segment of the log is missing", at: SegmentFiles.path(folder, segment),
+            because: reason, advice: "Restore the file from a copy. Nothing was changed")
     }
 
     /// The state before the first block of a segment.
@@ -90,10 +141,13 @@ enum LogRecovery {
         guard let block = try wholeBlock(file, at: 0), block.firstOffset == first else {
             // The digest of what comes before is found by reading the segment before it.
             let before = try SegmentFiles.list(folder).last { $0 < first }
-            guard let before else { return head }
+            guard let before else {
+                throw missing(.zero, folder, "the log begins at offset \(first)")
+            }
             var earlier = try start(ofSegment: before, folder)
-            _ = try extend(
-                &earlier, try OpenFile(reading: SegmentFiles.path(folder, before)))
+            let file = try OpenFile(reading: SegmentFiles.path(folder, before))
+            _ = try extend(&earlier, file)
+            try refuseDamage(file, earlier, first)
             head.digest = earlier.digest
             return head
         }
@@ -101,12 +155,11 @@ enum LogRecovery {
         return head
     }
 
-    /// Moves the head over all whole blocks that follow it.
+    /// Moves the head over all whole blocks that follow it; returns how many bytes are left then.
     private static func extend(
         _ head: inout LogHead, _ file: OpenFile
-    ) throws(KappaError) -> (kept: Bool, torn: Int) {
+    ) throws(KappaError) -> Int {
         let size = file.size
-        var kept = false
         while head.segmentBytes < size {
             guard let block = try wholeBlock(file, at: head.segmentBytes),
                 block.firstOffset == head.nextOffset, block.digestBefore == head.digest
@@ -114,9 +167,8 @@ enum LogRecovery {
             head.nextOffset = block.nextOffset
             head.digest = block.digestAfter
             head.segmentBytes += block.blockSize
-            kept = true
         }
-        return (kept, size - head.segmentBytes)
+        return size - head.segmentBytes
     }
 
     /// The header of the block at a position if all of the block is there and sound.
@@ -158,23 +210,48 @@ enum LogRecovery {
         }
     }
 
-    private static func sync(_ file: OpenFile, _ files: any FileSystem) throws(KappaError) {
-        do { try files.sync(file.descriptor) } catch {
+    /// Makes bytes durable that may be in the system's cache only, even after a failed fsync.
+    ///
+    /// Linux keeps the bytes of a failed fsync in its cache, marked as written: a second fsync says
+    /// yes to them, and they are gone at power loss. Written again they are part of this fsync. The
+    /// page in which they begin is written as a whole, and the cache is not dropped before: it may
+    /// hold the only good copy of acknowledged bytes there.
+    private static func writeAgain(
+        _ file: OpenFile, _ range: Range<Int>, _ files: any FileSystem
+    ) throws(KappaError) {
+        let pageBytes = 4_096
+        var at = range.lowerBound / pageBytes * pageBytes
+        while at < range.upperBound {
+            let piece = try bytes(file, at, min(4 << 20, range.upperBound - at))
+            do throws(IOFailure) { try files.write(file.descriptor, piece, at: at) } catch {
+                throw error.error("cannot make the log's last events durable", at: file.path)
+            }
+            at += piece.count
+        }
+        do throws(IOFailure) { try files.sync(file.descriptor) } catch {
             throw error.error("cannot make the log's last events durable", at: file.path)
         }
     }
 
     /// Copies a torn tail to a file of its own and cuts it off.
     private static func setAside(
-        _ file: OpenFile, at position: Int, _ count: Int, _ files: any FileSystem
+        _ file: OpenFile, at position: Int, _ count: Int, _ folder: String,
+        _ files: any FileSystem
     ) throws(KappaError) -> String {
-        let copyPath = "\(file.path).torn-\(position)"
+        // An earlier copy of the same place stays.
+        var copyPath = "\(file.path).torn-\(position)"
+        var number = 1
+        while access(copyPath, F_OK) == 0 {
+            number += 1
+            copyPath = "\(file.path).torn-\(position)-\(number)"
+        }
         let tail = try bytes(file, position, count)
         do throws(IOFailure) {
             let copy = OpenFile(
                 try files.open(copyPath, O_RDWR | O_CREAT | O_TRUNC), path: copyPath)
             try files.write(copy.descriptor, tail, at: 0)
             try files.sync(copy.descriptor)
+            try files.syncFolder(folder)
             try files.truncate(file.descriptor, to: position)
             try files.sync(file.descriptor)
         } catch {

@@ -22,14 +22,22 @@ package struct LogSealer {
     }
 
     /// Seals every segment, beginning a new one for appends first.
+    /// - Throws: `.heldElsewhere` while another sealing of this log runs.
     package func seal() throws(KappaError) -> Result {
-        try LogWriter(folder, files: files).roll()
+        let end = try LogWriter(folder, files: files).roll()
+        guard let lock = try SealLock(folder, files) else {
+            throw KappaError(
+                .heldElsewhere, "the log is being sealed already", at: folder,
+                advice: "Try again when that is done")
+        }
+        defer { lock.unlock() }
+        lock.removeLeftovers()
         var result = Result()
-        let firsts = try SegmentFiles.list(folder)
-        for (index, first) in firsts.enumerated() where index + 1 < firsts.count {
+        let firsts = try SegmentFiles.list(folder).filter { $0 <= end }
+        for (first, next) in zip(firsts, firsts.dropFirst()) {
             let path = SegmentFiles.path(folder, first)
             let before = try OpenFile(reading: path).size
-            try seal(first, end: firsts[index + 1], path)
+            try seal(first, end: next, path)
             result.segments += 1
             result.bytesBefore += before
             result.bytesAfter += try OpenFile(reading: path).size
@@ -39,7 +47,7 @@ package struct LogSealer {
 
     /// The new file is whole and durable before its name replaces the old one's.
     private func seal(_ first: Offset, end: Offset, _ path: String) throws(KappaError) {
-        let newPath = path + ".sealing"
+        let newPath = path + SealLock.suffix
         let output: OpenFile
         do throws(IOFailure) {
             output = OpenFile(
@@ -73,6 +81,7 @@ package struct LogSealer {
             try files.rename(newPath, to: path)
             try files.syncFolder(folder)
         } catch {
+            try? files.remove(newPath)
             throw error.error("cannot put a sealed segment in place", at: path)
         }
     }
@@ -114,5 +123,35 @@ package struct LogSealer {
             }
         }
         return result
+    }
+}
+
+/// Held by the one process that seals a log. Whoever gets it may remove what an earlier holder that
+/// died has left behind.
+struct SealLock {
+    static let suffix = ".sealing"
+    private let folder: String
+    private let files: any FileSystem
+    private let file: OpenFile
+
+    /// Nil while somebody else holds it.
+    init?(_ folder: String, _ files: any FileSystem) throws(KappaError) {
+        self.folder = folder
+        self.files = files
+        let path = folder + "/seal.lock"
+        do throws(IOFailure) {
+            file = OpenFile(try files.open(path, O_RDWR | O_CREAT), path: path)
+        } catch {
+            throw error.error("cannot open the lock of the log's sealing", at: path)
+        }
+        if flock(file.descriptor, LOCK_EX | LOCK_NB) != 0 { return nil }
+    }
+
+    func unlock() { flock(file.descriptor, LOCK_UN) }
+
+    func removeLeftovers() {
+        for name in SegmentFiles.names(folder) ?? [] where name.hasSuffix(".log" + Self.suffix) {
+            try? files.remove(folder + "/" + name)
+        }
     }
 }

@@ -9,6 +9,7 @@ struct LogTail: Sendable {
     /// Blocks that wait to be written together.
     private var pending: [UInt8] = []
     private var pendingAt = 0
+    private var isAtCommit = true
     /// How many events of each source the log holds, up to `sourcesEnd`; filled when first asked.
     private var sources: [String: UInt64] = [:]
     private var sourcesEnd: Offset?
@@ -20,6 +21,9 @@ struct LogTail: Sendable {
         self.folder = folder
         self.head = head
     }
+
+    /// From here on blocks belong to a new commit: those before are durable.
+    mutating func beginCommit() { isAtCommit = true }
 
     /// Goes on from where another process has left the log.
     mutating func follow(_ newHead: LogHead) {
@@ -56,11 +60,13 @@ struct LogTail: Sendable {
         }
         var runs: [UInt8] = []
         run.encode(into: &runs)
-        let header = lines.bytes.withUnsafeBytes { bytes in
+        var header = lines.bytes.withUnsafeBytes { bytes in
             BlockHeader(
                 firstOffset: head.nextOffset, events: run.events, runsSize: runs.count,
                 payload: UnsafeRawBufferPointer(rebasing: bytes[range]), digestBefore: head.digest)
         }
+        header.beginsCommit = isAtCommit
+        isAtCommit = false
         if pending.isEmpty { pendingAt = head.segmentBytes }
         pending += header.encoded(runs: runs)
         pending += lines.bytes[range]
@@ -75,7 +81,9 @@ struct LogTail: Sendable {
         guard !pending.isEmpty else { return }
         let path = SegmentFiles.path(folder, head.segment)
         do throws(IOFailure) {
-            let file = try openFile(files)
+            let file = try openFile(files, durableBytes: pendingAt)
+            // A writer that died may have left bytes behind the durable end: nothing of them stays.
+            if file.size > pendingAt { try files.truncate(file.descriptor, to: pendingAt) }
             try files.write(file.descriptor, pending, at: pendingAt)
         } catch {
             throw error.error("cannot append to the log", at: path)
@@ -83,12 +91,14 @@ struct LogTail: Sendable {
         pending.removeAll(keepingCapacity: pending.capacity <= 2 * Self.pendingBytes)
     }
 
-    private mutating func openFile(_ files: any FileSystem) throws(IOFailure) -> OpenFile {
+    private mutating func openFile(
+        _ files: any FileSystem, durableBytes: Int
+    ) throws(IOFailure) -> OpenFile {
         if let file { return file }
         let path = SegmentFiles.path(folder, head.segment)
-        let isNew = access(path, F_OK) != 0
         let opened = OpenFile(try files.open(path, O_RDWR | O_CREAT), path: path)
-        if isNew { try files.syncFolder(folder) }
+        // Without durable bytes it is new, or was left by a writer that died before it got here.
+        if durableBytes == 0 { try files.syncFolder(folder) }
         file = opened
         return opened
     }
@@ -101,21 +111,37 @@ struct LogTail: Sendable {
     mutating func cutBack(_ files: any FileSystem) {
         pending = []
         let path = SegmentFiles.path(folder, head.segment)
-        guard access(path, F_OK) == 0, let file = try? openFile(files) else { return }
+        guard access(path, F_OK) == 0,
+            let file = try? openFile(files, durableBytes: head.segmentBytes)
+        else { return }
         if file.size > head.segmentBytes {
             try? files.truncate(file.descriptor, to: head.segmentBytes)
         }
     }
 
-    /// Begins a new segment.
+    /// Whether a writer that died had begun the next segment already, which then must be gone on
+    /// with: readers look for an offset in the last segment that begins at it or before it.
+    var hasNextSegment: Bool {
+        head.segment != head.nextOffset
+            && access(SegmentFiles.path(folder, head.nextOffset), F_OK) == 0
+    }
+
+    /// Begins a new segment. The one before it ends, from now on, where its file ends.
     mutating func roll(_ files: any FileSystem) throws(KappaError) {
-        file = nil
-        head.segment = head.nextOffset
-        head.segmentBytes = 0
-        do throws(IOFailure) { _ = try openFile(files) } catch {
+        do throws(IOFailure) {
+            let old = try openFile(files, durableBytes: head.segmentBytes)
+            if old.size > head.segmentBytes {
+                try files.truncate(old.descriptor, to: head.segmentBytes)
+                try files.sync(old.descriptor)
+            }
+            file = nil
+            head.segment = head.nextOffset
+            head.segmentBytes = 0
+            _ = try openFile(files, durableBytes: 0)
+        } catch {
             throw error.error(
                 "cannot begin a new segment of the log",
-                at: SegmentFiles.path(folder, head.segment))
+                at: SegmentFiles.path(folder, head.nextOffset))
         }
     }
 

@@ -27,15 +27,17 @@ package final class LogWatcher: Sendable {
 
     /// Blocks until the durable end is past `offset`, ``cancel()`` is called, or the time is over.
     package func wait(past offset: Offset, timeoutMilliseconds: Int? = nil) throws(KappaError) {
-        var left = timeoutMilliseconds
+        let clock = ContinuousClock()
+        let end = timeoutMilliseconds.map { clock.now + .milliseconds($0) }
         while true {
             drain()
             if let head = try LogHead.read(headFile), head.nextOffset > offset { return }
             var slice = Self.pollMilliseconds
-            if let milliseconds = left {
-                if milliseconds <= 0 { return }
-                slice = Int32(min(milliseconds, Int(slice)))
-                left = milliseconds - Int(slice)
+            if let end {
+                let left = clock.now.duration(to: end)
+                if left <= .zero { return }
+                // Rounded up, so that the last slice does not spin.
+                if left < .milliseconds(slice) { slice = Int32(left / .milliseconds(1)) + 1 }
             }
             var waits = [
                 pollfd(fd: cancellation, events: Int16(POLLIN), revents: 0),

@@ -67,9 +67,16 @@ package final class LogWriter: Sendable {
         headFile = try Self.open(LogHead.path(folder), files)
         let lock = try FileLock(lockFile)
         defer { lock.unlock() }
-        let published = try LogHead.read(headFile)
+        let published = try LogHead.read(headFile, isLocked: true)
         let recovered = try LogRecovery.recover(folder, published: published, files: files)
         warnings = recovered.warnings
+        let names = SegmentFiles.names(folder) ?? []
+        if names.contains(where: { $0.hasSuffix(SealLock.suffix) }),
+            let sealing = try SealLock(folder, files)
+        {
+            sealing.removeLeftovers()
+            sealing.unlock()
+        }
         if recovered.head != published {
             try Self.publish(recovered.head, headFile, files)
             do { try files.syncFolder(folder) } catch {
@@ -108,29 +115,67 @@ package final class LogWriter: Sendable {
 
     /// How many events of a source the log holds.
     package func sourcePosition(of name: String) throws(KappaError) -> UInt64 {
-        let lock = try FileLock(lockFile)
-        defer { lock.unlock() }
-        let head = try LogHead.read(headFile)
-        return try state.withLock { state throws(KappaError) in
-            if let head { state.tail.follow(head) }
-            return try state.tail.sourcePosition(of: name)
-        }
+        try alone { tail throws(KappaError) in try tail.sourcePosition(of: name) }
     }
 
-    /// Begins a new segment, so that the present one can be sealed.
-    package func roll() throws(KappaError) {
-        let lock = try FileLock(lockFile)
-        defer { lock.unlock() }
-        let head = try LogHead.read(headFile)
-        try state.withLock { state throws(KappaError) in
-            if let head { state.tail.follow(head) }
-            guard state.tail.head.segmentBytes > 0 else { return }
-            try state.tail.roll(files)
-            try Self.publish(state.tail.head, headFile, files)
+    /// Begins a new segment, so that those before it can be sealed.
+    /// - Returns: The new segment. The head says so durably: one that points into a segment from
+    ///   before its sealing would be taken for damage after a power loss.
+    package func roll() throws(KappaError) -> Offset {
+        try alone { tail throws(KappaError) in
+            if tail.head.segmentBytes > 0 { try tail.roll(files) }
+            // Written in any case: of a sync that failed before, nothing is left to be synced.
+            try Self.publish(tail.head, headFile, files)
+            do throws(IOFailure) { try files.sync(headFile.descriptor) } catch {
+                throw error.error("cannot make the log's end durable", at: headFile.path)
+            }
+            return tail.head.segment
         }
     }
 
     // MARK: Committing
+
+    /// Does something at the log's end while neither another thread nor another process commits.
+    ///
+    /// The file lock belongs to the open file, which the threads of this process share: among them
+    /// `isCommitting` is the lock.
+    private func alone<R>(
+        _ body: (inout LogTail) throws(KappaError) -> R
+    ) throws(KappaError) -> R {
+        var (tail, failure) = state.wait { state -> (LogTail, KappaError?)? in
+            if state.isCommitting { return nil }
+            state.isCommitting = true
+            return (state.tail, state.failure)
+        }
+        defer {
+            state.withLock { state in
+                state.tail = tail
+                state.isCommitting = false
+            }
+        }
+        if let failure { throw failure }
+        let lock = try FileLock(lockFile)
+        defer { lock.unlock() }
+        try catchUp(&tail)
+        return try body(&tail)
+    }
+
+    /// Goes on from where another process has left the log. The caller holds the lock.
+    ///
+    /// What this writer remembers of the end is never a stand-in for the head: another process may
+    /// have gone on, and its events would be overwritten.
+    private func catchUp(_ tail: inout LogTail) throws(KappaError) {
+        var status = stat()
+        guard fstat(headFile.descriptor, &status) == 0, status.st_nlink > 0,
+            let head = try LogHead.read(headFile, isLocked: true)
+        else {
+            throw KappaError(
+                .damaged, "the log's end is not known", at: headFile.path,
+                because: "the file was removed or overwritten while the log was open",
+                advice: "Nothing was appended. Start again: the log recovers when it is opened")
+        }
+        tail.follow(head)
+    }
 
     /// Commits what is queued. The caller has set `isCommitting`, and it is unset on return.
     private func commitQueue() {
@@ -146,7 +191,7 @@ package final class LogWriter: Sendable {
             results = requests.map { _ in .failure(failure) }
         } else {
             do throws(KappaError) {
-                results = try commit(requests, &newTail, &broken).map { .success($0) }
+                results = try commit(requests, &newTail, &broken)
             } catch {
                 results = requests.map { _ in .failure(error) }
             }
@@ -163,13 +208,14 @@ package final class LogWriter: Sendable {
 
     private func commit(
         _ requests: [Request], _ tail: inout LogTail, _ broken: inout KappaError?
-    ) throws(KappaError) -> [AppendResult] {
+    ) throws(KappaError) -> [Result<AppendResult, KappaError>] {
         let lock = try FileLock(lockFile)
         defer { lock.unlock() }
-        if let head = try LogHead.read(headFile) { tail.follow(head) }
-        if tail.head.segmentBytes >= segmentBytes { try tail.roll(files) }
+        try catchUp(&tail)
+        if tail.head.segmentBytes >= segmentBytes || tail.hasNextSegment { try tail.roll(files) }
+        tail.beginCommit()
         let before = tail
-        var results: [AppendResult] = []
+        var results: [Result<AppendResult, KappaError>] = []
         do throws(KappaError) {
             if let source = requests.lazy.compactMap(\.source).first {
                 _ = try tail.sourcePosition(of: source.name)
@@ -205,30 +251,38 @@ package final class LogWriter: Sendable {
             tail = before
             throw failure
         }
-        try Self.publish(tail.head, headFile, files)
+        do throws(KappaError) { try Self.publish(tail.head, headFile, files) } catch {
+            // A head that was written by half would stop everybody: the old one is put back.
+            try? Self.publish(before.head, headFile, files)
+            tail = before
+            tail.cutBack(files)
+            throw error
+        }
         return results
     }
 
     private func write(
         _ requests: ArraySlice<Request>, _ tail: inout LogTail
-    ) throws(KappaError) -> [AppendResult] {
+    ) throws(KappaError) -> [Result<AppendResult, KappaError>] {
         var lines = EventLines()
-        var results: [AppendResult] = []
+        var results: [Result<AppendResult, KappaError>] = []
         for request in requests {
             let first = tail.head.nextOffset + lines.count
             lines.append(request.lines)
             results.append(
-                AppendResult(
-                    firstOffset: first, nextOffset: first + request.lines.count,
-                    appended: request.lines.count, skipped: 0))
+                .success(
+                    AppendResult(
+                        firstOffset: first, nextOffset: first + request.lines.count,
+                        appended: request.lines.count, skipped: 0)))
         }
         try tail.append(lines, source: nil, skipped: 0, files)
         return results
     }
 
+    /// A gap in a source fails that request alone, not those that share its fsync.
     private func write(
         _ request: Request, _ tail: inout LogTail
-    ) throws(KappaError) -> AppendResult {
+    ) throws(KappaError) -> Result<AppendResult, KappaError> {
         var lines = request.lines
         var skipped = 0
         if let source = request.source {
@@ -237,18 +291,20 @@ package final class LogWriter: Sendable {
                 skipped = min(lines.count, Int(known - source.position))
                 lines.removeFirst(skipped)
             } else if known < source.position {
-                throw KappaError(
-                    .badInput, "events of source \(source.name) are missing", at: folder,
-                    because: "the log holds \(known) of them, and these begin at "
-                        + "\(source.position)",
-                    advice: "Append the source from its beginning")
+                return .failure(
+                    KappaError(
+                        .badInput, "events of source \(source.name) are missing", at: folder,
+                        because: "the log holds \(known) of them, and these begin at "
+                            + "\(source.position)",
+                        advice: "Append the source from its beginning"))
             }
         }
         let first = tail.head.nextOffset
         try tail.append(lines, source: request.source, skipped: skipped, files)
-        return AppendResult(
-            firstOffset: first, nextOffset: tail.head.nextOffset, appended: lines.count,
-            skipped: skipped)
+        return .success(
+            AppendResult(
+                firstOffset: first, nextOffset: tail.head.nextOffset, appended: lines.count,
+                skipped: skipped))
     }
 
     // MARK: Files

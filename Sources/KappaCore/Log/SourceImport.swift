@@ -55,6 +55,10 @@ package struct SourceImport {
         }
         var chunk = [UInt8](repeating: 0, count: Self.readBytes)
         while true {
+            // Somebody may want to stop while a pipe gives nothing.
+            while !Self.isReady(input) {
+                if !progress(result) { return (result, position) }
+            }
             let count = try Self.read(input, &chunk, name)
             if count > 0 { held += chunk[0..<count] }
             let end = count == 0 ? held.count : (held.lastIndex(of: 0x0A).map { $0 + 1 } ?? 0)
@@ -65,6 +69,12 @@ package struct SourceImport {
             }
             if count == 0 || !progress(result) { return (result, position) }
         }
+    }
+
+    /// Waits a moment for something to read.
+    private static func isReady(_ input: Int32) -> Bool {
+        var wanted = pollfd(fd: input, events: Int16(POLLIN), revents: 0)
+        return poll(&wanted, 1, 200) != 0
     }
 
     private static func read(

@@ -66,13 +66,30 @@ final class AggregationRunner: StepRunner {
         pass.markApplied(input.events)
         let (keys, release) = keyColumns(input)
         defer { release() }
+        let firstOffset = Int64(truncatingIfNeeded: batch.firstOffset.rawValue)
+        var start = 0
+        while start < input.rows.count {
+            let chunk = start..<min(start + Self.chunkRows, input.rows.count)
+            try accumulate(input, chunk, keys, firstOffset: firstOffset)
+            start = chunk.upperBound
+        }
+    }
+
+    /// So many rows at once that the records which they touch stay in the processor's cache while
+    /// one aggregate after another takes them in.
+    private static let chunkRows = 2_048
+
+    private func accumulate(
+        _ input: AggregationRows, _ chunk: Range<Int>, _ keys: [KeyColumn], firstOffset: Int64
+    ) throws {
         fresh.removeAll(keepingCapacity: true)
-        groups.find(rows: input.rows, keys: keys, into: &ids, fresh: &fresh)
+        groups.find(rows: input.rows[chunk], keys: keys, into: &ids, fresh: &fresh)
         if !isComplete { for id in fresh { try loadOne(id) } }
         markDirty()
-        for (number, accumulator) in rows.accumulators.enumerated() {
-            try accumulate(
-                accumulator, input.inputs[number], input, firstOffset: batch.firstOffset)
+        for (accumulator, column) in zip(rows.accumulators, input.inputs) {
+            try accumulator.add(
+                column, input, chunk, firstOffset: firstOffset,
+                to: GroupedRecords(base: groups.base, stride: groups.recordStride, ids: ids))
         }
     }
 
@@ -128,28 +145,6 @@ final class AggregationRunner: StepRunner {
         }
     }
 
-    /// Takes one aggregate's inputs in. The commonest aggregates have tight loops of their own.
-    private func accumulate(
-        _ accumulator: Accumulator, _ column: kj_column?, _ input: AggregationRows,
-        firstOffset: Offset
-    ) throws(KappaError) {
-        let base = groups.base
-        let stride = groups.recordStride
-        if accumulator.function == .count {
-            for id in ids {
-                let state = base + Int(id) * stride + accumulator.place
-                state.storeBytes(of: state.load(as: Int64.self) + 1, as: Int64.self)
-            }
-            return
-        }
-        let first = Int64(truncatingIfNeeded: firstOffset.rawValue)
-        for index in 0..<ids.count {
-            try accumulator.add(
-                base + Int(ids[index]) * stride, column, Int(input.rows[index]),
-                offset: first + Int64(input.events[index]))
-        }
-    }
-
     // MARK: Rows
 
     private func place(_ id: UInt32) -> GroupRows.Place {
@@ -168,7 +163,8 @@ final class AggregationRunner: StepRunner {
         let changes = ChangeLog(
             transaction: transaction, store: store, table: tableIndex, schema: definition.table,
             offset: offset)
-        for id in dirty {
+        for (index, id) in dirty.enumerated() {
+            prefetchRow(index)
             let record = groups.record(id)
             let place = place(id)
             try changes.note {
@@ -181,6 +177,15 @@ final class AggregationRunner: StepRunner {
                 try rows.upsert(record, place, writer)
             }
         }
+    }
+
+    /// Asks for the record of a row some places ahead: rows are written in the order of their keys,
+    /// which is none that memory knows.
+    @inline(__always)
+    private func prefetchRow(_ index: Int) {
+        guard index + 8 < dirty.count else { return }
+        kj_prefetch(groups.record(dirty[index + 8]))
+        kj_prefetch(groups.record(dirty[index + 8]) + 64)
     }
 
     func committed(mayEvict: Bool) {

@@ -32,16 +32,20 @@ public struct Counters: Equatable, Sendable {
     /// Events that the view could not take; see the dead letters.
     public var dead: UInt64 = 0
 
+    /// No events yet.
     public init() {}
 }
 
 /// An event that a view could not take, with the reason.
 public struct DeadLetter: Equatable, Sendable {
+    /// The event's offset in the log.
     public var offset: Offset
+    /// Why it could not be taken, in one line.
     public var reason: String
     /// The event's JSON, as appended.
     public var event: String
 
+    /// An event with the reason.
     public init(offset: Offset, reason: String, event: String) {
         self.offset = offset
         self.reason = reason

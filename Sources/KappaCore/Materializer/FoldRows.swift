@@ -1,21 +1,29 @@
+import CKappaJSON
+
 /// The rows of one table of a fold in memory, over a store.
 ///
-/// The row type is known to subclasses only; what commits and evicts them need not know it.
+/// Keys stand in a ``GroupTable``; a row has the number of its key. The row type is known to
+/// subclasses only; what commits and evicts them need not know it.
 class FoldRows {
+    private static let dirtyFlag: UInt32 = 1
+    private static let storedFlag: UInt32 = 2
+
     let table: FoldTable
     let index: Int
     let store: any RowStore
-    fileprivate(set) var keys: [FoldKey] = []
-    fileprivate var slots: [FoldKey: Int] = [:]
-    fileprivate var isDirty: [Bool] = []
-    fileprivate var isStored: [Bool] = []
-    fileprivate var dirty: [Int] = []
-    fileprivate var isComplete: Bool
+    private let keys: GroupTable
+    private let keyIsText: Bool
+    private var dirty: [UInt32] = []
+    private var fresh: [UInt32] = []
+    /// Whether every row of the store is in memory, so that an unknown key is a new one.
+    private var isComplete: Bool
 
     init(_ table: FoldTable, index: Int, store: any RowStore) throws {
         self.table = table
         self.index = index
         self.store = store
+        keyIsText = table.keyKind == .text || table.keyKind == .json
+        keys = GroupTable(keyIsText: [keyIsText], stateBytes: 0)
         isComplete = try store.rowCount(table: index) == 0
     }
 
@@ -28,45 +36,110 @@ class FoldRows {
     }
 
     var dirtyRows: Int { dirty.count }
-    /// An estimate: the row's own size, its key, and the book-keeping of both.
-    var memoryBytes: Int { keys.count * (rowBytes + 120) }
-    fileprivate var rowBytes: Int { 0 }
+    /// An estimate: what a row points to is not counted.
+    var memoryBytes: Int { keys.memoryBytes + keys.count * rowBytes }
 
+    // What subclasses know.
+    fileprivate var rowBytes: Int { 0 }
+    /// Makes room for rows up to a number; new ones are not there.
+    fileprivate func grow(to count: Int) {}
+    fileprivate func load(_ id: UInt32, _ cursor: any RowCursor) throws {}
     /// The cells of a row in the table's order; nil if the row is not there.
-    fileprivate func cells(_ slot: Int) throws -> [Value]? { nil }
+    fileprivate func cells(_ id: UInt32) throws -> [Value]? { nil }
     /// What the row keeps and does not show, as JSON.
-    fileprivate func hidden(_ slot: Int) throws -> String { "{}" }
-    fileprivate func isThere(_ slot: Int) -> Bool { false }
+    fileprivate func hidden(_ id: UInt32) throws -> String { "{}" }
+    fileprivate func isThere(_ id: UInt32) -> Bool { false }
+    /// Hands the address of a row to `body`; the row is as it was if `body` throws.
+    func change(_ id: UInt32, _ body: (UnsafeMutableRawPointer) throws -> Void) throws {}
+    /// Forgets all rows; they are in the store.
+    func evict() {
+        keys.reset()
+        isComplete = false
+    }
+
+    // MARK: Keys
+
+    /// Finds the row of each event of a selection, and reads those in that only the store knows.
+    func find(_ events: [Int32], _ column: kj_column, into ids: inout [UInt32]) throws {
+        fresh.removeAll(keepingCapacity: true)
+        let key: KeyColumn = keyIsText ? .texts(column.strings) : .integers(column.integers)
+        keys.find(rows: events[...], keys: [key], into: &ids, fresh: &fresh)
+        guard !fresh.isEmpty else { return }
+        grow(to: keys.count)
+        if isComplete { return }
+        for id in fresh { try readThrough(id) }
+    }
+
+    /// The row of one key.
+    func find(_ key: FoldKey) throws -> UInt32 {
+        let column = ComputedColumn(kind: table.keyKind)
+        column.set(0, key.cell(table.keyKind))
+        var ids: [UInt32] = []
+        try withExtendedLifetime(column) { try find([0], column.column, into: &ids) }
+        return ids[0]
+    }
+
+    private func readThrough(_ id: UInt32) throws {
+        let found = try store.lookUp(table: index) {
+            bindKey(id, $0)
+        } read: {
+            try load(id, $0)
+        }
+        if found { setFlags(id, Self.storedFlag) }
+    }
+
+    private func flags(_ id: UInt32) -> UInt32 {
+        keys.record(id).load(fromByteOffset: 4, as: UInt32.self)
+    }
+    private func setFlags(_ id: UInt32, _ flags: UInt32) {
+        keys.record(id).storeBytes(of: flags, toByteOffset: 4, as: UInt32.self)
+    }
+
+    /// Notes that a row has changed.
+    func touch(_ id: UInt32) {
+        if flags(id) & Self.dirtyFlag != 0 { return }
+        setFlags(id, flags(id) | Self.dirtyFlag)
+        dirty.append(id)
+    }
+
+    private func keyCell(_ id: UInt32) -> FoldKey {
+        if keyIsText {
+            return .text(String(decoding: keys.textKey(id, 0), as: UTF8.self))
+        }
+        return .integer(keys.integerKey(id, 0))
+    }
+
+    // MARK: Writing
 
     func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
-        dirty.sort { FoldKey.isOrdered(keys[$0], keys[$1]) }
+        KeyOrder.sort(&dirty, in: keys)
         let changes = ChangeLog(
             transaction: transaction, store: store, table: index, schema: table.schema,
             offset: offset)
-        for slot in dirty {
-            let cells = try cells(slot)
-            if cells == nil, !isStored[slot] { continue }
+        for id in dirty {
+            let cells = try cells(id)
+            if cells == nil, flags(id) & Self.storedFlag == 0 { continue }
             try changes.note {
-                keyJSON(slot)
+                keyJSON(id)
             } bindKey: {
-                bindKey(keys[slot], $0)
+                bindKey(id, $0)
             } after: {
                 cells.map(rowJSON)
             } write: {
                 if let cells {
-                    try upsert(slot, cells, transaction.upsert(into: index))
+                    try upsert(id, cells, transaction.upsert(into: index))
                 } else {
                     let writer = transaction.delete(from: index)
-                    bindKey(keys[slot], writer)
+                    bindKey(id, writer)
                     try writer.execute()
                 }
             }
         }
     }
 
-    private func upsert(_ slot: Int, _ cells: [Value], _ writer: any RowWriter) throws {
+    private func upsert(_ id: UInt32, _ cells: [Value], _ writer: any RowWriter) throws {
         var sink = StoreSink(writer)
-        var hidden = table.schema.hasState ? try hidden(slot) : ""
+        var hidden = table.schema.hasState ? try hidden(id) : ""
         try hidden.withUTF8 { hidden in
             try cells.withTexts {
                 sink.append($0)
@@ -77,94 +150,66 @@ class FoldRows {
         }
     }
 
-    /// Binds a key; SQLite copies its text.
-    fileprivate func bindKey(_ key: FoldKey, _ writer: any RowWriter) {
-        switch key {
-        case .integer(let integer): writer.bind(0, integer)
-        case .text(let text): writer.bind(0, text)
+    private func bindKey(_ id: UInt32, _ writer: any RowWriter) {
+        if keyIsText {
+            writer.bind(0, text: keys.textKey(id, 0))
+        } else {
+            writer.bind(0, keys.integerKey(id, 0))
         }
     }
 
-    private func keyJSON(_ slot: Int) -> String {
+    private func keyJSON(_ id: UInt32) -> String {
         var sink = JSONSink()
-        sink.append(keys[slot].cell(table.keyKind))
+        sink.append(key(id))
         return sink.finish()
     }
 
-    fileprivate func rowJSON(_ cells: [Value]) -> String {
+    /// The key of a row as a cell of its table.
+    fileprivate func key(_ id: UInt32) -> Value { keyCell(id).cell(table.keyKind) }
+
+    private func rowJSON(_ cells: [Value]) -> String {
         var sink = JSONSink(names: table.schema.columns.map(\.name))
         cells.emit(to: &sink)
         return sink.finish()
     }
 
     func committed() {
-        for slot in dirty {
-            isDirty[slot] = false
-            isStored[slot] = isThere(slot)
-        }
+        for id in dirty { setFlags(id, isThere(id) ? Self.storedFlag : 0) }
         dirty.removeAll(keepingCapacity: true)
-    }
-
-    /// Forgets all rows; they are in the store.
-    func evict() {
-        keys = []
-        slots = [:]
-        isDirty = []
-        isStored = []
-        isComplete = false
     }
 }
 
 /// The rows of one table with their Swift type.
 final class TypedFoldRows<Row: ViewRow>: FoldRows {
-    private var rows: [Row?] = []
+    private let rows = StateMemory<Row?>(empty: nil)
 
     override fileprivate var rowBytes: Int { MemoryLayout<Row?>.stride }
+    override fileprivate func grow(to count: Int) { rows.grow(to: count) }
+    override fileprivate func isThere(_ id: UInt32) -> Bool { rows[Int(id)] != nil }
+
+    override fileprivate func load(_ id: UInt32, _ cursor: any RowCursor) throws {
+        rows[Int(id)] = try table.decode(Row.self, cursor)
+    }
 
     /// The row under a key.
-    func row(_ key: FoldKey) throws -> Row? { rows[try slot(key)] }
+    func row(_ key: FoldKey) throws -> Row? { rows[Int(try find(key))] }
 
-    /// Changes the row under a key; it is as it was if `body` throws.
-    func update(_ key: FoldKey, _ body: (inout Row?) throws -> Void) throws {
-        let slot = try slot(key)
-        var row = rows[slot]
-        try body(&row)
-        touch(slot)
-        rows[slot] = row
+    /// Replaces the row under a key.
+    func setRow(_ key: FoldKey, to row: Row?) throws {
+        let id = try find(key)
+        rows[Int(id)] = row
+        touch(id)
     }
 
-    private func touch(_ slot: Int) {
-        if isDirty[slot] { return }
-        isDirty[slot] = true
-        dirty.append(slot)
+    override func change(
+        _ id: UInt32, _ body: (UnsafeMutableRawPointer) throws -> Void
+    ) throws {
+        try rows.change(Int(id), body)
+        touch(id)
     }
 
-    private func slot(_ key: FoldKey) throws -> Int {
-        if let known = slots[key] { return known }
-        let stored = isComplete ? nil : try load(key)
-        let slot = keys.count
-        slots[key] = slot
-        keys.append(key)
-        rows.append(stored)
-        isDirty.append(false)
-        isStored.append(stored != nil)
-        return slot
-    }
-
-    private func load(_ key: FoldKey) throws -> Row? {
-        var row: Row?
-        _ = try store.lookUp(table: index) { writer in
-            bindKey(key, writer)
-        } read: { cursor in
-            row = try table.decode(Row.self, cursor)
-        }
-        return row
-    }
-
-    override fileprivate func isThere(_ slot: Int) -> Bool { rows[slot] != nil }
-
-    override fileprivate func cells(_ slot: Int) throws -> [Value]? {
-        guard let row = rows[slot] else { return nil }
+    override fileprivate func cells(_ id: UInt32) throws -> [Value]? {
+        guard let row = rows[Int(id)] else { return nil }
         guard case .object(let members) = try EncodedValue(encoding: row) else { return nil }
         var cells = [Value](repeating: .null, count: table.schema.columns.count)
         for (field, column) in zip(table.rowFields, table.rowColumns) {
@@ -173,12 +218,15 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
             }
             cells[column] = Value(member.value, kind: field.kind)
         }
-        cells[table.keyColumn] = keys[slot].cell(table.keyKind)
+        cells[table.keyColumn] = key(id)
         return cells
     }
 
-    override fileprivate func hidden(_ slot: Int) throws -> String {
-        guard case .object(let members)? = try rows[slot].map({ try EncodedValue(encoding: $0) })
+    override fileprivate func hidden(_ id: UInt32) throws -> String {
+        guard
+            case .object(let members)? = try rows[Int(id)].map({
+                try EncodedValue(encoding: $0)
+            })
         else { return "{}" }
         let names = table.hiddenFields.compactMap(\.path.first)
         return EncodedValue.object(members.filter { names.contains($0.key) }).json
@@ -186,7 +234,7 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
 
     override func evict() {
         super.evict()
-        rows = []
+        rows.reset()
     }
 }
 
@@ -220,16 +268,6 @@ extension FoldKey {
         case (.integer(let integer), .timestamp): .timestamp(Timestamp(microseconds: integer))
         case (.integer(let integer), .bool): .bool(integer != 0)
         default: cell
-        }
-    }
-
-    /// As the store orders keys: integers by value, texts by their bytes.
-    fileprivate static func isOrdered(_ a: FoldKey, _ b: FoldKey) -> Bool {
-        switch (a, b) {
-        case (.integer(let x), .integer(let y)): x < y
-        case (.text(let x), .text(let y)): x.utf8.lexicographicallyPrecedes(y.utf8)
-        case (.integer, .text): true
-        case (.text, .integer): false
         }
     }
 }

@@ -3,7 +3,9 @@ final class FoldRunner: StepRunner, FoldState {
     private let handlers: [(table: Int, reader: any FoldReader)]
     private let tables: [FoldRows]
     private let budgetBytes: Int
+    /// What each handler takes of the batch: events, and the rows under their keys.
     private var selections: [[Int32]]
+    private var ids: [[UInt32]]
     /// Which handlers take each event of the batch, one bit for each.
     private var takers: [UInt64] = []
     /// Takes back what a handler has set in other tables, should it throw.
@@ -25,6 +27,7 @@ final class FoldRunner: StepRunner, FoldState {
             (table, try handler.open(plan, definition.tables[table].initial))
         }
         selections = definition.handlers.map { _ in [] }
+        ids = definition.handlers.map { _ in [] }
         self.budgetBytes = budgetBytes
     }
 
@@ -32,30 +35,55 @@ final class FoldRunner: StepRunner, FoldState {
     var dirtyRows: Int { tables.reduce(0) { $0 + $1.dirtyRows } }
 
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
-        takers.removeAll(keepingCapacity: true)
-        takers.append(contentsOf: repeatElement(0, count: batch.count))
+        let lookUps = Tables(state: self)
         for (index, handler) in handlers.enumerated() {
             selections[index].removeAll(keepingCapacity: true)
             handler.reader.load(batch)
             handler.reader.select(range, into: &selections[index])
-            for event in selections[index] { takers[Int(event)] |= 1 << UInt64(index) }
+            let keys = handler.reader.keys(of: &selections[index], batch) { event, reason in
+                pass.kill(Int(event), reason)
+            }
+            try tables[handler.table].find(selections[index], keys, into: &ids[index])
         }
+        if handlers.count == 1 {
+            for (event, id) in zip(selections[0], ids[0]) {
+                try apply(Int(event), id, handlers[0], lookUps, pass)
+            }
+        } else {
+            try applyInTurn(batch.count, range, lookUps, pass)
+        }
+    }
+
+    /// Goes through the events in log order, and through the handlers of each in the order in which
+    /// the view names them.
+    private func applyInTurn(
+        _ count: Int, _ range: Range<Int>, _ lookUps: Tables, _ pass: BatchPass
+    ) throws {
+        takers.removeAll(keepingCapacity: true)
+        takers.append(contentsOf: repeatElement(0, count: count))
+        for (index, selection) in selections.enumerated() {
+            for event in selection { takers[Int(event)] |= 1 << UInt64(index) }
+        }
+        var next = [Int](repeating: 0, count: handlers.count)
         for event in range where takers[event] != 0 {
             var rest = takers[event]
             while rest != 0 {
                 let index = rest.trailingZeroBitCount
                 rest &= rest - 1
-                try apply(event, handlers[index], pass)
+                try apply(event, ids[index][next[index]], handlers[index], lookUps, pass)
+                next[index] += 1
             }
         }
     }
 
     private func apply(
-        _ event: Int, _ handler: (table: Int, reader: any FoldReader), _ pass: BatchPass
+        _ event: Int, _ id: UInt32, _ handler: (table: Int, reader: any FoldReader),
+        _ lookUps: Tables, _ pass: BatchPass
     ) throws {
-        undo.removeAll(keepingCapacity: true)
         do {
-            try handler.reader.apply(event, to: handler.table, self)
+            try tables[handler.table].change(id) { state in
+                try handler.reader.apply(event, to: state, lookUps)
+            }
             pass.mark(event, .applied)
         } catch let error as StoreFailure {
             throw error.error
@@ -63,6 +91,7 @@ final class FoldRunner: StepRunner, FoldState {
             for step in undo.reversed() { try step() }
             pass.kill(event, FieldFailure.reason(error))
         }
+        if !undo.isEmpty { undo.removeAll(keepingCapacity: true) }
     }
 
     /// Marks a failure of the store, so that it is not taken for a failure of the handler.
@@ -76,14 +105,6 @@ final class FoldRunner: StepRunner, FoldState {
                 description: "table \(tables[table].table.schema.name) has no rows of \(type)")
         }
         return rows
-    }
-
-    func update<Row: ViewRow>(
-        table: Int, key: FoldKey, as type: Row.Type, _ body: (inout Row?) throws -> Void
-    ) throws {
-        let rows = try typed(table, type)
-        do { _ = try rows.row(key) } catch { throw StoreFailure(error: error) }
-        try rows.update(key, body)
     }
 
     private func index(ofTable name: String) throws -> Int {
@@ -104,8 +125,8 @@ final class FoldRunner: StepRunner, FoldState {
         let rows = try typed(try index(ofTable: name), Row.self)
         do {
             let old = try rows.row(key)
-            try rows.update(key) { $0 = row }
-            undo.append { try rows.update(key) { $0 = old } }
+            try rows.setRow(key, to: row)
+            undo.append { try rows.setRow(key, to: old) }
         } catch {
             throw StoreFailure(error: error)
         }

@@ -72,8 +72,8 @@ struct GroupRows {
     private func emitKey(_ part: Int, _ place: Place, to sink: inout some CellSink) {
         let cell = place.keyRecord + 16 + 16 * (place.firstKeyPart + part)
         switch definition.keyKinds[part] {
-        case .text: sink.text(cell.load(as: kj_string.self).buffer)
-        case .json: sink.json(cell.load(as: kj_string.self).buffer)
+        case .text: sink.text(TextCell.text(cell))
+        case .json: sink.json(TextCell.text(cell))
         case .timestamp: sink.timestamp(cell.load(as: Int64.self))
         case .bool: sink.bool(cell.load(as: Int64.self) != 0)
         case .integer, .double, .decimal: sink.integer(cell.load(as: Int64.self))

@@ -19,8 +19,11 @@ package final class Scan {
         package var end: Offset?
         /// Whether to wait for more at the log's end.
         package var follows = false
-        /// How long changes may wait for a commit while more events keep coming, in milliseconds.
+        /// How long changes wait for a commit while more events keep coming, in milliseconds.
         package var commitMilliseconds = 3_000
+        /// How much of the time commits may take while more events keep coming, in percent: where
+        /// they are dear, they come more seldom than ``commitMilliseconds`` says.
+        package var commitPercent = 5
 
         package init(
             end: Offset? = nil, follows: Bool = false, commitMilliseconds: Int = 3_000
@@ -38,6 +41,7 @@ package final class Scan {
     package var commitMilliseconds: Int
     private weak var observer: (any Observer)?
     private var lastCommit = Scan.milliseconds()
+    private var commitCost = CommitCost()
 
     /// Starts at the offset of the version that is furthest behind.
     /// - Parameter plan: The one that the versions were made with.
@@ -76,9 +80,7 @@ package final class Scan {
                     observer?.didApply(to: block.nextOffset)
                 }
                 pipeline.recycle(slot)
-                if Self.milliseconds() - lastCommit >= commitMilliseconds {
-                    try commit()
-                }
+                if isCommitDue { try commit() }
             case .caughtUp(let offset):
                 try commit()
                 try observer?.didCatchUp(at: offset)
@@ -98,7 +100,24 @@ package final class Scan {
         versions.removeAll { $0 === version }
     }
 
+    private var isCommitDue: Bool {
+        if versions.contains(where: \.isOverBudget) { return true }
+        let waited = Self.milliseconds() - lastCommit
+        guard waited >= commitMilliseconds else { return false }
+        let cost = commitCost.milliseconds(forRows: dirtyRows)
+        return cost * 100 <= Double(waited * options.commitPercent)
+            || waited >= Self.longestMilliseconds
+    }
+
+    private var dirtyRows: Int { versions.reduce(0) { $0 + $1.dirtyRows } }
+
+    /// However dear a commit is, no more than this is done again after a kill.
+    private static let longestMilliseconds = 60_000
+
     private func commit() throws {
+        let start = Self.milliseconds()
+        let rows = dirtyRows
+        defer { commitCost.note(rows: rows, milliseconds: Self.milliseconds() - start) }
         try each { version in
             guard let observer, version.isDirty else {
                 try version.commit()
@@ -129,4 +148,17 @@ package final class Scan {
         clock_gettime(CLOCK_MONOTONIC, &time)
         return time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
     }
+}
+
+/// What a commit costs for each row that it writes, as the last large one showed.
+private struct CommitCost {
+    private var microsecondsPerRow = 1.0
+    private static let fewRows = 10_000
+
+    mutating func note(rows: Int, milliseconds: Int) {
+        guard rows >= Self.fewRows else { return }
+        microsecondsPerRow = Double(milliseconds) * 1_000 / Double(rows)
+    }
+
+    func milliseconds(forRows rows: Int) -> Double { Double(rows) * microsecondsPerRow / 1_000 }
 }

@@ -8,9 +8,13 @@ package final class VersionMaterializer {
     package private(set) var checkpoint: Checkpoint
     /// How far its committed rows are.
     package private(set) var committedOffset: Offset
+    /// Whether the store has a checkpoint. The first one is committed even before any event, so that
+    /// a version of an empty log can be read.
+    private var hasCommitted: Bool
     /// Whether commits add to the feed that followers of the version read.
     package var recordsChanges = false
     private let steps: [any StepRunner]
+    private let budgetBytes: Int
     private let pass: BatchPass
     private var deadLetters: [DeadLetter] = []
 
@@ -21,7 +25,10 @@ package final class VersionMaterializer {
     ) throws {
         self.view = view
         self.store = store
-        var checkpoint = try store.lastCheckpoint() ?? Checkpoint()
+        self.budgetBytes = budgetBytes
+        let stored = try store.lastCheckpoint()
+        hasCommitted = stored != nil
+        var checkpoint = stored ?? Checkpoint()
         let missing = view.steps.count - checkpoint.streamTimes.count
         checkpoint.streamTimes += [Int64](repeating: .min, count: max(0, missing))
         self.checkpoint = checkpoint
@@ -62,8 +69,10 @@ package final class VersionMaterializer {
     }
 
     package var offset: Offset { checkpoint.offset }
-    package var isDirty: Bool { checkpoint.offset != committedOffset }
+    package var isDirty: Bool { checkpoint.offset != committedOffset || !hasCommitted }
     package var memoryBytes: Int { steps.reduce(0) { $0 + $1.memoryBytes } }
+    /// Whether its rows take more memory than they may: a commit lets it drop them.
+    package var isOverBudget: Bool { memoryBytes > budgetBytes && isDirty }
     package var dirtyRows: Int { steps.reduce(deadLetters.count) { $0 + $1.dirtyRows } }
 
     /// Applies the events of a batch that the version has not seen. The batch begins at or before
@@ -124,5 +133,6 @@ package final class VersionMaterializer {
         deadLetters.removeAll(keepingCapacity: true)
         for step in steps { step.committed(mayEvict: mayEvict) }
         committedOffset = checkpoint.offset
+        hasCommitted = true
     }
 }

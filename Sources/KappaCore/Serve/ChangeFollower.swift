@@ -2,11 +2,14 @@ import Glibc
 
 /// One change of one row of a view, as its followers receive it.
 public struct Change: Equatable, Sendable {
+    /// What happened to the row.
     public enum Operation: String, Sendable { case insert, update, delete }
 
     /// The offset after the last event of the commit that made the change visible.
     public var offset: Offset
+    /// The table of the view that the row is in.
     public var table: String
+    /// What happened to the row.
     public var operation: Operation
     /// The row's key as a JSON array of its parts.
     public var key: String
@@ -36,13 +39,12 @@ package final class ChangeFollower {
     /// Visits what has changed since the last call; returns whether there was anything.
     package func poll(_ visit: (Change) throws -> Void) throws -> Bool {
         var any = false
-        let count: (Change) throws -> Void = { change in
+        func count(_ change: Change) throws {
             any = true
             try visit(change)
         }
         let live = try catalog.live(view)
-        // A version that is no longer live commits no more: what is left of its feed is its last.
-        if let current { try drain(current, count) }
+        if let current { try current.snapshot { try drain(current, count) } }
         if let live, live != number { try move(to: live, count) }
         return any
     }
@@ -66,7 +68,9 @@ package final class ChangeFollower {
         try reader.snapshot {
             let offset = try reader.checkpoint().offset
             if let current {
+                // What is left of its feed, and the difference, are of one moment.
                 try current.snapshot {
+                    try drain(current, visit)
                     var summary = DiffSummary()
                     try Diff(current, reader).compareRows(&summary) { difference in
                         try visit(Self.change(difference, offset, current, reader))

@@ -3,22 +3,30 @@
 /// ```swift
 /// let kappa = try await Kappa.open("data", views: views)
 /// let running = Task { try await kappa.run() }
-/// try await kappa.append(OrderPlaced(orderID: "o-1", total: 12.5))
+/// try await kappa.append(OrderPlaced(orderID: "o-1", total: 12))
 /// let order = try await kappa.row(of: orders, key: "o-1")
 /// ```
 /// Blocking work is done on threads of its own, never on Swift's cooperative ones.
 public final class Kappa: Sendable {
+    /// The data folder.
     public let folder: String
     package let data: DataFolder
     package let views: ViewSet
     private let definitions: [ViewDefinition]
     private let writer: LogWriter
-    private let runner = Monitor<ViewRunner?>(nil)
+    private let readers: LiveReaders
+    private let life = Monitor(Life())
+
+    private struct Life {
+        var isClosed = false
+        var running: [ViewRunner] = []
+    }
 
     private init(_ folder: String, _ views: ViewSet) throws {
         self.folder = folder
         self.views = views
         data = DataFolder(folder)
+        readers = LiveReaders(data)
         definitions = try views.definitions()
         writer = try LogWriter(data.log)
         _ = try Catalog(data)
@@ -27,13 +35,15 @@ public final class Kappa: Sendable {
     /// Opens a folder, making it where it is new, and recovers it after a crash.
     /// - Throws: ``KappaError`` where the folder cannot be used, or where a view is wrong.
     public static func open(_ folder: String, views: ViewSet) async throws -> Kappa {
-        try await onThread { try Kappa(folder, views) }
+        try await CallThreads.shared.perform { try Kappa(folder, views) }
     }
 
     // MARK: Appending
 
     /// Appends one event. When this returns, the event is durable.
     /// - Returns: The event's offset.
+    /// - Throws: ``KappaError``: `.inputOutput` where it could not be made durable, and then it does not
+    ///   count as appended.
     @discardableResult
     public func append(_ event: some Event & Encodable) async throws -> Offset {
         try await append([event])
@@ -41,6 +51,8 @@ public final class Kappa: Sendable {
 
     /// Appends events, all or none. When this returns, they are durable.
     /// - Returns: The offset of the first one.
+    /// - Throws: ``KappaError``: `.inputOutput` where they could not be made durable, and then none of
+    ///   them counts as appended.
     @discardableResult
     public func append<E: Event & Encodable>(_ events: [E]) async throws -> Offset {
         var lines = EventLines()
@@ -48,8 +60,9 @@ public final class Kappa: Sendable {
         return try await append(lines)
     }
 
-    /// Appends NDJSON text: JSON objects, one a line. All or none.
+    /// Appends NDJSON text: JSON objects, one a line. All or none. When this returns, they are durable.
     /// - Returns: The offset of the first one.
+    /// - Throws: ``KappaError``: `.badInput` with line and column where a line is not a JSON object.
     @discardableResult
     public func append(ndjson text: String) async throws -> Offset {
         var text = text
@@ -58,8 +71,9 @@ public final class Kappa: Sendable {
     }
 
     private func append(_ lines: EventLines) async throws -> Offset {
+        try checkOpen()
         let writer = writer
-        return try await Self.onThread { try writer.append(lines).firstOffset }
+        return try await CallThreads.shared.perform { try writer.append(lines).firstOffset }
     }
 
     /// An event's JSON, with the field that tells its type.
@@ -79,36 +93,71 @@ public final class Kappa: Sendable {
     // MARK: Running
 
     /// Builds what is new or changed, promotes it when it has caught up, and keeps live views
-    /// current, until the task is cancelled or ``close()`` is called.
-    public func run() async throws { try await run(follows: true) }
+    /// current, until the task is cancelled or ``close()`` is called: then it returns, with all that it
+    /// applied committed.
+    /// - Throws: ``KappaError``; `.heldElsewhere` where another process, or another call of this,
+    ///   keeps all of the views.
+    public func run() async throws {
+        var options = ViewRunner.Options()
+        options.follows = true
+        try await run(options)
+    }
 
     /// Brings all views up to the log's end, promotes them, and returns.
-    public func catchUp() async throws { try await run(follows: false) }
-
-    private func run(follows: Bool) async throws {
+    /// - Throws: ``KappaError``; `CancellationError` where the task is cancelled before that.
+    public func catchUp() async throws {
+        try checkOpen()
         var options = ViewRunner.Options()
-        options.follows = follows
-        let runner = try ViewRunner(data, views, options: options)
-        self.runner.withLock { $0 = runner }
+        options.follows = false
+        try await run(options)
+        try Task.checkCancellation()
+    }
+
+    private func run(_ options: ViewRunner.Options) async throws {
+        let failure = Monitor<KappaError?>(nil)
+        let runner = try ViewRunner(data, views, options: options) { report in
+            guard case .failed(_, let error) = report else { return }
+            failure.withLock { $0 = $0 ?? error }
+        }
+        let isOpen = life.withLock { life in
+            if !life.isClosed { life.running.append(runner) }
+            return !life.isClosed
+        }
+        guard isOpen else { return }
+        defer { life.withLock { life in life.running.removeAll { $0 === runner } } }
         try await withTaskCancellationHandler {
             try await Self.onThread { try runner.run() }
         } onCancel: {
             runner.stop()
         }
-        self.runner.withLock { $0 = nil }
+        if let failure = failure.withLock({ $0 }) { throw failure }
     }
 
-    /// Ends ``run()`` at a commit. Everything acknowledged is durable whether this is called or not.
+    /// Ends ``run()`` at a commit, and the streams of changes. Everything acknowledged is durable
+    /// whether this is called or not. Calling it again does nothing.
     public func close() async {
-        let runner = runner.withLock { $0 }
-        runner?.stop()
-        let ended = self.runner
-        await Self.onThread { ended.wait { $0 == nil ? () : nil } }
+        let running = life.withLock { life in
+            life.isClosed = true
+            return life.running
+        }
+        for runner in running { runner.stop() }
+        let life = life
+        try? await Self.onThread { life.wait { $0.running.isEmpty ? () : nil } }
+        readers.close()
+    }
+
+    private func checkOpen() throws(KappaError) {
+        if life.withLock({ $0.isClosed }) {
+            throw KappaError(
+                .usage, "this Kappa is closed", at: folder, because: "close() was called",
+                advice: "Open the folder again")
+        }
     }
 
     // MARK: Reading
 
     /// The row of a fold under a key; nil if there is none, or if the view has no live version.
+    /// - Throws: ``KappaError``: `.notFound` where the view is not one of this `Kappa`'s.
     public func row<Row: ViewRow, Key: KeyValue>(
         of view: View<Row>, key: Key
     ) async throws -> Row? {
@@ -121,7 +170,8 @@ public final class Kappa: Sendable {
         } ?? nil
     }
 
-    /// All rows of a fold, in key order.
+    /// All rows of a fold, in key order, as of one commit; none if the view has no live version.
+    /// - Throws: ``KappaError``: `.notFound` where the view is not one of this `Kappa`'s.
     public func rows<Row: ViewRow>(of view: View<Row>) async throws -> [Row] {
         let table = try foldTable(view)
         return try await reading(view.name) { reader in
@@ -131,7 +181,8 @@ public final class Kappa: Sendable {
         } ?? []
     }
 
-    /// All rows of a declarative view, in key order.
+    /// All rows of a declarative view's first table, in key order, as of one commit; none if the view
+    /// has no live version.
     public func rows(of view: View<Columns>) async throws -> [Columns] {
         try await reading(view.name) { reader in
             let schema = reader.tables[0]
@@ -144,16 +195,18 @@ public final class Kappa: Sendable {
         } ?? []
     }
 
-    /// How far the live version of a view is: the offset of the next event it will apply.
+    /// How far the live version of a view is: the offset of the next event it will apply. Nil if the
+    /// view has no live version.
     public func position(of view: some AnyView) async throws -> Offset? {
         try await reading(view.name) { try $0.checkpoint().offset }
     }
 
     /// The changes of a view's rows as they commit, first the rows as they are (as inserts). A
-    /// promotion comes as the difference of the two versions.
+    /// promotion comes as the difference of the two versions. It ends with ``close()``.
     public func changes(of view: some AnyView) -> AsyncThrowingStream<Change, any Error> {
         let data = data
         let name = view.name
+        let life = life
         return AsyncThrowingStream { continuation in
             let isEnded = Monitor(false)
             continuation.onTermination = { _ in isEnded.withLock { $0 = true } }
@@ -161,7 +214,11 @@ public final class Kappa: Sendable {
                 do {
                     let follower = ChangeFollower(name, try Catalog(data), fromNow: false)
                     while !isEnded.withLock({ $0 }) {
-                        if try !follower.poll({ continuation.yield($0) }) { Pause.briefly() }
+                        // Looked up before the changes are: those of the last commit come, too.
+                        let isLast = life.withLock { $0.isClosed && $0.running.isEmpty }
+                        if try follower.poll({ continuation.yield($0) }) { continue }
+                        if isLast { break }
+                        Pause.briefly()
                     }
                     continuation.finish()
                 } catch {
@@ -185,32 +242,17 @@ public final class Kappa: Sendable {
     private func reading<R: Sendable>(
         _ view: String, _ body: @escaping @Sendable (VersionReader) throws -> R
     ) async throws -> R? {
-        let data = data
-        return try await Self.onThread {
-            let catalog = try Catalog(data)
-            guard let live = try catalog.live(view) else { return nil }
-            let reader = try VersionReader(data.file(VersionID(view, live)))
-            return try reader.snapshot { try body(reader) }
-        }
+        let readers = readers
+        return try await CallThreads.shared.perform { try readers.read(view, body) }
     }
 
     // MARK: Threads
 
-    private static func onThread<R: Sendable>(
-        _ body: @escaping @Sendable () throws -> R
-    ) async throws -> R {
+    /// For what may take as long as the program runs.
+    private static func onThread(_ body: @escaping @Sendable () throws -> Void) async throws {
         try await withCheckedThrowingContinuation { continuation in
-            _ = WorkerThread("kappa-call") {
+            _ = WorkerThread("kappa-run") {
                 continuation.resume(with: Result { try body() })
-            }
-        }
-    }
-
-    private static func onThread(_ body: @escaping @Sendable () -> Void) async {
-        await withCheckedContinuation { continuation in
-            _ = WorkerThread("kappa-call") {
-                body()
-                continuation.resume()
             }
         }
     }

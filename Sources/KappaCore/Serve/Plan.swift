@@ -56,7 +56,7 @@ package struct Plan {
         let scratch = try ScratchFolder(folder)
         let path = scratch.path + "/aside.db"
         let store = try VersionStore(
-            creating: path, view: definition.name, number: 1, digest: definition.digest,
+            at: path, view: definition.name, number: 1, digest: definition.digest,
             tables: definition.tables)
         let plan = ExtractionPlan()
         let version = try VersionMaterializer(

@@ -9,6 +9,8 @@ package struct RowQuery: Sendable {
     /// Columns to order by, each perhaps with `desc` behind it; in key order otherwise.
     package var order: [String] = []
     package var limit: Int?
+    /// How long it may run, in seconds.
+    var seconds = 60
 
     package init() {}
 
@@ -20,7 +22,7 @@ package struct RowQuery: Sendable {
         let sql = try sql(schema)
         let connection = reader.connection
         SQLGuard.addFunctions(to: connection)
-        let guardian = SQLGuard(connection, tables: [schema.name])
+        let guardian = SQLGuard(connection, tables: [schema.name], seconds: seconds)
         defer { withExtendedLifetime(guardian) {} }
         if let condition { try Self.check(condition, schema, connection) }
         let statement = try connection.prepare(sql)
@@ -73,13 +75,21 @@ package struct RowQuery: Sendable {
         _ condition: String, _ schema: TableSchema, _ connection: SQLiteConnection
     ) throws(KappaError) {
         let table = VersionSchema.quoted(schema.name)
-        do {
-            _ = try connection.prepare("SELECT 1 FROM \(table) WHERE (\(condition)\n)")
-            // With the bracket closed early, this one is no statement any more.
-            _ = try connection.prepare("SELECT (\(condition)\n) FROM \(table)")
-        } catch {
+        let text = SQLText(condition)
+        var reason: String?
+        if !text.isBalanced {
+            reason = "a bracket, a quote or a comment is not closed, or closed too often"
+        } else if text.hasSemicolon {
+            reason = "a semicolon ends a statement"
+        } else {
+            do {
+                let statement = try connection.prepare("SELECT (\(condition)\n) FROM \(table)")
+                if statement.parameterCount > 0 { reason = "nothing is bound to its parameters" }
+            } catch { reason = error.reason }
+        }
+        if let reason {
             throw KappaError(
-                .usage, "the condition cannot be used", at: condition, because: error.reason,
+                .usage, "the condition cannot be used", at: condition, because: reason,
                 advice: "Write an SQL expression over the columns "
                     + schema.columns.map(\.name).joined(separator: ", ")
                     + "; times as ts('2024-01-15T14:30:00Z')")

@@ -6,7 +6,8 @@ package struct SQLQuery {
     private var readers: [String: TableSchema] = [:]
 
     /// Attaches the live versions whose tables the statement names.
-    package init(_ statement: String, _ catalog: Catalog) throws {
+    /// - Parameter seconds: How long it may run.
+    package init(_ statement: String, _ catalog: Catalog, seconds: Int = 60) throws {
         connection = try SQLiteConnection(":memory:", .create)
         let words = Self.words(statement)
         var allowed: Set<String> = []
@@ -36,7 +37,7 @@ package struct SQLQuery {
         }
         try connection.execute("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF")
         SQLGuard.addFunctions(to: connection)
-        guardian = SQLGuard(connection, tables: allowed)
+        guardian = SQLGuard(connection, tables: allowed, seconds: seconds)
         self.statement = try Self.only(statement, connection)
     }
 
@@ -93,16 +94,14 @@ package struct SQLQuery {
     private static func only(
         _ sql: String, _ connection: SQLiteConnection
     ) throws(KappaError) -> SQLiteStatement {
-        let trimmed = sql.drop { $0.isWhitespace }
-        guard let word = trimmed.split(whereSeparator: { $0.isWhitespace || $0 == "(" }).first,
-            ["select", "with", "values"].contains(word.lowercased())
-        else {
+        let text = SQLText(sql)
+        guard ["select", "with", "values"].contains(text.firstWord) else {
             throw KappaError(
                 .usage, "only SELECT can be run", at: sql, because: "views are made from the log",
                 advice: "Ask with SELECT; change rows by appending events")
         }
         // What stands behind a first statement would be passed over: so it is refused.
-        guard Self.isOneStatement(sql) else {
+        if text.isMoreThanOne {
             throw KappaError(
                 .usage, "this is more than one statement", at: sql,
                 advice: "Run them one at a time")
@@ -112,17 +111,5 @@ package struct SQLQuery {
             throw KappaError(.usage, "the statement gives no rows", at: sql)
         }
         return statement
-    }
-
-    /// Whether the only semicolon that ends a statement stands at the end.
-    private static func isOneStatement(_ sql: String) -> Bool {
-        var prefix = ""
-        for character in sql {
-            prefix.append(character)
-            guard character == ";", sqlite3_complete(prefix) != 0 else { continue }
-            let rest = sql.dropFirst(prefix.count)
-            return rest.allSatisfy { $0.isWhitespace || $0 == ";" }
-        }
-        return true
     }
 }

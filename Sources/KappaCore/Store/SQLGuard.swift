@@ -54,14 +54,18 @@ final class SQLGuard {
         switch action {
         case SQLITE_SELECT, SQLITE_RECURSIVE: return SQLITE_OK
         case SQLITE_READ:
-            // A count(*) reads no column of its table; SQLite then asks with an empty name.
             let table = first.map { String(cString: $0) } ?? ""
             let column = second.map { String(cString: $0) } ?? ""
             if column == "_kappa_state" { return SQLITE_DENY }
-            return table.isEmpty || rules.tables.contains(table) ? SQLITE_OK : SQLITE_DENY
+            if rules.tables.contains(table) { return SQLITE_OK }
+            // A count(*) reads no column; SQLite then asks with an empty column, and with the name of a
+            // WITH as the table's.
+            let isOwn = ["sqlite_", "_kappa_", "pragma_"].contains { table.hasPrefix($0) }
+            return column.isEmpty && !isOwn ? SQLITE_OK : SQLITE_DENY
         case SQLITE_FUNCTION:
             let name = second.map { String(cString: $0) } ?? ""
-            return name == "load_extension" ? SQLITE_DENY : SQLITE_OK
+            let isDenied = ["load_extension", "fts3_tokenizer"].contains(name)
+            return isDenied ? SQLITE_DENY : SQLITE_OK
         default: return SQLITE_DENY
         }
     }

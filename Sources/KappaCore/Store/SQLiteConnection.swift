@@ -36,6 +36,16 @@ package final class SQLiteConnection {
 
     deinit { sqlite3_close_v2(handle) }
 
+    /// Turns the write-ahead log on. While somebody else does so, too, SQLite says busy without waiting.
+    package func useWAL() throws(KappaError) {
+        for attempt in 0... {
+            do throws(KappaError) { return try execute("PRAGMA journal_mode = WAL") } catch {
+                guard error.code == .heldElsewhere, attempt < 1_000 else { throw error }
+                Pause.briefly()
+            }
+        }
+    }
+
     /// Runs statements that return nothing.
     package func execute(_ sql: String) throws(KappaError) {
         let code = sqlite3_exec(handle, sql, nil, nil, nil)
@@ -91,7 +101,11 @@ package final class SQLiteConnection {
             return KappaError(
                 .damaged, "a database is damaged", at: path, because: message,
                 advice: "If it is a version's, drop it and rebuild: the log has everything")
-        case SQLITE_ERROR, SQLITE_AUTH, SQLITE_INTERRUPT, SQLITE_TOOBIG:
+        case SQLITE_INTERRUPT:
+            return KappaError(
+                .usage, "the query was ended", at: path, because: "it ran for too long",
+                advice: "Ask for less: a narrower condition, or fewer rows joined")
+        case SQLITE_ERROR, SQLITE_AUTH, SQLITE_TOOBIG:
             return KappaError(.usage, "the query cannot be run", at: path, because: message)
         default:
             return KappaError(.bug, "a statement failed", at: path, because: "\(message): \(sql)")
@@ -168,6 +182,7 @@ package final class SQLiteStatement: RowWriter, RowCursor {
         if let text { bind(index, text) } else { bindNull(index) }
     }
 
+    var parameterCount: Int { Int(sqlite3_bind_parameter_count(handle)) }
     package var columnCount: Int { Int(sqlite3_column_count(handle)) }
     package func columnName(_ index: Int) -> String {
         sqlite3_column_name(handle, Int32(index)).map { String(cString: $0) } ?? ""

@@ -10,6 +10,7 @@ package final class VersionReader {
     package let number: Int
     package let digest: String
     package let tables: [TableSchema]
+    private var isFrozen = false
 
     /// Opens a version's file for reading.
     package init(_ path: String) throws(KappaError) {
@@ -34,13 +35,30 @@ package final class VersionReader {
         tables = try Self.tables(connection)
     }
 
-    /// Runs `body` on one unchanging state of the version.
+    /// Runs `body` on one unchanging state of the version: that in which it is frozen, or the present.
     package func snapshot<R>(_ body: () throws -> R) throws -> R {
-        try connection.transaction("BEGIN") {
-            // A read transaction begins with its first read.
-            _ = try connection.integer("SELECT count(*) FROM _kappa_checkpoint")
+        if isFrozen { return try body() }
+        return try connection.transaction("BEGIN") {
+            try beginReading()
             return try body()
         }
+    }
+
+    /// From now on only the present state is read, until ``thaw()``.
+    func freeze() throws(KappaError) {
+        try connection.execute("BEGIN")
+        isFrozen = true
+        try beginReading()
+    }
+
+    func thaw() throws(KappaError) {
+        isFrozen = false
+        try connection.execute("COMMIT")
+    }
+
+    /// A read transaction begins with its first read.
+    private func beginReading() throws(KappaError) {
+        _ = try connection.integer("SELECT count(*) FROM _kappa_checkpoint")
     }
 
     package func checkpoint() throws(KappaError) -> Checkpoint {

@@ -1,137 +1,52 @@
-/// The file of one version: its rows, its checkpoint, its dead letters.
+import Glibc
+
+/// The store of one version: a file that it gets at its first commit.
 ///
-/// Rows and checkpoint are committed in one transaction of SQLite (WAL, `synchronous=NORMAL`: after a
-/// power cut the last commits may be gone, whole, and the log gives them again).
+/// That commit is most of a rebuild's rows: they are written by ``NewVersionFile`` in one go. From then
+/// on there is a ``VersionFile``, which is committed to in transactions.
 package final class VersionStore: RowStore {
-    package let connection: SQLiteConnection
     package let tables: [TableSchema]
-    private let upserts: [SQLiteStatement]
-    private let deletes: [SQLiteStatement]
-    private let selects: [[SQLiteStatement]]
-    private let saveCheckpoint: SQLiteStatement
-    private let addDead: SQLiteStatement
-    private let addChange: SQLiteStatement
-    private let trimChanges: SQLiteStatement
-    private var rowCounts: [Int]
+    private let path: String
+    private let identity: VersionIdentity?
+    private var file: VersionFile?
 
-    /// How many changes are kept for followers.
-    private static let keptChanges = 200_000
-
-    /// Makes the file of a new version.
-    package convenience init(
-        creating path: String, view: String, number: Int, digest: String, tables: [TableSchema]
-    ) throws {
-        let connection = try SQLiteConnection(path, .create)
-        try connection.execute("PRAGMA page_size = 8192; PRAGMA journal_mode = WAL")
-        try connection.transaction {
-            try connection.execute(VersionSchema.own)
-            for table in tables { try connection.execute(VersionSchema.create(table)) }
-            let version = try connection.prepare(
-                "INSERT INTO _kappa_version VALUES (?, ?, ?, ?)")
-            version.bind(0, view)
-            version.bind(1, Int64(number))
-            version.bind(2, digest)
-            version.bind(3, Int64(VersionSchema.format))
-            try version.execute()
-            try Self.describe(tables, connection)
-        }
-        try self.init(connection, tables)
-    }
-
-    private static func describe(
-        _ tables: [TableSchema], _ connection: SQLiteConnection
+    /// The store at a path: that of the file which is there, or one for a new version.
+    package init(
+        at path: String, view: String, number: Int, digest: String, tables: [TableSchema]
     ) throws(KappaError) {
-        let insert = try connection.prepare(
-            "INSERT INTO _kappa_columns VALUES (?, ?, ?, ?, ?, ?, ?)")
-        for (index, table) in tables.enumerated() {
-            for (position, column) in table.columns.enumerated() {
-                insert.bind(0, Int64(index))
-                insert.bind(1, table.name)
-                insert.bind(2, Int64(position))
-                insert.bind(3, column.name)
-                insert.bind(4, column.kind.rawValue)
-                insert.bind(5, Int64(column.isKey ? 1 : 0))
-                insert.bind(6, Int64(table.hasState ? 1 : 0))
-                try insert.execute()
-            }
-        }
+        self.path = path
+        identity = VersionIdentity(view: view, number: number, digest: digest)
+        NewVersionFile.removeLeftovers(path)
+        let isThere = access(path, F_OK) == 0
+        self.tables = isThere ? try VersionReader(path).tables : tables
+        if isThere { file = try VersionFile(path, self.tables) }
     }
 
-    /// Opens the file of a version that was made before.
-    package convenience init(opening path: String) throws(KappaError) {
-        let connection = try SQLiteConnection(path, .readWrite)
-        let tables = try VersionReader.tables(connection)
-        try self.init(connection, tables)
+    /// The store of a version that was committed to before.
+    package init(opening path: String) throws(KappaError) {
+        self.path = path
+        tables = try VersionReader(path).tables
+        identity = nil
+        file = try VersionFile(path, tables)
     }
 
-    private init(_ connection: SQLiteConnection, _ tables: [TableSchema]) throws(KappaError) {
-        self.connection = connection
-        self.tables = tables
-        try connection.execute(
-            """
-            PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;
-            PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 4000
-            """)
-        var upserts: [SQLiteStatement] = []
-        var deletes: [SQLiteStatement] = []
-        var selects: [[SQLiteStatement]] = []
-        var counts: [Int] = []
-        for table in tables {
-            upserts.append(try connection.prepare(VersionSchema.upsert(table)))
-            deletes.append(try connection.prepare(VersionSchema.delete(table)))
-            var byParts: [SQLiteStatement] = []
-            for parts in 0...table.keyColumns.count {
-                byParts.append(
-                    try connection.prepare(VersionSchema.select(table, keyParts: parts)))
-            }
-            selects.append(byParts)
-            let count = "SELECT count(*) FROM \(VersionSchema.quoted(table.name))"
-            counts.append(Int(try connection.integer(count) ?? 0))
-        }
-        self.upserts = upserts
-        self.deletes = deletes
-        self.selects = selects
-        rowCounts = counts
-        saveCheckpoint = try connection.prepare(
-            "INSERT OR REPLACE INTO _kappa_checkpoint VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)")
-        addDead = try connection.prepare("INSERT OR REPLACE INTO _kappa_dead VALUES (?, ?, ?)")
-        addChange = try connection.prepare(
-            """
-            INSERT INTO _kappa_changes (offset, table_index, key, before, after)
-            VALUES (?, ?, ?, ?, ?)
-            """)
-        trimChanges = try connection.prepare(
-            """
-            DELETE FROM _kappa_changes
-            WHERE seq <= (SELECT max(seq) FROM _kappa_changes) - \(Self.keptChanges)
-            """)
-    }
+    package func lastCheckpoint() throws(KappaError) -> Checkpoint? { try file?.checkpoint() }
 
-    package func lastCheckpoint() throws(KappaError) -> Checkpoint? {
-        try VersionReader.checkpoint(connection)
+    package func rowCount(table: Int) throws(KappaError) -> Int {
+        try file?.rowCount(table: table) ?? 0
     }
-
-    package func rowCount(table: Int) throws(KappaError) -> Int { rowCounts[table] }
 
     package func lookUp(
         table: Int, bindKey: (any RowWriter) -> Void, read: (any RowCursor) throws -> Void
     ) throws -> Bool {
-        guard let select = selects[table].last else { return false }
-        defer { select.reset() }
-        bindKey(select)
-        guard try select.step() else { return false }
-        try read(select)
-        return true
+        try file?.lookUp(table: table, bindKey: bindKey, read: read) ?? false
     }
 
     package func scan(
         table: Int, prefix parts: Int, bindKey: (any RowWriter) -> Void,
         _ visit: (any RowCursor) throws -> Void
     ) throws {
-        let select = selects[table][parts]
-        defer { select.reset() }
-        bindKey(select)
-        while try select.step() { try visit(select) }
+        try file?.scan(table: table, prefix: parts, bindKey: bindKey, visit)
     }
 
     package func scan(table: Int, _ visit: (any RowCursor) throws -> Void) throws {
@@ -141,57 +56,12 @@ package final class VersionStore: RowStore {
     package func commit(
         _ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void
     ) throws {
-        try connection.transaction {
-            let transaction = Transaction(self)
-            try write(transaction)
-            if transaction.addedChanges { try trimChanges.execute() }
-            try save(checkpoint)
-        }
-    }
-
-    private func save(_ checkpoint: Checkpoint) throws(KappaError) {
-        saveCheckpoint.bind(0, Int64(bitPattern: checkpoint.offset.rawValue))
-        saveCheckpoint.bind(1, Int64(bitPattern: checkpoint.digest.bytes))
-        saveCheckpoint.bind(2, Int64(checkpoint.digest.crc))
-        saveCheckpoint.bind(3, Int64(bitPattern: checkpoint.counters.applied))
-        saveCheckpoint.bind(4, Int64(bitPattern: checkpoint.counters.filtered))
-        saveCheckpoint.bind(5, Int64(bitPattern: checkpoint.counters.late))
-        saveCheckpoint.bind(6, Int64(bitPattern: checkpoint.counters.dead))
-        saveCheckpoint.bind(
-            7, checkpoint.streamTimes.map(String.init).joined(separator: ","))
-        try saveCheckpoint.execute()
+        if let file { return try file.commit(checkpoint, write: write) }
+        guard let identity else { throw KappaError(.bug, "a version has no identity", at: path) }
+        try NewVersionFile(path, identity, tables).make(checkpoint, write: write)
+        file = try VersionFile(path, tables)
     }
 
     /// Ends a rebuild: statistics for the query planner, and the write-ahead log into the file.
-    package func finish() throws(KappaError) {
-        try connection.execute("PRAGMA analysis_limit = 1000; ANALYZE")
-        try connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    }
-
-    private final class Transaction: StoreTransaction {
-        private let store: VersionStore
-        private(set) var addedChanges = false
-
-        init(_ store: VersionStore) { self.store = store }
-
-        func upsert(into table: Int) -> any RowWriter { store.upserts[table] }
-        func delete(from table: Int) -> any RowWriter { store.deletes[table] }
-
-        func add(_ deadLetter: DeadLetter) throws(KappaError) {
-            store.addDead.bind(0, Int64(bitPattern: deadLetter.offset.rawValue))
-            store.addDead.bind(1, deadLetter.reason)
-            store.addDead.bind(2, deadLetter.event)
-            try store.addDead.execute()
-        }
-
-        func add(_ change: ChangeRecord) throws(KappaError) {
-            addedChanges = true
-            store.addChange.bind(0, Int64(bitPattern: change.offset.rawValue))
-            store.addChange.bind(1, Int64(change.table))
-            store.addChange.bind(2, change.key)
-            store.addChange.bind(3, change.before)
-            store.addChange.bind(4, change.after)
-            try store.addChange.execute()
-        }
-    }
+    package func finish() throws(KappaError) { try file?.finish() }
 }

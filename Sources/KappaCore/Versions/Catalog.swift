@@ -33,23 +33,26 @@ package final class Catalog {
     package init(_ folder: DataFolder) throws {
         self.folder = folder
         try DataFolder.make(folder.path + "/views")
-        database = try SQLiteConnection(folder.catalog, .create)
-        try database.execute(
-            """
-            PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-            CREATE TABLE IF NOT EXISTS versions (
-                view TEXT NOT NULL, number INTEGER NOT NULL, digest TEXT NOT NULL,
-                state TEXT NOT NULL, reason TEXT, PRIMARY KEY (view, number)) STRICT;
-            CREATE TABLE IF NOT EXISTS views (
-                view TEXT PRIMARY KEY, last_number INTEGER NOT NULL, live INTEGER) STRICT;
-            CREATE TABLE IF NOT EXISTS history (
-                id INTEGER PRIMARY KEY AUTOINCREMENT, view TEXT NOT NULL, from_number INTEGER,
-                to_number INTEGER NOT NULL, position INTEGER NOT NULL, reason TEXT NOT NULL,
-                at INTEGER NOT NULL) STRICT;
-            """)
+        let database = try SQLiteConnection(folder.catalog, .create)
+        self.database = database
+        try database.useWAL()
+        try database.execute("PRAGMA synchronous = FULL")
+        try database.transaction { try database.execute(Self.tables) }
         dataVersion = try database.prepare("PRAGMA data_version")
         try mend()
     }
+
+    private static let tables = """
+        CREATE TABLE IF NOT EXISTS versions (
+            view TEXT NOT NULL, number INTEGER NOT NULL, digest TEXT NOT NULL,
+            state TEXT NOT NULL, reason TEXT, PRIMARY KEY (view, number)) STRICT;
+        CREATE TABLE IF NOT EXISTS views (
+            view TEXT PRIMARY KEY, last_number INTEGER NOT NULL, live INTEGER) STRICT;
+        CREATE TABLE IF NOT EXISTS history (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, view TEXT NOT NULL, from_number INTEGER,
+            to_number INTEGER NOT NULL, position INTEGER NOT NULL, reason TEXT NOT NULL,
+            at INTEGER NOT NULL) STRICT;
+        """
 
     /// A number that changes whenever another connection has changed the catalog.
     func changeCounter() throws(KappaError) -> Int64 {
@@ -89,6 +92,15 @@ package final class Catalog {
         select.bind(0, view)
         guard try select.step(), !select.isNull(0) else { return nil }
         return VersionNumber(Int(select.integer(0)))
+    }
+
+    /// Whether a version is or was live.
+    func wasLive(_ id: VersionID) throws(KappaError) -> Bool {
+        let select = try database.prepare(
+            "SELECT 1 FROM history WHERE view = ? AND to_number = ? LIMIT 1")
+        select.bind(0, id.view)
+        select.bind(1, Int64(id.number.rawValue))
+        return try select.step()
     }
 
     /// The version that a person means: the one named, else the live one, else the newest.
@@ -138,27 +150,30 @@ package final class Catalog {
 
     /// Enters a new version; its file is made when it is first opened.
     package func create(view: String, digest: String) throws -> VersionID {
-        try transaction {
-            let next = try database.prepare(
-                """
-                INSERT INTO views (view, last_number) VALUES (?, 1)
-                ON CONFLICT (view) DO UPDATE SET last_number = last_number + 1
-                RETURNING last_number
-                """)
-            next.bind(0, view)
-            guard try next.step() else {
-                throw KappaError(.bug, "a new version got no number", at: view)
-            }
-            let number = next.integer(0)
-            next.reset()
-            let insert = try database.prepare("INSERT INTO versions VALUES (?, ?, ?, ?, NULL)")
-            insert.bind(0, view)
-            insert.bind(1, number)
-            insert.bind(2, digest)
-            insert.bind(3, VersionState.building.rawValue)
-            try insert.execute()
-            return VersionID(view, VersionNumber(Int(number)))
+        try transaction { try enter(view: view, digest: digest) }
+    }
+
+    /// Enters a new version, inside of a transaction.
+    func enter(view: String, digest: String) throws(KappaError) -> VersionID {
+        let next = try database.prepare(
+            """
+            INSERT INTO views (view, last_number) VALUES (?, 1)
+            ON CONFLICT (view) DO UPDATE SET last_number = last_number + 1
+            RETURNING last_number
+            """)
+        next.bind(0, view)
+        guard try next.step() else {
+            throw KappaError(.bug, "a new version got no number", at: view)
         }
+        let number = next.integer(0)
+        next.reset()
+        let insert = try database.prepare("INSERT INTO versions VALUES (?, ?, ?, ?, NULL)")
+        insert.bind(0, view)
+        insert.bind(1, number)
+        insert.bind(2, digest)
+        insert.bind(3, VersionState.building.rawValue)
+        try insert.execute()
+        return VersionID(view, VersionNumber(Int(number)))
     }
 
     package func setState(
@@ -199,15 +214,19 @@ package final class Catalog {
 
     /// Forgets a version and removes its files. The caller holds its lease.
     package func drop(_ id: VersionID) throws {
-        if try live(id.view) == id.number {
-            throw KappaError(
-                .usage, "\(id) is live", because: "readers see it",
-                advice: "Promote another version first, or roll back")
+        // In one transaction, so that nobody makes it live between the look and the deletion.
+        try transaction {
+            if try live(id.view) == id.number {
+                throw KappaError(
+                    .usage, "\(id) is live", because: "readers see it",
+                    advice: "Promote another version first, or roll back")
+            }
+            let delete = try database.prepare(
+                "DELETE FROM versions WHERE view = ? AND number = ?")
+            delete.bind(0, id.view)
+            delete.bind(1, Int64(id.number.rawValue))
+            try delete.execute()
         }
-        let delete = try database.prepare("DELETE FROM versions WHERE view = ? AND number = ?")
-        delete.bind(0, id.view)
-        delete.bind(1, Int64(id.number.rawValue))
-        try delete.execute()
         try folder.removeFiles(of: id)
     }
 
@@ -216,12 +235,11 @@ package final class Catalog {
     /// The catalog is right: links that point elsewhere are put right, files that it does not know
     /// are removed unless somebody is at work on them.
     private func mend() throws {
+        folder.removeScratch()
         let entries = try entries()
         for entry in entries where entry.isLive {
-            if folder.linkedNumber(of: entry.id.view) != entry.id.number,
-                access(folder.file(entry.id), F_OK) == 0
-            {
-                try folder.pointLink(of: entry.id.view, to: entry.id.number)
+            if folder.linkedNumber(of: entry.id.view) != entry.id.number {
+                try mendLink(of: entry.id.view)
             }
         }
         for view in folder.viewsOnDisk {
@@ -235,6 +253,16 @@ package final class Catalog {
                 }
                 withExtendedLifetime(lease) {}
             }
+        }
+    }
+
+    /// Under the switch lock: a promotion may be about to put the link right itself.
+    private func mendLink(of view: String) throws {
+        try SwitchLock(view, in: folder).alone {
+            guard let live = try live(view), folder.linkedNumber(of: view) != live,
+                access(folder.file(VersionID(view, live)), F_OK) == 0
+            else { return }
+            try folder.pointLink(of: view, to: live)
         }
     }
 

@@ -9,6 +9,7 @@ import Glibc
 /// views/orders/3.lease  held by the process that materializes it
 /// views/orders/live.db  a link to the live version's file
 /// views/orders/switch.lock
+/// scratch-…             copies that a comparison needs for a moment
 /// ```
 package struct DataFolder: Sendable {
     package let path: String
@@ -80,6 +81,17 @@ package struct DataFolder: Sendable {
         rmdir(path)
     }
 
+    /// Removes the folders for a moment's work of processes that were killed: nobody locks them.
+    func removeScratch() {
+        for name in Self.names(in: path) where name.hasPrefix("scratch-") {
+            let scratch = "\(path)/\(name)"
+            guard let folder = try? OpenFile(reading: scratch),
+                flock(folder.descriptor, LOCK_EX | LOCK_NB) == 0
+            else { continue }
+            Self.remove(scratch)
+        }
+    }
+
     /// Makes the link of a view point at a version: a new link takes the old one's name in one step.
     func pointLink(of view: String, to number: VersionNumber) throws(KappaError) {
         let link = liveLink(view)
@@ -102,6 +114,7 @@ package struct DataFolder: Sendable {
 
     func removeFiles(of id: VersionID) throws(KappaError) {
         for suffix in ["", "-wal", "-shm"] { unlink(file(id) + suffix) }
+        NewVersionFile.removeLeftovers(file(id))
         unlink(lease(id))
         try syncFolder(view(id.view))
     }

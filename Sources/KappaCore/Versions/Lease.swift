@@ -49,8 +49,9 @@ package final class Lease: Sendable {
     }
 
     package func report(_ report: Report) {
-        let text = "\(report.pid) \(report.eventsPerSecond)\n"
-        _ = try? SystemFiles().truncate(file.descriptor, to: 0)
+        // Always as long, so that one write replaces the last report whole.
+        var text = "\(report.pid) \(report.eventsPerSecond)"
+        text += String(repeating: " ", count: max(0, 40 - text.utf8.count)) + "\n"
         _ = try? SystemFiles().write(file.descriptor, Array(text.utf8), at: 0)
     }
 
@@ -61,7 +62,8 @@ package final class Lease: Sendable {
             flock(file.descriptor, LOCK_UN)
             return nil
         }
-        return read(file)
+        // Whoever has only just taken it has said nothing yet.
+        return read(file) ?? Report(pid: 0)
     }
 
     private static func read(_ file: OpenFile) -> Report? {

@@ -18,9 +18,12 @@ package struct Promotion {
     /// readers have seen, and must have applied exactly the log's bytes up to there.
     /// - Throws: `.refused` if a candidate has skipped or doubled an event.
     package func promote(_ candidates: [VersionID], reason: String) throws -> Outcome {
-        try alone(candidates.map(\.view).sorted()[...]) {
+        try Self.checkOnce(candidates.map(\.view))
+        return try alone(candidates.map(\.view).sorted()[...]) {
             var switches: [Catalog.Switch] = []
             for candidate in candidates {
+                _ = try catalog.resolve(
+                    VersionReference(candidate.view, candidate.number))
                 let live = try catalog.live(candidate.view)
                 let new = try checkpoint(candidate)
                 if let live, live != candidate.number {
@@ -43,7 +46,8 @@ package struct Promotion {
     package func rollBack(
         _ views: [String], reason: String
     ) throws -> [(change: Catalog.Switch, behind: Int)] {
-        try alone(views.sorted()[...]) {
+        try Self.checkOnce(views)
+        return try alone(views.sorted()[...]) {
             var switches: [(change: Catalog.Switch, behind: Int)] = []
             for view in views {
                 let live = try catalog.live(view)
@@ -57,6 +61,15 @@ package struct Promotion {
             }
             try apply(switches.map(\.change))
             return switches
+        }
+    }
+
+    private static func checkOnce(_ views: [String]) throws(KappaError) {
+        let twice = views.first { view in views.count { $0 == view } > 1 }
+        if let twice {
+            throw KappaError(
+                .usage, "view \(twice) is named twice", because: "a view has one live version",
+                advice: "Name each view once")
         }
     }
 
@@ -104,7 +117,7 @@ package struct Promotion {
     /// The catalog decides; the links follow, and are mended at the next open if this dies in between.
     private func apply(_ switches: [Catalog.Switch]) throws {
         try catalog.transaction {
-            for change in switches {
+            for change in switches where change.from != change.to {
                 try catalog.point(
                     change.view, from: change.from, to: change.to, position: change.position,
                     reason: change.reason)

@@ -40,7 +40,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     private static let buildMilliseconds = 3_000
 
     init(
-        _ number: Int, _ versions: [(VersionID, ViewDefinition, Lease)], folder: DataFolder,
+        _ number: Int, _ versions: [ViewRunner.Taken], folder: DataFolder,
         options: ViewRunner.Options, runner: ViewRunner, memoryBytes: Int
     ) throws {
         self.number = number
@@ -54,7 +54,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
                 definition, store: store, plan: plan,
                 budgetBytes: memoryBytes / versions.count)
             let isLive = try catalog.live(id.view) == id.number
-            version.recordsChanges = isLive
+            version.recordsChanges = try isLive || catalog.wasLive(id)
             if !isLive { try catalog.setState(id, .building) }
             members.append(Member(id, lease, store, version, isLive: isLive))
         }
@@ -78,6 +78,12 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
             let isAtEnd = options.end.map { member.version.offset >= $0 } ?? member.hasCaughtUp
             try catalog.setState(member.id, isAtEnd ? .ready : .building)
         }
+    }
+
+    /// Lets go of all that is left.
+    func end() {
+        members = []
+        scan = nil
     }
 
     /// Whether nothing waits for a promotion.
@@ -106,22 +112,31 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         if counter == seenCatalog { return }
         for member in members {
             let isLive = try catalog.live(member.id.view) == member.id.number
-            if member.isLive, !isLive { letGo(member) }
-            setLive(member, isLive)
+            if member.isLive, !isLive {
+                try letGo(member)
+            } else {
+                setLive(member, isLive)
+            }
         }
         seenCatalog = counter
     }
 
     private func setLive(_ member: Member, _ isLive: Bool) {
         member.isLive = isLive
-        member.version.recordsChanges = isLive
+        // What was ever live goes on with its feed: somebody who looks seldom may still be at this
+        // version after it has retired and come back.
+        if isLive { member.version.recordsChanges = true }
         if members.allSatisfy(\.isLive) { scan?.commitMilliseconds = Self.liveMilliseconds }
     }
 
-    private func letGo(_ member: Member) {
+    private func letGo(_ member: Member) throws {
         members.removeAll { $0 === member }
         scan?.remove(member.version)
         runner.tell(.letGo(member.id))
+        // A rebuild of the same definition: it is this build's to follow when the rebuild has ended.
+        let definition = member.version.view
+        let live = try catalog.entries(of: definition.name).first(where: \.isLive)
+        if live?.digest == definition.digest { runner.wait(for: definition) }
     }
 
     func didApply(to offset: Offset) {
@@ -166,18 +181,13 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
 }
 
 extension VersionStore {
-    /// Opens a version's file, making it where it is not there or was left half made.
+    /// The store of a version of a definition.
     package static func open(
         _ id: VersionID, _ definition: ViewDefinition, in folder: DataFolder
-    ) throws -> VersionStore {
-        let path = folder.file(id)
-        if access(path, F_OK) == 0, (try? VersionReader(path)) != nil {
-            return try VersionStore(opening: path)
-        }
-        for suffix in ["", "-wal", "-shm"] { unlink(path + suffix) }
-        return try VersionStore(
-            creating: path, view: id.view, number: id.number.rawValue, digest: definition.digest,
-            tables: definition.tables)
+    ) throws(KappaError) -> VersionStore {
+        try VersionStore(
+            at: folder.file(id), view: id.view, number: id.number.rawValue,
+            digest: definition.digest, tables: definition.tables)
     }
 }
 

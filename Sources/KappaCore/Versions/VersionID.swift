@@ -1,23 +1,31 @@
 /// The number of a version of a view; numbers count up from 1 and are never used twice.
 public struct VersionNumber: Hashable, Comparable, Sendable, CustomStringConvertible {
+    /// The number itself.
     public var rawValue: Int
 
+    /// The version of that number.
     public init(_ rawValue: Int) { self.rawValue = rawValue }
 
+    /// Whether `a` was made before `b`.
     public static func < (a: VersionNumber, b: VersionNumber) -> Bool { a.rawValue < b.rawValue }
+    /// The number alone, such as `3`.
     public var description: String { String(rawValue) }
 }
 
 /// One version of a view, written `orders@3`.
 public struct VersionID: Hashable, Sendable, CustomStringConvertible {
+    /// The name of the view.
     public var view: String
+    /// Which of its versions.
     public var number: VersionNumber
 
+    /// The version of a view with that number.
     public init(_ view: String, _ number: VersionNumber) {
         self.view = view
         self.number = number
     }
 
+    /// As people write it: `orders@3`.
     public var description: String { "\(view)@\(number)" }
 }
 
@@ -25,6 +33,11 @@ public struct VersionID: Hashable, Sendable, CustomStringConvertible {
 public struct VersionReference: Hashable, Sendable, CustomStringConvertible {
     public var view: String
     public var number: VersionNumber?
+
+    public init(_ view: String, _ number: VersionNumber?) {
+        self.view = view
+        self.number = number
+    }
 
     /// Parses `VIEW` or `VIEW@N`.
     public init(_ text: String) throws(KappaError) {

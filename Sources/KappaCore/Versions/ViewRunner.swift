@@ -3,7 +3,8 @@ import Synchronization
 /// Builds, follows and promotes the versions that one build of the program defines.
 ///
 /// Live versions share one scan of the log, and versions on their way share another, each on a thread
-/// of its own: a rebuild never makes a live view wait.
+/// of its own: a rebuild never makes a live view wait. Versions that another process materializes are
+/// left to it; a runner that follows takes them over when that process ends.
 package final class ViewRunner: Sendable {
     package struct Options: Sendable {
         /// Only these views; nil for all.
@@ -25,6 +26,8 @@ package final class ViewRunner: Sendable {
     /// What a runner tells of while it works. Called on the runner's threads.
     package enum Report: Sendable {
         case started(VersionID, VersionAction)
+        /// Another process materializes the version.
+        case heldElsewhere(VersionID, KappaError)
         case caughtUp(VersionID, Offset)
         case promoted(Catalog.Switch)
         /// The version has retired: another one is live, and this process lets go of it.
@@ -43,7 +46,15 @@ package final class ViewRunner: Sendable {
         var stoppers: [Int: @Sendable () -> Void] = [:]
         var building = Offset.zero
         var error: (any Error)?
+        /// How many groups are at work, and how many there were.
+        var active = 0
+        var started = 0
+        /// Views whose version another process materializes.
+        var waiting: [ViewDefinition] = []
     }
+
+    /// A version, its definition and the right to materialize it.
+    typealias Taken = (id: VersionID, definition: ViewDefinition, lease: Lease)
 
     package init(
         _ folder: DataFolder, _ views: ViewSet, options: Options = Options(),
@@ -76,62 +87,122 @@ package final class ViewRunner: Sendable {
 
     package var isStopped: Bool { state.withLock { $0.isStopped } }
 
+    /// Whether it would take over something that another process holds.
+    package var isWaiting: Bool { state.withLock { !$0.waiting.isEmpty } }
+
     /// Works until everything is caught up (or for ever, where it follows), or until ``stop()``.
+    /// - Throws: `.heldElsewhere` if other processes materialize all of the versions.
     package func run() throws {
         if !definitions.isEmpty { _ = try LogWriter(folder.log) }
         let catalog = try Catalog(folder)
-        var live: [(VersionID, ViewDefinition, Lease)] = []
-        var others: [(VersionID, ViewDefinition, Lease)] = []
+        var live: [Taken] = []
+        var others: [Taken] = []
+        var held: KappaError?
         for definition in definitions {
-            let (id, action) = try choose(definition, catalog)
-            let lease = try Lease(id, in: folder)
-            report(.started(id, action))
-            if try catalog.live(id.view) == id.number {
-                live.append((id, definition, lease))
-            } else {
-                others.append((id, definition, lease))
+            switch try take(definition, catalog) {
+            case .success(let taken):
+                if try catalog.live(taken.id.view) == taken.id.number {
+                    live.append(taken)
+                } else {
+                    others.append(taken)
+                }
+            case .failure(let error):
+                held = held ?? error
+                wait(for: definition)
             }
         }
-        let groups = [live, others].filter { !$0.isEmpty }
-        var works: [RunnerGroup] = []
-        for (number, members) in groups.enumerated() {
-            works.append(
-                try RunnerGroup(
-                    number, members, folder: folder, options: options, runner: self,
-                    memoryBytes: options.memoryBytes / groups.count))
-        }
-        let threads = works.dropFirst().map { work in
-            WorkerThread("kappa-apply") { self.perform(work) }
-        }
-        if let first = works.first { perform(first) }
-        for thread in threads { thread.join() }
+        if live.isEmpty, others.isEmpty, let held { throw held }
+        do {
+            let groups = [live, others].filter { !$0.isEmpty }
+            for group in groups {
+                try start(group, memoryBytes: options.memoryBytes / groups.count)
+            }
+            try supervise(catalog)
+        } catch { fail(error) }
+        state.wait { $0.active == 0 ? () : nil }
         if let error = state.withLock({ $0.error }) { throw error }
     }
 
-    private func perform(_ work: RunnerGroup) {
-        do { try work.run() } catch {
-            state.withLock { $0.error = $0.error ?? error }
-            stop()
+    /// Takes over what other processes let go of, until nothing is left to do.
+    private func supervise(_ catalog: Catalog) throws {
+        while true {
+            let next: [ViewDefinition] = state.wait { state in
+                let waiting = options.follows && !state.isStopped ? state.waiting : []
+                return waiting.isEmpty && state.active > 0 ? nil : waiting
+            }
+            if next.isEmpty { return }
+            for definition in next { try takeOver(definition, catalog) }
+            Pause.forALook()
         }
     }
 
-    /// The version to work on: the one of this definition, or a new one.
-    private func choose(
-        _ definition: ViewDefinition, _ catalog: Catalog
-    ) throws -> (VersionID, VersionAction) {
-        if !options.rebuilds,
-            let known = try VersionAction.known(definition, catalog)
-        {
-            return known
+    private func takeOver(_ definition: ViewDefinition, _ catalog: Catalog) throws {
+        let known = try VersionAction.known(definition, catalog)
+        if let id = known?.0, Lease.holder(of: id, in: folder) != nil { return }
+        let isRetired = try catalog.entries(of: definition.name).contains {
+            $0.id == known?.0 && $0.state == .retired
         }
-        return (
-            try catalog.create(view: definition.name, digest: definition.digest), .build
-        )
+        // Another build has replaced the version meanwhile: it is not this one's any more.
+        if !isRetired {
+            guard case .success(let taken) = try take(definition, catalog) else { return }
+            try start([taken], memoryBytes: options.memoryBytes / definitions.count)
+        }
+        state.withLock { state in state.waiting.removeAll { $0.name == definition.name } }
+    }
+
+    /// Takes the lease of the version to work on; a failure is that another process holds it.
+    private func take(
+        _ definition: ViewDefinition, _ catalog: Catalog
+    ) throws -> Result<Taken, KappaError> {
+        while true {
+            let (id, action) = try VersionAction.choose(
+                definition, catalog, alwaysBuilds: options.rebuilds)
+            let lease: Lease
+            do throws(KappaError) { lease = try Lease(id, in: folder) } catch {
+                guard error.code == .heldElsewhere else { throw error }
+                let isNew = !state.withLock { state in
+                    state.waiting.contains { $0.name == definition.name }
+                }
+                if isNew { report(.heldElsewhere(id, error)) }
+                return .failure(error)
+            }
+            // It may have been dropped before the lease was taken: then there is another choice.
+            if try catalog.entries(of: id.view).contains(where: { $0.id == id }) {
+                report(.started(id, action))
+                return .success((id, definition, lease))
+            }
+        }
+    }
+
+    private func start(_ versions: [Taken], memoryBytes: Int) throws {
+        let number = state.withLock { state in
+            state.started += 1
+            return state.started - 1
+        }
+        let group = try RunnerGroup(
+            number, versions, folder: folder, options: options, runner: self,
+            memoryBytes: memoryBytes)
+        state.withLock { $0.active += 1 }
+        _ = WorkerThread("kappa-apply") {
+            do { try group.run() } catch { self.fail(error) }
+            group.end()
+            self.state.withLock { $0.active -= 1 }
+        }
+    }
+
+    private func fail(_ error: any Error) {
+        state.withLock { $0.error = $0.error ?? error }
+        stop()
     }
 
     // MARK: For the groups
 
     func tell(_ what: Report) { report(what) }
+
+    /// Has the live version of a view taken over when its present holder ends.
+    func wait(for definition: ViewDefinition) {
+        state.withLock { $0.waiting.append(definition) }
+    }
 
     func setBuilding(_ offset: Offset) { state.withLock { $0.building = offset } }
 
@@ -162,6 +233,18 @@ package enum VersionAction: String, Sendable {
         }
         guard let entry = same.first(where: \.isLive) ?? same.last else { return nil }
         return (entry.id, entry.isLive ? .keep : .resume)
+    }
+
+    /// The version of a definition to work on: the one that is there already, or a new one.
+    static func choose(
+        _ definition: ViewDefinition, _ catalog: Catalog, alwaysBuilds: Bool
+    ) throws -> (VersionID, VersionAction) {
+        // In one transaction, so that two processes never make one each.
+        try catalog.transaction {
+            if !alwaysBuilds, let known = try known(definition, catalog) { return known }
+            let id = try catalog.enter(view: definition.name, digest: definition.digest)
+            return (id, .build)
+        }
     }
 }
 

@@ -16,6 +16,9 @@ public struct Aggregation: ViewStep {
         return copy
     }
 
+    /// What the step does; for kappa's own use.
+    /// - Throws: `.usage` where the definition cannot be right, such as a window without event
+    ///   times.
     public func define(view: String) throws(KappaError) -> StepDefinition {
         StepDefinition(.aggregation(try make(tableName ?? view)))
     }

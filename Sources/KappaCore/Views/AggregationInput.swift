@@ -99,17 +99,6 @@ final class ExpressionInput<Element>: AggregationInput {
     private func check(_ required: RequiredColumn, _ batch: EventBatch) {
         let column = batch.columns[required.column]
         guard let states = column.states else { return }
-        let isOptional = required.isOptional
-        let isDecimal = required.isDecimal
-        func isGood(_ row: Int32) -> Bool {
-            switch kj_state(UInt32(states[Int(row)])) {
-            case KJ_VALUE:
-                !isDecimal || column.scales[Int(row)] != UInt8(KJ_WIDE)
-                    || column.decimal(Int(row)) != nil
-            case KJ_MISSING, KJ_NULL: isOptional
-            default: false
-            }
-        }
         let allGood = selection.withUnsafeBufferPointer { rows in
             var good = true
             for row in rows {
@@ -117,16 +106,12 @@ final class ExpressionInput<Element>: AggregationInput {
             }
             return good
         }
-        if allGood, !isDecimal { return }
+        if allGood, !required.isDecimal { return }
+        let isGood = { (row: Int32) in required.isGood(column, Int(row)) }
         if selection.allSatisfy(isGood) { return }
         selection.removeAll { row in
             if isGood(row) { return false }
-            let failure: FieldFailure =
-                switch kj_state(UInt32(states[Int(row)])) {
-                case KJ_MISSING: .missing(required.path)
-                case KJ_NULL: .null(required.path)
-                default: .wrongType(required.path, required.expected)
-                }
+            let failure = required.failure(kj_state(UInt32(states[Int(row)])))
             result.value.dead.append((Int(row), failure.description))
             return true
         }

@@ -4,6 +4,7 @@
 /// these conform. An enum with a raw value conforms by saying so: `enum Action: String, Codable,
 /// ColumnValue`.
 public protocol ColumnValue: Hashable, Sendable {
+    /// What a column of such values holds.
     static var columnKind: ColumnKind { get }
     /// The value as a cell of a table; `.null` for nil.
     var cell: Value { get }

@@ -43,45 +43,13 @@ struct ElementColumns<Element> {
     let required: [RequiredColumn]
 }
 
-struct RequiredColumn {
-    let column: Int
-    let path: [String]
-    let isOptional: Bool
-    let isDecimal: Bool
-    /// What it must be, for the reason of a dead letter.
-    let expected: String
-
-    /// The fields of a shape and the objects that they stand in, in the order in which decoding asks
-    /// for them.
-    static func all(
-        of shape: EventShape, _ columns: [Int], _ plan: ExtractionPlan
-    ) -> [RequiredColumn] {
-        var known: Set<[String]> = []
-        var all: [RequiredColumn] = []
-        for (field, column) in zip(shape.fields, columns) {
-            for depth in field.path.indices.dropLast() {
-                let path = Array(field.path[...depth])
-                guard known.insert(path).inserted else { continue }
-                all.append(
-                    RequiredColumn(
-                        column: plan.objectColumn(at: path), path: path, isOptional: false,
-                        isDecimal: false, expected: "an object"))
-            }
-            all.append(
-                RequiredColumn(
-                    column: column, path: field.path, isOptional: field.isOptional,
-                    isDecimal: field.kind == .decimal, expected: field.kind.withArticle))
-        }
-        return all
-    }
-}
-
 /// All events of one type.
 ///
 /// ```swift
 /// Events(UserEvent.self, at: \.timestamp)
 /// ```
 public struct Events<Element: Event>: EventStream {
+    /// How elements are made; for kappa's own use.
     public let source: StreamSource<Element>
 
     /// Events in log order, without a time.
@@ -105,6 +73,7 @@ public struct Events<Element: Event>: EventStream {
 
 /// What ``EventStream/filter(_:)`` and its sisters return.
 public struct MappedStream<Element>: EventStream {
+    /// How elements are made; for kappa's own use.
     public let source: StreamSource<Element>
 }
 
@@ -161,6 +130,8 @@ extension EventStream {
 private final class TypedEventReader<E: Event>: ElementReader {
     private let reader: EventReader<E>
     private let time: (KeyPath<E, Timestamp> & Sendable)?
+    private let timeColumn: Int?
+    private var times: UnsafePointer<Int64>?
     let columns: ElementColumns<E>?
 
     init(
@@ -169,8 +140,9 @@ private final class TypedEventReader<E: Event>: ElementReader {
         let reader = try EventReader<E>(plan: plan)
         self.reader = reader
         self.time = time
-        let tracer = FieldTracer<E>()
+        let tracer = reader.tracer
         let timeColumn = time.flatMap { tracer.field(of: $0) }.map { reader.fieldColumns[$0] }
+        self.timeColumn = reader.isPlain ? timeColumn : nil
         if reader.isPlain, time == nil || timeColumn != nil {
             columns = ElementColumns(
                 column: { tracer.field(of: $0).map { reader.fieldColumns[$0] } },
@@ -181,13 +153,21 @@ private final class TypedEventReader<E: Event>: ElementReader {
         }
     }
 
-    func load(_ batch: EventBatch) { reader.load(batch) }
+    func load(_ batch: EventBatch) {
+        reader.load(batch)
+        times = timeColumn.flatMap { UnsafePointer(batch.columns[$0].integers) }
+    }
     func select(_ range: Range<Int>, into selection: inout [Int32]) {
         reader.select(range, into: &selection)
     }
     func read(_ row: Int, _ body: (E, Timestamp?) throws -> Void) throws {
-        let event = try reader.decode(row)
-        try body(event, time.map { event[keyPath: $0] })
+        try reader.with(row) { event in
+            if let times {
+                try body(event.pointee, Timestamp(microseconds: times[row]))
+            } else {
+                try body(event.pointee, time.map { event.pointee[keyPath: $0] })
+            }
+        }
     }
 }
 

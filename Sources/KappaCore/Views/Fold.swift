@@ -1,3 +1,5 @@
+import CKappaJSON
+
 /// A row of a fold: a struct whose properties are the table's columns.
 ///
 /// Strings, numbers, booleans, ``Timestamp``, ``Decimal``, enums with raw values and optionals of
@@ -75,11 +77,25 @@ extension On {
         _ event: E.Type, key: KeyPath<E, Key> & Sendable,
         _ handle: @escaping @Sendable (E, inout Row?, Tables) throws -> Void
     ) where State == Row? {
-        handler = FoldHandler(eventType: E.eventType ?? "*", row: Row.self, keyKind: Key.columnKind)
-        { plan, _ throws(KappaError) in
-            try TypedFoldReader<E, Key, Row>(plan: plan, key: key, handle)
-        } keyName: {
-            Expression(key).propertyName ?? "key"
+        handler = FoldHandler(eventType: E.eventType ?? "*", row: Row.self, key: key) {
+            plan, _ throws(KappaError) in
+            try OptionalRowReader(plan: plan, key: key, handle)
+        }
+    }
+}
+
+extension On where State: ViewRow {
+    /// Handles events of type `event`; `key` is the row's key.
+    public init<E: Event, Key: KeyValue>(
+        _ event: E.Type, key: KeyPath<E, Key> & Sendable,
+        _ handle: @escaping @Sendable (E, inout State) throws -> Void
+    ) {
+        handler = FoldHandler(eventType: E.eventType ?? "*", row: State.self, key: key) {
+            plan, initial throws(KappaError) in
+            guard let initial = initial as? State else {
+                throw KappaError(.bug, "a fold lacks its initial row")
+            }
+            return try BeginningRowReader(plan: plan, key: key, initial: initial, handle)
         }
     }
 }
@@ -94,18 +110,17 @@ package struct FoldHandler: Sendable {
     package let open:
         @Sendable (ExtractionPlan, (any ViewRow)?) throws(KappaError) -> any FoldReader
 
-    init(
-        eventType: String, row: any ViewRow.Type, keyKind: ColumnKind,
+    init<E: Event, Key: KeyValue>(
+        eventType: String, row: any ViewRow.Type, key: KeyPath<E, Key> & Sendable,
         open:
             @escaping @Sendable (ExtractionPlan, (any ViewRow)?) throws(KappaError) ->
-            any FoldReader,
-        keyName: () -> String
+            any FoldReader
     ) {
         self.eventType = eventType
         rowType = row
-        self.keyKind = keyKind
+        keyKind = Key.columnKind
+        keyName = Expression(key).propertyName ?? "key"
         self.open = open
-        self.keyName = keyName()
     }
 }
 
@@ -113,14 +128,18 @@ package struct FoldHandler: Sendable {
 package protocol FoldReader: AnyObject {
     func load(_ batch: EventBatch)
     func select(_ range: Range<Int>, into selection: inout [Int32])
-    /// Decodes a selected event and hands it to the handler with the row under its key.
-    func apply(_ row: Int, to table: Int, _ state: any FoldState) throws
+    /// The keys of selected events, in a column with a place for each event of the batch. Takes the
+    /// events that cannot be decoded out of the selection, and tells of them.
+    func keys(
+        of selection: inout [Int32], _ batch: EventBatch, dead: (Int32, String) -> Void
+    ) -> kj_column
+    /// Decodes a selected event and hands it to the handler. `state` is the address of the row under
+    /// its key, a `Row?`.
+    func apply(_ event: Int, to state: UnsafeMutableRawPointer, _ tables: Tables) throws
 }
 
-/// The rows of a fold's tables, as a handler changes them.
+/// The rows of a fold's tables, as a handler looks at them and changes them.
 package protocol FoldState: AnyObject {
-    func update<Row: ViewRow>(
-        table: Int, key: FoldKey, as type: Row.Type, _ body: (inout Row?) throws -> Void) throws
     func row<Row: ViewRow>(ofTable name: String, key: FoldKey, as type: Row.Type) throws -> Row?
     func setRow<Row: ViewRow>(ofTable name: String, key: FoldKey, to row: Row?) throws
 }
@@ -153,33 +172,6 @@ package enum FoldKey: Hashable, Sendable {
         case .bool(let bool): self = .integer(bool ? 1 : 0)
         case .null, .double, .decimal:
             preconditionFailure("KeyValue has only types that are text or integers")
-        }
-    }
-}
-
-private final class TypedFoldReader<E: Event, Key: KeyValue, Row: ViewRow>: FoldReader {
-    private let reader: EventReader<E>
-    private let key: KeyPath<E, Key> & Sendable
-    private let handle: @Sendable (E, inout Row?, Tables) throws -> Void
-
-    init(
-        plan: ExtractionPlan, key: KeyPath<E, Key> & Sendable,
-        _ handle: @escaping @Sendable (E, inout Row?, Tables) throws -> Void
-    ) throws(KappaError) {
-        reader = try EventReader(plan: plan)
-        self.key = key
-        self.handle = handle
-    }
-
-    func load(_ batch: EventBatch) { reader.load(batch) }
-    func select(_ range: Range<Int>, into selection: inout [Int32]) {
-        reader.select(range, into: &selection)
-    }
-    func apply(_ row: Int, to table: Int, _ state: any FoldState) throws {
-        let event = try reader.decode(row)
-        let key = FoldKey(event[keyPath: key].cell)
-        try state.update(table: table, key: key, as: Row.self) { row in
-            try handle(event, &row, Tables(state: state))
         }
     }
 }

@@ -101,12 +101,15 @@ package struct FoldTable: Sendable {
 /// Collects the handlers of a fold.
 @resultBuilder
 public enum FoldBuilder<State> {
+    /// A handler of the view's own table.
     public static func buildExpression(_ on: On<State>) -> FoldHandlers {
         FoldHandlers(list: [(nil, on.handler)])
     }
+    /// A handler of a further table.
     public static func buildExpression(_ handler: TableHandler) -> FoldHandlers {
         FoldHandlers(list: [(handler.table, handler.handler)])
     }
+    /// All handlers, in the order in which they stand.
     public static func buildBlock(_ handlers: FoldHandlers...) -> FoldHandlers {
         FoldHandlers(list: handlers.flatMap(\.list))
     }

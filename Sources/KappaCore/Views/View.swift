@@ -10,9 +10,13 @@
 /// A view is a function of the log alone: its closures must not look at the clock, at random
 /// numbers, or at anything outside of the events.
 public struct View<Row: Sendable>: AnyView {
+    /// The view's name, by which it is found; also the name of its first table.
     public let name: String
+    /// The source file that defines it, as `Module/File.swift`: its digest is looked up by it.
     public let file: String
+    /// What turns events into rows; for kappa's own use.
     public let steps: [any ViewStep]
+    /// The digest that the view names itself; nil where the build plugin makes it.
     public let explicitDigest: String?
 
     /// A view made of aggregations.
@@ -53,35 +57,15 @@ public struct View<Row: Sendable>: AnyView {
     }
 }
 
-extension On where State: ViewRow {
-    /// Handles events of type `event`; `key` is the row's key.
-    public init<E: Event, Key: KeyValue>(
-        _ event: E.Type, key: KeyPath<E, Key> & Sendable,
-        _ handle: @escaping @Sendable (E, inout State) throws -> Void
-    ) {
-        handler = FoldHandler(
-            eventType: E.eventType ?? "*", row: State.self, keyKind: Key.columnKind
-        ) { plan, initial throws(KappaError) in
-            guard let initial = initial as? State else {
-                throw KappaError(.bug, "a fold lacks its initial row")
-            }
-            return try On<State?>(E.self, key: key) { event, row in
-                var state = row ?? initial
-                try handle(event, &state)
-                row = state
-            }.handler.open(plan, nil)
-        } keyName: {
-            Expression(key).propertyName ?? "key"
-        }
-    }
-}
-
 /// The rows of a declarative view: cells by column name.
 public struct Columns: Equatable, Sendable {
+    /// The row's cells with the names of their columns, in the order of the table's columns.
     public var cells: [(name: String, value: Value)]
 
+    /// The cell of a column; nil where there is no such column.
     public subscript(name: String) -> Value? { cells.first { $0.name == name }?.value }
 
+    /// Whether both have the same columns, in the same order, with the same cells.
     public static func == (a: Columns, b: Columns) -> Bool {
         a.cells.elementsEqual(b.cells, by: ==)
     }
@@ -89,9 +73,12 @@ public struct Columns: Equatable, Sendable {
 
 /// A view of any row type.
 public protocol AnyView: Sendable {
+    /// The view's name, by which it is found.
     var name: String { get }
     /// The source file that defines it, as `Module/File.swift`.
     var file: String { get }
+    /// What turns events into rows; for kappa's own use.
     var steps: [any ViewStep] { get }
+    /// The digest that the view names itself, if any.
     var explicitDigest: String? { get }
 }

@@ -2,6 +2,7 @@
 public struct ViewDigests: Sendable {
     private let byFile: [String: String]
 
+    /// Digests by the names of their files, such as `Orders.swift`.
     public init(_ byFile: [String: String]) { self.byFile = byFile }
 
     /// The digest of a source file, found by the last part of its path or `#fileID`.

@@ -8,11 +8,17 @@ public struct ViewSet: Sendable {
     let views: [any AnyView]
     let digests: ViewDigests?
 
+    /// A set of views.
+    /// - Parameters:
+    ///   - views: The views; their names must differ.
+    ///   - digests: What the build plugin made, `viewDigests`. Without it, aggregations are told
+    ///     apart by their shape, and folds need a digest of their own.
     public init(_ views: [any AnyView], digests: ViewDigests? = nil) {
         self.views = views
         self.digests = digests
     }
 
+    /// No views: a program that appends and reads alone.
     public static let empty = ViewSet([])
 
     /// Works every view out.

@@ -39,7 +39,9 @@ public struct StepDefinition: Sendable {
 /// Collects the steps of a declarative view.
 @resultBuilder
 public enum ViewBuilder {
+    /// One step: a table.
     public static func buildExpression(_ step: some ViewStep) -> [any ViewStep] { [step] }
+    /// All steps, in the order in which they stand.
     public static func buildBlock(_ steps: [any ViewStep]...) -> [any ViewStep] {
         steps.flatMap { $0 }
     }

@@ -191,7 +191,7 @@ import Testing
     }
 
     /// What it asks for depends on what it finds.
-    struct Shifty: Event {
+    struct Shifty: Event, Equatable {
         static let eventType: String? = nil
         var id: String
         enum CodingKeys: CodingKey { case version, id, old }

@@ -1,3 +1,5 @@
+import Testing
+
 @testable import KappaCore
 
 /// Lines of events as a block of the log has them, extracted for a plan.
@@ -19,7 +21,9 @@ final class EventsBlock {
     deinit { memory.deallocate() }
 
     /// What a reader makes of each event: an event, a reason, or nil where it is of another type.
-    static func read<E: Event>(_ type: E.Type, _ lines: [String]) throws -> [Result<E, Refusal>?] {
+    static func read<E: Event & Equatable>(
+        _ type: E.Type, _ lines: [String]
+    ) throws -> [Result<E, Refusal>?] {
         let plan = ExtractionPlan()
         let reader = try EventReader<E>(plan: plan)
         let block = try EventsBlock(lines, plan: plan)
@@ -30,6 +34,13 @@ final class EventsBlock {
             var results = [Result<E, Refusal>?](repeating: nil, count: lines.count)
             for row in selection {
                 results[Int(row)] = refusal { try reader.decode(Int(row)) }
+                // A struct that is put together in memory is the one that the decoder makes.
+                let direct: Result<E, Refusal> = refusal {
+                    var event: E?
+                    try reader.with(Int(row)) { event = $0.pointee }
+                    return try #require(event)
+                }
+                #expect(direct == results[Int(row)])
             }
             return results
         }

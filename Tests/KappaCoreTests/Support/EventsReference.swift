@@ -158,7 +158,10 @@ enum EventsAggregates {
     }
     /// By their bytes: text that only looks alike is different. Both zeros are one number.
     static func distinct<V: ColumnValue>(_ values: [V?]) -> Value {
-        let texts = there(values).map { $0.cell == .double(0) ? "0" : $0.cell.jsonText }
-        return .integer(Int64(Set(texts.map { Array($0.utf8) }).count))
+        .integer(Int64(Set(there(values).map { Array(oneZero($0.cell).jsonText.utf8) }).count))
+    }
+    /// The two zeros of doubles are equal.
+    private static func oneZero(_ cell: Value) -> Value {
+        if case .double(let double) = cell { .double(double + 0) } else { cell }
     }
 }

@@ -115,14 +115,17 @@ final class EventsVersion {
         log = DataFolder(folder).log
         file = "\(folder)/\(view.name).db"
         definition = try #require(ViewSet([view]).definitions(allowUndigested: true).first)
-        _ = try VersionStore(
-            creating: file, view: definition.name, number: 1, digest: definition.digest,
+    }
+
+    private func store() throws -> VersionStore {
+        try VersionStore(
+            at: file, view: definition.name, number: 1, digest: definition.digest,
             tables: definition.tables)
     }
 
     func close() { open = nil }
 
-    func offset() throws -> Offset { try VersionReader(file).checkpoint().offset }
+    func offset() throws -> Offset { try store().lastCheckpoint()?.offset ?? .zero }
 
     func scan(
         to end: Offset? = nil, commitMilliseconds: Int = 3_000, budgetBytes: Int = 1 << 26,
@@ -132,7 +135,7 @@ final class EventsVersion {
             let plan = ExtractionPlan()
             let version = try ExpressionInputOptions.$forbidColumns.withValue(forbidColumns) {
                 try VersionMaterializer(
-                    definition, store: VersionStore(opening: file), plan: plan,
+                    definition, store: store(), plan: plan,
                     budgetBytes: budgetBytes)
             }
             open = (plan, version)

@@ -22,7 +22,7 @@ struct Accumulator {
     }
 
     @inline(__always)
-    private func cell(_ record: UnsafeMutableRawPointer) -> StoredCell {
+    func cell(_ record: UnsafeMutableRawPointer) -> StoredCell {
         StoredCell(record + place)
     }
 
@@ -32,10 +32,12 @@ struct Accumulator {
     }
 
     /// The word behind the cell: an average's count, the offset of a first or last.
-    private func extra(_ record: UnsafeMutableRawPointer) -> Int64 {
+    @inline(__always)
+    func extra(_ record: UnsafeMutableRawPointer) -> Int64 {
         record.load(fromByteOffset: place + StoredCell.size, as: Int64.self)
     }
-    private func setExtra(_ record: UnsafeMutableRawPointer, _ value: Int64) {
+    @inline(__always)
+    func setExtra(_ record: UnsafeMutableRawPointer, _ value: Int64) {
         record.storeBytes(of: value, toByteOffset: place + StoredCell.size, as: Int64.self)
     }
 
@@ -91,18 +93,7 @@ struct Accumulator {
             // A sum begins at zero, not at its first value: so a restart changes no bit of it.
             cell.double += column.doubles[row]
             cell.tag = StoredCell.value
-        case .decimal:
-            // Nearly all values have the sum's own scale, or a smaller one, and few digits.
-            let scale = Int64(column.scales[row])
-            let sumScale = cell.tag - StoredCell.value
-            if scale == sumScale {
-                let (sum, overflow) = cell.mantissa.addingReportingOverflow(
-                    Int128(column.integers[row]))
-                if overflow { throw tooLarge() }
-                cell.mantissa = sum
-            } else if let value = column.decimal(row) {
-                try addToDecimalSum(cell, value)
-            }
+        case .decimal: try addDecimal(cell, column, row)
         case .bool, .integer, .timestamp, .text, .json:
             let (sum, overflow) = cell.integer.addingReportingOverflow(column.integers[row])
             if overflow { throw tooLarge() }
@@ -112,6 +103,29 @@ struct Accumulator {
     }
 
     /// A sum keeps the largest scale it has seen, so that its mantissa is not normalised each time.
+    @inline(__always)
+    func addDecimal(_ cell: StoredCell, _ column: kj_column, _ row: Int) throws(KappaError) {
+        let scale = Int64(column.scales[row])
+        if cell.tag == StoredCell.none, scale <= Int64(Decimal.maximumScale) {
+            cell.tag = StoredCell.value + scale
+        }
+        // Nearly all values have few digits, and the sum's own scale or a smaller one: their product
+        // with a power of ten below 10^19 fits 128 bits.
+        let shift = cell.tag - StoredCell.value - scale
+        guard shift >= 0, shift <= 18 else {
+            if let value = column.decimal(row) { try addToDecimalSum(cell, value) }
+            return
+        }
+        let addend = Int128(column.integers[row]) * Int128(Self.powersOfTen[Int(shift)])
+        let (sum, overflow) = cell.mantissa.addingReportingOverflow(addend)
+        if overflow { throw tooLarge() }
+        cell.mantissa = sum
+    }
+
+    private static let powersOfTen: [Int64] = (0...18).map { power in
+        (0..<power).reduce(Int64(1)) { product, _ in product * 10 }
+    }
+
     private func addToDecimalSum(_ cell: StoredCell, _ value: Decimal) throws(KappaError) {
         let oldScale = cell.tag == StoredCell.none ? 0 : Int(cell.tag - StoredCell.value)
         let old = cell.tag == StoredCell.none ? 0 : cell.mantissa
@@ -125,7 +139,7 @@ struct Accumulator {
         cell.tag = StoredCell.value + Int64(scale)
     }
 
-    private func tooLarge() -> KappaError {
+    func tooLarge() -> KappaError {
         KappaError(
             .badInput, "a sum does not fit",
             because: kind == .decimal

@@ -3,7 +3,7 @@ import CKappaJSON
 /// One value of any kind inside a record: 24 bytes, zero at first, which means "none".
 ///
 /// The first word tells what is there (`none`, `null`, or `value`; for a decimal `value` plus its
-/// scale), the other two hold it. Text is owned: its buffer is reused by the next text that fits.
+/// scale), the other two hold it. Text stands in a ``TextCell`` that owns it.
 struct StoredCell {
     static let size = 24
     static let none: Int64 = 0
@@ -38,44 +38,24 @@ struct StoredCell {
     @inline(__always)
     var decimal: Decimal { Decimal(mantissa: mantissa, scale: Int(tag - Self.value)) }
 
-    var text: UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: textStart, count: textLength)
-    }
-    private var textStart: UnsafeMutableRawPointer? {
-        address.load(fromByteOffset: 8, as: UnsafeMutableRawPointer?.self)
-    }
-    private var textLength: Int { Int(address.load(fromByteOffset: 16, as: UInt32.self)) }
-    private var textCapacity: Int { Int(address.load(fromByteOffset: 20, as: UInt32.self)) }
+    @inline(__always)
+    var text: UnsafeRawBufferPointer { TextCell.text(address + 8) }
 
     func set(_ decimal: Decimal) {
         tag = Self.value + Int64(decimal.scale)
         mantissa = decimal.mantissa
     }
 
+    @inline(__always)
     func set(text: UnsafeRawBufferPointer) {
         tag = Self.value
-        var start = textStart
-        if start == nil || textCapacity < text.count {
-            start?.deallocate()
-            let capacity = max(16, text.count)
-            let new = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 1)
-            address.storeBytes(of: new, toByteOffset: 8, as: UnsafeMutableRawPointer.self)
-            address.storeBytes(of: UInt32(capacity), toByteOffset: 20, as: UInt32.self)
-            start = new
-        }
-        if let start, let source = text.baseAddress {
-            start.copyMemory(from: source, byteCount: text.count)
-        }
-        address.storeBytes(of: UInt32(text.count), toByteOffset: 16, as: UInt32.self)
+        TextCell.setOwned(address + 8, text)
     }
 
-    func freeText() {
-        textStart?.deallocate()
-        address.storeBytes(of: nil, toByteOffset: 8, as: UnsafeMutableRawPointer?.self)
-        address.storeBytes(of: 0, toByteOffset: 16, as: UInt64.self)
-    }
+    func freeText() { TextCell.freeOwned(address + 8) }
 
     /// Takes the value that a column holds in a row; text keeps its buffer when the cell is null.
+    @inline(__always)
     func set(from column: kj_column, _ row: Int, kind: ColumnKind) {
         guard column.states[row] == UInt8(KJ_VALUE.rawValue) else {
             tag = Self.null

@@ -24,19 +24,32 @@ final class GroupTable {
     private var capacity: Int
     private(set) var count = 0
     private var texts = ByteArena()
-    private var hashes: [UInt32] = []
+    private var hashes: UnsafeMutablePointer<UInt32>
+    private var hashCapacity = 2_048
 
     init(keyIsText: [Bool], stateBytes: Int) {
         self.keyIsText = keyIsText
         stride = (Self.stateOffset(keyParts: keyIsText.count) + stateBytes + 15) & ~15
         (slots, slotBits) = Self.makeSlots(bits: 10)
         capacity = 256
-        memory = .allocate(byteCount: capacity * stride, alignment: 16)
+        memory = Self.resized(nil, byteCount: capacity * stride)
+        hashes = .allocate(capacity: hashCapacity)
     }
 
     deinit {
         slots.deallocate()
-        memory.deallocate()
+        hashes.deallocate()
+        free(memory)
+    }
+
+    /// Large areas are moved by remapping their pages: growing needs no second copy in memory.
+    static func resized(
+        _ memory: UnsafeMutableRawPointer?, byteCount: Int
+    ) -> UnsafeMutableRawPointer {
+        guard let resized = realloc(memory, byteCount) else {
+            preconditionFailure("the system has no memory left for \(byteCount) bytes of groups")
+        }
+        return resized
     }
 
     private static func makeSlots(bits: Int) -> (UnsafeMutablePointer<UInt64>, Int) {
@@ -60,9 +73,10 @@ final class GroupTable {
         record(id).load(fromByteOffset: 16 + 16 * part, as: Int64.self)
     }
 
+    /// Valid until the next look-up.
     @inline(__always)
-    func textKey(_ id: UInt32, _ part: Int) -> kj_string {
-        record(id).load(fromByteOffset: 16 + 16 * part, as: kj_string.self)
+    func textKey(_ id: UInt32, _ part: Int) -> UnsafeRawBufferPointer {
+        TextCell.text(record(id) + (16 + 16 * part))
     }
 
     func isText(_ part: Int) -> Bool { keyIsText[part] }
@@ -71,37 +85,55 @@ final class GroupTable {
     // MARK: Look-up
 
     /// Finds the group of each row, making those that are new; appends the new ones to `fresh`.
+    ///
+    /// Slots and records are asked for some rows ahead, so that a large table costs few waits.
     func find(
-        rows: [Int32], keys: [KeyColumn], into ids: inout [UInt32], fresh: inout [UInt32]
+        rows: ArraySlice<Int32>, keys: [KeyColumn], into ids: inout [UInt32],
+        fresh: inout [UInt32]
     ) {
-        hash(rows, keys)
-        ids.removeAll(keepingCapacity: true)
-        ids.reserveCapacity(rows.count)
-        let ahead = 12
-        for index in 0..<rows.count {
-            if index + ahead < rows.count { kj_prefetch(slots + home(hashes[index + ahead])) }
-            if (count + 1) * 2 > 1 << slotBits { growSlots() }
-            let row = Int(rows[index])
-            let hash = hashes[index]
-            var slot = home(hash)
-            while true {
-                let entry = slots[slot]
-                if entry == 0 {
-                    let id = insert(hash, at: slot)
-                    setKey(id, keys, row)
-                    fresh.append(id)
-                    ids.append(id)
-                    break
-                }
-                if UInt32(truncatingIfNeeded: entry >> 32) == hash {
-                    let id = UInt32(truncatingIfNeeded: entry) &- 1
-                    if isEqual(id, keys, row) {
-                        ids.append(id)
-                        break
-                    }
-                }
-                slot = (slot + 1) & (1 << slotBits - 1)
+        rows.withUnsafeBufferPointer { rows in
+            hash(rows, keys)
+            ids.removeAll(keepingCapacity: true)
+            ids.reserveCapacity(rows.count)
+            for index in 0..<rows.count {
+                if (count + 1) * 2 > 1 << slotBits { growSlots() }
+                prefetch(ahead: index, of: rows.count)
+                ids.append(find(Int(rows[index]), hashes[index], keys, &fresh))
             }
+        }
+    }
+
+    @inline(__always)
+    private func prefetch(ahead index: Int, of count: Int) {
+        let slotAhead = 24
+        let recordAhead = 12
+        if index + slotAhead < count { kj_prefetch(slots + home(hashes[index + slotAhead])) }
+        guard index + recordAhead < count else { return }
+        let entry = slots[home(hashes[index + recordAhead])]
+        guard entry != 0 else { return }
+        let record = record(UInt32(truncatingIfNeeded: entry) &- 1)
+        kj_prefetch(record)
+        if stride > 64 { kj_prefetch(record + 64) }
+    }
+
+    @inline(__always)
+    private func find(
+        _ row: Int, _ hash: UInt32, _ keys: [KeyColumn], _ fresh: inout [UInt32]
+    ) -> UInt32 {
+        var slot = home(hash)
+        while true {
+            let entry = slots[slot]
+            if entry == 0 {
+                let id = insert(hash, at: slot)
+                setKey(id, keys, row)
+                fresh.append(id)
+                return id
+            }
+            if UInt32(truncatingIfNeeded: entry >> 32) == hash {
+                let id = UInt32(truncatingIfNeeded: entry) &- 1
+                if isEqual(id, keys, row) { return id }
+            }
+            slot = (slot + 1) & (1 << slotBits - 1)
         }
     }
 
@@ -118,23 +150,23 @@ final class GroupTable {
         Int(truncatingIfNeeded: (UInt64(hash) &* 0x9E37_79B9_7F4A_7C15) >> UInt64(64 - slotBits))
     }
 
-    private func hash(_ rows: [Int32], _ keys: [KeyColumn]) {
-        if hashes.count < rows.count {
-            hashes = [UInt32](repeating: 0, count: max(rows.count, 1_024))
+    private func hash(_ rows: UnsafeBufferPointer<Int32>, _ keys: [KeyColumn]) {
+        if hashCapacity < rows.count {
+            hashes.deallocate()
+            hashCapacity = rows.count
+            hashes = .allocate(capacity: hashCapacity)
         }
-        hashes.withUnsafeMutableBufferPointer { hashes in
-            for index in 0..<rows.count { hashes[index] = 0 }
-            for key in keys {
-                switch key {
-                case .integers(let integers):
-                    for index in 0..<rows.count {
-                        hashes[index] = Self.mix(
-                            hashes[index], Self.hash(integers[Int(rows[index])]))
-                    }
-                case .texts(let texts):
-                    for index in 0..<rows.count {
-                        hashes[index] = Self.mix(hashes[index], texts[Int(rows[index])].hash)
-                    }
+        let hashes = hashes
+        hashes.update(repeating: 0, count: rows.count)
+        for key in keys {
+            switch key {
+            case .integers(let integers):
+                for index in 0..<rows.count {
+                    hashes[index] = Self.mix(hashes[index], Self.hash(integers[Int(rows[index])]))
+                }
+            case .texts(let texts):
+                for index in 0..<rows.count {
+                    hashes[index] = Self.mix(hashes[index], texts[Int(rows[index])].hash)
                 }
             }
         }
@@ -160,8 +192,8 @@ final class GroupTable {
             case .texts(let texts):
                 let mine = textKey(id, part)
                 let other = texts[row]
-                guard mine.length == other.length, mine.hash == other.hash,
-                    memcmp(mine.data, other.data, Int(mine.length)) == 0
+                guard mine.count == Int(other.length),
+                    KeyOrder.compare(mine, other.buffer) == 0
                 else { return false }
             }
         }
@@ -184,19 +216,15 @@ final class GroupTable {
             case .integers(let integers): cell.storeBytes(of: integers[row], as: Int64.self)
             case .texts(let column):
                 let text = column[row]
-                let copy = texts.add(text.buffer, hash: text.hash)
-                cell.storeBytes(of: copy, as: kj_string.self)
+                if TextCell.setInline(cell, text.buffer) { continue }
+                TextCell.setPointer(cell, texts.add(text.buffer, hash: text.hash))
             }
         }
     }
 
     private func growMemory() {
-        let larger = UnsafeMutableRawPointer.allocate(
-            byteCount: capacity * 2 * stride, alignment: 16)
-        larger.copyMemory(from: memory, byteCount: capacity * stride)
-        memory.deallocate()
-        memory = larger
         capacity *= 2
+        memory = Self.resized(memory, byteCount: capacity * stride)
     }
 
     private func growSlots() {
@@ -214,10 +242,9 @@ final class GroupTable {
     /// Forgets every group. The owner has freed what its states hold.
     func reset() {
         slots.deallocate()
-        memory.deallocate()
         (slots, slotBits) = Self.makeSlots(bits: 10)
         capacity = 256
-        memory = .allocate(byteCount: capacity * stride, alignment: 16)
+        memory = Self.resized(memory, byteCount: capacity * stride)
         count = 0
         texts.clear()
     }

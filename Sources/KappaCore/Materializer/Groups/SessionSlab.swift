@@ -1,3 +1,5 @@
+import Glibc
+
 /// Sessions in memory: records of one size.
 ///
 /// A record is a header (times, key, links, flags) and the aggregates' state.
@@ -17,10 +19,10 @@ final class SessionSlab {
 
     init(stateBytes: Int) {
         stride = (Self.stateOffset + stateBytes + 15) & ~15
-        memory = .allocate(byteCount: capacity * stride, alignment: 16)
+        memory = GroupTable.resized(nil, byteCount: capacity * stride)
     }
 
-    deinit { memory.deallocate() }
+    deinit { Glibc.free(memory) }
 
     var memoryBytes: Int { capacity * stride }
 
@@ -58,21 +60,16 @@ final class SessionSlab {
     }
 
     private func grow() {
-        let larger = UnsafeMutableRawPointer.allocate(
-            byteCount: capacity * 2 * stride, alignment: 16)
-        larger.copyMemory(from: memory, byteCount: capacity * stride)
-        memory.deallocate()
-        memory = larger
         capacity *= 2
+        memory = GroupTable.resized(memory, byteCount: capacity * stride)
     }
 
     func reset() {
-        memory.deallocate()
         capacity = 256
         count = 0
         free = []
         removed = []
-        memory = .allocate(byteCount: capacity * stride, alignment: 16)
+        memory = GroupTable.resized(memory, byteCount: capacity * stride)
     }
 
     /// The sessions that there are.

@@ -1,10 +1,13 @@
 /// One column of a view's table.
 public struct ColumnSchema: Hashable, Sendable {
+    /// The column's name, in snake_case.
     public var name: String
+    /// What its cells hold.
     public var kind: ColumnKind
     /// Part of the table's key. Key columns are compared in the order in which they stand.
     public var isKey: Bool
 
+    /// A column.
     public init(_ name: String, _ kind: ColumnKind, isKey: Bool = false) {
         self.name = name
         self.kind = kind
@@ -14,12 +17,15 @@ public struct ColumnSchema: Hashable, Sendable {
 
 /// The shape of one table of a view, as readers see it.
 public struct TableSchema: Hashable, Sendable {
+    /// The table's name; the first one of a view is named as the view.
     public var name: String
+    /// The columns that readers see, in order.
     public var columns: [ColumnSchema]
     /// Whether each row also keeps a hidden blob, for state that its columns do not tell
     /// (the values behind a distinct count, the sum behind an average).
     public var hasState: Bool
 
+    /// A table of these columns.
     public init(name: String, columns: [ColumnSchema], hasState: Bool = false) {
         self.name = name
         self.columns = columns

@@ -1,0 +1,93 @@
+"""The workloads of kappa-bench in DuckDB, on the same NDJSON file: one JSON object a line.
+
+Usage: duckdb_peer.py FOLDER [RUNS]    where FOLDER has been filled by `kappa-bench`
+Needs DuckDB's Python package (pip install duckdb); nothing else of kappa does.
+"""
+
+import glob
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+
+import duckdb
+
+COLUMNS = "{user_id: 'VARCHAR', action: 'VARCHAR', amount: 'DECIMAL(18,4)', timestamp: 'TIMESTAMP'}"
+
+# A window's events are late once its end plus 30 s is at or before the largest time seen so far.
+ACTION_COUNTS = """
+    SELECT to_timestamp(epoch(timestamp)::BIGINT // 10 * 10) AS window_start, action,
+           count(*) AS events, sum(amount) AS revenue
+    FROM events GROUP BY ALL"""
+USER_TOTALS = """
+    SELECT user_id, count(*) AS events, sum(amount) AS revenue, max(timestamp) AS last_seen,
+           last(action) AS last_action
+    FROM events GROUP BY user_id"""
+USER_SESSIONS = """
+    SELECT user_id, min(timestamp) AS window_start,
+           max(timestamp) + INTERVAL 30 SECONDS AS window_end,
+           count(*) AS events, sum(amount) AS revenue
+    FROM (SELECT *, sum(starts) OVER (PARTITION BY user_id ORDER BY timestamp
+                                      ROWS UNBOUNDED PRECEDING) AS session
+          FROM (SELECT *, CASE WHEN timestamp - lag(timestamp) OVER (
+                    PARTITION BY user_id ORDER BY timestamp) <= INTERVAL 30 SECONDS
+                    THEN 0 ELSE 1 END AS starts FROM events))
+    GROUP BY user_id, session"""
+
+WORKLOADS = [
+    ("W1", "few", ACTION_COUNTS),
+    ("W2-100", "few", USER_TOTALS),
+    ("W2-1M", "many", USER_TOTALS),
+    ("W3-100", "few", USER_SESSIONS),
+    ("W3-1M", "many", USER_SESSIONS),
+]
+
+
+def measure(query, source, runs):
+    """Medians over some runs: seconds by wall and by processor, and the rows of the result."""
+    walls, processors, rows = [], [], 0
+    for _ in range(runs):
+        with tempfile.TemporaryDirectory() as folder:
+            connection = duckdb.connect(os.path.join(folder, "result.duckdb"))
+            connection.execute(f"CREATE VIEW events AS SELECT * FROM {source}")
+            before, cpu = time.perf_counter(), time.process_time()
+            connection.execute(f"CREATE TABLE result AS {query}")
+            connection.execute("CHECKPOINT")
+            walls.append(time.perf_counter() - before)
+            processors.append(time.process_time() - cpu)
+            rows = connection.execute("SELECT count(*) FROM result").fetchone()[0]
+            connection.close()
+    return statistics.median(walls), statistics.median(processors), rows
+
+
+def main():
+    folder = sys.argv[1] if len(sys.argv) > 1 else "bench-data"
+    runs = int(sys.argv[2]) if len(sys.argv) > 2 else 5
+    results = []
+    for name, kind, query in WORKLOADS:
+        files = sorted(glob.glob(os.path.join(folder, f"{kind}-*.ndjson")))
+        if not files:
+            sys.exit(f"there is no {kind}-*.ndjson in {folder}: run make bench first")
+        path = files[0]
+        events = int(os.path.basename(path).split("-")[1].split(".")[0])
+        parquet = path.replace(".ndjson", ".parquet")
+        json_source = f"read_json('{path}', format='newline_delimited', columns={COLUMNS})"
+        if not os.path.exists(parquet):
+            duckdb.sql(f"COPY (SELECT * FROM {json_source}) TO '{parquet}' (FORMAT parquet)")
+        for kind_of_file, source in (("NDJSON", json_source), ("Parquet", f"'{parquet}'")):
+            wall, processor, rows = measure(query, source, runs)
+            results.append({
+                "workload": name, "source": kind_of_file, "events": events, "rows": rows,
+                "seconds": round(wall, 3), "events_per_second": round(events / wall),
+                "events_per_cpu_second": round(events / processor),
+            })
+            print("{workload:8} {source:8} {events_per_second:>12,} events/s "
+                  "{events_per_cpu_second:>12,} events per CPU second {rows:>10,} rows"
+                  .format(**results[-1]))
+    with open(os.path.join(folder, "duckdb.json"), "w") as file:
+        json.dump({"duckdb": duckdb.__version__, "runs": runs, "results": results}, file, indent=1)
+
+
+main()

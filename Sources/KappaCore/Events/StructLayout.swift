@@ -1,0 +1,147 @@
+/// Where the fields of a struct stand in its memory.
+///
+/// Swift puts the properties of a struct one behind the other in the order of their declaration,
+/// which is the order in which the compiler's `init(from:)` asks for them. So the places follow from
+/// the type's ``EventShape``. They are believed only if they fill the whole struct, and if made-up
+/// values that went through the type's own `init(from:)` are found there bit by bit: where a type
+/// does anything else with its fields, there is no layout and it is decoded field by field.
+struct StructLayout: Sendable {
+    struct Slot: Sendable {
+        let field: Int
+        let offset: Int
+        let kind: ColumnKind
+        let isOptional: Bool
+    }
+
+    private(set) var slots: [Slot] = []
+
+    /// The layout of `Element`; nil where its memory is not just its fields.
+    init?<Element>(_ shape: EventShape, _ tracer: FieldTracer<Element>) {
+        guard shape.isPlain, !tracer.rounds.isEmpty, let size = place(shape.root, shape),
+            size.end == MemoryLayout<Element>.size,
+            size.alignment == MemoryLayout<Element>.alignment
+        else { return nil }
+        for round in tracer.rounds {
+            let fits = withUnsafeBytes(of: round.element) { bytes in
+                slots.allSatisfy { Self.holds(bytes, $0, round.answers[$0.field]) }
+            }
+            guard fits else { return nil }
+        }
+        guard holdsNils(Element.self) else { return nil }
+    }
+
+    /// Whether a field that is missing makes a nil. A type may have a value of its own for that.
+    private func holdsNils<Element: Decodable>(_ type: Element.Type) -> Bool {
+        let optional = slots.filter(\.isOptional)
+        if optional.isEmpty { return true }
+        let probe = Probe(round: 0, answersNil: true)
+        guard let element = try? Element(from: ProbingDecoder(probe: probe, path: [])) else {
+            return false
+        }
+        return withUnsafeBytes(of: element) { bytes in
+            optional.allSatisfy { Self.isNil(bytes, $0) }
+        }
+    }
+
+    /// Whether an optional slot holds nil, judged by the bytes that tell it.
+    private static func isNil(_ bytes: UnsafeRawBufferPointer, _ slot: Slot) -> Bool {
+        func tag<T>(_ type: T.Type) -> Bool {
+            bytes[slot.offset + MemoryLayout<T>.size] == 1
+        }
+        switch slot.kind {
+        case .bool: return bytes[slot.offset] == 2
+        case .integer, .timestamp: return tag(Int64.self)
+        case .double: return tag(Double.self)
+        case .decimal: return tag(Decimal.self)
+        case .text:
+            return bytes.loadUnaligned(fromByteOffset: slot.offset + 8, as: UInt64.self) == 0
+        case .json: return false
+        }
+    }
+
+    /// Places an object's fields; offsets count from the object's own beginning at first.
+    private mutating func place(
+        _ node: EventShape.Node, _ shape: EventShape
+    ) -> (end: Int, alignment: Int)? {
+        var end = 0
+        var alignment = 1
+        for entry in node.entries {
+            switch entry {
+            case .field(let index):
+                let field = shape.fields[index]
+                guard let (size, own) = Self.size(field.kind, isOptional: field.isOptional) else {
+                    return nil
+                }
+                let offset = Self.aligned(end, own)
+                slots.append(
+                    Slot(
+                        field: index, offset: offset, kind: field.kind,
+                        isOptional: field.isOptional))
+                end = offset + size
+                alignment = max(alignment, own)
+            case .object(let inner, let isOptional):
+                let first = slots.count
+                guard !isOptional, let size = place(inner, shape) else { return nil }
+                let offset = Self.aligned(end, size.alignment)
+                for index in first..<slots.count { slots[index] = slots[index].moved(by: offset) }
+                end = offset + size.end
+                alignment = max(alignment, size.alignment)
+            }
+        }
+        return (end, alignment)
+    }
+
+    private static func aligned(_ offset: Int, _ alignment: Int) -> Int {
+        (offset + alignment - 1) / alignment * alignment
+    }
+
+    private static func size(_ kind: ColumnKind, isOptional: Bool) -> (Int, Int)? {
+        func size<T>(_ type: T.Type) -> (Int, Int) {
+            isOptional
+                ? (MemoryLayout<T?>.size, MemoryLayout<T?>.alignment)
+                : (MemoryLayout<T>.size, MemoryLayout<T>.alignment)
+        }
+        switch kind {
+        case .bool: return size(Bool.self)
+        case .integer: return size(Int64.self)
+        case .double: return size(Double.self)
+        case .decimal: return size(Decimal.self)
+        case .text: return size(String.self)
+        case .timestamp: return size(Timestamp.self)
+        case .json: return nil
+        }
+    }
+
+    /// Whether a slot holds the very bits of a made-up answer.
+    private static func holds(
+        _ bytes: UnsafeRawBufferPointer, _ slot: Slot, _ answer: AnyHashable
+    ) -> Bool {
+        func same<T>(_ value: T?) -> Bool {
+            guard let value else { return false }
+            func isThere<Stored>(_ stored: Stored) -> Bool {
+                withUnsafeBytes(of: stored) { expected in
+                    UnsafeRawBufferPointer(
+                        rebasing: bytes[slot.offset..<(slot.offset + expected.count)]
+                    ).elementsEqual(expected)
+                }
+            }
+            return slot.isOptional ? isThere(Optional(value)) : isThere(value)
+        }
+        switch slot.kind {
+        case .bool: return same(answer.base as? Bool)
+        case .integer: return same((answer.base as? Int).map(Int64.init) ?? answer.base as? Int64)
+        case .double: return same(answer.base as? Double)
+        case .decimal: return same(answer.base as? Decimal)
+        case .text: return same(answer.base as? String)
+        case .timestamp: return same(answer.base as? Timestamp)
+        case .json: return false
+        }
+    }
+}
+
+extension StructLayout.Slot {
+    fileprivate func moved(by offset: Int) -> StructLayout.Slot {
+        StructLayout.Slot(
+            field: field, offset: self.offset + offset, kind: kind, isOptional: isOptional)
+    }
+}

@@ -1,0 +1,90 @@
+import CKappaJSON
+
+/// The records of a chunk's rows, in the order of the rows.
+struct GroupedRecords {
+    let base: UnsafeMutableRawPointer
+    let stride: Int
+    let ids: [UInt32]
+}
+
+/// Taking in a chunk of rows at once: what is done for each row is chosen before the loop.
+extension Accumulator {
+    /// Takes in the rows of `chunk`, which are those of `records`. The same as ``add(_:_:_:offset:)``
+    /// for each of them.
+    func add(
+        _ column: kj_column?, _ input: AggregationRows, _ chunk: Range<Int>, firstOffset: Int64,
+        to records: GroupedRecords
+    ) throws(KappaError) {
+        if function == .count { return count(records) }
+        guard let column else { return }
+        switch (function, kind) {
+        case (.sum, .decimal):
+            try forEach(column, input, chunk, records) { record, row throws(KappaError) in
+                try addDecimal(cell(record), column, row)
+            }
+        case (.sum, .integer):
+            try forEach(column, input, chunk, records) { record, row throws(KappaError) in
+                let cell = cell(record)
+                let (sum, overflow) = cell.integer.addingReportingOverflow(column.integers[row])
+                if overflow { throw tooLarge() }
+                cell.integer = sum
+                cell.tag = StoredCell.value
+            }
+        case (.sum, .double):
+            try forEach(column, input, chunk, records) { record, row throws(KappaError) in
+                let cell = cell(record)
+                cell.double += column.doubles[row]
+                cell.tag = StoredCell.value
+            }
+        case (.min, .integer), (.min, .timestamp):
+            try forEach(column, input, chunk, records) { record, row throws(KappaError) in
+                let cell = cell(record)
+                let value = column.integers[row]
+                if cell.tag < StoredCell.value || value < cell.integer { cell.integer = value }
+                cell.tag = StoredCell.value
+            }
+        case (.max, .integer), (.max, .timestamp):
+            try forEach(column, input, chunk, records) { record, row throws(KappaError) in
+                let cell = cell(record)
+                let value = column.integers[row]
+                if cell.tag < StoredCell.value || value > cell.integer { cell.integer = value }
+                cell.tag = StoredCell.value
+            }
+        case (.last, _) where !savesOffsets:
+            // Rows come in log order: each is later than what the cell holds.
+            for (index, id) in records.ids.enumerated() {
+                let record = records.base + Int(id) * records.stride
+                cell(record).set(
+                    from: column, Int(input.rows[chunk.lowerBound + index]), kind: kind)
+            }
+        default:
+            for (index, id) in records.ids.enumerated() {
+                let place = chunk.lowerBound + index
+                try add(
+                    records.base + Int(id) * records.stride, column, Int(input.rows[place]),
+                    offset: firstOffset + Int64(input.events[place]))
+            }
+        }
+    }
+
+    private func count(_ records: GroupedRecords) {
+        for id in records.ids {
+            let state = records.base + Int(id) * records.stride + place
+            state.storeBytes(of: state.load(as: Int64.self) + 1, as: Int64.self)
+        }
+    }
+
+    /// Visits the rows in which the column holds a value.
+    @inline(__always)
+    private func forEach(
+        _ column: kj_column, _ input: AggregationRows, _ chunk: Range<Int>,
+        _ records: GroupedRecords,
+        _ body: (UnsafeMutableRawPointer, Int) throws(KappaError) -> Void
+    ) throws(KappaError) {
+        for (index, id) in records.ids.enumerated() {
+            let row = Int(input.rows[chunk.lowerBound + index])
+            guard column.states[row] == UInt8(KJ_VALUE.rawValue) else { continue }
+            try body(records.base + Int(id) * records.stride, row)
+        }
+    }
+}

@@ -1,0 +1,55 @@
+/// States of one type by number, at addresses that hold until it grows.
+final class StateMemory<State> {
+    private let empty: State
+    private var states: UnsafeMutablePointer<State>
+    private var capacity = 64
+    private(set) var count = 0
+    /// Where a state is while it is changed: what changes it may make this memory grow.
+    private let scratch = UnsafeMutablePointer<State>.allocate(capacity: 1)
+
+    init(empty: State) {
+        self.empty = empty
+        states = .allocate(capacity: capacity)
+    }
+
+    deinit {
+        states.deinitialize(count: count)
+        states.deallocate()
+        scratch.deallocate()
+    }
+
+    subscript(_ id: Int) -> State {
+        get { states[id] }
+        set { states[id] = newValue }
+    }
+
+    /// Makes room for states up to a number; new ones are empty.
+    func grow(to newCount: Int) {
+        guard newCount > count else { return }
+        if newCount > capacity {
+            capacity = max(newCount, capacity * 2)
+            let larger = UnsafeMutablePointer<State>.allocate(capacity: capacity)
+            larger.moveInitialize(from: states, count: count)
+            states.deallocate()
+            states = larger
+        }
+        (states + count).initialize(repeating: empty, count: newCount - count)
+        count = newCount
+    }
+
+    /// Hands the address of a copy to `body`, and keeps what it makes of it unless it throws. Not to
+    /// be called from inside of `body`.
+    func change(_ id: Int, _ body: (UnsafeMutableRawPointer) throws -> Void) throws {
+        scratch.initialize(to: states[id])
+        do { try body(UnsafeMutableRawPointer(scratch)) } catch {
+            scratch.deinitialize(count: 1)
+            throw error
+        }
+        (states + id).moveUpdate(from: scratch, count: 1)
+    }
+
+    func reset() {
+        states.deinitialize(count: count)
+        count = 0
+    }
+}

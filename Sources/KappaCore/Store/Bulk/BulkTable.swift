@@ -1,0 +1,127 @@
+/// Builds the tree of a table that was empty, from rows that come in the order of their keys: each
+/// page is written once, whole, one behind the other.
+///
+/// The format is that of an index tree, which a table `WITHOUT ROWID` is
+/// (https://www.sqlite.org/fileformat2.html, sections 1.6 and 2.4). A row that stands between two
+/// pages is kept in their parent, and only there.
+final class BulkTable {
+    private let file: BulkFile
+    private let root: UInt32
+    private let leaf = BulkPage(isLeaf: true)
+    private var levels: [Level]
+
+    /// The page that is being filled at one height of the tree; leaves are at height zero.
+    private struct Level {
+        let page: BulkPage
+        /// A row that finds the page full. It becomes the one between this page and the next as soon
+        /// as another follows it.
+        var waiting: Entry?
+    }
+
+    /// A row with the page to the left of it; zero in a leaf.
+    private struct Entry {
+        var left: UInt32
+        var cell: [UInt8]
+    }
+
+    private(set) var hasRows = false
+    /// Whether a row waits at the leaves.
+    private var leafIsFull = false
+
+    /// `root` is the table's root page, which SQLite has made.
+    init(_ file: BulkFile, root: UInt32) {
+        self.file = file
+        self.root = root
+        levels = [Level(page: leaf)]
+    }
+
+    /// Appends a record.
+    func append(_ record: UnsafeRawBufferPointer) throws(KappaError) {
+        hasRows = true
+        if record.count <= BulkPage.mostLocal, !leafIsFull {
+            if leaf.append(record, size: record.count, left: 0) { return }
+        }
+        try add(Entry(left: 0, cell: try cell(record)), at: 0)
+        leafIsFull = levels[0].waiting != nil
+    }
+
+    /// A record with its size before it. What is too long for a page goes on in pages of its own.
+    private func cell(_ record: UnsafeRawBufferPointer) throws(KappaError) -> [UInt8] {
+        var cell = [UInt8](unsafeUninitializedCapacity: Varint.mostBytes) { bytes, count in
+            guard let start = bytes.baseAddress.map({ UnsafeMutableRawPointer($0) }) else { return }
+            var at = start
+            Varint.write(UInt64(record.count), to: &at)
+            count = at - start
+        }
+        guard record.count > BulkPage.mostLocal else { return cell + record }
+        let room = BulkPage.size - 4
+        let least = BulkPage.leastLocal
+        let fitting = least + (record.count - least) % room
+        let local = fitting <= BulkPage.mostLocal ? fitting : least
+        cell += record[..<local]
+        let pages = (record.count - local + room - 1) / room
+        var number = file.allocate()
+        withUnsafeBytes(of: number.bigEndian) { cell.append(contentsOf: $0) }
+        for index in 0..<pages {
+            let start = local + index * room
+            let isLast = index == pages - 1
+            let next = isLast ? 0 : file.allocate()
+            var bytes = withUnsafeBytes(of: next.bigEndian) { Array($0) }
+            bytes += record[start..<min(start + room, record.count)]
+            bytes += repeatElement(0, count: BulkPage.size - bytes.count)
+            try file.write(bytes, at: number)
+            number = next
+        }
+        return cell
+    }
+
+    private func add(_ entry: Entry, at height: Int) throws(KappaError) {
+        if let waiting = levels[height].waiting {
+            levels[height].waiting = nil
+            let full = try close(height, rightmost: waiting.left)
+            try add(Entry(left: full, cell: waiting.cell), at: height + 1)
+        }
+        if !Self.append(entry, to: levels[height].page) { levels[height].waiting = entry }
+    }
+
+    /// Writes the page of a height, which is full, and begins a new one.
+    private func close(_ height: Int, rightmost: UInt32) throws(KappaError) -> UInt32 {
+        if levels.count == height + 1 {
+            levels.append(Level(page: BulkPage(isLeaf: false)))
+        }
+        let number = file.allocate()
+        try file.write(levels[height].page.bytes(rightmost: rightmost), at: number)
+        levels[height].page.clear()
+        return number
+    }
+
+    /// Writes what is left, and last of all the root.
+    func finish() throws(KappaError) {
+        guard hasRows else { return }
+        var height = 0
+        var lower: UInt32 = 0
+        while height < levels.count {
+            try settleWaiting(height)
+            if height == levels.count - 1 {
+                return try file.write(levels[height].page.bytes(rightmost: lower), at: root)
+            }
+            lower = try close(height, rightmost: lower)
+            height += 1
+        }
+    }
+
+    /// A row that still waits gets a page: the last of the full page goes up, to stand between.
+    private func settleWaiting(_ height: Int) throws(KappaError) {
+        guard let waiting = levels[height].waiting,
+            let last = levels[height].page.removeLast()
+        else { return }
+        levels[height].waiting = nil
+        let full = try close(height, rightmost: last.left)
+        try add(Entry(left: full, cell: last.cell), at: height + 1)
+        _ = Self.append(waiting, to: levels[height].page)
+    }
+
+    private static func append(_ entry: Entry, to page: BulkPage) -> Bool {
+        entry.cell.withUnsafeBytes { page.append($0, size: nil, left: entry.left) }
+    }
+}

@@ -1,0 +1,150 @@
+import Glibc
+
+/// Which version a file holds.
+struct VersionIdentity {
+    var view: String
+    var number: Int
+    var digest: String
+}
+
+/// Makes the file of a version at its first commit.
+///
+/// SQLite makes the tables; their rows, which come in the order of their keys, are written as pages by
+/// ``BulkTable``, several times as fast as SQLite inserts them. The file is made under another name and
+/// gets its own when it is whole and durable: whoever sees it sees the first commit, all of it.
+struct NewVersionFile {
+    private let path: String
+    private let identity: VersionIdentity
+    private let tables: [TableSchema]
+
+    init(_ path: String, _ identity: VersionIdentity, _ tables: [TableSchema]) {
+        self.path = path
+        self.identity = identity
+        self.tables = tables
+    }
+
+    private static func loadingPath(_ path: String) -> String { path + ".loading" }
+
+    /// Removes what a killed process left of a file that it was making.
+    static func removeLeftovers(_ path: String) {
+        for suffix in ["", "-journal"] { unlink(loadingPath(path) + suffix) }
+    }
+
+    func make(_ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void) throws {
+        Self.removeLeftovers(path)
+        do {
+            let transaction = try load(write)
+            try complete(checkpoint, transaction)
+            try putInPlace()
+        } catch {
+            // Where the disk is full, what was written is in the way of everybody else.
+            Self.removeLeftovers(path)
+            throw error
+        }
+    }
+
+    private func load(_ write: (any StoreTransaction) throws -> Void) throws -> BulkTransaction {
+        let roots = try createTables()
+        let file = try BulkFile(Self.loadingPath(path))
+        let bulk = roots.map { BulkTable(file, root: $0) }
+        let transaction = BulkTransaction(zip(tables, bulk).map { BulkRow($0, $1) })
+        try write(transaction)
+        for table in bulk { try table.finish() }
+        try file.finish()
+        return transaction
+    }
+
+    /// Makes the empty tables; returns their root pages.
+    private func createTables() throws -> [UInt32] {
+        let connection = try SQLiteConnection(Self.loadingPath(path), .create)
+        try connection.execute(
+            "PRAGMA page_size = \(BulkPage.size); PRAGMA journal_mode = DELETE; "
+                + "PRAGMA synchronous = OFF")
+        return try connection.transaction {
+            try connection.execute(VersionSchema.own)
+            let version = try connection.prepare(
+                "INSERT INTO _kappa_version VALUES (?, ?, ?, ?)")
+            version.bind(0, identity.view)
+            version.bind(1, Int64(identity.number))
+            version.bind(2, identity.digest)
+            version.bind(3, Int64(VersionSchema.format))
+            try version.execute()
+            try describe(connection)
+            return try tables.map { table in
+                try connection.execute(VersionSchema.create(table))
+                let select = try connection.prepare(
+                    "SELECT rootpage FROM sqlite_schema WHERE type = 'table' AND name = ?")
+                select.bind(0, table.name)
+                return try select.step() ? UInt32(select.integer(0)) : 0
+            }
+        }
+    }
+
+    private func describe(_ connection: SQLiteConnection) throws(KappaError) {
+        let insert = try connection.prepare(
+            "INSERT INTO _kappa_columns VALUES (?, ?, ?, ?, ?, ?, ?)")
+        for (index, table) in tables.enumerated() {
+            for (position, column) in table.columns.enumerated() {
+                insert.bind(0, Int64(index))
+                insert.bind(1, table.name)
+                insert.bind(2, Int64(position))
+                insert.bind(3, column.name)
+                insert.bind(4, column.kind.rawValue)
+                insert.bind(5, Int64(column.isKey ? 1 : 0))
+                insert.bind(6, Int64(table.hasState ? 1 : 0))
+                try insert.execute()
+            }
+        }
+    }
+
+    /// Adds what goes with the rows.
+    private func complete(_ checkpoint: Checkpoint, _ transaction: BulkTransaction) throws {
+        let connection = try SQLiteConnection(Self.loadingPath(path), .readWrite)
+        try connection.execute("PRAGMA journal_mode = DELETE; PRAGMA synchronous = OFF")
+        let records = try VersionRecords(connection)
+        try connection.transaction {
+            for letter in transaction.deadLetters { try records.add(letter) }
+            for change in transaction.changes { try records.add(change) }
+            try records.save(checkpoint)
+        }
+    }
+
+    private func putInPlace() throws(KappaError) {
+        let files = SystemFiles()
+        do throws(IOFailure) {
+            let loading = Self.loadingPath(path)
+            let file = OpenFile(try files.open(loading, O_RDWR), path: loading)
+            try files.sync(file.descriptor)
+            try files.rename(loading, to: path)
+            let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+            try files.syncFolder(folder)
+        } catch {
+            throw error.error("cannot put a new version's file in place", at: path)
+        }
+    }
+}
+
+/// The first transaction of a version: rows go to the bulk tables, the rest waits for SQLite.
+private final class BulkTransaction: StoreTransaction {
+    private let rows: [BulkRow]
+    private(set) var deadLetters: [DeadLetter] = []
+    private(set) var changes: [ChangeRecord] = []
+
+    init(_ rows: [BulkRow]) { self.rows = rows }
+
+    func upsert(into table: Int) -> any RowWriter { rows[table] }
+    func delete(from table: Int) -> any RowWriter { NothingToDelete() }
+    func add(_ deadLetter: DeadLetter) { deadLetters.append(deadLetter) }
+    func add(_ change: ChangeRecord) { changes.append(change) }
+}
+
+/// A new version has no rows: deleting one does nothing.
+private final class NothingToDelete: RowWriter {
+    func bindNull(_ index: Int) {}
+    func bind(_ index: Int, _ value: Int64) {}
+    func bind(_ index: Int, _ value: Double) {}
+    func bind(_ index: Int, text: UnsafeRawBufferPointer) {}
+    func bind(_ index: Int, _ text: String) {}
+    func bind(_ index: Int, blob: UnsafeRawBufferPointer) {}
+    func execute() {}
+}

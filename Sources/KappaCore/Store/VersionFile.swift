@@ -1,0 +1,106 @@
+/// The file of one version that was committed to before: its rows, its checkpoint, its dead letters.
+///
+/// Rows and checkpoint are committed in one transaction of SQLite (WAL, `synchronous=NORMAL`: after a
+/// power cut the last commits may be gone, whole, and the log gives them again).
+final class VersionFile {
+    private let connection: SQLiteConnection
+    private let tables: [TableSchema]
+    private let upserts: [SQLiteStatement]
+    private let deletes: [SQLiteStatement]
+    private let selects: [[SQLiteStatement]]
+    private let records: VersionRecords
+
+    init(_ path: String, _ tables: [TableSchema]) throws(KappaError) {
+        let connection = try SQLiteConnection(path, .readWrite)
+        self.connection = connection
+        self.tables = tables
+        try connection.useWAL()
+        try connection.execute(
+            """
+            PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;
+            PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 4000
+            """)
+        var upserts: [SQLiteStatement] = []
+        var deletes: [SQLiteStatement] = []
+        var selects: [[SQLiteStatement]] = []
+        for table in tables {
+            upserts.append(try connection.prepare(VersionSchema.upsert(table)))
+            deletes.append(try connection.prepare(VersionSchema.delete(table)))
+            var byParts: [SQLiteStatement] = []
+            for parts in 0...table.keyColumns.count {
+                byParts.append(
+                    try connection.prepare(VersionSchema.select(table, keyParts: parts)))
+            }
+            selects.append(byParts)
+        }
+        self.upserts = upserts
+        self.deletes = deletes
+        self.selects = selects
+        records = try VersionRecords(connection)
+    }
+
+    func checkpoint() throws(KappaError) -> Checkpoint? {
+        try VersionReader.checkpoint(connection)
+    }
+
+    func rowCount(table: Int) throws(KappaError) -> Int {
+        let name = VersionSchema.quoted(tables[table].name)
+        return Int(try connection.integer("SELECT count(*) FROM \(name)") ?? 0)
+    }
+
+    func lookUp(
+        table: Int, bindKey: (any RowWriter) -> Void, read: (any RowCursor) throws -> Void
+    ) throws -> Bool {
+        guard let select = selects[table].last else { return false }
+        defer { select.reset() }
+        bindKey(select)
+        guard try select.step() else { return false }
+        try read(select)
+        return true
+    }
+
+    func scan(
+        table: Int, prefix parts: Int, bindKey: (any RowWriter) -> Void,
+        _ visit: (any RowCursor) throws -> Void
+    ) throws {
+        let select = selects[table][parts]
+        defer { select.reset() }
+        bindKey(select)
+        while try select.step() { try visit(select) }
+    }
+
+    func commit(
+        _ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void
+    ) throws {
+        try connection.transaction {
+            let transaction = Transaction(self)
+            try write(transaction)
+            if transaction.addedChanges { try records.trimChanges() }
+            try records.save(checkpoint)
+        }
+    }
+
+    /// Ends a rebuild: statistics for the query planner, and the write-ahead log into the file.
+    func finish() throws(KappaError) {
+        try connection.execute("PRAGMA analysis_limit = 1000; ANALYZE")
+        try connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    }
+
+    private final class Transaction: StoreTransaction {
+        private let file: VersionFile
+        private(set) var addedChanges = false
+
+        init(_ file: VersionFile) { self.file = file }
+
+        func upsert(into table: Int) -> any RowWriter { file.upserts[table] }
+        func delete(from table: Int) -> any RowWriter { file.deletes[table] }
+
+        func add(_ deadLetter: DeadLetter) throws(KappaError) {
+            try file.records.add(deadLetter)
+        }
+        func add(_ change: ChangeRecord) throws(KappaError) {
+            addedChanges = true
+            try file.records.add(change)
+        }
+    }
+}

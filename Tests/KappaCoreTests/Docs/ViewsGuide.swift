@@ -1,0 +1,217 @@
+import KappaCore
+
+// The views of docs/views.md. DocsTests holds the text between the markers equal to the guide's,
+// and ViewsGuideTests runs each of them.
+
+// docs: purchase
+struct Purchase: Event {
+    var userID: String
+    var shop: String
+    var price: Decimal
+    var coupon: String?
+    var at: Timestamp
+}
+// docs: end
+
+// docs: spending
+let spending = View("spending") {
+    Events(Purchase.self)
+        .grouped(by: \.userID)
+        .aggregate(.count(as: "purchases"), .sum(\.price, as: "spent"))
+}
+// docs: end
+
+// docs: trip
+struct Trip: Event {
+    enum Vehicle: String, Codable, KeyValue { case car, bike }
+
+    struct Place: Codable, Sendable {
+        var city: String
+        var country: String?
+    }
+
+    var vehicle: Vehicle
+    var start: Place
+    var stops: [Place]
+    var startedAt: Timestamp
+
+    static let eventType: String? = "trip.finished"
+}
+
+let trips = View("trips") {
+    Events(Trip.self)
+        .grouped(by: \.vehicle, \.start.city)
+        .aggregate(.count(as: "trips"), .max(\.startedAt, as: "last_started"))
+}
+// docs: end
+
+// docs: streams
+let citiesVisited = View("cities_visited") {
+    Events(Trip.self)
+        .filter { $0.vehicle == .bike }
+        .flatMap { $0.stops }
+        .compactMap { $0.country == nil ? nil : $0.city }
+        .map { city in (city: city, letters: city.count) }
+        .grouped(as: "city") { $0.city }
+        .aggregate(.count(as: "stops"), .sum(as: "letters") { $0.letters })
+}
+// docs: end
+
+// docs: aggregates
+let shops = View("shops") {
+    Events(Purchase.self, at: \.at)
+        .grouped(by: \.shop)
+        .aggregate(
+            .count(as: "purchases"),
+            .count(\.coupon, as: "with_coupon"),
+            .sum(\.price, as: "revenue"),
+            .sum(as: "doubled") { $0.price + $0.price },
+            .average(\.price, as: "average_price"),
+            .min(\.price, as: "cheapest"),
+            .max(\.at, as: "last_at"),
+            .first(\.userID, as: "first_user"),
+            .last(\.coupon, as: "last_coupon"),
+            .countDistinct(\.userID, as: "users"))
+}
+// docs: end
+
+// docs: tumbling
+let hourly = View("hourly") {
+    Events(Purchase.self, at: \.at)
+        .window(.tumbling(.hours(1)), lateness: .minutes(10))
+        .grouped(by: \.shop)
+        .aggregate(.count(as: "purchases"), .sum(\.price, as: "revenue"))
+}
+// docs: end
+
+// docs: sessions
+let visits = View("visits") {
+    Events(Purchase.self, at: \.at)
+        .grouped(by: \.userID)
+        .window(.session(gap: .minutes(30)))
+        .aggregate(.count(as: "purchases"), .first(\.shop, as: "first_shop"))
+}
+// docs: end
+
+// docs: tables
+let revenue = View("revenue") {
+    Events(Purchase.self)
+        .grouped(by: \.shop)
+        .aggregate(.sum(\.price, as: "revenue"))
+    Events(Purchase.self, at: \.at)
+        .window(.tumbling(.days(1)))
+        .aggregate(.sum(\.price, as: "revenue"))
+        .into("revenue_by_day")
+}
+// docs: end
+
+// docs: fold
+struct AccountOpened: Event {
+    var accountID: String
+    var owner: String
+}
+
+struct MoneyMoved: Event {
+    var accountID: String
+    var amount: Decimal
+}
+
+struct AccountClosed: Event {
+    var accountID: String
+}
+
+struct Account: Codable, Equatable, Sendable {
+    var owner: String
+    var balance: Decimal = 0
+}
+
+struct NoSuchAccount: Error {}
+
+let accounts = View("accounts", row: Account.self) {
+    On(AccountOpened.self, key: \.accountID) { event, row in
+        row = Account(owner: event.owner)
+    }
+    On(MoneyMoved.self, key: \.accountID) { event, row in
+        guard row != nil else { throw NoSuchAccount() }
+        row?.balance += event.amount
+    }
+    On(AccountClosed.self, key: \.accountID) { _, row in row = nil }
+}
+// docs: end
+
+// docs: initially
+struct Activity: Codable, Equatable, Sendable {
+    var purchases = 0
+    var daysActive = 0
+    @Hidden var lastDay: Int64?
+}
+
+let activity = View("activity", initially: Activity()) {
+    On(Purchase.self, key: \.userID) { event, row in
+        row.purchases += 1
+        if row.lastDay != event.at.utcDay { row.daysActive += 1 }
+        row.lastDay = event.at.utcDay
+    }
+}
+// docs: end
+
+// docs: lookup
+struct CustomerNamed: Event {
+    var customerID: String
+    var name: String
+}
+
+struct OrderReceived: Event {
+    var orderID: String
+    var customerID: String
+}
+
+struct Customer: Codable, Equatable, Sendable {
+    var name: String
+    var orders = 0
+}
+
+struct NamedOrder: Codable, Equatable, Sendable {
+    var customer: String?
+}
+
+let customers = Table("customers", key: String.self, row: Customer.self)
+
+let namedOrders = View("named_orders", row: NamedOrder.self) {
+    customers.on(CustomerNamed.self, key: \.customerID) { event, row in
+        row = Customer(name: event.name, orders: row?.orders ?? 0)
+    }
+    On(OrderReceived.self, key: \.orderID) { event, row, tables in
+        var customer = try tables[customers, event.customerID]
+        row = NamedOrder(customer: customer?.name)
+        customer?.orders += 1
+        try tables.set(customers, event.customerID, to: customer)
+    }
+}
+// docs: end
+
+// docs: upcaster
+struct TemperatureV1: Event {
+    var sensor: String
+    var fahrenheit: Double
+
+    static let eventType: String? = "temperature"
+}
+
+struct Temperature: Event {
+    var sensor: String
+    var celsius: Double
+
+    static let upcasters = [
+        Upcaster(from: TemperatureV1.self) {
+            Temperature(sensor: $0.sensor, celsius: ($0.fahrenheit - 32) / 1.8)
+        }
+    ]
+}
+
+let hottest = View("hottest") {
+    Events(Temperature.self)
+        .grouped(by: \.sensor)
+        .aggregate(.max(\.celsius, as: "celsius"))
+}
+// docs: end

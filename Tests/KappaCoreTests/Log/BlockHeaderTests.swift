@@ -1,0 +1,96 @@
+import Glibc
+import Testing
+
+@testable import KappaCore
+
+@Suite("Block headers, runs, and the log's head")
+struct BlockHeaderTests {
+    private let runs = [
+        IngestionRun(events: 3, ingestedAtMicros: -1, source: nil),
+        IngestionRun(
+            events: 4, ingestedAtMicros: .max, source: "orders-file é", sourcePosition: .max),
+        IngestionRun(
+            events: 1, ingestedAtMicros: 1_700_000_000_000_000,
+            source: String(repeating: "x", count: 200), sourcePosition: 17),
+    ]
+
+    private func encoded() -> (header: BlockHeader, bytes: [UInt8]) {
+        var runBytes: [UInt8] = []
+        for run in runs { run.encode(into: &runBytes) }
+        let payload = Array("{}\n".utf8)
+        var header = payload.withUnsafeBytes {
+            BlockHeader(
+                firstOffset: Offset(1 << 40), events: 8, runsSize: runBytes.count, payload: $0,
+                digestBefore: LogDigest(bytes: 1 << 50, crc: 0xDEAD_BEEF))
+        }
+        header.codec = .zstd
+        header.beginsCommit = true
+        return (header, header.encoded(runs: runBytes))
+    }
+
+    @Test("what was written is read back")
+    func roundTrip() {
+        let (header, bytes) = encoded()
+        bytes.withUnsafeBytes { bytes in
+            #expect(BlockHeader(bytes) == header)
+            #expect(BlockHeader.isSound(bytes))
+            #expect(
+                IngestionRun.decode(UnsafeRawBufferPointer(rebasing: bytes[BlockHeader.size...]))
+                    == runs)
+        }
+    }
+
+    @Test("no changed byte of a header or its runs goes unseen")
+    func corruption() {
+        let (_, bytes) = encoded()
+        for index in bytes.indices {
+            for flip in [UInt8(0x01), 0x80, 0xFF] {
+                var changed = bytes
+                changed[index] ^= flip
+                let isSeen = changed.withUnsafeBytes {
+                    BlockHeader($0) == nil || !BlockHeader.isSound($0)
+                }
+                #expect(isSeen, "byte \(index), flip \(flip)")
+            }
+        }
+    }
+
+    @Test("bytes that are no runs are not read as such")
+    func badRuns() {
+        let (_, bytes) = encoded()
+        let runBytes = Array(bytes[BlockHeader.size...])
+        for length in 1..<21 {
+            #expect(runBytes[..<length].withUnsafeBytes { IngestionRun.decode($0) } == nil)
+        }
+        #expect(runBytes.dropLast().withUnsafeBytes { IngestionRun.decode($0) } == nil)
+    }
+
+    private let head = LogHead(
+        nextOffset: Offset(12_345), segment: Offset(12_000), segmentBytes: 6_789,
+        digest: LogDigest(bytes: 99, crc: 7))
+
+    private func readHead(_ bytes: [UInt8]) throws -> LogHead? {
+        let folder = LogFolder()
+        try folder.write(bytes, to: "head")
+        return try LogHead.read(OpenFile(reading: folder.file("head")))
+    }
+
+    @Test("a head is read back, and a torn one is none")
+    func headRoundTrip() throws {
+        #expect(head.encoded.count == LogHead.size)
+        #expect(try readHead(head.encoded) == head)
+        for length in [0, 1, LogHead.size - 1] {
+            #expect(try readHead(Array(head.encoded[..<length])) == nil)
+        }
+        #expect(try readHead([UInt8](repeating: 0, count: LogHead.size)) == nil)
+    }
+
+    @Test("no changed byte of a head goes unseen")
+    func headCorruption() throws {
+        for index in head.encoded.indices {
+            var changed = head.encoded
+            changed[index] ^= 0x10
+            #expect(try readHead(changed) == nil, "byte \(index)")
+        }
+    }
+}

@@ -1,0 +1,162 @@
+import Foundation
+import Glibc
+import Testing
+
+@testable import KappaCore
+
+@Suite("Importing a source")
+struct SourceImportTests {
+    private let folder = LogFolder()
+
+    private func run(
+        _ texts: [String], source: String?, batch: Int = .max, from start: UInt64 = 0
+    ) throws -> SourceImport.Result {
+        try folder.write(Array(texts.joined(separator: "\n").utf8), to: "input")
+        let input = open(folder.file("input"), O_RDONLY)
+        defer { close(input) }
+        let writer = try LogWriter(folder.file("log"))
+        return try SourceImport(writer, source: source, batchEvents: batch)
+            .run(input, from: start, name: "input").result
+    }
+
+    @Test("a source is appended once, however often it is imported")
+    func repeatable() throws {
+        let texts = LogTesting.numbered(0..<100)
+        let first = try run(texts, source: "orders", batch: 7)
+        #expect(first.appended == 100 && first.skipped == 0 && first.firstOffset == .zero)
+        let again = try run(texts, source: "orders", batch: 9)
+        #expect(again.appended == 0 && again.skipped == 100 && again.firstOffset == nil)
+        // The source has grown meanwhile.
+        let more = try run(LogTesting.numbered(0..<120), source: "orders", batch: 11)
+        #expect(more.appended == 20 && more.skipped == 100 && more.firstOffset == Offset(100))
+        #expect(try LogTesting.texts(folder.file("log")) == LogTesting.numbered(0..<120))
+    }
+
+    @Test("without a source the same events are appended again")
+    func withoutSource() throws {
+        for _ in 0..<2 { #expect(try run(["{}"], source: nil).appended == 1) }
+        #expect(try LogTesting.texts(folder.file("log")) == ["{}", "{}"])
+    }
+
+    @Test("two sources do not count for each other")
+    func twoSources() throws {
+        let a = LogTesting.numbered(0..<10, by: "a")
+        let b = LogTesting.numbered(0..<5, by: "b")
+        _ = try run(a, source: "a", batch: 3)
+        #expect(try run(b, source: "b").appended == 5)
+        #expect(try run(a, source: "a").skipped == 10)
+        #expect(try run(b + ["{}"], source: "b").appended == 1)
+        #expect(try LogTesting.texts(folder.file("log")) == a + b + ["{}"])
+        let writer = try LogWriter(folder.file("log"))
+        #expect(try writer.sourcePosition(of: "a") == 10)
+        #expect(try writer.sourcePosition(of: "b") == 6)
+        #expect(try writer.sourcePosition(of: "c") == 0)
+    }
+
+    @Test("a gap in a source is refused")
+    func gap() throws {
+        _ = try run(LogTesting.numbered(0..<5), source: "orders")
+        #expect { _ = try run(["{}"], source: "orders", from: 6) } throws: { error in
+            let error = error as? KappaError
+            return error?.code == .badInput && error?.reason?.contains("holds 5") == true
+        }
+        // What overlaps is skipped, what follows is appended.
+        #expect(try run(["{}", "{}", #"{"new":1}"#], source: "orders", from: 3).appended == 1)
+        #expect(
+            try LogTesting.texts(folder.file("log"))
+                == LogTesting.numbered(0..<5) + [#"{"new":1}"#])
+    }
+
+    @Test("a bad line stops the import; what stands before its batch is kept and not doubled")
+    func badLine() throws {
+        var texts = LogTesting.numbered(0..<20)
+        texts[13] = "{oops}"
+        #expect { _ = try run(texts, source: "orders", batch: 5) } throws: { error in
+            let error = error as? KappaError
+            return error?.code == .badInput && error?.place == "input, line 14, column 2"
+        }
+        #expect(try LogTesting.texts(folder.file("log")) == LogTesting.numbered(0..<10))
+        let mended = try run(LogTesting.numbered(0..<20), source: "orders", batch: 5)
+        #expect(mended.appended == 10 && mended.skipped == 10)
+        #expect(try LogTesting.texts(folder.file("log")) == LogTesting.numbered(0..<20))
+    }
+
+    @Test("a byte order mark at the beginning, CRLF and blank lines are passed over")
+    func windows() throws {
+        let text = "\u{FEFF}" + #"{"a":1}"# + "\r\n\r\n" + #"{"a":2}"# + "\r"
+        #expect(try run([text, "", "  "], source: "w").appended == 2)
+        #expect(try LogTesting.texts(folder.file("log")) == [#"{"a":1}"#, #"{"a":2}"#])
+    }
+
+    @Test("a source's place survives sealing")
+    func sealed() throws {
+        _ = try run(LogTesting.numbered(0..<50), source: "orders", batch: 1)
+        _ = try LogSealer(folder.file("log"), zstd: true).seal()
+        let again = try run(LogTesting.numbered(0..<60), source: "orders")
+        #expect(again.appended == 10 && again.skipped == 50)
+    }
+
+    @Test("a source whose segment is missing is refused, and not imported again")
+    func missingSegment() throws {
+        let log = folder.file("log")
+        let writer = try LogWriter(log, segmentBytes: 500)
+        let sources = ["early", "lost", "late"]
+        for source in sources {
+            for n in 0..<8 {
+                _ = try writer.append(
+                    LogTesting.lines(LogTesting.numbered(n..<(n + 1))),
+                    source: .init(name: source, position: UInt64(n)))
+            }
+        }
+        let segments = try SegmentFiles.list(log)
+        try #require(segments.count >= 4)
+        unlink(SegmentFiles.path(log, segments[segments.count / 2]))
+        #expect(throws: KappaError.self) { _ = try run(["{}"], source: "lost") }
+    }
+
+    @Test(
+        "names that a source cannot have are refused",
+        arguments: ["", "a\nb", "\u{1}", String(repeating: "x", count: 201)])
+    func names(name: String) throws {
+        #expect { _ = try run(["{}"], source: name) } throws: { error in
+            (error as? KappaError)?.code == .usage
+        }
+    }
+
+    @Test(
+        "an import that is killed at any moment and run again gives exactly its events",
+        // Needs the program, which is built together with the tests unless asked otherwise.
+        .enabled(if: LogTesting.program != nil, "the program kappa is not built"))
+    func killed() throws {
+        let texts = LogTesting.numbered(0..<2_000)
+        try folder.write(Array(texts.joined(separator: "\n").utf8), to: "input")
+        let arguments = [
+            "append", "--data", folder.path, "--source", "orders", "--batch", "20",
+            folder.file("input"),
+        ]
+        var random = SeededRandom(LogTesting.seed)
+        var rounds = 0
+        var goal: UInt64 = 0
+        while goal < 2_000 {
+            // Killed once the log has grown by a random number of events.
+            rounds += 1
+            goal += UInt64.random(in: 1...500, using: &random)
+            let process = try LogTesting.start(arguments)
+            while process.isRunning {
+                let log = folder.file("log")
+                let end = (try? LogReader(log))?.offset
+                if end != nil, try LogReader(log).durableEnd() >= Offset(min(goal, 2_000)) { break }
+                Pause.briefly()
+            }
+            kill(process.processIdentifier, SIGKILL)
+            process.waitUntilExit()
+        }
+        let last = try LogTesting.start(arguments)
+        last.waitUntilExit()
+        #expect(last.terminationStatus == 0)
+        #expect(rounds > 3, "seed \(LogTesting.seed)")
+        #expect(
+            try LogTesting.texts(folder.file("log")) == texts,
+            "seed \(LogTesting.seed)")
+    }
+}

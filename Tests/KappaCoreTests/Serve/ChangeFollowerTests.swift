@@ -1,0 +1,168 @@
+import KappaTesting
+import Testing
+
+@testable import KappaCore
+
+/// Rows made from changes alone.
+private final class Mirror {
+    private let follower: ChangeFollower
+    private(set) var rows: [String: [String: String]] = [:]
+    private(set) var changes = 0
+    private var lastOffset = Offset.zero
+
+    init(_ view: String, _ folder: VersionsFolder, fromNow: Bool = false) throws {
+        follower = ChangeFollower(view, try folder.catalog(), fromNow: fromNow)
+    }
+
+    func poll() throws {
+        _ = try follower.poll { change in
+            changes += 1
+            #expect(change.offset >= lastOffset)
+            lastOffset = change.offset
+            // What a change says was there before is what the changes before it made.
+            #expect(rows[change.table]?[change.key] == change.before, "\(change)")
+            #expect((change.before == nil) == (change.operation == .insert))
+            #expect((change.after == nil) == (change.operation == .delete))
+            #expect(change.before != change.after, "nothing has changed: \(change)")
+            rows[change.table, default: [:]][change.key] = change.after
+        }
+    }
+
+    /// The rows of a version, as changes would tell them.
+    static func rows(_ reader: VersionReader) throws -> [String: [String: String]] {
+        var rows: [String: [String: String]] = [:]
+        for (index, table) in reader.tables.enumerated() {
+            try reader.forEachRow(table: index) { cursor in
+                let values = table.values(cursor)
+                let key = table.keyColumns.map { values[$0].jsonText }.joined(separator: ",")
+                rows[table.name, default: [:]]["[\(key)]"] = ChangeFollower.object(values, table)
+            }
+        }
+        return rows
+    }
+}
+
+/// The last number of a key; a negative one deletes the row.
+private struct Latest: Codable, Equatable, Sendable {
+    var value: Int
+    var note: String?
+}
+
+private func latest(_ digest: String, noting note: String? = nil) -> View<Latest> {
+    View("latest", row: Latest.self, digest: digest) {
+        On(Tick.self, key: \.k) { event, row in
+            row = event.v < 0 ? nil : Latest(value: event.v, note: note)
+        }
+    }
+}
+
+@Suite("Following the changes of a view")
+struct ChangeFollowerTests {
+    private let folder: VersionsFolder
+    init() throws { folder = try VersionsFolder() }
+
+    @Test("from the changes alone come exactly the rows, across commits, promotions and rollbacks")
+    func mirrors() throws {
+        let seed = versionsSeed()
+        var random = SplitMix(state: seed)
+        let early = try Mirror("latest", folder)
+        let tallies = try Mirror("tally", folder)
+        try early.poll()
+        var late: Mirror?
+        var build = 0
+        var notes = ["a", nil, "b"]
+        for round in 0..<25 {
+            try folder.append(
+                (0..<Int.random(in: 0...30, using: &random)).map { _ in
+                    Tick.line(
+                        "k\(Int.random(in: 0..<12, using: &random))",
+                        Int.random(in: -5...20, using: &random))
+                })
+            switch Int.random(in: 0..<6, using: &random) {
+            case 0:
+                build += 1
+                notes.shuffle(using: &random)
+            case 1 where round > 3:
+                _ = try? Promotion(folder.catalog()).rollBack(["latest", "tally"], reason: "test")
+            default: break
+            }
+            try folder.catchUp([
+                latest("d\(build)", noting: notes[0]), tally("d\(build)", below: 15 - build % 3),
+            ])
+            if Bool.random(using: &random) { try early.poll() }
+            try tallies.poll()
+            if round == 12 { late = try Mirror("latest", folder) }
+            try late?.poll()
+        }
+        try early.poll()
+        for (view, mirrors) in [("latest", [early, late]), ("tally", [tallies])] {
+            let live = try #require(try folder.catalog().live(view))
+            let wanted = try Mirror.rows(folder.reader(view, live.rawValue))
+            for mirror in mirrors {
+                #expect(
+                    mirror?.rows[view]?.filter { !$0.value.isEmpty } == wanted[view],
+                    "KAPPA_SEED=\(seed)")
+            }
+        }
+    }
+
+    @Test("a view without a live version has no changes yet; its first promotion brings the rows")
+    func beforeFirst() throws {
+        let mirror = try Mirror("tally", folder)
+        try mirror.poll()
+        #expect(mirror.changes == 0)
+        try folder.append(ticks: 10)
+        try folder.catchUp([tally("a")], promotes: false)
+        try mirror.poll()
+        #expect(mirror.changes == 0)
+        try folder.catchUp([tally("a")])
+        try mirror.poll()
+        #expect(mirror.changes == 5)
+    }
+
+    @Test("from now on means: without the rows as they are")
+    func fromNow() throws {
+        try folder.append(ticks: 10)
+        try folder.catchUp([tally("a")])
+        let follower = ChangeFollower("tally", try folder.catalog(), fromNow: true)
+        #expect(try follower.poll { _ in Issue.record("nothing has changed yet") } == false)
+        try folder.append([Tick.line("new", 1), Tick.line("k0", 1)])
+        try folder.catchUp([tally("a")])
+        var changes: [Change] = []
+        #expect(try follower.poll { changes.append($0) })
+        #expect(changes.map(\.key).sorted() == [#"["k0"]"#, #"["new"]"#])
+        let change = try #require(changes.first { $0.operation == .insert })
+        #expect(change.after == #"{"k":"new","n":1,"total":1}"#)
+        #expect(change.before == nil)
+        #expect(change.offset == Offset(12))
+        #expect(try follower.poll { _ in } == false)
+    }
+
+    @Test("a version that retired, was brought forward and came back has told all of it")
+    func awayAndBack() throws {
+        try folder.append(ticks: 10)
+        try folder.catchUp([tally("a")])
+        let mirror = try Mirror("tally", folder)
+        try mirror.poll()
+        try folder.catchUp([tally("b", below: 3)])
+        try folder.append(ticks: 10)
+        try folder.catchUp([tally("a")])
+        try mirror.poll()
+        #expect(try mirror.rows == Mirror.rows(folder.reader("tally", 1)))
+    }
+
+    @Test("a follower that is too far behind is told so, not fed with a gap")
+    func tooFarBehind() throws {
+        try folder.append(ticks: 10)
+        try folder.catchUp([tally("a")])
+        let follower = ChangeFollower("tally", try folder.catalog(), fromNow: false)
+        _ = try follower.poll { _ in }
+        try folder.append(ticks: 10)
+        try folder.catchUp([tally("a")])
+        try SQLiteConnection(folder.data.file(VersionID("tally", VersionNumber(1))), .readWrite)
+            .execute("DELETE FROM _kappa_changes WHERE seq < 3")
+        let error = #expect(throws: KappaError.self) { try follower.poll { _ in } }
+        #expect(error?.code == .notFound)
+        #expect(error?.what == "changes of tally@1 are no longer kept")
+    }
+}

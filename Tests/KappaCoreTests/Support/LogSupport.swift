@@ -1,0 +1,149 @@
+import Foundation
+import Glibc
+import Testing
+
+@testable import KappaCore
+
+/// A folder for one test, removed with the object.
+final class LogFolder: Sendable {
+    let path: String
+
+    init() {
+        path = NSTemporaryDirectory() + "kappa-log-\(UUID().uuidString)"
+        try? FileManager.default.createDirectory(
+            atPath: path, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    var names: [String] {
+        ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted()
+    }
+
+    func file(_ name: String) -> String { path + "/" + name }
+
+    func bytes(_ name: String) throws -> [UInt8] {
+        [UInt8](try Data(contentsOf: URL(fileURLWithPath: file(name))))
+    }
+
+    func write(_ bytes: [UInt8], to name: String) throws {
+        try Data(bytes).write(to: URL(fileURLWithPath: file(name)))
+    }
+
+    /// A copy with the same files.
+    func copy() throws -> LogFolder {
+        let other = LogFolder()
+        for name in names {
+            try FileManager.default.copyItem(atPath: file(name), toPath: other.file(name))
+        }
+        return other
+    }
+}
+
+/// An event as it was read back.
+struct ReadEvent: Equatable {
+    var offset: Offset
+    var micros: Int64
+    var source: String?
+    var text: String
+}
+
+enum LogTesting {
+    /// The seed of random tests: fresh each time, or what KAPPA_SEED says.
+    static let seed: UInt64 =
+        UInt64(ProcessInfo.processInfo.environment["KAPPA_SEED"] ?? "")
+        ?? UInt64.random(in: 0..<1_000_000)
+
+    static func lines(_ texts: [String]) throws -> EventLines {
+        try bytes(Array(texts.joined(separator: "\n").utf8))
+    }
+
+    static func bytes(_ bytes: [UInt8]) throws -> EventLines {
+        try bytes.withUnsafeBytes { try EventLines($0) }
+    }
+
+    /// Events that tell who made them.
+    static func numbered(_ range: Range<Int>, by name: String = "a") -> [String] {
+        range.map { #"{"by":"\#(name)","n":\#($0)}"# }
+    }
+
+    static func read(
+        _ folder: String, from: Offset = .zero, upTo end: Offset? = nil
+    ) throws -> [ReadEvent] {
+        let reader = try LogReader(folder)
+        try reader.seek(to: from)
+        return try readOn(reader, upTo: end)
+    }
+
+    /// Reads on to the end; checks on the way that digests and runs fit the events.
+    static func readOn(_ reader: LogReader, upTo end: Offset? = nil) throws -> [ReadEvent] {
+        let buffer = BlockBuffer()
+        var events: [ReadEvent] = []
+        var digest = reader.digest
+        while let block = try reader.next(into: buffer, upTo: end) {
+            #expect(block.digestBefore == digest)
+            digest = digest.appending(block.payload)
+            #expect(block.digestAfter == digest)
+            #expect(block.runs.reduce(0) { $0 + $1.events } == block.events)
+            let sources = block.runs.flatMap { run in
+                Array(repeating: run.source, count: run.events)
+            }
+            block.forEachEvent { offset, micros, json in
+                events.append(
+                    ReadEvent(
+                        offset: offset, micros: micros,
+                        source: sources[offset - block.firstOffset],
+                        text: String(decoding: json, as: UTF8.self)))
+                return true
+            }
+        }
+        return events
+    }
+
+    static func texts(_ folder: String) throws -> [String] { try read(folder).map(\.text) }
+
+    static func digest(of texts: some Sequence<String>) -> LogDigest {
+        let bytes = Array((texts.map { $0 + "\n" }.joined()).utf8)
+        return bytes.withUnsafeBytes { LogDigest.empty.appending($0) }
+    }
+
+    /// The program that was built together with these tests; nil where only the tests were built.
+    static let program: String? = {
+        let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
+        guard let folder = own.map({ ($0 as NSString).deletingLastPathComponent }) else {
+            return nil
+        }
+        let path = folder + "/kappa"
+        return FileManager.default.isExecutableFile(atPath: path) ? path : nil
+    }()
+
+    /// Starts the program. Its output goes nowhere unless a pipe is given.
+    static func start(
+        _ arguments: [String], input: String? = nil, output: Pipe? = nil
+    ) throws -> Process {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: try #require(program))
+        process.arguments = arguments
+        process.standardInput =
+            try input.map { try FileHandle(forReadingFrom: URL(fileURLWithPath: $0)) }
+            ?? FileHandle.nullDevice
+        process.standardOutput = output ?? FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        return process
+    }
+}
+
+/// A small generator of its own (SplitMix64), so that a seed means the same everywhere.
+struct SeededRandom: RandomNumberGenerator {
+    private var state: UInt64
+    init(_ seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}

@@ -1,0 +1,160 @@
+import Testing
+
+@testable import KappaCore
+
+@Suite("Promoting and rolling back")
+struct PromotionTests {
+    private let folder: VersionsFolder
+
+    init() throws {
+        folder = try VersionsFolder()
+        try folder.append(ticks: 20)
+    }
+
+    private func id(_ number: Int, _ view: String = "tally") -> VersionID {
+        VersionID(view, VersionNumber(number))
+    }
+
+    private func live(_ view: String = "tally") throws -> Int? {
+        try folder.catalog().live(view)?.rawValue
+    }
+
+    private func promote(_ ids: VersionID...) throws -> Promotion.Outcome {
+        try Promotion(folder.catalog()).promote(ids, reason: "test")
+    }
+
+    /// Makes a version's checkpoint say something else.
+    private func tamper(_ id: VersionID, _ change: String) throws {
+        try SQLiteConnection(folder.data.file(id), .readWrite)
+            .execute("UPDATE _kappa_checkpoint SET \(change)")
+    }
+
+    @Test("several views are switched in one step, or none of them")
+    func severalViews() throws {
+        let before = [tally("a"), tally("a", named: "other")]
+        let after = [tally("b"), tally("b", named: "other")]
+        try folder.catchUp(before)
+        try folder.catchUp(after, promotes: false)
+        try tamper(id(2, "tally"), "digest_crc = digest_crc + 1")
+        let error = #expect(throws: KappaError.self) { try promote(id(2, "other"), id(2)) }
+        #expect(error?.code == .refused)
+        #expect(try [live("other"), live("tally")] == [1, 1])
+        try tamper(id(2, "tally"), "digest_crc = digest_crc - 1")
+        guard case .switched(let switches) = try promote(id(2, "other"), id(2)) else {
+            Issue.record("not promoted")
+            return
+        }
+        #expect(switches.map(\.view) == ["other", "tally"])
+        #expect(switches.map(\.position) == [Offset(20), Offset(20)])
+        #expect(try [live("other"), live("tally")] == [2, 2])
+        #expect(folder.data.linkedNumber(of: "other") == VersionNumber(2))
+    }
+
+    @Test(
+        "a version that did not apply exactly the log's events is refused",
+        arguments: [
+            "digest_crc = digest_crc + 1", "digest_bytes = digest_bytes - 1",
+            "offset = offset - 1", "digest_bytes = digest_bytes + 12, offset = offset - 1",
+        ])
+    func proof(change: String) throws {
+        try folder.catchUp([tally("a")], promotes: false)
+        try tamper(id(1), change)
+        let error = #expect(throws: KappaError.self) { try promote(id(1)) }
+        #expect(error?.code == .refused)
+        #expect(error?.what == "tally@1 did not apply exactly the events of the log")
+        #expect(try live() == nil)
+    }
+
+    @Test("a version behind what readers have seen is not promoted until it is there")
+    func neverBack() throws {
+        try folder.catchUp([tally("a")])
+        try folder.catchUp([tally("b")], promotes: false)
+        try folder.append(ticks: 5)
+        try folder.catchUp([tally("a")])
+        #expect(try promote(id(2)) == .behind(id(2), needs: Offset(25)))
+        #expect(try live() == 1)
+        try folder.catchUp([tally("b")], promotes: false)
+        #expect(try promote(id(2)) != .behind(id(2), needs: Offset(25)))
+        #expect(try live() == 2)
+    }
+
+    @Test("a version that is live already is promoted again without a trace")
+    func again() throws {
+        try folder.catchUp([tally("a")])
+        guard case .switched(let switches) = try promote(id(1)) else {
+            Issue.record("not promoted")
+            return
+        }
+        #expect(switches.map(\.from) == [VersionNumber(1)])
+        #expect(try folder.catalog().history(of: "tally").count == 1)
+    }
+
+    @Test("a view that is named twice is refused, and nobody waits for ever")
+    func twice() throws {
+        try folder.catchUp([tally("a")])
+        try folder.catchUp([tally("b")], promotes: false)
+        let error = #expect(throws: KappaError.self) { try promote(id(1), id(2)) }
+        #expect(error?.code == .usage)
+        let again = #expect(throws: KappaError.self) {
+            try Promotion(folder.catalog()).rollBack(["tally", "tally"], reason: "test")
+        }
+        #expect(again?.code == .usage)
+    }
+
+    @Test("a version that the catalog does not know is refused")
+    func unknown() throws {
+        try folder.catchUp([tally("a")])
+        let error = #expect(throws: KappaError.self) { try promote(id(5)) }
+        #expect(error?.code == .notFound)
+    }
+
+    @Test("rolling back switches at once, says how stale that is, and can be undone")
+    func rollBack() throws {
+        try folder.catchUp([tally("a")])
+        try folder.catchUp([tally("b")])
+        try folder.append(ticks: 7)
+        try folder.catchUp([tally("b")])
+        let back = try Promotion(folder.catalog()).rollBack(["tally"], reason: "test")
+        #expect(back.map(\.behind) == [7])
+        #expect(back.map(\.change.to) == [VersionNumber(1)])
+        #expect(back.map(\.change.position) == [Offset(20)])
+        #expect(try live() == 1)
+        #expect(folder.data.linkedNumber(of: "tally") == VersionNumber(1))
+        #expect(try folder.entry("tally", 2)?.state == .retired)
+        let forth = try Promotion(folder.catalog()).rollBack(["tally"], reason: "test")
+        #expect(forth.map(\.change.to) == [VersionNumber(2)])
+        #expect(forth.map(\.behind) == [0])
+    }
+
+    @Test("the old build finds its version again, brings it forward, and promotes it unbuilt")
+    func oldBuildAgain() throws {
+        try folder.catchUp([tally("a")])
+        try folder.catchUp([tally("b", below: 10)])
+        try folder.append(ticks: 9, first: 20)
+        try folder.catchUp([tally("b", below: 10)])
+        let old = try RunningBuild(folder.data, [tally("a")]) { $0.follows = false }
+        try old.wait()
+        #expect(old.said == ["started tally@1 resume", "caught up tally@1", "promoted tally@1"])
+        #expect(try live() == 1)
+        let fresh = try VersionsFolder()
+        try fresh.append(ticks: 29)
+        try fresh.catchUp([tally("a")])
+        #expect(try folder.rows("tally", 1) == fresh.rows("tally", 1))
+    }
+
+    @Test("where no earlier version is kept, there is nothing to roll back to")
+    func noEarlier() throws {
+        try folder.catchUp([tally("a")])
+        func refuses() throws {
+            let error = #expect(throws: KappaError.self) {
+                try Promotion(folder.catalog()).rollBack(["tally"], reason: "test")
+            }
+            #expect(error?.code == .notFound)
+        }
+        try refuses()
+        try folder.catchUp([tally("b")])
+        _ = try Garbage(folder.catalog()).collect(keep: 0)
+        try refuses()
+        #expect(try live() == 2)
+    }
+}

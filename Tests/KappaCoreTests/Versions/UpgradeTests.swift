@@ -1,0 +1,178 @@
+import Testing
+
+@testable import KappaCore
+
+/// Builds that run side by side. Leases are locks of open files, so that two runners of one process
+/// are to each other what two processes are.
+@Suite("An upgrade while events flow")
+struct UpgradeTests {
+    private let folder: VersionsFolder
+
+    init() throws {
+        folder = try VersionsFolder()
+        try folder.append(ticks: 50)
+    }
+
+    private func live(_ view: String = "tally") throws -> Int? {
+        try folder.catalog().live(view)?.rawValue
+    }
+
+    private func position(_ view: String, _ number: Int) throws -> UInt64 {
+        try folder.reader(view, number).checkpoint().offset.rawValue
+    }
+
+    @Test("the old build keeps its version live and current, and lets go once the new one is live")
+    func upgrade() throws {
+        let old = try RunningBuild(folder.data, [tally("a")])
+        try old.until("tally@1 is live") { try live() == 1 }
+
+        // A reader that looks all the time, through the catalog as `query` does.
+        let isEnd = Monitor(false)
+        let seen = Monitor<[(number: Int, position: UInt64, rows: Int64)]>([])
+        let failure = Monitor<(any Error)?>(nil)
+        let data = folder.data
+        let polling = WorkerThread("test-reader") {
+            do {
+                let readers = LiveReaders(data)
+                while !isEnd.withLock({ $0 }) {
+                    let look = try readers.read("tally") { reader in
+                        let total = try reader.connection.integer("SELECT sum(n) FROM tally")
+                        return (
+                            reader.number, try reader.checkpoint().offset.rawValue, total ?? 0
+                        )
+                    }
+                    if let look { seen.withLock { $0.append(look) } }
+                }
+            } catch { failure.withLock { $0 = error } }
+        }
+        var appended = 50
+        func appendSome() throws {
+            try folder.append(ticks: 10, first: appended)
+            appended += 10
+        }
+        for _ in 0..<5 { try appendSome() }
+        try waitFor("tally@1 is current") { try position("tally", 1) == UInt64(appended) }
+
+        let new = try RunningBuild(folder.data, [tally("b", below: 90)])
+        try new.until("tally@2 is live") {
+            try appendSome()
+            return try live() == 2
+        }
+        try old.wait()
+        #expect(old.said.last == "let go tally@1")
+        for _ in 0..<5 { try appendSome() }
+        try new.until("tally@2 is current") { try position("tally", 2) == UInt64(appended) }
+        try waitFor("the reader has seen it") {
+            seen.withLock { $0.last.map { $0.number == 2 && $0.position == UInt64(appended) } }
+                ?? false
+        }
+        isEnd.withLock { $0 = true }
+        polling.join()
+        try failure.withLock { if let error = $0 { throw error } }
+        let looks = seen.withLock { $0 }
+        for (before, after) in zip(looks, looks.dropFirst()) {
+            #expect(before.position <= after.position, "readers went back")
+            #expect(before.number <= after.number)
+        }
+        // Rows and position belong together, always: the old definition takes every event.
+        for look in looks where look.number == 1 { #expect(look.rows == Int64(look.position)) }
+        try new.stop()
+    }
+
+    @Test("a new build with one changed view leaves the others to the old one, and takes them over")
+    func oneOfTwo() throws {
+        let same = tally("same", named: "same")
+        let old = try RunningBuild(folder.data, [tally("a"), same])
+        try old.until("both are live") { try live() == 1 && live("same") == 1 }
+        let new = try RunningBuild(folder.data, [tally("b"), same])
+        try new.until("the changed one is switched") { try live() == 2 }
+        #expect(new.said.contains("left same@1"))
+        // The old build goes on with what has not changed.
+        try waitFor("the old one has let go") { old.said.contains("let go tally@1") }
+        try folder.append(ticks: 10)
+        try waitFor("both are current") {
+            try position("tally", 2) == 60 && position("same", 1) == 60
+        }
+        #expect(!old.isDone)
+        try old.stop()
+        try folder.append(ticks: 10)
+        try waitFor("the new one has taken over") { try position("same", 1) == 70 }
+        #expect(new.said.contains("started same@1 keep"))
+        try new.stop()
+        #expect(try folder.catalog().entries().count == 3)
+    }
+
+    @Test("a rebuild beside a running build of the same definition is followed on by that build")
+    func rebuildBeside() throws {
+        let running = try RunningBuild(folder.data, [tally("a")])
+        try running.until("tally@1 is live") { try live() == 1 }
+        try folder.catchUp([tally("a")], rebuilds: true)
+        #expect(try live() == 2)
+        try folder.append(ticks: 10)
+        try waitFor("tally@2 is followed") { try position("tally", 2) == 60 }
+        #expect(
+            Array(running.said.suffix(3)) == [
+                "let go tally@1", "started tally@2 keep", "caught up tally@2",
+            ])
+        try running.stop()
+    }
+
+    @Test("a build that waits does not bring back what a newer build has replaced")
+    func waitingOld() throws {
+        let old = try RunningBuild(folder.data, [tally("a")])
+        try old.until("tally@1 is live") { try live() == 1 }
+        // A second process of the old build, with something of its own to do.
+        let standby = try RunningBuild(folder.data, [tally("a"), tally("x", named: "more")])
+        try standby.until("the second has begun") { try live("more") == 1 }
+        let new = try RunningBuild(folder.data, [tally("b")])
+        try new.until("tally@2 is live") { try live() == 2 }
+        try old.wait()
+        try folder.append(ticks: 10)
+        try waitFor("tally@2 is current") { try position("tally", 2) == 60 }
+        // It looks at what it waits for every 50 ms; after a few looks it has had its chance.
+        try waitFor("the lease was looked at") { standby.runner.isWaiting == false }
+        #expect(try live() == 2)
+        #expect(try position("tally", 1) == 50)
+        try standby.stop()
+        try new.stop()
+    }
+
+    @Test("a build all of whose versions are held elsewhere ends with the holder's number")
+    func allHeld() throws {
+        let first = try RunningBuild(folder.data, [tally("a")])
+        try first.until("tally@1 is live") { try live() == 1 }
+        let second = try RunningBuild(folder.data, [tally("a")])
+        let error = #expect(throws: KappaError.self) { try second.wait() }
+        #expect(error?.code == .heldElsewhere)
+        try first.stop()
+    }
+
+    @Test("a build that is stopped goes on from its checkpoint")
+    func resumes() throws {
+        try folder.catchUp([tally("a")], until: Offset(30))
+        let build = try RunningBuild(folder.data, [tally("a")]) { $0.follows = false }
+        try build.wait()
+        #expect(build.said.first == "started tally@1 resume")
+        #expect(try folder.rows("tally", 1).count == 5)
+        #expect(try folder.reader("tally", 1).checkpoint().counters.applied == 50)
+    }
+
+    @Test("one view that fails does not stop the others, and is paused or failed with its reason")
+    func oneFails() throws {
+        let build = try RunningBuild(folder.data, [tally("a"), tally("x", named: "more")])
+        try build.until("both are live") { try live() == 1 && live("more") == 1 }
+        try build.stop()
+        // The log that this version applied is not the log that is there.
+        try SQLiteConnection(folder.data.file(VersionID("more", VersionNumber(1))), .readWrite)
+            .execute("UPDATE _kappa_checkpoint SET digest_crc = digest_crc + 1")
+        try folder.append(ticks: 10)
+        let again = try RunningBuild(folder.data, [tally("a"), tally("x", named: "more")])
+        try again.until("the sound one is current") { try position("tally", 1) == 60 }
+        try waitFor("the other has failed") {
+            again.said.contains { $0.hasPrefix("failed more@1") }
+        }
+        #expect(try position("more", 1) == 50)
+        #expect(try folder.entry("more", 1)?.reason != nil)
+        try again.stop()
+    }
+}
