@@ -133,10 +133,12 @@ final class EventsVersion {
     ) throws {
         if open == nil {
             let plan = ExtractionPlan()
+            // A view that decodes structs does so field by field, too.
             let version = try ExpressionInputOptions.$forbidColumns.withValue(forbidColumns) {
-                try VersionMaterializer(
-                    definition, store: store(), plan: plan,
-                    budgetBytes: budgetBytes)
+                try EventReaderOptions.$forbidLayouts.withValue(forbidColumns) {
+                    try VersionMaterializer(
+                        definition, store: store(), plan: plan, budgetBytes: budgetBytes)
+                }
             }
             open = (plan, version)
         }
@@ -150,8 +152,7 @@ final class EventsVersion {
         let plan = ExtractionPlan()
         let opened = try versions.map { version in
             try VersionMaterializer(
-                version.definition, store: VersionStore(opening: version.file), plan: plan,
-                budgetBytes: 1 << 26)
+                version.definition, store: version.store(), plan: plan, budgetBytes: 1 << 26)
         }
         try Scan(versions[0].log, opened, plan: plan, options: .init()).run()
     }
