@@ -33,7 +33,8 @@ struct AppendCommand: Command {
 
     func run(_ context: Context) throws -> Int32 {
         let inputs = try files.map { (name: $0, descriptor: try Self.open($0)) }
-        if isatty(0) == 1, files == ["-"], Output.errorIsTerminal {
+        let isTyped = isatty(0) == 1 && files == ["-"]
+        if isTyped, Output.errorIsTerminal {
             Output.say("kappa: reading events from the terminal, one a line; Ctrl-D ends")
         }
         let writer = try LogWriter(context.data.log)
@@ -49,7 +50,8 @@ struct AppendCommand: Command {
                 input.descriptor, from: position,
                 name: input.name == "-" ? "standard input" : input.name
             ) { result in
-                progress.show(before.appended + result.appended, of: 0)
+                let appended = before.appended + result.appended
+                if appended > 0, !isTyped { progress.show(appended, of: 0) }
                 return !Interrupt.wasAsked
             }
             position = events
@@ -90,7 +92,8 @@ struct AppendCommand: Command {
         _ total: SourceImport.Result, _ end: Offset, _ context: Context
     ) throws {
         if context.format == .text {
-            var line = "appended \(ProgressLine.grouped(total.appended)) events"
+            let noun = total.appended == 1 ? "event" : "events"
+            var line = "appended \(ProgressLine.grouped(total.appended)) \(noun)"
             if let first = total.firstOffset { line += " from offset \(first)" }
             if total.skipped > 0 {
                 line += "; skipped \(ProgressLine.grouped(total.skipped)) that the log had already"

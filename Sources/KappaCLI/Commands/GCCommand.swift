@@ -15,8 +15,13 @@ struct GCCommand: Command {
     func run(_ context: Context) throws -> Int32 {
         try context.data.require()
         let catalog = try Catalog(context.data)
+        let dropped = try Garbage(catalog).collect(keep: keep)
+        if dropped.isEmpty, context.format == .text {
+            Output.say("nothing to drop")
+            return 0
+        }
         let printer = RecordPrinter(["view", "version", "bytes"], context.format, Output())
-        for dropped in try Garbage(catalog).collect(keep: keep) {
+        for dropped in dropped {
             try printer.print([
                 .text(dropped.id.view), .integer(Int64(dropped.id.number.rawValue)),
                 .integer(Int64(dropped.bytes)),

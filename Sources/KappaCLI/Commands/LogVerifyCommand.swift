@@ -17,9 +17,9 @@ struct LogVerifyCommand: Command {
             return !Interrupt.wasAsked
         }
         progress.clear()
-        if Interrupt.wasAsked {
+        if Interrupt.wasAsked, result.damage == nil {
             Output.say("kappa: stopped before the log's end; what was read is sound")
-            return result.damage?.code.exitCode ?? Interrupt.exitCode
+            return Interrupt.exitCode
         }
         let printer = RecordPrinter(
             ["ok", "blocks", "events", "bytes", "damage"], context.format, Output())

@@ -96,21 +96,21 @@ struct RunnerSession {
     }
 
     private func printAll() throws {
-        let printer = RecordPrinter(StatusCommand.columns, context.format, Output())
         let ids = touched.withLock { $0 }
-        for status in try VersionStatus.all(try Catalog(context.data))
-        where ids.contains(status.id) {
-            try printer.print(StatusCommand.cells(status))
-        }
-        try printer.finish()
+        let statuses = try VersionStatus.all(try Catalog(context.data))
+        try StatusCommand.print(
+            statuses.filter { ids.contains($0.id) }, context.format, Output())
     }
 }
+
+/// A bar is for what takes a while: a few events are there before it is.
+private let leastEventsForBar = 10_000
 
 private func showProgress(_ runner: ViewRunner, _ isDone: Monitor<Bool>) {
     let line = ProgressLine("replay")
     while !isDone.withLock({ $0 }) {
         let (offset, end) = runner.progress
-        if end > offset {
+        if end - offset > leastEventsForBar {
             line.show(Int(offset.rawValue), of: Int(end.rawValue))
         } else {
             line.clear()

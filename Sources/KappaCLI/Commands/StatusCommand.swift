@@ -31,6 +31,39 @@ struct StatusCommand: Command {
         ]
     }
 
+    /// What fits on a terminal, for people.
+    private static let shortColumns = [
+        "version", "state", "position", "lag", "rows", "late", "dead", "size", "rate", "to go",
+    ]
+
+    private static func shortCells(_ status: VersionStatus) -> [Value] {
+        let isWorking = status.eventsPerSecond > 0
+        let time = status.lag == 0 ? nil : status.etaSeconds.map { Double($0) }
+        return [
+            .text("\(status.id)"), .text(status.state.rawValue),
+            .integer(Int64(status.position.rawValue)), .integer(Int64(status.lag)),
+            .integer(Int64(status.rows)), .integer(Int64(status.counters.late)),
+            .integer(Int64(status.counters.dead)), .text(ProgressLine.size(status.bytes)),
+            isWorking ? .text(ProgressLine.short(Double(status.eventsPerSecond)) + "/s") : .null,
+            time.map { .text(ProgressLine.duration($0)) } ?? .null,
+        ]
+    }
+
+    /// Prints versions: all there is to know for programs, what fits on a terminal for people.
+    static func print(
+        _ statuses: [VersionStatus], _ format: RecordFormat, _ output: Output
+    ) throws {
+        let isShort = format == .text
+        let printer = RecordPrinter(isShort ? shortColumns : columns, format, output)
+        for status in statuses {
+            try printer.print(isShort ? shortCells(status) : cells(status))
+        }
+        try printer.finish()
+        for status in statuses where isShort {
+            if let reason = status.reason { Output.say("\(status.id): \(reason)") }
+        }
+    }
+
     func run(_ context: Context) throws -> Int32 {
         try context.data.require()
         let catalog = try Catalog(context.data)
@@ -39,14 +72,7 @@ struct StatusCommand: Command {
         repeat {
             let output = Output()
             if watches, Output.isTerminal { try output.write("\u{1B}[H\u{1B}[2J") }
-            let printer = RecordPrinter(Self.columns, context.format, output)
-            for status in try VersionStatus.all(catalog, view: name) {
-                try printer.print(Self.cells(status))
-                if let reason = status.reason, context.format == .text {
-                    Output.say("\(status.id): \(reason)")
-                }
-            }
-            try printer.finish()
+            try Self.print(VersionStatus.all(catalog, view: name), context.format, output)
             for _ in 0..<20 where watches && !Interrupt.wasAsked { Pause.forALook() }
         } while watches && !Interrupt.wasAsked
         return 0

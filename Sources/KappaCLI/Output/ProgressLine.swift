@@ -31,7 +31,8 @@ final class ProgressLine {
         let lag = max(0, end - offset)
         var line = "\(label)  \(Self.grouped(offset)) events"
         if end > 0 { line = "\(label)  \(bar(offset, end))  \(Self.grouped(offset)) events" }
-        line += "  \(Self.short(rate))/s  lag \(Self.grouped(lag))"
+        line += "  \(Self.short(rate))/s"
+        if end > 0 { line += "  lag \(Self.grouped(lag))" }
         if rate > 1, lag > 0 { line += "  \(Self.duration(Double(lag) / rate)) to go" }
         if Output.errorIsTerminal {
             let text = Array("\r\u{1B}[K\(line)".utf8)
@@ -82,6 +83,16 @@ final class ProgressLine {
         let scaled = Int((number * 100).rounded())
         let rest = scaled % 100
         return "\(scaled / 100).\(rest < 10 ? "0" : "")\(rest)"
+    }
+
+    /// 1,234,567 bytes as "1.23 MB".
+    static func size(_ bytes: Int) -> String {
+        switch bytes {
+        case 1_000_000_000...: "\(hundredths(Double(bytes) / 1e9)) GB"
+        case 1_000_000...: "\(hundredths(Double(bytes) / 1e6)) MB"
+        case 1_000...: "\(bytes / 1_000) kB"
+        default: "\(bytes) B"
+        }
     }
 
     static func duration(_ seconds: Double) -> String {

@@ -55,8 +55,8 @@ package final class Alignment {
         }
     }
 
-    /// Two versions that are both followed are at the same position most of the time. Both are frozen
-    /// where they are found, together or not.
+    /// Two versions that are both followed are at the same position most of the time. Both are held
+    /// as they are at that moment: events may flow in while they are compared.
     private static func waitForMeeting(
         _ old: VersionID, _ new: VersionID, in folder: DataFolder
     ) throws -> (VersionReader, VersionReader) {
@@ -65,18 +65,16 @@ package final class Alignment {
         let areFollowed =
             Lease.holder(of: old, in: folder) != nil
             && Lease.holder(of: new, in: folder) != nil
+        try first.hold()
+        try second.hold()
         for _ in 0..<(areFollowed ? 500 : 0) {
-            try first.freeze()
-            try second.freeze()
-            if try first.checkpoint().offset == second.checkpoint().offset {
-                return (first, second)
-            }
-            try first.thaw()
-            try second.thaw()
+            if try first.checkpoint().offset == second.checkpoint().offset { break }
+            first.letGo()
+            second.letGo()
             usleep(2_000)
+            try first.hold()
+            try second.hold()
         }
-        try first.freeze()
-        try second.freeze()
         return (first, second)
     }
 
@@ -143,13 +141,10 @@ final class ScratchFolder {
         rmdir(path)
     }
 
-    /// A copy of a version's file as it is now.
+    /// A copy of a version's file as it is for a reader.
     func copy(_ reader: VersionReader) throws(KappaError) -> String {
         let copy = path + "/copy.db"
-        let source = try SQLiteConnection(reader.connection.path, .readWrite)
-        let statement = try source.prepare("VACUUM INTO ?")
-        statement.bind(0, copy)
-        try statement.execute()
+        try reader.connection.copy(to: copy)
         return copy
     }
 }

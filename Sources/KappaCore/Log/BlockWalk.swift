@@ -7,9 +7,9 @@ enum BlockWalk {
         var runs: [IngestionRun]
     }
 
-    /// Visits the blocks that hold offset `start` or stand behind it, up to the durable end.
+    /// Visits the blocks that stand behind an earlier end of the log, up to the durable end.
     static func headers(
-        _ folder: String, from start: Offset, _ visit: (Block) -> Void
+        _ folder: String, behind known: LogHead?, _ visit: (Block) -> Void
     ) throws(KappaError) {
         let headFile = try OpenFile(reading: LogHead.path(folder))
         guard let head = try LogHead.read(headFile) else {
@@ -18,29 +18,39 @@ enum BlockWalk {
                 because: "the file was overwritten while the log was open",
                 advice: "Start again: the log recovers when it is opened")
         }
-        let segments = try SegmentFiles.list(folder)
-        var next = segments.last { $0 <= start } ?? .zero
+        let start = known?.nextOffset ?? .zero
+        var segment = try SegmentFiles.list(folder).last { $0 <= start } ?? .zero
+        var next = segment
+        var position = 0
+        if let known, known.segment == head.segment {
+            // What was seen of the last segment need not be seen again. (Those before it may have
+            // been sealed meanwhile, and hold other blocks.)
+            (segment, next, position) = (known.segment, start, known.segmentBytes)
+        }
         while next < head.nextOffset {
-            // A segment begins where the one before it ends.
-            let segment = next
             let file = try OpenFile(reading: SegmentFiles.path(folder, segment))
             let limit = segment == head.segment ? head.segmentBytes : file.size
-            next = try walk(file, segment, limit) { block in
+            next = try walk(file, segment, position..<limit, next) { block in
                 if block.header.nextOffset > start { visit(block) }
             }
             guard next > segment, segment != head.segment || next == head.nextOffset else {
                 throw damage(file, limit, "it ends early, at offset \(next)")
             }
+            // A segment begins where the one before it ends.
+            segment = next
+            position = 0
         }
     }
 
     /// Returns the offset after the segment's last event.
     private static func walk(
-        _ file: OpenFile, _ segment: Offset, _ limit: Int, _ visit: (Block) -> Void
+        _ file: OpenFile, _ segment: Offset, _ bytes: Range<Int>, _ first: Offset,
+        _ visit: (Block) -> Void
     ) throws(KappaError) -> Offset {
         let window = ReadWindow()
-        var position = 0
-        var next = segment
+        let limit = bytes.upperBound
+        var position = bytes.lowerBound
+        var next = first
         while position < limit {
             let fixed = try window.bytes(of: file, at: position, count: BlockHeader.size, limit)
             guard let header = BlockHeader(fixed), position + header.blockSize <= limit else {

@@ -98,10 +98,21 @@ package final class LogReader {
         var used = 0
         var start = 0
         var block: LogBlock?
-        while let header = try peekHeader() {
-            if block != nil, used + header.rawSize > Self.targetBytes { break }
-            let runs = try read(header, into: buffer, at: used)
-            let range = try wanted(header, in: buffer, at: used, upTo: end)
+        while true {
+            let header: BlockHeader
+            let runs: [IngestionRun]
+            let range: Wanted
+            do throws(KappaError) {
+                guard let next = try peekHeader() else { break }
+                if block != nil, used + next.rawSize > Self.targetBytes { break }
+                header = next
+                runs = try read(header, into: buffer, at: used)
+                range = try wanted(header, in: buffer, at: used, upTo: end)
+            } catch {
+                // What is sound before the damage comes first: the next call meets it again.
+                if block == nil { throw error }
+                break
+            }
             if block == nil {
                 start = used + range.bytes.lowerBound
                 block = LogBlock(

@@ -12,7 +12,7 @@ struct LogTail: Sendable {
     private var isAtCommit = true
     /// How many events of each source the log holds, up to `sourcesEnd`; filled when first asked.
     private var sources: [String: UInt64] = [:]
-    private var sourcesEnd: Offset?
+    private var sourcesEnd: LogHead?
 
     private static let blockBytes = 1 << 20
     private static let pendingBytes = 4 << 20
@@ -46,7 +46,7 @@ struct LogTail: Sendable {
             try addBlock(lines, piece.range, run, files)
         }
         guard sourcesEnd != nil else { return }
-        sourcesEnd = head.nextOffset
+        sourcesEnd = head
         if let source { sources[source.name] = max(sources[source.name] ?? 0, position) }
     }
 
@@ -147,10 +147,10 @@ struct LogTail: Sendable {
 
     /// How many events of a source the log holds.
     mutating func sourcePosition(of name: String) throws(KappaError) -> UInt64 {
-        if sourcesEnd != head.nextOffset {
+        if sourcesEnd?.nextOffset != head.nextOffset {
             precondition(pending.isEmpty, "sources are looked up before blocks are added")
-            try SourcePositions.collect(folder, from: sourcesEnd ?? .zero, into: &sources)
-            sourcesEnd = head.nextOffset
+            try SourcePositions.collect(folder, behind: sourcesEnd, into: &sources)
+            sourcesEnd = head
         }
         return sources[name] ?? 0
     }
@@ -165,9 +165,9 @@ struct LogTail: Sendable {
 /// How much of each source a log holds, as its blocks tell.
 enum SourcePositions {
     static func collect(
-        _ folder: String, from start: Offset, into sources: inout [String: UInt64]
+        _ folder: String, behind known: LogHead?, into sources: inout [String: UInt64]
     ) throws(KappaError) {
-        try BlockWalk.headers(folder, from: start) { block in
+        try BlockWalk.headers(folder, behind: known) { block in
             for run in block.runs {
                 guard let source = run.source else { continue }
                 sources[source] = max(sources[source] ?? 0, run.sourcePosition)

@@ -72,16 +72,17 @@ package final class LogWriter: Sendable {
         warnings = recovered.warnings
         let names = SegmentFiles.names(folder) ?? []
         if names.contains(where: { $0.hasSuffix(SealLock.suffix) }),
-            let sealing = try SealLock(folder, files)
+            let sealing = try? SealLock(folder, files)
         {
             sealing.removeLeftovers()
             sealing.unlock()
         }
         if recovered.head != published {
-            try Self.publish(recovered.head, headFile, files)
+            // First the names, of a segment too that a writer began which died: then readers see it.
             do { try files.syncFolder(folder) } catch {
                 throw error.error("cannot make the log's folder durable", at: folder)
             }
+            try Self.publish(recovered.head, headFile, files)
         }
         state = Monitor(State(tail: LogTail(folder: folder, head: recovered.head)))
     }
@@ -345,19 +346,4 @@ package final class LogWriter: Sendable {
             throw error.error("cannot make a new folder durable", at: parent)
         }
     }
-}
-
-/// The log's lock, held by one process and one batch at a time.
-struct FileLock {
-    private let file: OpenFile
-
-    init(_ file: OpenFile) throws(KappaError) {
-        self.file = file
-        while flock(file.descriptor, LOCK_EX) != 0 {
-            if errno == EINTR { continue }
-            throw IOFailure("flock", errno).error("cannot lock the log", at: file.path)
-        }
-    }
-
-    func unlock() { flock(file.descriptor, LOCK_UN) }
 }

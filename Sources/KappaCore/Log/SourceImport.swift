@@ -60,8 +60,10 @@ package struct SourceImport {
                 if !progress(result) { return (result, position) }
             }
             let count = try Self.read(input, &chunk, name)
-            if count > 0 { held += chunk[0..<count] }
-            let end = count == 0 ? held.count : (held.lastIndex(of: 0x0A).map { $0 + 1 } ?? 0)
+            // What is held from before has no newline.
+            let newline = chunk[0..<count].lastIndex(of: 0x0A)
+            let end = count == 0 ? held.count : newline.map { held.count + $0 + 1 } ?? 0
+            held += chunk[0..<count]
             if end > 0 {
                 try append(
                     held, end, &line, &position, known ?? 0, name, &result, progress)
@@ -102,7 +104,6 @@ package struct SourceImport {
             if batch.count == 0 { continue }
             if source != nil, position <= known {
                 result.skipped += batch.count
-                result.nextOffset = max(result.nextOffset, .zero)
                 continue
             }
             let appended = try writer.append(

@@ -76,9 +76,22 @@ package final class SQLiteConnection {
             return result
         } catch {
             // After some failures SQLite has rolled back by itself: then this one has nothing to do.
-            if sqlite3_get_autocommit(handle) == 0 { try? execute("ROLLBACK") }
+            if isInTransaction { try? execute("ROLLBACK") }
             throw error
         }
+    }
+
+    package var isInTransaction: Bool { sqlite3_get_autocommit(handle) == 0 }
+
+    /// Copies the database as it is for this connection: of one moment, where that is held.
+    func copy(to path: String) throws(KappaError) {
+        let target = try SQLiteConnection(path, .create)
+        guard let backup = sqlite3_backup_init(target.handle, "main", handle, "main") else {
+            throw target.failure(sqlite3_errcode(target.handle), "backup")
+        }
+        let code = sqlite3_backup_step(backup, -1)
+        sqlite3_backup_finish(backup)
+        if code != SQLITE_DONE { throw target.failure(code, "backup") }
     }
 
     /// What went wrong, in the terms of the four questions.

@@ -10,7 +10,6 @@ package final class VersionReader {
     package let number: Int
     package let digest: String
     package let tables: [TableSchema]
-    private var isFrozen = false
 
     /// Opens a version's file for reading.
     package init(_ path: String) throws(KappaError) {
@@ -35,31 +34,22 @@ package final class VersionReader {
         tables = try Self.tables(connection)
     }
 
-    /// Runs `body` on one unchanging state of the version: that in which it is frozen, or the present.
+    /// Runs `body` on one unchanging state of the version: that in which it is held, or the present.
     package func snapshot<R>(_ body: () throws -> R) throws -> R {
-        if isFrozen { return try body() }
-        return try connection.transaction("BEGIN") {
-            try beginReading()
-            return try body()
-        }
+        if connection.isInTransaction { return try body() }
+        try hold()
+        defer { letGo() }
+        return try body()
     }
 
-    /// From now on only the present state is read, until ``thaw()``.
-    func freeze() throws(KappaError) {
+    /// From now on all reads are of this moment, until ``letGo()``.
+    func hold() throws(KappaError) {
         try connection.execute("BEGIN")
-        isFrozen = true
-        try beginReading()
-    }
-
-    func thaw() throws(KappaError) {
-        isFrozen = false
-        try connection.execute("COMMIT")
-    }
-
-    /// A read transaction begins with its first read.
-    private func beginReading() throws(KappaError) {
+        // A read transaction begins with its first read.
         _ = try connection.integer("SELECT count(*) FROM _kappa_checkpoint")
     }
+
+    func letGo() { try? connection.execute("ROLLBACK") }
 
     package func checkpoint() throws(KappaError) -> Checkpoint {
         try Self.checkpoint(connection) ?? Checkpoint()

@@ -37,7 +37,10 @@ package final class Catalog {
         self.database = database
         try database.useWAL()
         try database.execute("PRAGMA synchronous = FULL")
-        try database.transaction { try database.execute(Self.tables) }
+        let isMade = "SELECT count(*) FROM sqlite_master WHERE name = 'history'"
+        if try database.integer(isMade) == 0 {
+            try database.transaction { try database.execute(Self.tables) }
+        }
         dataVersion = try database.prepare("PRAGMA data_version")
         try mend()
     }

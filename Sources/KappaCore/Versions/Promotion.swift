@@ -28,7 +28,10 @@ package struct Promotion {
                 let new = try checkpoint(candidate)
                 if let live, live != candidate.number {
                     let seen = try checkpoint(VersionID(candidate.view, live)).offset
-                    if new.offset < seen { return .behind(candidate, needs: seen) }
+                    if new.offset < seen {
+                        try checkLog(reaches: seen, of: VersionID(candidate.view, live))
+                        return .behind(candidate, needs: seen)
+                    }
                 }
                 try prove(candidate, new)
                 switches.append(
@@ -62,6 +65,17 @@ package struct Promotion {
             try apply(switches.map(\.change))
             return switches
         }
+    }
+
+    /// A version only applies durable events: one that is ahead of the log proves a loss.
+    private func checkLog(reaches offset: Offset, of id: VersionID) throws(KappaError) {
+        let end = try LogReader(folder.log).durableEnd()
+        if end >= offset { return }
+        throw KappaError(
+            .damaged, "the log has lost events that \(id) has applied", at: folder.log,
+            because: "the log ends at offset \(end), the version is at \(offset)",
+            advice: "Restore the log's folder; or remove views/ and catalog.db, and rebuild from "
+                + "what the log has")
     }
 
     private static func checkOnce(_ views: [String]) throws(KappaError) {

@@ -62,6 +62,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
 
     /// Scans until the runner is stopped, the end is reached, or nothing is left to do.
     func run() throws {
+        runner.note(number, at: members.map(\.version.offset).min())
         while !members.isEmpty, !runner.isStopped {
             var scanOptions = Scan.Options(end: options.end, follows: options.follows)
             scanOptions.commitMilliseconds =
@@ -84,6 +85,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     func end() {
         members = []
         scan = nil
+        runner.note(number, at: nil)
     }
 
     /// Whether nothing waits for a promotion.
@@ -141,7 +143,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
 
     func didApply(to offset: Offset) {
         rate.note(offset)
-        if members.contains(where: { !$0.isLive }) || number == 0 { runner.setBuilding(offset) }
+        runner.note(number, at: offset)
     }
 
     func didFail(_ version: VersionMaterializer, _ error: any Error) {
@@ -156,6 +158,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     }
 
     func didCatchUp(at offset: Offset) throws {
+        runner.note(number, at: offset)
         for member in members where !member.hasCaughtUp {
             member.hasCaughtUp = true
             if !member.isLive {

@@ -44,7 +44,8 @@ package final class ViewRunner: Sendable {
     private struct State {
         var isStopped = false
         var stoppers: [Int: @Sendable () -> Void] = [:]
-        var building = Offset.zero
+        /// How far each group is.
+        var offsets: [Int: Offset] = [:]
         var error: (any Error)?
         /// How many groups are at work, and how many there were.
         var active = 0
@@ -73,7 +74,10 @@ package final class ViewRunner: Sendable {
     /// How far the versions on their way are, and how far the log is.
     package var progress: (offset: Offset, end: Offset) {
         let end = options.end ?? (try? LogReader(folder.log).durableEnd()) ?? .zero
-        return (state.withLock { $0.building }, end)
+        let offset = state.withLock { state in
+            state.offsets.values.min() ?? (state.started == 0 ? .zero : end)
+        }
+        return (offset, end)
     }
 
     /// Ends ``run()`` at a commit; from any thread.
@@ -143,10 +147,14 @@ package final class ViewRunner: Sendable {
             $0.id == known?.0 && $0.state == .retired
         }
         // Another build has replaced the version meanwhile: it is not this one's any more.
-        if !isRetired {
-            guard case .success(let taken) = try take(definition, catalog) else { return }
-            try start([taken], memoryBytes: options.memoryBytes / definitions.count)
-        }
+        if isRetired { return stopWaiting(for: definition) }
+        guard case .success(let taken) = try take(definition, catalog) else { return }
+        // Before it starts: it may be let go of at once, and waited for again.
+        stopWaiting(for: definition)
+        try start([taken], memoryBytes: options.memoryBytes / definitions.count)
+    }
+
+    private func stopWaiting(for definition: ViewDefinition) {
         state.withLock { state in state.waiting.removeAll { $0.name == definition.name } }
     }
 
@@ -204,7 +212,10 @@ package final class ViewRunner: Sendable {
         state.withLock { $0.waiting.append(definition) }
     }
 
-    func setBuilding(_ offset: Offset) { state.withLock { $0.building = offset } }
+    /// Tells how far a group is; nil where it has ended.
+    func note(_ number: Int, at offset: Offset?) {
+        state.withLock { $0.offsets[number] = offset }
+    }
 
     /// Registers how to stop a scan; false if the runner is stopped already.
     func register(_ number: Int, _ stopper: @escaping @Sendable () -> Void) -> Bool {

@@ -177,6 +177,39 @@ struct RecoveryTests {
         #expect(try folder.bytes(name) == bytes)
     }
 
+    @Test("what stands before damage is read, then the damage is told, as often as one asks")
+    func beforeDamage() throws {
+        let texts = try fill(9)
+        let sound = try folder.bytes(Self.first)
+        let blockBytes = sound.count / 9
+        for block in 0..<9 {
+            var bytes = sound
+            bytes[block * blockBytes + blockBytes - 5] ^= 4
+            try folder.write(bytes, to: Self.first)
+            let reader = try LogReader(folder.path)
+            let buffer = BlockBuffer()
+            var read: [String] = []
+            if block > 0 {
+                let before = try #require(try reader.next(into: buffer))
+                before.forEachEvent { _, _, json in
+                    read.append(String(decoding: json, as: UTF8.self))
+                    return true
+                }
+            }
+            #expect(read == Array(texts[..<block]))
+            for _ in 0..<2 {
+                let error = damaged { _ = try reader.next(into: buffer) }
+                #expect(error?.code == .damaged)
+                #expect(
+                    error?.place
+                        == "\(folder.file(Self.first)), byte \(block * blockBytes), offset \(block)"
+                )
+                #expect(reader.offset == Offset(UInt64(block)))
+            }
+            #expect(try LogVerification(folder.path).events == block)
+        }
+    }
+
     @Test("every flipped byte is found, or lies where nothing was acknowledged")
     func everyFlip() throws {
         let texts = try fill(14, segmentBytes: 700)

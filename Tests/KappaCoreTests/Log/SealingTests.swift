@@ -135,9 +135,9 @@ struct SealingTests {
         .enabled(if: LogTesting.program != nil, "the program kappa is not built"))
     func killed() throws {
         let log = folder.file("log")
-        let text = #"{"text":""# + String(repeating: "words of some length ", count: 5_000) + #""}"#
+        let text = #"{"text":""# + String(repeating: "words of some length ", count: 1_000) + #""}"#
         var random = SeededRandom(LogTesting.seed)
-        let writer = try LogWriter(log, segmentBytes: 300_000, files: FaultyFiles())
+        let writer = try LogWriter(log, segmentBytes: 60_000, files: FaultyFiles())
         for _ in 0..<60 { _ = try writer.append(LogTesting.lines([text])) }
         let before = try LogTesting.read(log)
         for round in 0..<6 {

@@ -114,6 +114,23 @@ struct SourceImportTests {
         #expect(throws: KappaError.self) { _ = try run(["{}"], source: "lost") }
     }
 
+    @Test("two writers that import in turn know what the other has appended, over segments")
+    func inTurn() throws {
+        let log = folder.file("log")
+        let writers = try (0..<2).map { _ in
+            try LogWriter(log, segmentBytes: 700, files: FaultyFiles())
+        }
+        for n in 0..<60 {
+            let lines = try LogTesting.lines(LogTesting.numbered(n..<(n + 1)))
+            let source = LogWriter.SourceRange(name: "orders", position: UInt64(n))
+            let first = try writers[n % 2].append(lines, source: source)
+            let second = try writers[(n + n / 7) % 2].append(lines, source: source)
+            #expect(first.appended == 1 && second.appended == 0 && second.skipped == 1)
+            if n % 20 == 9 { _ = try LogSealer(log, zstd: true, files: FaultyFiles()).seal() }
+        }
+        #expect(try LogTesting.texts(log) == LogTesting.numbered(0..<60))
+    }
+
     @Test(
         "names that a source cannot have are refused",
         arguments: ["", "a\nb", "\u{1}", String(repeating: "x", count: 201)])
@@ -158,5 +175,56 @@ struct SourceImportTests {
         #expect(
             try LogTesting.texts(folder.file("log")) == texts,
             "seed \(LogTesting.seed)")
+    }
+
+    @Test(
+        "imports that run at once and are killed in turn do not disturb each other",
+        // Needs the program, which is built together with the tests unless asked otherwise.
+        .enabled(if: LogTesting.program != nil, "the program kappa is not built"))
+    func killedBesideOthers() throws {
+        let log = folder.file("log")
+        let names = ["a", "b", "c"]
+        for name in names {
+            let text = LogTesting.numbered(0..<700, by: name).joined(separator: "\n")
+            try folder.write(Array(text.utf8), to: name)
+        }
+        func start(_ name: String) throws -> Process {
+            try LogTesting.start([
+                "append", "--data", folder.path, "--source", name, "--batch", "7",
+                folder.file(name),
+            ])
+        }
+        func end() -> UInt64 { (try? LogReader(log).durableEnd().rawValue) ?? 0 }
+        var random = SeededRandom(LogTesting.seed)
+        // One that was open before, and sees the others die.
+        let writer = try LogWriter(log)
+        var own = 0
+        var running = try names.map(start)
+        for round in 0..<9 {
+            let goal = end() + UInt64.random(in: 1...200, using: &random)
+            while end() < goal, running.contains(where: \.isRunning) {
+                _ = try writer.append(
+                    LogTesting.lines(LogTesting.numbered(own..<(own + 1), by: "own")))
+                own += 1
+            }
+            let index = round % names.count
+            kill(running[index].processIdentifier, SIGKILL)
+            running[index].waitUntilExit()
+            running[index] = try start(names[index])
+        }
+        for process in running {
+            process.waitUntilExit()
+            #expect(process.terminationStatus == 0, "seed \(LogTesting.seed)")
+        }
+        let texts = try LogTesting.texts(log)
+        for name in names {
+            #expect(
+                texts.filter { $0.contains("\"\(name)\"") }
+                    == LogTesting.numbered(0..<700, by: name),
+                "seed \(LogTesting.seed)")
+        }
+        #expect(
+            texts.filter { $0.contains("own") } == LogTesting.numbered(0..<own, by: "own"))
+        #expect(try LogVerification(log).damage == nil)
     }
 }

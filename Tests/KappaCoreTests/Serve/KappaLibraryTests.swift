@@ -138,7 +138,7 @@ struct KappaLibraryTests {
         await first.close()
         try await running.value
         let damaged = try SystemFiles().open(
-            first.data.file(VersionID("shopOrders", VersionNumber(1))), 0o2)
+            first.data.file(VersionID("orders", VersionNumber(1))), 0o2)
         try SystemFiles().write(damaged, [UInt8](repeating: 7, count: 4_096), at: 0)
         let third = try await open()
         let damage = await #expect(throws: KappaError.self) { try await third.catchUp() }

@@ -78,6 +78,19 @@ struct PromotionTests {
         #expect(try live() == 2)
     }
 
+    @Test("a version ahead of the log proves a loss: a rebuild says so and does not wait for ever")
+    func shorterLog() throws {
+        try folder.catchUp([tally("a")])
+        DataFolder.remove(folder.data.log)
+        let writer = try LogWriter(folder.data.log)
+        var line = Tick.line("a", 1)
+        _ = try line.withUTF8 { try writer.append(try EventLines(UnsafeRawBufferPointer($0))) }
+        let error = #expect(throws: KappaError.self) { try folder.catchUp([tally("b")]) }
+        #expect(error?.code == .damaged)
+        #expect(error?.what == "the log has lost events that tally@1 has applied")
+        #expect(try live() == 1)
+    }
+
     @Test("a version that is live already is promoted again without a trace")
     func again() throws {
         try folder.catchUp([tally("a")])
