@@ -41,7 +41,9 @@ let package = Package(
 
         .testTarget(
             name: "KappaCoreTests",
-            dependencies: ["KappaCore", "KappaCLI", "KappaTesting", "Views"]),
+            dependencies: [
+                "KappaCore", "KappaCLI", "KappaTesting", "Views", "ViewDigestsTool",
+            ]),
     ],
     cxxLanguageStandard: .cxx17
 )

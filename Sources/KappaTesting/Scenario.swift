@@ -94,7 +94,7 @@ public struct Scenario: Sendable {
 
     /// Appends the events in pieces; after each the view is brought forward and committed.
     private func run(_ pieces: [Int], restarts: Bool, _ table: String?) throws -> TableRows {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryFolder(inMemory: true)
         let data = DataFolder(folder.path)
         let definitions = try ViewSet([view]).definitions(allowUndigested: true)
         guard let definition = definitions.first else { return TableRows(columns: [], rows: []) }

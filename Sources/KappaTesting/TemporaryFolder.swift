@@ -7,9 +7,13 @@ public final class TemporaryFolder: Sendable {
     public let path: String
 
     /// Makes a new, empty folder in `$TMPDIR`, else in `/tmp`.
+    /// - Parameter inMemory: Whether to make it where writing costs no wait for a disk, if there is
+    ///   such a place: for small files and many commits.
     /// - Throws: `KappaError` with `.cannotCreate`.
-    public init() throws {
-        let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+    public init(inMemory: Bool = false) throws {
+        let memory = "/dev/shm"
+        let usual = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        let parent = inMemory && access(memory, W_OK | X_OK) == 0 ? memory : usual
         var template = Array((parent + "/kappa-test-XXXXXX").utf8CString)
         guard mkdtemp(&template) != nil else {
             throw KappaError(

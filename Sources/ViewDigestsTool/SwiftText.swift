@@ -1,21 +1,30 @@
-/// The text of a Swift file as far as it means something: comments and runs of white space are one
-/// space, string literals stay as they are.
+/// The text of a Swift file as far as it means something: without comments, without the white space
+/// that a formatter may change, with string literals as they are.
+///
+/// A line break stays one where it may part two statements; elsewhere white space is one space, or
+/// none beside brackets and commas.
 struct SwiftText {
     private let bytes: [UInt8]
+    private let dropsListings: Bool
     private var at = 0
     private var output: [UInt8] = []
     /// The code outside of string literals, to look for calls in.
     private var codeOnly: [UInt8] = []
+    private var brackets: [UInt8] = []
+    private var gap = Gap.none
 
-    static func normalised(_ bytes: [UInt8]) -> [UInt8] {
-        var text = SwiftText(bytes: bytes)
+    private enum Gap: Int { case none, space, line }
+
+    /// - Parameter withoutListings: Whether what stands in the brackets of `ViewSet(…)` is left out.
+    static func normalised(_ bytes: [UInt8], withoutListings: Bool = false) -> [UInt8] {
+        var text = SwiftText(bytes: bytes, dropsListings: withoutListings)
         text.run()
         return text.output
     }
 
     /// Whether a file defines a view: whether it calls `View(` or `View<…>(`.
     static func definesView(_ bytes: [UInt8]) -> Bool {
-        var text = SwiftText(bytes: bytes)
+        var text = SwiftText(bytes: bytes, dropsListings: false)
         text.run()
         let code = text.codeOnly
         let name = Array("View".utf8)
@@ -33,7 +42,10 @@ struct SwiftText {
         return false
     }
 
-    private init(bytes: [UInt8]) { self.bytes = bytes }
+    private init(bytes: [UInt8], dropsListings: Bool) {
+        self.bytes = bytes
+        self.dropsListings = dropsListings
+    }
 
     private static func isWord(_ byte: UInt8) -> Bool {
         byte == UInt8(ascii: "_") || byte >= 0x80
@@ -49,28 +61,91 @@ struct SwiftText {
 
     private mutating func run() {
         while at < bytes.count {
-            if starts("//", at: at) {
-                while at < bytes.count, bytes[at] != 0x0A { at += 1 }
-            } else if starts("/*", at: at) {
-                skipBlockComment()
-                space()
-            } else if [0x20, 0x09, 0x0A, 0x0D].contains(bytes[at]) {
-                at += 1
-                space()
-            } else if let hashes = stringStart() {
+            if skipSpace() { continue }
+            if let hashes = stringStart() {
+                closeGap(before: bytes[at])
                 copyString(hashes: hashes)
+            } else if dropsListings, startsListing() {
+                skipListing()
             } else {
-                output.append(bytes[at])
-                codeOnly.append(bytes[at])
-                at += 1
+                copyCode()
             }
         }
     }
 
-    /// A space, unless one stands there already.
-    private mutating func space() {
-        if output.last != 0x20 { output.append(0x20) }
-        if codeOnly.last != 0x20 { codeOnly.append(0x20) }
+    /// Skips a comment or white space; false where neither stands here.
+    private mutating func skipSpace() -> Bool {
+        if starts("//", at: at) {
+            while at < bytes.count, bytes[at] != 0x0A { at += 1 }
+        } else if starts("/*", at: at) {
+            let start = at
+            skipBlockComment()
+            widenGap(bytes[start..<at].contains(0x0A) ? .line : .space)
+        } else if [0x20, 0x09, 0x0A, 0x0D].contains(bytes[at]) {
+            widenGap(bytes[at] == 0x0A ? .line : .space)
+            at += 1
+        } else {
+            return false
+        }
+        return true
+    }
+
+    private mutating func widenGap(_ wider: Gap) {
+        if wider.rawValue > gap.rawValue { gap = wider }
+    }
+
+    private mutating func copyCode() {
+        let byte = bytes[at]
+        closeGap(before: byte)
+        switch byte {
+        case UInt8(ascii: "("), UInt8(ascii: "["), UInt8(ascii: "{"): brackets.append(byte)
+        case UInt8(ascii: ")"), UInt8(ascii: "]"), UInt8(ascii: "}"): _ = brackets.popLast()
+        default: break
+        }
+        output.append(byte)
+        codeOnly.append(byte)
+        at += 1
+    }
+
+    /// Writes what the white space before `next` means.
+    private mutating func closeGap(before next: UInt8) {
+        defer { gap = .none }
+        guard gap != .none, let last = output.last else { return }
+        if "([{,;".utf8.contains(last) || "{)]},;".utf8.contains(next) { return }
+        var byte: UInt8 = 0x20
+        if gap == .line {
+            if next == UInt8(ascii: ".") { return }
+            let isInList = brackets.last.map { $0 != UInt8(ascii: "{") } ?? false
+            // A statement goes on behind an operator, and a closure's begins behind "in".
+            let goesOn = "=:&|+-*/%<^~".utf8.contains(last) || endsInIn
+            if !isInList, !goesOn { byte = 0x0A }
+        }
+        output.append(byte)
+        codeOnly.append(byte)
+    }
+
+    private var endsInIn: Bool {
+        output.count > 2 && output.suffix(2).elementsEqual("in".utf8)
+            && !Self.isWord(output[output.count - 3])
+    }
+
+    private func startsListing() -> Bool {
+        starts("ViewSet(", at: at) && (output.last.map { gap != .none || !Self.isWord($0) } ?? true)
+    }
+
+    /// Copies `ViewSet()` alone; what stands in its brackets is read over.
+    private mutating func skipListing() {
+        for _ in 0..<"ViewSet(".utf8.count { copyCode() }
+        let depth = brackets.count
+        let kept = (output.count, codeOnly.count)
+        while at < bytes.count, brackets.count >= depth {
+            if skipSpace() { continue }
+            if let hashes = stringStart() { copyString(hashes: hashes) } else { copyCode() }
+        }
+        output.removeLast(output.count - kept.0)
+        codeOnly.removeLast(codeOnly.count - kept.1)
+        output.append(UInt8(ascii: ")"))
+        codeOnly.append(UInt8(ascii: ")"))
     }
 
     private mutating func skipBlockComment() {
@@ -96,14 +171,18 @@ struct SwiftText {
         return index - at
     }
 
-    /// Copies a string literal. What is interpolated is copied too, comments and all: that only makes
-    /// the digest more careful.
+    /// Copies a string literal. What is interpolated is copied too, comments and white space and all:
+    /// that only makes the digest more careful.
     private mutating func copyString(hashes: Int) {
         copy(hashes)
         let quotes = starts("\"\"\"", at: at) ? 3 : 1
         copy(quotes)
         while at < bytes.count {
             if bytes[at] == UInt8(ascii: "\\"), closes(hashes, at: at + 1) {
+                if at + 1 + hashes < bytes.count, bytes[at + 1 + hashes] == UInt8(ascii: "(") {
+                    copyInterpolation(hashes: hashes)
+                    continue
+                }
                 copy(min(2 + hashes, bytes.count - at))
             } else if starts(quotes == 3 ? "\"\"\"" : "\"", at: at), closes(hashes, at: at + quotes)
             {
@@ -112,6 +191,21 @@ struct SwiftText {
             } else {
                 copy(1)
             }
+        }
+    }
+
+    /// Copies `\(…)`, in which there may be strings again.
+    private mutating func copyInterpolation(hashes: Int) {
+        copy(2 + hashes)
+        var depth = 1
+        while at < bytes.count, depth > 0 {
+            if let hashes = stringStart() {
+                copyString(hashes: hashes)
+                continue
+            }
+            if bytes[at] == UInt8(ascii: "(") { depth += 1 }
+            if bytes[at] == UInt8(ascii: ")") { depth -= 1 }
+            copy(1)
         }
     }
 

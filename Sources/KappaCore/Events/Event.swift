@@ -1,8 +1,8 @@
 /// One type of event, as a view wants to see it: a plain struct with just the fields it needs.
 ///
 /// Field names match the JSON's in snake_case or camelCase: `userID` takes `user_id`, `userId` and
-/// `userID`. A field that is not optional must be there and must not be null; an event that fails
-/// this becomes a dead letter of the view.
+/// `userID`; where a field stands twice, the last one counts. A field that is not optional must be
+/// there and must not be null; an event that fails this becomes a dead letter of the view.
 ///
 /// Fields may be strings, integers, floating-point numbers, booleans, ``Timestamp``, ``Decimal``,
 /// enums with a string or integer raw value, nested structs, arrays, dictionaries, and optionals of

@@ -62,6 +62,9 @@ class FoldRows {
     /// Finds the row of each event of a selection, and reads those in that only the store knows.
     func find(_ events: [Int32], _ column: kj_column, into ids: inout [UInt32]) throws {
         fresh.removeAll(keepingCapacity: true)
+        ids.removeAll(keepingCapacity: true)
+        // A computed column has no memory before its first value.
+        if events.isEmpty { return }
         let key: KeyColumn = keyIsText ? .texts(column.strings) : .integers(column.integers)
         keys.find(rows: events[...], keys: [key], into: &ids, fresh: &fresh)
         guard !fresh.isEmpty else { return }

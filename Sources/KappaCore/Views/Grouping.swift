@@ -24,7 +24,7 @@ public struct KeyedStream<Element>: Sendable {
     public func window(_ window: Window, lateness: Duration? = nil) -> Grouping<Element> {
         var grouping = grouping
         grouping.window = window
-        grouping.latenessMicroseconds = lateness.map { max(0, $0.wholeMicroseconds) }
+        grouping.latenessMicroseconds = lateness.map { $0.eventTimeMicroseconds }
         grouping.windowComesFirst = false
         return grouping
     }
@@ -86,7 +86,7 @@ extension EventStream {
     public func window(_ window: Window, lateness: Duration? = nil) -> WindowedStream<Element> {
         var grouping = Grouping(source: source)
         grouping.window = window
-        grouping.latenessMicroseconds = lateness.map { max(0, $0.wholeMicroseconds) }
+        grouping.latenessMicroseconds = lateness.map { $0.eventTimeMicroseconds }
         return WindowedStream(grouping: grouping)
     }
 

@@ -21,7 +21,7 @@ public struct Window: Hashable, Sendable {
     }
 
     private static func positive(_ duration: Duration, _ what: String) -> Int64 {
-        let micros = duration.wholeMicroseconds
+        let micros = duration.eventTimeMicroseconds
         precondition(micros > 0, "\(what) is at least one microsecond")
         return micros
     }
@@ -32,4 +32,10 @@ public struct Window: Hashable, Sendable {
         let rest = time % size
         return time &- (rest < 0 ? rest &+ size : rest)
     }
+}
+
+extension Duration {
+    /// A span of event time: not negative, and not so long that a window's end with its lateness
+    /// would not fit 64 bits (it is cut at 73,000 years).
+    var eventTimeMicroseconds: Int64 { min(max(0, wholeMicroseconds), .max / 4) }
 }

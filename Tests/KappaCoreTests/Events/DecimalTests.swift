@@ -88,6 +88,23 @@ import Testing
     }
 }
 
+@Suite("Decimals in a store") struct DecimalCellTests {
+    @Test(
+        "a decimal that is kept as a double comes back exactly", arguments: EventsSeeds.random(10))
+    func doubles(seed: UInt64) throws {
+        var random = SplitMix(state: seed)
+        for _ in 0..<1_000 {
+            let bound = Decimal.powersOfTen[1 + random.below(15)]
+            let mantissa = Int64.random(in: Int64(-bound + 1)..<Int64(bound), using: &random)
+            let scale = random.below(23)
+            let decimal = Decimal(mantissa: Int128(mantissa), scale: scale)
+            let double =
+                Double(Int64(decimal.mantissa)) / Double(Decimal.powersOfTen[decimal.scale])
+            #expect(DecimalCell.decimal(of: double) == decimal, "\(decimal)")
+        }
+    }
+}
+
 /// A decimal number as an array of digits around a point: slow and obvious.
 struct LongNumber: Equatable {
     static let places = 50

@@ -128,4 +128,42 @@ import Testing
         #expect(outcome.dead.map(\.event) == poison)
         #expect(outcome.dead.allSatisfy { $0.reason.hasPrefix("field n is") })
     }
+
+    struct Visit: Event {
+        static let eventType: String? = nil
+        var who: Person
+        var minutes: Int?
+        struct Person: Decodable, Sendable {
+            var name: String
+            var address: Address
+            struct Address: Decodable, Sendable { var city: String? }
+        }
+    }
+
+    @Test("properties of nested structs are keys and inputs, on both paths")
+    func nested() throws {
+        let view = View("visits") {
+            Events(Visit.self)
+                .grouped(by: \.who.name)
+                .aggregate(.count(\.who.address.city, as: "cities"), .sum(\.minutes, as: "minutes"))
+        }
+        let outcome = try run(
+            view,
+            [
+                #"{"who":{"name":"a","address":{"city":"x"}},"minutes":1}"#,
+                #"{"who":{"name":"a","address":{}},"minutes":2}"#,
+                #"{"who":{"name":"a"}}"#, #"{"who":{"name":"a","address":null}}"#,
+                #"{"who":{"name":"a","address":"x"}}"#, #"{"who":null}"#, #"{"minutes":1}"#,
+                #"{"who":{"address":{}}}"#, #"{"who":[],"minutes":"x"}"#,
+                #"{"who":{"name":"a","address":{"city":7}}}"#,
+            ])
+        #expect(outcome.tables == [[[.text("a"), .integer(1), .integer(3)]]])
+        #expect(
+            outcome.dead.map(\.reason) == [
+                "field who.address is missing", "field who.address is null",
+                "field who.address is not an object", "field who is null", "field who is missing",
+                "field who.name is missing", "field who is not an object",
+                "field who.address.city is not a string",
+            ])
+    }
 }

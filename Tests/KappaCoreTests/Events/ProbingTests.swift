@@ -39,8 +39,7 @@ import Testing
         var byNumber: [Int: String]
         var nick: String?
         var maybePlan: Plan?
-        // swift-format-ignore: AlwaysUseLowerCamelCase
-        var URLPath: String
+        var pathURL: String
     }
 
     private func shape(_ type: any Decodable.Type) throws -> [String: String] {
@@ -64,7 +63,7 @@ import Testing
                 "former.city": "text?", "former.zipCode": "integer?", "former.geo.lat": "double?",
                 "former.geo.lon": "double?", "tags": "json*", "matrix": "json?*",
                 "scores": "json*", "byNumber": "json*", "nick": "text?", "maybePlan": "text?*",
-                "URLPath": "text",
+                "pathURL": "text",
             ])
     }
 

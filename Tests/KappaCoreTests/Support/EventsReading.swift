@@ -85,7 +85,9 @@ struct ReadingMaker {
     /// Mostly up to twelve seconds back, sometimes far back; in all the ways that a time is written.
     private mutating func time() -> String {
         let back = Int64(random.chance(1, in: 10) ? 120_000_000 : 12_000_000)
-        let millis = (clock - .random(in: 0...back, using: &random)) / 1_000
+        var millis = (clock - .random(in: 0...back, using: &random)) / 1_000
+        // Whole seconds, so that times often stand exactly on a bound.
+        if random.chance(2, in: 3) { millis = millis / 1_000 * 1_000 }
         switch random.below(3) {
         case 0: return "\(millis)"
         case 1: return "\(millis * 1_000)"

@@ -156,7 +156,7 @@ enum EventsAggregates {
         if values.isEmpty { return .null }
         return .double(values.reduce(0, +).doubleValue / Double(values.count))
     }
-    /// By their bytes: text that only looks alike is different.
+    /// By their bytes: text that only looks alike is different. Both zeros are one number.
     static func distinct<V: ColumnValue>(_ values: [V?]) -> Value {
         .integer(Int64(Set(there(values).map { Array(oneZero($0.cell).jsonText.utf8) }).count))
     }

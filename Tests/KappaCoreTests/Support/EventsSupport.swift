@@ -24,6 +24,8 @@ enum EventsShared {
     static let isThere = access(folder + "/data/README.md", R_OK) == 0
     static let reason: Comment = "the reference data beside the package is not there"
 
+    static let hasGit = system("git --version >/dev/null 2>&1") == 0
+
     /// The lines of a compressed file of events.
     static func events(_ name: String) throws -> [String] {
         try lines(try run("gunzip -c '\(folder)/data/\(name)'"))

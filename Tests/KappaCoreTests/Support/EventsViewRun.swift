@@ -73,7 +73,7 @@ struct EventsWay: CustomStringConvertible {
 
     /// Appends the lines and materializes the view, this way.
     func run(_ view: any AnyView, _ lines: [String]) throws -> EventsOutcome {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryFolder(inMemory: true)
         let version = try EventsVersion(view, in: folder.path)
         let writer = try LogWriter(version.log)
         var random = SplitMix(state: seed)
@@ -113,7 +113,7 @@ final class EventsVersion {
 
     init(_ view: any AnyView, in folder: String) throws {
         log = DataFolder(folder).log
-        file = folder + "/version.db"
+        file = "\(folder)/\(view.name).db"
         definition = try #require(ViewSet([view]).definitions(allowUndigested: true).first)
     }
 
@@ -133,16 +133,28 @@ final class EventsVersion {
     ) throws {
         if open == nil {
             let plan = ExtractionPlan()
+            // A view that decodes structs does so field by field, too.
             let version = try ExpressionInputOptions.$forbidColumns.withValue(forbidColumns) {
-                try VersionMaterializer(
-                    definition, store: store(), plan: plan,
-                    budgetBytes: budgetBytes)
+                try EventReaderOptions.$forbidLayouts.withValue(forbidColumns) {
+                    try VersionMaterializer(
+                        definition, store: store(), plan: plan, budgetBytes: budgetBytes)
+                }
             }
             open = (plan, version)
         }
         guard let (plan, version) = open else { return }
         let options = Scan.Options(end: end, commitMilliseconds: commitMilliseconds)
         try Scan(log, [version], plan: plan, options: options).run()
+    }
+
+    /// Brings several versions of one log forward in one scan.
+    static func scan(_ versions: [EventsVersion]) throws {
+        let plan = ExtractionPlan()
+        let opened = try versions.map { version in
+            try VersionMaterializer(
+                version.definition, store: version.store(), plan: plan, budgetBytes: 1 << 26)
+        }
+        try Scan(versions[0].log, opened, plan: plan, options: .init()).run()
     }
 
     func outcome() throws -> EventsOutcome {
