@@ -163,6 +163,7 @@ package final class LogReader {
                 _ = try durableEnd()
                 if head != before { continue }
                 if isLast { return nil }
+                if offset == segmentFirst { throw damage("it is empty, and the log goes on") }
                 try open(offset)
                 continue
             }

@@ -120,6 +120,17 @@ struct RecoveryTests {
         }
     }
 
+    @Test("a segment that was emptied is damage wherever it stands")
+    func emptied() throws {
+        _ = try fill(60, segmentBytes: 1_000)
+        for segment in try SegmentFiles.list(folder.path) {
+            let copy = try folder.copy()
+            truncate(SegmentFiles.path(copy.path, segment), 0)
+            let damage = try LogVerification(copy.path).damage
+            #expect(damage?.place?.contains(SegmentFiles.path(copy.path, segment)) == true)
+        }
+    }
+
     @Test("a missing segment is refused")
     func missing() throws {
         _ = try fill(60, segmentBytes: 1_000)
