@@ -223,6 +223,7 @@ enum LogRecovery {
         var at = range.lowerBound / pageBytes * pageBytes
         while at < range.upperBound {
             let piece = try bytes(file, at, min(4 << 20, range.upperBound - at))
+            if piece.isEmpty { break }
             do throws(IOFailure) { try files.write(file.descriptor, piece, at: at) } catch {
                 throw error.error("cannot make the log's last events durable", at: file.path)
             }
