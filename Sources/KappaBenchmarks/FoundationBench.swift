@@ -4,10 +4,15 @@ import KappaCore
 /// What decoding the same events costs with Foundation's decoder: the measure for structs.
 enum FoundationBench {
     private struct Event: Decodable {
-        var user_id: String
+        var userID: String
         var action: String
         var amount: Double
         var timestamp: String
+
+        enum CodingKeys: String, CodingKey {
+            case userID = "user_id"
+            case action, amount, timestamp
+        }
     }
 
     private static let events = 100_000
