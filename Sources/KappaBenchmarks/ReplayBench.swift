@@ -111,4 +111,7 @@ private final class NoStore: RowStore {
     func scan(table: Int, _ visit: (any RowCursor) throws -> Void) {}
     func rowCount(table: Int) -> Int { 0 }
     func commit(_ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void) {}
+    var canSpill: Bool { false }
+    func spill(_ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void) {}
+    var spilled: (any SpilledRows)? { nil }
 }

@@ -56,7 +56,8 @@ final class AggregationRunner: StepRunner {
         windowStarts.deallocate()
     }
 
-    var memoryBytes: Int { groups.memoryBytes }
+    /// Sorting the rows to be written takes some memory, too.
+    var memoryBytes: Int { groups.memoryBytes + dirty.count * KeySort.bytesPerRow }
     var dirtyRows: Int { dirty.count }
 
     // MARK: Applying
@@ -162,10 +163,13 @@ final class AggregationRunner: StepRunner {
 
     // MARK: Rows
 
-    private func place(_ id: UInt32) -> GroupRows.Place {
-        var place = GroupRows.Place(keyRecord: groups.record(id), firstKeyPart: 0)
+    private func place(_ id: UInt32) -> GroupRows.Place { place(of: groups.record(id)) }
+
+    private func place(of record: UnsafeMutableRawPointer) -> GroupRows.Place {
+        var place = GroupRows.Place(keyRecord: record, firstKeyPart: 0)
         if let windowSize {
-            place.windowStart = groups.integerKey(id, windowPart)
+            place.windowStart = record.load(
+                fromByteOffset: 16 + 16 * windowPart, as: Int64.self)
             place.windowEnd = place.windowStart &+ windowSize
             place.firstKeyPart = windowPart == 0 ? 1 : 0
         }
@@ -208,16 +212,64 @@ final class AggregationRunner: StepRunner {
             groups.record(id).storeBytes(of: Self.storedFlag, toByteOffset: 4, as: UInt32.self)
         }
         dirty.removeAll(keepingCapacity: true)
-        if mayEvict, memoryBytes > budgetBytes {
-            freeAll()
-            groups.reset()
-            isComplete = false
-        }
+        if mayEvict, memoryBytes > budgetBytes { forgetAll() }
     }
 
     private func freeAll() {
         guard rows.ownsMemory else { return }
         for id in 0..<groups.count { rows.free(groups.record(UInt32(id))) }
+    }
+
+    // MARK: Rows put aside
+
+    var canSpill: Bool { rows.accumulators.allSatisfy(\.mergesExactly) }
+
+    func spill() {
+        dirty.removeAll(keepingCapacity: true)
+        freeAll()
+        // A key that comes again begins anew: none is to be looked up in the store.
+        groups.reset()
+    }
+
+    private func forgetAll() {
+        freeAll()
+        groups.reset()
+        isComplete = false
+    }
+
+    func writeSpilled(_ spilled: any SpilledRows, to transaction: any StoreTransaction) throws {
+        let writer = transaction.upsert(into: tableIndex)
+        let merged = UnsafeMutableRawPointer.allocate(byteCount: groups.recordStride, alignment: 16)
+        let later = UnsafeMutableRawPointer.allocate(byteCount: groups.recordStride, alignment: 16)
+        defer {
+            merged.deallocate()
+            later.deallocate()
+        }
+        try spilled.merge(table: tableIndex, to: writer) { cursors in
+            try load(cursors[0], into: merged)
+            defer { rows.free(merged) }
+            for cursor in cursors.dropFirst() {
+                try load(cursor, into: later)
+                defer { rows.free(later) }
+                try rows.merge(later: later, into: merged)
+            }
+            try rows.upsert(merged, place(of: merged), writer)
+        }
+        isComplete = false
+    }
+
+    /// Reads a row into a record of its own, with its key, whose texts are the cursor's.
+    private func load(_ cursor: any RowCursor, into record: UnsafeMutableRawPointer) throws {
+        record.initializeMemory(as: UInt8.self, repeating: 0, count: groups.recordStride)
+        for (part, column) in definition.table.keyColumns.enumerated() {
+            let cell = record + (16 + 16 * part)
+            if groups.isText(part) {
+                TextCell.setBorrowed(cell, cursor.text(column))
+            } else {
+                cell.storeBytes(of: cursor.integer(column), as: Int64.self)
+            }
+        }
+        try rows.load(record, cursor)
     }
 
     // MARK: Reading through
@@ -235,9 +287,10 @@ final class AggregationRunner: StepRunner {
 
     private func loadAll() throws {
         let keyColumns = definition.table.keyColumns
+        let key = LoadedKey(parts: keyColumns.count)
         try store.scan(table: tableIndex) { cursor in
-            let key = LoadedKey(cursor, keyColumns, isText: groups.isText)
-            let (id, _) = withExtendedLifetime(key) { groups.find(keys: key.columns) }
+            key.load(cursor, keyColumns, isText: groups.isText)
+            let (id, _) = groups.find(keys: key.columns)
             try rows.load(groups.record(id), cursor)
             groups.record(id).storeBytes(of: Self.storedFlag, toByteOffset: 4, as: UInt32.self)
         }

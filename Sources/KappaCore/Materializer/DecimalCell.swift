@@ -25,7 +25,17 @@ package enum DecimalCell {
     }
 
     /// The decimal that a double of up to 15 significant digits stands for.
-    package static func decimal(of double: Double) -> Decimal? { Decimal("\(double)") }
+    package static func decimal(of double: Double) -> Decimal? {
+        // Two decimals of up to 15 digits are never the same double: the first that fits is it.
+        for scale in 0...4 {
+            let mantissa = (double * powersOfTen[scale]).rounded()
+            guard abs(mantissa) < 1e15 else { break }
+            if mantissa / powersOfTen[scale] == double {
+                return Decimal(mantissa: Int128(Int64(mantissa)), scale: scale)
+            }
+        }
+        return Decimal("\(double)")
+    }
 
     private static let powersOfTen: [Double] = {
         var powers = [1.0]

@@ -114,6 +114,13 @@ struct GroupRows {
         }
     }
 
+    /// Takes in what a group has become in a later stretch of the log.
+    func merge(
+        later other: UnsafeMutableRawPointer, into record: UnsafeMutableRawPointer
+    ) throws(KappaError) {
+        for accumulator in accumulators { try accumulator.merge(later: other, into: record) }
+    }
+
     /// Reads the aggregates of a stored row into a record.
     func load(_ record: UnsafeMutableRawPointer, _ cursor: any RowCursor) throws(KappaError) {
         let blob =

@@ -29,6 +29,27 @@ package protocol RowStore: AnyObject {
     func commit(
         _ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void
     ) throws
+
+    /// Whether rows may be put aside before the first commit: what happened to their keys since the
+    /// time before, to be merged when that commit comes.
+    var canSpill: Bool { get }
+    /// Puts rows aside, durably and with a checkpoint.
+    func spill(
+        _ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void
+    ) throws
+    /// What was put aside; nil if nothing was.
+    var spilled: (any SpilledRows)? { get }
+}
+
+/// Rows that were put aside.
+package protocol SpilledRows: AnyObject {
+    /// Goes through the keys of a table in order. The row of a key that has only one is written as it
+    /// is; of the others, `combine` gets the rows in the order in which they were put aside, and
+    /// writes what they make together.
+    func merge(
+        table: Int, to writer: any RowWriter,
+        combine: (ArraySlice<any RowCursor>) throws -> Void
+    ) throws
 }
 
 /// One open transaction of a store.

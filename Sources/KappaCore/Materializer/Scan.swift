@@ -77,15 +77,16 @@ package final class Scan {
                     observer?.didApply(to: block.nextOffset)
                 }
                 pipeline.recycle(slot)
-                if isCommitDue { try commit() }
+                if isCommitDue { try commit(isOnTheWay: true) }
             case .caughtUp(let offset):
                 try commit()
                 try observer?.didCatchUp(at: offset)
             case .ended:
-                return try commit()
+                let isAtEnd = options.end.map { end in versions.allSatisfy { $0.offset >= end } }
+                return try commit(isOnTheWay: !(isAtEnd ?? false))
             case .failed(let error):
                 // What was applied before is whole: it is kept.
-                try commit()
+                try commit(isOnTheWay: true)
                 throw error
             }
             if versions.isEmpty { return }
@@ -131,16 +132,18 @@ package final class Scan {
     /// However dear a commit is, no more than this is done again after a kill.
     private static let longestMilliseconds = 60_000
 
-    private func commit() throws {
+    /// Commits all versions. On the way, those of many rows may put them aside instead.
+    private func commit(isOnTheWay: Bool = false) throws {
         let start = Self.milliseconds()
         let rows = dirtyRows
         defer { commitCost.note(rows: rows, milliseconds: Self.milliseconds() - start) }
         try each { version in
-            guard let observer, version.isDirty else {
-                try version.commit()
+            let commit = { isOnTheWay ? try version.save() : try version.commit() }
+            guard let observer, version.isDirty || version.hasSpilled else {
+                try commit()
                 return true
             }
-            return try observer.commit(version) { try version.commit() }
+            return try observer.commit(version, commit)
         }
         lastCommit = Self.milliseconds()
     }

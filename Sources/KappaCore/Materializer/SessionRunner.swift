@@ -323,9 +323,10 @@ final class SessionRunner: StepRunner {
         let keyColumns = definition.table.columns.indices.filter {
             if case .key = definition.origins[$0] { true } else { false }
         }
+        let key = LoadedKey(parts: keyColumns.count)
         try store.scan(table: tableIndex) { cursor in
-            let key = LoadedKey(cursor, keyColumns, isText: keys.isText)
-            let (id, _) = withExtendedLifetime(key) { keys.find(keys: key.columns) }
+            key.load(cursor, keyColumns, isText: keys.isText)
+            let (id, _) = keys.find(keys: key.columns)
             try load(cursor, of: id)
         }
         isComplete = true

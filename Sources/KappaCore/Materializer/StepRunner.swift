@@ -6,10 +6,22 @@ protocol StepRunner: AnyObject {
     func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws
     /// The transaction was committed: what was written is clean, and may be dropped to make room.
     func committed(mayEvict: Bool)
+    /// Whether what a key's rows have become in several stretches of the log can be merged.
+    var canSpill: Bool { get }
+    /// What was written was put aside: forgets all rows, and begins anew.
+    func spill()
+    /// Merges what was put aside and writes it. Nothing is in memory.
+    func writeSpilled(_ rows: any SpilledRows, to transaction: any StoreTransaction) throws
     /// Bytes of rows held in memory.
     var memoryBytes: Int { get }
     /// Rows changed since the last commit.
     var dirtyRows: Int { get }
+}
+
+extension StepRunner {
+    var canSpill: Bool { false }
+    func spill() {}
+    func writeSpilled(_ rows: any SpilledRows, to transaction: any StoreTransaction) throws {}
 }
 
 /// What the steps of a view find out about the events of one batch.

@@ -29,6 +29,8 @@ package final class VersionMaterializer {
     ) throws {
         self.view = view
         self.store = store
+        // What sorting, writing and growing need for a moment comes out of the same budget.
+        let budgetBytes = budgetBytes / 10 * 7
         self.budgetBytes = budgetBytes
         let stored = try store.lastCheckpoint()
         hasCommitted = stored != nil
@@ -74,6 +76,8 @@ package final class VersionMaterializer {
 
     package var offset: Offset { checkpoint.offset }
     package var isDirty: Bool { checkpoint.offset != committedOffset || !hasCommitted }
+    /// Whether rows that were put aside wait for the first commit.
+    package var hasSpilled: Bool { store.spilled != nil }
     package var memoryBytes: Int { steps.reduce(0) { $0 + $1.memoryBytes } }
     /// Whether its rows take more memory than they may: a commit lets it drop them.
     package var isOverBudget: Bool { memoryBytes > budgetBytes && isDirty }
@@ -135,13 +139,48 @@ package final class VersionMaterializer {
         return error
     }
 
+    /// Whether a checkpoint may be rows put aside instead of a commit.
+    private var canSpill: Bool {
+        store.canSpill && !recordsChanges && steps.allSatisfy(\.canSpill)
+    }
+
+    /// A checkpoint on the way: rows and position become durable together. Where many rows were never
+    /// committed, they are put aside; the first commit merges them.
+    package func save() throws {
+        guard isDirty else { return }
+        guard canSpill, store.spilled != nil || dirtyRows >= Self.manyRows || isOverBudget else {
+            return try commit()
+        }
+        try spill()
+    }
+
+    /// So many rows are cheaper to put aside than to commit and to look up again.
+    private static let manyRows = 200_000
+
+    private func spill() throws {
+        try store.spill(checkpoint) { transaction in
+            for letter in deadLetters { try transaction.add(letter) }
+            for step in steps { try step.write(to: transaction, changesAt: nil) }
+        }
+        deadLetters.removeAll(keepingCapacity: true)
+        for step in steps { step.spill() }
+        committedOffset = checkpoint.offset
+    }
+
     /// Commits rows and position in one transaction.
     package func commit(mayEvict: Bool = true) throws {
-        guard isDirty else { return }
+        guard isDirty || store.spilled != nil else { return }
+        if store.spilled != nil, isDirty { try spill() }
         let changesAt = recordsChanges ? checkpoint.offset : nil
         try store.commit(checkpoint) { transaction in
             for letter in deadLetters { try transaction.add(letter) }
-            for step in steps { try step.write(to: transaction, changesAt: changesAt) }
+            for step in steps {
+                if let spilled = store.spilled {
+                    try step.writeSpilled(spilled, to: transaction)
+                } else {
+                    try step.write(to: transaction, changesAt: changesAt)
+                }
+            }
         }
         deadLetters.removeAll(keepingCapacity: true)
         for step in steps { step.committed(mayEvict: mayEvict) }

@@ -41,6 +41,10 @@ package struct VersionStatus: Sendable {
                         status.rows += try reader.rowCount(table: table)
                     }
                 }
+            } else if let checkpoint = try SpilledRuns.checkpoint(folder.file(entry.id)) {
+                // A rebuild of many rows has put them aside; they count when they are merged.
+                status.position = checkpoint.offset
+                status.counters = checkpoint.counters
             }
             return status
         }

@@ -124,8 +124,9 @@ struct NewVersionFile {
     }
 }
 
-/// The first transaction of a version: rows go to the bulk tables, the rest waits for SQLite.
-private final class BulkTransaction: StoreTransaction {
+/// A transaction of a version that has no file yet: rows go to bulk tables or runs, the rest waits for
+/// SQLite.
+final class BulkTransaction: StoreTransaction {
     private let rows: [BulkRow]
     private(set) var deadLetters: [DeadLetter] = []
     private(set) var changes: [ChangeRecord] = []

@@ -9,17 +9,23 @@ package final class VersionStore: RowStore {
     private let path: String
     private let identity: VersionIdentity?
     private var file: VersionFile?
+    private var runs: SpilledRuns?
 
     /// The store at a path: that of the file which is there, or one for a new version.
     package init(
         at path: String, view: String, number: Int, digest: String, tables: [TableSchema]
-    ) throws(KappaError) {
+    ) throws {
         self.path = path
         identity = VersionIdentity(view: view, number: number, digest: digest)
         NewVersionFile.removeLeftovers(path)
         let isThere = access(path, F_OK) == 0
         self.tables = isThere ? try VersionReader(path).tables : tables
-        if isThere { file = try VersionFile(path, self.tables) }
+        if isThere {
+            file = try VersionFile(path, self.tables)
+            SpilledRuns.remove(path)
+        } else if SpilledRuns.exist(path) {
+            runs = try SpilledRuns(path, tables)
+        }
     }
 
     /// The store of a version that was committed to before.
@@ -30,7 +36,10 @@ package final class VersionStore: RowStore {
         file = try VersionFile(path, tables)
     }
 
-    package func lastCheckpoint() throws(KappaError) -> Checkpoint? { try file?.checkpoint() }
+    package func lastCheckpoint() throws(KappaError) -> Checkpoint? {
+        if let file { return try file.checkpoint() }
+        return try runs?.checkpoint()
+    }
 
     package func rowCount(table: Int) throws(KappaError) -> Int {
         try file?.rowCount(table: table) ?? 0
@@ -58,9 +67,26 @@ package final class VersionStore: RowStore {
     ) throws {
         if let file { return try file.commit(checkpoint, write: write) }
         guard let identity else { throw KappaError(.bug, "a version has no identity", at: path) }
-        try NewVersionFile(path, identity, tables).make(checkpoint, write: write)
+        try NewVersionFile(path, identity, tables).make(checkpoint) { transaction in
+            try runs?.forEachDeadLetter { try transaction.add($0) }
+            try write(transaction)
+        }
+        runs = nil
+        SpilledRuns.remove(path)
         file = try VersionFile(path, tables)
     }
+
+    package var canSpill: Bool { file == nil && identity != nil }
+
+    package func spill(
+        _ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void
+    ) throws {
+        let runs = try self.runs ?? SpilledRuns(path, tables)
+        self.runs = runs
+        try runs.add(checkpoint, write: write)
+    }
+
+    package var spilled: (any SpilledRows)? { runs.flatMap { $0.count > 0 ? $0 : nil } }
 
     /// Ends a rebuild: statistics for the query planner, and the write-ahead log into the file.
     package func finish() throws(KappaError) { try file?.finish() }

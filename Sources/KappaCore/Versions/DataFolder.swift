@@ -115,6 +115,7 @@ package struct DataFolder: Sendable {
     func removeFiles(of id: VersionID) throws(KappaError) {
         for suffix in ["", "-wal", "-shm"] { unlink(file(id) + suffix) }
         NewVersionFile.removeLeftovers(file(id))
+        SpilledRuns.remove(file(id))
         unlink(lease(id))
         try syncFolder(view(id.view))
     }

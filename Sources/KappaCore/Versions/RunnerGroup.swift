@@ -187,7 +187,7 @@ extension VersionStore {
     /// The store of a version of a definition.
     package static func open(
         _ id: VersionID, _ definition: ViewDefinition, in folder: DataFolder
-    ) throws(KappaError) -> VersionStore {
+    ) throws -> VersionStore {
         try VersionStore(
             at: folder.file(id), view: id.view, number: id.number.rawValue,
             digest: definition.digest, tables: definition.tables)

@@ -88,3 +88,28 @@ extension Accumulator {
         }
     }
 }
+
+/// Merging stretches of the log.
+extension Accumulator {
+    /// Whether two states that follow each other come out as if all had been taken in at once. Sums of
+    /// doubles do not: they depend on the order of adding.
+    var mergesExactly: Bool {
+        switch function {
+        case .sum, .average: kind != .double
+        case .count, .countValues, .min, .max, .first, .last, .countDistinct: true
+        }
+    }
+
+    /// Takes in the state of a later stretch of the log.
+    func merge(
+        later other: UnsafeMutableRawPointer, into record: UnsafeMutableRawPointer
+    ) throws(KappaError) {
+        switch function {
+        // A group has at least one element in each stretch.
+        case .first: break
+        case .last: cell(record).copy(from: cell(other), kind: kind)
+        case .count, .countValues, .sum, .average, .min, .max, .countDistinct:
+            try merge(other, into: record)
+        }
+    }
+}

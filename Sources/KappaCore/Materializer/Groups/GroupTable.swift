@@ -26,6 +26,9 @@ final class GroupTable {
     private var texts = ByteArena()
     private var hashes: UnsafeMutablePointer<UInt32>
     private var hashCapacity = 2_048
+    // Used again by each look-up of one key.
+    private var oneFound: [UInt32] = []
+    private var oneFresh: [UInt32] = []
 
     init(keyIsText: [Bool], stateBytes: Int) {
         self.keyIsText = keyIsText
@@ -71,7 +74,8 @@ final class GroupTable {
         return (slots, bits)
     }
 
-    var memoryBytes: Int { capacity * stride + 8 << slotBits + texts.byteCount }
+    /// What is in use: memory that no record has touched yet is not there.
+    var memoryBytes: Int { count * stride + 8 << slotBits + texts.byteCount }
 
     @inline(__always)
     func record(_ id: UInt32) -> UnsafeMutableRawPointer { memory + Int(id) * stride }
@@ -152,11 +156,14 @@ final class GroupTable {
 
     /// Finds the group of one key, making it if it is new.
     func find(keys: [KeyColumn]) -> (id: UInt32, isNew: Bool) {
-        var ids: [UInt32] = []
-        var fresh: [UInt32] = []
-        find(rows: [0], keys: keys, into: &ids, fresh: &fresh)
-        return (ids[0], !fresh.isEmpty)
+        let before = count
+        oneFound.removeAll(keepingCapacity: true)
+        find(rows: Self.firstRow, keys: keys, into: &oneFound, fresh: &oneFresh)
+        oneFresh.removeAll(keepingCapacity: true)
+        return (oneFound[0], count > before)
     }
+
+    private static let firstRow: ArraySlice<Int32> = [0]
 
     @inline(__always)
     private func home(_ hash: UInt32) -> Int {
@@ -230,7 +237,7 @@ final class GroupTable {
             case .texts(let column):
                 let text = column[row]
                 if TextCell.setInline(cell, text.buffer) { continue }
-                TextCell.setPointer(cell, texts.add(text.buffer, hash: text.hash))
+                TextCell.setBorrowed(cell, texts.add(text.buffer, hash: text.hash).buffer)
             }
         }
     }

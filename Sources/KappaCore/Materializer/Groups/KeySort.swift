@@ -13,6 +13,9 @@ struct KeySort {
         var id: UInt32
     }
 
+    /// What sorting takes for each row.
+    static let bytesPerRow = 2 * MemoryLayout<Entry>.stride + 8
+
     private var entries: [Entry]
     private var scratch: [Entry] = []
 

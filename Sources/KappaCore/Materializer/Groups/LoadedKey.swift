@@ -1,15 +1,25 @@
 import CKappaJSON
 
-/// The key of one stored row, in the form in which groups are looked up.
+/// The key of one stored row after another, in the form in which groups are looked up.
 final class LoadedKey {
     private let integers: UnsafeMutablePointer<Int64>
     private let texts: UnsafeMutablePointer<kj_string>
     private(set) var columns: [KeyColumn] = []
 
-    /// `keyColumns` are the table's columns that make the key; `isText` tells of each part.
-    init(_ cursor: any RowCursor, _ keyColumns: [Int], isText: (Int) -> Bool) {
-        integers = .allocate(capacity: keyColumns.count)
-        texts = .allocate(capacity: keyColumns.count)
+    init(parts: Int) {
+        integers = .allocate(capacity: parts)
+        texts = .allocate(capacity: parts)
+    }
+
+    deinit {
+        integers.deallocate()
+        texts.deallocate()
+    }
+
+    /// Takes the key of a row. `keyColumns` are the table's columns that make it; `isText` tells of each
+    /// part. Its texts are those of the cursor.
+    func load(_ cursor: any RowCursor, _ keyColumns: [Int], isText: (Int) -> Bool) {
+        columns.removeAll(keepingCapacity: true)
         for (part, column) in keyColumns.enumerated() {
             if isText(part) {
                 let text = cursor.text(column)
@@ -22,10 +32,5 @@ final class LoadedKey {
                 columns.append(.integers(integers + part))
             }
         }
-    }
-
-    deinit {
-        integers.deallocate()
-        texts.deallocate()
     }
 }

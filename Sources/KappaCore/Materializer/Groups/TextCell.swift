@@ -1,5 +1,3 @@
-import CKappaJSON
-
 /// A text inside of a record: 16 bytes. Up to 12 bytes stand in the cell itself, so that short keys
 /// are compared without another look into memory; longer ones are pointed to.
 ///
@@ -36,10 +34,12 @@ enum TextCell {
         return true
     }
 
-    /// Points the cell at a long text that somebody else owns.
-    static func setPointer(_ cell: UnsafeMutableRawPointer, _ text: kj_string) {
-        cell.storeBytes(of: text.data, as: UnsafePointer<CChar>?.self)
-        cell.storeBytes(of: text.length, toByteOffset: lengthOffset, as: UInt32.self)
+    /// Takes a short text in, or points at a long one that stays where it is for as long as the cell
+    /// is used.
+    static func setBorrowed(_ cell: UnsafeMutableRawPointer, _ text: UnsafeRawBufferPointer) {
+        if setInline(cell, text) { return }
+        cell.storeBytes(of: text.baseAddress, as: UnsafeRawPointer?.self)
+        cell.storeBytes(of: UInt32(text.count), toByteOffset: lengthOffset, as: UInt32.self)
     }
 
     // MARK: Cells that own their text

@@ -1,6 +1,6 @@
 import Glibc
 
-/// One row on its way into a ``BulkTable``: encodes its cells as a record of SQLite's file format.
+/// One row on its way into a ``BulkTable`` or a run: encodes its cells as a record of SQLite's file format.
 ///
 /// A record is a header (its own size, then a type for each column) and the values behind it. A table
 /// `WITHOUT ROWID` has the columns of its key first, whatever the order in which it declares them.
@@ -13,7 +13,7 @@ final class BulkRow: RowWriter {
         case bytes(UnsafeRawBufferPointer, kind: Int)
     }
 
-    private let table: BulkTable
+    private let table: any RecordSink
     private let columns: Int
     /// Which cell stands at each place of the record.
     private let order: [Int]
@@ -26,11 +26,11 @@ final class BulkRow: RowWriter {
     private var copies: [ScratchMemory] = []
     private let lastKey: [ScratchMemory]
 
-    init(_ schema: TableSchema, _ table: BulkTable) {
+    init(_ schema: TableSchema, _ table: any RecordSink) {
         self.table = table
         let columns = schema.columns.count + (schema.hasState ? 1 : 0)
         let keys = schema.keyColumns
-        order = keys + (0..<columns).filter { !keys.contains($0) }
+        order = Self.order(of: schema)
         keyParts = keys.count
         lastKey = keys.map { _ in ScratchMemory() }
         self.columns = columns
@@ -43,6 +43,13 @@ final class BulkRow: RowWriter {
     deinit {
         cells.deallocate()
         types.deallocate()
+    }
+
+    /// The column that stands at each place of a record; the hidden state counts as the last column.
+    static func order(of schema: TableSchema) -> [Int] {
+        let columns = schema.columns.count + (schema.hasState ? 1 : 0)
+        let keys = schema.keyColumns
+        return keys + (0..<columns).filter { !keys.contains($0) }
     }
 
     func bindNull(_ index: Int) { cells[index] = .null }
@@ -79,6 +86,18 @@ final class BulkRow: RowWriter {
         for place in 0..<columns { Self.write(cells[order[place]], types[place], to: &at) }
         try table.append(UnsafeRawBufferPointer(start: start, count: at - start))
         if !copies.isEmpty { copies.removeAll(keepingCapacity: true) }
+    }
+
+    /// Appends a row that was written before, as it is.
+    func copy(_ row: RunCursor) throws(KappaError) {
+        for part in 0..<keyParts {
+            let column = order[part]
+            cells[column] =
+                row.storage(column) == .integer
+                ? .integer(row.integer(column)) : .bytes(row.text(column), kind: 1)
+        }
+        try checkOrder()
+        try table.append(row.record)
     }
 
     /// An integer takes as few bytes as hold it; zero and one take none.

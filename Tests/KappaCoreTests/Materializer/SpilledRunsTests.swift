@@ -1,0 +1,130 @@
+import KappaTesting
+import Testing
+
+@testable import KappaCore
+
+private struct Sale: Event {
+    var shop: String
+    var article: String?
+    var count: Int
+    var price: Decimal
+    var at: Timestamp
+    static let eventType: String? = nil
+}
+
+@Suite("Rows that do not fit memory")
+struct SpilledRunsTests {
+    private static let byShop = View("sales", digest: "1") {
+        Events(Sale.self, at: \.at)
+            .window(.tumbling(.seconds(60)))
+            .grouped(by: \.shop)
+            .aggregate(
+                .count(as: "n"), .count(\.article, as: "articles"), .sum(\.count, as: "pieces"),
+                .sum(\.price, as: "revenue"), .average(\.count, as: "mean"),
+                .min(\.article, as: "least"), .max(\.price, as: "dearest"),
+                .first(\.article, as: "first"), .last(\.article, as: "last"),
+                .countDistinct(\.article, as: "different"))
+    }
+
+    private static func lines(_ count: Int, _ random: inout SplitMix) -> [String] {
+        (0..<count).map { _ in
+            let shop =
+                ["a", "b", "a shop with a long name", "é"].randomElement(using: &random) ?? ""
+            let article =
+                Int.random(in: 0..<4, using: &random) == 0
+                ? "null" : "\"article \(Int.random(in: 0..<9, using: &random)) of many\""
+            let second = Int.random(in: 0..<600, using: &random)
+            let cents = Int.random(in: -500...90_000, using: &random)
+            return """
+                {"shop":"\(shop)","article":\(article),"count":\(second % 7),\
+                "price":\(Decimal(mantissa: Int128(cents), scale: 2)),"at":\(second * 1_000)}
+                """
+        }
+    }
+
+    @Test("are put aside and merged: the rows are the same, whenever it stops and goes on")
+    func merge() throws {
+        var spills = 0
+        for seed in EventsSeeds.random(12) {
+            var random = SplitMix(state: seed)
+            let folder = try TemporaryFolder()
+            let log = folder.path + "/log"
+            let writer = try LogWriter(log)
+            for _ in 0..<Int.random(in: 1...30, using: &random) {
+                var batch = EventLines()
+                for line in Self.lines(Int.random(in: 1...20, using: &random), &random) {
+                    batch.append(try EventLines(event: line))
+                }
+                _ = try writer.append(batch)
+            }
+            let definition = try #require(ViewSet([Self.byShop]).definitions().first)
+            let whole = try Run(folder.path + "/whole.db", definition, log, budgetBytes: 1 << 30)
+            try whole.run(&random, stops: false)
+            let spilling = try Run(folder.path + "/cut.db", definition, log, budgetBytes: 0)
+            try spilling.run(&random, stops: true)
+            #expect(try spilling.rows() == whole.rows(), "seed \(seed)")
+            #expect(try spilling.rows().count > 1, "seed \(seed)")
+            spills += spilling.spills
+            let names = DataFolder.names(in: folder.path)
+            #expect(!names.contains { $0.hasSuffix(".runs") }, "seed \(seed)")
+        }
+        #expect(spills > 0)
+    }
+
+    /// One version that is brought through the log batch by batch.
+    private final class Run {
+        private let path: String
+        private let definition: ViewDefinition
+        private let log: String
+        private let budgetBytes: Int
+        private(set) var spills = 0
+
+        init(_ path: String, _ definition: ViewDefinition, _ log: String, budgetBytes: Int) throws {
+            self.path = path
+            self.definition = definition
+            self.log = log
+            self.budgetBytes = budgetBytes
+        }
+
+        func run(_ random: inout SplitMix, stops: Bool) throws {
+            while try !stretch(&random, stops: stops) {}
+        }
+
+        /// Opens the version, applies some batches and lets go of it; true if all is committed.
+        private func stretch(_ random: inout SplitMix, stops: Bool) throws -> Bool {
+            let plan = ExtractionPlan()
+            let store = try VersionStore(
+                at: path, view: "sales", number: 1, digest: "1", tables: definition.tables)
+            let version = try VersionMaterializer(
+                definition, store: store, plan: plan, budgetBytes: budgetBytes)
+            let reader = try LogReader(log)
+            try reader.seek(to: version.offset)
+            let (buffer, batch) = (BlockBuffer(), EventBatch(plan: plan))
+            let end = try reader.durableEnd()
+            while version.offset < end {
+                let some = min(end, version.offset + Int.random(in: 1...40, using: &random))
+                guard let block = try reader.next(into: buffer, upTo: some) else { break }
+                try batch.load(
+                    block.payload, count: block.events, firstOffset: block.firstOffset)
+                try version.apply(batch, from: block.digestBefore, to: block.digestAfter)
+                guard stops else { continue }
+                switch Int.random(in: 0..<4, using: &random) {
+                case 0:
+                    try version.save()
+                    if version.hasSpilled { spills += 1 }
+                case 1: return false
+                default: break
+                }
+            }
+            try version.commit()
+            return true
+        }
+
+        func rows() throws -> [[Value]] {
+            var rows: [[Value]] = []
+            let reader = try VersionReader(path)
+            try reader.forEachRow(table: 0) { rows.append(reader.tables[0].values($0)) }
+            return rows
+        }
+    }
+}
