@@ -15,9 +15,9 @@ package final class VersionReader {
     package init(_ path: String) throws(KappaError) {
         guard access(path, F_OK) == 0 else {
             throw KappaError(
-                .notFound, "there is no such version", at: path,
-                because: "its file does not exist",
-                advice: "`kappa status` lists the versions")
+                .notFound, "the file of a version is not there", at: path,
+                because: "nothing was committed to it yet, or it was removed",
+                advice: "`kappa run` builds what is missing; `kappa status` lists the versions")
         }
         connection = try SQLiteConnection(path, .readWrite)
         try connection.execute("PRAGMA query_only = ON; PRAGMA cache_size = -16384")
