@@ -207,6 +207,17 @@ package final class Catalog {
         try update.execute()
     }
 
+    /// Sets a state where the disk may be full: if need be in the part of the write-ahead log that is
+    /// there already.
+    func setStateInTightSpace(
+        _ id: VersionID, _ state: VersionState, _ reason: String
+    ) throws(KappaError) {
+        do { try setState(id, state, reason: reason) } catch {
+            try? database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            try setState(id, state, reason: reason)
+        }
+    }
+
     /// Points a view at a version and writes the history; inside of a transaction.
     func point(
         _ view: String, from: VersionNumber?, to: VersionNumber, position: Offset, reason: String

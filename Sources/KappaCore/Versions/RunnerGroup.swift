@@ -37,6 +37,8 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     private var scan: Scan?
     private var seenCatalog: Int64 = -1
     private var rate = RateMeter()
+    /// What has failed, and could not be written down yet.
+    private var unsaved: [(id: VersionID, state: VersionState, reason: String)] = []
     /// The log's end when this began.
     private let firstEnd: Offset
 
@@ -93,6 +95,8 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     func end() {
         members = []
         scan = nil
+        // What their files needed is free now.
+        saveFailures()
         runner.note(number, at: nil)
     }
 
@@ -120,6 +124,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     /// Looks which members are live, if the catalog has changed: a version that was promoted from
     /// outside begins its feed of changes, one that has retired is let go of.
     private func refresh() throws {
+        saveFailures()
         let counter = try catalog.changeCounter()
         if counter == seenCatalog { return }
         for member in members {
@@ -163,8 +168,17 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         // A full disk or a lock passes; a definition or a damaged file does not.
         let passes = error.code == .inputOutput || error.code == .heldElsewhere
         let state: VersionState = member.isLive ? .live : passes ? .paused : .failed
-        try? catalog.setState(member.id, state, reason: error.what)
+        let reason = error.what + (error.reason.map { ": \($0)" } ?? "")
+        unsaved.append((member.id, state, reason))
+        saveFailures()
         runner.tell(.failed(member.id, error))
+    }
+
+    /// Writes down what has failed. A full disk, which made a version fail, may refuse that too: then
+    /// it is written down when it can be.
+    private func saveFailures() {
+        if unsaved.isEmpty { return }
+        unsaved.removeAll { (try? catalog.setStateInTightSpace($0.id, $0.state, $0.reason)) != nil }
     }
 
     func didCatchUp(at offset: Offset) throws {
