@@ -42,7 +42,11 @@ struct RunnerSession {
         try runner.run()
         isDone.withLock { $0 = true }
         progress.join()
-        if let failure = failures.withLock({ $0.first }) { throw failure }
+        if let failure = failures.withLock({ $0.first }) {
+            // Where reports are records, nobody has read of it yet.
+            if printsChanges, context.format == .json { throw failure }
+            return failure.code.exitCode
+        }
         if !printsChanges { try printAll() }
         if Interrupt.wasAsked {
             Output.say("kappa: stopped at a checkpoint; `kappa run` goes on from there")
