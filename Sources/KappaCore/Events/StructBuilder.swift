@@ -10,6 +10,8 @@ final class StructBuilder<Element> {
     private let required: [RequiredColumn]
     /// The columns that must hold something, in the loaded batch.
     private let requiredColumns: UnsafeMutablePointer<kj_column>
+    /// Whether all of them hold something in all events of the batch, so that none need be looked at.
+    private var allAreGood = false
     /// The column of each slot, in the loaded batch.
     private let columns: UnsafeMutablePointer<kj_column>
 
@@ -34,11 +36,24 @@ final class StructBuilder<Element> {
         for (index, column) in required.enumerated() {
             requiredColumns[index] = batch.columns[column.column]
         }
+        allAreGood = required.indices.allSatisfy {
+            Self.isGood(requiredColumns[$0], batch.count, isDecimal: required[$0].isDecimal)
+        }
+    }
+
+    private static func isGood(_ column: kj_column, _ count: Int, isDecimal: Bool) -> Bool {
+        var differing: UInt8 = 0
+        for row in 0..<count { differing |= column.states[row] ^ UInt8(KJ_VALUE.rawValue) }
+        guard differing == 0 else { return false }
+        guard isDecimal else { return true }
+        var widest: UInt8 = 0
+        for row in 0..<count { widest = max(widest, column.scales[row]) }
+        return widest < UInt8(KJ_WIDE)
     }
 
     /// Makes the struct of one event for as long as `body` runs.
     func with(_ row: Int, _ body: (UnsafePointer<Element>) throws -> Void) throws {
-        try check(row)
+        if !allAreGood { try check(row) }
         let base = UnsafeMutableRawPointer(memory)
         layout.slots.withUnsafeBufferPointer { slots in
             for index in slots.indices {

@@ -1,17 +1,23 @@
-/// Reads, checks and extracts on a thread of its own, ahead of whoever applies.
+/// Reads and checks on one thread and extracts on another, ahead of whoever applies.
 ///
-/// A few batches go round: the reading thread fills them, the applying one gives them back.
+/// A few batches go round: the reading thread fills their blocks, the extracting one their columns,
+/// the applying one gives them back.
 final class BatchPipeline {
     /// One batch with the memory under it.
     ///
-    /// `@unchecked Sendable`: a slot is with the reading thread or with the applying one, never with
-    /// both; the monitor hands it over.
+    /// `@unchecked Sendable`: a slot is with one of the three threads at a time; the monitor hands it
+    /// over.
     final class Slot: @unchecked Sendable {
         let buffer = BlockBuffer()
         let batch: EventBatch
         fileprivate(set) var block: LogBlock?
 
         init(_ plan: ExtractionPlan) { batch = EventBatch(plan: plan) }
+
+        fileprivate func extract() throws {
+            guard let block else { return }
+            try batch.load(block.payload, count: block.events, firstOffset: block.firstOffset)
+        }
     }
 
     enum Delivery {
@@ -25,6 +31,9 @@ final class BatchPipeline {
 
     private struct State {
         var free: [Slot]
+        /// What has been read and is to be extracted, in log order.
+        var read: [Delivery] = []
+        /// What is to be applied.
         var ready: [Delivery] = []
         var isStopped = false
         var hasEnded = false
@@ -32,7 +41,8 @@ final class BatchPipeline {
 
     private let state: Monitor<State>
     private let watcher: LogWatcher?
-    private var thread: WorkerThread?
+    private var threads: [WorkerThread] = []
+    private static let slots = 4
 
     /// Starts reading.
     /// - Parameters:
@@ -42,13 +52,32 @@ final class BatchPipeline {
         _ reader: sending LogReader, plan: ExtractionPlan, upTo end: Offset?, waits: Bool
     ) throws(KappaError) {
         var slots: [Slot] = []
-        for _ in 0..<3 { slots.append(Slot(plan)) }
+        for _ in 0..<Self.slots { slots.append(Slot(plan)) }
         let state = Monitor(State(free: slots))
         self.state = state
         let watcher = waits ? try LogWatcher(reader.folder) : nil
         self.watcher = watcher
         let source = ReadingLoop(reader: reader, state: state, watcher: watcher, end: end)
-        thread = WorkerThread("kappa-read") { source.run() }
+        threads = [
+            WorkerThread("kappa-read") { source.run() },
+            WorkerThread("kappa-extract") { Self.extract(state) },
+        ]
+    }
+
+    /// Hands everything on that was read, with its columns; ends after what ends the reading.
+    private static func extract(_ state: Monitor<State>) {
+        while true {
+            var delivery = state.wait { $0.read.isEmpty ? nil : $0.read.removeFirst() }
+            if case .batch(let slot) = delivery {
+                do { try slot.extract() } catch { delivery = .failed(error) }
+            }
+            let next = delivery
+            state.withLock { $0.ready.append(next) }
+            switch next {
+            case .ended, .failed: return
+            case .batch, .caughtUp: break
+            }
+        }
     }
 
     /// `@unchecked Sendable`: made on one thread and used on the reading thread alone.
@@ -68,9 +97,9 @@ final class BatchPipeline {
         func run() {
             do {
                 while try step() {}
-                state.withLock { $0.ready.append(.ended) }
+                state.withLock { $0.read.append(.ended) }
             } catch {
-                state.withLock { $0.ready.append(.failed(error)) }
+                state.withLock { $0.read.append(.failed(error)) }
             }
         }
 
@@ -81,15 +110,13 @@ final class BatchPipeline {
             }
             guard let slot else { return false }
             if let block = try reader.next(into: slot.buffer, upTo: end) {
-                try slot.batch.load(
-                    block.payload, count: block.events, firstOffset: block.firstOffset)
                 slot.block = block
-                state.withLock { $0.ready.append(.batch(slot)) }
+                state.withLock { $0.read.append(.batch(slot)) }
                 return true
             }
             state.withLock { $0.free.append(slot) }
             if let end, reader.offset >= end { return false }
-            state.withLock { $0.ready.append(.caughtUp(reader.offset)) }
+            state.withLock { $0.read.append(.caughtUp(reader.offset)) }
             guard let watcher else { return false }
             try watcher.wait(past: reader.offset, timeoutMilliseconds: Self.tickMilliseconds)
             return true
@@ -105,19 +132,14 @@ final class BatchPipeline {
         state.wait { state in state.ready.isEmpty ? nil : state.ready.removeFirst() }
     }
 
-    /// The next delivery if it is there already.
-    func poll() -> Delivery? {
-        state.withLock { state in state.ready.isEmpty ? nil : state.ready.removeFirst() }
-    }
-
     func recycle(_ slot: Slot) { state.withLock { $0.free.append(slot) } }
 
-    /// Ends reading and waits for the reading thread. May be called more than once.
+    /// Ends reading and waits for the threads. May be called more than once.
     func stop() {
         state.withLock { $0.isStopped = true }
         watcher?.cancel()
-        thread?.join()
-        thread = nil
+        for thread in threads { thread.join() }
+        threads = []
     }
 
     /// Lets another thread end the reading; ``next()`` then returns `.ended` soon.

@@ -46,8 +46,9 @@ final class FoldRunner: StepRunner, FoldState {
             try tables[handler.table].find(selections[index], keys, into: &ids[index])
         }
         if handlers.count == 1 {
+            let handler = handlers[0]
             for (event, id) in zip(selections[0], ids[0]) {
-                try apply(Int(event), id, handlers[0], lookUps, pass)
+                try apply(Int(event), id, handler, tables[handler.table], lookUps, pass)
             }
         } else {
             try applyInTurn(batch.count, range, lookUps, pass)
@@ -70,7 +71,9 @@ final class FoldRunner: StepRunner, FoldState {
             while rest != 0 {
                 let index = rest.trailingZeroBitCount
                 rest &= rest - 1
-                try apply(event, ids[index][next[index]], handlers[index], lookUps, pass)
+                let handler = handlers[index]
+                try apply(
+                    event, ids[index][next[index]], handler, tables[handler.table], lookUps, pass)
                 next[index] += 1
             }
         }
@@ -78,10 +81,10 @@ final class FoldRunner: StepRunner, FoldState {
 
     private func apply(
         _ event: Int, _ id: UInt32, _ handler: (table: Int, reader: any FoldReader),
-        _ lookUps: Tables, _ pass: BatchPass
+        _ rows: FoldRows, _ lookUps: Tables, _ pass: BatchPass
     ) throws {
         do {
-            try tables[handler.table].change(id) { state in
+            try rows.change(id) { state in
                 try handler.reader.apply(event, to: state, lookUps)
             }
             pass.mark(event, .applied)

@@ -37,6 +37,7 @@ package final class Scan {
     package private(set) var versions: [VersionMaterializer]
     private let pipeline: BatchPipeline
     private let options: Options
+    private let crew = WorkCrew()
     /// How long changes may wait for a commit while more events keep coming, in milliseconds.
     package var commitMilliseconds: Int
     private weak var observer: (any Observer)?
@@ -72,11 +73,7 @@ package final class Scan {
             switch pipeline.next() {
             case .batch(let slot):
                 if let block = slot.block {
-                    try each { version in
-                        try version.apply(
-                            slot.batch, from: block.digestBefore, to: block.digestAfter)
-                        return true
-                    }
+                    try apply(slot.batch, block)
                     observer?.didApply(to: block.nextOffset)
                 }
                 pipeline.recycle(slot)
@@ -94,6 +91,26 @@ package final class Scan {
             if versions.isEmpty { return }
         }
     }
+
+    /// Applies a batch to all versions, side by side where it is worth it.
+    private func apply(_ batch: EventBatch, _ block: LogBlock) throws {
+        let (before, after) = (block.digestBefore, block.digestAfter)
+        guard versions.count > 1, batch.count >= Self.fewEvents else {
+            return try each { version in
+                try version.apply(batch, from: before, to: after)
+                return true
+            }
+        }
+        let work = SharedBatch(
+            versions.sorted { $0.applyNanoseconds > $1.applyNanoseconds }, batch, before, after)
+        crew.run(work.versions.count) { work.apply(to: $0) }
+        for (version, failure) in zip(work.versions, work.failures) {
+            if let failure { try leave(version, failure) }
+        }
+    }
+
+    /// Waking others up costs more than so few events.
+    private static let fewEvents = 500
 
     /// Leaves a version out from now on; on the scan's own thread.
     package func remove(_ version: VersionMaterializer) {
@@ -135,11 +152,15 @@ package final class Scan {
             do {
                 if try !body(version) { remove(version) }
             } catch {
-                guard let observer else { throw error }
-                remove(version)
-                observer.didFail(version, error)
+                try leave(version, error)
             }
         }
+    }
+
+    private func leave(_ version: VersionMaterializer, _ error: any Error) throws {
+        guard let observer else { throw error }
+        remove(version)
+        observer.didFail(version, error)
     }
 
     /// A clock for pacing commits only: it never reaches a row.
@@ -148,6 +169,44 @@ package final class Scan {
         clock_gettime(CLOCK_MONOTONIC, &time)
         return time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
     }
+}
+
+/// One batch on its way into several versions at once.
+///
+/// `@unchecked Sendable`: each version is touched by the one thread that has taken its index, the batch
+/// is only read, and the scan goes on when all are done.
+private final class SharedBatch: @unchecked Sendable {
+    let versions: [VersionMaterializer]
+    private let batch: EventBatch
+    private let before: LogDigest
+    private let after: LogDigest
+    private let results: UnsafeMutablePointer<(any Error)?>
+
+    init(
+        _ versions: [VersionMaterializer], _ batch: EventBatch, _ before: LogDigest,
+        _ after: LogDigest
+    ) {
+        self.versions = versions
+        self.batch = batch
+        self.before = before
+        self.after = after
+        results = .allocate(capacity: versions.count)
+        results.initialize(repeating: nil, count: versions.count)
+    }
+
+    deinit {
+        results.deinitialize(count: versions.count)
+        results.deallocate()
+    }
+
+    func apply(to index: Int) {
+        do { try versions[index].apply(batch, from: before, to: after) } catch {
+            results[index] = error
+        }
+    }
+
+    /// Why each version could not take the batch; nil for those that did.
+    var failures: [(any Error)?] { versions.indices.map { results[$0] } }
 }
 
 /// What a commit costs for each row that it writes, as the last large one showed.

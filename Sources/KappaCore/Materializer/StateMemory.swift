@@ -1,3 +1,5 @@
+import Glibc
+
 /// States of one type by number, at addresses that hold until it grows.
 final class StateMemory<State> {
     private let empty: State
@@ -6,6 +8,8 @@ final class StateMemory<State> {
     private(set) var count = 0
     /// Where a state is while it is changed: what changes it may make this memory grow.
     private let scratch = UnsafeMutablePointer<State>.allocate(capacity: 1)
+    /// Whether a state is nothing but its bytes, so that copying these is all there is to it.
+    private let isPlain = _isPOD(State.self)
 
     init(empty: State) {
         self.empty = empty
@@ -40,6 +44,13 @@ final class StateMemory<State> {
     /// Hands the address of a copy to `body`, and keeps what it makes of it unless it throws. Not to
     /// be called from inside of `body`.
     func change(_ id: Int, _ body: (UnsafeMutableRawPointer) throws -> Void) throws {
+        if isPlain {
+            let size = MemoryLayout<State>.size
+            memcpy(scratch, states + id, size)
+            try body(UnsafeMutableRawPointer(scratch))
+            memcpy(states + id, scratch, size)
+            return
+        }
         scratch.initialize(to: states[id])
         do { try body(UnsafeMutableRawPointer(scratch)) } catch {
             scratch.deinitialize(count: 1)

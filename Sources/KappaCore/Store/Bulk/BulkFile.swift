@@ -9,6 +9,8 @@ final class BulkFile {
     /// Pages that wait to be written together, and the first one's number.
     private var waiting: [UInt8] = []
     private var waitingFirst: UInt32 = 0
+    /// Writes while further pages are being filled.
+    private let writer: PageWriter
 
     private static let writeBytes = 1 << 20
 
@@ -21,6 +23,7 @@ final class BulkFile {
             throw KappaError(.bug, "a new version's file has no whole pages", at: path)
         }
         pages = UInt32(file.size / BulkPage.size)
+        writer = PageWriter(file)
     }
 
     /// The number of a new page. Pages are counted from one.
@@ -40,15 +43,9 @@ final class BulkFile {
 
     private func flush() throws(KappaError) {
         guard !waiting.isEmpty else { return }
-        try write(waiting, at: Int(waitingFirst - 1) * BulkPage.size)
-        waiting.removeAll(keepingCapacity: true)
-    }
-
-    private func write(_ bytes: [UInt8], at position: Int) throws(KappaError) {
-        do throws(IOFailure) { try SystemFiles().write(file.descriptor, bytes, at: position) } catch
-        {
-            throw error.error("cannot write a new version's rows", at: file.path)
-        }
+        try writer.write(waiting, at: Int(waitingFirst - 1) * BulkPage.size)
+        waiting = []
+        waiting.reserveCapacity(Self.writeBytes)
     }
 
     /// Writes what waits, and tells the file's header how many pages there are.
@@ -57,6 +54,68 @@ final class BulkFile {
     /// file that SQLite has just made.
     func finish() throws(KappaError) {
         try flush()
-        try write(withUnsafeBytes(of: pages.bigEndian) { Array($0) }, at: 28)
+        try writer.write(withUnsafeBytes(of: pages.bigEndian) { Array($0) }, at: 28)
+        try writer.finish()
+    }
+}
+
+/// Writes pieces of a file on a thread of its own, in the order in which they come.
+private final class PageWriter: Sendable {
+    private struct State {
+        var pieces: [(bytes: [UInt8], position: Int)] = []
+        var isEnded = false
+        var failure: IOFailure?
+    }
+
+    private let path: String
+    private let state = Monitor(State())
+    private let thread: WorkerThread
+
+    /// So many pieces may wait until whoever makes them waits, too.
+    private static let mostPieces = 8
+
+    init(_ file: OpenFile) {
+        path = file.path
+        let state = state
+        thread = WorkerThread("kappa-pages") {
+            while let piece = Self.next(state) {
+                do throws(IOFailure) {
+                    try SystemFiles().write(file.descriptor, piece.bytes, at: piece.position)
+                } catch { state.withLock { $0.failure = $0.failure ?? error } }
+            }
+        }
+    }
+
+    deinit { state.withLock { $0.isEnded = true } }
+
+    private static func next(_ state: Monitor<State>) -> (bytes: [UInt8], position: Int)? {
+        state.wait { state -> (bytes: [UInt8], position: Int)?? in
+            if let piece = state.pieces.first {
+                state.pieces.removeFirst()
+                return .some(piece)
+            }
+            return state.isEnded ? .some(nil) : nil
+        }
+    }
+
+    func write(_ bytes: [UInt8], at position: Int) throws(KappaError) {
+        let failure = state.wait { state -> IOFailure?? in
+            if let failure = state.failure { return .some(failure) }
+            guard state.pieces.count < Self.mostPieces else { return nil }
+            state.pieces.append((bytes, position))
+            return .some(nil)
+        }
+        if let failure { throw error(failure) }
+    }
+
+    /// Waits until all is written.
+    func finish() throws(KappaError) {
+        state.withLock { $0.isEnded = true }
+        thread.join()
+        if let failure = state.withLock({ $0.failure }) { throw error(failure) }
+    }
+
+    private func error(_ failure: IOFailure) -> KappaError {
+        failure.error("cannot write a new version's rows", at: path)
     }
 }

@@ -1,0 +1,53 @@
+import KappaTesting
+import Testing
+
+@testable import KappaCore
+
+@Suite("Sorting by key, and sharing work out")
+struct KeySortTests {
+    @Test("sorts as comparing does, part by part, few and many", arguments: [0, 1, 2, 200, 5_000])
+    func sorts(_ count: Int) {
+        for seed in EventsSeeds.random(4) {
+            var random = SplitMix(state: seed)
+            let prefix =
+                ["", "user_", "a long beginning that all have "]
+                .randomElement(using: &random) ?? ""
+            let texts = (0..<count).map { _ in
+                let length = Int.random(in: 0...20, using: &random)
+                return Array(prefix.utf8)
+                    + (0..<length).map { _ in UInt8.random(in: 0x60...0x63, using: &random) }
+            }
+            let numbers = (0..<count).map { _ in
+                [Int64.min, -1, 0, 1, .max].randomElement(using: &random)
+                    ?? Int64.random(in: -1_000...1_000, using: &random)
+            }
+            let storage = texts.map { text in
+                let copy = UnsafeMutableRawBufferPointer.allocate(
+                    byteCount: max(1, text.count), alignment: 1)
+                copy.copyBytes(from: text)
+                return UnsafeRawBufferPointer(rebasing: copy[..<text.count])
+            }
+            defer { for text in storage { text.baseAddress?.deallocate() } }
+            var sort = KeySort((0..<UInt32(count)).map { $0 })
+            sort.sortByIntegers { numbers[Int($0)] }
+            sort.sortByTexts { storage[Int($0)] }
+            let expected = (0..<count).sorted { a, b in
+                if texts[a] != texts[b] { return texts[a].lexicographicallyPrecedes(texts[b]) }
+                return numbers[a] != numbers[b] ? numbers[a] < numbers[b] : a < b
+            }
+            #expect(sort.ids.map(Int.init) == expected, "seed \(seed)")
+        }
+    }
+
+    @Test("every piece is done once before the job is over")
+    func crew() {
+        let crew = WorkCrew()
+        for count in [0, 1, 2, 7, 100] {
+            for _ in 0..<50 {
+                let total = Monitor(0)
+                crew.run(count) { piece in total.withLock { $0 += piece + 1 } }
+                #expect(total.withLock { $0 } == count * (count + 1) / 2)
+            }
+        }
+    }
+}

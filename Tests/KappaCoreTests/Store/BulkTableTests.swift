@@ -1,0 +1,128 @@
+import KappaTesting
+import Testing
+
+@testable import KappaCore
+
+/// The pages that kappa writes itself, read by SQLite.
+@Suite("A new version's file, written in one go")
+struct BulkTableTests {
+    private static let schema = TableSchema(
+        name: "t",
+        columns: [
+            ColumnSchema("note", .text), ColumnSchema("name", .text, isKey: true),
+            ColumnSchema("size", .double), ColumnSchema("number", .integer, isKey: true),
+            ColumnSchema("amount", .decimal), ColumnSchema("isOn", .bool),
+        ], hasState: true)
+
+    private struct Row {
+        var cells: [Value]
+        var state: [UInt8]
+    }
+
+    /// Random rows in the order of their keys, some with texts of many pages.
+    private static func rows(_ count: Int, longest: Int, _ random: inout SplitMix) -> [Row] {
+        var keys: Set<String> = []
+        var rows: [(name: String, number: Int64)] = []
+        while rows.count < count {
+            let name =
+                ["", "a", "a\u{0}", "ä", "user_\(Int.random(in: 0...50, using: &random))"]
+                .randomElement(using: &random) ?? ""
+            let number = Self.number(&random)
+            if keys.insert("\(name)|\(number)").inserted { rows.append((name, number)) }
+        }
+        rows.sort { a, b in
+            a.name == b.name && a.name.utf8.elementsEqual(b.name.utf8)
+                ? a.number < b.number : a.name.utf8.lexicographicallyPrecedes(b.name.utf8)
+        }
+        return rows.map { name, number in
+            let isLong = Int.random(in: 0..<10, using: &random) == 0
+            let length = Int.random(in: 0...(isLong ? longest : 40), using: &random)
+            let note: Value =
+                Bool.random(using: &random) ? .null : .text(String(repeating: "x", count: length))
+            return Row(
+                cells: [
+                    note, .text(name), .double(Double(number) / 3), .integer(number),
+                    .decimal(Decimal(mantissa: Int128(number), scale: 3)),
+                    .bool(number & 1 == 0),
+                ],
+                state: (0..<(length % 7)).map { UInt8($0) })
+        }
+    }
+
+    private static func number(_ random: inout SplitMix) -> Int64 {
+        let bits = Int.random(in: 0...63, using: &random)
+        let magnitude = Int64.random(in: 0...Int64.max, using: &random) >> Int64(bits)
+        return Bool.random(using: &random) ? magnitude : -magnitude
+    }
+
+    @Test(
+        "holds what was written, and SQLite finds nothing wrong with it",
+        arguments: [
+            (0, 10), (1, 10), (2, 9_000), (50, 3_000), (300, 100), (2_000, 20_000), (20_000, 30),
+        ])
+    func roundTrip(_ count: Int, _ longest: Int) throws {
+        for seed in EventsSeeds.random(2) {
+            var random = SplitMix(state: seed)
+            let folder = try TemporaryFolder()
+            let path = folder.path + "/1.db"
+            let rows = Self.rows(count, longest: longest, &random)
+            let store = try VersionStore(
+                at: path, view: "t", number: 1, digest: "d", tables: [Self.schema])
+            try store.commit(Checkpoint(offset: Offset(7))) { transaction in
+                for row in rows { try Self.write(row, transaction.upsert(into: 0)) }
+            }
+            let connection = try SQLiteConnection(path, .readWrite)
+            let check = try connection.prepare("PRAGMA integrity_check")
+            #expect(try check.step() && check.string(0) == "ok", "seed \(seed)")
+            var index = 0
+            try VersionReader(path).forEachRow(table: 0) { cursor in
+                guard index < rows.count else {
+                    index += 1
+                    return
+                }
+                let found = Self.schema.values(cursor)
+                if found != rows[index].cells || Array(cursor.blob(6)) != rows[index].state {
+                    Issue.record("row \(index) is \(found), seed \(seed)")
+                }
+                index += 1
+            }
+            #expect(index == rows.count, "seed \(seed)")
+            // Later commits change the same tree through SQLite.
+            try store.commit(Checkpoint(offset: Offset(8))) { transaction in
+                for row in rows { try Self.write(row, transaction.upsert(into: 0)) }
+            }
+            #expect(try store.rowCount(table: 0) == rows.count, "seed \(seed)")
+        }
+    }
+
+    private static func write(_ row: Row, _ writer: any RowWriter) throws {
+        var sink = StoreSink(writer)
+        try row.cells.withTexts {
+            sink.append($0)
+        } then: {
+            try row.state.withUnsafeBytes { state in
+                sink.blob(state)
+                try writer.execute()
+            }
+        }
+    }
+
+    @Test("rows in the wrong order are refused, and nothing is left of the file")
+    func wrongOrder() throws {
+        let folder = try TemporaryFolder()
+        var random = SplitMix(state: 1)
+        let rows = Self.rows(5, longest: 10, &random)
+        for order in [rows.reversed(), [rows[0], rows[0]]] {
+            let store = try VersionStore(
+                at: folder.path + "/1.db", view: "t", number: 1, digest: "d",
+                tables: [Self.schema])
+            let error = #expect(throws: KappaError.self) {
+                try store.commit(Checkpoint()) { transaction in
+                    for row in order { try Self.write(row, transaction.upsert(into: 0)) }
+                }
+            }
+            #expect(error?.code == .bug)
+            #expect(DataFolder.names(in: folder.path) == [])
+        }
+    }
+}
