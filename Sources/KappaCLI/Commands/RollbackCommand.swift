@@ -6,7 +6,8 @@ struct RollbackCommand: Command {
         name: "rollback", summary: "makes the previous live version live again, at once",
         discussion: """
             The version is as far as it had come: `behind` says how many events readers go back.
-            A build that defines it brings it forward again with `kappa run`.
+            A build that defines it brings it forward again with `kappa run`. The version that
+            readers leave is promoted again by `kappa promote VIEW@N` only.
             """,
         arguments: [ArgumentSpec(name: "VIEW", repeats: true, isView: true)],
         make: { RollbackCommand(views: $0.positional) })
@@ -17,7 +18,7 @@ struct RollbackCommand: Command {
         try context.data.require()
         let catalog = try Catalog(context.data)
         for view in views { _ = try catalog.resolve(try VersionReference(view)) }
-        let switches = try Promotion(catalog).rollBack(views, reason: "rollback")
+        let switches = try Promotion(catalog).rollBack(views)
         try PromoteCommand.print(
             switches.map { ($0.change, $0.behind) }, context, behind: true)
         return 0

@@ -42,7 +42,11 @@ struct RunnerSession {
         try runner.run()
         isDone.withLock { $0 = true }
         progress.join()
-        if let failure = failures.withLock({ $0.first }) { throw failure }
+        if let failure = failures.withLock({ $0.first }) {
+            // Where reports are records, nobody has read of it yet.
+            if printsChanges, context.format == .json { throw failure }
+            return failure.code.exitCode
+        }
         if !printsChanges { try printAll() }
         if Interrupt.wasAsked {
             Output.say("kappa: stopped at a checkpoint; `kappa run` goes on from there")
@@ -56,7 +60,7 @@ struct RunnerSession {
         switch report {
         case .started(let id, _): touched.withLock { $0.append(id) }
         case .failed(_, let error): failures.withLock { $0.append(error) }
-        case .caughtUp, .promoted, .letGo, .heldElsewhere: break
+        case .caughtUp, .promoted, .heldBack, .letGo, .heldElsewhere: break
         }
     }
 
@@ -70,6 +74,10 @@ struct RunnerSession {
             let from = change.from.map { " instead of \(change.view)@\($0)" } ?? ""
             Output.say(
                 "\(change.view)@\(change.to): live since offset \(change.position)\(from)")
+        case .heldBack(let id):
+            Output.say(
+                "\(id): ready; somebody rolled back from it, so it is promoted by "
+                    + "`kappa promote \(id)` only")
         case .letGo(let id): Output.say("\(id): retired; letting go")
         case .heldElsewhere(let id, let error):
             Output.say("\(id): left alone, \(error.reason ?? error.what)")
@@ -80,9 +88,8 @@ struct RunnerSession {
     private func printStatus(_ report: ViewRunner.Report, _ output: Output) {
         let id: VersionID
         switch report {
-        case .started(let version, _), .caughtUp(let version, _), .letGo(let version),
-            .heldElsewhere(let version, _),
-            .failed(let version, _):
+        case .started(let version, _), .caughtUp(let version, _), .heldBack(let version),
+            .letGo(let version), .heldElsewhere(let version, _), .failed(let version, _):
             id = version
         case .promoted(let change): id = VersionID(change.view, change.to)
         }

@@ -38,7 +38,7 @@ struct StatusCommand: Command {
 
     private static func shortCells(_ status: VersionStatus) -> [Value] {
         let isWorking = status.eventsPerSecond > 0
-        let time = status.lag == 0 ? nil : status.etaSeconds.map { Double($0) }
+        let time = status.lag <= 0 ? nil : status.etaSeconds.map { Double($0) }
         return [
             .text("\(status.id)"), .text(status.state.rawValue),
             .integer(Int64(status.position.rawValue)), .integer(Int64(status.lag)),

@@ -37,21 +37,27 @@ package final class ChangeFollower {
     }
 
     /// Visits what has changed since the last call; returns whether there was anything.
-    package func poll(_ visit: (Change) throws -> Void) throws -> Bool {
-        var any = false
+    /// - Parameter most: How many changes to visit; what is left comes with the next call. Rows as
+    ///   they are and the difference of a promotion come whole.
+    package func poll(
+        atMost most: Int? = nil, _ visit: (Change) throws -> Void
+    ) throws -> Bool {
+        var visited = 0
         func count(_ change: Change) throws {
-            any = true
+            visited += 1
             try visit(change)
         }
         let live = try catalog.live(view)
-        if let current { try current.snapshot { try drain(current, count) } }
-        if let live, live != number { try move(to: live, count) }
-        return any
+        if let current { try current.snapshot { try drain(current, atMost: most, count) } }
+        if visited < most ?? .max, let live, live != number { try move(to: live, count) }
+        return visited > 0
     }
 
-    private func drain(_ reader: VersionReader, _ visit: (Change) throws -> Void) throws {
+    private func drain(
+        _ reader: VersionReader, atMost most: Int? = nil, _ visit: (Change) throws -> Void
+    ) throws {
         guard try reader.newestChange() > seen else { return }
-        try reader.changes(after: seen) { seq, record in
+        try reader.changes(after: seen, atMost: most) { seq, record in
             seen = seq
             try visit(
                 Change(

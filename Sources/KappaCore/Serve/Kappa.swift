@@ -203,29 +203,32 @@ public final class Kappa: Sendable {
 
     /// The changes of a view's rows as they commit, first the rows as they are (as inserts). A
     /// promotion comes as the difference of the two versions. It ends with ``close()``.
+    ///
+    /// One task iterates it. About a thousand changes are held for a reader that is slow; more wait in
+    /// the version's file, which keeps the last 200,000. Who falls further behind is told so with
+    /// ``KappaError``, `.notFound`. While the rows as they are and the difference of a promotion are
+    /// read, the file's write-ahead log grows: read them briskly.
     public func changes(of view: some AnyView) -> AsyncThrowingStream<Change, any Error> {
         let data = data
         let name = view.name
         let life = life
-        return AsyncThrowingStream { continuation in
-            let isEnded = Monitor(false)
-            continuation.onTermination = { _ in isEnded.withLock { $0 = true } }
-            _ = WorkerThread("kappa-follow") {
-                do {
+        let buffer = ChangeBuffer()
+        _ = WorkerThread("kappa-follow") {
+            buffer.finish(
+                Result {
                     let follower = ChangeFollower(name, try Catalog(data), fromNow: false)
-                    while !isEnded.withLock({ $0 }) {
+                    while buffer.waitUntilTaken() {
                         // Looked up before the changes are: those of the last commit come, too.
                         let isLast = life.withLock { $0.isClosed && $0.running.isEmpty }
-                        if try follower.poll({ continuation.yield($0) }) { continue }
+                        let most = ChangeBuffer.limit
+                        if try follower.poll(atMost: most, { try buffer.put($0) }) { continue }
                         if isLast { break }
                         Pause.briefly()
                     }
-                    continuation.finish()
-                } catch {
-                    continuation.finish(throwing: error)
-                }
-            }
+                })
         }
+        let reader = ChangeReader(buffer)
+        return AsyncThrowingStream { try await reader.next() }
     }
 
     private func foldTable<Row>(_ view: View<Row>) throws(KappaError) -> FoldTable {

@@ -10,9 +10,11 @@ package struct SQLQuery {
     package init(_ statement: String, _ catalog: Catalog, seconds: Int = 60) throws {
         connection = try SQLiteConnection(":memory:", .create)
         let words = Self.words(statement)
-        var allowed: Set<String> = []
+        var views: [String: String] = [:]
+        var tableNames: Set<String> = []
         for entry in try catalog.entries() where entry.isLive {
             let reader = try VersionReader(catalog.folder.file(entry.id))
+            tableNames.formUnion(reader.tables.map(\.name))
             guard reader.tables.contains(where: { words.contains($0.name) }) else { continue }
             let schema = "live_\(entry.id.view)"
             let attach = try connection.prepare(
@@ -23,7 +25,13 @@ package struct SQLQuery {
                     .usage, "too many views in one statement", because: error.reason,
                     advice: "SQLite joins ten files at most: split the question")
             }
-            for table in reader.tables where readers[table.name] == nil {
+            for table in reader.tables where words.contains(table.name) {
+                if let other = views[table.name] {
+                    throw KappaError(
+                        .usage, "there are two tables \(table.name)",
+                        because: "the views \(other) and \(entry.id.view) have one each",
+                        advice: "Look at each with `kappa query VIEW --table \(table.name)`")
+                }
                 let columns = table.columns.map { VersionSchema.quoted($0.name) }
                     .joined(separator: ", ")
                 try connection.execute(
@@ -32,13 +40,21 @@ package struct SQLQuery {
                     FROM \(VersionSchema.quoted(schema)).\(VersionSchema.quoted(table.name))
                     """)
                 readers[table.name] = table
-                allowed.insert(table.name)
+                views[table.name] = entry.id.view
             }
         }
         try connection.execute("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF")
         SQLGuard.addFunctions(to: connection)
-        guardian = SQLGuard(connection, tables: allowed, seconds: seconds)
-        self.statement = try Self.only(statement, connection)
+        guardian = SQLGuard(connection, tables: Set(views.keys), seconds: seconds)
+        do throws(KappaError) { self.statement = try Self.only(statement, connection) } catch {
+            // Which tables there are is what one asks next.
+            guard error.reason?.hasPrefix("no such table") == true else { throw error }
+            throw KappaError(
+                error.code, error.what, at: statement, because: error.reason,
+                advice: tableNames.isEmpty
+                    ? "No view is live yet: `kappa run` builds them"
+                    : "There are \(tableNames.sorted().joined(separator: ", "))")
+        }
     }
 
     private let guardian: SQLGuard

@@ -38,13 +38,19 @@ extension Value {
     /// As a field of CSV (RFC 4180).
     package var csvText: String {
         let text = plainText
+        let quote = UInt8(ascii: "\"")
         let needsQuotes = text.utf8.contains {
-            $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: "\"") || $0 == 0x0A || $0 == 0x0D
+            $0 == UInt8(ascii: ",") || $0 == quote || $0 == 0x0A || $0 == 0x0D
         }
         guard needsQuotes else { return text }
-        let doubled = text.split(separator: "\"", omittingEmptySubsequences: false)
-            .joined(separator: "\"\"")
-        return "\"\(doubled)\""
+        // By bytes: a quote with an accent behind it is one character, and not a quote.
+        var quoted = [quote]
+        for byte in text.utf8 {
+            if byte == quote { quoted.append(quote) }
+            quoted.append(byte)
+        }
+        quoted.append(quote)
+        return String(decoding: quoted, as: UTF8.self)
     }
 
     /// The value that JSON gives for a column of a kind; nil where it fits none.

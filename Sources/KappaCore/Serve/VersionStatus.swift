@@ -15,16 +15,18 @@ package struct VersionStatus: Sendable {
     /// As the process that materializes it reports; zero where none does.
     package var eventsPerSecond: Int
 
-    package var lag: Int { max(0, logEnd - position) }
+    /// Events up to the log's end. Below zero the log has lost events: a version only applies what is
+    /// durable.
+    package var lag: Int { logEnd - position }
     /// Until it has caught up at the present speed; nil where that is not known.
     package var etaSeconds: Int? {
-        lag == 0 ? 0 : eventsPerSecond > 0 ? lag / eventsPerSecond : nil
+        lag <= 0 ? 0 : eventsPerSecond > 0 ? lag / eventsPerSecond : nil
     }
 
     /// The versions of a view, or of all.
     package static func all(_ catalog: Catalog, view: String? = nil) throws -> [VersionStatus] {
         let folder = catalog.folder
-        let end = (try? LogReader(folder.log).durableEnd()) ?? .zero
+        var end = logEnd(folder)
         return try catalog.entries(of: view).map { entry in
             var status = VersionStatus(
                 id: entry.id, state: entry.state, reason: entry.reason, isLive: entry.isLive,
@@ -36,6 +38,9 @@ package struct VersionStatus: Sendable {
                 try reader.snapshot {
                     let checkpoint = try reader.checkpoint()
                     status.position = checkpoint.offset
+                    // It may have gone on since the log's end was looked up.
+                    if status.position > end { end = logEnd(folder) }
+                    status.logEnd = end
                     status.counters = checkpoint.counters
                     for table in reader.tables.indices {
                         status.rows += try reader.rowCount(table: table)
@@ -46,8 +51,19 @@ package struct VersionStatus: Sendable {
                 status.position = checkpoint.offset
                 status.counters = checkpoint.counters
             }
+            if status.lag < 0 {
+                status.reason =
+                    "it has applied \(-status.lag) events that the log has not: restore \(folder.log), "
+                    + "or remove views/ and catalog.db and rebuild from what there is"
+            } else if catalog.hasLostFile(entry) {
+                status.reason = "its file is gone: `kappa run` builds a new version"
+            }
             return status
         }
+    }
+
+    private static func logEnd(_ folder: DataFolder) -> Offset {
+        (try? LogReader(folder.log).durableEnd()) ?? .zero
     }
 
     private static func size(_ path: String) -> Int {

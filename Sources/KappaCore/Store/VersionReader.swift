@@ -15,9 +15,9 @@ package final class VersionReader {
     package init(_ path: String) throws(KappaError) {
         guard access(path, F_OK) == 0 else {
             throw KappaError(
-                .notFound, "there is no such version", at: path,
-                because: "its file does not exist",
-                advice: "`kappa status` lists the versions")
+                .notFound, "the file of a version is not there", at: path,
+                because: "nothing was committed to it yet, or it was removed",
+                advice: "`kappa run` builds what is missing; `kappa status` lists the versions")
         }
         connection = try SQLiteConnection(path, .readWrite)
         try connection.execute("PRAGMA query_only = ON; PRAGMA cache_size = -16384")
@@ -115,10 +115,10 @@ package final class VersionReader {
             ?? 0
     }
 
-    /// Visits the changes after number `after`.
+    /// Visits the changes after number `after`, the oldest `most` of them.
     /// - Throws: `.notFound` if some of them are no longer kept.
     package func changes(
-        after: Int64, _ visit: (Int64, ChangeRecord) throws -> Void
+        after: Int64, atMost most: Int? = nil, _ visit: (Int64, ChangeRecord) throws -> Void
     ) throws {
         let oldest = try connection.integer("SELECT min(seq) FROM _kappa_changes")
         if let oldest, oldest > after + 1 {
@@ -130,9 +130,10 @@ package final class VersionReader {
         let select = try connection.prepare(
             """
             SELECT seq, offset, table_index, key, before, after FROM _kappa_changes
-            WHERE seq > ? ORDER BY seq
+            WHERE seq > ? ORDER BY seq LIMIT ?
             """)
         select.bind(0, after)
+        select.bind(1, Int64(most ?? -1))
         while try select.step() {
             try visit(
                 select.integer(0),

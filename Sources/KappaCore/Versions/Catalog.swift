@@ -27,6 +27,9 @@ package final class Catalog {
         package var reason: String
         /// When, in microseconds since 1970-01-01T00:00:00Z.
         package var atMicros: Int64
+
+        /// The reason of a switch that somebody made with `kappa rollback`.
+        package static let rollback = "rollback"
     }
 
     /// Opens the catalog, making it where it is new, and mends what a killed process left behind.
@@ -104,6 +107,19 @@ package final class Catalog {
         select.bind(0, id.view)
         select.bind(1, Int64(id.number.rawValue))
         return try select.step()
+    }
+
+    /// Whether readers have seen a version whose file is gone. It is not made anew in its place: they
+    /// would go back to its beginning.
+    func hasLostFile(_ entry: Entry) -> Bool {
+        (entry.isLive || entry.state == .retired) && entry.state != .failed
+            && !folder.hasFile(entry.id)
+    }
+
+    /// Whether somebody rolled back from a version, and nobody has made it live since.
+    package func wasRolledBackFrom(_ id: VersionID) throws(KappaError) -> Bool {
+        let last = try history(of: id.view).last { $0.from == id.number || $0.to == id.number }
+        return last?.from == id.number && last?.reason == Switch.rollback
     }
 
     /// The version that a person means: the one named, else the live one, else the newest.
@@ -191,6 +207,17 @@ package final class Catalog {
         try update.execute()
     }
 
+    /// Sets a state where the disk may be full: if need be in the part of the write-ahead log that is
+    /// there already.
+    func setStateInTightSpace(
+        _ id: VersionID, _ state: VersionState, _ reason: String
+    ) throws(KappaError) {
+        do { try setState(id, state, reason: reason) } catch {
+            try? database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            try setState(id, state, reason: reason)
+        }
+    }
+
     /// Points a view at a version and writes the history; inside of a transaction.
     func point(
         _ view: String, from: VersionNumber?, to: VersionNumber, position: Offset, reason: String
@@ -199,7 +226,7 @@ package final class Catalog {
         update.bind(0, Int64(to.rawValue))
         update.bind(1, view)
         try update.execute()
-        if let from, from != to { try setState(VersionID(view, from), .retired) }
+        if let from, from != to { try retire(VersionID(view, from)) }
         try setState(VersionID(view, to), .live)
         let insert = try database.prepare(
             """
@@ -213,6 +240,12 @@ package final class Catalog {
         insert.bind(4, reason)
         insert.bind(5, Self.nowMicros())
         try insert.execute()
+    }
+
+    /// What has failed stays so: nothing goes back to it.
+    private func retire(_ id: VersionID) throws(KappaError) {
+        let failed = try entries(of: id.view).contains { $0.id == id && $0.state == .failed }
+        if !failed { try setState(id, .retired) }
     }
 
     /// Forgets a version and removes its files. The caller holds its lease.
@@ -263,7 +296,7 @@ package final class Catalog {
     private func mendLink(of view: String) throws {
         try SwitchLock(view, in: folder).alone {
             guard let live = try live(view), folder.linkedNumber(of: view) != live,
-                access(folder.file(VersionID(view, live)), F_OK) == 0
+                folder.hasFile(VersionID(view, live))
             else { return }
             try folder.pointLink(of: view, to: live)
         }

@@ -20,6 +20,7 @@ package struct DataFolder: Sendable {
     package var catalog: String { path + "/catalog.db" }
     package func view(_ name: String) -> String { "\(path)/views/\(name)" }
     package func file(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).db" }
+    func hasFile(_ id: VersionID) -> Bool { access(file(id), F_OK) == 0 }
     package func lease(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).lease" }
     package func liveLink(_ name: String) -> String { view(name) + "/live.db" }
     package func switchLock(_ name: String) -> String { view(name) + "/switch.lock" }
@@ -35,18 +36,18 @@ package struct DataFolder: Sendable {
             advice: "Append events first (`kappa append FILE`), or name the folder with --data")
     }
 
-    /// Makes a folder with all above it.
+    /// Makes a folder with all above it, and makes their names durable.
     package static func make(_ path: String) throws(KappaError) {
         if access(path, F_OK) == 0 { return }
-        if let slash = path.lastIndex(of: "/"), slash != path.startIndex {
-            try make(String(path[..<slash]))
-        }
+        let above = path.lastIndex(of: "/").map { String(path[..<$0]) }
+        if let above, !above.isEmpty { try make(above) }
         if mkdir(path, 0o755) != 0, errno != EEXIST {
             throw KappaError(
                 .cannotCreate, "cannot create a folder", at: path,
                 because: String(cString: strerror(errno)),
                 advice: "Check who owns the folder above it, and that the disk has room")
         }
+        try syncFolder(above.map { $0.isEmpty ? "/" : $0 } ?? ".")
     }
 
     /// The numbers of the versions that have a file, whatever the catalog says.
@@ -100,7 +101,7 @@ package struct DataFolder: Sendable {
         guard symlink("\(number).db", new) == 0, rename(new, link) == 0 else {
             throw IOFailure("rename", errno).error("cannot switch a view's link", at: link)
         }
-        try syncFolder(self.view(view))
+        try Self.syncFolder(self.view(view))
     }
 
     func linkedNumber(of view: String) -> VersionNumber? {
@@ -117,10 +118,10 @@ package struct DataFolder: Sendable {
         NewVersionFile.removeLeftovers(file(id))
         SpilledRuns.remove(file(id))
         unlink(lease(id))
-        try syncFolder(view(id.view))
+        try Self.syncFolder(view(id.view))
     }
 
-    private func syncFolder(_ path: String) throws(KappaError) {
+    private static func syncFolder(_ path: String) throws(KappaError) {
         do { try SystemFiles().syncFolder(path) } catch {
             throw error.error("cannot make a change of a folder durable", at: path)
         }

@@ -16,8 +16,12 @@ package struct Promotion {
     ///
     /// While it looks, the present live versions stand still. Each candidate must be at or past what
     /// readers have seen, and must have applied exactly the log's bytes up to there.
+    /// - Parameter knownEnd: An end of the log that was looked up after the last commit to any live
+    ///   version whose file is gone and which nobody materializes. The present end, if it is nil.
     /// - Throws: `.refused` if a candidate has skipped or doubled an event.
-    package func promote(_ candidates: [VersionID], reason: String) throws -> Outcome {
+    package func promote(
+        _ candidates: [VersionID], reason: String, knownEnd: Offset? = nil
+    ) throws -> Outcome {
         try Self.checkOnce(candidates.map(\.view))
         return try alone(candidates.map(\.view).sorted()[...]) {
             var switches: [Catalog.Switch] = []
@@ -27,7 +31,7 @@ package struct Promotion {
                 let live = try catalog.live(candidate.view)
                 let new = try checkpoint(candidate)
                 if let live, live != candidate.number {
-                    let seen = try checkpoint(VersionID(candidate.view, live)).offset
+                    let seen = try seenOffset(VersionID(candidate.view, live), knownEnd)
                     if new.offset < seen {
                         try checkLog(reaches: seen, of: VersionID(candidate.view, live))
                         return .behind(candidate, needs: seen)
@@ -47,7 +51,7 @@ package struct Promotion {
     /// Makes the version live that was live before the present one, as far as it has come.
     /// - Returns: For each view the switch, and how many events readers go back.
     package func rollBack(
-        _ views: [String], reason: String
+        _ views: [String]
     ) throws -> [(change: Catalog.Switch, behind: Int)] {
         try Self.checkOnce(views)
         return try alone(views.sorted()[...]) {
@@ -56,15 +60,24 @@ package struct Promotion {
                 let live = try catalog.live(view)
                 let previous = try previousVersion(of: view, live)
                 let old = try checkpoint(previous)
-                let seen = try live.map { try checkpoint(VersionID(view, $0)).offset } ?? old.offset
+                let seen = try live.map { try seenOffset(VersionID(view, $0), nil) } ?? old.offset
                 let change = Catalog.Switch(
                     view: view, from: live, to: previous.number, position: old.offset,
-                    reason: reason, atMicros: 0)
+                    reason: Catalog.Switch.rollback, atMicros: 0)
                 switches.append((change, max(0, seen - old.offset)))
             }
             try apply(switches.map(\.change))
             return switches
         }
+    }
+
+    /// How far readers have seen a live version: at most to the log's end, where its file is gone.
+    private func seenOffset(_ id: VersionID, _ knownEnd: Offset?) throws -> Offset {
+        if folder.hasFile(id) { return try checkpoint(id).offset }
+        // Its process may still write to the file that has no name any more.
+        let isHeld = Lease.holder(of: id, in: folder) != nil
+        if let knownEnd, !isHeld { return knownEnd }
+        return try LogReader(folder.log).durableEnd()
     }
 
     /// A version only applies durable events: one that is ahead of the log proves a loss.
@@ -90,7 +103,8 @@ package struct Promotion {
     private func previousVersion(
         of view: String, _ live: VersionNumber?
     ) throws(KappaError) -> VersionID {
-        let known = Set(try catalog.entries(of: view).map(\.id.number))
+        let known = Set(
+            try catalog.entries(of: view).map(\.id).filter(folder.hasFile).map(\.number))
         for change in try catalog.history(of: view).reversed() {
             if let from = change.from, from != live, known.contains(from) {
                 return VersionID(view, from)

@@ -11,16 +11,19 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         let version: VersionMaterializer
         var isLive: Bool
         var hasCaughtUp = false
+        /// Somebody rolled back from it: to promote it again is for a person to decide.
+        let isHeldBack: Bool
 
         init(
             _ id: VersionID, _ lease: Lease, _ store: VersionStore,
-            _ version: VersionMaterializer, isLive: Bool
+            _ version: VersionMaterializer, isLive: Bool, isHeldBack: Bool
         ) {
             self.id = id
             self.lease = lease
             self.store = store
             self.version = version
             self.isLive = isLive
+            self.isHeldBack = isHeldBack
         }
     }
 
@@ -34,6 +37,10 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     private var scan: Scan?
     private var seenCatalog: Int64 = -1
     private var rate = RateMeter()
+    /// What has failed, and could not be written down yet.
+    private var unsaved: [(id: VersionID, state: VersionState, reason: String)] = []
+    /// The log's end when this began.
+    private let firstEnd: Offset
 
     /// Changes of a live version wait this long at most while more events keep coming.
     private static let liveMilliseconds = 10
@@ -48,6 +55,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         self.options = options
         self.runner = runner
         catalog = try Catalog(folder)
+        firstEnd = try LogReader(folder.log).durableEnd()
         for (id, definition, lease) in versions {
             let store = try VersionStore.open(id, definition, in: folder)
             let version = try VersionMaterializer(
@@ -56,7 +64,9 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
             let isLive = try catalog.live(id.view) == id.number
             version.recordsChanges = try isLive || catalog.wasLive(id)
             if !isLive { try catalog.setState(id, .building) }
-            members.append(Member(id, lease, store, version, isLive: isLive))
+            let isHeldBack = try !isLive && catalog.wasRolledBackFrom(id)
+            members.append(
+                Member(id, lease, store, version, isLive: isLive, isHeldBack: isHeldBack))
         }
     }
 
@@ -85,14 +95,18 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     func end() {
         members = []
         scan = nil
+        // What their files needed is free now.
+        saveFailures()
         runner.note(number, at: nil)
     }
 
     /// Whether nothing waits for a promotion.
     private var isDone: Bool {
         if let end = options.end { return members.allSatisfy { $0.version.offset >= end } }
-        return members.allSatisfy { $0.hasCaughtUp && ($0.isLive || !options.promotes) }
+        return members.allSatisfy { $0.hasCaughtUp && ($0.isLive || !promotes($0)) }
     }
+
+    private func promotes(_ member: Member) -> Bool { options.promotes && !member.isHeldBack }
 
     // MARK: Scan.Observer
 
@@ -110,6 +124,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     /// Looks which members are live, if the catalog has changed: a version that was promoted from
     /// outside begins its feed of changes, one that has retired is let go of.
     private func refresh() throws {
+        saveFailures()
         let counter = try catalog.changeCounter()
         if counter == seenCatalog { return }
         for member in members {
@@ -153,8 +168,17 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         // A full disk or a lock passes; a definition or a damaged file does not.
         let passes = error.code == .inputOutput || error.code == .heldElsewhere
         let state: VersionState = member.isLive ? .live : passes ? .paused : .failed
-        try? catalog.setState(member.id, state, reason: error.what)
+        let reason = error.what + (error.reason.map { ": \($0)" } ?? "")
+        unsaved.append((member.id, state, reason))
+        saveFailures()
         runner.tell(.failed(member.id, error))
+    }
+
+    /// Writes down what has failed. A full disk, which made a version fail, may refuse that too: then
+    /// it is written down when it can be.
+    private func saveFailures() {
+        if unsaved.isEmpty { return }
+        unsaved.removeAll { (try? catalog.setStateInTightSpace($0.id, $0.state, $0.reason)) != nil }
     }
 
     func didCatchUp(at offset: Offset) throws {
@@ -163,19 +187,23 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
             member.hasCaughtUp = true
             if !member.isLive {
                 try member.store.finish()
-                try catalog.setState(member.id, options.promotes ? .catchingUp : .ready)
+                try catalog.setState(member.id, promotes(member) ? .catchingUp : .ready)
             }
             runner.tell(.caughtUp(member.id, offset))
+            if options.promotes, !member.isLive, member.isHeldBack {
+                runner.tell(.heldBack(member.id))
+            }
         }
-        if options.promotes, options.end == nil { try promote() }
+        if options.end == nil { try promote() }
         try refresh()
     }
 
     /// Promotes what is on its way. What stands behind the live version is promoted a little later,
     /// when the scan has caught up again.
     private func promote() throws {
-        for member in members where !member.isLive {
-            let outcome = try Promotion(catalog).promote([member.id], reason: options.reason)
+        for member in members where !member.isLive && promotes(member) {
+            let outcome = try Promotion(catalog).promote(
+                [member.id], reason: options.reason, knownEnd: firstEnd)
             guard case .switched(let switches) = outcome else { continue }
             setLive(member, true)
             for change in switches { runner.tell(.promoted(change)) }

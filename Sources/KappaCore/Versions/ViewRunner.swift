@@ -30,6 +30,8 @@ package final class ViewRunner: Sendable {
         case heldElsewhere(VersionID, KappaError)
         case caughtUp(VersionID, Offset)
         case promoted(Catalog.Switch)
+        /// Caught up and not promoted: somebody rolled back from it, so somebody has to promote it.
+        case heldBack(VersionID)
         /// The version has retired: another one is live, and this process lets go of it.
         case letGo(VersionID)
         case failed(VersionID, KappaError)
@@ -240,7 +242,7 @@ package enum VersionAction: String, Sendable {
         _ definition: ViewDefinition, _ catalog: Catalog
     ) throws(KappaError) -> (VersionID, VersionAction)? {
         let same = try catalog.entries(of: definition.name).filter {
-            $0.digest == definition.digest && $0.state != .failed
+            $0.digest == definition.digest && $0.state != .failed && !catalog.hasLostFile($0)
         }
         guard let entry = same.first(where: \.isLive) ?? same.last else { return nil }
         return (entry.id, entry.isLive ? .keep : .resume)
@@ -252,6 +254,9 @@ package enum VersionAction: String, Sendable {
     ) throws -> (VersionID, VersionAction) {
         // In one transaction, so that two processes never make one each.
         try catalog.transaction {
+            for entry in try catalog.entries(of: definition.name) where catalog.hasLostFile(entry) {
+                try catalog.setState(entry.id, .failed, reason: "its file is gone")
+            }
             if !alwaysBuilds, let known = try known(definition, catalog) { return known }
             let id = try catalog.enter(view: definition.name, digest: definition.digest)
             return (id, .build)

@@ -47,6 +47,28 @@ struct HostileSQLTests {
         #expect(try sql(recursion + "SELECT max(x) FROM c") == [[.integer(9)]])
     }
 
+    @Test("a table that two views have is an error with both names, where it is asked for")
+    func twoTables() throws {
+        let shared = View("more", digest: "1") {
+            Events(Tick.self).grouped(by: \.k).aggregate(.count(as: "n")).into("tally")
+            Events(Tick.self).grouped(by: \.k).aggregate(.count(as: "n")).into("only_here")
+        }
+        try folder.catchUp([tally("a"), tally("a", named: "other"), times, shared])
+        let error = #expect(throws: KappaError.self) { try sql("SELECT count(*) FROM tally") }
+        #expect(error?.code == .usage)
+        #expect(error?.what == "there are two tables tally")
+        #expect(error?.reason == "the views more and tally have one each")
+        #expect(try sql("SELECT count(*) FROM only_here") == [[.integer(5)]])
+    }
+
+    @Test("a table that is not there: the statement, and which there are")
+    func noSuchTable() throws {
+        let error = #expect(throws: KappaError.self) { try sql("SELECT * FROM talli") }
+        #expect(error?.place == "SELECT * FROM talli")
+        #expect(error?.reason == "no such table: talli")
+        #expect(error?.advice == "There are other, tally, times")
+    }
+
     @Test("the columns of a view come as what they are")
     func kinds() throws {
         let row = try #require(

@@ -145,6 +145,7 @@ final class RunningBuild: Sendable {
         case .heldElsewhere(let id, _): "left \(id)"
         case .caughtUp(let id, _): "caught up \(id)"
         case .promoted(let change): "promoted \(change.view)@\(change.to)"
+        case .heldBack(let id): "held back \(id)"
         case .letGo(let id): "let go \(id)"
         case .failed(let id, let error): "failed \(id) \(error.what)"
         }

@@ -101,12 +101,12 @@ struct CatalogTests {
         try folder.append(ticks: 5)
         try folder.catchUp([tally("b")])
         let catalog = try folder.catalog()
-        _ = try Promotion(catalog).rollBack(["tally"], reason: "worse")
+        _ = try Promotion(catalog).rollBack(["tally"])
         let history = try folder.catalog().history(of: "tally")
         #expect(history.map { $0.from?.rawValue } == [nil, 1, 2])
         #expect(history.map(\.to.rawValue) == [1, 2, 1])
         #expect(history.map(\.position.rawValue) == [10, 15, 10])
-        #expect(history.map(\.reason) == ["caught up", "caught up", "worse"])
+        #expect(history.map(\.reason) == ["caught up", "caught up", "rollback"])
         #expect(history.allSatisfy { $0.atMicros > 1_600_000_000_000_000 })
     }
 

@@ -89,6 +89,10 @@ struct PromotionTests {
         #expect(error?.code == .damaged)
         #expect(error?.what == "the log has lost events that tally@1 has applied")
         #expect(try live() == 1)
+        let status = try #require(try VersionStatus.all(folder.catalog(), view: "tally").first)
+        #expect(status.lag == -19)
+        #expect(status.etaSeconds == 0)
+        #expect(status.reason?.contains("19 events that the log has not") == true)
     }
 
     @Test("a version that is live already is promoted again without a trace")
@@ -109,7 +113,7 @@ struct PromotionTests {
         let error = #expect(throws: KappaError.self) { try promote(id(1), id(2)) }
         #expect(error?.code == .usage)
         let again = #expect(throws: KappaError.self) {
-            try Promotion(folder.catalog()).rollBack(["tally", "tally"], reason: "test")
+            try Promotion(folder.catalog()).rollBack(["tally", "tally"])
         }
         #expect(again?.code == .usage)
     }
@@ -127,14 +131,14 @@ struct PromotionTests {
         try folder.catchUp([tally("b")])
         try folder.append(ticks: 7)
         try folder.catchUp([tally("b")])
-        let back = try Promotion(folder.catalog()).rollBack(["tally"], reason: "test")
+        let back = try Promotion(folder.catalog()).rollBack(["tally"])
         #expect(back.map(\.behind) == [7])
         #expect(back.map(\.change.to) == [VersionNumber(1)])
         #expect(back.map(\.change.position) == [Offset(20)])
         #expect(try live() == 1)
         #expect(folder.data.linkedNumber(of: "tally") == VersionNumber(1))
         #expect(try folder.entry("tally", 2)?.state == .retired)
-        let forth = try Promotion(folder.catalog()).rollBack(["tally"], reason: "test")
+        let forth = try Promotion(folder.catalog()).rollBack(["tally"])
         #expect(forth.map(\.change.to) == [VersionNumber(2)])
         #expect(forth.map(\.behind) == [0])
     }
@@ -155,12 +159,69 @@ struct PromotionTests {
         #expect(try folder.rows("tally", 1) == fresh.rows("tally", 1))
     }
 
+    @Test("what somebody rolled back from is brought forward, and promoted by name only")
+    func rolledBackFrom() throws {
+        try folder.catchUp([tally("a")])
+        try folder.catchUp([tally("b")])
+        _ = try Promotion(folder.catalog()).rollBack(["tally"])
+        try folder.append(ticks: 4, first: 20)
+        let new = try RunningBuild(folder.data, [tally("b")]) { $0.follows = false }
+        try new.wait()
+        #expect(new.said == ["started tally@2 resume", "caught up tally@2", "held back tally@2"])
+        #expect(try live() == 1)
+        #expect(try folder.entry("tally", 2)?.state == .ready)
+        #expect(try folder.reader("tally", 2).checkpoint().offset == Offset(24))
+
+        // By name it is, and from then on it is an ordinary version: replaced and come back to.
+        _ = try promote(id(2))
+        #expect(try live() == 2)
+        try folder.catchUp([tally("c")])
+        try folder.catchUp([tally("b")])
+        #expect(try live() == 2)
+    }
+
+    @Test("a rebuild of a definition that was rolled back from is promoted")
+    func rebuiltAfterRollback() throws {
+        try folder.catchUp([tally("a")])
+        try folder.catchUp([tally("b")])
+        _ = try Promotion(folder.catalog()).rollBack(["tally"])
+        try folder.catchUp([tally("b")], rebuilds: true)
+        #expect(try live() == 3)
+    }
+
+    @Test(
+        "a live version whose file is gone is not filled again in place: a new one is built beside it",
+        arguments: [false, true])
+    func lostFile(rebuilds: Bool) throws {
+        try folder.catchUp([tally("a")])
+        try folder.catchUp([tally("b")])
+        try folder.data.removeFiles(of: id(2))
+        let definition = try #require(try ViewSet([tally("b")]).definitions().first)
+        #expect(try VersionAction.known(definition, folder.catalog()) == nil)
+
+        // Half-way it is not promoted, whoever asks for it: readers have seen more.
+        try folder.catchUp([tally("b")], rebuilds: rebuilds, until: Offset(10))
+        #expect(try folder.entry("tally", 2)?.state == .failed)
+        #expect(try folder.entry("tally", 2)?.reason == "its file is gone")
+        #expect(try promote(id(3)) == .behind(id(3), needs: Offset(20)))
+        #expect(try live() == 2)
+
+        try folder.catchUp([tally("b")])
+        #expect(try live() == 3)
+        #expect(try folder.entry("tally", 2)?.state == .failed)
+        #expect(try folder.reader("tally", 3).checkpoint().offset == Offset(20))
+
+        // Going back leads past what is not there.
+        _ = try Promotion(folder.catalog()).rollBack(["tally"])
+        #expect(try live() == 1)
+    }
+
     @Test("where no earlier version is kept, there is nothing to roll back to")
     func noEarlier() throws {
         try folder.catchUp([tally("a")])
         func refuses() throws {
             let error = #expect(throws: KappaError.self) {
-                try Promotion(folder.catalog()).rollBack(["tally"], reason: "test")
+                try Promotion(folder.catalog()).rollBack(["tally"])
             }
             #expect(error?.code == .notFound)
         }

@@ -175,4 +175,25 @@ struct UpgradeTests {
         #expect(try folder.entry("more", 1)?.reason != nil)
         try again.stop()
     }
+
+    @Test("a failure that the catalog could not take is written down when it can be")
+    func failureLater() throws {
+        try folder.catchUp([tally("a"), tally("x", named: "more")])
+        try SQLiteConnection(folder.data.file(VersionID("more", VersionNumber(1))), .readWrite)
+            .execute("UPDATE _kappa_checkpoint SET digest_crc = digest_crc + 1")
+        let catalog = try SQLiteConnection(folder.data.catalog, .readWrite)
+        try catalog.execute(
+            """
+            CREATE TRIGGER full BEFORE UPDATE ON versions WHEN NEW.reason IS NOT NULL
+            BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END
+            """)
+        try folder.append(ticks: 10)
+        let build = try RunningBuild(folder.data, [tally("a"), tally("x", named: "more")])
+        try build.until("one has failed") { build.said.contains { $0.hasPrefix("failed more@1") } }
+        #expect(try folder.entry("more", 1)?.reason == nil)
+        try catalog.execute("DROP TRIGGER full")
+        try folder.append(ticks: 10)
+        try build.until("it is written down") { try folder.entry("more", 1)?.reason != nil }
+        try build.stop()
+    }
 }
