@@ -1,5 +1,5 @@
 # kappa: what one does with a checkout. `make` alone lists it.
-.PHONY: help deps build demo test lint format bench
+.PHONY: help deps build demo test lint format bench bench-scale bench-peers
 
 SWIFT_FLAGS := -Xswiftc -warnings-as-errors
 RELEASE := swift build -c release --product
@@ -9,6 +9,7 @@ help:
 	@echo "make test    builds and runs all tests; a warning is an error"
 	@echo "make build   the program with the sample views: .build/release/kappa"
 	@echo "make bench   measures replay, append and latency; writes bench-data/results.json"
+	@echo "             make bench-scale: 1 to 50 million events; make bench-peers: DuckDB"
 	@echo "make lint    checks how the sources are formatted; make format formats them"
 	@echo "make deps    installs SQLite, simdjson and zstd if they are missing (the others do it too)"
 
@@ -29,6 +30,14 @@ test: deps
 bench: deps
 	$(RELEASE) kappa-bench
 	.build/release/kappa-bench all --out bench-data
+
+bench-scale: deps
+	$(RELEASE) kappa-bench
+	.build/release/kappa-bench scale --out bench-data
+
+# DuckDB on the files that `make bench` has made; needs its Python package (pip install duckdb).
+bench-peers:
+	python3 Sources/KappaBenchmarks/Peers/duckdb_peer.py bench-data
 
 lint:
 	swift format lint --strict --configuration .swift-format --recursive \

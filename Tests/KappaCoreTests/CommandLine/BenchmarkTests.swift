@@ -1,0 +1,41 @@
+import Testing
+
+@testable import KappaCore
+
+/// The benchmarks, so small that they measure nothing: so that they cannot rot.
+@Suite("kappa-bench")
+struct BenchmarkTests {
+    private static let program =
+        KappaProgram.path.split(separator: "/").dropLast().map { "/" + $0 }.joined()
+        + "/kappa-bench"
+
+    @Test("measures every kind of workload, and writes what came out")
+    func tiny() throws {
+        let place = try KappaProgram()
+        let workloads = [
+            "floor-W1", "W1", "W2-1M", "W3-100", "W4", "foundation", "W5", "W6", "W7-pipe", "W9",
+        ]
+        let finished = try place.start(
+            [
+                "all", "--out", place.folder.path + "/bench", "--events", "2000", "--runs", "1",
+                "--only", workloads.joined(separator: ","),
+            ], program: Self.program
+        ).wait()
+        #expect(finished.code == 0, "\(finished)")
+        for workload in workloads {
+            #expect(finished.output.contains("\n\(workload)"), "\(finished)")
+        }
+        let results = try place.shell("cat bench/results.json")
+        for workload in workloads {
+            #expect(results.output.contains("\"workload\":\"\(workload)\""), "\(results)")
+        }
+    }
+
+    @Test("a wrong option is told")
+    func wrong() throws {
+        let place = try KappaProgram()
+        let finished = try place.start(["all", "--evnts", "3"], program: Self.program).wait()
+        #expect(finished.code == 1)
+        #expect(finished.errors.contains("--evnts"))
+    }
+}
