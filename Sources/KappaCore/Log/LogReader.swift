@@ -1,4 +1,3 @@
-import CZstd
 import Glibc
 
 /// Reads the log block by block, up to its durable end, and checks every byte on the way.
@@ -17,6 +16,7 @@ package final class LogReader {
     private var segment: OpenFile?
     private var segmentFirst = Offset.zero
     private var position = 0
+    private var decompressor: BlockDecompressor?
     private let window = ReadWindow()
     /// A block read whole, of which only the events from `offset` on are wanted.
     private var skipping = 0
@@ -217,15 +217,11 @@ package final class LogReader {
             guard header.storedSize == header.rawSize else { throw damage("its sizes differ") }
             try window.copy(of: segment, at: payloadAt, to: target)
         case .zstd:
-            let stored = UnsafeMutableRawBufferPointer.allocate(
-                byteCount: max(1, header.storedSize), alignment: 16)
-            defer { stored.deallocate() }
+            let decompressor = self.decompressor ?? BlockDecompressor()
+            self.decompressor = decompressor
             try window.copy(
-                of: segment, at: payloadAt,
-                to: UnsafeMutableRawBufferPointer(rebasing: stored[0..<header.storedSize]))
-            let count = ZSTD_decompress(
-                target.baseAddress, target.count, stored.baseAddress, header.storedSize)
-            guard ZSTD_isError(count) == 0, count == header.rawSize else {
+                of: segment, at: payloadAt, to: decompressor.stored(header.storedSize))
+            guard decompressor.unpack(header.storedSize, into: target) else {
                 throw damage("a compressed block cannot be read")
             }
         }
