@@ -17,9 +17,8 @@ struct GroupRows {
         let isSession = if case .session = definition.window { true } else { false }
         var next = place
         var accumulators: [Accumulator] = []
-        for (function, input) in definition.functions {
-            let accumulator = Accumulator(
-                function: function, kind: input ?? .integer, place: next, savesOffsets: isSession)
+        for shape in definition.functions {
+            let accumulator = Accumulator(shape, place: next, savesOffsets: isSession)
             accumulators.append(accumulator)
             next += accumulator.size
         }

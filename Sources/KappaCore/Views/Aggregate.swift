@@ -1,100 +1,105 @@
 /// What is kept of a group of elements: a count, a sum, a largest value.
 ///
-/// Values that are nil are passed over by all aggregates but `first` and `last`.
+/// Values that are nil are passed over by all aggregates but `first` and `last`. With `where:` an
+/// aggregate takes only the elements for which that holds; a ``Condition`` on properties, such as
+/// `\.price < 100`, can be read from columns, a closure cannot.
 public struct Aggregate<Element>: Sendable {
+    /// Says which elements an aggregate takes.
+    public typealias Inclusion = @Sendable (Element) throws -> Bool
+
     let name: String
     let function: AggregateFunction
-    let input: Expression<Element>?
+    var input: AggregateInput<Element>
+    var limit = 0
+
+    init(
+        _ name: String, _ function: AggregateFunction, _ value: Expression<Element>?,
+        order: Expression<Element>? = nil, limit: Int = 0, where isIncluded: Inclusion?
+    ) {
+        self.name = name
+        self.function = function
+        self.limit = limit
+        input = AggregateInput(
+            value: value, order: order, condition: isIncluded.map { Condition(closure: $0) })
+    }
 
     /// How many elements.
-    public static func count(as name: String) -> Aggregate {
-        Aggregate(name: name, function: .count, input: nil)
+    public static func count(
+        as name: String, where isIncluded: Inclusion? = nil
+    ) -> Aggregate {
+        Aggregate(name, .count, nil, where: isIncluded)
     }
 
     /// How many elements for which the property is not nil.
     public static func count<V: ColumnValue>(
-        _ value: KeyPath<Element, V?> & Sendable, as name: String
+        _ value: KeyPath<Element, V?> & Sendable, as name: String,
+        where isIncluded: Inclusion? = nil
     ) -> Aggregate {
-        Aggregate(name: name, function: .countValues, input: Expression(value))
+        Aggregate(name, .countValues, Expression(value), where: isIncluded)
     }
 
     /// The sum: of integers in 64 bits (a sum that does not fit stops the version with an error),
     /// of ``Decimal`` exactly, of doubles in log order. Zero for no values.
     public static func sum<V: SummableValue>(
-        _ value: KeyPath<Element, V> & Sendable, as name: String
+        _ value: KeyPath<Element, V> & Sendable, as name: String,
+        where isIncluded: Inclusion? = nil
     ) -> Aggregate {
-        Aggregate(name: name, function: .sum, input: Expression(value))
+        Aggregate(name, .sum, Expression(value), where: isIncluded)
     }
 
     /// The sum of a computed value.
     public static func sum<V: SummableValue>(
-        as name: String, of value: @escaping @Sendable (Element) throws -> V
+        as name: String, of value: @escaping @Sendable (Element) throws -> V,
+        where isIncluded: Inclusion? = nil
     ) -> Aggregate {
-        Aggregate(name: name, function: .sum, input: Expression(value))
+        Aggregate(name, .sum, Expression(value), where: isIncluded)
     }
 
     /// The mean as a double; null for no values.
     public static func average<V: SummableValue>(
-        _ value: KeyPath<Element, V> & Sendable, as name: String
+        _ value: KeyPath<Element, V> & Sendable, as name: String,
+        where isIncluded: Inclusion? = nil
     ) -> Aggregate {
-        Aggregate(name: name, function: .average, input: Expression(value))
+        Aggregate(name, .average, Expression(value), where: isIncluded)
     }
 
     /// The smallest value; strings by their bytes; null for no values.
     public static func min<V: OrderedValue>(
-        _ value: KeyPath<Element, V> & Sendable, as name: String
+        _ value: KeyPath<Element, V> & Sendable, as name: String,
+        where isIncluded: Inclusion? = nil
     ) -> Aggregate {
-        Aggregate(name: name, function: .min, input: Expression(value))
+        Aggregate(name, .min, Expression(value), where: isIncluded)
     }
 
     /// The largest value; strings by their bytes; null for no values.
     public static func max<V: OrderedValue>(
-        _ value: KeyPath<Element, V> & Sendable, as name: String
+        _ value: KeyPath<Element, V> & Sendable, as name: String,
+        where isIncluded: Inclusion? = nil
     ) -> Aggregate {
-        Aggregate(name: name, function: .max, input: Expression(value))
+        Aggregate(name, .max, Expression(value), where: isIncluded)
     }
 
     /// The value of the first element in log order.
     public static func first<V: ColumnValue>(
-        _ value: KeyPath<Element, V> & Sendable, as name: String
+        _ value: KeyPath<Element, V> & Sendable, as name: String,
+        where isIncluded: Inclusion? = nil
     ) -> Aggregate {
-        Aggregate(name: name, function: .first, input: Expression(value))
+        Aggregate(name, .first, Expression(value), where: isIncluded)
     }
 
     /// The value of the last element in log order.
     public static func last<V: ColumnValue>(
-        _ value: KeyPath<Element, V> & Sendable, as name: String
+        _ value: KeyPath<Element, V> & Sendable, as name: String,
+        where isIncluded: Inclusion? = nil
     ) -> Aggregate {
-        Aggregate(name: name, function: .last, input: Expression(value))
+        Aggregate(name, .last, Expression(value), where: isIncluded)
     }
 
     /// How many different values, exactly. Keeps them all.
     public static func countDistinct<V: ColumnValue>(
-        _ value: KeyPath<Element, V> & Sendable, as name: String
+        _ value: KeyPath<Element, V> & Sendable, as name: String,
+        where isIncluded: Inclusion? = nil
     ) -> Aggregate {
-        Aggregate(name: name, function: .countDistinct, input: Expression(value))
-    }
-}
-
-/// The aggregates, without their input.
-package enum AggregateFunction: String, Sendable {
-    case count, countValues, sum, average, min, max, first, last, countDistinct
-
-    /// What the aggregate's column holds.
-    func resultKind(of input: ColumnKind?) -> ColumnKind {
-        switch self {
-        case .count, .countValues, .countDistinct: .integer
-        case .average: .double
-        case .sum, .min, .max, .first, .last: input ?? .integer
-        }
-    }
-
-    /// Whether the column alone tells the aggregate's state. Where it does not, the state is kept
-    /// in the row's hidden blob.
-    var needsState: Bool {
-        switch self {
-        case .average, .countDistinct: true
-        case .count, .countValues, .sum, .min, .max, .first, .last: false
-        }
+        Aggregate(name, .countDistinct, Expression(value), where: isIncluded)
     }
 }

@@ -30,7 +30,7 @@ package struct AggregationDefinition: Sendable {
     package let window: Window.Kind?
     package let latenessMicroseconds: Int64?
     package let keyKinds: [ColumnKind]
-    package let functions: [(function: AggregateFunction, input: ColumnKind?)]
+    package let functions: [AggregateShape]
     /// Where each of the table's columns comes from.
     package let origins: [ColumnOrigin]
     package let signature: String
@@ -61,7 +61,7 @@ package struct AggregationDefinition: Sendable {
         }
         if !grouping.windowComesFirst { addWindow() }
         for (index, aggregate) in aggregates.enumerated() {
-            let kind = aggregate.function.resultKind(of: aggregate.input?.kind)
+            let kind = aggregate.function.resultKind(of: aggregate.input.value?.kind)
             columns.append(ColumnSchema(aggregate.name, kind))
             origins.append(.aggregate(index))
         }
@@ -77,12 +77,12 @@ package struct AggregationDefinition: Sendable {
             && aggregates.contains { $0.function == .first || $0.function == .last }
         table = TableSchema(
             name: name, columns: columns,
-            hasState: needsOffsets || aggregates.contains { $0.function.needsState })
+            hasState: needsOffsets || aggregates.contains { $0.needsState })
         self.origins = origins
         window = grouping.window?.kind
         latenessMicroseconds = grouping.latenessMicroseconds
         keyKinds = grouping.keys.map(\.expression.kind)
-        functions = aggregates.map { ($0.function, $0.input?.kind) }
+        functions = aggregates.map { AggregateShape($0) }
         eventTypes = grouping.source.eventTypes
         let source = grouping.source
         let keys = grouping.keys.map(\.expression)
@@ -91,7 +91,7 @@ package struct AggregationDefinition: Sendable {
             try ExpressionInput(reader: source.open(plan), keys: keys, inputs: inputs)
         }
         let described = columns.map { "\($0.name):\($0.kind.rawValue)" }.joined(separator: ",")
-        let functionNames = aggregates.map(\.function.rawValue).joined(separator: ",")
+        let functionNames = aggregates.map(\.signature).joined(separator: ",")
         signature =
             "\(source.signature) \(grouping.window.map { "\($0.kind)" } ?? "") "
             + "\(latenessMicroseconds.map(String.init) ?? "") \(described) \(functionNames)"

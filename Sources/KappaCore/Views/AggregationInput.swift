@@ -11,8 +11,8 @@ struct AggregationRows {
     var events: [Int32] = []
     var time: kj_column?
     var keys: [kj_column] = []
-    /// The input of each aggregate; nil for a count.
-    var inputs: [kj_column?] = []
+    /// The input of each aggregate.
+    var inputs: [AggregateColumns] = []
     /// Events that could not be taken.
     var dead: [(event: Int, reason: String)] = []
 }
@@ -33,45 +33,43 @@ package final class AggregationRowsRef {
 final class ExpressionInput<Element>: AggregationInput {
     private let reader: any ElementReader<Element>
     private let keys: [Expression<Element>]
-    private let inputs: [Expression<Element>?]
     private let result = AggregationRowsRef()
     private var selection: [Int32] = []
     private let direct: DirectColumns?
     private let computedTime = ComputedColumn(kind: .timestamp)
     private let computedKeys: [ComputedColumn]
-    private let computedInputs: [ComputedColumn?]
+    private let computedInputs: [ComputedInput<Element>]
 
     /// The plan's columns that stand for the expressions.
     private struct DirectColumns {
         var time: Int?
         var keys: [Int]
-        var inputs: [Int?]
+        var inputs: [DirectInput]
         var required: [RequiredColumn]
     }
 
     init(
         reader: any ElementReader<Element>, keys: [Expression<Element>],
-        inputs: [Expression<Element>?], allowColumns: Bool = true
+        inputs: [AggregateInput<Element>], allowColumns: Bool = true
     ) {
         self.reader = reader
         self.keys = keys
-        self.inputs = inputs
         computedKeys = keys.map { ComputedColumn(kind: $0.kind) }
-        computedInputs = inputs.map { $0.map { ComputedColumn(kind: $0.kind) } }
+        computedInputs = inputs.map { ComputedInput($0) }
         let useColumns = allowColumns && !ExpressionInputOptions.forbidColumns
         direct = useColumns ? Self.direct(reader.columns, keys, inputs) : nil
     }
 
     private static func direct(
         _ columns: ElementColumns<Element>?, _ keys: [Expression<Element>],
-        _ inputs: [Expression<Element>?]
+        _ inputs: [AggregateInput<Element>]
     ) -> DirectColumns? {
         guard let columns else { return nil }
         let keyColumns = keys.compactMap { $0.keyPath.flatMap { columns.column($0) } }
-        let inputColumns = inputs.map { $0.flatMap { $0.keyPath.flatMap { columns.column($0) } } }
-        guard keyColumns.count == keys.count,
-            zip(inputs, inputColumns).allSatisfy({ ($0 == nil) == ($1 == nil) })
-        else { return nil }
+        let inputColumns = inputs.compactMap { DirectInput($0, columns.column) }
+        guard keyColumns.count == keys.count, inputColumns.count == inputs.count else {
+            return nil
+        }
         return DirectColumns(
             time: columns.time, keys: keyColumns, inputs: inputColumns,
             required: columns.required)
@@ -92,7 +90,7 @@ final class ExpressionInput<Element>: AggregationInput {
         result.value.events = selection
         result.value.time = direct.time.map { batch.columns[$0] }
         result.value.keys = direct.keys.map { batch.columns[$0] }
-        result.value.inputs = direct.inputs.map { $0.map { batch.columns[$0] } }
+        result.value.inputs = direct.inputs.map { $0.columns(selection, in: batch) }
     }
 
     /// Takes the events out of the selection whose field is not what the type needs.
@@ -122,7 +120,7 @@ final class ExpressionInput<Element>: AggregationInput {
         result.value.events.removeAll(keepingCapacity: true)
         computedTime.clear()
         for column in computedKeys { column.clear() }
-        for column in computedInputs { column?.clear() }
+        for input in computedInputs { input.clear() }
         for event in selection {
             let count = result.value.rows.count
             do {
@@ -134,7 +132,7 @@ final class ExpressionInput<Element>: AggregationInput {
         }
         result.value.time = computedTime.column
         result.value.keys = computedKeys.map(\.column)
-        result.value.inputs = computedInputs.map { $0?.column }
+        result.value.inputs = computedInputs.map(\.columns)
     }
 
     private func append(_ element: Element, _ time: Timestamp?, _ event: Int32) throws {
@@ -143,9 +141,7 @@ final class ExpressionInput<Element>: AggregationInput {
         for (column, key) in zip(computedKeys, keys) {
             column.set(row, try key.evaluate(element))
         }
-        for (column, input) in zip(computedInputs, inputs) {
-            if let column, let input { column.set(row, try input.evaluate(element)) }
-        }
+        for input in computedInputs { try input.set(row, element) }
         result.value.rows.append(Int32(row))
         result.value.events.append(event)
     }

@@ -75,6 +75,32 @@ let shops = View("shops") {
 }
 // docs: end
 
+// docs: spread
+let priceSpread = View("price_spread") {
+    Events(Purchase.self)
+        .grouped(by: \.shop)
+        .aggregate(
+            .variance(\.price, .population, as: "variance"),
+            .standardDeviation(\.price, .sample, as: "deviation"),
+            .argMax(\.userID, by: \.price, as: "best_customer"),
+            .argMin(\.at, by: \.price, as: "cheapest_at"),
+            .collect(\.userID, limit: 2, as: "first_users"),
+            .approximateDistinct(\.userID, as: "users"))
+}
+// docs: end
+
+// docs: conditions
+let priceRanks = View("price_ranks") {
+    Events(Purchase.self)
+        .grouped(by: \.shop)
+        .aggregate(
+            .count(as: "cheap", where: \.price < 5),
+            .count(as: "dear", where: \.price >= 5 && \.userID != "bob"),
+            .sum(\.price, as: "with_coupon", where: \.coupon != nil),
+            .last(\.userID, as: "last_long_name", where: { $0.userID.count > 3 }))
+}
+// docs: end
+
 // docs: tumbling
 let hourly = View("hourly") {
     Events(Purchase.self, at: \.at)

@@ -54,6 +54,21 @@ struct ViewsGuideTests {
             "south,1,0,3.25,6.5,3.25,3.25,2024-03-01T10:20:00Z,ada,,1")
     }
 
+    @Test("variances, argMin and argMax, lists and sketches do what the guide says")
+    func spread() throws {
+        try Scenario(priceSpread).given(lines: Self.purchaseLines).expect(
+            "shop,variance,deviation,best_customer,cheapest_at,first_users,users",
+            "north,18.38888888888889,5.251983752196243,ada,2024-03-01T10:00:00Z,"
+                + #""[""ada"",""bob""]",2"#,
+            #"south,0,,ada,2024-03-01T10:20:00Z,"[""ada""]",1"#)
+    }
+
+    @Test("an aggregate with a condition takes only the elements for which it holds")
+    func conditions() throws {
+        try Scenario(priceRanks).given(lines: Self.purchaseLines).expect(
+            "shop,cheap,dear,with_coupon,last_long_name", "north,1,1,12.5,", "south,1,0,0,")
+    }
+
     @Test("an event is late once its window's end and the lateness have passed")
     func tumbling() throws {
         let late =

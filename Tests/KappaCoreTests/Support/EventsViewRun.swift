@@ -9,10 +9,11 @@ struct EventsOutcome: Equatable {
     var counters: Counters
     var dead: [DeadLetter]
 
-    /// The first difference, in words; nil where all is equal.
-    func difference(from expected: EventsOutcome) -> String? {
+    /// The first difference, in words; nil where all is equal. Doubles may differ by `tolerance`
+    /// times their size.
+    func difference(from expected: EventsOutcome, tolerance: Double = 0) -> String? {
         for (table, (found, wanted)) in zip(tables, expected.tables).enumerated() {
-            for (x, y) in zip(found, wanted) where x != y {
+            for (x, y) in zip(found, wanted) where !Self.areEqual(x, y, tolerance) {
                 return "table \(table): \(Self.text(x)) instead of \(Self.text(y))"
             }
             if found.count != wanted.count {
@@ -25,7 +26,15 @@ struct EventsOutcome: Equatable {
             return "\(dead.count) dead letters instead of \(expected.dead.count)"
         }
         if counters != expected.counters { return "\(counters) instead of \(expected.counters)" }
-        return self == expected ? nil : "the number of tables"
+        return tables.count == expected.tables.count ? nil : "the number of tables"
+    }
+
+    private static func areEqual(_ a: [Value], _ b: [Value], _ tolerance: Double) -> Bool {
+        a.count == b.count
+            && zip(a, b).allSatisfy { x, y in
+                guard case .double(let d) = x, case .double(let e) = y else { return x == y }
+                return d == e || abs(d - e) <= tolerance * max(abs(d), abs(e))
+            }
     }
 
     private static func text(_ row: [Value]) -> String {

@@ -4,7 +4,8 @@ import CKappaJSON
 ///
 /// The layouts, all zero at first: a count is an integer; a sum is a ``StoredCell``; an average is a
 /// sum and a count; least, largest, first and last are a ``StoredCell`` (first and last with the
-/// offset that it comes from); a distinct count is a reference to ``DistinctValues``.
+/// offset that it comes from); what keeps many values is a reference to a ``StateObject``. The others
+/// say so where they stand.
 struct Accumulator {
     let function: AggregateFunction
     let kind: ColumnKind
@@ -12,10 +13,29 @@ struct Accumulator {
     let place: Int
     /// Whether first and last keep their offsets across restarts, because groups may merge.
     let savesOffsets: Bool
+    /// The kind of the value that decides, for argMin and argMax.
+    let orderKind: ColumnKind
+    /// How many values collect keeps.
+    let limit: Int
+    /// Whether first and last keep across restarts that they have taken nothing yet.
+    private let mayLackFirst: Bool
+
+    init(_ shape: AggregateShape, place: Int, savesOffsets: Bool) {
+        function = shape.function
+        kind = shape.input ?? .integer
+        orderKind = shape.order ?? .integer
+        limit = shape.limit
+        mayLackFirst = shape.mayLackFirst
+        self.place = place
+        self.savesOffsets = savesOffsets
+    }
 
     var size: Int {
         switch function {
-        case .count, .countValues, .countDistinct: 8
+        case .count, .countValues, .countDistinct, .approximateDistinct, .collect: 8
+        case .populationVariance, .sampleVariance, .populationDeviation, .sampleDeviation:
+            Moments.size
+        case .argMin, .argMax: ArgExtreme.size
         case .sum, .min, .max: StoredCell.size
         case .average, .first, .last: StoredCell.size + 8
         }
@@ -45,8 +65,10 @@ struct Accumulator {
 
     /// Takes one row in.
     func add(
-        _ record: UnsafeMutableRawPointer, _ column: kj_column?, _ row: Int, offset: Int64
+        _ record: UnsafeMutableRawPointer, _ input: AggregateColumns, _ row: Int, offset: Int64
     ) throws(KappaError) {
+        if let mask = input.mask, mask[row] == 0 { return }
+        let column = input.value
         switch function {
         case .count: addOne(record)
         case .countValues: if isThere(column, row) { addOne(record) }
@@ -69,8 +91,18 @@ struct Accumulator {
                 cell(record).set(from: column, row, kind: kind)
                 setExtra(record, offset)
             }
-        case .countDistinct:
-            if let column { distinct(record).add(column, row, kind: kind) }
+        case .countDistinct, .approximateDistinct, .collect:
+            if let column, isThere(column, row) {
+                object(record).add(column, row, kind: kind, offset: offset)
+            }
+        case .populationVariance, .sampleVariance, .populationDeviation, .sampleDeviation:
+            if let column, isThere(column, row) {
+                moments(record).add(doubleValue(column, row))
+            }
+        case .argMin, .argMax:
+            if let column, let order = input.order?.pointee, isThere(order, row) {
+                argExtreme(record).add(column, order, row, offset: offset)
+            }
         }
     }
 
@@ -177,17 +209,6 @@ struct Accumulator {
         }
     }
 
-    private func distinct(_ record: UnsafeMutableRawPointer) -> DistinctValues {
-        if let known = record.load(fromByteOffset: place, as: UnsafeRawPointer?.self) {
-            return Unmanaged<DistinctValues>.fromOpaque(known).takeUnretainedValue()
-        }
-        let new = DistinctValues()
-        record.storeBytes(
-            of: UnsafeRawPointer(Unmanaged.passRetained(new).toOpaque()), toByteOffset: place,
-            as: UnsafeRawPointer.self)
-        return new
-    }
-
     // MARK: Merging, saving, freeing
 
     /// Takes the state of `other` in; both hold different events. `other` is as it was.
@@ -221,7 +242,11 @@ struct Accumulator {
                 cell(record).copy(from: theirs, kind: kind)
                 setExtra(record, extra(other))
             }
-        case .countDistinct: distinct(record).formUnion(distinct(other))
+        case .countDistinct, .approximateDistinct, .collect:
+            object(record).merge(object(other))
+        case .populationVariance, .sampleVariance, .populationDeviation, .sampleDeviation:
+            moments(record).merge(moments(other))
+        case .argMin, .argMax: argExtreme(record).merge(argExtreme(other))
         }
     }
 
@@ -243,21 +268,26 @@ struct Accumulator {
     /// Gives back what the state holds outside of the record.
     func free(_ record: UnsafeMutableRawPointer) {
         switch function {
-        case .countDistinct:
-            if let known = record.load(fromByteOffset: place, as: UnsafeRawPointer?.self) {
-                Unmanaged<DistinctValues>.fromOpaque(known).release()
-            }
+        case .countDistinct, .approximateDistinct, .collect: releaseObject(record)
+        case .argMin, .argMax: argExtreme(record).free()
         case .min, .max, .first, .last:
             if kind == .text || kind == .json { cell(record).freeText() }
-        case .count, .countValues, .sum, .average: break
+        case .count, .countValues, .sum, .average, .populationVariance, .sampleVariance,
+            .populationDeviation,
+            .sampleDeviation:
+            break
         }
     }
 
     var ownsMemory: Bool {
         switch function {
-        case .countDistinct: true
+        case .countDistinct, .approximateDistinct, .collect: true
         case .min, .max, .first, .last: kind == .text || kind == .json
-        case .count, .countValues, .sum, .average: false
+        case .argMin, .argMax: kind == .text || kind == .json || orderKind == .text
+        case .count, .countValues, .sum, .average, .populationVariance, .sampleVariance,
+            .populationDeviation,
+            .sampleDeviation:
+            false
         }
     }
 
@@ -265,7 +295,10 @@ struct Accumulator {
     func emit(_ record: UnsafeMutableRawPointer, to sink: inout some CellSink) {
         switch function {
         case .count, .countValues: sink.integer(number(record))
-        case .countDistinct: sink.integer(Int64(distinct(record).values.count))
+        case .countDistinct, .approximateDistinct, .collect: object(record).emit(to: &sink)
+        case .populationVariance, .sampleVariance, .populationDeviation, .sampleDeviation:
+            emitSpread(record, to: &sink)
+        case .argMin, .argMax: argExtreme(record).value.emit(kind, to: &sink)
         case .min, .max, .first, .last: cell(record).emit(kind, to: &sink)
         case .sum: emitSum(cell(record), to: &sink)
         case .average:
@@ -298,8 +331,13 @@ struct Accumulator {
             state.write(extra(record))
             state.write(cell(record).tag)
             state.write(cell(record).mantissa)
-        case .countDistinct: distinct(record).save(to: &state)
-        case .first, .last: if savesOffsets { state.write(extra(record)) }
+        case .countDistinct, .approximateDistinct, .collect: object(record).save(to: &state)
+        case .populationVariance, .sampleVariance, .populationDeviation, .sampleDeviation:
+            moments(record).save(to: &state)
+        case .argMin, .argMax: argExtreme(record).save(to: &state)
+        case .first, .last:
+            if savesOffsets { state.write(extra(record)) }
+            if mayLackFirst { state.write(cell(record).tag) }
         case .count, .countValues, .sum, .min, .max: break
         }
     }
@@ -316,11 +354,20 @@ struct Accumulator {
         case .first, .last:
             cell(record).load(cursor, column, kind: kind)
             if savesOffsets { setExtra(record, try state.readInteger()) }
+            if mayLackFirst, try state.readInteger() == StoredCell.none {
+                cell(record).tag = StoredCell.none
+            }
         case .average:
             setExtra(record, try state.readInteger())
             cell(record).tag = try state.readInteger()
             cell(record).mantissa = try state.readMantissa()
-        case .countDistinct: try distinct(record).load(from: &state)
+        case .countDistinct, .approximateDistinct, .collect:
+            try object(record).load(from: &state, cursor, column)
+        case .populationVariance, .sampleVariance, .populationDeviation, .sampleDeviation:
+            try moments(record).load(from: &state)
+        case .argMin, .argMax:
+            argExtreme(record).value.load(cursor, column, kind: kind)
+            try argExtreme(record).load(from: &state)
         }
     }
 }

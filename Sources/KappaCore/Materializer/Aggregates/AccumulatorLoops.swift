@@ -12,11 +12,14 @@ extension Accumulator {
     /// Takes in the rows of `chunk`, which are those of `records`. The same as ``add(_:_:_:offset:)``
     /// for each of them.
     func add(
-        _ column: kj_column?, _ input: AggregationRows, _ chunk: Range<Int>, firstOffset: Int64,
-        to records: GroupedRecords
+        _ columns: AggregateColumns, _ input: AggregationRows, _ chunk: Range<Int>,
+        firstOffset: Int64, to records: GroupedRecords
     ) throws(KappaError) {
+        if let mask = columns.mask {
+            return try addMasked(columns, mask, input, chunk, firstOffset, records)
+        }
         if function == .count { return count(records) }
-        guard let column else { return }
+        guard let column = columns.value else { return }
         switch (function, kind) {
         case (.sum, .decimal):
             try forEach(column, input, chunk, records) { record, row throws(KappaError) in
@@ -61,10 +64,32 @@ extension Accumulator {
             for (index, id) in records.ids.enumerated() {
                 let place = chunk.lowerBound + index
                 try add(
-                    records.base + Int(id) * records.stride, column, Int(input.rows[place]),
+                    records.base + Int(id) * records.stride, columns, Int(input.rows[place]),
                     offset: firstOffset + Int64(input.events[place]))
             }
         }
+    }
+
+    /// Takes in only the rows that the mask names, in the same loops.
+    private func addMasked(
+        _ columns: AggregateColumns, _ mask: UnsafePointer<UInt8>, _ input: AggregationRows,
+        _ chunk: Range<Int>, _ firstOffset: Int64, _ records: GroupedRecords
+    ) throws(KappaError) {
+        var kept = AggregationRows()
+        var ids: [UInt32] = []
+        kept.rows.reserveCapacity(chunk.count)
+        kept.events.reserveCapacity(chunk.count)
+        ids.reserveCapacity(chunk.count)
+        for index in chunk where mask[Int(input.rows[index])] != 0 {
+            kept.rows.append(input.rows[index])
+            kept.events.append(input.events[index])
+            ids.append(records.ids[index - chunk.lowerBound])
+        }
+        var unmasked = columns
+        unmasked.mask = nil
+        try add(
+            unmasked, kept, 0..<ids.count, firstOffset: firstOffset,
+            to: GroupedRecords(base: records.base, stride: records.stride, ids: ids))
     }
 
     private func count(_ records: GroupedRecords) {

@@ -1,11 +1,10 @@
 import CKappaJSON
 
-/// The different values that a group has seen. Owned by a record through an unmanaged reference.
-final class DistinctValues {
+/// The different values that a group has seen.
+final class DistinctValues: StateObject {
     private(set) var values: Set<Value> = []
 
-    func add(_ column: kj_column, _ row: Int, kind: ColumnKind) {
-        guard column.states[row] == UInt8(KJ_VALUE.rawValue) else { return }
+    override func add(_ column: kj_column, _ row: Int, kind: ColumnKind, offset: Int64) {
         switch kind {
         case .bool: values.insert(.bool(column.integers[row] != 0))
         case .integer: values.insert(.integer(column.integers[row]))
@@ -19,15 +18,21 @@ final class DistinctValues {
         }
     }
 
-    func formUnion(_ other: DistinctValues) { values.formUnion(other.values) }
+    override func merge(_ other: StateObject) {
+        if let other = other as? DistinctValues { values.formUnion(other.values) }
+    }
 
-    func save(to state: inout StateWriter) {
+    override func emit(to sink: inout some CellSink) { sink.integer(Int64(values.count)) }
+
+    override func save(to state: inout StateWriter) {
         state.write(UInt64(values.count))
         for value in values { state.write(value) }
     }
 
-    func load(from state: inout StateReader) throws(KappaError) {
-        let count = try state.readInteger()
+    override func load(
+        from state: inout StateReader, _ cursor: any RowCursor, _ column: Int
+    ) throws(KappaError) {
+        let count = try state.readCount()
         for _ in 0..<count { values.insert(try state.readValue()) }
     }
 }

@@ -47,9 +47,11 @@ struct StateReader {
 
     init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
-    private func damage() -> KappaError {
+    private func damage() -> KappaError { Self.damage("it ends at byte \(bytes.count)") }
+
+    static func damage(_ reason: String) -> KappaError {
         KappaError(
-            .damaged, "a row's state cannot be read", because: "it ends at byte \(bytes.count)",
+            .damaged, "a row's state cannot be read", because: reason,
             advice: "Drop the version and rebuild it: everything in it comes from the log")
     }
 
@@ -61,9 +63,17 @@ struct StateReader {
     }
 
     mutating func readInteger() throws(KappaError) -> Int64 { try read(Int64.self) }
+    /// A number of things that follow.
+    mutating func readCount() throws(KappaError) -> Int64 {
+        let count = try readInteger()
+        guard count >= 0 else { throw Self.damage("it counts \(count) values") }
+        return count
+    }
     mutating func readMantissa() throws(KappaError) -> Int128 { try read(Int128.self) }
+    mutating func readByte() throws(KappaError) -> UInt8 { try read(UInt8.self) }
+    mutating func readWord() throws(KappaError) -> UInt32 { try read(UInt32.self) }
 
-    private mutating func readText() throws(KappaError) -> String {
+    mutating func readText() throws(KappaError) -> String {
         let count = try readInteger()
         guard count >= 0, count <= bytes.count - at else { throw damage() }
         defer { at += Int(count) }

@@ -1,0 +1,104 @@
+import CKappaJSON
+
+/// What an aggregate takes of each element.
+struct AggregateInput<Element>: Sendable {
+    /// Nil for a count.
+    var value: Expression<Element>?
+    /// What decides which value is kept, for an aggregate such as `argMin`.
+    var order: Expression<Element>?
+    var condition: Condition<Element>?
+}
+
+/// What an aggregate takes of a batch.
+struct AggregateColumns {
+    /// Nil for a count.
+    var value: kj_column?
+    /// Valid as long as the rows are.
+    var order: UnsafePointer<kj_column>?
+    /// Where it is set, only rows count for which it holds 1. Valid as long as the rows are.
+    var mask: UnsafePointer<UInt8>?
+}
+
+/// An input that can be read from columns of the batch.
+final class DirectInput {
+    private let value: Int?
+    private let order: Int?
+    private let condition: ColumnCondition?
+    private let orderColumn = UnsafeMutablePointer<kj_column>.allocate(capacity: 1)
+
+    /// Nil where there is no column for some part.
+    init?<Element>(
+        _ input: AggregateInput<Element>, _ column: (PartialKeyPath<Element>) -> Int?
+    ) {
+        value = input.value.flatMap { $0.keyPath.flatMap { column($0) } }
+        order = input.order.flatMap { $0.keyPath.flatMap { column($0) } }
+        condition = input.condition.flatMap { ColumnCondition($0, column) }
+        orderColumn.initialize(to: kj_column())
+        if input.value != nil, value == nil { return nil }
+        if input.order != nil, order == nil { return nil }
+        if input.condition != nil, condition == nil { return nil }
+    }
+
+    deinit { orderColumn.deallocate() }
+
+    func columns(_ rows: [Int32], in batch: EventBatch) -> AggregateColumns {
+        var columns = AggregateColumns(value: value.map { batch.columns[$0] })
+        if let order {
+            orderColumn.pointee = batch.columns[order]
+            columns.order = UnsafePointer(orderColumn)
+        }
+        if let condition {
+            condition.evaluate(rows, in: batch)
+            columns.mask = UnsafePointer(condition.mask.bytes)
+        }
+        return columns
+    }
+}
+
+/// An input that is computed for each element.
+final class ComputedInput<Element> {
+    private let input: AggregateInput<Element>
+    private let value: ComputedColumn?
+    private let order: ComputedColumn?
+    private let mask: RowMask?
+    private let orderColumn = UnsafeMutablePointer<kj_column>.allocate(capacity: 1)
+
+    init(_ input: AggregateInput<Element>) {
+        self.input = input
+        value = input.value.map { ComputedColumn(kind: $0.kind) }
+        order = input.order.map { ComputedColumn(kind: $0.kind) }
+        mask = input.condition.map { _ in RowMask() }
+        orderColumn.initialize(to: kj_column())
+    }
+
+    deinit { orderColumn.deallocate() }
+
+    func clear() {
+        value?.clear()
+        order?.clear()
+    }
+
+    func set(_ row: Int, _ element: Element) throws {
+        if let mask, let condition = input.condition {
+            mask.reserve(row + 1)
+            let isIncluded = try condition.holds(for: element)
+            mask.bytes[row] = isIncluded ? 1 : 0
+        }
+        if let value, let expression = input.value {
+            value.set(row, try expression.evaluate(element))
+        }
+        if let order, let expression = input.order {
+            order.set(row, try expression.evaluate(element))
+        }
+    }
+
+    var columns: AggregateColumns {
+        var columns = AggregateColumns(value: value?.column)
+        if let order {
+            orderColumn.pointee = order.column
+            columns.order = UnsafePointer(orderColumn)
+        }
+        columns.mask = mask.map { UnsafePointer($0.bytes) }
+        return columns
+    }
+}

@@ -1,0 +1,139 @@
+/// Whether an element counts: comparisons of its properties with constants, joined by `&&`, `||`
+/// and `!`.
+///
+/// ```swift
+/// .count(as: "cheap", where: \.price < 100 && \.shop != "north")
+/// ```
+///
+/// Nil is equal to nil alone, and neither smaller nor larger than anything; text is ordered by its
+/// bytes.
+public struct Condition<Element>: Sendable {
+    enum Form: Sendable {
+        case compare(Expression<Element>, Comparison, Value)
+        case closure(@Sendable (Element) throws -> Bool)
+        indirect case both(Condition, Condition)
+        indirect case either(Condition, Condition)
+        indirect case not(Condition)
+    }
+    let form: Form
+
+    private init(form: Form) { self.form = form }
+
+    init(closure: @escaping @Sendable (Element) throws -> Bool) { form = .closure(closure) }
+
+    fileprivate init<V: ColumnValue>(
+        _ property: KeyPath<Element, V> & Sendable, _ comparison: Comparison, _ constant: V
+    ) {
+        form = .compare(Expression(property), comparison, constant.cell)
+    }
+
+    /// Whether it holds for an element.
+    func holds(for element: Element) throws -> Bool {
+        switch form {
+        case .compare(let value, let comparison, let constant):
+            comparison.holds(try value.evaluate(element), constant)
+        case .closure(let isIncluded): try isIncluded(element)
+        case .both(let a, let b): try a.holds(for: element) && b.holds(for: element)
+        case .either(let a, let b): try a.holds(for: element) || b.holds(for: element)
+        case .not(let condition): try !condition.holds(for: element)
+        }
+    }
+}
+
+/// Holds where the property is equal to a constant; nil is equal to nil.
+public func == <Element, V: ColumnValue>(
+    property: KeyPath<Element, V> & Sendable, constant: V
+) -> Condition<Element> {
+    Condition(property, .equal, constant)
+}
+
+/// Holds where `==` does not.
+public func != <Element, V: ColumnValue>(
+    property: KeyPath<Element, V> & Sendable, constant: V
+) -> Condition<Element> {
+    Condition(property, .notEqual, constant)
+}
+
+/// Holds where the property is smaller than a constant.
+public func < <Element, V: OrderedValue>(
+    property: KeyPath<Element, V> & Sendable, constant: V
+) -> Condition<Element> {
+    Condition(property, .less, constant)
+}
+
+/// Holds where the property is at most a constant.
+public func <= <Element, V: OrderedValue>(
+    property: KeyPath<Element, V> & Sendable, constant: V
+) -> Condition<Element> {
+    Condition(property, .atMost, constant)
+}
+
+/// Holds where the property is larger than a constant.
+public func > <Element, V: OrderedValue>(
+    property: KeyPath<Element, V> & Sendable, constant: V
+) -> Condition<Element> {
+    Condition(property, .greater, constant)
+}
+
+/// Holds where the property is at least a constant.
+public func >= <Element, V: OrderedValue>(
+    property: KeyPath<Element, V> & Sendable, constant: V
+) -> Condition<Element> {
+    Condition(property, .atLeast, constant)
+}
+
+extension Condition {
+    /// Holds where both do.
+    public static func && (a: Condition, b: Condition) -> Condition {
+        Condition(form: .both(a, b))
+    }
+
+    /// Holds where one does, or both.
+    public static func || (a: Condition, b: Condition) -> Condition {
+        Condition(form: .either(a, b))
+    }
+
+    /// Holds where the other does not.
+    public static prefix func ! (condition: Condition) -> Condition {
+        Condition(form: .not(condition))
+    }
+}
+
+/// How two values are compared.
+enum Comparison: Sendable {
+    case equal, notEqual, less, atMost, greater, atLeast
+
+    /// Whether two cells of one kind, or null, stand so.
+    func holds(_ a: Value, _ b: Value) -> Bool {
+        switch (a, b) {
+        case (.integer(let x), .integer(let y)): holds(x, y)
+        case (.timestamp(let x), .timestamp(let y)): holds(x, y)
+        case (.double(let x), .double(let y)): holds(x, y)
+        case (.decimal(let x), .decimal(let y)): holds(x, y)
+        case (.text(let x), .text(let y)): holds(Bytes(x), Bytes(y))
+        default: self == .equal ? a == b : self == .notEqual && a != b
+        }
+    }
+
+    @inline(__always)
+    func holds<V: Comparable>(_ a: V, _ b: V) -> Bool {
+        switch self {
+        case .equal: a == b
+        case .notEqual: a != b
+        case .less: a < b
+        case .atMost: a <= b
+        case .greater: a > b
+        case .atLeast: a >= b
+        }
+    }
+
+    /// Text in the order of its bytes.
+    private struct Bytes: Comparable {
+        let text: String
+        init(_ text: String) { self.text = text }
+        static func == (a: Bytes, b: Bytes) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
+        static func < (a: Bytes, b: Bytes) -> Bool {
+            a.text.utf8.lexicographicallyPrecedes(b.text.utf8)
+        }
+    }
+}

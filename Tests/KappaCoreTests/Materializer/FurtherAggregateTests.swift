@@ -1,0 +1,230 @@
+import KappaTesting
+import Testing
+
+@testable import KappaCore
+
+/// Variances, argMin and argMax, lists, sketches and conditions over random events, against the slow
+/// reference.
+@Suite("Further aggregates equal the reference") struct FurtherAggregateTests {
+    private static let second: Int64 = 1_000_000
+    private typealias A = EventsAggregates
+
+    private static func readings(_ event: JSONValue) throws -> [(Reading, Timestamp)]? {
+        guard event["event_type"] == .string("reading") else { return nil }
+        let reading = try ValueDecoder(event).decode(Reading.self)
+        return [(reading, reading.at)]
+    }
+
+    /// Doubles may differ from the reference by a rounding, but not from way to way.
+    private func check(
+        _ view: any AnyView, _ reference: EventsReference<Reading>, seed: UInt64
+    ) throws {
+        var random = SplitMix(state: seed)
+        var maker = ReadingMaker(random)
+        let lines = maker.lines(40 + random.below(160))
+        let expected = try reference.run(lines)
+        var first: EventsOutcome?
+        for number in 0..<3 {
+            var way = number == 0 ? .whole(lines.count) : EventsWay.random(lines.count, &random)
+            if number == 0 { way.forbidColumns = seed % 2 == 0 }
+            let found = try way.run(view, lines)
+            let difference = found.difference(from: expected, tolerance: 1e-9)
+            #expect(difference == nil, "seed \(seed), \(way)")
+            if let first {
+                #expect(found.difference(from: first) == nil, "seed \(seed), \(way)")
+            }
+            first = first ?? found
+        }
+    }
+
+    private static let spreads: [Aggregate<Reading>] = [
+        .variance(\.count, .population, as: "counts"),
+        .variance(\.amount, .sample, as: "amounts"),
+        .standardDeviation(\.ratio, .population, as: "ratios"),
+        .standardDeviation(\.price, .sample, as: "prices"),
+    ]
+    private static var spreadsExpected: [([Reading]) -> Value] {
+        [
+            { A.variance($0.map { Double($0.count) }, sample: false) },
+            { A.variance($0.map(\.amount.doubleValue), sample: true) },
+            { A.deviation($0.map(\.ratio), sample: false) },
+            { A.deviation($0.map { $0.price?.doubleValue }, sample: true) },
+        ]
+    }
+
+    private static let picks: [Aggregate<Reading>] = [
+        .argMin(\.note, by: \.count, as: "note_of_least"),
+        .argMax(\.user, by: \.price, as: "user_of_largest"),
+        .argMax(\.amount, by: \.note, as: "amount_of_largest_note"),
+        .argMin(\.isGood, by: \.ratio, as: "good_of_least"),
+        .argMax(\.place, by: \.at, as: "place_of_latest"),
+        .collect(\.note, limit: 3, as: "notes"),
+        .collect(\.amount, limit: 1_000, as: "amounts"),
+        .approximateDistinct(\.user, as: "users"),
+        .approximateDistinct(\.count, as: "counts"),
+    ]
+    private static var picksExpected: [([Reading]) -> Value] {
+        [
+            { A.arg($0, value: \.note, key: \.count, beats: <) },
+            { A.arg($0, value: \.user, key: \.price, beats: >) },
+            { A.arg($0, value: \.amount, key: \.note) { A.bytesPrecede($1, $0) } },
+            { A.arg($0, value: \.isGood, key: \.ratio, beats: <) },
+            { A.arg($0, value: \.place, key: \.at, beats: >) },
+            { A.collected($0.map(\.note), limit: 3) },
+            { A.collected($0.map(\.amount), limit: 1_000) },
+            { A.sketched($0.map(\.user)) },
+            { A.sketched($0.map(\.count)) },
+        ]
+    }
+
+    private static let odd = Decimal(mantissa: 12_345, scale: 3)
+
+    /// Conditions that columns can tell.
+    private static let conditions: [Aggregate<Reading>] = [
+        .count(as: "small", where: \.count < 100),
+        .count(\.note, as: "notes", where: \.isGood == true),
+        .sum(\.amount, as: "amounts", where: \.note == "x" || \.note == nil),
+        .sum(\.weight, as: "weights", where: \.extra != -7),
+        .max(\.count, as: "largest", where: \.price >= 5 && \.price <= 500),
+        .first(\.note, as: "first_note", where: !(\.ratio > 0.1)),
+        .last(\.user, as: "last_user", where: \.user > "b"),
+        .average(\.count, as: "mean", where: \.at < Timestamp(microseconds: 1_700_000_100_000_000)),
+        .countDistinct(\.user, as: "users", where: \.weight <= 0.1),
+        .collect(\.place, limit: 5, as: "places", where: \.amount != odd),
+    ]
+    private static var conditionsExpected: [([Reading]) -> Value] {
+        [
+            { $0.filter { $0.count < 100 }.count.cell },
+            { A.there($0.filter(\.isGood).map(\.note)).count.cell },
+            { $0.filter { $0.note == "x" || $0.note == nil }.map(\.amount).reduce(0, +).cell },
+            { $0.filter { $0.extra != -7 }.map(\.weight).reduce(0, +).cell },
+            {
+                A.largest(
+                    $0.filter { reading in reading.price.map { $0 >= 5 && $0 <= 500 } ?? false }
+                        .map(\.count))
+            },
+            { ($0.first { !($0.ratio.map { $0 > 0.1 } ?? false) }?.note).cell },
+            { ($0.last { A.bytesPrecede("b", $0.user) }?.user).cell },
+            {
+                A.average(
+                    $0.filter { $0.at.microseconds < 1_700_000_100_000_000 }
+                        .map { Decimal(Int64($0.count)) })
+            },
+            { A.distinct($0.filter { $0.weight <= 0.1 }.map(\.user)) },
+            { A.collected($0.filter { $0.amount != odd }.map(\.place), limit: 5) },
+        ]
+    }
+
+    /// The same with closures, where the elements must be made.
+    private static let closures: [Aggregate<Reading>] = [
+        .count(as: "small", where: { $0.count < 100 }),
+        .sum(as: "doubled", of: { $0.amount + $0.amount }, where: { $0.note != "x" }),
+        .variance(\.count, .population, as: "spread", where: { $0.isGood }),
+        .argMax(\.note, by: \.at, as: "note", where: { $0.extra != nil }),
+        .approximateDistinct(\.user, as: "users", where: { $0.user.count > 3 }),
+    ]
+    private static var closuresExpected: [([Reading]) -> Value] {
+        [
+            { $0.filter { $0.count < 100 }.count.cell },
+            { $0.filter { $0.note != "x" }.map { $0.amount + $0.amount }.reduce(0, +).cell },
+            { A.variance($0.filter(\.isGood).map { Double($0.count) }, sample: false) },
+            { A.arg($0.filter { $0.extra != nil }, value: \.note, key: \.at, beats: >) },
+            { A.sketched($0.filter { $0.user.count > 3 }.map(\.user)) },
+        ]
+    }
+
+    struct Choice: Sendable {
+        var name: String
+        var aggregates: [Aggregate<Reading>]
+        var expected: @Sendable () -> [([Reading]) -> Value]
+    }
+    private static let choices = [
+        Choice(name: "spreads", aggregates: spreads) { spreadsExpected },
+        Choice(name: "picks", aggregates: picks) { picksExpected },
+        Choice(name: "conditions", aggregates: conditions) { conditionsExpected },
+        Choice(name: "closures", aggregates: closures) { closuresExpected },
+    ]
+
+    @Test("by key", arguments: EventsSeeds.random(4))
+    func byKey(seed: UInt64) throws {
+        for choice in Self.choices {
+            let view = View("by_key") {
+                Aggregation(
+                    Events(Reading.self, at: \.at).grouped(by: \.user).grouping, choice.aggregates)
+            }
+            let reference = EventsReference<Reading>(
+                elements: Self.readings, keys: [{ $0.user.cell }], aggregates: choice.expected())
+            try check(view, reference, seed: seed)
+        }
+    }
+
+    @Test("in sessions that merge, also with lateness", arguments: EventsSeeds.random(6))
+    func sessions(seed: UInt64) throws {
+        let lateness: Int64? = seed % 2 == 0 ? nil : 4
+        for choice in Self.choices {
+            let view = View("sessions") {
+                Aggregation(
+                    Events(Reading.self, at: \.at)
+                        .grouped(by: \.isGood)
+                        .window(
+                            .session(gap: .seconds(3)), lateness: lateness.map { .seconds($0) }),
+                    choice.aggregates)
+            }
+            let reference = EventsReference<Reading>(
+                elements: Self.readings, keys: [{ $0.isGood.cell }],
+                cut: .session(3 * Self.second), lateness: lateness.map { $0 * Self.second },
+                windowFirst: false, aggregates: choice.expected())
+            try check(view, reference, seed: seed)
+        }
+    }
+
+    @Test("a sketch is off by a few percent at most, and small counts are nearly exact")
+    func sketchError() {
+        for count in [0, 1, 2, 10, 100, 500, 1_000, 5_000, 20_000, 100_000] {
+            let sketch = DistinctSketch()
+            for number in 0..<count {
+                sketch.insert(hash: DistinctSketch.mix(UInt64(number)))
+            }
+            let error = abs(Double(sketch.estimate) - Double(count))
+            // Three standard errors; below that, two values that share a register.
+            #expect(error <= max(1, 0.049 * Double(count)), "\(count): \(sketch.estimate)")
+        }
+    }
+
+    @Test(
+        "a sketch is the union of its parts, and the same after a restart", arguments: [3, 5_000])
+    func sketchUnion(count: Int) throws {
+        let whole = DistinctSketch()
+        let parts = [DistinctSketch(), DistinctSketch()]
+        for number in 0..<(2 * count) {
+            let hash = DistinctSketch.mix(UInt64(number))
+            whole.insert(hash: hash)
+            parts[number % 3 == 0 ? 0 : 1].insert(hash: hash)
+        }
+        parts[0].merge(parts[1])
+        var written = StateWriter()
+        parts[0].save(to: &written)
+        var expected = StateWriter()
+        whole.save(to: &expected)
+        #expect(written.bytes == expected.bytes)
+        let back = DistinctSketch()
+        try written.bytes.withUnsafeBytes {
+            var reader = StateReader($0)
+            try back.load(from: &reader)
+        }
+        #expect(back.estimate == whole.estimate)
+    }
+
+    @Test("a damaged sketch is refused", arguments: [-1, 1, 2])
+    func damagedSketch(count: Int64) {
+        var written = StateWriter()
+        written.write(count)
+        written.write(UInt32(count == 1 ? 4_096 << 8 | 1 : 1))
+        #expect(throws: KappaError.self) {
+            try written.bytes.withUnsafeBytes {
+                var reader = StateReader($0)
+                try DistinctSketch().load(from: &reader)
+            }
+        }
+    }
+}

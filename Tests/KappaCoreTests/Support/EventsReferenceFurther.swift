@@ -1,0 +1,54 @@
+@testable import KappaCore
+
+/// More aggregates of a list of values, as the documentation words them.
+extension EventsAggregates {
+    /// Two passes: the mean, then the distances from it.
+    static func variance(_ values: [Double?], sample: Bool) -> Value {
+        let values = there(values)
+        let divisor = Double(values.count - (sample ? 1 : 0))
+        guard divisor > 0 else { return .null }
+        // A mean is rounded: equal values would seem to stand apart.
+        if values.allSatisfy({ $0 == values[0] }) { return .double(0) }
+        let mean = values.reduce(0, +) / Double(values.count)
+        return .double(values.map { ($0 - mean) * ($0 - mean) }.reduce(0, +) / divisor)
+    }
+
+    static func deviation(_ values: [Double?], sample: Bool) -> Value {
+        guard case .double(let variance) = variance(values, sample: sample) else { return .null }
+        return .double(variance.squareRoot())
+    }
+
+    /// The value of the first element whose key no other one beats.
+    static func arg<E, K>(
+        _ elements: [E], value: (E) -> some ColumnValue, key: (E) -> K?,
+        beats: (K, K) -> Bool
+    ) -> Value {
+        let keyed = elements.compactMap { element in key(element).map { (element, $0) } }
+        let best = keyed.first { _, mine in !keyed.contains { beats($0.1, mine) } }
+        return best.map { value($0.0).cell } ?? .null
+    }
+
+    static func bytesPrecede(_ a: String, _ b: String) -> Bool {
+        Array(a.utf8).lexicographicallyPrecedes(b.utf8)
+    }
+
+    static func collected<V: ColumnValue>(_ values: [V?], limit: Int) -> Value {
+        .json("[\(there(values).prefix(limit).map(\.cell.jsonText).joined(separator: ","))]")
+    }
+
+    /// The sketch of the set of values, which knows nothing of orders, cuts and merges.
+    static func sketched(_ values: [String?]) -> Value {
+        let sketch = DistinctSketch()
+        for bytes in Set(there(values).map { Array($0.utf8) }).sorted(by: { $0.count > $1.count }) {
+            sketch.insert(hash: bytes.withUnsafeBytes { DistinctSketch.hash($0) })
+        }
+        return .integer(sketch.estimate)
+    }
+    static func sketched(_ values: [Int]) -> Value {
+        let sketch = DistinctSketch()
+        for value in Set(values).sorted(by: >) {
+            sketch.insert(hash: DistinctSketch.mix(UInt64(bitPattern: Int64(value))))
+        }
+        return .integer(sketch.estimate)
+    }
+}
