@@ -121,7 +121,13 @@ extension Accumulator {
     var mergesExactly: Bool {
         switch function {
         case .sum, .average: kind != .double
-        case .count, .countValues, .min, .max, .first, .last, .countDistinct: true
+        case .count, .countValues, .min, .max, .first, .last, .countDistinct,
+            .approximateDistinct:
+            true
+        // These would need the offsets of what they keep, which rows do not hold.
+        case .populationVariance, .sampleVariance, .populationDeviation, .sampleDeviation, .argMin,
+            .argMax, .collect:
+            false
         }
     }
 
@@ -129,12 +135,13 @@ extension Accumulator {
     func merge(
         later other: UnsafeMutableRawPointer, into record: UnsafeMutableRawPointer
     ) throws(KappaError) {
+        let (mine, theirs) = (cell(record), cell(other))
         switch function {
-        // A group has at least one element in each stretch.
-        case .first: break
-        case .last: cell(record).copy(from: cell(other), kind: kind)
-        case .count, .countValues, .sum, .average, .min, .max, .countDistinct:
-            try merge(other, into: record)
+        case .first:
+            if mine.tag == StoredCell.none { mine.copy(from: theirs, kind: kind) }
+        case .last:
+            if theirs.tag != StoredCell.none { mine.copy(from: theirs, kind: kind) }
+        default: try merge(other, into: record)
         }
     }
 }
