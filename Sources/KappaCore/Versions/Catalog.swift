@@ -207,14 +207,23 @@ package final class Catalog {
         try update.execute()
     }
 
-    /// Sets a state where the disk may be full: if need be in the part of the write-ahead log that is
-    /// there already.
-    func setStateInTightSpace(
+    /// Writes down that a version has failed, even where the disk is full: if need be in the part of the
+    /// write-ahead log that is there already. What was switched meanwhile is left as it is.
+    func setFailure(
         _ id: VersionID, _ state: VersionState, _ reason: String
     ) throws(KappaError) {
-        do { try setState(id, state, reason: reason) } catch {
+        let update = try database.prepare(
+            """
+            UPDATE versions SET state = ?1, reason = ?2 WHERE view = ?3 AND number = ?4
+            AND CASE ?1 WHEN 'live' THEN state = 'live' ELSE state NOT IN ('live', 'retired') END
+            """)
+        update.bind(0, state.rawValue)
+        update.bind(1, reason)
+        update.bind(2, id.view)
+        update.bind(3, Int64(id.number.rawValue))
+        do { try update.execute() } catch {
             try? database.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            try setState(id, state, reason: reason)
+            try update.execute()
         }
     }
 

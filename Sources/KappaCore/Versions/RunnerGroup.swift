@@ -178,7 +178,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     /// it is written down when it can be.
     private func saveFailures() {
         if unsaved.isEmpty { return }
-        unsaved.removeAll { (try? catalog.setStateInTightSpace($0.id, $0.state, $0.reason)) != nil }
+        unsaved.removeAll { (try? catalog.setFailure($0.id, $0.state, $0.reason)) != nil }
     }
 
     func didCatchUp(at offset: Offset) throws {

@@ -196,4 +196,18 @@ struct UpgradeTests {
         try build.until("it is written down") { try folder.entry("more", 1)?.reason != nil }
         try build.stop()
     }
+
+    @Test("a failure that is written down late leaves alone what was switched meanwhile")
+    func failureTooLate() throws {
+        try folder.catchUp([tally("a")])
+        try folder.catchUp([tally("b")])
+        let catalog = try folder.catalog()
+        try catalog.setFailure(VersionID("tally", VersionNumber(1)), .live, "the disk was full")
+        try catalog.setFailure(VersionID("tally", VersionNumber(1)), .paused, "the disk was full")
+        try catalog.setFailure(VersionID("tally", VersionNumber(2)), .paused, "the disk was full")
+        #expect(try catalog.entries().map(\.state) == [.retired, .live])
+        #expect(try catalog.entries().allSatisfy { $0.reason == nil })
+        try catalog.setFailure(VersionID("tally", VersionNumber(2)), .live, "the disk is full")
+        #expect(try folder.entry("tally", 2)?.reason == "the disk is full")
+    }
 }
