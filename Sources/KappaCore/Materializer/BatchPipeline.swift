@@ -80,6 +80,8 @@ final class BatchPipeline {
         }
     }
 
+    /// Reads blocks on a thread of its own.
+    ///
     /// `@unchecked Sendable`: made on one thread and used on the reading thread alone.
     private final class ReadingLoop: @unchecked Sendable {
         let reader: LogReader

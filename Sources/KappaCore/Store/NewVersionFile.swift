@@ -10,7 +10,7 @@ struct VersionIdentity {
 /// Makes the file of a version at its first commit.
 ///
 /// SQLite makes the tables; their rows, which come in the order of their keys, are written as pages by
-/// ``BulkTable``, several times as fast as SQLite inserts them. The file is made under another name and
+/// ``BulkTable``, which costs less than SQLite's inserts. The file is made under another name and
 /// gets its own when it is whole and durable: whoever sees it sees the first commit, all of it.
 struct NewVersionFile {
     private let path: String
