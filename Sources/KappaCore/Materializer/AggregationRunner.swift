@@ -24,6 +24,7 @@ final class AggregationRunner: StepRunner {
     private var windowStarts = UnsafeMutableBufferPointer<Int64>.allocate(capacity: 1_024)
     private var ids: [UInt32] = []
     private var fresh: [UInt32] = []
+    private let chunkRows = ChunkRows(capacity: AggregationRunner.chunkRows)
 
     init(
         _ definition: AggregationDefinition, input: any AggregationInput, store: any RowStore,
@@ -57,7 +58,9 @@ final class AggregationRunner: StepRunner {
     }
 
     /// Sorting the rows to be written takes some memory, too.
-    var memoryBytes: Int { groups.memoryBytes + dirty.count * KeySort.bytesPerRow }
+    var memoryBytes: Int {
+        groups.memoryBytes + rows.heldBytes.total + dirty.count * KeySort.bytesPerRow
+    }
     var dirtyRows: Int { dirty.count }
 
     // MARK: Applying
@@ -90,10 +93,31 @@ final class AggregationRunner: StepRunner {
         groups.find(rows: input.rows[chunk], keys: keys, into: &ids, fresh: &fresh)
         if !isComplete { for id in fresh { try loadOne(id) } }
         markDirty()
-        for (accumulator, column) in zip(rows.accumulators, input.inputs) {
-            try accumulator.add(
-                column, input, chunk, firstOffset: firstOffset,
-                to: GroupedRecords(base: groups.base, stride: groups.recordStride, ids: ids))
+        chunkRows.reset()
+        try withRows(input, chunk) { all in
+            for (accumulator, columns) in zip(rows.accumulators, input.inputs) {
+                let taken = chunkRows.rows(all, columns.mask)
+                try accumulator.add(columns, taken, firstOffset: firstOffset)
+            }
+        }
+    }
+
+    private func withRows(
+        _ input: AggregationRows, _ chunk: Range<Int>, _ body: (GroupedRows) throws -> Void
+    ) throws {
+        try input.rows.withUnsafeBufferPointer { rows in
+            try input.events.withUnsafeBufferPointer { events in
+                try ids.withUnsafeBufferPointer { ids in
+                    guard let rows = rows.baseAddress, let events = events.baseAddress,
+                        let first = ids.baseAddress
+                    else { return }
+                    try body(
+                        GroupedRows(
+                            base: groups.base, stride: groups.recordStride, count: ids.count,
+                            ids: first, rows: rows + chunk.lowerBound,
+                            events: events + chunk.lowerBound))
+                }
+            }
         }
     }
 

@@ -53,7 +53,7 @@ final class SessionRunner: StepRunner {
 
     deinit { freeAll() }
 
-    var memoryBytes: Int { keys.memoryBytes + sessions.memoryBytes }
+    var memoryBytes: Int { keys.memoryBytes + sessions.memoryBytes + rows.heldBytes.total }
     var dirtyRows: Int { dirty.count + orphans.count }
 
     // MARK: Applying
