@@ -2,6 +2,8 @@ import CKappaJSON
 
 /// The values of a group that are largest or smallest, or stand in rows in which another value is, as
 /// JSON texts, the best first. Of equals the first in log order is better.
+///
+/// As in ``ValueBag``, what runs for each row says for which keys it is specialised.
 final class RankedValues<Key: StateKey>: StateObject {
     private struct Item {
         var key: Key
@@ -37,6 +39,8 @@ final class RankedValues<Key: StateKey>: StateObject {
         isBetter(a.key, b.key) || (a.key == b.key && a.offset < b.offset)
     }
 
+    @_specialize(where Key == Int64)
+    @_specialize(where Key == Decimal)
     override func add(_ column: kj_column, _ order: kj_column?, _ row: Int, offset: Int64) {
         guard let key = Key.read(order ?? column, row, orderKind) else { return }
         if items.count == limit, !isBetter(key, items[limit - 1].key) { return }
@@ -48,6 +52,8 @@ final class RankedValues<Key: StateKey>: StateObject {
 
     /// Puts an item into its place, which is behind those as good as it that are there: an event may
     /// give several rows of one offset.
+    @_specialize(where Key == Int64)
+    @_specialize(where Key == Decimal)
     private func insert(_ item: Item) {
         var low = 0
         var high = items.count

@@ -4,6 +4,8 @@ import CKappaJSON
 /// numbers of a ``QuantileBucket`` for values it is the sketch of an approximate one.
 ///
 /// What it holds depends on the multiset of values alone, and so do its saved bytes.
+///
+/// A generic class is not specialised by itself: what runs for each value says for which keys it is.
 final class ValueBag<Key: StateKey>: StateObject {
     private let kind: ColumnKind
     private let isApproximate: Bool
@@ -32,6 +34,8 @@ final class ValueBag<Key: StateKey>: StateObject {
                 + counts.capacity * 8 + heapBytes + held.byteCount)
     }
 
+    @_specialize(where Key == Int64)
+    @_specialize(where Key == Decimal)
     override func add(_ column: kj_column, _ order: kj_column?, _ row: Int, offset: Int64) {
         guard let key = isApproximate ? bucket(column, row) : Key.read(column, row, kind) else {
             return
@@ -43,6 +47,7 @@ final class ValueBag<Key: StateKey>: StateObject {
         QuantileBucket.number(column.doubleValue(row, kind)) as? Key
     }
 
+    @inline(__always)
     private func add(_ key: Key) {
         let isFull = pending.count == pending.capacity
         pending.append(key)
@@ -52,47 +57,43 @@ final class ValueBag<Key: StateKey>: StateObject {
     }
 
     /// Puts all values into their places.
+    @_specialize(where Key == Int64)
+    @_specialize(where Key == Decimal)
     private func fold() {
         guard !pending.isEmpty else { return }
         pending.sort()
-        let new = pending
+        combine(pending, nil)
         pending.removeAll(keepingCapacity: true)
-        combine(new.count, { new[$0] }, { _ in 1 })
     }
 
-    /// Takes in other values, which are in order; equal ones may follow each other.
-    private func combine(_ count: Int, _ key: (Int) -> Key, _ times: (Int) -> Int64) {
+    /// Takes in other values, which are in order, each as often as `times` says; once where that is
+    /// nil, and then equal ones may follow each other.
+    @_specialize(where Key == Int64)
+    @_specialize(where Key == Decimal)
+    private func combine(_ others: [Key], _ times: [Int64]?) {
         var merged: [Key] = []
         var mergedCounts: [Int64] = []
-        merged.reserveCapacity(keys.count + count)
-        mergedCounts.reserveCapacity(keys.count + count)
-        func take(_ key: Key, _ times: Int64) {
-            if merged.last == key {
-                mergedCounts[mergedCounts.count - 1] += times
-                heapBytes -= key.heapBytes
-            } else {
-                merged.append(key)
-                mergedCounts.append(times)
-            }
-        }
+        merged.reserveCapacity(keys.count + others.count)
+        mergedCounts.reserveCapacity(keys.count + others.count)
         var mine = 0
-        for index in 0..<count {
-            let other = key(index)
-            while mine < keys.count, keys[mine] < other {
-                take(keys[mine], counts[mine])
+        for (index, other) in others.enumerated() {
+            while mine < keys.count, !(other < keys[mine]) {
+                merged.append(keys[mine])
+                mergedCounts.append(counts[mine])
                 mine += 1
             }
-            if mine < keys.count, keys[mine] == other {
-                take(keys[mine], counts[mine])
-                mine += 1
+            let count = times?[index] ?? 1
+            total += count
+            if let last = merged.last, last == other {
+                mergedCounts[mergedCounts.count - 1] += count
+                heapBytes -= other.heapBytes
+            } else {
+                merged.append(other)
+                mergedCounts.append(count)
             }
-            take(other, times(index))
-            total += times(index)
         }
-        while mine < keys.count {
-            take(keys[mine], counts[mine])
-            mine += 1
-        }
+        merged += keys[mine...]
+        mergedCounts += counts[mine...]
         keys = merged
         counts = mergedCounts
         account()
@@ -103,7 +104,7 @@ final class ValueBag<Key: StateKey>: StateObject {
         fold()
         other.fold()
         heapBytes += other.heapBytes
-        combine(other.keys.count, { other.keys[$0] }, { other.counts[$0] })
+        combine(other.keys, other.counts)
     }
 
     /// By nearest rank: of n values in order the one at place ⌈fraction × n⌉, the first for 0.
@@ -168,7 +169,7 @@ final class ValueBag<Key: StateKey>: StateObject {
             counts.append(count)
             heapBytes += key.heapBytes
         }
-        combine(keys.count, { keys[$0] }, { counts[$0] })
+        combine(keys, counts)
     }
 }
 
