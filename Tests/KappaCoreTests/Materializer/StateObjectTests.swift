@@ -227,6 +227,41 @@ import Testing
         }
         #expect(bytes.total == 0)
     }
+
+    private struct Word: Event {
+        static let eventType: String? = nil
+        var word: String
+    }
+
+    @Test("states count against a version's memory, and are let go past its budget")
+    func budget() throws {
+        let view = View("words") {
+            Events(Word.self)
+                .grouped(as: "all") { _ in "all" }
+                .aggregate(.countDistinct(\.word, as: "words"))
+        }
+        let definition = try #require(
+            try ViewSet([view]).definitions(allowUndigested: true).first)
+        for (budget, expected) in [(1 << 30, 100_000...400_000), (50_000, 0...50_000)] {
+            let folder = try TemporaryFolder(inMemory: true)
+            let writer = try LogWriter(folder.path + "/log")
+            var batch = EventLines()
+            for number in 0..<2_000 {
+                batch.append(
+                    try EventLines(
+                        event: #"{"word":"one of very many different words, \#(number)"}"#))
+            }
+            _ = try writer.append(batch)
+            let store = try VersionStore(
+                at: folder.path + "/words.db", view: "words", number: 1,
+                digest: definition.digest, tables: definition.tables)
+            let plan = ExtractionPlan()
+            let version = try VersionMaterializer(
+                definition, store: store, plan: plan, budgetBytes: budget)
+            try Scan(folder.path + "/log", [version], plan: plan, options: .init()).run()
+            #expect(expected.contains(version.memoryBytes), "\(version.memoryBytes)")
+        }
+    }
 }
 
 /// A row whose cells hold nothing.

@@ -83,9 +83,9 @@ final class ValueBag<Key: StateKey>: StateObject {
                 mine += 1
             }
             let count = times?[index] ?? 1
-            total += count
+            total &+= count
             if let last = merged.last, last == other {
-                mergedCounts[mergedCounts.count - 1] += count
+                mergedCounts[mergedCounts.count - 1] &+= count
                 heapBytes -= other.heapBytes
             } else {
                 merged.append(other)
@@ -113,7 +113,7 @@ final class ValueBag<Key: StateKey>: StateObject {
         let rank = max(1, min(total, Int64((fraction * Double(total)).rounded(.up))))
         var passed: Int64 = 0
         for (key, count) in zip(keys, counts) {
-            passed += count
+            passed &+= count
             if passed >= rank { return key }
         }
         return nil
