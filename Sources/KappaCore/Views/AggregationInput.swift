@@ -10,6 +10,8 @@ struct AggregationRows {
     /// The event of each row, as an index into the batch.
     var events: [Int32] = []
     var time: kj_column?
+    /// The batch's columns in which the view's event times stand, of all events.
+    var clockColumns: [kj_column] = []
     var keys: [kj_column] = []
     /// The input of each aggregate.
     var inputs: [AggregateColumns] = []
@@ -80,6 +82,7 @@ final class ExpressionInput<Element>: AggregationInput {
         result.value.dead.removeAll(keepingCapacity: true)
         reader.load(batch)
         reader.select(range, into: &selection)
+        result.value.clockColumns = reader.timeColumns.map { batch.columns[$0] }
         if let direct { readColumns(direct, batch) } else { readElements() }
         return result
     }

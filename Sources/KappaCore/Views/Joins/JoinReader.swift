@@ -20,6 +20,9 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
     }
 
     var columns: ElementColumns<New>? { nil }
+    var timeColumns: [Int] {
+        left.timeColumns + right.timeColumns.filter { !left.timeColumns.contains($0) }
+    }
 
     func load(_ batch: EventBatch) {
         firstOffset = Int64(truncatingIfNeeded: batch.firstOffset.rawValue)
@@ -127,6 +130,7 @@ private final class JoinHalf<Element: ViewRow> {
     }
 
     func key(_ element: Element) throws -> Value { try expression.evaluate(element) }
+    var timeColumns: [Int] { reader.timeColumns }
 
     func load(_ batch: EventBatch) {
         reader.load(batch)
