@@ -48,7 +48,8 @@ struct EventsChoice: Sendable, CustomStringConvertible {
         }
         let reference = EventsReference<Reading>(
             elements: Self.readings, keys: [{ $0.isGood.cell }], cut: .session(3_000_000),
-            lateness: lateness.map { $0 * 1_000_000 }, windowFirst: false, aggregates: expected())
+            lateness: lateness.map { $0 * 1_000_000 }, clock: Reading.time, windowFirst: false,
+            aggregates: expected())
         try check(view, reference, seed: seed)
     }
 

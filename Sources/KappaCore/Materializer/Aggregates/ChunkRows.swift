@@ -4,17 +4,21 @@ final class ChunkRows {
     private final class Kept {
         var mask: UnsafePointer<UInt8>?
         var count = 0
-        let ids: UnsafeMutablePointer<UInt32>
-        let rows: UnsafeMutablePointer<Int32>
-        let events: UnsafeMutablePointer<Int32>
+        private var capacity: Int
+        private(set) var ids: UnsafeMutablePointer<UInt32>
+        private(set) var rows: UnsafeMutablePointer<Int32>
+        private(set) var events: UnsafeMutablePointer<Int32>
 
         init(capacity: Int) {
+            self.capacity = capacity
             ids = .allocate(capacity: capacity)
             rows = .allocate(capacity: capacity)
             events = .allocate(capacity: capacity)
         }
 
-        deinit {
+        deinit { deallocate() }
+
+        private func deallocate() {
             ids.deallocate()
             rows.deallocate()
             events.deallocate()
@@ -22,6 +26,8 @@ final class ChunkRows {
 
         func take(_ all: GroupedRows, _ mask: UnsafePointer<UInt8>) {
             self.mask = mask
+            reserve(all.count)
+            let (ids, rows, events) = (ids, rows, events)
             var kept = 0
             // Each row is written, and only counted where it is let through: no branch to guess.
             for index in 0..<all.count {
@@ -33,14 +39,19 @@ final class ChunkRows {
             }
             count = kept
         }
+
+        private func reserve(_ rows: Int) {
+            guard rows > capacity else { return }
+            deallocate()
+            capacity = rows
+            ids = .allocate(capacity: capacity)
+            self.rows = .allocate(capacity: capacity)
+            events = .allocate(capacity: capacity)
+        }
     }
 
-    private let capacity: Int
     private var kept: [Kept] = []
     private var used = 0
-
-    /// - Parameter capacity: the most rows that a chunk has.
-    init(capacity: Int) { self.capacity = capacity }
 
     /// Begins another chunk.
     func reset() { used = 0 }
@@ -55,7 +66,7 @@ final class ChunkRows {
     }
 
     private func add(_ all: GroupedRows, _ mask: UnsafePointer<UInt8>) -> Kept {
-        if used == kept.count { kept.append(Kept(capacity: capacity)) }
+        if used == kept.count { kept.append(Kept(capacity: all.count)) }
         used += 1
         kept[used - 1].take(all, mask)
         return kept[used - 1]
