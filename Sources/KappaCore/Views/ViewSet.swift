@@ -65,8 +65,8 @@ public struct ViewSet: Sendable {
 package struct ViewDefinition: Sendable {
     package let name: String
     package let digest: String
-    package let tables: [TableSchema]
-    package let steps: [StepDefinition]
+    package private(set) var tables: [TableSchema]
+    package private(set) var steps: [StepDefinition]
     package let eventTypes: [String]
 
     init(
@@ -96,6 +96,14 @@ package struct ViewDefinition: Sendable {
             digest = try Self.digest(
                 of: view, steps: steps, digests: digests, allowUndigested: allowUndigested)
         }
+    }
+
+    /// The same view with one of its steps alone, and the tables of that.
+    func only(step index: Int) -> ViewDefinition {
+        var copy = self
+        copy.steps = [steps[index]]
+        copy.tables = steps[index].tables
+        return copy
     }
 
     /// The digest of a version that an earlier definition made, where the view names it.
