@@ -64,15 +64,17 @@ final class WhyPrinter {
         return text
     }
 
-    /// The cells of a row without its key; those that the event has changed stand out.
+    /// The cells of a row; those that the event has changed stand out. The key is told with the first
+    /// row, and where it changes, as that of a session does.
     private func cells(_ step: Why.Step, _ index: Int) -> String {
         guard let row = step.rows[index] else { return "no row" }
         let old = before[index]
-        return zip(schemas[index].columns, row).enumerated().filter { !$0.element.0.isKey }
-            .map { place, cell in
-                let text = "\(cell.0.name) \(RecordPrinter.cell(cell.1))"
-                return old.map { $0[place] } == cell.1 ? text : styled(text, 1)
-            }.joined(separator: ", ")
+        return zip(schemas[index].columns, row).enumerated().compactMap { place, cell in
+            let isSame = old.map { $0[place] } == cell.1
+            if cell.0.isKey, isSame { return nil }
+            let text = "\(cell.0.name) \(RecordPrinter.cell(cell.1))"
+            return isSame ? text : styled(text, 1)
+        }.joined(separator: ", ")
     }
 
     private func styled(_ text: String, _ code: Int) -> String {
