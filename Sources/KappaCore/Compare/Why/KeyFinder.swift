@@ -26,9 +26,12 @@ final class GroupFinder: KeyFinder {
     private let isWindowed: Bool
     private var streamTime = Int64.min
 
-    init(
+    /// Nil where the stream remembers something from event to event: then what it makes of an event
+    /// depends on those before.
+    init?(
         _ definition: AggregationDefinition, key: [KeyPart], plan: ExtractionPlan
     ) throws(KappaError) {
+        guard definition.stateTables.isEmpty else { return nil }
         var parts: [KeyPart] = []
         var start: Int64?
         for (column, part) in zip(definition.table.keyColumns, key) {
@@ -45,7 +48,7 @@ final class GroupFinder: KeyFinder {
         } else {
             window = nil
         }
-        input = try definition.open(plan)
+        input = try definition.open(PlanContext(plan))
     }
 
     func find(in batch: EventBatch, into candidates: inout [KeyCandidate]) {
@@ -74,6 +77,22 @@ final class GroupFinder: KeyFinder {
             }
         }
     }
+}
+
+/// For streams that remember nothing.
+private final class PlanContext: StreamContext {
+    let plan: ExtractionPlan
+
+    init(_ plan: ExtractionPlan) { self.plan = plan }
+
+    func joinSide<Element: ViewRow>(
+        _ type: Element.Type, kind: ColumnKind,
+        key: @escaping (Element, Int64) throws -> JoinKey
+    ) throws(KappaError) -> any JoinSide<Element> {
+        throw KappaError(.bug, "a stream remembers more than it says")
+    }
+
+    func clock() -> StreamClock { StreamClock(.min) }
 }
 
 /// Finds the events that the handlers of one table of a fold take under a key.

@@ -40,7 +40,8 @@ final class KeyTrace {
         self.key = key
         let parts = key.compactMap { KeyPart($0) }
         let found = try Self.finder(place, parts, plan)
-        session = place.isSession ? SessionWatch(schema, parts, span: question.span) : nil
+        let followsSession = place.isSession && found != nil
+        session = followsSession ? SessionWatch(schema, parts, span: question.span) : nil
         var applied = definition
         if let found, !question.isThorough {
             finder = found
@@ -122,6 +123,7 @@ final class KeyTrace {
             return try GroupFinder(aggregation, key: key, plan: plan)
         case .fold(let fold):
             return try HandlerFinder(fold, table: place.tableOfStep, key: key, plan: plan)
+        case .rows, .ranking, .derived: return nil
         }
     }
 
