@@ -8,8 +8,9 @@ struct WhyCommand: Command {
             Replays the log for that row alone, with the definition of the version in this build, up to
             where the version stands. With --versions two are shown side by side, and the first event
             after which their rows differ is marked; in the place of a number, "build" is the
-            definition of this build, which may have no version yet. Of a session, give the key that
-            it has now: it is followed while it grows and merges. Always ends with 0.
+            definition of this build, which may have no version yet. A version that another build has
+            made needs that build's program: --with. Of a session, give the key that it has now: it is
+            followed while it grows and merges.
             """,
         arguments: [ArgumentSpec(name: "VIEW", isView: true)],
         options: [
@@ -18,6 +19,9 @@ struct WhyCommand: Command {
                 summary: "the row's key: a value, or an array of its parts"),
             OptionSpec(name: "--table", value: "T", summary: "another table than the first"),
             OptionSpec(name: "--versions", value: "A,B", summary: "two versions side by side"),
+            OptionSpec(
+                name: "--with", value: "PROGRAM",
+                summary: "another build, for the version whose definition this one lacks"),
             OptionSpec(name: "--at", value: "OFFSET", summary: "only events below this offset"),
             OptionSpec(
                 name: "--limit", value: "N",
@@ -28,6 +32,8 @@ struct WhyCommand: Command {
     var stopsGently: Bool { true }
     private let view: VersionReference
     private let key: JSONValue
+    private let keyText: String
+    private let program: String?
     private let table: String?
     private let versions: [Choice]
     private let offset: Offset?
@@ -46,6 +52,8 @@ struct WhyCommand: Command {
                 advice: "Name the row: kappa why \(view) --key '\"user_1\"'")
         }
         self.key = key
+        keyText = arguments.string("--key") ?? ""
+        program = arguments.string("--with")
         table = arguments.string("--table")
         offset = try arguments.offset("--at")
         limit = try arguments.integer("--limit") ?? .max
@@ -82,38 +90,75 @@ struct WhyCommand: Command {
         try context.data.require()
         let catalog = try Catalog(context.data)
         let definitions = ReplayDefinitions(catalog, try context.views.comparable())
-        var targets: [CompareTarget] = []
-        if versions.isEmpty {
-            targets = [try definitions.target(view)]
-        } else {
-            for choice in versions {
-                switch choice {
-                case .build: targets.append(.definition(view.view))
-                case .number(let number):
-                    let reference = VersionReference(view.view, number)
-                    targets.append(.version(try catalog.resolve(reference).id))
-                }
-            }
-        }
+        let targets = try targets(catalog, definitions)
         let end = try offset ?? definitions.end(of: targets)
-        let why = try Why(
-            try targets.map { try definitions.definition(of: $0) }, key: key, table: table,
-            to: end, in: context.data)
-        let printer = WhyPrinter(
-            targets.map(\.description), why.schemas, context.format, Output())
+        let printer = WhyPrinter(targets.map(\.description), context.format)
         let progress = ScratchProgress("why")
         var told = 0
         var parting: Offset?
-        try progress.during {
-            try why.run(progress: progress.show) { step in
-                if step.diverges { parting = step.offset }
-                guard told < limit || step.diverges else { return targets.count == 2 }
+        // What is there to see is told up to the limit, and in any case the parting.
+        func tell(_ moment: WhyMoment) throws -> Bool {
+            if moment.diverges { parting = moment.offset }
+            if told < limit || moment.diverges {
                 told += 1
-                try printer.print(step)
-                return told < limit || (targets.count == 2 && parting == nil)
+                try printer.print(moment)
             }
+            return told < limit || (targets.count == 2 && parting == nil)
+        }
+        try progress.during {
+            try replay(targets, definitions, to: end, context, progress, tell)
         }
         try printer.finish(told, parting, end, isCut: told >= limit)
         return 0
+    }
+
+    private func targets(
+        _ catalog: Catalog, _ definitions: ReplayDefinitions
+    ) throws -> [CompareTarget] {
+        if versions.isEmpty { return [try definitions.target(view)] }
+        return try versions.map { choice in
+            guard case .number(let number) = choice else { return .definition(view.view) }
+            return .version(try catalog.resolve(VersionReference(view.view, number)).id)
+        }
+    }
+
+    private func replay(
+        _ targets: [CompareTarget], _ definitions: ReplayDefinitions, to end: Offset,
+        _ context: Context, _ progress: ScratchProgress,
+        _ tell: @escaping (WhyMoment) throws -> Bool
+    ) throws {
+        let known = targets.map { try? definitions.definition(of: $0) }
+        let foreign = targets.indices.filter { known[$0] == nil }
+        guard let program, foreign.count == 1, targets.count == 2,
+            case .version(let id) = targets[foreign[0]]
+        else {
+            let why = try Why(
+                try targets.map { try definitions.definition(of: $0) }, key: key, table: table,
+                to: end, in: context.data)
+            return try why.run(progress: progress.show) { step in
+                try tell(
+                    WhyMoment(
+                        offset: step.offset, event: step.event,
+                        rows: zip(step.rows, why.schemas).map { row, schema in
+                            row.map { WhyRow($0, schema) }
+                        }, diverges: step.diverges))
+            }
+        }
+        let why = try Why(
+            known.compactMap(\.self), key: key, table: table, to: end, in: context.data)
+        var words = [
+            "why", "\(id)", "--key", keyText, "--at", "\(end)", "--format", "json", "--data",
+            context.data.path,
+        ]
+        if let table { words += ["--table", table] }
+        let merge = try WhyMerge(
+            try OtherBuild(program, words), at: foreign[0], why.schemas[0], log: context.data.log,
+            tell)
+        var goesOn = true
+        try why.run(progress: progress.show) { step in
+            goesOn = try merge.add(step)
+            return goesOn
+        }
+        if goesOn { try merge.finish() }
     }
 }

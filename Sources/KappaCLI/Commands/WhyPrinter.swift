@@ -3,36 +3,31 @@ import KappaCore
 /// Prints the events that touched a row, with the row after each.
 final class WhyPrinter {
     private let names: [String]
-    private let schemas: [TableSchema]
     private let format: RecordFormat
-    private let output: Output
+    private let output = Output()
     private let csv: RecordPrinter
     /// The rows after the event before, to mark what has changed.
-    private var before: [[Value]?]
+    private var before: [WhyRow?]
 
     /// - Parameter names: What the definitions are called.
-    init(
-        _ names: [String], _ schemas: [TableSchema], _ format: RecordFormat, _ output: Output
-    ) {
+    init(_ names: [String], _ format: RecordFormat) {
         self.names = names
-        self.schemas = schemas
         self.format = format
-        self.output = output
         csv = RecordPrinter(["offset", "event"] + names + ["diverges"], .csv, output)
         before = names.map { _ in nil }
     }
 
-    func print(_ step: Why.Step) throws {
+    func print(_ moment: WhyMoment) throws {
         switch format {
-        case .text: try output.write(text(step))
-        case .json: try output.write(json(step) + "\n")
+        case .text: try output.write(text(moment))
+        case .json: try output.write(json(moment) + "\n")
         case .csv:
-            let rows = step.rows.indices.map { row(step, $0).map { Value.json($0) } ?? .null }
+            let rows = moment.rows.map { row in row.map { Value.json($0.json) } ?? .null }
             try csv.print(
-                [.integer(Int64(step.offset.rawValue)), .json(step.event)] + rows
-                    + [.bool(step.diverges)])
+                [.integer(Int64(moment.offset.rawValue)), .json(moment.event)] + rows
+                    + [.bool(moment.diverges)])
         }
-        before = step.rows
+        before = moment.rows
     }
 
     /// - Parameters:
@@ -42,7 +37,7 @@ final class WhyPrinter {
         if format == .csv { try csv.finish() }
         try output.flush()
         var line = "\(count) event\(count == 1 ? "" : "s") below offset \(end)"
-        if isCut { line = "the first \(count) events; there may be more below offset \(end)" }
+        if isCut { line = "\(count) shown; there may be more events below offset \(end)" }
         if count == 0 { line = "no event below offset \(end) touched the row" }
         if names.count == 2, count > 0 {
             let both = names.joined(separator: " and ")
@@ -53,26 +48,25 @@ final class WhyPrinter {
 
     // MARK: Text
 
-    private func text(_ step: Why.Step) -> String {
-        var text = styled("\(step.offset)", 1) + "  " + RecordPrinter.shown(step.event) + "\n"
+    private func text(_ moment: WhyMoment) -> String {
+        var text = styled("\(moment.offset)", 1) + "  " + RecordPrinter.shown(moment.event) + "\n"
         let width = names.map(\.count).max() ?? 0
         for index in names.indices {
             let padding = String(repeating: " ", count: width - names[index].count)
-            text += "  \(names[index])\(padding)  \(cells(step, index))\n"
+            text += "  \(names[index])\(padding)  \(cells(moment, index))\n"
         }
-        if step.diverges { text += styled("  ↑ here the two part", 33) + "\n" }
+        if moment.diverges { text += styled("  ↑ here the two part", 33) + "\n" }
         return text
     }
 
     /// The cells of a row; those that the event has changed stand out. The key is told with the first
     /// row, and where it changes, as that of a session does.
-    private func cells(_ step: Why.Step, _ index: Int) -> String {
-        guard let row = step.rows[index] else { return "no row" }
-        let old = before[index]
-        return zip(schemas[index].columns, row).enumerated().compactMap { place, cell in
-            let isSame = old.map { $0[place] } == cell.1
-            if cell.0.isKey, isSame { return nil }
-            let text = "\(cell.0.name) \(RecordPrinter.cell(cell.1))"
+    private func cells(_ moment: WhyMoment, _ index: Int) -> String {
+        guard let row = moment.rows[index] else { return "no row" }
+        return row.cells.compactMap { cell in
+            let isSame = before[index]?.cells.contains(cell) == true
+            if cell.isKey, isSame { return nil }
+            let text = "\(cell.name) \(cell.text)"
             return isSame ? text : styled(text, 1)
         }.joined(separator: ", ")
     }
@@ -83,22 +77,18 @@ final class WhyPrinter {
 
     // MARK: JSON
 
-    private func row(_ step: Why.Step, _ index: Int) -> String? {
-        step.rows[index].map { ChangeFollower.object($0, schemas[index]) }
-    }
-
-    private func json(_ step: Why.Step) -> String {
+    private func json(_ moment: WhyMoment) -> String {
         JSONText.string { text in
-            text.append(raw: "{\"offset\":\(step.offset),\"event\":")
-            text.append(raw: step.event)
+            text.append(raw: "{\"offset\":\(moment.offset),\"event\":")
+            text.append(raw: moment.event)
             text.append(raw: ",\"rows\":{")
             for index in names.indices {
                 if index > 0 { text.append(raw: ",") }
                 text.append(string: names[index])
                 text.append(raw: ":")
-                text.append(raw: row(step, index) ?? "null")
+                text.append(raw: moment.rows[index]?.json ?? "null")
             }
-            text.append(raw: "},\"diverges\":\(step.diverges)}")
+            text.append(raw: "},\"diverges\":\(moment.diverges)}")
         }
     }
 }

@@ -34,7 +34,8 @@ package struct ReplayDefinitions {
             throw KappaError(
                 .refused, "\(id) cannot be replayed", at: "\(id), digest \(digest)",
                 because: "its definition is not in this build",
-                advice: MissingDefinition.advice(id, catalog.folder))
+                advice: MissingDefinition.advice(id, catalog.folder)
+                    + "; or name that build's program with --with")
         }
         return found
     }

@@ -5,7 +5,7 @@ import Testing
 @testable import KappaCore
 
 /// What the tests of `why` look at: somebody does something at a time.
-private struct Hit: Event {
+private struct Hit: Event, Codable, Equatable {
     var user: String
     var at: Timestamp
     var amount: Int
@@ -94,6 +94,16 @@ private enum HitViews {
                 hits.filter { $0.amount > 4 }.grouped(by: \.words)
                     .aggregate(.count(as: "n")).into("by_words")
             }, "by_words"
+        ),
+        (
+            View("first_words", digest: "1") {
+                hits.unique(by: \.words).grouped(by: \.user).aggregate(.count(as: "n"))
+            }, nil
+        ),
+        (
+            View("best", digest: "1") {
+                hits.grouped(by: \.user).top(2, by: .descending(\.amount))
+            }, nil
         ),
     ]
 
