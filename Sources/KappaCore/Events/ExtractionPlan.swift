@@ -143,11 +143,14 @@ package final class EventBatch {
     package static let padding = Int(KJ_PADDING)
 
     /// The JSON text of one event, without its newline.
-    func event(_ index: Int) -> String {
-        guard let starts = kj_batch_starts(batch) else { return "" }
+    func event(_ index: Int) -> String { String(decoding: bytes(of: index), as: UTF8.self) }
+
+    /// The bytes of one event, without its newline; valid as long as the payload is.
+    func bytes(of index: Int) -> Slice<UnsafeRawBufferPointer> {
+        guard let starts = kj_batch_starts(batch) else { return payload[0..<0] }
         let slice = payload[Int(starts[index])..<Int(starts[index + 1])]
         var end = slice.endIndex
         while end > slice.startIndex, [0x20, 0x09, 0x0A, 0x0D].contains(slice[end - 1]) { end -= 1 }
-        return String(decoding: slice[slice.startIndex..<end], as: UTF8.self)
+        return slice[slice.startIndex..<end]
     }
 }
