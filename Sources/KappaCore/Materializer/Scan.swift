@@ -24,6 +24,8 @@ package final class Scan {
         /// How much of the time commits may take while more events keep coming, in percent: where
         /// they are dear, they come more seldom than ``commitMilliseconds`` says.
         package var commitPercent = 5
+        /// The most events of a batch; nil for what the log's blocks hold.
+        package var batchEvents: Int?
 
         package init(
             end: Offset? = nil, follows: Bool = false, commitMilliseconds: Int = 3_000
@@ -58,7 +60,8 @@ package final class Scan {
         let start = versions.map(\.offset).min() ?? .zero
         try reader.seek(to: start)
         pipeline = try BatchPipeline(
-            reader, plan: plan, upTo: options.end, waits: options.follows)
+            reader, plan: plan, upTo: options.end, batchEvents: options.batchEvents,
+            waits: options.follows)
     }
 
     deinit { pipeline.stop() }

@@ -1,0 +1,70 @@
+import CKappa
+import Glibc
+
+/// Copies files as cheaply as the file system can.
+enum FileCopy {
+    /// Makes `target` a copy of a file that nobody changes meanwhile: it shares the file's blocks where
+    /// the file system can (Btrfs, XFS), else the kernel copies them.
+    static func copy(_ source: String, to target: String) throws(KappaError) {
+        let from = try OpenFile(reading: source)
+        do throws(IOFailure) {
+            let flags = O_RDWR | O_CREAT | O_TRUNC
+            let to = OpenFile(try SystemFiles().open(target, flags), path: target)
+            if kappa_clone_file(from.descriptor, to.descriptor) == 0 { return }
+            try copyBytes(from, to)
+        } catch {
+            throw error.error("cannot copy \(source)", at: target)
+        }
+    }
+
+    /// Makes `target` share the blocks of a file as it is at one moment; false where the file system
+    /// cannot do that.
+    static func clone(_ source: String, to target: String) throws(KappaError) -> Bool {
+        let from = try OpenFile(reading: source)
+        do throws(IOFailure) {
+            let flags = O_RDWR | O_CREAT | O_TRUNC
+            let to = OpenFile(try SystemFiles().open(target, flags), path: target)
+            switch kappa_clone_file(from.descriptor, to.descriptor) {
+            case 0: return true
+            case EOPNOTSUPP, ENOTTY, EXDEV, EINVAL, ENOSYS, EPERM: return false
+            case let number: throw IOFailure("ioctl FICLONE", number)
+            }
+        } catch {
+            throw error.error("cannot copy \(source)", at: target)
+        }
+    }
+
+    private static func copyBytes(_ from: OpenFile, _ to: OpenFile) throws(IOFailure) {
+        var left = from.size
+        while left > 0 {
+            let count = copy_file_range(from.descriptor, nil, to.descriptor, nil, left, 0)
+            if count < 0 {
+                if errno == EINTR { continue }
+                // Older kernels do not copy from one file system to another.
+                if errno == EXDEV || errno == ENOSYS || errno == EINVAL || errno == EOPNOTSUPP {
+                    return try copyThroughMemory(from, to)
+                }
+                throw IOFailure("copy_file_range", errno)
+            }
+            if count == 0 { return }
+            left -= count
+        }
+    }
+
+    private static func copyThroughMemory(_ from: OpenFile, _ to: OpenFile) throws(IOFailure) {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4_096)
+        defer { buffer.deallocate() }
+        var position = 0
+        while true {
+            let count = pread(from.descriptor, buffer.baseAddress, buffer.count, position)
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw IOFailure("read", errno)
+            }
+            if count == 0 { return }
+            try SystemFiles().write(
+                to.descriptor, UnsafeRawBufferPointer(rebasing: buffer[0..<count]), at: position)
+            position += count
+        }
+    }
+}
