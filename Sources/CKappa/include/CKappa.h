@@ -20,6 +20,8 @@ int kappa_eventfd(void);
 // Makes one file's bytes those of another without copying them, where the file system can share them.
 // Returns 0, or errno.
 int kappa_clone_file(int from, int to);
+// copy_file_range from where both files stand.
+int64_t kappa_copy_range(int from, int to, int64_t count);
 // Keeps the calling thread, and those that it makes from now on, to one processor core.
 bool kappa_keep_to_one_core(void);
 

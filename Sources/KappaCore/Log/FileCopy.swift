@@ -37,7 +37,7 @@ enum FileCopy {
     private static func copyBytes(_ from: OpenFile, _ to: OpenFile) throws(IOFailure) {
         var left = from.size
         while left > 0 {
-            let count = copy_file_range(from.descriptor, nil, to.descriptor, nil, left, 0)
+            let count = kappa_copy_range(from.descriptor, to.descriptor, Int64(left))
             if count < 0 {
                 if errno == EINTR { continue }
                 // Older kernels do not copy from one file system to another.
@@ -47,7 +47,7 @@ enum FileCopy {
                 throw IOFailure("copy_file_range", errno)
             }
             if count == 0 { return }
-            left -= count
+            left -= Int(count)
         }
     }
 
