@@ -5,14 +5,11 @@ import Glibc
 enum FileCopy {
     /// Makes `target` a copy of a file that nobody changes meanwhile: it shares the file's blocks where
     /// the file system can (Btrfs, XFS), else the kernel copies them.
+    /// - Throws: `.notFound` where the file is not there.
     static func copy(_ source: String, to target: String) throws(KappaError) {
-        let from = try OpenFile(reading: source)
-        do throws(IOFailure) {
-            let flags = O_RDWR | O_CREAT | O_TRUNC
-            let to = OpenFile(try SystemFiles().open(target, flags), path: target)
-            if kappa_clone_file(from.descriptor, to.descriptor) == 0 { return }
-            try copyBytes(from, to)
-        } catch {
+        let (from, to) = try open(source, target)
+        if kappa_clone_file(from.descriptor, to.descriptor) == 0 { return }
+        do throws(IOFailure) { try copyBytes(from, to) } catch {
             throw error.error("cannot copy \(source)", at: target)
         }
     }
@@ -20,17 +17,26 @@ enum FileCopy {
     /// Makes `target` share the blocks of a file as it is at one moment; false where the file system
     /// cannot do that.
     static func clone(_ source: String, to target: String) throws(KappaError) -> Bool {
-        let from = try OpenFile(reading: source)
+        let (from, to) = try open(source, target)
+        switch kappa_clone_file(from.descriptor, to.descriptor) {
+        case 0: return true
+        case EOPNOTSUPP, ENOTTY, EXDEV, EINVAL, ENOSYS, EPERM: return false
+        case let number:
+            throw IOFailure("ioctl FICLONE", number).error("cannot copy \(source)", at: target)
+        }
+    }
+
+    private static func open(
+        _ source: String, _ target: String
+    ) throws(KappaError) -> (from: OpenFile, to: OpenFile) {
         do throws(IOFailure) {
+            let from = OpenFile(try SystemFiles().open(source, O_RDONLY), path: source)
             let flags = O_RDWR | O_CREAT | O_TRUNC
-            let to = OpenFile(try SystemFiles().open(target, flags), path: target)
-            switch kappa_clone_file(from.descriptor, to.descriptor) {
-            case 0: return true
-            case EOPNOTSUPP, ENOTTY, EXDEV, EINVAL, ENOSYS, EPERM: return false
-            case let number: throw IOFailure("ioctl FICLONE", number)
-            }
+            return (from, OpenFile(try SystemFiles().open(target, flags), path: target))
         } catch {
-            throw error.error("cannot copy \(source)", at: target)
+            var failure = error.error("cannot copy \(source)", at: target)
+            if error.number == ENOENT { failure.code = .notFound }
+            throw failure
         }
     }
 

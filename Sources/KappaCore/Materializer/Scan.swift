@@ -42,6 +42,10 @@ package final class Scan {
     private let crew = WorkCrew()
     /// How long changes may wait for a commit while more events keep coming, in milliseconds.
     package var commitMilliseconds: Int
+    /// Has the versions committed after the batch at hand, whatever a commit costs.
+    package var wantsCommit = false
+    /// When the last event that was applied was appended.
+    package private(set) var ingestedAtMicros: Int64 = 0
     private weak var observer: (any Observer)?
     private var lastCommit = Scan.milliseconds()
     private var commitCost = CommitCost()
@@ -77,10 +81,11 @@ package final class Scan {
             case .batch(let slot):
                 if let block = slot.block {
                     try apply(slot.batch, block)
+                    ingestedAtMicros = block.runs.last?.ingestedAtMicros ?? ingestedAtMicros
                     observer?.didApply(to: block.nextOffset)
                 }
                 pipeline.recycle(slot)
-                if isCommitDue { try commit(isOnTheWay: true) }
+                if wantsCommit || isCommitDue { try commit(isOnTheWay: !wantsCommit) }
             case .caughtUp(let offset):
                 try commit()
                 try observer?.didCatchUp(at: offset)
@@ -149,6 +154,7 @@ package final class Scan {
             return try observer.commit(version, commit)
         }
         lastCommit = Self.milliseconds()
+        wantsCommit = false
     }
 
     /// Does something with each version. One that fails, or is let go of, leaves the scan; the
