@@ -6,7 +6,8 @@ enum Commands {
         ViewsCommand.spec, PlanCommand.spec, RebuildCommand.spec, RunCommand.spec,
         StatusCommand.spec, QueryCommand.spec, SQLCommand.spec, TailCommand.spec,
         DiffCommand.spec, VerifyCommand.spec, PromoteCommand.spec, RollbackCommand.spec,
-        AbortCommand.spec, SnapshotsCommand.spec, GCCommand.spec, DeadCommand.spec, GenerateCommand.spec, DemoCommand.spec,
+        AbortCommand.spec, SnapshotsCommand.spec, GCCommand.spec, DeadCommand.spec,
+        GenerateCommand.spec, DemoCommand.spec,
         CompletionsCommand.spec, ReplayAsideCommand.spec,
     ]
 

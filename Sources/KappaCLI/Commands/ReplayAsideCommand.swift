@@ -20,7 +20,8 @@ struct ReplayAsideCommand: Command {
 
     init(_ arguments: ParsedArguments) throws(KappaError) {
         reference = try VersionReference(arguments.positional[0])
-        guard let file = arguments.string("--file"), let end = try arguments.offset("--until") else {
+        guard let file = arguments.string("--file"), let end = try arguments.offset("--until")
+        else {
             throw KappaError(.usage, "kappa replay-aside lacks --file or --until")
         }
         self.file = file

@@ -248,8 +248,10 @@ extension ViewSet {
         let other = all.first { $0.name == entry.id.view }
         throw KappaError(
             .notFound, "this build does not have the definition of \(entry.id)",
-            because: other.map { "its \(entry.id.view) has the digest \($0.digest), the version has "
-                + entry.digest } ?? "it defines no view \(entry.id.view)",
+            because: other.map {
+                "its \(entry.id.view) has the digest \($0.digest), the version has "
+                    + entry.digest
+            } ?? "it defines no view \(entry.id.view)",
             advice: "Use the build that made it; `kappa views` and `kappa status` show the digests")
     }
 }

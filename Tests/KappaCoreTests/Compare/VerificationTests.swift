@@ -112,7 +112,8 @@ struct VerificationTests {
         }
     }
 
-    @Test("a lost dead letter, a wrong count and a file that is no database are faults of the store")
+    @Test(
+        "a lost dead letter, a wrong count and a file that is no database are faults of the store")
     func otherFaults() throws {
         try folder.append(ticks: 10)
         try folder.append([#"{"k":1,"v":"x"}"#])
