@@ -22,7 +22,7 @@ struct QueryCommand: Command {
                 name: "--order", value: "COLUMNS", summary: "such as 'revenue desc, user_id'"),
             OptionSpec(name: "--limit", value: "N", summary: "at most N rows"),
             OptionSpec(
-                name: "--at", value: "PLACE", summary: "an offset, or a time in RFC 3339"),
+                name: "--at", value: "OFFSET|TIME", summary: "as the rows were; a time in RFC 3339"),
         ],
         make: { try QueryCommand($0) })
 
