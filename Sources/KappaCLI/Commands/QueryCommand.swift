@@ -97,7 +97,8 @@ enum PastPlace {
         switch self {
         case .offset(let named): offset = named
         case .time(let time):
-            offset = try IngestionTimes.end(asOf: time, in: context.data.log)
+            offset = try IngestionTimes.end(
+                asOfMicros: time.microseconds, in: context.data.log)
             Output.say("\(entry.id) as of \(time): offset \(offset)")
         }
         let line = ProgressLine("replay")

@@ -31,11 +31,12 @@ struct SnapshotsCommand: Command {
         let printer = RecordPrinter(
             ["view", "version", "offset", "appended_until", "bytes"], context.format, Output())
         for snapshot in snapshots {
-            let time = try IngestionTimes.time(before: snapshot.offset, in: context.data.log)
+            let micros = try IngestionTimes.micros(before: snapshot.offset, in: context.data.log)
             try printer.print([
                 .text(snapshot.id.view), .integer(Int64(snapshot.id.number.rawValue)),
                 .integer(Int64(snapshot.offset.rawValue)),
-                time.map { .timestamp($0) } ?? .null, .integer(Int64(snapshot.bytes)),
+                micros.map { .timestamp(Timestamp(microseconds: $0)) } ?? .null,
+                .integer(Int64(snapshot.bytes)),
             ])
         }
         try printer.finish()

@@ -82,14 +82,21 @@ package final class PastVersion {
         return nil
     }
 
-    /// The newest snapshot at or before an offset, of any version with that digest.
+    /// The newest sound snapshot at or before an offset, of any version with that digest. One of
+    /// another log, whose copy was restored, say, is none of this one.
     private static func nearest(
         _ view: String, _ digest: String, upTo offset: Offset, _ catalog: Catalog
     ) throws -> Snapshots.Snapshot? {
         let ids = Set(try catalog.entries(of: view).filter { $0.digest == digest }.map(\.id))
-        return Snapshots(catalog.folder).all(of: view)
+        let log = try LogReader(catalog.folder.log)
+        return try Snapshots(catalog.folder).all(of: view)
             .filter { ids.contains($0.id) && $0.offset <= offset }
-            .max { $0.offset < $1.offset }
+            .sorted { $0.offset > $1.offset }
+            .first { snapshot in
+                let checkpoint = try? VersionReader(snapshot.path).checkpoint()
+                return try checkpoint?.offset == snapshot.offset
+                    && checkpoint?.digest == log.digest(at: snapshot.offset)
+            }
     }
 
     private static func replay(

@@ -49,8 +49,8 @@ extension Kappa {
 
     /// The offset after the last event that was appended at or before a time; zero where there is none.
     public func offset(asOf time: Timestamp) async throws -> Offset {
-        let log = data.log
-        return try await Self.onThread { try IngestionTimes.end(asOf: time, in: log) }
+        let (log, micros) = (data.log, time.microseconds)
+        return try await Self.onThread { try IngestionTimes.end(asOfMicros: micros, in: log) }
     }
 
     private func reading<R: Sendable>(

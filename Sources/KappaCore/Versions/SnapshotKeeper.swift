@@ -23,10 +23,9 @@ final class SnapshotKeeper {
         self.policy = policy
         self.folder = folder
         self.report = report
-        try DataFolder.make(folder.snapshots(id.view))
         Snapshots(folder).removeLeftovers(of: id)
-        if let time = try IngestionTimes.time(before: offset, in: folder.log) {
-            interval = policy.interval(at: offset, ingestedAtMicros: time.microseconds)
+        if let micros = try IngestionTimes.micros(before: offset, in: folder.log) {
+            interval = policy.interval(at: offset, ingestedAtMicros: micros)
         } else if case .events = policy.every {
             interval = 0
         }
@@ -91,6 +90,8 @@ final class SnapshotCopy: @unchecked Sendable {
         self.id = id
         self.folder = folder
         self.clone = clone
+        // It goes away with the last snapshot of a version that is dropped.
+        try DataFolder.make(folder.snapshots(id.view))
         reader = try VersionReader(folder.file(id))
         try reader.hold()
         let offset = try reader.checkpoint().offset
