@@ -33,7 +33,7 @@ struct VerifyCommand: Command {
             result = try verifier.verify(reference)
         } catch is Stopped {
             line.clear()
-            Output.say("kappa: stopped before the end; nothing was found yet")
+            Output.say("kappa: stopped before the end")
             return Interrupt.exitCode
         }
         line.clear()
