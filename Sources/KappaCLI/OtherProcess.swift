@@ -99,8 +99,11 @@ enum OtherProcess {
             if !isOurs { variables.append(text) }
             next += 1
         }
-        let zone = getenv("TZ").map { String(cString: $0) }
-        return variables + [zone == "Etc/GMT+7" ? "TZ=Etc/GMT-9" : "TZ=Etc/GMT+7"]
+        // Far from the zone here, and none that anybody lives in.
+        var now = time(nil)
+        var here = tm()
+        localtime_r(&now, &here)
+        return variables + [here.tm_gmtoff < 0 ? "TZ=KAPPA-9:43" : "TZ=KAPPA+9:43"]
     }
 
     private static func text(of path: String) -> String {

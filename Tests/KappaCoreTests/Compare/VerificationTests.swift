@@ -195,10 +195,12 @@ struct VerificationTests {
 
     @Test("a coin that falls only now and then is caught at an event that tosses it")
     func coin() throws {
+        /// The last tosses of a key, as bits.
         struct Tossed: ViewRow { var heads = 0 }
         let coin = View("coin", initially: Tossed(), digest: "1") {
             On(Tick.self, key: \.k) { event, row in
-                if event.v % 10 == 3 { row.heads += Bool.random() ? 1 : 0 }
+                guard event.v % 10 == 3 else { return }
+                row.heads = (row.heads * 2 + (Bool.random() ? 1 : 0)) & 0xFFFF_FFFF
             }
         }
         try folder.append(ticks: 3_000, keys: 4)
