@@ -7,6 +7,7 @@ import Glibc
 /// catalog.db            versions, live pointers, history
 /// views/orders/3.db     one version's rows
 /// views/orders/3.lease  held by the process that materializes it
+/// views/orders/snapshots/3@1000.db  the rows of orders@3 as they were at an offset
 /// views/orders/live.db  a link to the live version's file
 /// views/orders/switch.lock
 /// scratch-…             copies that a comparison needs for a moment
@@ -22,6 +23,7 @@ package struct DataFolder: Sendable {
     package func file(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).db" }
     func hasFile(_ id: VersionID) -> Bool { access(file(id), F_OK) == 0 }
     package func lease(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).lease" }
+    package func snapshots(_ name: String) -> String { view(name) + "/snapshots" }
     package func liveLink(_ name: String) -> String { view(name) + "/live.db" }
     package func switchLock(_ name: String) -> String { view(name) + "/switch.lock" }
 
@@ -117,6 +119,7 @@ package struct DataFolder: Sendable {
         for suffix in ["", "-wal", "-shm"] { unlink(file(id) + suffix) }
         NewVersionFile.removeLeftovers(file(id))
         SpilledRuns.remove(file(id))
+        Snapshots(self).removeAll(of: id)
         unlink(lease(id))
         try Self.syncFolder(view(id.view))
     }

@@ -13,6 +13,8 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         var hasCaughtUp = false
         /// Somebody rolled back from it: to promote it again is for a person to decide.
         let isHeldBack: Bool
+        /// Nil where no snapshots are kept.
+        var snapshots: SnapshotKeeper?
 
         init(
             _ id: VersionID, _ lease: Lease, _ store: VersionStore,
@@ -65,8 +67,18 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
             version.recordsChanges = try isLive || catalog.wasLive(id)
             if !isLive { try catalog.setState(id, .building) }
             let isHeldBack = try !isLive && catalog.wasRolledBackFrom(id)
-            members.append(
-                Member(id, lease, store, version, isLive: isLive, isHeldBack: isHeldBack))
+            let member = Member(
+                id, lease, store, version, isLive: isLive, isHeldBack: isHeldBack)
+            member.snapshots = try keeper(of: member)
+            members.append(member)
+        }
+    }
+
+    private func keeper(of member: Member) throws(KappaError) -> SnapshotKeeper? {
+        guard let policy = options.snapshots else { return nil }
+        let (id, runner) = (member.id, runner)
+        return try SnapshotKeeper(id, policy, in: folder, at: member.version.offset) {
+            [weak runner] in runner?.tell(.snapshotFailed(id, $0))
         }
     }
 
@@ -93,6 +105,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
 
     /// Lets go of all that is left.
     func end() {
+        for member in members { member.snapshots?.finish() }
         members = []
         scan = nil
         // What their files needed is free now.
@@ -117,6 +130,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
             try refresh()
             guard members.contains(where: { $0 === member }) else { return false }
             try perform()
+            member.snapshots?.didCommit()
             return true
         }
     }
@@ -148,6 +162,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
 
     private func letGo(_ member: Member) throws {
         members.removeAll { $0 === member }
+        member.snapshots?.finish()
         scan?.remove(member.version)
         runner.tell(.letGo(member.id))
         // A rebuild of the same definition: it is this build's to follow when the rebuild has ended.
@@ -159,11 +174,17 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     func didApply(to offset: Offset) {
         rate.note(offset)
         runner.note(number, at: offset)
+        guard options.snapshots != nil, let scan else { return }
+        for member in members where member.version.offset == offset {
+            let isDue = member.snapshots?.note(offset, ingestedAtMicros: scan.ingestedAtMicros)
+            if isDue == true { scan.wantsCommit = true }
+        }
     }
 
     func didFail(_ version: VersionMaterializer, _ error: any Error) {
         guard let member = members.first(where: { $0.version === version }) else { return }
         members.removeAll { $0 === member }
+        member.snapshots?.finish()
         let error = error as? KappaError ?? KappaError(.bug, "\(error)", at: "\(member.id)")
         // A full disk or a lock passes; a definition or a damaged file does not.
         let passes = error.code == .inputOutput || error.code == .heldElsewhere

@@ -148,6 +148,7 @@ final class RunningBuild: Sendable {
         case .heldBack(let id): "held back \(id)"
         case .letGo(let id): "let go \(id)"
         case .failed(let id, let error): "failed \(id) \(error.what)"
+        case .snapshotFailed(let id, let error): "no snapshot of \(id) \(error.what)"
         }
     }
 }
