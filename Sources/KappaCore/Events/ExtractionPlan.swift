@@ -1,11 +1,13 @@
 import CKappaJSON
+import Synchronization
 
 /// The fields that all views of one scan need, each extracted once.
 ///
-/// Fields are added before the first batch is made; from then on the plan only extracts. One thread
-/// extracts at a time.
+/// Fields are added before the first batch is made; from then on the plan only extracts. Threads that
+/// extract take turns: two scans may share a plan for a moment.
 package final class ExtractionPlan {
     private let extractor: OpaquePointer
+    private let turn = Mutex(())
     private var columns: [FieldKey: Int] = [:]
     private var objects: [[String]: UInt32] = [[]: 0]
     private var presences: [[String]: Int] = [:]
@@ -80,9 +82,11 @@ package final class ExtractionPlan {
     fileprivate func extract(
         _ payload: UnsafeRawBufferPointer, count: Int, into batch: OpaquePointer
     ) -> Bool {
-        kj_extract(
-            extractor, payload.baseAddress?.assumingMemoryBound(to: CChar.self), payload.count,
-            count, batch)
+        turn.withLock { _ in
+            kj_extract(
+                extractor, payload.baseAddress?.assumingMemoryBound(to: CChar.self), payload.count,
+                count, batch)
+        }
     }
 }
 

@@ -48,6 +48,7 @@ package struct ViewDefinition: Sendable {
     package let tables: [TableSchema]
     package let steps: [StepDefinition]
     package let eventTypes: [String]
+    package let gates: [Gate]
 
     init(
         _ view: any AnyView, digests: ViewDigests?, allowUndigested: Bool
@@ -70,8 +71,12 @@ package struct ViewDefinition: Sendable {
         var types: [String] = []
         for type in steps.flatMap(\.eventTypes) where !types.contains(type) { types.append(type) }
         eventTypes = types
+        gates = view.gates
         digest = try Self.digest(
             of: view, steps: steps, digests: digests, allowUndigested: allowUndigested)
+        for case .drift(let column, _) in gates.map(\.rule) {
+            _ = try tables.numbers(column, in: "the gates of view \(name)")
+        }
     }
 
     private static func check(
