@@ -31,7 +31,9 @@ enum JudgementText {
         let names = refused.map(\.candidate.description).joined(separator: ", ")
         let others = all > refused.count ? "; so none is promoted" : ""
         let comparisons = refused.compactMap { judgement in
-            judgement.live.map { "kappa diff \(judgement.candidate.view)@\($0) \(judgement.candidate)" }
+            judgement.live.map {
+                "kappa diff \(judgement.candidate.view)@\($0) \(judgement.candidate)"
+            }
         }
         let look = comparisons.first.map { "Look at `\($0)`; " } ?? ""
         return KappaError(

@@ -27,7 +27,7 @@ extension Catalog {
         }
         insert.bind(3, Int64(bitPattern: judgement.position.rawValue))
         insert.bind(4, judgement.verdict.rawValue)
-        insert.bind(9, Self.json(judgement.findings))
+        insert.bind(9, judgement.gatesJSON)
         insert.bind(10, Self.nowMicros())
         try insert.execute()
     }
@@ -59,16 +59,18 @@ extension Catalog {
         return judgements
     }
 
-    /// Notes that a version has the rows of another definition's. What was switched meanwhile keeps
-    /// its own reason.
+    /// Notes that a version has the rows of another definition's, when the promotion that looks at it
+    /// is over. What was switched meanwhile keeps its own reason.
     package func noteIdentical(_ judgement: Judgement) throws {
-        try transaction {
-            try add(judgement)
-            try markIdentical(judgement)
+        try SwitchLock(judgement.candidate.view, in: folder).shared {
+            try transaction {
+                try add(judgement)
+                try markIdentical(judgement)
+            }
         }
     }
 
-    /// Says so in the status of a version that is live.
+    /// Says in the status of a live version that it has the rows of the one before.
     func markIdentical(_ judgement: Judgement) throws(KappaError) {
         guard judgement.isIdentical, let live = judgement.live,
             try self.live(judgement.candidate.view) == judgement.candidate.number
@@ -89,8 +91,20 @@ extension Catalog {
         }
     }
 
-    /// Findings as a JSON array of objects.
-    private static func json(_ findings: [Judgement.Finding]) -> String {
+    private static func findings(_ json: String) -> [Judgement.Finding] {
+        guard case .array(let elements) = try? JSONValue(parsing: json) else { return [] }
+        return elements.compactMap { element in
+            guard case .string(let gate) = element["gate"],
+                case .string(let figures) = element["figures"]
+            else { return nil }
+            return Judgement.Finding(gate, passes: element["passes"] == .bool(true), figures)
+        }
+    }
+}
+
+extension Judgement {
+    /// The findings as a JSON array of objects.
+    package var gatesJSON: String {
         JSONText.string { text in
             text.append(raw: "[")
             for (index, finding) in findings.enumerated() {
@@ -104,18 +118,6 @@ extension Catalog {
         }
     }
 
-    private static func findings(_ json: String) -> [Judgement.Finding] {
-        guard case .array(let elements) = try? JSONValue(parsing: json) else { return [] }
-        return elements.compactMap { element in
-            guard case .string(let gate) = element["gate"],
-                case .string(let figures) = element["figures"]
-            else { return nil }
-            return Judgement.Finding(gate, passes: element["passes"] == .bool(true), figures)
-        }
-    }
-}
-
-extension Judgement {
     /// What is said of a version that waits.
     static func notPromoted(_ judgement: Judgement) -> String {
         "not promoted: \(judgement.refusal)"

@@ -259,12 +259,11 @@ package struct Promotion {
         for change in switches { try look(at: change) }
         try catalog.transaction {
             for change in switches where change.from != change.to {
+                if let judgement = change.judgement { try catalog.add(judgement) }
                 try catalog.point(
                     change.view, from: change.from, to: change.to, position: change.position,
                     reason: change.reason)
-                guard let judgement = change.judgement else { continue }
-                try catalog.add(judgement)
-                try catalog.markIdentical(judgement)
+                if let judgement = change.judgement { try catalog.markIdentical(judgement) }
             }
         }
         for change in switches { try folder.pointLink(of: change.view, to: change.to) }

@@ -57,7 +57,8 @@ struct GateTests {
         #expect(changed.sample.count == 5)
         let rows = try finding(.sql("SELECT k, n FROM new WHERE n < 3"))
         #expect(!rows.passes && rows.figures == "it returns 1 row" && rows.sample == ["k k4, n 2"])
-        #expect(try finding(.sql("SELECT 1 FROM old JOIN new USING (k) WHERE new.n > old.n")).passes)
+        #expect(
+            try finding(.sql("SELECT 1 FROM old JOIN new USING (k) WHERE new.n > old.n")).passes)
         #expect(try finding(.sql("SELECT 1 FROM old_tally EXCEPT SELECT 1 FROM new_tally")).passes)
     }
 
@@ -105,7 +106,9 @@ struct GateTests {
     @Test("a first version passes what compares; SQL and Swift look at it alone")
     func first() throws {
         try folder.catchUp([tally("a")], promotes: false)
-        for gate in [Gate.changedRows(atMost: 0), .addedRows(atMost: 0), .columnDrift("n", atMost: 0)] {
+        for gate in [
+            Gate.changedRows(atMost: 0), .addedRows(atMost: 0), .columnDrift("n", atMost: 0),
+        ] {
             #expect(try finding(gate, ofFirst: true).passes)
         }
         #expect(try finding(.sql("SELECT old.k FROM old"), ofFirst: true).passes)
