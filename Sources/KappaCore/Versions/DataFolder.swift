@@ -7,6 +7,7 @@ import Glibc
 /// catalog.db            versions, live pointers, history
 /// views/orders/3.db     one version's rows
 /// views/orders/3.lease  held by the process that materializes it
+/// views/orders/3.sample.db  its rows after the log's first events
 /// views/orders/live.db  a link to the live version's file
 /// views/orders/switch.lock
 /// scratch-…             copies that a comparison needs for a moment
@@ -20,6 +21,7 @@ package struct DataFolder: Sendable {
     package var catalog: String { path + "/catalog.db" }
     package func view(_ name: String) -> String { "\(path)/views/\(name)" }
     package func file(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).db" }
+    func sample(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).sample.db" }
     func hasFile(_ id: VersionID) -> Bool { access(file(id), F_OK) == 0 }
     package func lease(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).lease" }
     package func liveLink(_ name: String) -> String { view(name) + "/live.db" }
@@ -114,9 +116,11 @@ package struct DataFolder: Sendable {
     }
 
     func removeFiles(of id: VersionID) throws(KappaError) {
-        for suffix in ["", "-wal", "-shm"] { unlink(file(id) + suffix) }
-        NewVersionFile.removeLeftovers(file(id))
-        SpilledRuns.remove(file(id))
+        for path in [file(id), sample(id)] {
+            for suffix in ["", "-wal", "-shm"] { unlink(path + suffix) }
+            NewVersionFile.removeLeftovers(path)
+            SpilledRuns.remove(path)
+        }
         unlink(lease(id))
         try Self.syncFolder(view(id.view))
     }

@@ -41,6 +41,9 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     private var rate = RateMeter()
     /// What has failed, and could not be written down yet.
     private var unsaved: [(id: VersionID, state: VersionState, reason: String)] = []
+    private var samplers: [WorkerThread] = []
+    /// Whose samples are made or being made.
+    private var sampled: Set<VersionID> = []
     /// The log's end when this began.
     private let firstEnd: Offset
     /// How often promotions were tried in vain.
@@ -76,7 +79,9 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
 
     /// Scans until the runner is stopped, the end is reached, or nothing is left to do.
     func run() throws {
+        defer { for sampler in samplers { sampler.join() } }
         runner.note(number, at: members.map(\.version.offset).min())
+        takeSamples()
         while !members.isEmpty, !runner.isStopped {
             var scanOptions = Scan.Options(end: options.end, follows: options.follows)
             scanOptions.commitMilliseconds =
@@ -241,6 +246,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
                 runner.tell(.identical(judgement))
             }
         }
+        takeSamples()
         for judgement in refused {
             for member in ready where member.id == judgement.candidate {
                 member.refusal = (
@@ -249,6 +255,20 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
             }
             runner.tell(.refused(judgement))
         }
+    }
+
+    /// Has the samples made that live versions lack, on a thread of its own.
+    private func takeSamples() {
+        let lacking = members.filter { member in
+            member.isLive && member.version.committedOffset >= Offset(UInt64(VersionSample.events))
+                && sampled.insert(member.id).inserted
+        }
+        if lacking.isEmpty { return }
+        let versions = lacking.map { (id: $0.id, definition: $0.version.view) }
+        let folder = folder
+        // Nothing depends on it but what `kappa plan` can tell.
+        samplers.append(
+            WorkerThread("kappa-sample") { try? VersionSample.make(versions, in: folder) })
     }
 
     /// Brings a version forward by itself, while the scan that it shares waits. That scan then passes
