@@ -36,16 +36,17 @@ package struct Plan {
     private let folder: DataFolder
     private let catalog: Catalog
     private let end: Offset
-
     /// How many events are tried, from the log's beginning.
-    private static let sampleEvents = VersionSample.events
+    private let sampleEvents: Int
     private static let mostLines = 5
 
     /// The steps for all views of a build, and for those that only the folder knows.
-    package static func steps(_ folder: DataFolder, _ views: ViewSet) throws -> [Step] {
+    package static func steps(
+        _ folder: DataFolder, _ views: ViewSet, sampleEvents: Int = VersionSample.usualEvents
+    ) throws -> [Step] {
         let plan = Plan(
             folder: folder, catalog: try Catalog(folder),
-            end: try LogReader(folder.log).durableEnd())
+            end: try LogReader(folder.log).durableEnd(), sampleEvents: sampleEvents)
         let definitions = try views.definitions()
         let steps = try definitions.map(plan.step)
         let orphans = try plan.catalog.entries().filter { entry in
@@ -96,7 +97,7 @@ package struct Plan {
     private func tryOut(
         _ definition: ViewDefinition, against live: VersionID?, _ step: inout Step
     ) throws {
-        let sample = min(Int(end.rawValue), Self.sampleEvents)
+        let sample = min(Int(end.rawValue), sampleEvents)
         guard sample > 1 else { return }
         let old = try live.flatMap(heldSample)
         if let live, old == nil {
@@ -150,7 +151,7 @@ package struct Plan {
             guard let path, let reader = try? VersionReader(path) else { continue }
             try reader.hold()
             let offset = try reader.checkpoint().offset
-            if offset <= min(end, Offset(UInt64(Self.sampleEvents))) { return reader }
+            if offset <= min(end, Offset(UInt64(sampleEvents))) { return reader }
         }
         return nil
     }

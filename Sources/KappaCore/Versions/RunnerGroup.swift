@@ -259,8 +259,9 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
 
     /// Has the samples made that live versions lack, on a thread of its own.
     private func takeSamples() {
+        let events = options.sampleEvents
         let lacking = members.filter { member in
-            member.isLive && member.version.committedOffset >= Offset(UInt64(VersionSample.events))
+            member.isLive && member.version.committedOffset >= Offset(UInt64(events))
                 && sampled.insert(member.id).inserted
         }
         if lacking.isEmpty { return }
@@ -268,7 +269,9 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         let folder = folder
         // Nothing depends on it but what `kappa plan` can tell.
         samplers.append(
-            WorkerThread("kappa-sample") { try? VersionSample.make(versions, in: folder) })
+            WorkerThread("kappa-sample") { 
+                try? VersionSample.make(versions, after: events, in: folder)
+            })
     }
 
     /// Brings a version forward by itself, while the scan that it shares waits. That scan then passes

@@ -6,7 +6,7 @@ import Glibc
 /// same few events. The build that has the version's definition makes its sample; later ones have not.
 package struct VersionSample {
     /// After how many events it is taken. A version that is not past them is its own sample.
-    package static let events = 100_000
+    package static let usualEvents = 100_000
 
     /// Where the sample of a version is, if there is one.
     package static func path(of id: VersionID, in folder: DataFolder) -> String? {
@@ -16,7 +16,8 @@ package struct VersionSample {
 
     /// Makes the samples of versions that lack them, in one scan.
     static func make(
-        _ versions: [(id: VersionID, definition: ViewDefinition)], in folder: DataFolder
+        _ versions: [(id: VersionID, definition: ViewDefinition)], after events: Int,
+        in folder: DataFolder
     ) throws {
         let plan = ExtractionPlan()
         let end = Offset(UInt64(events))

@@ -17,6 +17,8 @@ package final class ViewRunner: Sendable {
         /// Where to stop.
         package var end: Offset?
         package var memoryBytes = 1 << 30
+        /// After how many events a version's sample is taken.
+        package var sampleEvents = VersionSample.usualEvents
         /// What to write into the history.
         package var reason = "caught up"
 
