@@ -12,7 +12,7 @@ struct ViewsCommand: Command {
         for view in try context.views.definitions() {
             try printer.print([
                 .text(view.name), .text(view.digest), Self.list(view.eventTypes, context.format),
-                Self.list(view.tables.map(\.name), context.format),
+                Self.list(view.tables.filter { !$0.isInternal }.map(\.name), context.format),
             ])
         }
         try printer.finish()

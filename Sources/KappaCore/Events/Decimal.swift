@@ -147,6 +147,12 @@ extension Decimal: ExpressibleByIntegerLiteral, CustomStringConvertible {
     public static func - (a: Decimal, b: Decimal) -> Decimal {
         a + Decimal(mantissa: -b.mantissa, scale: b.scale)
     }
+    /// The exact product. One of more than 38 digits ends the program.
+    public static func * (a: Decimal, b: Decimal) -> Decimal {
+        let (product, overflow) = a.mantissa.multipliedReportingOverflow(by: b.mantissa)
+        precondition(!overflow, "the product of \(a) and \(b) needs more than 38 digits")
+        return Decimal(mantissa: product, scale: a.scale + b.scale)
+    }
     /// Adds exactly; see `+`.
     public static func += (a: inout Decimal, b: Decimal) { a = a + b }
     /// Takes off exactly; see `-`.

@@ -112,6 +112,14 @@ extension Timestamp: Codable {
 }
 
 extension Timestamp {
+    /// The start of the window of a size that holds this time. Windows are aligned to
+    /// 1970-01-01T00:00:00Z.
+    public func start(ofWindow size: Duration) -> Timestamp {
+        let size = max(1, size.wholeMicroseconds)
+        let rest = microseconds % size
+        return Timestamp(microseconds: microseconds - (rest < 0 ? rest + size : rest))
+    }
+
     /// The instant that much later; what is finer than a microsecond is cut off.
     public static func + (time: Timestamp, duration: Duration) -> Timestamp {
         Timestamp(microseconds: time.microseconds &+ duration.wholeMicroseconds)

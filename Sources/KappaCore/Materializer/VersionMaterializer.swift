@@ -18,6 +18,7 @@ package final class VersionMaterializer {
     /// How long the last batch took: the dearest version is begun with.
     private(set) var applyNanoseconds = 0
     private let steps: [any StepRunner]
+    private let states: StateTables
     private let budgetBytes: Int
     private let pass: BatchPass
     private var deadLetters: [DeadLetter] = []
@@ -37,32 +38,53 @@ package final class VersionMaterializer {
         var checkpoint = stored ?? Checkpoint()
         let missing = view.steps.count - checkpoint.streamTimes.count
         checkpoint.streamTimes += [Int64](repeating: .min, count: max(0, missing))
-        self.checkpoint = checkpoint
         committedOffset = checkpoint.offset
+        states = StateTables(
+            plan, store, firstTable: view.tables.count { !$0.isInternal },
+            clockTimes: checkpoint.streamTimes[view.steps.count...])
+        checkpoint.streamTimes.removeSubrange(view.steps.count...)
         pass = BatchPass(streamTimes: checkpoint.streamTimes)
         var steps: [any StepRunner] = []
         var table = 0
         for (index, step) in view.steps.enumerated() {
             steps.append(
                 try Self.runner(
-                    step, plan: plan, store: store, table: table, step: index,
+                    step, states: states, store: store, table: table, step: index,
                     budgetBytes: budgetBytes / view.steps.count))
             table += step.tables.count
         }
         self.steps = steps
+        checkpoint.streamTimes += states.clocks.map(\.time)
+        self.checkpoint = checkpoint
     }
 
     private static func runner(
-        _ step: StepDefinition, plan: ExtractionPlan, store: any RowStore, table: Int,
-        step index: Int,
-        budgetBytes: Int
+        _ step: StepDefinition, states: StateTables, store: any RowStore, table: Int?,
+        step index: Int, budgetBytes: Int
     ) throws -> any StepRunner {
+        // A table that readers do not see stands behind the states of the streams that go into it.
+        func place() -> Int { table ?? states.reserve() }
         switch step.kind {
         case .fold(let fold):
             return try FoldRunner(
-                fold, plan: plan, store: store, firstTable: table, budgetBytes: budgetBytes)
+                fold, plan: states.plan, store: store, firstTable: place(),
+                budgetBytes: budgetBytes)
+        case .rows(let rows):
+            let input = try rows.open(states)
+            return RowsRunner(rows.table, input: input, store: store, table: place())
+        case .ranking(let ranking):
+            let input = try ranking.open(states)
+            return try RankingRunner(ranking, input: input, store: store, table: place())
+        case .derived(let derived):
+            let upstream = try runner(
+                derived.upstream, states: states, store: store, table: nil, step: index,
+                budgetBytes: budgetBytes)
+            return try DerivedRunner(
+                derived, upstream: upstream, upstreamTable: states.lastTable, store: store,
+                table: place())
         case .aggregation(let aggregation):
-            let input = try aggregation.open(plan)
+            let input = try aggregation.open(states)
+            let table = place()
             if case .session(let gap) = aggregation.window {
                 return try SessionRunner(
                     aggregation, gap: gap, input: input, store: store, table: table, step: index,
@@ -78,10 +100,12 @@ package final class VersionMaterializer {
     package var isDirty: Bool { checkpoint.offset != committedOffset || !hasCommitted }
     /// Whether rows that were put aside wait for the first commit.
     package var hasSpilled: Bool { store.spilled != nil }
-    package var memoryBytes: Int { steps.reduce(0) { $0 + $1.memoryBytes } }
+    package var memoryBytes: Int { steps.reduce(states.memoryBytes) { $0 + $1.memoryBytes } }
     /// Whether its rows take more memory than they may: a commit lets it drop them.
     package var isOverBudget: Bool { memoryBytes > budgetBytes && isDirty }
-    package var dirtyRows: Int { steps.reduce(deadLetters.count) { $0 + $1.dirtyRows } }
+    package var dirtyRows: Int {
+        steps.reduce(deadLetters.count + states.dirtyRows) { $0 + $1.dirtyRows }
+    }
 
     /// Applies the events of a batch that the version has not seen. The batch begins at or before
     /// the version's offset.
@@ -119,7 +143,7 @@ package final class VersionMaterializer {
                     offset: batch.firstOffset + event, reason: reason, event: batch.event(event)))
         }
         pass.count(range, into: &checkpoint.counters)
-        checkpoint.streamTimes = pass.streamTimes
+        checkpoint.streamTimes = pass.streamTimes + states.clocks.map(\.time)
         checkpoint.offset = end
         checkpoint.digest = after
     }
@@ -141,7 +165,7 @@ package final class VersionMaterializer {
 
     /// Whether a checkpoint may be rows put aside instead of a commit.
     private var canSpill: Bool {
-        store.canSpill && !recordsChanges && steps.allSatisfy(\.canSpill)
+        store.canSpill && !recordsChanges && states.isEmpty && steps.allSatisfy(\.canSpill)
     }
 
     /// A checkpoint on the way: rows and position become durable together. Where many rows were never
@@ -181,9 +205,11 @@ package final class VersionMaterializer {
                     try step.write(to: transaction, changesAt: changesAt)
                 }
             }
+            try states.write(to: transaction)
         }
         deadLetters.removeAll(keepingCapacity: true)
         for step in steps { step.committed(mayEvict: mayEvict) }
+        states.committed()
         committedOffset = checkpoint.offset
         hasCommitted = true
     }

@@ -82,7 +82,7 @@ struct NewVersionFile {
 
     private func describe(_ connection: SQLiteConnection) throws(KappaError) {
         let insert = try connection.prepare(
-            "INSERT INTO _kappa_columns VALUES (?, ?, ?, ?, ?, ?, ?)")
+            "INSERT INTO _kappa_columns VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
         for (index, table) in tables.enumerated() {
             for (position, column) in table.columns.enumerated() {
                 insert.bind(0, Int64(index))
@@ -92,6 +92,7 @@ struct NewVersionFile {
                 insert.bind(4, column.kind.rawValue)
                 insert.bind(5, Int64(column.isKey ? 1 : 0))
                 insert.bind(6, Int64(table.hasState ? 1 : 0))
+                insert.bind(7, Int64(table.isInternal ? 1 : 0))
                 try insert.execute()
             }
         }

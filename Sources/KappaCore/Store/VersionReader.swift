@@ -9,7 +9,10 @@ package final class VersionReader {
     package let view: String
     package let number: Int
     package let digest: String
+    /// The tables that readers see. They stand before those that they do not see.
     package let tables: [TableSchema]
+    /// All tables.
+    let allTables: [TableSchema]
 
     /// Opens a version's file for reading.
     package init(_ path: String) throws(KappaError) {
@@ -31,7 +34,8 @@ package final class VersionReader {
         number = Int(statement.integer(1))
         digest = statement.string(2)
         statement.reset()
-        tables = try Self.tables(connection)
+        allTables = try Self.tables(connection)
+        tables = allTables.filter { !$0.isInternal }
     }
 
     /// Runs `body` on one unchanging state of the version: that in which it is held, or the present.
@@ -149,7 +153,7 @@ package final class VersionReader {
     static func tables(_ connection: SQLiteConnection) throws(KappaError) -> [TableSchema] {
         let select = try connection.prepare(
             """
-            SELECT table_name, name, kind, is_key, has_state FROM _kappa_columns
+            SELECT table_name, name, kind, is_key, has_state, is_internal FROM _kappa_columns
             ORDER BY table_index, position
             """)
         var tables: [TableSchema] = []
@@ -164,6 +168,7 @@ package final class VersionReader {
             if tables.last?.name != table {
                 tables.append(
                     TableSchema(name: table, columns: [], hasState: select.integer(4) != 0))
+                tables[tables.count - 1].isInternal = select.integer(5) != 0
             }
             tables[tables.count - 1].columns.append(
                 ColumnSchema(select.string(1), kind, isKey: select.integer(3) != 0))

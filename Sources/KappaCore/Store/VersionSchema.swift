@@ -20,7 +20,7 @@ enum VersionSchema {
         CREATE TABLE _kappa_columns (
             table_index INTEGER NOT NULL, table_name TEXT NOT NULL, position INTEGER NOT NULL,
             name TEXT NOT NULL, kind TEXT NOT NULL, is_key INTEGER NOT NULL,
-            has_state INTEGER NOT NULL, PRIMARY KEY (table_index, position)) STRICT;
+            has_state INTEGER NOT NULL, is_internal INTEGER NOT NULL, PRIMARY KEY (table_index, position)) STRICT;
         CREATE TABLE _kappa_checkpoint (
             id INTEGER PRIMARY KEY CHECK (id = 1), offset INTEGER NOT NULL,
             digest_bytes INTEGER NOT NULL, digest_crc INTEGER NOT NULL,

@@ -19,7 +19,7 @@ package final class VersionStore: RowStore {
         identity = VersionIdentity(view: view, number: number, digest: digest)
         NewVersionFile.removeLeftovers(path)
         let isThere = access(path, F_OK) == 0
-        self.tables = isThere ? try VersionReader(path).tables : tables
+        self.tables = isThere ? try VersionReader(path).allTables : tables
         if isThere {
             file = try VersionFile(path, self.tables)
             SpilledRuns.remove(path)
@@ -31,7 +31,7 @@ package final class VersionStore: RowStore {
     /// The store of a version that was committed to before.
     package init(opening path: String) throws(KappaError) {
         self.path = path
-        tables = try VersionReader(path).tables
+        tables = try VersionReader(path).allTables
         identity = nil
         file = try VersionFile(path, tables)
     }

@@ -1,19 +1,13 @@
 /// A table of aggregates: one step of a view. Made by `aggregate(…)`.
-public struct Aggregation: ViewStep {
-    private var tableName: String?
+public struct Aggregation: TableStep {
+    /// The table's name where it is not the view's.
+    public var tableName: String?
     private let make: @Sendable (String) throws(KappaError) -> AggregationDefinition
 
     init<Element>(_ grouping: Grouping<Element>, _ aggregates: [Aggregate<Element>]) {
         make = { table throws(KappaError) in
             try AggregationDefinition(table: table, grouping: grouping, aggregates: aggregates)
         }
-    }
-
-    /// Names the table, where a view has more than one. The first is named as the view.
-    public func into(_ table: String) -> Aggregation {
-        var copy = self
-        copy.tableName = table
-        return copy
     }
 
     /// What the step does; for kappa's own use.
@@ -35,7 +29,8 @@ package struct AggregationDefinition: Sendable {
     package let origins: [ColumnOrigin]
     package let signature: String
     package let eventTypes: [String]
-    package let open: @Sendable (ExtractionPlan) throws(KappaError) -> any AggregationInput
+    package let stateTables: [TableSchema]
+    package let open: @Sendable (any StreamContext) throws(KappaError) -> any AggregationInput
 
     package enum ColumnOrigin: Sendable {
         case windowStart, windowEnd
@@ -87,8 +82,9 @@ package struct AggregationDefinition: Sendable {
         let source = grouping.source
         let keys = grouping.keys.map(\.expression)
         let inputs = aggregates.map(\.input)
-        open = { plan throws(KappaError) in
-            try ExpressionInput(reader: source.open(plan), keys: keys, inputs: inputs)
+        stateTables = source.states
+        open = { context throws(KappaError) in
+            try ExpressionInput(reader: source.open(context), keys: keys, inputs: inputs)
         }
         let described = columns.map { "\($0.name):\($0.kind.rawValue)" }.joined(separator: ",")
         let functionNames = aggregates.map(\.signature).joined(separator: ",")

@@ -8,13 +8,50 @@ public protocol EventStream<Element>: Sendable {
 /// How a stream's elements come out of the log. Opaque: made by ``Events`` and by the methods of
 /// ``EventStream``.
 public struct StreamSource<Element>: Sendable {
-    /// Registers the needed fields with a plan and returns what reads the elements.
-    let open: @Sendable (ExtractionPlan) throws(KappaError) -> any ElementReader<Element>
+    /// Registers the needed fields with the plan of a scan and returns what reads the elements.
+    let open: @Sendable (any StreamContext) throws(KappaError) -> any ElementReader<Element>
     /// What makes this stream, in words; a part of a view's digest.
-    let signature: String
+    var signature: String
     /// The names of the event types that are read, for `kappa views`.
     let eventTypes: [String]
     let hasTime: Bool
+    /// Whether one event may make several elements.
+    var fansOut = false
+    /// What the stream remembers from event to event, as tables of its own.
+    var states: [TableSchema] = []
+    /// The property by which the elements differ, if they are known to.
+    var uniqueBy: (PartialKeyPath<Element> & Sendable)?
+
+    /// The stream with something more that makes it what it is.
+    func signed(_ part: String) -> StreamSource {
+        var copy = self
+        copy.signature += " \(part)"
+        return copy
+    }
+}
+
+/// Where a stream that is being opened finds what it needs. Its states are opened in the order in
+/// which ``StreamSource/states`` lists them.
+package protocol StreamContext: AnyObject {
+    var plan: ExtractionPlan { get }
+    /// Elements by key, for one side of a join.
+    /// - Parameters:
+    ///   - kind: Of the key.
+    ///   - key: The key of an element with an event time in microseconds.
+    func joinSide<Element: ViewRow>(
+        _ type: Element.Type, kind: ColumnKind,
+        key: @escaping (Element, Int64) throws -> JoinKey
+    ) throws(KappaError) -> any JoinSide<Element>
+    /// The times by which a stream judges what is late; kept with the checkpoint.
+    func clock() -> StreamClock
+}
+
+/// The largest event time that a stream has seen.
+package final class StreamClock {
+    /// In microseconds; `Int64.min` before the first event.
+    package var time: Int64
+
+    package init(_ time: Int64) { self.time = time }
 }
 
 /// Reads the elements of a stream out of batches.
@@ -64,7 +101,9 @@ public struct Events<Element: Event>: EventStream {
 
     private init(time: (KeyPath<Element, Timestamp> & Sendable)?) {
         source = StreamSource(
-            open: { plan throws(KappaError) in try TypedEventReader(plan: plan, time: time) },
+            open: { context throws(KappaError) in
+                try TypedEventReader(plan: context.plan, time: time)
+            },
             signature: "events(\(Element.eventType ?? "-"))",
             eventTypes: [Element.eventType ?? "*"],
             hasTime: time != nil)
@@ -74,7 +113,7 @@ public struct Events<Element: Event>: EventStream {
 /// What ``EventStream/filter(_:)`` and its sisters return.
 public struct MappedStream<Element>: EventStream {
     /// How elements are made; for kappa's own use.
-    public let source: StreamSource<Element>
+    public internal(set) var source: StreamSource<Element>
 }
 
 extension EventStream {
@@ -82,9 +121,11 @@ extension EventStream {
     public func filter(
         _ isIncluded: @escaping @Sendable (Element) throws -> Bool
     ) -> MappedStream<Element> {
-        transformed("filter") { element, body in
+        var stream = transformed("filter") { (element: Element, body) in
             if try isIncluded(element) { try body(element) }
         }
+        stream.source.uniqueBy = source.uniqueBy
+        return stream
     }
 
     /// One new element for each. It keeps the event's time.
@@ -107,9 +148,11 @@ extension EventStream {
     public func flatMap<New>(
         _ transform: @escaping @Sendable (Element) throws -> [New]
     ) -> MappedStream<New> {
-        transformed("flatMap") { element, body in
+        var stream = transformed("flatMap") { element, body in
             for new in try transform(element) { try body(new) }
         }
+        stream.source.fansOut = true
+        return stream
     }
 
     private func transformed<New>(
@@ -119,11 +162,12 @@ extension EventStream {
         let upstream = source
         return MappedStream(
             source: StreamSource(
-                open: { plan throws(KappaError) in
-                    TransformReader(upstream: try upstream.open(plan), transform: transform)
+                open: { context throws(KappaError) in
+                    TransformReader(upstream: try upstream.open(context), transform: transform)
                 },
                 signature: "\(upstream.signature).\(name)",
-                eventTypes: upstream.eventTypes, hasTime: upstream.hasTime))
+                eventTypes: upstream.eventTypes, hasTime: upstream.hasTime,
+                fansOut: upstream.fansOut, states: upstream.states))
     }
 }
 

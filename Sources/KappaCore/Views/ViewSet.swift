@@ -45,6 +45,7 @@ public struct ViewSet: Sendable {
 package struct ViewDefinition: Sendable {
     package let name: String
     package let digest: String
+    /// All tables: first those that readers see, then those that they do not.
     package let tables: [TableSchema]
     package let steps: [StepDefinition]
     package let eventTypes: [String]
@@ -58,10 +59,13 @@ package struct ViewDefinition: Sendable {
         var steps: [StepDefinition] = []
         for step in view.steps { steps.append(try step.define(view: view.name)) }
         self.steps = steps
-        tables = steps.flatMap(\.tables)
-        for (index, table) in tables.enumerated() {
+        let visible = steps.flatMap(\.tables)
+        var states = steps.flatMap(\.stateTables)
+        for index in states.indices { states[index].name = "_kappa_state_\(index)" }
+        tables = visible + states
+        for (index, table) in visible.enumerated() {
             try Self.check(table, in: view)
-            if tables[..<index].contains(where: { $0.name == table.name }) {
+            if visible[..<index].contains(where: { $0.name == table.name }) {
                 throw KappaError(
                     .usage, "view \(view.name) has two tables named \(table.name)", at: view.file,
                     because: "each step of a view makes a table of its own",

@@ -6,9 +6,12 @@ public protocol ViewStep: Sendable {
 
 /// What a step does, without the types of its events and rows. Opaque.
 public struct StepDefinition: Sendable {
-    package enum Kind: Sendable {
+    package indirect enum Kind: Sendable {
         case aggregation(AggregationDefinition)
         case fold(FoldDefinition)
+        case rows(RowsDefinition)
+        case ranking(RankingDefinition)
+        case derived(DerivedDefinition)
     }
     package let kind: Kind
 
@@ -18,6 +21,20 @@ public struct StepDefinition: Sendable {
         switch kind {
         case .aggregation(let aggregation): [aggregation.table]
         case .fold(let fold): fold.tables.map(\.schema)
+        case .rows(let rows): [rows.table]
+        case .ranking(let ranking): [ranking.table]
+        case .derived(let derived): [derived.table]
+        }
+    }
+
+    /// What the step remembers in tables that readers do not see.
+    package var stateTables: [TableSchema] {
+        switch kind {
+        case .aggregation(let aggregation): aggregation.stateTables
+        case .fold: []
+        case .rows(let rows): rows.stateTables
+        case .ranking(let ranking): ranking.stateTables
+        case .derived(let derived): derived.stateTables
         }
     }
 
@@ -25,6 +42,9 @@ public struct StepDefinition: Sendable {
         switch kind {
         case .aggregation(let aggregation): aggregation.signature
         case .fold(let fold): fold.signature
+        case .rows(let rows): rows.signature
+        case .ranking(let ranking): ranking.signature
+        case .derived(let derived): derived.signature
         }
     }
 
@@ -32,6 +52,9 @@ public struct StepDefinition: Sendable {
         switch kind {
         case .aggregation(let aggregation): aggregation.eventTypes
         case .fold(let fold): fold.handlers.map(\.handler.eventType)
+        case .rows(let rows): rows.eventTypes
+        case .ranking(let ranking): ranking.eventTypes
+        case .derived(let derived): derived.upstream.eventTypes
         }
     }
 }

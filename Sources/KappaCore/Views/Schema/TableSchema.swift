@@ -24,6 +24,9 @@ public struct TableSchema: Hashable, Sendable {
     /// Whether each row also keeps a hidden blob, for state that its columns do not tell
     /// (the values behind a distinct count, the sum behind an average).
     public var hasState: Bool
+    /// Whether the table is kappa's own: what a view remembers between its steps, such as the sides
+    /// of a join. Readers do not see it.
+    package var isInternal = false
 
     /// A table of these columns.
     public init(name: String, columns: [ColumnSchema], hasState: Bool = false) {

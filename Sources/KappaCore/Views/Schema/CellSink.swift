@@ -106,3 +106,26 @@ struct JSONSink: CellSink {
         return String(decoding: text.bytes, as: UTF8.self)
     }
 }
+
+/// Keeps cells as values.
+struct ValueSink: CellSink {
+    private(set) var cells: [Value] = []
+
+    mutating func null() { cells.append(.null) }
+    mutating func bool(_ value: Bool) { cells.append(.bool(value)) }
+    mutating func integer(_ value: Int64) { cells.append(.integer(value)) }
+    mutating func double(_ value: Double) {
+        // As the store keeps it.
+        cells.append(value.isNaN ? .null : .double(value))
+    }
+    mutating func decimal(_ value: Decimal) { cells.append(.decimal(value)) }
+    mutating func timestamp(_ microseconds: Int64) {
+        cells.append(.timestamp(Timestamp(microseconds: microseconds)))
+    }
+    mutating func text(_ utf8: UnsafeRawBufferPointer) {
+        cells.append(.text(String(decoding: utf8, as: UTF8.self)))
+    }
+    mutating func json(_ utf8: UnsafeRawBufferPointer) {
+        cells.append(.json(String(decoding: utf8, as: UTF8.self)))
+    }
+}

@@ -1,0 +1,201 @@
+import KappaCore
+
+// The queries that count, rank and window bids.
+
+extension NexmarkQuery {
+    /// The auctions with the most bids in ten seconds, every two seconds.
+    static func q5(lateness: Duration?) -> NexmarkQuery {
+        NexmarkQuery(
+            View("q5", digest: "1") {
+                Events(PlainBid.self, at: \.dateTime)
+                    .window(.tumbling(.seconds(10)), lateness: lateness)
+                    .grouped(by: \.auction)
+                    .aggregate(.count(as: "num"))
+                    .rows(as: AuctionBids.self)
+                    .grouped(by: \.windowStart)
+                    .top(1, by: .descending(\.num), ties: .all)
+            },
+            ["auction", "num"])
+    }
+
+    private struct AuctionBids: ViewRow {
+        var windowStart: Timestamp
+        var auction: Int64
+        var num: Int64
+    }
+
+    /// The highest bids of each ten seconds. A bid at a window's very end counts if it is as high.
+    static func q7(lateness: Duration?) -> NexmarkQuery {
+        NexmarkQuery(
+            View("q7", digest: "1") {
+                Events(Candidate.self)
+                    .flatMap { bid in bid.windows }
+                    .grouped(by: \.window)
+                    .keep { kept, new in
+                        kept.append(new)
+                        let highest = kept.lazy.filter(\.isInside).map(\.price).max() ?? .min
+                        kept.removeAll { $0.price < highest }
+                    }
+                    .rows(as: WindowBid.self)
+                    .grouped(by: \.window)
+                    .reduce { bids in
+                        let highest = bids.lazy.filter(\.isInside).map(\.price).max()
+                        return bids.filter { $0.price == highest }
+                    }
+            },
+            ["auction", "price", "bidder", "date_time", "extra"])
+    }
+
+    private struct Candidate: Event, ViewRow {
+        static var eventType: String? { "bid" }
+        var auction: Int64
+        var bidder: Int64
+        var price: Int64
+        var dateTime: Timestamp
+        var extra: String
+
+        /// The window that the bid is in; and the one that ends just when it comes.
+        var windows: [WindowBid] {
+            let start = dateTime.start(ofWindow: .seconds(10))
+            let own = WindowBid(self, start, isInside: true)
+            if start != dateTime { return [own] }
+            return [own, WindowBid(self, start + .seconds(-10), isInside: false)]
+        }
+    }
+    private struct WindowBid: ViewRow {
+        var window: Timestamp
+        var isInside: Bool
+        var auction: Int64
+        var bidder: Int64
+        var price: Int64
+        var dateTime: Timestamp
+        var extra: String
+
+        init(_ bid: Candidate, _ window: Timestamp, isInside: Bool) {
+            self.window = window
+            self.isInside = isInside
+            auction = bid.auction
+            bidder = bid.bidder
+            price = bid.price
+            dateTime = bid.dateTime
+            extra = bid.extra
+        }
+    }
+
+    /// The sessions of each bidder.
+    static func q11(lateness: Duration?) -> NexmarkQuery {
+        NexmarkQuery(
+            View("q11", digest: "1") {
+                Events(PlainBid.self, at: \.dateTime)
+                    .grouped(by: \.bidder)
+                    .window(.session(gap: .seconds(10)), lateness: lateness)
+                    .aggregate(.count(as: "bid_count"))
+            },
+            [
+                "bidder", "bid_count", .named("starttime", "window_start"),
+                .named("endtime", "window_end"),
+            ])
+    }
+
+    /// Bids, bidders and auctions of each day, by how high the price is.
+    static let q15 = NexmarkQuery(
+        View("q15", digest: "1") {
+            Events(PlainBid.self, at: \.dateTime)
+                .window(.tumbling(.days(1)))
+                .aggregate(
+                    .count(as: "total_bids"),
+                    .count(as: "rank1_bids", where: low),
+                    .count(as: "rank2_bids", where: middle),
+                    .count(as: "rank3_bids", where: high),
+                    .countDistinct(\.bidder, as: "total_bidders"),
+                    .countDistinct(\.bidder, as: "rank1_bidders", where: low),
+                    .countDistinct(\.bidder, as: "rank2_bidders", where: middle),
+                    .countDistinct(\.bidder, as: "rank3_bidders", where: high),
+                    .countDistinct(\.auction, as: "total_auctions"),
+                    .countDistinct(\.auction, as: "rank1_auctions", where: low),
+                    .countDistinct(\.auction, as: "rank2_auctions", where: middle),
+                    .countDistinct(\.auction, as: "rank3_auctions", where: high))
+        },
+        [.day("day", "window_start")] + ranked)
+
+    private static let low: Condition<PlainBid> = \.price < 10_000
+    private static let middle: Condition<PlainBid> = \.price >= 10_000 && \.price < 1_000_000
+    private static let high: Condition<PlainBid> = \.price >= 1_000_000
+    private static let ranked: [NexmarkColumn] = [
+        "total_bids", "rank1_bids", "rank2_bids", "rank3_bids", "total_bidders",
+        "rank1_bidders", "rank2_bidders", "rank3_bidders", "total_auctions", "rank1_auctions",
+        "rank2_auctions", "rank3_auctions",
+    ]
+
+    /// The same for each channel, with the last minute that had a bid.
+    static let q16 = NexmarkQuery(
+        View("q16", digest: "1") {
+            Events(ChannelBid.self, at: \.dateTime)
+                .window(.tumbling(.days(1)))
+                .grouped(by: \.channel)
+                .aggregate(
+                    .max(\.dateTime, as: "last_bid"),
+                    .count(as: "total_bids"),
+                    .count(as: "rank1_bids", where: ChannelBid.low),
+                    .count(as: "rank2_bids", where: ChannelBid.middle),
+                    .count(as: "rank3_bids", where: ChannelBid.high),
+                    .countDistinct(\.bidder, as: "total_bidders"),
+                    .countDistinct(\.bidder, as: "rank1_bidders", where: ChannelBid.low),
+                    .countDistinct(\.bidder, as: "rank2_bidders", where: ChannelBid.middle),
+                    .countDistinct(\.bidder, as: "rank3_bidders", where: ChannelBid.high),
+                    .countDistinct(\.auction, as: "total_auctions"),
+                    .countDistinct(\.auction, as: "rank1_auctions", where: ChannelBid.low),
+                    .countDistinct(\.auction, as: "rank2_auctions", where: ChannelBid.middle),
+                    .countDistinct(\.auction, as: "rank3_auctions", where: ChannelBid.high))
+        },
+        ["channel", .day("day", "window_start"), .minute("minute", "last_bid")] + ranked)
+
+    private struct ChannelBid: Event {
+        static var eventType: String? { "bid" }
+        static let low: Condition<ChannelBid> = \.price < 10_000
+        static let middle: Condition<ChannelBid> = \.price >= 10_000 && \.price < 1_000_000
+        static let high: Condition<ChannelBid> = \.price >= 1_000_000
+        var channel: String
+        var auction: Int64
+        var bidder: Int64
+        var price: Int64
+        var dateTime: Timestamp
+    }
+
+    /// Prices of each auction and day.
+    static let q17 = NexmarkQuery(
+        View("q17", digest: "1") {
+            Events(PlainBid.self, at: \.dateTime)
+                .window(.tumbling(.days(1)))
+                .grouped(by: \.auction)
+                .aggregate(
+                    .count(as: "total_bids"),
+                    .count(as: "rank1_bids", where: low),
+                    .count(as: "rank2_bids", where: middle),
+                    .count(as: "rank3_bids", where: high),
+                    .min(\.price, as: "min_price"), .max(\.price, as: "max_price"),
+                    .sum(\.price, as: "sum_price"))
+        },
+        [
+            "auction", .day("day", "window_start"), "total_bids", "rank1_bids", "rank2_bids",
+            "rank3_bids", "min_price", "max_price",
+            .quotient("avg_price", "sum_price", "total_bids"), "sum_price",
+        ])
+
+    /// The last bid of each bidder on each auction.
+    static let q18 = NexmarkQuery(
+        View("q18", digest: "1") {
+            Events(Bid.self).grouped(by: \.bidder, \.auction).last(by: \.dateTime)
+        },
+        ["auction", "bidder", "price", "channel", "url", "date_time", "extra"])
+
+    /// The ten highest bids of each auction.
+    static let q19 = NexmarkQuery(
+        View("q19", digest: "1") {
+            Events(Bid.self).grouped(by: \.auction).top(10, by: .descending(\.price))
+        },
+        [
+            "auction", "bidder", "price", "channel", "url", "date_time", "extra",
+            "rank_number",
+        ])
+}

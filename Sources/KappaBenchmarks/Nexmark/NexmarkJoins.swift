@@ -1,0 +1,309 @@
+import KappaCore
+
+// The queries that bring bids, auctions and people together.
+
+extension NexmarkQuery {
+    /// Who sells in one category, from three states.
+    static let q3 = NexmarkQuery(
+        View("q3", digest: "1") {
+            Events(PlainAuction.self).filter { $0.category == 10 }
+                .join(
+                    Events(Resident.self).unique(by: \.id), on: \.seller, equals: \.id,
+                    where: { ["OR", "ID", "CA"].contains($1.state) }
+                ) { auction, person in
+                    LocalSale(
+                        name: person.name, city: person.city, state: person.state,
+                        id: auction.id)
+                }.rows()
+        },
+        ["name", "city", "state", "id"])
+
+    private struct Resident: Event, ViewRow {
+        static var eventType: String? { "person" }
+        var id: Int64
+        var name: String
+        var city: String
+        var state: String
+    }
+    private struct LocalSale: ViewRow {
+        var name: String
+        var city: String
+        var state: String
+        var id: Int64
+    }
+
+    /// Bids that were made in time, with what their auction says.
+    private static let validBids = Events(PlainBid.self).join(
+        Events(PlainAuction.self).unique(by: \.id), on: \.auction, equals: \.id,
+        where: { bid, auction in auction.takes(bid) }
+    ) { bid, auction in
+        ValidBid(
+            auction: auction.id, seller: auction.seller, category: auction.category,
+            price: bid.price, dateTime: bid.dateTime)
+    }
+
+    struct ValidBid: ViewRow {
+        var auction: Int64
+        var seller: Int64
+        var category: Int64
+        var price: Int64
+        var dateTime: Timestamp
+    }
+
+    /// The average final price in each category.
+    static let q4 = NexmarkQuery(
+        View("q4", digest: "1") {
+            validBids.grouped(by: \.category, \.auction).aggregate(.max(\.price, as: "final"))
+                .rows(as: FinalPrice.self)
+                .grouped(by: \.category)
+                .aggregate(.sum(\.final, as: "sum"), .count(as: "auctions"))
+        },
+        [.named("id", "category"), .quotient("final", "sum", "auctions")])
+
+    private struct FinalPrice: ViewRow {
+        var category: Int64
+        var final: Int64
+    }
+
+    /// For each sold auction the average of its seller's last eleven winning prices.
+    static let q6 = NexmarkQuery(
+        View("q6", digest: "1") {
+            validBids.grouped(by: \.auction)
+                .first(by: .descending(\.price), .ascending(\.dateTime))
+                .rows(as: ValidBid.self)
+                .grouped(by: \.seller)
+                .reduce(by: .ascending(\.dateTime)) { wins in
+                    wins.indices.map { index in
+                        let last = wins[max(0, index - 10)...index]
+                        let sum = last.reduce(0) { $0 + $1.price }
+                        return SellerAverage(
+                            seller: wins[index].seller, avgPrice: sum / Int64(last.count))
+                    }
+                }
+        },
+        ["seller", "avg_price"])
+
+    private struct SellerAverage: ViewRow {
+        var seller: Int64
+        var avgPrice: Int64
+    }
+
+    /// People who began to sell in the ten seconds in which they came.
+    static func q8(lateness: Duration?) -> NexmarkQuery {
+        NexmarkQuery(
+            View("q8", digest: "1") {
+                Events(NewPerson.self, at: \.dateTime)
+                    .join(
+                        Events(NewAuction.self, at: \.dateTime), on: \.id, equals: \.seller,
+                        .sameWindow(.seconds(10), lateness: lateness)
+                    ) { person, _ in
+                        NewSeller(
+                            id: person.id, name: person.name,
+                            stime: person.dateTime.start(ofWindow: .seconds(10)))
+                    }
+                    .grouped(by: \.id, \.stime).first()
+            },
+            ["id", "name", "stime"])
+    }
+
+    private struct NewPerson: Event, ViewRow {
+        static var eventType: String? { "person" }
+        var id: Int64
+        var name: String
+        var dateTime: Timestamp
+    }
+    private struct NewAuction: Event, ViewRow {
+        static var eventType: String? { "auction" }
+        var seller: Int64
+        var dateTime: Timestamp
+    }
+    private struct NewSeller: ViewRow {
+        var id: Int64
+        var name: String
+        var stime: Timestamp
+    }
+
+    /// Each sold auction with its winning bid.
+    static let q9 = NexmarkQuery(
+        View("q9", digest: "1") {
+            Events(LongBid.self)
+                .join(
+                    Events(Auction.self).unique(by: \.id), on: \.auction, equals: \.id,
+                    where: { $1.dateTime <= $0.dateTime && $0.dateTime <= $1.expires }
+                ) { bid, auction in SoldAuction(auction, bid) }
+                .grouped(by: \.id)
+                .first(by: .descending(\.price), .ascending(\.bidDateTime))
+        },
+        [
+            "id", "item_name", "description", "initial_bid", "reserve", "date_time", "expires",
+            "seller", "category", "extra", "auction", "bidder", "price", "bid_date_time",
+            "bid_extra",
+        ])
+
+    private struct LongBid: Event, ViewRow {
+        static var eventType: String? { "bid" }
+        var auction: Int64
+        var bidder: Int64
+        var price: Int64
+        var dateTime: Timestamp
+        var extra: String
+    }
+    private struct SoldAuction: ViewRow {
+        var id: Int64
+        var itemName: String
+        var description: String
+        var initialBid: Int64
+        var reserve: Int64
+        var dateTime: Timestamp
+        var expires: Timestamp
+        var seller: Int64
+        var category: Int64
+        var extra: String
+        var auction: Int64
+        var bidder: Int64
+        var price: Int64
+        var bidDateTime: Timestamp
+        var bidExtra: String
+
+        init(_ auction: Auction, _ bid: LongBid) {
+            id = auction.id
+            itemName = auction.itemName
+            description = auction.description
+            initialBid = auction.initialBid
+            reserve = auction.reserve
+            dateTime = auction.dateTime
+            expires = auction.expires
+            seller = auction.seller
+            category = auction.category
+            extra = auction.extra
+            self.auction = bid.auction
+            bidder = bid.bidder
+            price = bid.price
+            bidDateTime = bid.dateTime
+            bidExtra = bid.extra
+        }
+    }
+
+    /// Bids with their auction, in one category.
+    static let q20 = NexmarkQuery(
+        View("q20", digest: "1") {
+            Events(Bid.self).join(
+                Events(Auction.self).unique(by: \.id), on: \.auction, equals: \.id,
+                where: { $1.category == 10 }
+            ) { bid, auction in BidOnAuction(bid, auction) }.rows()
+        },
+        [
+            "auction", "bidder", "price", "channel", "url", "bid_date_time", "bid_extra",
+            "item_name", "description", "initial_bid", "reserve", "auction_date_time",
+            "expires", "seller", "category", "auction_extra",
+        ])
+
+    private struct BidOnAuction: ViewRow {
+        var auction: Int64
+        var bidder: Int64
+        var price: Int64
+        var channel: String
+        var url: String
+        var bidDateTime: Timestamp
+        var bidExtra: String
+        var itemName: String
+        var description: String
+        var initialBid: Int64
+        var reserve: Int64
+        var auctionDateTime: Timestamp
+        var expires: Timestamp
+        var seller: Int64
+        var category: Int64
+        var auctionExtra: String
+
+        init(_ bid: Bid, _ item: Auction) {
+            auction = bid.auction
+            bidder = bid.bidder
+            price = bid.price
+            channel = bid.channel
+            url = bid.url
+            bidDateTime = bid.dateTime
+            bidExtra = bid.extra
+            itemName = item.itemName
+            description = item.description
+            initialBid = item.initialBid
+            reserve = item.reserve
+            auctionDateTime = item.dateTime
+            expires = item.expires
+            seller = item.seller
+            category = item.category
+            auctionExtra = item.extra
+        }
+    }
+
+    /// Bids with the bidder and everything that the bidder sells.
+    static let q23 = NexmarkQuery(
+        View("q23", digest: "1") {
+            Events(Bid.self)
+                .join(Events(Person.self).unique(by: \.id), on: \.bidder, equals: \.id) {
+                    bid, person in BidOfPerson(bid: bid, person: person, bidder: bid.bidder)
+                }
+                .join(Events(Auction.self), on: \.bidder, equals: \.seller) { bid, auction in
+                    SellerBid(bid.bid, bid.person, auction)
+                }.rows()
+        },
+        [
+            "bidder", "price", "channel", "url", "bid_extra", "person_id", "name",
+            "email_address", "credit_card", "city", "state", "person_extra", "item_name",
+            "description", "initial_bid", "reserve", "auction_date_time", "expires", "seller",
+            "category", "auction_extra",
+        ])
+
+    private struct BidOfPerson: ViewRow {
+        var bid: Bid
+        var person: Person
+        var bidder: Int64
+    }
+    private struct SellerBid: ViewRow {
+        var bidder: Int64
+        var price: Int64
+        var channel: String
+        var url: String
+        var bidExtra: String
+        var personId: Int64
+        var name: String
+        var emailAddress: String
+        var creditCard: String
+        var city: String
+        var state: String
+        var personExtra: String
+        var itemName: String
+        var description: String
+        var initialBid: Int64
+        var reserve: Int64
+        var auctionDateTime: Timestamp
+        var expires: Timestamp
+        var seller: Int64
+        var category: Int64
+        var auctionExtra: String
+
+        init(_ bid: Bid, _ person: Person, _ auction: Auction) {
+            bidder = bid.bidder
+            price = bid.price
+            channel = bid.channel
+            url = bid.url
+            bidExtra = bid.extra
+            personId = person.id
+            name = person.name
+            emailAddress = person.emailAddress
+            creditCard = person.creditCard
+            city = person.city
+            state = person.state
+            personExtra = person.extra
+            itemName = auction.itemName
+            description = auction.description
+            initialBid = auction.initialBid
+            reserve = auction.reserve
+            auctionDateTime = auction.dateTime
+            expires = auction.expires
+            seller = auction.seller
+            category = auction.category
+            auctionExtra = auction.extra
+        }
+    }
+}

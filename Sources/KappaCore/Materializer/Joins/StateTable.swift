@@ -1,0 +1,88 @@
+/// What a step of a view remembers from event to event, over a table of its own that readers do not see.
+protocol StateTable: AnyObject {
+    /// Takes a stored row in.
+    func load(_ cursor: any RowCursor) throws
+    /// Writes what changed since the last commit, in the order of the table's key.
+    func write(upsert: any RowWriter, delete: any RowWriter) throws
+    /// The transaction was committed.
+    func committed()
+    var memoryBytes: Int { get }
+    var dirtyRows: Int { get }
+}
+
+/// The states of one version, in the order of their tables.
+final class StateTables: StreamContext {
+    let plan: ExtractionPlan
+    private let store: any RowStore
+    private let firstTable: Int
+    /// By table; nil where a table is a step's own.
+    private var tables: [(any StateTable)?] = []
+    private(set) var clocks: [StreamClock] = []
+    private let clockTimes: ArraySlice<Int64>
+
+    /// - Parameters:
+    ///   - firstTable: The index of the first table that readers do not see.
+    ///   - clockTimes: The times of the clocks at the last checkpoint.
+    init(
+        _ plan: ExtractionPlan, _ store: any RowStore, firstTable: Int,
+        clockTimes: ArraySlice<Int64>
+    ) {
+        self.plan = plan
+        self.store = store
+        self.firstTable = firstTable
+        self.clockTimes = clockTimes
+    }
+
+    func joinSide<Element: ViewRow>(
+        _ type: Element.Type, kind: ColumnKind,
+        key: @escaping (Element, Int64) throws -> JoinKey
+    ) throws(KappaError) -> any JoinSide<Element> {
+        let rows = try JoinRows<Element>(kind: kind, key: key)
+        try add(rows)
+        return rows
+    }
+
+    /// Adds the next table, with what is stored of it.
+    func add(_ table: any StateTable) throws(KappaError) {
+        do {
+            try store.scan(table: firstTable + tables.count) { try table.load($0) }
+        } catch let error as KappaError {
+            throw error
+        } catch {
+            throw KappaError(
+                .damaged, "what a view remembers cannot be read",
+                because: FieldFailure.reason(error),
+                advice: "Drop the version with `kappa abort` and rebuild the view")
+        }
+        tables.append(table)
+    }
+
+    /// The index of the next table, which a step looks after itself.
+    func reserve() -> Int {
+        tables.append(nil)
+        return firstTable + tables.count - 1
+    }
+
+    func clock() -> StreamClock {
+        let index = clockTimes.startIndex + clocks.count
+        let clock = StreamClock(clockTimes.indices.contains(index) ? clockTimes[index] : .min)
+        clocks.append(clock)
+        return clock
+    }
+
+    func write(to transaction: any StoreTransaction) throws {
+        for (index, table) in tables.enumerated() {
+            try table?.write(
+                upsert: transaction.upsert(into: firstTable + index),
+                delete: transaction.delete(from: firstTable + index))
+        }
+    }
+
+    /// The index of the table that was added or reserved last.
+    var lastTable: Int { firstTable + tables.count - 1 }
+
+    var isEmpty: Bool { tables.isEmpty }
+    func committed() { for table in tables { table?.committed() } }
+    var memoryBytes: Int { tables.reduce(0) { $0 + ($1?.memoryBytes ?? 0) } }
+    var dirtyRows: Int { tables.reduce(0) { $0 + ($1?.dirtyRows ?? 0) } }
+}

@@ -1,0 +1,180 @@
+import CKappaJSON
+
+/// Runs a ranking: the best elements of each group. All groups are in memory.
+final class RankingRunner: StepRunner {
+    private static let dirtyFlag: UInt32 = 1
+
+    private let definition: RankingDefinition
+    private let input: any RankingInput
+    private let store: any RowStore
+    private let tableIndex: Int
+    /// One record for each group; its state is how many rows the store has of it.
+    private let groups: GroupTable
+    private let stateOffset: Int
+    private let keyIsText: [Bool]
+    private var dirty: [UInt32] = []
+    private var ids: [UInt32] = []
+    private var fresh: [UInt32] = []
+
+    init(
+        _ definition: RankingDefinition, input: any RankingInput, store: any RowStore, table: Int
+    ) throws {
+        self.definition = definition
+        self.input = input
+        self.store = store
+        tableIndex = table
+        keyIsText = definition.keyKinds.map { $0 == .text || $0 == .json }
+        groups = GroupTable(keyIsText: keyIsText, stateBytes: 8)
+        stateOffset = GroupTable.stateOffset(keyParts: keyIsText.count)
+        try loadAll()
+    }
+
+    var memoryBytes: Int { groups.memoryBytes + input.memoryBytes }
+    var dirtyRows: Int { dirty.count }
+
+    func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
+        input.read(batch, range) { event, outcome in
+            switch outcome {
+            case .applied: pass.mark(event, .applied)
+            case .late: pass.mark(event, .late)
+            case .dead(let reason): pass.kill(event, reason)
+            }
+        }
+        let rows = input.rows
+        guard !rows.isEmpty else { return }
+        let keys: [KeyColumn] = zip(input.keys, keyIsText).map { column, isText in
+            isText ? .texts(column.strings) : .integers(column.integers)
+        }
+        groups.find(rows: rows[...], keys: keys, into: &ids, fresh: &fresh)
+        fresh.removeAll(keepingCapacity: true)
+        input.grow(to: groups.count)
+        for (row, id) in zip(rows, ids) where add(Int(row), to: Int(id), pass) {
+            let flags = groups.record(id).load(fromByteOffset: 4, as: UInt32.self)
+            if flags & Self.dirtyFlag != 0 { continue }
+            groups.record(id).storeBytes(
+                of: flags | Self.dirtyFlag, toByteOffset: 4, as: UInt32.self)
+            dirty.append(id)
+        }
+    }
+
+    /// Whether an element changed its group. Where the view cannot take it, its event is dead.
+    private func add(_ row: Int, to id: Int, _ pass: BatchPass) -> Bool {
+        do { return try input.add(row, to: id) } catch {
+            pass.kill(input.event(row), FieldFailure.reason(error))
+            return false
+        }
+    }
+
+    private func storedRows(_ id: UInt32) -> Int {
+        Int(groups.record(id).load(fromByteOffset: stateOffset, as: Int64.self))
+    }
+
+    private func setStoredRows(_ id: UInt32, _ count: Int) {
+        groups.record(id).storeBytes(
+            of: Int64(count), toByteOffset: stateOffset, as: Int64.self)
+    }
+
+    // MARK: Writing
+
+    func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
+        KeyOrder.sort(&dirty, in: groups)
+        let changes = ChangeLog(
+            transaction: transaction, store: store, table: tableIndex, schema: definition.table,
+            offset: offset)
+        let writer = transaction.upsert(into: tableIndex)
+        let deleter = transaction.delete(from: tableIndex)
+        for id in dirty {
+            let count = input.count(in: Int(id))
+            for rank in 0..<count {
+                try note(changes, id, rank, isThere: true) {
+                    bindKeys(id, to: writer)
+                    try input.bind(rank, of: Int(id), to: writer)
+                    try writer.execute()
+                }
+            }
+            for rank in count..<max(count, storedRows(id)) {
+                try note(changes, id, rank, isThere: false) {
+                    bindKey(id, rank, to: deleter)
+                    try deleter.execute()
+                }
+            }
+        }
+    }
+
+    private func note(
+        _ changes: ChangeLog, _ id: UInt32, _ rank: Int, isThere: Bool, write: () throws -> Void
+    ) throws {
+        guard changes.offset != nil else { return try write() }
+        var row: String?
+        if isThere {
+            var sink = JSONSink(names: definition.table.columns.map(\.name))
+            for part in 0..<definition.addedKeys { sink.append(key(id, part)) }
+            try input.values(rank, of: Int(id)).emit(to: &sink)
+            row = sink.finish()
+        }
+        try changes.note {
+            var sink = JSONSink()
+            for part in keyIsText.indices { sink.append(key(id, part)) }
+            if hasRank { sink.integer(Int64(rank + 1)) }
+            return sink.finish()
+        } bindKey: {
+            bindKey(id, rank, to: $0)
+        } after: {
+            row
+        } write: {
+            try write()
+        }
+    }
+
+    private var hasRank: Bool { definition.table.keyColumns.count > keyIsText.count }
+
+    /// Binds the parts of the key that are not properties of the element: they stand first.
+    private func bindKeys(_ id: UInt32, to writer: any RowWriter) {
+        for part in 0..<definition.addedKeys { bind(part, id, to: writer, at: part) }
+    }
+
+    private func bindKey(_ id: UInt32, _ rank: Int, to writer: any RowWriter) {
+        for part in keyIsText.indices { bind(part, id, to: writer, at: part) }
+        if hasRank { writer.bind(keyIsText.count, Int64(rank + 1)) }
+    }
+
+    private func bind(_ part: Int, _ id: UInt32, to writer: any RowWriter, at index: Int) {
+        if keyIsText[part] {
+            writer.bind(index, text: groups.textKey(id, part))
+        } else {
+            writer.bind(index, groups.integerKey(id, part))
+        }
+    }
+
+    private func key(_ id: UInt32, _ part: Int) -> Value {
+        let kind = definition.keyKinds[part]
+        if keyIsText[part] {
+            return .text(String(decoding: groups.textKey(id, part), as: UTF8.self))
+        }
+        let value = groups.integerKey(id, part)
+        return switch kind {
+        case .timestamp: .timestamp(Timestamp(microseconds: value))
+        case .bool: .bool(value != 0)
+        case .integer, .double, .decimal, .text, .json: .integer(value)
+        }
+    }
+
+    func committed(mayEvict: Bool) {
+        for id in dirty {
+            setStoredRows(id, input.count(in: Int(id)))
+            groups.record(id).storeBytes(of: 0, toByteOffset: 4, as: UInt32.self)
+        }
+        dirty.removeAll(keepingCapacity: true)
+    }
+
+    private func loadAll() throws {
+        let key = LoadedKey(parts: keyIsText.count)
+        try store.scan(table: tableIndex) { cursor in
+            key.load(cursor, definition.keyColumns, isText: groups.isText)
+            let (id, _) = groups.find(keys: key.columns)
+            input.grow(to: groups.count)
+            try input.load(cursor, into: Int(id))
+            setStoredRows(id, storedRows(id) + 1)
+        }
+    }
+}

@@ -1,0 +1,86 @@
+/// Groups of a table's rows; `aggregate`, `top` or `reduce` makes them a table again.
+public struct TableGroups<Element>: Sendable {
+    let rows: TableRows<Element>
+    let keys: [GroupKey<Element>]
+
+    /// One row for each group: aggregates over its rows as they are now.
+    ///
+    /// Where the order of rows matters (`first`, `last`, sums of doubles), they are taken in the order
+    /// of the first table's key.
+    public func aggregate(_ aggregates: Aggregate<Element>...) -> Derived {
+        Derived(self, aggregates)
+    }
+}
+
+extension TableGroups where Element: ViewRow {
+    /// The `limit` best rows of each group, with `rank_number` from 1. Of rows that stand equally
+    /// high, the one whose key is smaller stands first.
+    public func top(
+        _ limit: Int, by orderings: Ordering<Element>..., ties: Ties = .earliest
+    ) -> Derived {
+        precondition(limit > 0, "a ranking keeps at least one row")
+        return Derived(self, part: "rank_number", signature: "top \(limit) \(ties)", orderings) {
+            rows in
+            guard rows.count > limit, ties == .all else { return Array(rows.prefix(limit)) }
+            let last = rows[limit - 1]
+            return try Array(
+                rows.prefix {
+                    try orderings.compare($0, last) <= 0
+                })
+        }
+    }
+
+    /// Any rows that can be made of a group's rows as they are now, numbered by `part` from 1.
+    ///
+    /// `make` is called with all rows of a group, ordered by `orderings` and then by the first table's
+    /// key, whenever one of them has changed. It must look at nothing else.
+    public func reduce<Row: ViewRow>(
+        by orderings: Ordering<Element>...,
+        into make: @escaping @Sendable ([Element]) throws -> [Row]
+    ) -> Derived {
+        Derived(self, part: "part", signature: "reduce", orderings, make)
+    }
+}
+
+extension Array {
+    /// Negative where one element stands before another.
+    func compare<Ordered>(_ a: Ordered, _ b: Ordered) throws -> Int
+    where Element == Ordering<Ordered> {
+        for ordering in self {
+            let order = ordering.compare(
+                try ordering.value.evaluate(a), try ordering.value.evaluate(b))
+            if order != 0 { return order }
+        }
+        return 0
+    }
+}
+
+/// A table made of another one's rows: one step of a view.
+public struct Derived: TableStep {
+    /// The table's name where it is not the view's.
+    public var tableName: String?
+    private let make: @Sendable (String, String) throws(KappaError) -> DerivedDefinition
+
+    init<Element>(_ groups: TableGroups<Element>, _ aggregates: [Aggregate<Element>]) {
+        make = { table, view throws(KappaError) in
+            try DerivedDefinition(table: table, view: view, groups: groups, aggregates)
+        }
+    }
+
+    init<Element, Row: ViewRow>(
+        _ groups: TableGroups<Element>, part: String, signature: String,
+        _ orderings: [Ordering<Element>],
+        _ reduce: @escaping @Sendable ([Element]) throws -> [Row]
+    ) {
+        make = { table, view throws(KappaError) in
+            try DerivedDefinition(
+                table: table, view: view, groups: groups, part: part, signature: signature,
+                orderings, reduce)
+        }
+    }
+
+    /// What the step does; for kappa's own use.
+    public func define(view: String) throws(KappaError) -> StepDefinition {
+        StepDefinition(.derived(try make(tableName ?? view, view)))
+    }
+}

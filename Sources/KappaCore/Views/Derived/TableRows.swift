@@ -1,0 +1,129 @@
+/// The rows of a table inside of a view, as structs: where a second step begins.
+///
+/// ```swift
+/// Events(Bid.self, at: \.time)
+///     .window(.tumbling(.seconds(10))).grouped(by: \.auction)
+///     .aggregate(.count(as: "bids"))
+///     .rows(as: AuctionBids.self)           // a struct with windowStart, auction, bids
+///     .grouped(by: \.windowStart)
+///     .top(1, by: .descending(\.bids))
+/// ```
+/// A row that changes counts with what it is now: what it was before is taken back. The results
+/// depend on what is in the table alone, not on how it came about. The first table is kept with the
+/// view, and readers do not see it.
+public struct TableRows<Element>: Sendable {
+    let upstream: any TableStep
+    let signature: String
+    /// How elements are made of the table's rows.
+    let open: @Sendable (TableSchema) throws(KappaError) -> RowMaker<Element>
+}
+
+/// Makes an element of a row, or none.
+struct RowMaker<Element> {
+    let make: (any RowCursor) throws -> Element?
+}
+
+extension TableStep {
+    /// The rows as structs, for a further step. A property takes the column of its name; there must
+    /// be one for each, of its kind.
+    public func rows<Row: ViewRow>(as type: Row.Type) -> TableRows<Row> {
+        TableRows(upstream: self, signature: "rows") { table throws(KappaError) in
+            let codec = try RowCodec<Row>()
+            var mapping: [Int] = []
+            for wanted in codec.columns {
+                guard
+                    let index = table.columns.firstIndex(where: {
+                        $0.name == wanted.name && $0.kind == wanted.kind
+                    })
+                else {
+                    let there = table.columns.map { "\($0.name) (\($0.kind.rawValue))" }
+                    throw KappaError(
+                        .usage,
+                        "\(Row.self) has \(wanted.name) (\(wanted.kind.rawValue)), "
+                            + "which the step before does not make",
+                        at: "\(Row.self)",
+                        because: "its columns are " + there.joined(separator: ", "),
+                        advice: "Give the property the name and the type of one of them")
+                }
+                mapping.append(index)
+            }
+            let cursor = MappedCursor(mapping)
+            return RowMaker { row in
+                cursor.row = row
+                return try codec.decode(cursor, at: 0)
+            }
+        }
+    }
+}
+
+extension TableRows {
+    /// Only the rows for which `isIncluded` is true.
+    public func filter(
+        _ isIncluded: @escaping @Sendable (Element) throws -> Bool
+    ) -> TableRows {
+        transformed("filter") { try isIncluded($0) ? $0 : nil }
+    }
+
+    /// One new element for each row.
+    public func map<New>(
+        _ transform: @escaping @Sendable (Element) throws -> New
+    ) -> TableRows<New> {
+        transformed("map") { try transform($0) }
+    }
+
+    private func transformed<New>(
+        _ name: String, _ transform: @escaping @Sendable (Element) throws -> New?
+    ) -> TableRows<New> {
+        let open = open
+        return TableRows<New>(upstream: upstream, signature: "\(signature).\(name)") {
+            table throws(KappaError) in
+            let maker = try open(table)
+            return RowMaker { row in try maker.make(row).flatMap(transform) }
+        }
+    }
+
+    /// Groups by the value of a property.
+    public func grouped<A: KeyValue>(
+        by key: KeyPath<Element, A> & Sendable
+    ) -> TableGroups<Element> {
+        TableGroups(rows: self, keys: [GroupKey(name: nil, expression: Expression(key))])
+    }
+
+    /// Groups by the values of two properties.
+    public func grouped<A: KeyValue, B: KeyValue>(
+        by first: KeyPath<Element, A> & Sendable, _ second: KeyPath<Element, B> & Sendable
+    ) -> TableGroups<Element> {
+        TableGroups(
+            rows: self,
+            keys: [
+                GroupKey(name: nil, expression: Expression(first)),
+                GroupKey(name: nil, expression: Expression(second)),
+            ])
+    }
+
+    /// Groups by a computed key, with the name of its column.
+    public func grouped<A: KeyValue>(
+        as name: String, by key: @escaping @Sendable (Element) throws -> A
+    ) -> TableGroups<Element> {
+        TableGroups(rows: self, keys: [GroupKey(name: name, expression: Expression(key))])
+    }
+}
+
+/// Some columns of a row, in an order of their own.
+private final class MappedCursor: RowCursor {
+    private let mapping: [Int]
+    var row: (any RowCursor)?
+
+    init(_ mapping: [Int]) { self.mapping = mapping }
+
+    func isNull(_ index: Int) -> Bool { row?.isNull(mapping[index]) ?? true }
+    func integer(_ index: Int) -> Int64 { row?.integer(mapping[index]) ?? 0 }
+    func double(_ index: Int) -> Double { row?.double(mapping[index]) ?? 0 }
+    func text(_ index: Int) -> UnsafeRawBufferPointer {
+        row?.text(mapping[index]) ?? UnsafeRawBufferPointer(start: nil, count: 0)
+    }
+    func blob(_ index: Int) -> UnsafeRawBufferPointer {
+        row?.blob(mapping[index]) ?? UnsafeRawBufferPointer(start: nil, count: 0)
+    }
+    func storage(_ index: Int) -> CellStorage { row?.storage(mapping[index]) ?? .null }
+}

@@ -1,0 +1,155 @@
+/// How far apart the elements that a join brings together may be.
+public struct JoinBound: Sendable {
+    enum Kind: Sendable {
+        case none
+        case within(microseconds: Int64)
+        case window(microseconds: Int64)
+    }
+    let kind: Kind
+    let latenessMicroseconds: Int64?
+
+    /// Any two, whenever they come. Both sides are kept for ever, but for those elements that cannot
+    /// meet another one: see ``EventStream/unique(by:)``.
+    public static let anyTime = JoinBound(kind: .none, latenessMicroseconds: nil)
+
+    /// Two whose event times differ by at most `span`. With a lateness, an element is late, is
+    /// counted as such and left out, once `time + span + lateness <= stream time`; until then it is
+    /// kept. Without a lateness, nothing is late and everything is kept.
+    public static func within(_ span: Duration, lateness: Duration? = nil) -> JoinBound {
+        JoinBound(
+            kind: .within(microseconds: span.eventTimeMicroseconds),
+            latenessMicroseconds: lateness?.eventTimeMicroseconds)
+    }
+
+    /// Two that are in the same tumbling window. With a lateness, an element is late once
+    /// `window end + lateness <= stream time`; until then it is kept.
+    public static func sameWindow(_ size: Duration, lateness: Duration? = nil) -> JoinBound {
+        precondition(size.eventTimeMicroseconds > 0, "a window is at least one microsecond")
+        return JoinBound(
+            kind: .window(microseconds: size.eventTimeMicroseconds),
+            latenessMicroseconds: lateness?.eventTimeMicroseconds)
+    }
+
+    var needsTime: Bool { if case .none = kind { false } else { true } }
+
+    /// The start of the window of an element; zero without windows.
+    func window(of time: Int64) -> Int64 {
+        guard case .window(let size) = kind else { return 0 }
+        return Window.start(of: time, size: size)
+    }
+
+    /// Whether the times of two elements with the same key allow them to meet.
+    func allows(_ a: Int64, _ b: Int64) -> Bool {
+        guard case .within(let span) = kind else { return true }
+        return abs(a &- b) <= span
+    }
+
+    /// Whether an element has gone by for good.
+    func isPast(_ time: Int64, streamTime: Int64) -> Bool {
+        guard let lateness = latenessMicroseconds else { return false }
+        return switch kind {
+        case .none: false
+        case .within(let span): time &+ span &+ lateness <= streamTime
+        case .window(let size): window(of: time) &+ size &+ lateness <= streamTime
+        }
+    }
+
+    /// No element of this time or an earlier one can be met any more; nil where all are kept.
+    func past(streamTime: Int64) -> Int64? {
+        guard let lateness = latenessMicroseconds, streamTime > .min / 2 else { return nil }
+        return switch kind {
+        case .none: nil
+        case .within(let span): streamTime &- span &- lateness
+        case .window(let size): Window.start(of: streamTime &- lateness, size: size) &- 1
+        }
+    }
+
+    /// A part of a view's digest.
+    var signature: String {
+        "\(kind) \(latenessMicroseconds.map(String.init) ?? "")"
+    }
+}
+
+extension EventStream where Element: ViewRow {
+    /// Joins two streams: one new element for each pair with the same key, as soon as both are
+    /// there, whichever comes first. Its event time is the later one of the two.
+    ///
+    /// ```swift
+    /// Events(Bid.self).join(
+    ///     Events(Auction.self).unique(by: \.id), on: \.auction, equals: \.id,
+    ///     where: { bid, auction in bid.time <= auction.expires }
+    /// ) { bid, auction in ValidBid(bid, auction) }
+    /// ```
+    /// - Parameters:
+    ///   - bound: How far apart the two may be.
+    ///   - isJoined: A further condition that a pair must meet.
+    ///   - combine: Makes the new element.
+    public func join<Right: EventStream, Key: KeyValue, New>(
+        _ right: Right, on leftKey: KeyPath<Element, Key> & Sendable,
+        equals rightKey: KeyPath<Right.Element, Key> & Sendable,
+        _ bound: JoinBound = .anyTime,
+        where isJoined: (@Sendable (Element, Right.Element) throws -> Bool)? = nil,
+        _ combine: @escaping @Sendable (Element, Right.Element) throws -> New
+    ) -> MappedStream<New> where Right.Element: ViewRow {
+        MappedStream(
+            source: InnerJoin(
+                left: JoinInput(source, key: Expression(leftKey)),
+                right: JoinInput(right.source, key: Expression(rightKey)),
+                bound: bound, isJoined: isJoined, combine: combine
+            ).source)
+    }
+}
+
+/// One stream that goes into a join, with what its elements are joined by.
+struct JoinInput<Element: ViewRow>: Sendable {
+    let source: StreamSource<Element>
+    let key: Expression<Element>
+    /// Whether no two elements have the same key.
+    let isUnique: Bool
+
+    init(_ source: StreamSource<Element>, key: Expression<Element>) {
+        self.source = source
+        self.key = key
+        let property: PartialKeyPath<Element>? = key.keyPath
+        isUnique = property != nil && source.uniqueBy == property
+    }
+
+    var stateTable: TableSchema {
+        .joinSide((try? RowCodec<Element>().columns) ?? [])
+    }
+}
+
+/// An inner join as a stream.
+struct InnerJoin<Left: ViewRow, Right: ViewRow, New>: Sendable {
+    let left: JoinInput<Left>
+    let right: JoinInput<Right>
+    let bound: JoinBound
+    let isJoined: (@Sendable (Left, Right) throws -> Bool)?
+    let combine: @Sendable (Left, Right) throws -> New
+
+    var source: StreamSource<New> {
+        let join = self
+        return StreamSource(
+            open: { context throws(KappaError) in
+                try join.checkTimes()
+                return try JoinReader(join, context)
+            },
+            signature: "(\(left.source.signature)).join(\(right.source.signature)) "
+                + bound.signature,
+            eventTypes: left.source.eventTypes + right.source.eventTypes,
+            hasTime: left.source.hasTime && right.source.hasTime,
+            fansOut: true,
+            states: left.source.states + right.source.states
+                + [left.stateTable, right.stateTable])
+    }
+
+    private func checkTimes() throws(KappaError) {
+        if bound.needsTime, !left.source.hasTime || !right.source.hasTime {
+            throw KappaError(
+                .usage, "a join has a bound in time, but its events have no time",
+                at: "join of \(Left.self) and \(Right.self)",
+                because: "how far apart two events are is told by their event times",
+                advice: "Name the event time of both: Events(\(Left.self).self, at: \\.timestamp)")
+        }
+    }
+}

@@ -1,0 +1,105 @@
+extension EventStream {
+    /// Only the first element of each key, in log order.
+    ///
+    /// It keeps every key that it has seen. A join knows that no two elements have the same key, and
+    /// keeps less for that.
+    public func unique<Key: KeyValue>(
+        by key: KeyPath<Element, Key> & Sendable
+    ) -> MappedStream<Element> {
+        let upstream = source
+        let expression = Expression(key)
+        let name = expression.propertyName ?? "key"
+        var stream = MappedStream(
+            source: StreamSource<Element>(
+                open: { context throws(KappaError) in
+                    try UniqueReader(upstream.open(context), expression, context)
+                },
+                signature: "\(upstream.signature).unique(\(name))",
+                eventTypes: upstream.eventTypes, hasTime: upstream.hasTime,
+                fansOut: upstream.fansOut,
+                states: upstream.states
+                    + [.joinSide((try? RowCodec<SeenKey>().columns) ?? [])]))
+        stream.source.uniqueBy = key
+        return stream
+    }
+}
+
+/// A key that has been seen.
+struct SeenKey: ViewRow {
+    var integer: Int64?
+    var text: String?
+
+    init(_ key: Value) {
+        switch key {
+        case .integer(let value): integer = value
+        case .timestamp(let time): integer = time.microseconds
+        case .bool(let bool): integer = bool ? 1 : 0
+        case .text(let value), .json(let value): text = value
+        case .null, .double, .decimal: break
+        }
+    }
+
+    /// The key again, as one of its kind.
+    func key(_ kind: ColumnKind) -> Value {
+        if let text { return .text(text) }
+        let value = integer ?? 0
+        return switch kind {
+        case .timestamp: .timestamp(Timestamp(microseconds: value))
+        case .bool: .bool(value != 0)
+        case .integer, .double, .decimal, .text, .json: .integer(value)
+        }
+    }
+}
+
+private final class UniqueReader<Element>: ElementReader {
+    private let upstream: any ElementReader<Element>
+    private let key: Expression<Element>
+    private let seen: any JoinSide<SeenKey>
+    private var firstOffset: Int64 = 0
+    private var kept: [UInt32] = []
+
+    init(
+        _ upstream: any ElementReader<Element>, _ key: Expression<Element>,
+        _ context: any StreamContext
+    ) throws(KappaError) {
+        self.upstream = upstream
+        self.key = key
+        let kind = key.kind
+        seen = try context.joinSide(SeenKey.self, kind: kind) { key, _ in
+            JoinKey(value: key.key(kind))
+        }
+    }
+
+    var columns: ElementColumns<Element>? { nil }
+
+    func load(_ batch: EventBatch) {
+        firstOffset = Int64(truncatingIfNeeded: batch.firstOffset.rawValue)
+        upstream.load(batch)
+    }
+
+    func select(_ range: Range<Int>, into selection: inout [Int32]) {
+        upstream.select(range, into: &selection)
+    }
+
+    func read(_ event: Int, _ body: (Element, Timestamp?) throws -> Void) throws {
+        kept.removeAll(keepingCapacity: true)
+        var part: Int64 = 0
+        do {
+            try upstream.read(event) { element, time in
+                let key = JoinKey(value: try key.evaluate(element))
+                var isNew = true
+                seen.forEach(key) { _, _, _ in isNew = false }
+                guard isNew else { return }
+                let meta = JoinMeta(
+                    offset: firstOffset + Int64(event), part: part, time: 0)
+                part += 1
+                kept.append(seen.insert(SeenKey(key.value), key: key, meta))
+                try body(element, time)
+            }
+        } catch {
+            // An event that cannot be taken has not been seen.
+            for number in kept { seen.remove(number) }
+            throw error
+        }
+    }
+}

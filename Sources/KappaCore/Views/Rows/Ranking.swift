@@ -1,0 +1,164 @@
+/// What becomes of elements that stand equally high at the end of a ranking.
+public enum Ties: Sendable {
+    /// The one that came first in the log stands higher: never more than n rows.
+    case earliest
+    /// All of them are kept, so there may be more than n rows.
+    case all
+}
+
+/// A table of the best elements of each group: one step of a view.
+public struct Ranking: TableStep {
+    /// The table's name where it is not the view's.
+    public var tableName: String?
+    private let make: @Sendable (String) throws(KappaError) -> RankingDefinition
+
+    init<Element: ViewRow>(
+        _ grouping: Grouping<Element>, limit: Int, _ orderings: [Ordering<Element>],
+        ties: TieRule, showsRank: Bool
+    ) {
+        precondition(limit > 0, "a ranking keeps at least one element")
+        make = { table throws(KappaError) in
+            try RankingDefinition(
+                table: table, grouping: grouping, rank: showsRank ? "rank_number" : nil,
+                rule: RankingRule(limit: limit, orderings: orderings, ties: ties))
+        }
+    }
+
+    init<Element: ViewRow>(
+        _ grouping: Grouping<Element>,
+        keep: @escaping @Sendable (inout [Element], Element) throws -> Void
+    ) {
+        make = { table throws(KappaError) in
+            try RankingDefinition(
+                table: table, grouping: grouping, rank: "part",
+                rule: RankingRule(limit: .max, orderings: [], ties: .earliest, keep: keep))
+        }
+    }
+
+    /// What the step does; for kappa's own use.
+    public func define(view: String) throws(KappaError) -> StepDefinition {
+        StepDefinition(.ranking(try make(tableName ?? view)))
+    }
+}
+
+/// Which of two elements that are ordered alike is kept.
+enum TieRule: Sendable { case earliest, latest, all }
+
+/// How the elements of a group are ranked.
+struct RankingRule<Element>: Sendable {
+    let limit: Int
+    let orderings: [Ordering<Element>]
+    let ties: TieRule
+    /// What the view itself says is kept.
+    var keep: (@Sendable (inout [Element], Element) throws -> Void)?
+}
+
+extension KeyedStream where Element: ViewRow {
+    /// The `limit` best elements of each group, with all their properties, and `rank_number` from 1.
+    ///
+    /// ```swift
+    /// Events(Bid.self).grouped(by: \.auction).top(10, by: .descending(\.price))
+    /// ```
+    public func top(
+        _ limit: Int, by orderings: Ordering<Element>..., ties: Ties = .earliest
+    ) -> Ranking {
+        Ranking(
+            grouping, limit: limit, orderings, ties: ties == .all ? .all : .earliest,
+            showsRank: true)
+    }
+
+    /// The first element of each group: the first in the log, or the least by a property (of equals
+    /// the first in the log), with all its properties.
+    public func first(by orderings: Ordering<Element>...) -> Ranking {
+        Ranking(grouping, limit: 1, orderings, ties: .earliest, showsRank: false)
+    }
+
+    /// The last element of each group, with all its properties: the last in the log.
+    public func last() -> Ranking {
+        Ranking(grouping, limit: 1, [], ties: .latest, showsRank: false)
+    }
+
+    /// The element of each group in which a property is largest, with all its properties; of equals
+    /// the last in the log.
+    public func last<V: OrderedValue>(by property: KeyPath<Element, V> & Sendable) -> Ranking {
+        Ranking(grouping, limit: 1, [.descending(property)], ties: .latest, showsRank: false)
+    }
+
+    /// Elements of each group that the view itself chooses: a row for each, numbered by `part`
+    /// from 1.
+    ///
+    /// `choose` gets the elements that the group has kept and a new one, in log order; it may add the
+    /// new one, drop, replace and reorder. It is a small state machine over the events of one key.
+    public func keep(
+        _ choose: @escaping @Sendable (_ kept: inout [Element], _ new: Element) throws -> Void
+    ) -> Ranking {
+        Ranking(grouping, keep: choose)
+    }
+}
+
+/// A ranking without its element's type: what the materializer needs to run it.
+package struct RankingDefinition: Sendable {
+    package let table: TableSchema
+    package let stateTables: [TableSchema]
+    package let keyKinds: [ColumnKind]
+    /// The column of each part of the group's key.
+    package let keyColumns: [Int]
+    /// How many parts of the key are not properties of the element: they are the first columns.
+    package let addedKeys: Int
+    let signature: String
+    let eventTypes: [String]
+    package let open: @Sendable (any StreamContext) throws(KappaError) -> any RankingInput
+
+    init<Element: ViewRow>(
+        table name: String, grouping: Grouping<Element>, rank: String?,
+        rule: RankingRule<Element>
+    ) throws(KappaError) {
+        if grouping.window != nil {
+            throw KappaError(
+                .usage, "table \(name) ranks the elements of windows", at: "view \(name)",
+                because: "rankings are kept for groups by key",
+                advice: "Make the window's start a property of the element with map or flatMap, "
+                    + "and group by it")
+        }
+        var columns = try RowCodec<Element>().columns
+        // A key that is a property of the element is a column already.
+        var added: [ColumnSchema] = []
+        for key in grouping.keys {
+            if key.name == nil, let index = columns.firstIndex(where: { $0.name == key.columnName })
+            {
+                columns[index].isKey = true
+            } else {
+                added.append(ColumnSchema(key.columnName, key.expression.kind, isKey: true))
+            }
+        }
+        let ranks = rank.map { [ColumnSchema($0, .integer, isKey: true)] } ?? []
+        let all = added + columns + ranks
+        table = TableSchema(name: name, columns: all)
+        // The parts of a group's key stand in the order of the table's.
+        let parts = grouping.keys.map { key in
+            (key: key, column: all.firstIndex { $0.name == key.columnName } ?? 0)
+        }.sorted { $0.column < $1.column }
+        keyColumns = parts.map(\.column)
+        addedKeys = added.count
+        keyKinds = parts.map(\.key.expression.kind)
+        stateTables = grouping.source.states
+        eventTypes = grouping.source.eventTypes
+        let described = all.map { "\($0.name):\($0.kind.rawValue):\($0.isKey)" }
+        signature =
+            "\(grouping.source.signature) \(rule.keep == nil ? "top \(rule.limit) \(rule.ties)" : "keep") "
+            + rule.orderings.map(\.signature).joined(separator: ",") + " "
+            + described.joined(separator: ",")
+        let source = grouping.source
+        let keys = parts.map(\.key.expression)
+        let layout = RankingLayout(firstElementColumn: added.count, showsRank: rank != nil)
+        open = { context throws(KappaError) in
+            try RankedElements(source.open(context), keys: keys, rule, layout)
+        }
+    }
+}
+
+/// Where the cells of a ranking's row stand: keys that are not the element's own, the element, the rank.
+struct RankingLayout: Sendable {
+    let firstElementColumn: Int
+    let showsRank: Bool
+}

@@ -1,0 +1,164 @@
+/// How a struct becomes the cells of a row, and back.
+///
+/// Where the struct's memory is known (``StructLayout``), cells are read and written there;
+/// otherwise the struct encodes and decodes itself. Both give the same cells.
+final class RowCodec<Row: ViewRow> {
+    /// The columns of the struct's properties. None of them is a key yet.
+    let columns: [ColumnSchema]
+    private let fields: [EventField]
+    private let layout: StructLayout?
+
+    init() throws(KappaError) {
+        let shape = try EventShape(of: Row.self)
+        var fields: [EventField] = []
+        var isFlat = true
+        for (key, entry) in zip(shape.root.keys, shape.root.entries) {
+            switch entry {
+            case .field(let index): fields.append(shape.fields[index])
+            case .object(_, let isOptional):
+                isFlat = false
+                fields.append(
+                    EventField(path: [key], kind: .json, isOptional: isOptional, isPlain: false))
+            }
+        }
+        if let hidden = fields.first(where: \.isHidden) {
+            throw KappaError(
+                .usage, "\(Row.self) hides \(hidden.columnName)", at: "\(Row.self)",
+                because: "only the rows of a fold keep what they do not show",
+                advice: "Declare it without @Hidden, or leave it out")
+        }
+        self.fields = fields
+        columns = fields.map { ColumnSchema($0.columnName, $0.kind) }
+        layout =
+            isFlat && !EventReaderOptions.forbidLayouts
+            ? StructLayout(shape, FieldTracer<Row>()) : nil
+    }
+
+    /// Binds the cells of a struct, the first of them at index `first`.
+    func bind(_ row: UnsafePointer<Row>, to writer: any RowWriter, at first: Int) throws {
+        if let layout {
+            let base = UnsafeRawPointer(row)
+            for (index, slot) in layout.slots.enumerated() {
+                slot.bind(base + slot.offset, to: writer, at: first + index)
+            }
+            return
+        }
+        for (index, value) in try values(row.pointee).enumerated() {
+            writer.bind(first + index, value)
+        }
+    }
+
+    /// The cells of a struct.
+    func values(_ row: Row) throws -> [Value] {
+        guard case .object(let members) = try EncodedValue(encoding: row) else {
+            return columns.map { _ in .null }
+        }
+        return fields.map { field in
+            let member = members.first { $0.key == field.path.first }
+            return member.map { Value($0.value, kind: field.kind) } ?? .null
+        }
+    }
+
+    /// The struct that a stored row stands for; its cells begin at index `first`.
+    func decode(_ cursor: any RowCursor, at first: Int) throws -> Row {
+        if let layout, let row = decode(cursor, at: first, layout) { return row }
+        var members: [(key: String, value: JSONValue)] = []
+        for (index, field) in fields.enumerated() {
+            guard let key = field.path.first else { continue }
+            let cell = try JSONValue(
+                cursor, first + index, field.kind, isOptional: field.isOptional)
+            members.append((key, cell))
+        }
+        return try Row(from: ValueDecoder(.object(members)))
+    }
+
+    /// Nil where a cell is null that the struct must have: decoding says what is wrong.
+    private func decode(_ cursor: any RowCursor, at first: Int, _ layout: StructLayout) -> Row? {
+        for (index, slot) in layout.slots.enumerated()
+        where !slot.isOptional {
+            if cursor.isNull(first + index) { return nil }
+            let isBad = slot.kind == .decimal && DecimalCell.read(cursor, first + index) == nil
+            if isBad { return nil }
+        }
+        return withUnsafeTemporaryAllocation(of: Row.self, capacity: 1) { memory in
+            guard let address = memory.baseAddress else { return nil }
+            let base = UnsafeMutableRawPointer(address)
+            for (index, slot) in layout.slots.enumerated() {
+                slot.put(cursor, first + index, at: base + slot.offset)
+            }
+            return address.move()
+        }
+    }
+}
+
+extension StructLayout.Slot {
+    /// Binds what stands at a slot.
+    fileprivate func bind(_ place: UnsafeRawPointer, to writer: any RowWriter, at index: Int) {
+        switch kind {
+        case .bool: bind(read(Bool.self, place).map { $0 ? 1 : 0 }, writer, index)
+        case .integer, .timestamp: bind(read(Int64.self, place), writer, index)
+        case .double:
+            // SQLite has no NaN: it would store NULL.
+            guard let value = read(Double.self, place), !value.isNaN else {
+                return writer.bindNull(index)
+            }
+            writer.bind(index, value)
+        case .decimal:
+            guard let value = read(Decimal.self, place) else { return writer.bindNull(index) }
+            DecimalCell.bind(value, to: writer, at: index)
+        case .text:
+            guard let text = read(String.self, place) else { return writer.bindNull(index) }
+            writer.bind(index, text)
+        case .json: writer.bindNull(index)
+        }
+    }
+
+    private func bind(_ value: Int64?, _ writer: any RowWriter, _ index: Int) {
+        if let value { writer.bind(index, value) } else { writer.bindNull(index) }
+    }
+
+    private func read<T>(_ type: T.Type, _ place: UnsafeRawPointer) -> T? {
+        isOptional
+            ? place.assumingMemoryBound(to: T?.self).pointee
+            : place.assumingMemoryBound(to: T.self).pointee
+    }
+
+    /// Puts a stored cell where a struct is being made.
+    fileprivate func put(
+        _ cursor: any RowCursor, _ column: Int, at place: UnsafeMutableRawPointer
+    ) {
+        let isThere = !cursor.isNull(column)
+        switch kind {
+        case .bool: put(isThere ? cursor.integer(column) != 0 : nil, place)
+        case .integer, .timestamp: put(isThere ? cursor.integer(column) : nil, place)
+        case .double: put(isThere ? cursor.double(column) : nil, place)
+        case .decimal: put(DecimalCell.read(cursor, column), place)
+        case .text:
+            put(isThere ? String(decoding: cursor.text(column), as: UTF8.self) : nil, place)
+        case .json: break
+        }
+    }
+
+    private func put<T>(_ value: T?, _ place: UnsafeMutableRawPointer) {
+        if isOptional {
+            place.initializeMemory(as: T?.self, to: value)
+        } else if let value {
+            place.initializeMemory(as: T.self, to: value)
+        }
+    }
+}
+
+extension RowWriter {
+    /// Binds a cell; the writer copies its text.
+    func bind(_ index: Int, _ value: Value) {
+        switch value {
+        case .null: bindNull(index)
+        case .bool(let bool): bind(index, Int64(bool ? 1 : 0))
+        case .integer(let integer): bind(index, integer)
+        case .timestamp(let time): bind(index, time.microseconds)
+        case .double(let double): double.isNaN ? bindNull(index) : bind(index, double)
+        case .decimal(let decimal): DecimalCell.bind(decimal, to: self, at: index)
+        case .text(let text), .json(let text): bind(index, text)
+        }
+    }
+}
