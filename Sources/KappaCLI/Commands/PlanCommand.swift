@@ -11,7 +11,9 @@ struct PlanCommand: Command {
             """,
         make: { _ in PlanCommand() })
 
-    private static let columns = ["view", "action", "change", "version", "seconds", "rows", "bytes"]
+    private static let columns = [
+        "view", "action", "change", "version", "seconds", "rows", "bytes",
+    ]
 
     func run(_ context: Context) throws -> Int32 {
         try context.data.require()

@@ -269,7 +269,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         let folder = folder
         // Nothing depends on it but what `kappa plan` can tell.
         samplers.append(
-            WorkerThread("kappa-sample") { 
+            WorkerThread("kappa-sample") {
                 try? VersionSample.make(versions, after: events, in: folder)
             })
     }
