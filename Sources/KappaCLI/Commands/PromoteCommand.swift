@@ -57,8 +57,11 @@ struct PromoteCommand: Command {
                 for judgement in judgements { JudgementText.say(judgement) }
                 throw JudgementText.error(judgements, named: candidates.count)
             case .behind(let id, let needs):
-                // Whoever follows it is about to get there; but for ever is too long.
-                if Lease.holder(of: id, in: context.data) != nil, attempt < 1_000 {
+                // Whoever follows it is about to get there; but for ever is too long. A live version
+                // is waited for only as long as somebody follows it.
+                if !candidates.contains(id) {
+                    Pause.briefly()
+                } else if Lease.holder(of: id, in: context.data) != nil, attempt < 1_000 {
                     Pause.briefly()
                 } else if try attempt >= 1_010 || !advance(id, context) {
                     throw try Self.isBehind(id, needs, context)

@@ -58,6 +58,26 @@ package final class GateJudge: Gatekeeper {
             let new = try VersionReader(folder.file(candidate))
             return try judge(candidate, GateComparison(new: new), gates)
         }
+        do {
+            return try compare(candidate, with: live, gates)
+        } catch let error as KappaError where promoter == .program {
+            // A program goes on with what is live; a person is told at once.
+            let why = error.reason.map { ": \($0)" } ?? ""
+            let position = try VersionReader(folder.file(candidate)).checkpoint().offset
+            return Judgement(
+                candidate, against: live.number, at: position,
+                findings: gates.map { gate in
+                    gate.compares
+                        ? Judgement.Finding(
+                            "\(gate)", passes: false, "it cannot be judged, \(error.what)\(why)")
+                        : approval(gate)
+                })
+        }
+    }
+
+    private func compare(
+        _ candidate: VersionID, with live: VersionID, _ gates: [Gate]
+    ) throws -> Judgement {
         let alignment = try Alignment(live, candidate, in: folder, views)
         // Copies that were brought forward go away with it.
         return try withExtendedLifetime(alignment) {

@@ -32,9 +32,10 @@ final class RowsLook: Sendable {
         try old.hold()
         whenHeld()
         let summary = try Diff(old, new).run { _ in throw Differs() }
-        let judgement = Judgement(
+        var judgement = Judgement(
             candidate, against: live.number, at: summary.position,
             counts: Judgement.Counts(added: 0, removed: 0, changed: 0, same: summary.same))
+        judgement.isOtherDefinition = true
         try Catalog(folder).noteIdentical(judgement)
         found(judgement)
     }

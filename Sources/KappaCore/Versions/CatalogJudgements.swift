@@ -53,6 +53,8 @@ extension Catalog {
                 judgement.counts = Judgement.Counts(
                     added: counts[0], removed: counts[1], changed: counts[2], same: counts[3])
             }
+            let isIdentical = select.string(3) == Judgement.Verdict.identical.rawValue
+            judgement.isOtherDefinition = isIdentical
             judgement.atMicros = select.integer(9)
             judgements.append(judgement)
         }

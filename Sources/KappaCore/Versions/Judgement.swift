@@ -53,6 +53,8 @@ package struct Judgement: Equatable, Sendable {
     package var counts: Counts?
     package var findings: [Finding]
     package var isForced: Bool
+    /// Whether the two versions are of different definitions.
+    package var isOtherDefinition = false
     /// When it was written down, in microseconds since 1970-01-01T00:00:00Z.
     package var atMicros: Int64 = 0
 
@@ -69,8 +71,8 @@ package struct Judgement: Equatable, Sendable {
     }
 
     package var passes: Bool { isForced || findings.allSatisfy(\.passes) }
-    /// Whether both versions have the same rows.
-    package var isIdentical: Bool { live != nil && counts?.isSame == true }
+    /// Whether both versions have the same rows, though their definitions differ.
+    package var isIdentical: Bool { isOtherDefinition && counts?.isSame == true }
 
     package var verdict: Verdict {
         if isForced { return .forced }

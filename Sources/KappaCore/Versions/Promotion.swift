@@ -126,6 +126,7 @@ package struct Promotion {
             if pair.live != pair.candidate {
                 let live = pair.live.flatMap { folder.hasFile($0) ? $0 : nil }
                 change.judgement = try gatekeeper?.judge(pair.candidate, against: live)
+                change.judgement?.isOtherDefinition = try isOtherDefinition(change)
             }
             if let judgement = change.judgement, !judgement.passes {
                 try catalog.refuse(judgement)
@@ -139,15 +140,19 @@ package struct Promotion {
 
     /// Where no gate has compared the rows of two definitions, that is done aside.
     private func look(at change: Catalog.Switch) throws {
-        guard let from = change.from, from != change.to, change.judgement?.counts == nil else {
-            return
-        }
-        let (old, new) = (VersionID(change.view, from), VersionID(change.view, change.to))
-        let digests = try catalog.entries(of: change.view).filter { $0.id == old || $0.id == new }
-        guard Set(digests.map(\.digest)).count == 2, folder.hasFile(old),
-            try checkpoint(old).offset == change.position
+        guard let gatekeeper, let from = change.from, change.judgement?.counts == nil,
+            try isOtherDefinition(change)
         else { return }
-        gatekeeper?.look(at: new, beside: old)
+        let old = VersionID(change.view, from)
+        guard folder.hasFile(old), try checkpoint(old).offset == change.position else { return }
+        gatekeeper.look(at: VersionID(change.view, change.to), beside: old)
+    }
+
+    /// Whether a switch is from one definition to another.
+    private func isOtherDefinition(_ change: Catalog.Switch) throws -> Bool {
+        let both = [change.from, change.to]
+        let entries = try catalog.entries(of: change.view).filter { both.contains($0.id.number) }
+        return Set(entries.map(\.digest)).count == 2
     }
 
     // MARK: Rolling back

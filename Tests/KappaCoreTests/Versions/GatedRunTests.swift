@@ -118,7 +118,31 @@ struct GatedRunTests {
         }
         try again.wait()
         #expect(try live() == 4)
-        #expect(!(other.said + again.said).contains { $0.hasPrefix("identical") })
+        let gated = try RunningBuild(
+            folder.data, [tally("c", below: 19).promote(when: .changedRows(atMost: 0))]
+        ) {
+            $0.follows = false
+            $0.rebuilds = true
+        }
+        try gated.wait()
+        #expect(try live() == 5)
+        let said = other.said + again.said + gated.said
+        #expect(!said.contains { $0.hasPrefix("identical") })
+    }
+
+    @Test("rows under another key cannot be compared: that is a refusal, and the others go on")
+    func otherKey() throws {
+        try folder.catchUp([tally("a"), tally("a", named: "other")])
+        let byNumber = View("tally", digest: "b") {
+            Events(Tick.self).grouped(by: \.v).aggregate(.count(as: "n"))
+        }
+        let build = try RunningBuild(
+            folder.data,
+            [byNumber.promote(when: .changedRows(atMost: 5)), tally("b", below: 9, named: "other")]
+        ) { $0.follows = false }
+        try build.wait()
+        #expect(build.said.contains("refused tally@2") && build.said.contains("promoted other@2"))
+        #expect(try folder.entry("tally", 2)?.reason?.contains("has another key") == true)
     }
 
     @Test("an old build that is started again beside the new one does not take its place")
