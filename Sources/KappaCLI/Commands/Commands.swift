@@ -6,9 +6,9 @@ enum Commands {
         ViewsCommand.spec, PlanCommand.spec, RebuildCommand.spec, RunCommand.spec,
         StatusCommand.spec, QueryCommand.spec, SQLCommand.spec, TailCommand.spec,
         DiffCommand.spec, WhyCommand.spec, VerifyCommand.spec, PromoteCommand.spec,
-        RollbackCommand.spec, AbortCommand.spec, SnapshotsCommand.spec, GCCommand.spec,
-        DeadCommand.spec, GenerateCommand.spec, DemoCommand.spec, CompletionsCommand.spec,
-        ReplayAsideCommand.spec,
+        RollbackCommand.spec, HistoryCommand.spec, AbortCommand.spec, SnapshotsCommand.spec,
+        GCCommand.spec, DeadCommand.spec, GenerateCommand.spec, DemoCommand.spec,
+        CompletionsCommand.spec, ReplayAsideCommand.spec,
     ]
 
     /// Those that are for people.
