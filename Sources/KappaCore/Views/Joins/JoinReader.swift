@@ -84,14 +84,10 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
         _ pair: (Theirs, Int64) throws -> Void
     ) throws {
         let bound = join.bound
-        clock.time = max(clock.time, meta.time)
-        if bound.isPast(meta.time, streamTime: clock.time) { throw LateElement() }
-        let key = JoinKey(value: try mine.key(element), window: bound.window(of: meta.time))
+        let key = try bound.admit(meta, clock, try mine.key(element))
         var hasMet = false
         try theirs.side.forEach(key) { number, other, otherMeta in
-            guard bound.allows(meta.time, otherMeta.time),
-                !bound.isPast(otherMeta.time, streamTime: clock.time)
-            else { return }
+            guard bound.canMeet(meta, otherMeta, clock) else { return }
             hasMet = true
             try pair(other, max(meta.time, otherMeta.time))
             // No other element of my key will come: what has met me need not wait.
@@ -100,80 +96,5 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
         // What is alone on the other side, and has been met, is all that I could wait for.
         if hasMet, theirs.isUnique { return }
         mine.keep(element, key, meta)
-    }
-}
-
-/// One half of a join: its stream, and the elements that wait.
-private final class JoinHalf<Element: ViewRow> {
-    let side: any JoinSide<Element>
-    let isUnique: Bool
-    let hasTime: Bool
-    private let reader: any ElementReader<Element>
-    private let expression: Expression<Element>
-    private var selection: [Int32] = []
-    private var isTaken: [Bool] = []
-    private var kept: [UInt32] = []
-    private var toForget: [UInt32] = []
-
-    init(
-        _ reader: any ElementReader<Element>, _ input: JoinInput<Element>,
-        _ side: any JoinSide<Element>
-    ) {
-        self.reader = reader
-        self.side = side
-        isUnique = input.isUnique
-        hasTime = input.source.hasTime
-        expression = input.key
-    }
-
-    func key(_ element: Element) throws -> Value { try expression.evaluate(element) }
-
-    func load(_ batch: EventBatch) {
-        reader.load(batch)
-        isTaken.removeAll(keepingCapacity: true)
-        isTaken.append(contentsOf: repeatElement(false, count: batch.count))
-    }
-
-    func select(_ range: Range<Int>) {
-        selection.removeAll(keepingCapacity: true)
-        reader.select(range, into: &selection)
-        for event in selection { isTaken[Int(event)] = true }
-    }
-
-    func isSelected(_ event: Int) -> Bool { isTaken[event] }
-
-    func forEach(
-        _ event: Int, at firstOffset: Int64, _ body: (Element, JoinMeta) throws -> Void
-    ) throws {
-        var part: Int64 = 0
-        try reader.read(event) { element, time in
-            try body(
-                element,
-                JoinMeta(
-                    offset: firstOffset + Int64(event), part: part,
-                    time: time?.microseconds ?? 0))
-            part += 1
-        }
-    }
-
-    func begin() {
-        kept.removeAll(keepingCapacity: true)
-        toForget.removeAll(keepingCapacity: true)
-    }
-    func keep(_ element: Element, _ key: JoinKey, _ meta: JoinMeta) {
-        kept.append(side.insert(element, key: key, meta))
-    }
-    func forgetLater(_ number: UInt32) { toForget.append(number) }
-    func undo() { for number in kept { side.remove(number) } }
-    func settle() { for number in toForget { side.remove(number) } }
-}
-
-extension StreamContext {
-    fileprivate func joinSide<Element: ViewRow>(
-        _ key: Expression<Element>, _ bound: JoinBound
-    ) throws(KappaError) -> any JoinSide<Element> {
-        try joinSide(Element.self, kind: key.kind) { element, time in
-            JoinKey(value: try key.evaluate(element), window: bound.window(of: time))
-        }
     }
 }
