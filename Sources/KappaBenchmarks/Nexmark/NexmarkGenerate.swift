@@ -13,7 +13,6 @@ struct NexmarkGenerate {
           --seed S             another seed, other events (1)
           --rate R             events in a second of event time (10000)
           --disorder SECONDS   how far event times may be out of order (0)
-          --first N            begin with the Nth event, whose people and auctions came before (0)
         """
 
     private let events: Int
@@ -21,21 +20,19 @@ struct NexmarkGenerate {
 
     init(_ words: ArraySlice<String>) throws(KappaError) {
         let arguments = try BenchArguments(
-            words, ["--events", "--seed", "--rate", "--disorder", "--first"], help: Self.help)
-        let counts = 0...1_000_000_000_000
-        guard let events = try arguments.number("--events", in: counts) else {
+            words, ["--events", "--seed", "--rate", "--disorder"], help: Self.help)
+        guard let events = try arguments.number("--events", in: 0...1_000_000_000_000) else {
             throw arguments.usage("--events is needed")
         }
         self.events = events
-        let first = try arguments.number("--first", in: counts) ?? 0
         let rate = try arguments.number("--rate") ?? 10_000
-        guard (first + events) / rate < Self.mostSeconds else {
+        guard events / rate < Self.mostSeconds else {
             throw arguments.usage("the times of so many events would pass the year 9999")
         }
         let seconds = try arguments.seconds("--disorder") ?? 0
         generator = NexmarkGenerator(
             seed: UInt64(try arguments.number("--seed", in: 0...Int.max) ?? 1), rate: rate,
-            disorderMillis: Int((seconds * 1_000).rounded()), first: first)
+            disorderMillis: Int((seconds * 1_000).rounded()))
     }
 
     /// From the first event's time on; with room for auctions to expire.

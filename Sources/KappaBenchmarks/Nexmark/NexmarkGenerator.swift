@@ -12,8 +12,9 @@ struct NexmarkGenerator: Sendable {
     private let channels: NexmarkChannels
     private let rate: Int64
     private let disorderMillis: UInt64
+    private let bidderShift: UInt64
     /// The number of the next event.
-    private var next: Int64
+    private var next: Int64 = 0
 
     /// 2024-01-15T23:55:33.700Z in milliseconds since 1970: soon there is another day.
     private static let firstMillis: Int64 = 1_705_362_933_700
@@ -22,13 +23,16 @@ struct NexmarkGenerator: Sendable {
     /// - Parameters:
     ///   - rate: Events in a second of event time.
     ///   - disorderMillis: How much earlier than its place the time of an event may be.
-    ///   - first: How many events came before, with their people and auctions.
-    init(seed: UInt64, rate: Int = 10_000, disorderMillis: Int = 0, first: Int = 0) {
+    ///   - bidderShift: How much higher bidders' numbers are than people's. It is as in Nexmark's own
+    ///     events, in which a bidder is a person who comes long after the bid.
+    init(
+        seed: UInt64, rate: Int = 10_000, disorderMillis: Int = 0, bidderShift: UInt64 = 1_000
+    ) {
         random = EventRandom(seed: seed)
         channels = NexmarkChannels(&random)
         self.rate = Int64(max(1, rate))
         self.disorderMillis = UInt64(max(0, disorderMillis))
-        next = Int64(max(0, first))
+        self.bidderShift = bidderShift
     }
 
     /// Appends events as lines of JSON.
@@ -103,8 +107,7 @@ struct NexmarkGenerator: Sendable {
         EventText.add(#","bidder":"#, to: &buffer)
         let isHotBidder = random.below(4) < 3
         let bidder = isHotBidder ? person / 100 * 100 + 1 : recent(person, back: 999)
-        // Bidders count from a number 1,000 higher than people do, as in Nexmark's own events.
-        EventText.add(2 * Self.firstID + bidder, to: &buffer)
+        EventText.add(Self.firstID + bidderShift + bidder, to: &buffer)
         EventText.add(#","price":"#, to: &buffer)
         EventText.add(texts.price(&random), to: &buffer)
         channels.add(&random, to: &buffer)

@@ -76,6 +76,20 @@ let paidOrders = View("paid_orders") {
 }
 // docs: end
 
+// docs: outer
+struct OrderPayment: ViewRow {
+    var orderID: String
+    var paid: Decimal?
+}
+
+let orderPayments = View("order_payments") {
+    Events(Ordered.self)
+        .leftJoin(Events(Paid.self), on: \.orderID, equals: \.orderID) { order, payment in
+            OrderPayment(orderID: order.orderID, paid: payment?.amount)
+        }
+}
+// docs: end
+
 // docs: enrich
 struct ItemPayment: ViewRow {
     var item: String

@@ -58,6 +58,15 @@ struct StreamsGuideTests {
             .expect("offset,order_id,due", "7,2,0", "7,2,0")
     }
 
+    @Test("a left join has a row for an element without a partner, until one comes")
+    func outer() throws {
+        let scenario = Scenario(orderPayments).given(lines: Self.orders)
+        try scenario.expect("left_offset,paid", "0,", "1,", "2,", "3,", "4,")
+        try scenario.given(Self.paid("1", 100, "2024-03-01T09:05:00Z")).expect(
+            "left_offset,right_offset,order_id,paid", "0,5,1,100", "1,-1,2,", "2,-1,2,", "3,-1,3,",
+            "4,-1,4,")
+    }
+
     @Test("a unique side of a join brings what is known of a key")
     func enrich() throws {
         try Scenario(paidByItem)

@@ -12,7 +12,7 @@ struct NexmarkGeneratorTests {
         _ count: Int, seed: UInt64 = 1, rate: Int = 200, disorderMillis: Int = 0
     ) -> [JSONValue] {
         let lines = NexmarkLines.generated(
-            count, seed: seed, rate: rate, disorderMillis: disorderMillis)
+            count, seed: seed, rate: rate, disorderMillis: disorderMillis, bidderShift: 1_000)
         return (0..<lines.count).compactMap { try? JSONValue(parsing: lines[$0]) }
     }
 
@@ -122,9 +122,10 @@ struct NexmarkGeneratorTests {
     @Test("with disorder, times are out of order by as much and no more")
     func disorder() throws {
         func times(_ disorderMillis: Int) throws -> [Timestamp] {
-            try Self.lines(3_000, rate: 1_000, disorderMillis: disorderMillis).map { event in
-                try #require(Timestamp(Self.text(event, "date_time")))
-            }
+            try Self.lines(3_000, rate: 1_000, disorderMillis: disorderMillis, bidderShift: 1_000)
+                .map { event in
+                    try #require(Timestamp(Self.text(event, "date_time")))
+                }
         }
         let calm = try times(0)
         #expect(zip(calm, calm.dropFirst()).allSatisfy { $0 < $1 })

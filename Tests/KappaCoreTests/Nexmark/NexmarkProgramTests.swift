@@ -29,7 +29,8 @@ struct NexmarkProgramTests {
             "nexmark-generate", "--events", "3000", "--seed", "4", "--rate", "100", "--disorder",
             "0.5")
         #expect(events.code == 0, "\(events.errors)")
-        let lines = NexmarkLines.generated(3_000, seed: 4, rate: 100, disorderMillis: 500)
+        let lines = NexmarkLines.generated(
+            3_000, seed: 4, rate: 100, disorderMillis: 500, bidderShift: 1_000)
         #expect(events.lines == (0..<3_000).map { lines[$0] })
         try events.output.write(
             toFile: place.folder.path + "/events.ndjson", atomically: false, encoding: .utf8)
@@ -60,7 +61,7 @@ struct NexmarkProgramTests {
         let seed = versionsSeed()
         var random = SplitMix(state: seed)
         let lines = NexmarkLines.generated(
-            4_000, seed: random.next(), disorderMillis: 2_000, first: 60_000)
+            4_000, seed: random.next(), disorderMillis: 2_000)
         let data = DataFolder(place.folder.path + "/nexmark-log")
         try DataFolder.make(data.path)
         let child = ["nexmark-query", name, place.folder.path, "\(lines.count)", "-"]

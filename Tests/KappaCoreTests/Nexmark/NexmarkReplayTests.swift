@@ -7,9 +7,6 @@ import Testing
 /// However the log is read, a query's result is the same.
 @Suite("Nexmark, replayed in many ways")
 struct NexmarkReplayTests {
-    /// From here on, some bidders are people who come soon: q23 has rows.
-    private static let first = 60_000
-
     /// Brings queries over lines in uneven pieces, with restarts and commits in between.
     private static func inPieces(
         _ queries: [NexmarkQuery], _ lines: NexmarkLines, _ random: inout SplitMix
@@ -38,7 +35,7 @@ struct NexmarkReplayTests {
         for seed in EventsSeeds.random(1) {
             var random = SplitMix(state: seed)
             let lines = NexmarkLines.generated(
-                8_000, seed: random.next(), disorderMillis: 3_000, first: Self.first)
+                8_000, seed: random.next(), disorderMillis: 3_000)
             let queries = NexmarkQuery.all()
             let pieces = try Self.inPieces(queries, lines, &random)
             expectEqual(
@@ -52,7 +49,7 @@ struct NexmarkReplayTests {
     @Test("event by event, every query gives what it gives at once")
     func single() throws {
         let lines = NexmarkLines.generated(
-            600, seed: 7, disorderMillis: 1_000, first: Self.first)
+            600, seed: 7, disorderMillis: 1_000)
         let queries = NexmarkQuery.all()
         let views = try NexmarkViews(queries)
         for index in 0..<lines.count {

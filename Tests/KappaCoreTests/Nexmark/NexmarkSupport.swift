@@ -26,13 +26,15 @@ struct NexmarkLines {
         }
     }
 
-    /// Made-up events.
+    /// Made-up events, in which bidders are people who have come or come soon.
     static func generated(
-        _ count: Int, seed: UInt64, rate: Int = 200, disorderMillis: Int = 0, first: Int = 0
+        _ count: Int, seed: UInt64, rate: Int = 200, disorderMillis: Int = 0,
+        bidderShift: UInt64 = 0
     ) -> NexmarkLines {
         var bytes: [UInt8] = []
         var generator = NexmarkGenerator(
-            seed: seed, rate: rate, disorderMillis: disorderMillis, first: first)
+            seed: seed, rate: rate, disorderMillis: disorderMillis,
+            bidderShift: bidderShift)
         generator.append(count, to: &bytes)
         return NexmarkLines(bytes)
     }
