@@ -52,4 +52,26 @@ struct NexmarkTests {
         }
         #expect(try views.losses().values.allSatisfy { $0 == 0 })
     }
+
+    @Test(
+        "late events count, or are left out after 4 s, as Flink has it",
+        .enabled(if: isThere, EventsShared.reason),
+        arguments: [(nil, "keep"), (Duration.seconds(4), "drop")])
+    func late(_ lateness: Duration?, _ folder: String) throws {
+        let lines = try NexmarkLines.shared("late/events-20k-late.ndjson.gz")
+        #expect(lines.count == 20_000)
+        let queries = NexmarkQuery.all(lateness: lateness).filter {
+            ["q5", "q7", "q8", "q11"].contains($0.name)
+        }
+        let results = try NexmarkViews.atOnce(queries, lines)
+        for query in queries {
+            let expected = try EventsShared.run(
+                "cat '\(EventsShared.folder)/nexmark/late/expected-\(folder)/\(query.name).csv'")
+            let found = results[query.name] ?? ""
+            let difference = nexmarkDifference(found, expected)
+            #expect(difference.extra == [], "\(query.name)")
+            #expect(difference.missing == [], "\(query.name)")
+            #expect(found == expected, "\(query.name)")
+        }
+    }
 }
