@@ -125,7 +125,7 @@ struct Program {
 
 extension KappaError.Code {
     /// As in sysexits.
-    var exitCode: Int32 {
+    package var exitCode: Int32 {
         switch self {
         case .refused: 1
         case .usage: 64
