@@ -1,6 +1,6 @@
 import CKappaJSON
 
-/// Runs an aggregation whose groups never merge: by key, by tumbling window, or by both.
+/// Runs an aggregation whose groups never merge: by key, by windows of a fixed size, or by both.
 final class AggregationRunner: StepRunner {
     private static let dirtyFlag: UInt32 = 1
     private static let storedFlag: UInt32 = 2
@@ -11,6 +11,10 @@ final class AggregationRunner: StepRunner {
     private let tableIndex: Int
     private let stepIndex: Int
     private let windowSize: Int64?
+    /// Where windows may overlap.
+    private let hopping: HoppingCut?
+    /// The rows of one pass over a chunk.
+    private var part = AggregationRows()
     /// Which part of the group's key is the window's start.
     private let windowPart: Int
     private let rows: GroupRows
@@ -35,11 +39,13 @@ final class AggregationRunner: StepRunner {
         tableIndex = table
         stepIndex = step
         self.budgetBytes = budgetBytes
-        if case .tumbling(let size) = definition.window {
-            windowSize = size
-        } else {
-            windowSize = nil
-        }
+        hopping =
+            if case .hopping(let size, let every, let offset) = definition.window {
+                HoppingCut(size: size, every: every, offset: offset)
+            } else {
+                nil
+            }
+        windowSize = if case .tumbling(let size) = definition.window { size } else { hopping?.size }
         var keyIsText = definition.keyKinds.map { $0 == .text || $0 == .json }
         let windowIsFirst = if case .windowStart? = definition.origins.first { true } else { false }
         windowPart = windowIsFirst ? 0 : keyIsText.count
@@ -74,8 +80,25 @@ final class AggregationRunner: StepRunner {
         var start = 0
         while start < input.rows.count {
             let chunk = start..<min(start + Self.chunkRows, input.rows.count)
-            try accumulate(input, chunk, keys, firstOffset: firstOffset)
+            if let hopping {
+                try accumulate(input, chunk, hopping, keys, firstOffset: firstOffset)
+            } else {
+                try accumulate(input, chunk, keys, firstOffset: firstOffset)
+            }
             start = chunk.upperBound
+        }
+    }
+
+    /// Takes a chunk in, once for each window that its rows may be in.
+    private func accumulate(
+        _ input: AggregationRows, _ chunk: Range<Int>, _ hopping: HoppingCut,
+        _ keys: [KeyColumn], firstOffset: Int64
+    ) throws {
+        part.inputs = input.inputs
+        for number in 0..<hopping.passes {
+            hopping.select(number, of: input, chunk, into: &part, starts: windowStarts)
+            if part.rows.isEmpty { continue }
+            try accumulate(part, part.rows.indices, keys, firstOffset: firstOffset)
         }
     }
 
@@ -102,6 +125,10 @@ final class AggregationRunner: StepRunner {
         guard let times = input.time?.integers else { return }
         let lateness = definition.latenessMicroseconds
         let starts = windowStarts(upTo: Int(input.rows.last ?? 0))
+        if let hopping {
+            return hopping.place(
+                &input, times, lateness: lateness, &pass.streamTimes[stepIndex], pass)
+        }
         var streamTime = pass.streamTimes[stepIndex]
         var window: (start: Int64, end: Int64) = (0, 0)
         var kept = 0

@@ -5,6 +5,7 @@ struct EventsReference<Element> {
     enum Cut {
         case none
         case tumbling(Int64)
+        case hopping(Int64, every: Int64, offset: Int64)
         case session(Int64)
     }
 
@@ -44,9 +45,9 @@ struct EventsReference<Element> {
                 for (element, time, key) in keyed {
                     place += 1
                     streamTime = max(streamTime, time.microseconds)
-                    let isTaken = add(
+                    let new = add(
                         element, place, key, time.microseconds, streamTime, to: &groups)
-                    fate = Fate(rawValue: max(fate.rawValue, isTaken ? 1 : 2)) ?? fate
+                    fate = Fate(rawValue: max(fate.rawValue, new.rawValue)) ?? fate
                 }
             } catch {
                 fate = .dead
@@ -66,31 +67,54 @@ struct EventsReference<Element> {
         return outcome
     }
 
-    /// Puts an element into its group; false if it is late.
+    /// Puts an element into its groups: filtered if it is in no window, late if all have closed.
     private func add(
         _ element: Element, _ place: Int, _ key: [Value], _ time: Int64, _ streamTime: Int64,
         to groups: inout [Group]
-    ) -> Bool {
-        var group = Group(key: key, start: time, last: time, elements: [(place, element)])
-        var joined: [Int] = []
-        var end = Int64.max
-        switch cut {
-        case .none:
-            group.start = 0
-            joined = groups.indices.filter { groups[$0].key == key }
-        case .tumbling(let size):
-            group.start = Int64((Double(time) / Double(size)).rounded(.down)) * size
-            end = group.start + size
-            joined = groups.indices.filter {
-                groups[$0].key == key && groups[$0].start == group.start
-            }
-        case .session(let gap):
-            joined = groups.indices.filter {
-                groups[$0].key == key && time >= groups[$0].start - gap
-                    && time <= groups[$0].last + gap
-            }
-            end = joined.reduce(time) { max($0, groups[$1].last) } + gap
+    ) -> Fate {
+        if case .session(let gap) = cut {
+            let session = Group(key: key, start: time, last: time, elements: [(place, element)])
+            return add(session, gap, streamTime, to: &groups) ? .applied : .late
         }
+        let windows = windows(of: time)
+        let open = windows.filter { window in
+            lateness.map { window.end + $0 > streamTime } ?? true
+        }
+        for window in open {
+            if let index = groups.firstIndex(where: { $0.key == key && $0.start == window.start }) {
+                groups[index].elements.append((place, element))
+            } else {
+                groups.append(
+                    Group(key: key, start: window.start, last: 0, elements: [(place, element)]))
+            }
+        }
+        return windows.isEmpty ? .filtered : open.isEmpty ? .late : .applied
+    }
+
+    private func windows(of time: Int64) -> [(start: Int64, end: Int64)] {
+        switch cut {
+        case .none, .session: return [(0, .max)]
+        case .tumbling(let size):
+            let start = Int64((Double(time) / Double(size)).rounded(.down)) * size
+            return [(start, start + size)]
+        case .hopping(let size, let every, let offset):
+            let first = Int64((Double(time - size - offset) / Double(every)).rounded(.down)) - 2
+            return (first...(first + size / every + 6)).map { number in
+                (number * every + offset, number * every + offset + size)
+            }.filter { $0.0 <= time && time < $0.1 }
+        }
+    }
+
+    /// Puts a session of one element among the others; false if it is late.
+    private func add(
+        _ new: Group, _ gap: Int64, _ streamTime: Int64, to groups: inout [Group]
+    ) -> Bool {
+        var group = new
+        let joined = groups.indices.filter {
+            groups[$0].key == new.key && new.start >= groups[$0].start - gap
+                && new.start <= groups[$0].last + gap
+        }
+        let end = joined.reduce(new.last) { max($0, groups[$1].last) } + gap
         if let lateness, end + lateness <= streamTime { return false }
         for index in joined {
             group.start = min(group.start, groups[index].start)
@@ -108,7 +132,7 @@ struct EventsReference<Element> {
         var window: [Value] = []
         switch cut {
         case .none: break
-        case .tumbling(let size):
+        case .tumbling(let size), .hopping(let size, _, _):
             window = [start, .timestamp(Timestamp(microseconds: group.start + size))]
         case .session(let gap):
             window = [start, .timestamp(Timestamp(microseconds: group.last + gap))]
