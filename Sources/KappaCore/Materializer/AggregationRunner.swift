@@ -15,6 +15,7 @@ final class AggregationRunner: StepRunner {
     private let hopping: HoppingCut?
     /// The rows of one pass over a chunk.
     private var part = AggregationRows()
+    private let partition = PartitionTimes()
     /// Which part of the group's key is the window's start.
     private let windowPart: Int
     private let rows: GroupRows
@@ -71,7 +72,14 @@ final class AggregationRunner: StepRunner {
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
         let reference = input.rows(of: batch, range)
         for (event, reason) in reference.value.dead { pass.kill(event, reason) }
-        if let windowSize { cutWindows(&reference.value, windowSize, pass) }
+        for event in reference.value.late { pass.mark(event, .late) }
+        if let windowSize {
+            let times = partitionTimes(reference.value, batch, range, pass)
+            cutWindows(&reference.value, windowSize, times, pass)
+            if let times, let last = range.last {
+                pass.streamTimes[stepIndex] = max(pass.streamTimes[stepIndex], times[last])
+            }
+        }
         let input = reference.value
         guard !input.rows.isEmpty else { return }
         pass.markApplied(input.events)
@@ -120,14 +128,27 @@ final class AggregationRunner: StepRunner {
         }
     }
 
+    /// The stream time as of each event; nil where the rows alone tell it.
+    private func partitionTimes(
+        _ input: AggregationRows, _ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass
+    ) -> UnsafePointer<Int64>? {
+        if definition.latenessMicroseconds == nil || input.areAllEvents { return nil }
+        return partition.times(
+            batch, range, self.input.timeColumns, from: pass.streamTimes[stepIndex])
+    }
+
     /// Finds each row's window, and takes out the rows whose window has closed.
-    private func cutWindows(_ input: inout AggregationRows, _ size: Int64, _ pass: BatchPass) {
+    private func cutWindows(
+        _ input: inout AggregationRows, _ size: Int64, _ partition: UnsafePointer<Int64>?,
+        _ pass: BatchPass
+    ) {
         guard let times = input.time?.integers else { return }
         let lateness = definition.latenessMicroseconds
         let starts = windowStarts(upTo: Int(input.rows.last ?? 0))
         if let hopping {
             return hopping.place(
-                &input, times, lateness: lateness, &pass.streamTimes[stepIndex], pass)
+                &input, times, lateness: lateness, partition, &pass.streamTimes[stepIndex],
+                pass)
         }
         var streamTime = pass.streamTimes[stepIndex]
         var window: (start: Int64, end: Int64) = (0, 0)
@@ -138,6 +159,9 @@ final class AggregationRunner: StepRunner {
                     let row = Int(rows[index])
                     let time = times[row]
                     streamTime = max(streamTime, time)
+                    if let partition {
+                        streamTime = max(streamTime, partition[Int(events[index])])
+                    }
                     // Most events fall into the window of the one before: dividing is dear.
                     if time < window.start || time >= window.end {
                         window.start = Window.start(of: time, size: size)

@@ -30,10 +30,12 @@ final class HoppingCut {
 
     /// Finds each row's windows. Takes out the rows that no window holds, and those that are late
     /// because all their windows have closed.
-    /// - Parameter streamTime: Before the first row; then as of the last one.
+    /// - Parameters:
+    ///   - partition: The stream time as of each event, where the rows alone do not tell it.
+    ///   - streamTime: Before the first row; then as of the last one.
     func place(
         _ input: inout AggregationRows, _ times: UnsafePointer<Int64>, lateness: Int64?,
-        _ streamTime: inout Int64, _ pass: BatchPass
+        _ partition: UnsafePointer<Int64>?, _ streamTime: inout Int64, _ pass: BatchPass
     ) {
         places.removeAll(keepingCapacity: true)
         places.reserveCapacity(input.rows.count)
@@ -46,6 +48,7 @@ final class HoppingCut {
                 for index in 0..<rows.count {
                     let at = times[Int(rows[index])]
                     time = max(time, at)
+                    if let partition { time = max(time, partition[Int(events[index])]) }
                     // Most events stand in the slot of the one before: dividing is dear.
                     if at < slot.newest || at >= slotEnd {
                         slot = self.slot(at)

@@ -15,6 +15,7 @@ final class SessionRunner: StepRunner {
     /// One record for each key; its state is the newest session's number plus one, 0 for none.
     private let keys: GroupTable
     private let sessions: SessionSlab
+    private let partition = PartitionTimes()
     private let budgetBytes: Int
     private var isComplete: Bool
 
@@ -61,7 +62,12 @@ final class SessionRunner: StepRunner {
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
         let reference = input.rows(of: batch, range)
         for (event, reason) in reference.value.dead { pass.kill(event, reason) }
+        for event in reference.value.late { pass.mark(event, .late) }
         let input = reference.value
+        let partition = partitionTimes(input, batch, range, pass)
+        defer {
+            if let partition, let last = range.last { meet(partition[last], pass) }
+        }
         guard !input.rows.isEmpty, let times = input.time?.integers else { return }
         let columns: [KeyColumn] = zip(input.keys, definition.keyKinds).map { column, kind in
             kind == .text || kind == .json ? .texts(column.strings) : .integers(column.integers)
@@ -75,9 +81,9 @@ final class SessionRunner: StepRunner {
             if !isComplete { for key in fresh { try loadSessions(of: key) } }
             for index in 0..<ids.count {
                 prefetch(index)
-                try add(
-                    input, chunk.lowerBound + index, times, of: ids[index],
-                    firstOffset: firstOffset, pass)
+                let row = chunk.lowerBound + index
+                if let partition { meet(partition[Int(input.events[row])], pass) }
+                try add(input, row, times, of: ids[index], firstOffset: firstOffset, pass)
             }
             start = chunk.upperBound
         }
@@ -94,6 +100,20 @@ final class SessionRunner: StepRunner {
         kj_prefetch(sessions.record(newest) + 64)
     }
 
+    /// The stream time as of each event; nil where the rows alone tell it.
+    private func partitionTimes(
+        _ input: AggregationRows, _ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass
+    ) -> UnsafePointer<Int64>? {
+        if definition.latenessMicroseconds == nil || input.areAllEvents { return nil }
+        return partition.times(
+            batch, range, self.input.timeColumns, from: pass.streamTimes[stepIndex])
+    }
+
+    @inline(__always)
+    private func meet(_ time: Int64, _ pass: BatchPass) {
+        if time > pass.streamTimes[stepIndex] { pass.streamTimes[stepIndex] = time }
+    }
+
     /// Takes one row in.
     private func add(
         _ input: AggregationRows, _ index: Int, _ times: UnsafePointer<Int64>, of key: UInt32,
@@ -102,7 +122,7 @@ final class SessionRunner: StepRunner {
         let row = Int(input.rows[index])
         let event = Int(input.events[index])
         let time = times[row]
-        pass.streamTimes[stepIndex] = max(pass.streamTimes[stepIndex], time)
+        meet(time, pass)
         guard let session = try session(for: time, of: key, pass) else {
             return pass.mark(event, .late)
         }

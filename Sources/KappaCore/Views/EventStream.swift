@@ -46,14 +46,6 @@ package protocol StreamContext: AnyObject {
     func clock() -> StreamClock
 }
 
-/// The largest event time that a stream has seen.
-package final class StreamClock {
-    /// In microseconds; `Int64.min` before the first event.
-    package var time: Int64
-
-    package init(_ time: Int64) { self.time = time }
-}
-
 /// Reads the elements of a stream out of batches.
 protocol ElementReader<Element>: AnyObject {
     associatedtype Element
@@ -67,6 +59,9 @@ protocol ElementReader<Element>: AnyObject {
     /// Where columns can stand for the elements: the tracing of key paths to them. Nil where a
     /// closure stands between the events and the elements.
     var columns: ElementColumns<Element>? { get }
+    /// The columns of the event times; none where they are computed. All events of the log that have
+    /// a value there move the stream's time.
+    var timeColumns: [Int] { get }
 }
 
 /// The columns that a stream's elements are made of.
@@ -177,6 +172,7 @@ private final class TypedEventReader<E: Event>: ElementReader {
     private let timeColumn: Int?
     private var times: UnsafePointer<Int64>?
     let columns: ElementColumns<E>?
+    let timeColumns: [Int]
 
     init(
         plan: ExtractionPlan, time: (KeyPath<E, Timestamp> & Sendable)?
@@ -187,6 +183,7 @@ private final class TypedEventReader<E: Event>: ElementReader {
         let tracer = reader.tracer
         let timeColumn = time.flatMap { tracer.field(of: $0) }.map { reader.fieldColumns[$0] }
         self.timeColumn = reader.isPlain ? timeColumn : nil
+        timeColumns = timeColumn.map { [$0] } ?? []
         if reader.isPlain, time == nil || timeColumn != nil {
             columns = ElementColumns(
                 column: { tracer.field(of: $0).map { reader.fieldColumns[$0] } },
@@ -229,6 +226,7 @@ private final class TransformReader<Old, New>: ElementReader {
     }
 
     var columns: ElementColumns<New>? { nil }
+    var timeColumns: [Int] { upstream.timeColumns }
     func load(_ batch: EventBatch) { upstream.load(batch) }
     func select(_ range: Range<Int>, into selection: inout [Int32]) {
         upstream.select(range, into: &selection)

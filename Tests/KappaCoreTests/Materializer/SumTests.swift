@@ -117,34 +117,4 @@ import Testing
             #expect(outcome.tables[0].map { $0[2] } == [.integer(2)])
         }
     }
-
-    @Test("the stream time of a step counts only the events that the step takes")
-    func streamTime() throws {
-        let view = View("two") {
-            Events(Entry.self, at: \.at)
-                .filter { $0.key == "a" }
-                .window(.tumbling(.seconds(10)), lateness: .zero)
-                .grouped(by: \.key)
-                .aggregate(.count(as: "events"))
-            Events(Entry.self, at: \.at)
-                .window(.tumbling(.seconds(10)), lateness: .zero)
-                .grouped(by: \.key)
-                .aggregate(.count(as: "events"))
-                .into("all")
-        }
-        let lines = [
-            #"{"key":"b","at":60000}"#, #"{"key":"a","at":5000}"#, #"{"key":"a","at":null}"#,
-            #"{"key":"a","at":30000}"#, #"{"key":"a","at":4000}"#,
-        ]
-        let outcome = try EventsWay.whole(lines.count).run(view, lines)
-        let starts = outcome.tables.map { $0.map { $0[0].plainText } }
-        #expect(
-            starts == [
-                ["1970-01-01T00:00:00Z", "1970-01-01T00:00:30Z"], ["1970-01-01T00:01:00Z"],
-            ])
-        // Each event counts once: dead before late before applied.
-        #expect(outcome.counters.applied == 1)
-        #expect(outcome.counters.late == 3)
-        #expect(outcome.counters.dead == 1)
-    }
 }

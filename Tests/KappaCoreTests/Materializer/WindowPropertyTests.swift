@@ -62,6 +62,28 @@ import Testing
         try check(view, reference, seed: seed)
     }
 
+    @Test("times that are computed move only by the view's own events")
+    func computedTimes() throws {
+        for seed in EventsSeeds.random(4) {
+            let view = View("computed") {
+                Events(Reading.self, at: \.wholeSecond)
+                    .filter { $0.isGood }
+                    .window(.tumbling(.seconds(4)), lateness: .seconds(1))
+                    .grouped(by: \.user)
+                    .aggregate(.count(as: "events"))
+            }
+            let reference = EventsReference<Reading>(
+                elements: { event in
+                    try Self.readings(event)?.filter { $0.0.isGood }.map { reading, _ in
+                        (reading, reading.wholeSecond)
+                    }
+                },
+                time: { _ in nil }, keys: [{ $0.user.cell }], cut: .tumbling(4 * Self.second),
+                lateness: Self.second, aggregates: [{ $0.count.cell }])
+            try check(view, reference, seed: seed)
+        }
+    }
+
     @Test("tumbling windows with an offset, behind the key", arguments: EventsSeeds.random(4))
     func offset(seed: UInt64) throws {
         let view = View("offset") {
@@ -77,6 +99,10 @@ import Testing
             aggregates: [{ $0.count.cell }, { $0[$0.count - 1].user.cell }])
         try check(view, reference, seed: seed)
     }
+}
+
+extension Reading {
+    fileprivate var wholeSecond: Timestamp { at.start(ofWindow: .seconds(1)) }
 }
 
 @Suite("Windows") struct WindowTests {

@@ -11,12 +11,18 @@ struct EventsReference<Element> {
 
     /// The elements of an event; throws where the view cannot take it, nil where it is of no interest.
     var elements: (JSONValue) throws -> [(Element, Timestamp)]?
+    /// What an event of the log adds to the stream time, whether or not the view takes it.
+    var time: (JSONValue) -> Timestamp? = { try? ValueDecoder($0).decode(Timed.self).at }
     var keys: [(Element) throws -> Value] = []
     var cut = Cut.none
     var lateness: Int64?
     var windowFirst = true
     /// Functions of the elements of a group in log order.
     var aggregates: [([Element]) -> Value]
+
+    private struct Timed: Event {
+        var at: Timestamp
+    }
 
     private struct Group {
         var key: [Value]
@@ -38,7 +44,9 @@ struct EventsReference<Element> {
         for (offset, line) in lines.enumerated() {
             var fate = Fate.filtered
             do {
-                let taken = try elements(JSONValue(parsing: line)) ?? []
+                let event = try JSONValue(parsing: line)
+                streamTime = max(streamTime, time(event)?.microseconds ?? .min)
+                let taken = try elements(event) ?? []
                 let keyed = try taken.map { element, time in
                     (element, time, try keys.map { try $0(element) })
                 }

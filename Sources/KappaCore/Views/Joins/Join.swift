@@ -32,6 +32,8 @@ public struct JoinBound: Sendable {
 
     var needsTime: Bool { if case .none = kind { false } else { true } }
 
+    var canBeLate: Bool { needsTime && latenessMicroseconds != nil }
+
     /// The start of the window of an element; zero without windows.
     func window(of time: Int64) -> Int64 {
         guard case .window(let size) = kind else { return 0 }

@@ -6,7 +6,10 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
     private let left: JoinHalf<Left>
     private let right: JoinHalf<Right>
     private let clock: StreamClock
+    private var batch: EventBatch?
     private var firstOffset: Int64 = 0
+    /// Those of both sides.
+    let timeColumns: [Int]
 
     init(
         _ join: InnerJoin<Left, Right, New>, _ context: any StreamContext
@@ -17,11 +20,14 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
         left = JoinHalf(leftReader, join.left, try context.joinSide(join.left.key, join.bound))
         right = JoinHalf(rightReader, join.right, try context.joinSide(join.right.key, join.bound))
         clock = context.clock()
+        let more = rightReader.timeColumns.filter { !leftReader.timeColumns.contains($0) }
+        timeColumns = leftReader.timeColumns + more
     }
 
     var columns: ElementColumns<New>? { nil }
 
     func load(_ batch: EventBatch) {
+        self.batch = batch
         firstOffset = Int64(truncatingIfNeeded: batch.firstOffset.rawValue)
         left.load(batch)
         right.load(batch)
@@ -34,6 +40,7 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
     func select(_ range: Range<Int>, into selection: inout [Int32]) {
         left.select(range)
         right.select(range)
+        if let batch { clock.load(batch, range, join.bound.canBeLate ? timeColumns : []) }
         for event in range where left.isSelected(event) || right.isSelected(event) {
             selection.append(Int32(event))
         }
@@ -41,20 +48,20 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
 
     func read(_ event: Int, _ body: (New, Timestamp?) throws -> Void) throws {
         // What an event changes is undone where something of it cannot be taken.
-        let time = clock.time
+        let mark = clock.mark
         left.begin()
         right.begin()
         do {
             if left.isSelected(event) {
                 try left.forEach(event, at: firstOffset) { element, time in
-                    try meet(element, time, left, right) { other, pairTime in
+                    try meet(element, time, at: event, left, right) { other, pairTime in
                         try emit(element, other, pairTime, body)
                     }
                 }
             }
             if right.isSelected(event) {
                 try right.forEach(event, at: firstOffset) { element, time in
-                    try meet(element, time, right, left) { other, pairTime in
+                    try meet(element, time, at: event, right, left) { other, pairTime in
                         try emit(other, element, pairTime, body)
                     }
                 }
@@ -63,7 +70,7 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
             left.undo()
             right.undo()
             // The time has passed all the same.
-            if !(error is LateElement) { clock.time = time }
+            if !(error is LateElement) { clock.forget(since: mark) }
             throw error
         }
         left.settle()
@@ -80,17 +87,18 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
 
     /// Lets a new element meet those of the other side, and keeps it for those to come.
     private func meet<Mine: ViewRow, Theirs: ViewRow>(
-        _ element: Mine, _ meta: JoinMeta, _ mine: JoinHalf<Mine>, _ theirs: JoinHalf<Theirs>,
-        _ pair: (Theirs, Int64) throws -> Void
+        _ element: Mine, _ meta: JoinMeta, at event: Int, _ mine: JoinHalf<Mine>,
+        _ theirs: JoinHalf<Theirs>, _ pair: (Theirs, Int64) throws -> Void
     ) throws {
         let bound = join.bound
-        clock.time = max(clock.time, meta.time)
-        if bound.isPast(meta.time, streamTime: clock.time) { throw LateElement() }
+        clock.meet(meta.time)
+        let streamTime = clock.time(at: event)
+        if bound.isPast(meta.time, streamTime: streamTime) { throw LateElement() }
         let key = JoinKey(value: try mine.key(element), window: bound.window(of: meta.time))
         var hasMet = false
         try theirs.side.forEach(key) { number, other, otherMeta in
             guard bound.allows(meta.time, otherMeta.time),
-                !bound.isPast(otherMeta.time, streamTime: clock.time)
+                !bound.isPast(otherMeta.time, streamTime: streamTime)
             else { return }
             hasMet = true
             try pair(other, max(meta.time, otherMeta.time))
