@@ -7,6 +7,8 @@ enum BenchProgram {
         kappa-bench all [OPTIONS]     every workload, a table, and FOLDER/results.json
         kappa-bench scale [OPTIONS]   how the cost of an event grows with the log: 1 to 50 million
         kappa-bench list              what the workloads are
+        kappa-bench nexmark --events FILE.ndjson --out FOLDER [--queries q1,q5]
+                                      Nexmark's queries: results as FOLDER/qN.csv, and figures
 
           --out FOLDER   where inputs and results go (bench-data)
           --events N     events of the usual inputs (5000000)
@@ -20,6 +22,8 @@ enum BenchProgram {
         case "scale": try BenchRun(BenchOptions(words.dropFirst())).scale()
         case "list":
             for workload in Workload.all { print(workload.name, workload.summary, separator: "  ") }
+        case "nexmark": try NexmarkRun(words.dropFirst()).run()
+        case "nexmark-query": try NexmarkRun.query(words.dropFirst())
         // Each measurement is a process of its own, so that memory and processor time are its own.
         case "measure": try BenchChild.run(Array(words.dropFirst()))
         case "follow": try LatencyBench.follow(words.dropFirst().first ?? "")

@@ -89,7 +89,6 @@ extension NexmarkQuery {
     }
 
     /// People who began to sell in the ten seconds in which they came.
-    static let q8 = q8(lateness: nil)
     static func q8(lateness: Duration?) -> NexmarkQuery {
         NexmarkQuery(
             View("q8", digest: "1") {

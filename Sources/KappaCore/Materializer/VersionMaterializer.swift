@@ -72,6 +72,9 @@ package final class VersionMaterializer {
         case .rows(let rows):
             let input = try rows.open(states)
             return RowsRunner(rows.table, input: input, store: store, table: place())
+        case .joinedRows(let rows):
+            let input = try rows.open(states)
+            return JoinedRowsRunner(rows.table, input: input, store: store, table: place())
         case .ranking(let ranking):
             let input = try ranking.open(states)
             return try RankingRunner(ranking, input: input, store: store, table: place())

@@ -10,21 +10,19 @@ struct AggregationRows {
     /// The event of each row, as an index into the batch.
     var events: [Int32] = []
     var time: kj_column?
+    /// The batch's columns in which the view's event times stand, of all events.
+    var clockColumns: [kj_column] = []
     var keys: [kj_column] = []
     /// The input of each aggregate.
     var inputs: [AggregateColumns] = []
-    /// Whether every event of the batch has one row, with the time that is in the time column.
-    var areAllEvents = false
     /// Events that could not be taken.
     var dead: [(event: Int, reason: String)] = []
-    /// Events that a join of the stream found late.
+    /// Events that came too late for the stream before.
     var late: [Int] = []
 }
 
 /// Makes rows for an aggregation out of batches.
 package protocol AggregationInput: AnyObject {
-    /// See ``ElementReader/timeColumns``.
-    var timeColumns: [Int] { get }
     /// The rows of the events in `range`; valid until the next call.
     func rows(of batch: EventBatch, _ range: Range<Int>) -> AggregationRowsRef
 }
@@ -81,16 +79,14 @@ final class ExpressionInput<Element>: AggregationInput {
             required: columns.required)
     }
 
-    var timeColumns: [Int] { reader.timeColumns }
-
     func rows(of batch: EventBatch, _ range: Range<Int>) -> AggregationRowsRef {
         selection.removeAll(keepingCapacity: true)
         result.value.dead.removeAll(keepingCapacity: true)
         result.value.late.removeAll(keepingCapacity: true)
         reader.load(batch)
         reader.select(range, into: &selection)
+        result.value.clockColumns = reader.timeColumns.map { batch.columns[$0] }
         if let direct { readColumns(direct, batch) } else { readElements() }
-        result.value.areAllEvents = direct != nil && result.value.rows.count == range.count
         return result
     }
 
@@ -137,11 +133,10 @@ final class ExpressionInput<Element>: AggregationInput {
                 try reader.read(Int(event)) { element, time in try append(element, time, event) }
             } catch {
                 truncate(to: count)
-                if error is LateElement {
-                    result.value.late.append(Int(event))
-                    continue
+                switch EventOutcome(error) {
+                case .dead(let reason): result.value.dead.append((Int(event), reason))
+                case .late, .applied: result.value.late.append(Int(event))
                 }
-                result.value.dead.append((Int(event), FieldFailure.reason(error)))
             }
         }
         result.value.time = computedTime.column

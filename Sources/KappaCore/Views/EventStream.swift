@@ -46,6 +46,14 @@ package protocol StreamContext: AnyObject {
     func clock() -> StreamClock
 }
 
+/// The largest event time that a stream has seen.
+package final class StreamClock {
+    /// In microseconds; `Int64.min` before the first event.
+    package var time: Int64
+
+    package init(_ time: Int64) { self.time = time }
+}
+
 /// Reads the elements of a stream out of batches.
 protocol ElementReader<Element>: AnyObject {
     associatedtype Element
@@ -59,8 +67,8 @@ protocol ElementReader<Element>: AnyObject {
     /// Where columns can stand for the elements: the tracing of key paths to them. Nil where a
     /// closure stands between the events and the elements.
     var columns: ElementColumns<Element>? { get }
-    /// The columns of the event times; none where they are computed. All events of the log that have
-    /// a value there move the stream's time.
+    /// The plan's columns in which event times stand, as every event of the log has them that has
+    /// such a field at all. None where the time is computed.
     var timeColumns: [Int] { get }
 }
 
@@ -171,8 +179,8 @@ private final class TypedEventReader<E: Event>: ElementReader {
     private let time: (KeyPath<E, Timestamp> & Sendable)?
     private let timeColumn: Int?
     private var times: UnsafePointer<Int64>?
-    let columns: ElementColumns<E>?
     let timeColumns: [Int]
+    let columns: ElementColumns<E>?
 
     init(
         plan: ExtractionPlan, time: (KeyPath<E, Timestamp> & Sendable)?
@@ -182,8 +190,8 @@ private final class TypedEventReader<E: Event>: ElementReader {
         self.time = time
         let tracer = reader.tracer
         let timeColumn = time.flatMap { tracer.field(of: $0) }.map { reader.fieldColumns[$0] }
-        self.timeColumn = reader.isPlain ? timeColumn : nil
         timeColumns = timeColumn.map { [$0] } ?? []
+        self.timeColumn = reader.isPlain ? timeColumn : nil
         if reader.isPlain, time == nil || timeColumn != nil {
             columns = ElementColumns(
                 column: { tracer.field(of: $0).map { reader.fieldColumns[$0] } },

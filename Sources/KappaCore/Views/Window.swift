@@ -1,8 +1,9 @@
 /// How event time is cut into windows.
 ///
 /// A window includes its start and excludes its end. Windows of a fixed size are aligned to
-/// 1970-01-01T00:00:00Z, or to an offset from there.
+/// 1970-01-01T00:00:00Z, or to an `offset` from there.
 public struct Window: Hashable, Sendable {
+    /// Its printed form is a part of views' digests.
     package enum Kind: Hashable, Sendable {
         case tumbling(microseconds: Int64)
         case hopping(microseconds: Int64, every: Int64, offset: Int64)
@@ -11,33 +12,34 @@ public struct Window: Hashable, Sendable {
     package let kind: Kind
 
     /// Windows of one size, side by side.
-    /// - Parameter offset: How much later than 1970-01-01T00:00:00Z a window starts; it may be
-    ///   negative.
+    /// - Parameters:
+    ///   - size: How long each window is.
+    ///   - offset: Moves all bounds: days from 06:00 UTC on are `.tumbling(.days(1), offset:
+    ///     .hours(6))`. It may be negative.
     public static func tumbling(_ size: Duration, offset: Duration = .zero) -> Window {
         let micros = positive(size, "a tumbling window's size")
-        let offset = rest(of: offset.wholeMicroseconds, by: micros)
+        let offset = alignment(offset, every: micros)
         if offset == 0 { return Window(kind: .tumbling(microseconds: micros)) }
         return Window(kind: .hopping(microseconds: micros, every: micros, offset: offset))
     }
 
-    /// Windows of one size, of which one starts at each step: an event is in several where the step
-    /// is shorter than the size, and may be in none where it is longer.
+    /// Windows of one size that overlap: a new one begins `every` so often, and an event counts in
+    /// all those that it falls into. The size need not be a multiple of `every`.
     /// - Parameters:
-    ///   - size: How long a window is; it need not be a multiple of the step.
-    ///   - step: From one window's start to the next one's. No event is in more than 10,000 windows.
-    ///   - offset: How much later than 1970-01-01T00:00:00Z a window starts; it may be negative.
+    ///   - size: How long each window is.
+    ///   - every: How far apart two windows begin; at most the size, so that no event falls between
+    ///     windows.
+    ///   - offset: Moves all bounds. It may be negative.
     public static func hopping(
-        _ size: Duration, every step: Duration, offset: Duration = .zero
+        _ size: Duration, every: Duration, offset: Duration = .zero
     ) -> Window {
-        let size = positive(size, "a hopping window's size")
-        let step = positive(step, "a hopping window's step")
-        precondition(
-            most(size: size, every: step) <= 10_000,
-            "an event is in at most 10,000 windows: take a longer step")
+        let micros = positive(size, "a hopping window's size")
+        let hop = positive(every, "a hopping window's step")
+        precondition(hop <= micros, "a hopping window's step is at most its size")
+        if hop == micros { return tumbling(size, offset: offset) }
         return Window(
             kind: .hopping(
-                microseconds: size, every: step,
-                offset: rest(of: offset.wholeMicroseconds, by: step)))
+                microseconds: micros, every: hop, offset: alignment(offset, every: hop)))
     }
 
     /// Bursts of events of one key: two events at most `gap` apart share a session, in whichever
@@ -52,11 +54,10 @@ public struct Window: Hashable, Sendable {
         return micros
     }
 
-    /// The most windows that hold one time.
-    static func most(size: Int64, every step: Int64) -> Int64 { (size - 1) / step + 1 }
-
-    private static func rest(of value: Int64, by size: Int64) -> Int64 {
-        value &- start(of: value, size: size)
+    /// The one bound that is not negative and comes before `every`: it stands for all others.
+    private static func alignment(_ offset: Duration, every: Int64) -> Int64 {
+        let rest = offset.wholeMicroseconds % every
+        return rest < 0 ? rest + every : rest
     }
 
     /// The start of the tumbling window that holds a time.

@@ -117,4 +117,39 @@ import Testing
             #expect(outcome.tables[0].map { $0[2] } == [.integer(2)])
         }
     }
+
+    @Test("every event with the time field moves the stream time, whether or not a step takes it")
+    func streamTime() throws {
+        let view = View("two") {
+            Events(Entry.self, at: \.at)
+                .filter { $0.key == "a" }
+                .window(.tumbling(.seconds(10)), lateness: .zero)
+                .grouped(by: \.key)
+                .aggregate(.count(as: "events"))
+            Events(Entry.self, at: \.at)
+                .window(.tumbling(.seconds(10)), lateness: .zero)
+                .grouped(by: \.key)
+                .aggregate(.count(as: "events"))
+                .into("all")
+        }
+        let lines = [
+            #"{"key":"a","at":5000}"#,
+            // One that the first step filters out, one that no step can take, one of another type;
+            // and a time that is none.
+            #"{"key":"b","at":10000}"#, #"{"key":"a","at":9000}"#,
+            #"{"key":7,"at":20000}"#, #"{"key":"a","at":19000}"#,
+            #"{"event_type":"other","at":30000}"#, #"{"key":"a","at":29000}"#,
+            #"{"event_type":"other","at":[40000]}"#, #"{"key":"a","at":39000}"#,
+        ]
+        for way in [EventsWay.whole(lines.count), EventsWay(appends: lines.map { _ in 1 })] {
+            let outcome = try way.run(view, lines)
+            let starts = outcome.tables.map { $0.map { $0[0].plainText } }
+            let a = ["1970-01-01T00:00:00Z", "1970-01-01T00:00:30Z"]
+            #expect(starts == [a, [a[0], "1970-01-01T00:00:10Z", a[1]]])
+            #expect(outcome.counters.late == 3)
+            #expect(outcome.counters.applied == 3)
+            #expect(outcome.counters.dead == 1)
+            #expect(outcome.counters.filtered == 2)
+        }
+    }
 }

@@ -3,8 +3,7 @@ import Testing
 
 @testable import KappaCore
 
-/// Windows of every kind over random events with disorder, brought forward in random ways, against a
-/// slow reference.
+/// Windows over random events with disorder, brought forward in random ways, against a slow reference.
 @Suite("Windows equal the reference") struct WindowPropertyTests {
     private static let second: Int64 = 1_000_000
 
@@ -14,110 +13,142 @@ import Testing
         return [(reading, reading.at)]
     }
 
-    private func check(
-        _ view: any AnyView, _ reference: EventsReference<some Any>, seed: UInt64
-    ) throws {
-        var random = SplitMix(state: seed)
-        var maker = ReadingMaker(random)
-        let lines = maker.lines(40 + random.below(160))
-        let expected = try reference.run(lines)
-        for number in 0..<3 {
-            var way = number == 0 ? .whole(lines.count) : EventsWay.random(lines.count, &random)
-            if number == 0 { way.forbidColumns = seed % 2 == 0 }
-            let found = try way.run(view, lines)
-            #expect(found.difference(from: expected) == nil, "seed \(seed), \(way)")
+    /// One way to cut time, in milliseconds.
+    struct Cut: CustomStringConvertible {
+        var size: Int64
+        var every: Int64
+        var offset: Int64
+        var lateness: Int64?
+
+        init(_ random: inout SplitMix) {
+            every = random.pick([1_000, 2_000, 3_500, 7_000])
+            size = every * random.pick([1, 2, 5, 9]) + random.pick([0, 0, 500, every - 1])
+            offset = random.pick([0, 0, 250, -1_000, 100_000_001])
+            lateness = random.pick([nil, 0, 1_000, 6_500])
+        }
+
+        var window: Window {
+            let offset = Duration.milliseconds(offset)
+            return size == every
+                ? .tumbling(.milliseconds(size), offset: offset)
+                : .hopping(.milliseconds(size), every: .milliseconds(every), offset: offset)
+        }
+        var duration: Duration? { lateness.map { .milliseconds($0) } }
+        var description: String { "\(size) every \(every) + \(offset), late by \(lateness ?? -1)" }
+
+        func reference(
+            keys: [(Reading) throws -> Value], windowFirst: Bool,
+            _ aggregates: [([Reading]) -> Value]
+        ) -> EventsReference<Reading> {
+            EventsReference(
+                elements: WindowPropertyTests.readings, keys: keys,
+                cut: .hopping(size * 1_000, every * 1_000, offset * 1_000),
+                lateness: lateness.map { $0 * 1_000 }, clock: Reading.time,
+                windowFirst: windowFirst, aggregates: aggregates)
         }
     }
 
-    @Test("hopping windows: gaps, offsets, lateness", arguments: EventsSeeds.random(16))
+    @Test("windows that overlap or are moved, before the key", arguments: EventsSeeds.random(16))
     func hopping(seed: UInt64) throws {
-        var random = SplitMix(state: seed)
-        let every = 1 + random.below(9)
-        let size = random.pick([every, 2 * every, 5 * every, 7, 10, 1, 30])
-        let offset = random.pick([0, 0, 1, -3, 100])
-        let lateness = random.pick([nil, 0, 4, 20])
+        var random = SplitMix(state: seed ^ 1)
+        let cut = Cut(&random)
         let view = View("hopping") {
             Events(Reading.self, at: \.at)
-                .window(
-                    .hopping(.seconds(size), every: .seconds(every), offset: .seconds(offset)),
-                    lateness: lateness.map { .seconds($0) }
-                )
+                .window(cut.window, lateness: cut.duration)
                 .grouped(by: \.user)
                 .aggregate(
-                    .count(as: "events"), .count(as: "good", where: \.isGood == true),
-                    .sum(\.weight, as: "weights"), .first(\.note, as: "first_note"),
-                    .last(\.place, as: "last_place"), .countDistinct(\.place, as: "places"))
+                    .count(as: "events"), .sum(\.weight, as: "weights"),
+                    .first(\.note, as: "first_note"), .last(\.amount, as: "last_amount"),
+                    .countDistinct(\.place, as: "places"),
+                    .sum(\.count, as: "good", where: \.isGood == true))
         }
-        let reference = EventsReference<Reading>(
-            elements: Self.readings, keys: [{ $0.user.cell }],
-            cut: .hopping(
-                Int64(size) * Self.second, every: Int64(every) * Self.second,
-                offset: Int64(offset) * Self.second),
-            lateness: lateness.map { Int64($0) * Self.second },
-            aggregates: [
-                { $0.count.cell }, { $0.count(where: \.isGood).cell },
-                { $0.map(\.weight).reduce(0, +).cell }, { $0[0].note.cell },
-                { $0[$0.count - 1].place.cell }, { EventsAggregates.distinct($0.map(\.place)) },
-            ])
-        try check(view, reference, seed: seed)
+        try cut.reference(
+            keys: [{ $0.user.cell }], windowFirst: true,
+            [
+                { $0.count.cell }, { $0.map(\.weight).reduce(0, +).cell }, { $0[0].note.cell },
+                { $0[$0.count - 1].amount.cell }, { EventsAggregates.distinct($0.map(\.place)) },
+                { $0.filter(\.isGood).map(\.count).reduce(0, +).cell },
+            ]
+        ).check(view, seed: seed)
     }
 
-    @Test("times that are computed move only by the view's own events")
-    func computedTimes() throws {
-        for seed in EventsSeeds.random(4) {
-            let view = View("computed") {
-                Events(Reading.self, at: \.wholeSecond)
-                    .filter { $0.isGood }
-                    .window(.tumbling(.seconds(4)), lateness: .seconds(1))
-                    .grouped(by: \.user)
-                    .aggregate(.count(as: "events"))
-            }
-            let reference = EventsReference<Reading>(
-                elements: { event in
-                    try Self.readings(event)?.filter { $0.0.isGood }.map { reading, _ in
-                        (reading, reading.wholeSecond)
-                    }
-                },
-                time: { _ in nil }, keys: [{ $0.user.cell }], cut: .tumbling(4 * Self.second),
-                lateness: Self.second, aggregates: [{ $0.count.cell }])
-            try check(view, reference, seed: seed)
-        }
-    }
-
-    @Test("tumbling windows with an offset, behind the key", arguments: EventsSeeds.random(4))
-    func offset(seed: UInt64) throws {
-        let view = View("offset") {
+    @Test(
+        "windows that overlap or are moved, behind two keys or without",
+        arguments: EventsSeeds.random(12))
+    func hoppingBehindKeys(seed: UInt64) throws {
+        var random = SplitMix(state: seed ^ 2)
+        let cut = Cut(&random)
+        let keyed = View("hopping") {
             Events(Reading.self, at: \.at)
-                .grouped(by: \.place)
-                .window(.tumbling(.seconds(10), offset: .seconds(-3)), lateness: .seconds(2))
-                .aggregate(.count(as: "events"), .last(\.user, as: "last_user"))
+                .grouped(by: \.isGood, \.place)
+                .window(cut.window, lateness: cut.duration)
+                .aggregate(.count(as: "events"), .max(\.ratio, as: "ratio"))
         }
-        let reference = EventsReference<Reading>(
-            elements: Self.readings, keys: [{ $0.place.cell }],
-            cut: .hopping(10 * Self.second, every: 10 * Self.second, offset: 7 * Self.second),
-            lateness: 2 * Self.second, windowFirst: false,
-            aggregates: [{ $0.count.cell }, { $0[$0.count - 1].user.cell }])
-        try check(view, reference, seed: seed)
+        try cut.reference(
+            keys: [{ $0.isGood.cell }, { $0.place.cell }], windowFirst: false,
+            [{ $0.count.cell }, { EventsAggregates.largest($0.map(\.ratio)) }]
+        ).check(keyed, seed: seed, ways: 2)
+        let unkeyed = View("hopping") {
+            Events(Reading.self, at: \.at)
+                .filter { $0.isGood }
+                .window(cut.window, lateness: cut.duration)
+                .aggregate(.count(as: "events"))
+        }
+        var reference = cut.reference(keys: [], windowFirst: true, [{ $0.count.cell }])
+        reference.elements = { try Self.readings($0)?.filter(\.0.isGood) }
+        try reference.check(unkeyed, seed: seed, ways: 2)
     }
-}
 
-extension Reading {
-    fileprivate var wholeSecond: Timestamp { at.start(ofWindow: .seconds(1)) }
-}
+    @Test("sessions of few keys, with much that is late", arguments: EventsSeeds.random(16))
+    func lateSessions(seed: UInt64) throws {
+        let gap: Int64 = [1, 3, 8][Int(seed % 3)]
+        let lateness: Int64 = [0, 1, 5][Int(seed / 3 % 3)]
+        let view = View("late_sessions") {
+            Events(Reading.self, at: \.at)
+                .grouped(by: \.isGood)
+                .window(.session(gap: .seconds(gap)), lateness: .seconds(lateness))
+                .aggregate(
+                    .count(as: "events"), .min(\.at, as: "first_at"), .max(\.at, as: "last_at"),
+                    .first(\.user, as: "first_user"), .collect(\.count, limit: 4, as: "counts"))
+        }
+        try EventsReference<Reading>(
+            elements: Self.readings, keys: [{ $0.isGood.cell }],
+            cut: .session(gap * Self.second), lateness: lateness * Self.second,
+            clock: Reading.time, windowFirst: false,
+            aggregates: [
+                { $0.count.cell }, { EventsAggregates.least($0.map(\.at)) },
+                { EventsAggregates.largest($0.map(\.at)) }, { $0[0].user.cell },
+                { EventsAggregates.collected($0.map { Optional($0.count) }, limit: 4) },
+            ]
+        ).check(view, seed: seed)
+    }
 
-@Suite("Windows") struct WindowTests {
-    @Test("the way a window without an offset is written into digests stays as it was")
-    func printedForm() {
-        func text(_ window: Window) -> String { "\(window.kind)" }
-        #expect(text(.tumbling(.seconds(10))) == "tumbling(microseconds: 10000000)")
-        #expect(
-            text(.tumbling(.seconds(10), offset: .seconds(20))) == text(.tumbling(.seconds(10))))
-        #expect(
-            text(.tumbling(.seconds(10), offset: .seconds(-1)))
-                == "hopping(microseconds: 10000000, every: 10000000, offset: 9000000)")
-        #expect(
-            text(.hopping(.seconds(10), every: .seconds(2)))
-                == "hopping(microseconds: 10000000, every: 2000000, offset: 0)")
-        #expect(text(.session(gap: .seconds(1))) == "session(gapMicroseconds: 1000000)")
+    /// A reading whose time is computed: no column holds it.
+    struct ShiftedReading: Event {
+        static let eventType: String? = "reading"
+        var user: String
+        var at: Timestamp
+        var shifted: Timestamp { at + .seconds(5) }
+    }
+
+    @Test(
+        "where the time is computed, only the step's own events move it",
+        arguments: EventsSeeds.random(4))
+    func computedTime(seed: UInt64) throws {
+        let view = View("computed_time") {
+            Events(ShiftedReading.self, at: \.shifted)
+                .window(.tumbling(.seconds(4)), lateness: .seconds(1))
+                .grouped(by: \.user)
+                .aggregate(.count(as: "events"))
+        }
+        try EventsReference<ShiftedReading>(
+            elements: { event in
+                guard event["event_type"] == .string("reading") else { return nil }
+                let reading = try ValueDecoder(event).decode(ShiftedReading.self)
+                return [(reading, reading.shifted)]
+            },
+            keys: [{ $0.user.cell }], cut: .tumbling(4 * Self.second), lateness: Self.second,
+            aggregates: [{ $0.count.cell }]
+        ).check(view, seed: seed)
     }
 }

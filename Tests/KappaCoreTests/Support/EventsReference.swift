@@ -5,24 +5,21 @@ struct EventsReference<Element> {
     enum Cut {
         case none
         case tumbling(Int64)
-        case hopping(Int64, every: Int64, offset: Int64)
+        /// Size, step, offset.
+        case hopping(Int64, Int64, Int64)
         case session(Int64)
     }
 
     /// The elements of an event; throws where the view cannot take it, nil where it is of no interest.
     var elements: (JSONValue) throws -> [(Element, Timestamp)]?
-    /// What an event of the log adds to the stream time, whether or not the view takes it.
-    var time: (JSONValue) -> Timestamp? = { try? ValueDecoder($0).decode(Timed.self).at }
     var keys: [(Element) throws -> Value] = []
     var cut = Cut.none
     var lateness: Int64?
+    /// The time of any event that moves the stream time, whether or not the view takes it.
+    var clock: (JSONValue) -> Timestamp? = { _ in nil }
     var windowFirst = true
     /// Functions of the elements of a group in log order.
     var aggregates: [([Element]) -> Value]
-
-    private struct Timed: Event {
-        var at: Timestamp
-    }
 
     private struct Group {
         var key: [Value]
@@ -43,9 +40,9 @@ struct EventsReference<Element> {
         var place = 0
         for (offset, line) in lines.enumerated() {
             var fate = Fate.filtered
+            let event = try JSONValue(parsing: line)
+            if let time = clock(event) { streamTime = max(streamTime, time.microseconds) }
             do {
-                let event = try JSONValue(parsing: line)
-                streamTime = max(streamTime, time(event)?.microseconds ?? .min)
                 let taken = try elements(event) ?? []
                 let keyed = try taken.map { element, time in
                     (element, time, try keys.map { try $0(element) })
@@ -53,9 +50,9 @@ struct EventsReference<Element> {
                 for (element, time, key) in keyed {
                     place += 1
                     streamTime = max(streamTime, time.microseconds)
-                    let new = add(
+                    let isTaken = add(
                         element, place, key, time.microseconds, streamTime, to: &groups)
-                    fate = Fate(rawValue: max(fate.rawValue, new.rawValue)) ?? fate
+                    fate = Fate(rawValue: max(fate.rawValue, isTaken ? 1 : 2)) ?? fate
                 }
             } catch {
                 fate = .dead
@@ -75,64 +72,51 @@ struct EventsReference<Element> {
         return outcome
     }
 
-    /// Puts an element into its groups: filtered if it is in no window, late if all have closed.
+    /// Puts an element into its groups; false if it is late.
     private func add(
         _ element: Element, _ place: Int, _ key: [Value], _ time: Int64, _ streamTime: Int64,
         to groups: inout [Group]
-    ) -> Fate {
-        if case .session(let gap) = cut {
-            let session = Group(key: key, start: time, last: time, elements: [(place, element)])
-            return add(session, gap, streamTime, to: &groups) ? .applied : .late
-        }
-        let windows = windows(of: time)
-        let open = windows.filter { window in
-            lateness.map { window.end + $0 > streamTime } ?? true
-        }
-        for window in open {
-            if let index = groups.firstIndex(where: { $0.key == key && $0.start == window.start }) {
-                groups[index].elements.append((place, element))
-            } else {
-                groups.append(
-                    Group(key: key, start: window.start, last: 0, elements: [(place, element)]))
-            }
-        }
-        return windows.isEmpty ? .filtered : open.isEmpty ? .late : .applied
-    }
-
-    private func windows(of time: Int64) -> [(start: Int64, end: Int64)] {
+    ) -> Bool {
+        func isOpen(_ end: Int64) -> Bool { lateness.map { end + $0 > streamTime } ?? true }
+        let new = Group(key: key, start: time, last: time, elements: [(place, element)])
         switch cut {
-        case .none, .session: return [(0, .max)]
+        case .none: join(new, startingAt: 0, &groups)
         case .tumbling(let size):
             let start = Int64((Double(time) / Double(size)).rounded(.down)) * size
-            return [(start, start + size)]
+            guard isOpen(start + size) else { return false }
+            join(new, startingAt: start, &groups)
         case .hopping(let size, let every, let offset):
-            let first = Int64((Double(time - size - offset) / Double(every)).rounded(.down)) - 2
-            return (first...(first + size / every + 6)).map { number in
-                (number * every + offset, number * every + offset + size)
-            }.filter { $0.0 <= time && time < $0.1 }
+            let middle = (time - offset) / every
+            let starts = (middle - size / every - 2...middle + 2).map { $0 * every + offset }
+                .filter { $0 <= time && time < $0 + size && isOpen($0 + size) }
+            for start in starts { join(new, startingAt: start, &groups) }
+            return !starts.isEmpty
+        case .session(let gap):
+            let joined = groups.indices.filter {
+                groups[$0].key == key && time >= groups[$0].start - gap
+                    && time <= groups[$0].last + gap && isOpen(groups[$0].last + gap)
+            }
+            let start = joined.reduce(time) { min($0, groups[$1].start) }
+            let last = joined.reduce(time) { max($0, groups[$1].last) }
+            let isTaken = groups.indices.contains {
+                groups[$0].key == key && groups[$0].start == start && !joined.contains($0)
+            }
+            if !isOpen(last + gap) || isTaken { return false }
+            let elements = joined.flatMap { groups[$0].elements } + new.elements
+            for index in joined.reversed() { groups.remove(at: index) }
+            groups.append(
+                Group(
+                    key: key, start: start, last: last,
+                    elements: elements.sorted { $0.place < $1.place }))
         }
+        return true
     }
 
-    /// Puts a session of one element among the others; false if it is late.
-    private func add(
-        _ new: Group, _ gap: Int64, _ streamTime: Int64, to groups: inout [Group]
-    ) -> Bool {
-        var group = new
-        let joined = groups.indices.filter {
-            groups[$0].key == new.key && new.start >= groups[$0].start - gap
-                && new.start <= groups[$0].last + gap
-        }
-        let end = joined.reduce(new.last) { max($0, groups[$1].last) } + gap
-        if let lateness, end + lateness <= streamTime { return false }
-        for index in joined {
-            group.start = min(group.start, groups[index].start)
-            group.last = max(group.last, groups[index].last)
-            group.elements += groups[index].elements
-        }
-        group.elements.sort { $0.place < $1.place }
-        for index in joined.reversed() { groups.remove(at: index) }
-        groups.append(group)
-        return true
+    /// Puts an element behind those of the same key and start.
+    private func join(_ new: Group, startingAt start: Int64, _ groups: inout [Group]) {
+        let index = groups.firstIndex { $0.key == new.key && $0.start == start }
+        if let index { return groups[index].elements += new.elements }
+        groups.append(Group(key: new.key, start: start, last: new.last, elements: new.elements))
     }
 
     private func row(_ group: Group) -> (key: [Value], row: [Value]) {
