@@ -70,6 +70,7 @@ package struct ViewDefinition: Sendable {
     package private(set) var tables: [TableSchema]
     package private(set) var steps: [StepDefinition]
     package let eventTypes: [String]
+    package let gates: [Gate]
 
     init(
         _ view: any AnyView, digests: ViewDigests?, allowUndigested: Bool, isEarlier: Bool = false
@@ -100,6 +101,10 @@ package struct ViewDefinition: Sendable {
         } else {
             digest = try Self.digest(
                 of: view, steps: steps, digests: digests, allowUndigested: allowUndigested)
+        }
+        gates = view.gates
+        for case .drift(let column, _) in gates.map(\.rule) {
+            _ = try tables.numbers(column, in: "the gates of view \(name)")
         }
     }
 

@@ -268,6 +268,29 @@ struct CommandContractTests {
                 + #""last_seen":"2024-01-15T14:30:00Z","last_action":"view"}}"#)
     }
 
+    @Test("tail tells a promotion, with both versions, and then the difference")
+    func tailPromotion() throws {
+        try build()
+        let tail = try kappa.start(["tail", "user_totals", "--format", "json", "--from-now"])
+        try kappa.run("rebuild", "user_totals", "--no-promote")
+        try SQLiteConnection(
+            kappa.data.file(VersionID("user_totals", VersionNumber(2))), .readWrite
+        ).execute("DELETE FROM user_totals WHERE user_id = 'user_1'")
+        // It may not have begun when the first promotion comes.
+        try waitFor("the promotion is told") {
+            try kappa.run("promote", "user_totals@2")
+            try kappa.run("rollback", "user_totals")
+            return tail.output.contains(#""op":"delete""#)
+        }
+        tail.signal(2)
+        let lines = try tail.wait().lines
+        let told = try #require(
+            lines.firstIndex(of: #"{"offset":2000,"op":"promoted","from":1,"to":2}"#))
+        #expect(
+            lines[told + 1].hasPrefix(
+                #"{"offset":2000,"op":"delete","table":"user_totals","key":["user_1"],"before":{"#))
+    }
+
     @Test("the same seed gives the same bytes, another seed others")
     func generate() throws {
         func bytes(_ arguments: String...) throws -> String {
