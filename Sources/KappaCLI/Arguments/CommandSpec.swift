@@ -8,6 +8,8 @@ struct CommandSpec: Sendable {
     var discussion = ""
     var arguments: [ArgumentSpec] = []
     var options: [OptionSpec] = []
+    /// Whether it is for kappa itself: help and completions leave it out.
+    var isHidden = false
     let make: @Sendable (ParsedArguments) throws -> any Command
 
     /// All options, with those that every command takes.

@@ -10,8 +10,8 @@ enum Help {
 
 
             """
-        let width = (Commands.all.map(\.name.count).max() ?? 0) + 2
-        for spec in Commands.all {
+        let width = (Commands.shown.map(\.name.count).max() ?? 0) + 2
+        for spec in Commands.shown {
             text += "  \(padded(spec.name, width))\(spec.summary)\n"
         }
         text += """

@@ -14,6 +14,9 @@ struct RunnerSession {
         OptionSpec(name: "--no-promote", summary: "leaves new versions ready, not live"),
         OptionSpec(
             name: "--memory", value: "SIZE", summary: "for rows in memory, such as 512M (1G)"),
+        OptionSpec(
+            name: "--keep-snapshots", value: "POLICY",
+            summary: "keeps rows as they were, such as every=1h,keep=24"),
     ]
 
     init(_ context: Context, _ options: ViewRunner.Options) {
@@ -27,7 +30,9 @@ struct RunnerSession {
         let context = context
         let runner = try ViewRunner(context.data, context.views, options: options) { report in
             self.note(report)
-            if printsChanges, context.format == .json {
+            if case .snapshotFailed = report {
+                self.say(report)
+            } else if printsChanges, context.format == .json {
                 output.withLock { self.printStatus(report, $0) }
             } else {
                 self.say(report)
@@ -69,7 +74,8 @@ struct RunnerSession {
         case .started(let id, _): touched.withLock { $0.append(id) }
         case .failed(_, let error): failures.withLock { $0.append(error) }
         case .refused(let judgement): refusals.withLock { $0.append(judgement) }
-        case .caughtUp, .promoted, .identical, .heldBack, .letGo, .heldElsewhere: break
+        case .caughtUp, .promoted, .identical, .heldBack, .letGo, .heldElsewhere, .snapshotFailed:
+            break
         }
     }
 
@@ -95,6 +101,7 @@ struct RunnerSession {
         case .heldElsewhere(let id, let error):
             Output.say("\(id): left alone, \(error.reason ?? error.what)")
         case .failed(let id, let error): Output.say("\(id): \(error)")
+        case .snapshotFailed(let id, let error): Output.say("\(id): no snapshot: \(error)")
         }
     }
 
@@ -102,7 +109,8 @@ struct RunnerSession {
         let id: VersionID
         switch report {
         case .started(let version, _), .caughtUp(let version, _), .heldBack(let version, _),
-            .letGo(let version), .heldElsewhere(let version, _), .failed(let version, _):
+            .letGo(let version), .heldElsewhere(let version, _), .failed(let version, _),
+            .snapshotFailed(let version, _):
             id = version
         case .promoted(let change): id = VersionID(change.view, change.to)
         case .refused(let judgement), .identical(let judgement): id = judgement.candidate

@@ -47,6 +47,18 @@ package final class ScratchVersion {
         try self.init(scratch, path, store, definition, end, folder, progress)
     }
 
+    /// Brings a copy of a file forward to `end`: one that nobody changes, such as a snapshot.
+    convenience init(
+        copyOfFile path: String, _ definition: ViewDefinition, to end: Offset,
+        in folder: DataFolder, progress: @escaping Progress = { _, _ in }
+    ) throws {
+        let scratch = try ScratchFolder(folder)
+        let copy = scratch.path + "/copy.db"
+        try FileCopy.copy(path, to: copy)
+        let store = try VersionStore(opening: copy)
+        try self.init(scratch, copy, store, definition, end, folder, progress)
+    }
+
     private init(
         _ scratch: ScratchFolder, _ path: String, _ store: VersionStore,
         _ definition: ViewDefinition, _ end: Offset, _ folder: DataFolder,
@@ -57,12 +69,10 @@ package final class ScratchVersion {
         reader = try VersionReader(path)
     }
 
-    /// How much memory the rows of a scratch version may take.
-    private static let budgetBytes = 1 << 29
-
-    private static func advance(
+    /// Brings a store forward to an offset.
+    static func advance(
         _ store: VersionStore, _ definition: ViewDefinition, to end: Offset,
-        in folder: DataFolder, _ progress: @escaping Progress
+        in folder: DataFolder, way: ReplayWay = ReplayWay(), _ progress: @escaping Progress
     ) throws {
         let logEnd = try LogReader(folder.log).durableEnd()
         guard end <= logEnd else {
@@ -73,9 +83,9 @@ package final class ScratchVersion {
         }
         let plan = ExtractionPlan()
         let version = try VersionMaterializer(
-            definition, store: store, plan: plan, budgetBytes: budgetBytes)
-        // Nobody reads the rows before the end, and nobody goes on with them after a kill.
-        let options = Scan.Options(end: end, commitMilliseconds: .max)
+            definition, store: store, plan: plan, budgetBytes: way.memoryBytes)
+        var options = Scan.Options(end: end, commitMilliseconds: way.commitMilliseconds)
+        options.batchEvents = way.batchEvents
         let watch = ScratchWatch(end, progress)
         let scan = try Scan(
             folder.log, [version], plan: plan, options: options, observer: watch)

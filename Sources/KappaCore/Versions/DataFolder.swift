@@ -7,6 +7,7 @@ import Glibc
 /// catalog.db            versions, live pointers, history
 /// views/orders/3.db     one version's rows
 /// views/orders/3.lease  held by the process that materializes it
+/// views/orders/snapshots/3@1000.db  the rows of orders@3 as they were at an offset
 /// views/orders/3.sample.db  its rows after the log's first events
 /// views/orders/live.db  a link to the live version's file
 /// views/orders/switch.lock
@@ -24,6 +25,7 @@ package struct DataFolder: Sendable {
     func sample(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).sample.db" }
     func hasFile(_ id: VersionID) -> Bool { access(file(id), F_OK) == 0 }
     package func lease(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).lease" }
+    package func snapshots(_ name: String) -> String { view(name) + "/snapshots" }
     package func liveLink(_ name: String) -> String { view(name) + "/live.db" }
     package func switchLock(_ name: String) -> String { view(name) + "/switch.lock" }
 
@@ -121,6 +123,7 @@ package struct DataFolder: Sendable {
             NewVersionFile.removeLeftovers(path)
             SpilledRuns.remove(path)
         }
+        Snapshots(self).removeAll(of: id)
         unlink(lease(id))
         try Self.syncFolder(view(id.view))
     }

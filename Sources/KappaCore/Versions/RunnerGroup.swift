@@ -15,6 +15,8 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         let heldBack: String?
         /// What a gate said, and the live version then: it is asked again when another one is live.
         var refusal: (reason: String, live: VersionNumber?)?
+        /// Nil where no snapshots are kept.
+        var snapshots: SnapshotKeeper?
 
         init(
             _ id: VersionID, _ lease: Lease, _ store: VersionStore,
@@ -73,7 +75,18 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
             version.recordsChanges = try isLive || catalog.wasLive(id)
             if !isLive { try catalog.setState(id, .building) }
             let heldBack = isLive ? nil : try catalog.reasonToHoldBack(id)
-            members.append(Member(id, lease, store, version, isLive: isLive, heldBack: heldBack))
+            let member = Member(
+                id, lease, store, version, isLive: isLive, heldBack: heldBack)
+            member.snapshots = try keeper(of: member)
+            members.append(member)
+        }
+    }
+
+    private func keeper(of member: Member) throws(KappaError) -> SnapshotKeeper? {
+        guard let policy = options.snapshots else { return nil }
+        let (id, runner) = (member.id, runner)
+        return try SnapshotKeeper(id, policy, in: folder, at: member.version.offset) {
+            [weak runner] in runner?.tell(.snapshotFailed(id, $0))
         }
     }
 
@@ -104,6 +117,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
 
     /// Lets go of all that is left.
     func end() {
+        for member in members { member.snapshots?.finish() }
         members = []
         scan = nil
         // What their files needed is free now.
@@ -130,6 +144,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
             try refresh()
             guard members.contains(where: { $0 === member }) else { return false }
             try perform()
+            member.snapshots?.didCommit()
             return true
         }
     }
@@ -164,6 +179,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
 
     private func letGo(_ member: Member) throws {
         members.removeAll { $0 === member }
+        member.snapshots?.finish()
         scan?.remove(member.version)
         runner.tell(.letGo(member.id))
         // A rebuild of the same definition: it is this build's to follow when the rebuild has ended.
@@ -175,11 +191,17 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     func didApply(to offset: Offset) {
         rate.note(offset)
         runner.note(number, at: offset)
+        guard options.snapshots != nil, let scan else { return }
+        for member in members where member.version.offset == offset {
+            let isDue = member.snapshots?.note(offset, ingestedAtMicros: scan.ingestedAtMicros)
+            if isDue == true { scan.wantsCommit = true }
+        }
     }
 
     func didFail(_ version: VersionMaterializer, _ error: any Error) {
         guard let member = members.first(where: { $0.version === version }) else { return }
         members.removeAll { $0 === member }
+        member.snapshots?.finish()
         let error = error as? KappaError ?? KappaError(.bug, "\(error)", at: "\(member.id)")
         // A full disk or a lock passes; a definition or a damaged file does not.
         let passes = error.code == .inputOutput || error.code == .heldElsewhere

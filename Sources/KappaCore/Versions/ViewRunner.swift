@@ -17,6 +17,8 @@ package final class ViewRunner: Sendable {
         /// Where to stop.
         package var end: Offset?
         package var memoryBytes = 1 << 30
+        /// Which snapshots of the versions are kept; nil for none.
+        package var snapshots: SnapshotPolicy?
         /// After how many events a version's sample is taken.
         package var sampleEvents = VersionSample.usualEvents
         /// What to write into the history.
@@ -41,6 +43,8 @@ package final class ViewRunner: Sendable {
         /// The version has retired: another one is live, and this process lets go of it.
         case letGo(VersionID)
         case failed(VersionID, KappaError)
+        /// A snapshot could not be made; the version goes on.
+        case snapshotFailed(VersionID, KappaError)
     }
 
     private let folder: DataFolder

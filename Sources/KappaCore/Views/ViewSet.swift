@@ -95,13 +95,13 @@ package struct ViewDefinition: Sendable {
         var types: [String] = []
         for type in steps.flatMap(\.eventTypes) where !types.contains(type) { types.append(type) }
         eventTypes = types
-        gates = view.gates
         if let given = try Self.givenDigest(of: view, isEarlier: isEarlier) {
             digest = given
         } else {
             digest = try Self.digest(
                 of: view, steps: steps, digests: digests, allowUndigested: allowUndigested)
         }
+        gates = view.gates
         for case .drift(let column, _) in gates.map(\.rule) {
             _ = try tables.numbers(column, in: "the gates of view \(name)")
         }

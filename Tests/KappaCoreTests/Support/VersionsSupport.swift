@@ -150,6 +150,7 @@ final class RunningBuild: Sendable {
         case .identical(let judgement): "identical \(judgement.candidate)"
         case .letGo(let id): "let go \(id)"
         case .failed(let id, let error): "failed \(id) \(error.what)"
+        case .snapshotFailed(let id, let error): "no snapshot of \(id) \(error.what)"
         }
     }
 }
