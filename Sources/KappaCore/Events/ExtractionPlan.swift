@@ -2,8 +2,8 @@ import CKappaJSON
 
 /// The fields that all views of one scan need, each extracted once.
 ///
-/// Fields are added before the first batch is made; from then on the plan only extracts. One thread
-/// extracts at a time.
+/// Fields are added before the first batch is made. From then on it only extracts: on one thread at a
+/// time, and on others by a ``BlockExtractor`` each.
 package final class ExtractionPlan {
     private let extractor: OpaquePointer
     private var columns: [FieldKey: Int] = [:]
@@ -78,12 +78,26 @@ package final class ExtractionPlan {
     fileprivate func makeBatch() -> OpaquePointer { kj_batch_new(extractor) }
 
     fileprivate func extract(
-        _ payload: UnsafeRawBufferPointer, count: Int, into batch: OpaquePointer
+        _ payload: UnsafeRawBufferPointer, count: Int, into batch: OpaquePointer,
+        by other: BlockExtractor?
     ) -> Bool {
         kj_extract(
-            extractor, payload.baseAddress?.assumingMemoryBound(to: CChar.self), payload.count,
-            count, batch)
+            other?.extractor ?? extractor,
+            payload.baseAddress?.assumingMemoryBound(to: CChar.self), payload.count, count, batch)
     }
+
+    /// One for another thread.
+    func makeExtractor() -> BlockExtractor { BlockExtractor(kj_extractor_copy(extractor)) }
+}
+
+/// Extracts a plan's fields on a thread of its own.
+///
+/// `@unchecked Sendable`: made on one thread and used on another one alone.
+final class BlockExtractor: @unchecked Sendable {
+    fileprivate let extractor: OpaquePointer
+
+    fileprivate init(_ extractor: OpaquePointer) { self.extractor = extractor }
+    deinit { kj_extractor_free(extractor) }
 }
 
 /// Consecutive events as columns. The columns point into the payload, which must outlive them.
@@ -105,7 +119,15 @@ package final class EventBatch {
     package func load(
         _ payload: UnsafeRawBufferPointer, count: Int, firstOffset: Offset
     ) throws(KappaError) {
-        guard plan.extract(payload, count: count, into: batch) else {
+        try load(payload, count: count, firstOffset: firstOffset, by: nil)
+    }
+
+    /// The same on another thread than the plan's.
+    func load(
+        _ payload: UnsafeRawBufferPointer, count: Int, firstOffset: Offset,
+        by extractor: BlockExtractor?
+    ) throws(KappaError) {
+        guard plan.extract(payload, count: count, into: batch, by: extractor) else {
             throw KappaError(
                 .damaged, "a block of the log does not hold the events that its header tells",
                 at: "offsets \(firstOffset) to \(firstOffset + count)",

@@ -10,11 +10,15 @@ struct AggregationRows {
     /// The event of each row, as an index into the batch.
     var events: [Int32] = []
     var time: kj_column?
+    /// The batch's columns in which the view's event times stand, of all events.
+    var clockColumns: [kj_column] = []
     var keys: [kj_column] = []
     /// The input of each aggregate.
     var inputs: [AggregateColumns] = []
     /// Events that could not be taken.
     var dead: [(event: Int, reason: String)] = []
+    /// Events that came too late for the stream before.
+    var late: [Int] = []
 }
 
 /// Makes rows for an aggregation out of batches.
@@ -78,8 +82,10 @@ final class ExpressionInput<Element>: AggregationInput {
     func rows(of batch: EventBatch, _ range: Range<Int>) -> AggregationRowsRef {
         selection.removeAll(keepingCapacity: true)
         result.value.dead.removeAll(keepingCapacity: true)
+        result.value.late.removeAll(keepingCapacity: true)
         reader.load(batch)
         reader.select(range, into: &selection)
+        result.value.clockColumns = reader.timeColumns.map { batch.columns[$0] }
         if let direct { readColumns(direct, batch) } else { readElements() }
         return result
     }
@@ -127,7 +133,10 @@ final class ExpressionInput<Element>: AggregationInput {
                 try reader.read(Int(event)) { element, time in try append(element, time, event) }
             } catch {
                 truncate(to: count)
-                result.value.dead.append((Int(event), FieldFailure.reason(error)))
+                switch EventOutcome(error) {
+                case .dead(let reason): result.value.dead.append((Int(event), reason))
+                case .late, .applied: result.value.late.append(Int(event))
+                }
             }
         }
         result.value.time = computedTime.column

@@ -67,6 +67,9 @@ protocol ElementReader<Element>: AnyObject {
     /// Where columns can stand for the elements: the tracing of key paths to them. Nil where a
     /// closure stands between the events and the elements.
     var columns: ElementColumns<Element>? { get }
+    /// The plan's columns in which event times stand, as every event of the log has them that has
+    /// such a field at all. None where the time is computed.
+    var timeColumns: [Int] { get }
 }
 
 /// The columns that a stream's elements are made of.
@@ -176,6 +179,7 @@ private final class TypedEventReader<E: Event>: ElementReader {
     private let time: (KeyPath<E, Timestamp> & Sendable)?
     private let timeColumn: Int?
     private var times: UnsafePointer<Int64>?
+    let timeColumns: [Int]
     let columns: ElementColumns<E>?
 
     init(
@@ -186,6 +190,7 @@ private final class TypedEventReader<E: Event>: ElementReader {
         self.time = time
         let tracer = reader.tracer
         let timeColumn = time.flatMap { tracer.field(of: $0) }.map { reader.fieldColumns[$0] }
+        timeColumns = timeColumn.map { [$0] } ?? []
         self.timeColumn = reader.isPlain ? timeColumn : nil
         if reader.isPlain, time == nil || timeColumn != nil {
             columns = ElementColumns(
@@ -229,6 +234,7 @@ private final class TransformReader<Old, New>: ElementReader {
     }
 
     var columns: ElementColumns<New>? { nil }
+    var timeColumns: [Int] { upstream.timeColumns }
     func load(_ batch: EventBatch) { upstream.load(batch) }
     func select(_ range: Range<Int>, into selection: inout [Int32]) {
         upstream.select(range, into: &selection)

@@ -173,6 +173,7 @@ import Testing
             let reference = EventsReference<Reading>(
                 elements: Self.readings, keys: [{ $0.isGood.cell }],
                 cut: .session(3 * Self.second), lateness: lateness.map { $0 * Self.second },
+                clock: Reading.time,
                 windowFirst: false, aggregates: choice.expected())
             try check(view, reference, seed: seed)
         }

@@ -38,17 +38,16 @@ public struct JoinBound: Sendable {
         return Window.start(of: time, size: size)
     }
 
-    /// Lets an element in: the time passes, and it gets the key by which it meets others.
+    /// Lets an element in: it gets the key by which it meets others.
     /// - Throws: ``LateElement`` if it has gone by for good.
-    func admit(_ meta: JoinMeta, _ clock: StreamClock, _ value: Value) throws -> JoinKey {
-        clock.time = max(clock.time, meta.time)
-        if isPast(meta.time, streamTime: clock.time) { throw LateElement() }
+    func admit(_ meta: JoinMeta, now: Int64, _ value: Value) throws -> JoinKey {
+        if isPast(meta.time, streamTime: now) { throw LateElement() }
         return JoinKey(value: value, window: window(of: meta.time))
     }
 
     /// Whether the times of two elements with the same key allow them to meet.
-    func canMeet(_ a: JoinMeta, _ b: JoinMeta, _ clock: StreamClock) -> Bool {
-        if isPast(b.time, streamTime: clock.time) { return false }
+    func canMeet(_ a: JoinMeta, _ b: JoinMeta, now: Int64) -> Bool {
+        if isPast(b.time, streamTime: now) { return false }
         guard case .within(let span) = kind else { return true }
         return abs(a.time &- b.time) <= span
     }

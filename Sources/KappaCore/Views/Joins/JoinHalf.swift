@@ -3,7 +3,7 @@ final class JoinHalf<Element: ViewRow> {
     let side: any JoinSide<Element>
     let isUnique: Bool
     let hasTime: Bool
-    private let reader: any ElementReader<Element>
+    fileprivate let reader: any ElementReader<Element>
     private let expression: Expression<Element>
     private var selection: [Int32] = []
     private var isTaken: [Bool] = []
@@ -23,6 +23,10 @@ final class JoinHalf<Element: ViewRow> {
     }
 
     func key(_ element: Element) throws -> Value { try expression.evaluate(element) }
+    /// The columns of both halves' event times.
+    func timeColumns<Other>(and other: JoinHalf<Other>) -> [Int] {
+        reader.timeColumns + other.reader.timeColumns.filter { !reader.timeColumns.contains($0) }
+    }
 
     func load(_ batch: EventBatch) {
         reader.load(batch)

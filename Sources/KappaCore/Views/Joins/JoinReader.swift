@@ -5,7 +5,8 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
     private let join: InnerJoin<Left, Right, New>
     private let left: JoinHalf<Left>
     private let right: JoinHalf<Right>
-    private let clock: StreamClock
+    private let clock: JoinClock
+    private var batch: EventBatch?
     private var firstOffset: Int64 = 0
 
     init(
@@ -16,12 +17,17 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
         let rightReader = try join.right.source.open(context)
         left = JoinHalf(leftReader, join.left, try context.joinSide(join.left.key, join.bound))
         right = JoinHalf(rightReader, join.right, try context.joinSide(join.right.key, join.bound))
-        clock = context.clock()
+        clock = JoinClock(
+            context.clock(), columns: join.bound.needsTime ? left.timeColumns(and: right) : [])
     }
 
     var columns: ElementColumns<New>? { nil }
+    var timeColumns: [Int] {
+        left.timeColumns(and: right)
+    }
 
     func load(_ batch: EventBatch) {
+        self.batch = batch
         firstOffset = Int64(truncatingIfNeeded: batch.firstOffset.rawValue)
         left.load(batch)
         right.load(batch)
@@ -32,6 +38,7 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
     }
 
     func select(_ range: Range<Int>, into selection: inout [Int32]) {
+        clock.pass(batch, range)
         left.select(range)
         right.select(range)
         for event in range where left.isSelected(event) || right.isSelected(event) {
@@ -41,7 +48,6 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
 
     func read(_ event: Int, _ body: (New, Timestamp?) throws -> Void) throws {
         // What an event changes is undone where something of it cannot be taken.
-        let time = clock.time
         left.begin()
         right.begin()
         do {
@@ -62,8 +68,6 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
         } catch {
             left.undo()
             right.undo()
-            // The time has passed all the same.
-            if !(error is LateElement) { clock.time = time }
             throw error
         }
         left.settle()
@@ -84,10 +88,11 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
         _ pair: (Theirs, Int64) throws -> Void
     ) throws {
         let bound = join.bound
-        let key = try bound.admit(meta, clock, try mine.key(element))
+        let now = clock.time(at: Int(meta.offset - firstOffset), meta.time)
+        let key = try bound.admit(meta, now: now, try mine.key(element))
         var hasMet = false
         try theirs.side.forEach(key) { number, other, otherMeta in
-            guard bound.canMeet(meta, otherMeta, clock) else { return }
+            guard bound.canMeet(meta, otherMeta, now: now) else { return }
             hasMet = true
             try pair(other, max(meta.time, otherMeta.time))
             // No other element of my key will come: what has met me need not wait.

@@ -35,7 +35,8 @@ final class OuterJoinRows<Left: ViewRow, Right: ViewRow, New: ViewRow>: JoinedRo
     private let join: OuterJoin<Left, Right, New>
     private let left: JoinHalf<Left>
     private let right: JoinHalf<Right>
-    private let clock: StreamClock
+    private let clock: JoinClock
+    private var firstOffset: Int64 = 0
     private let codec: RowCodec<New>
     /// The rows that have changed; nil where one is gone.
     private var pending: [JoinedKey: New?] = [:]
@@ -52,7 +53,8 @@ final class OuterJoinRows<Left: ViewRow, Right: ViewRow, New: ViewRow>: JoinedRo
         left = JoinHalf(leftReader, join.left, try context.joinSide(join.left.key, join.bound))
         right = JoinHalf(
             rightReader, join.right, try context.joinSide(join.right.key, join.bound))
-        clock = context.clock()
+        clock = JoinClock(
+            context.clock(), columns: join.bound.needsTime ? left.timeColumns(and: right) : [])
     }
 
     func take(
@@ -64,12 +66,13 @@ final class OuterJoinRows<Left: ViewRow, Right: ViewRow, New: ViewRow>: JoinedRo
             left.side.removeAll(upTo: past)
             right.side.removeAll(upTo: past)
         }
+        clock.pass(batch, range)
         left.select(range)
         right.select(range)
-        let firstOffset = Int64(truncatingIfNeeded: batch.firstOffset.rawValue)
+        firstOffset = Int64(truncatingIfNeeded: batch.firstOffset.rawValue)
         for event in range where left.isSelected(event) || right.isSelected(event) {
             do {
-                if try take(event, firstOffset) { outcome(event, .applied) }
+                if try take(event) { outcome(event, .applied) }
             } catch {
                 left.undo()
                 right.undo()
@@ -79,7 +82,7 @@ final class OuterJoinRows<Left: ViewRow, Right: ViewRow, New: ViewRow>: JoinedRo
     }
 
     /// Takes one event; whether it had any elements.
-    private func take(_ event: Int, _ firstOffset: Int64) throws -> Bool {
+    private func take(_ event: Int) throws -> Bool {
         ofEvent.removeAll(keepingCapacity: true)
         left.begin()
         right.begin()
@@ -104,9 +107,10 @@ final class OuterJoinRows<Left: ViewRow, Right: ViewRow, New: ViewRow>: JoinedRo
 
     private func meet(left element: Left, _ meta: JoinMeta) throws {
         var meta = meta
-        let key = try join.bound.admit(meta, clock, try left.key(element))
+        let now = clock.time(at: Int(meta.offset - firstOffset), meta.time)
+        let key = try join.bound.admit(meta, now: now, try left.key(element))
         try right.side.forEach(key) { number, other, otherMeta in
-            guard join.bound.canMeet(meta, otherMeta, clock),
+            guard join.bound.canMeet(meta, otherMeta, now: now),
                 try join.isJoined?(element, other) ?? true
             else { return }
             meta.isMatched = true
@@ -124,9 +128,10 @@ final class OuterJoinRows<Left: ViewRow, Right: ViewRow, New: ViewRow>: JoinedRo
 
     private func meet(right element: Right, _ meta: JoinMeta) throws {
         var meta = meta
-        let key = try join.bound.admit(meta, clock, try right.key(element))
+        let now = clock.time(at: Int(meta.offset - firstOffset), meta.time)
+        let key = try join.bound.admit(meta, now: now, try right.key(element))
         try left.side.forEach(key) { number, other, otherMeta in
-            guard join.bound.canMeet(meta, otherMeta, clock),
+            guard join.bound.canMeet(meta, otherMeta, now: now),
                 try join.isJoined?(other, element) ?? true
             else { return }
             meta.isMatched = true

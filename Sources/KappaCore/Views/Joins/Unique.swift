@@ -71,6 +71,7 @@ private final class UniqueReader<Element>: ElementReader {
     }
 
     var columns: ElementColumns<Element>? { nil }
+    var timeColumns: [Int] { upstream.timeColumns }
 
     func load(_ batch: EventBatch) {
         firstOffset = Int64(truncatingIfNeeded: batch.firstOffset.rawValue)
