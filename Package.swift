@@ -46,7 +46,8 @@ let package = Package(
         .testTarget(
             name: "KappaCoreTests",
             dependencies: [
-                "KappaCore", "KappaCLI", "KappaTesting", "Views", "ViewDigestsTool",
+                "KappaCore", "KappaCLI", "KappaTesting", "KappaBenchmarks", "Views",
+                "ViewDigestsTool",
             ]),
     ],
     cxxLanguageStandard: .cxx17
