@@ -115,8 +115,12 @@ struct EventsReference<Element> {
     /// Puts an element behind those of the same key and start.
     private func join(_ new: Group, startingAt start: Int64, _ groups: inout [Group]) {
         let index = groups.firstIndex { $0.key == new.key && $0.start == start }
-        if let index { return groups[index].elements += new.elements }
-        groups.append(Group(key: new.key, start: start, last: new.last, elements: new.elements))
+        if let index {
+            groups[index].elements += new.elements
+        } else {
+            groups.append(
+                Group(key: new.key, start: start, last: new.last, elements: new.elements))
+        }
     }
 
     private func row(_ group: Group) -> (key: [Value], row: [Value]) {
