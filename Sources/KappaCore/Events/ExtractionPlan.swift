@@ -1,11 +1,13 @@
 import CKappaJSON
+import Synchronization
 
 /// The fields that all views of one scan need, each extracted once.
 ///
-/// Fields are added before the first batch is made. From then on it only extracts: on one thread at a
-/// time, and on others by a ``BlockExtractor`` each.
+/// Fields are added before the first batch is made. From then on it only extracts, on one thread after
+/// another; a ``BlockExtractor`` does so on a thread of its own.
 package final class ExtractionPlan {
     private let extractor: OpaquePointer
+    private let turn = Mutex(())
     private var columns: [FieldKey: Int] = [:]
     private var objects: [[String]: UInt32] = [[]: 0]
     private var presences: [[String]: Int] = [:]
@@ -81,13 +83,23 @@ package final class ExtractionPlan {
         _ payload: UnsafeRawBufferPointer, count: Int, into batch: OpaquePointer,
         by other: BlockExtractor?
     ) -> Bool {
+        if let other { return Self.extract(other.extractor, payload, count, batch) }
+        return turn.withLock { _ in Self.extract(extractor, payload, count, batch) }
+    }
+
+    private static func extract(
+        _ extractor: OpaquePointer, _ payload: UnsafeRawBufferPointer, _ count: Int,
+        _ batch: OpaquePointer
+    ) -> Bool {
         kj_extract(
-            other?.extractor ?? extractor,
-            payload.baseAddress?.assumingMemoryBound(to: CChar.self), payload.count, count, batch)
+            extractor, payload.baseAddress?.assumingMemoryBound(to: CChar.self), payload.count,
+            count, batch)
     }
 
     /// One for another thread.
-    func makeExtractor() -> BlockExtractor { BlockExtractor(kj_extractor_copy(extractor)) }
+    func makeExtractor() -> BlockExtractor {
+        BlockExtractor(turn.withLock { _ in kj_extractor_copy(extractor) })
+    }
 }
 
 /// Extracts a plan's fields on a thread of its own.
@@ -143,11 +155,14 @@ package final class EventBatch {
     package static let padding = Int(KJ_PADDING)
 
     /// The JSON text of one event, without its newline.
-    func event(_ index: Int) -> String {
-        guard let starts = kj_batch_starts(batch) else { return "" }
+    func event(_ index: Int) -> String { String(decoding: bytes(of: index), as: UTF8.self) }
+
+    /// The bytes of one event, without its newline; valid as long as the payload is.
+    func bytes(of index: Int) -> Slice<UnsafeRawBufferPointer> {
+        guard let starts = kj_batch_starts(batch) else { return payload[0..<0] }
         let slice = payload[Int(starts[index])..<Int(starts[index + 1])]
         var end = slice.endIndex
         while end > slice.startIndex, [0x20, 0x09, 0x0A, 0x0D].contains(slice[end - 1]) { end -= 1 }
-        return String(decoding: slice[slice.startIndex..<end], as: UTF8.self)
+        return slice[slice.startIndex..<end]
     }
 }

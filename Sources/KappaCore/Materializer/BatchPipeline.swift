@@ -73,9 +73,11 @@ final class BatchPipeline {
     /// Starts reading.
     /// - Parameters:
     ///   - end: Where to stop; nil reads on and on.
+    ///   - batchEvents: The most events of a batch; nil for what the log's blocks hold.
     ///   - waits: Whether to wait for more at the log's durable end, or to end there.
     init(
-        _ reader: sending LogReader, plan: ExtractionPlan, upTo end: Offset?, waits: Bool
+        _ reader: sending LogReader, plan: ExtractionPlan, upTo end: Offset?,
+        batchEvents: Int? = nil, waits: Bool
     ) throws(KappaError) {
         var slots: [Slot] = []
         for _ in 0..<Self.slots { slots.append(Slot(plan)) }
@@ -83,7 +85,8 @@ final class BatchPipeline {
         self.state = state
         let watcher = waits ? try LogWatcher(reader.folder) : nil
         self.watcher = watcher
-        let source = ReadingLoop(reader: reader, state: state, watcher: watcher, end: end)
+        let source = ReadingLoop(
+            reader: reader, state: state, watcher: watcher, end: end, batchEvents: batchEvents)
         threads = [WorkerThread("kappa-read") { source.run() }]
         for _ in 0..<Self.extractors {
             let extractor = plan.makeExtractor()
@@ -116,8 +119,13 @@ final class BatchPipeline {
         let state: Monitor<State>
         let watcher: LogWatcher?
         let end: Offset?
+        let batchEvents: Int?
 
-        init(reader: LogReader, state: Monitor<State>, watcher: LogWatcher?, end: Offset?) {
+        init(
+            reader: LogReader, state: Monitor<State>, watcher: LogWatcher?, end: Offset?,
+            batchEvents: Int?
+        ) {
+            self.batchEvents = batchEvents
             self.reader = reader
             self.state = state
             self.watcher = watcher
@@ -146,7 +154,7 @@ final class BatchPipeline {
                 return state.free.popLast().map { .some($0) }
             }
             guard let slot else { return false }
-            if let block = try reader.next(into: slot.buffer, upTo: end) {
+            if let block = try reader.next(into: slot.buffer, upTo: nextCut) {
                 slot.block = block
                 state.withLock { $0.addRead(.batch(slot)) }
                 return true
@@ -157,6 +165,13 @@ final class BatchPipeline {
             guard let watcher else { return false }
             try watcher.wait(past: reader.offset, timeoutMilliseconds: Self.tickMilliseconds)
             return true
+        }
+
+        /// Where the next batch ends at the latest.
+        private var nextCut: Offset? {
+            guard let batchEvents else { return end }
+            let cut = reader.offset + batchEvents
+            return end.map { min($0, cut) } ?? cut
         }
 
         /// Now and then it says again that it has caught up, so that whoever applies can look

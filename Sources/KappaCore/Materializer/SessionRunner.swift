@@ -44,7 +44,7 @@ final class SessionRunner: StepRunner {
 
     deinit { freeAll() }
 
-    var memoryBytes: Int { keys.memoryBytes + sessions.memoryBytes }
+    var memoryBytes: Int { keys.memoryBytes + sessions.memoryBytes + rows.heldBytes.total }
     var dirtyRows: Int { chains.dirty.count + chains.orphans.count }
 
     // MARK: Applying

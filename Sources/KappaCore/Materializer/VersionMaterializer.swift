@@ -151,6 +151,15 @@ package final class VersionMaterializer {
         checkpoint.digest = after
     }
 
+    /// Passes over events that are known to leave its rows as they are.
+    /// - Parameter streamTimes: The largest event time that each step has seen by then.
+    func skip(to offset: Offset, digest: LogDigest, streamTimes: [Int64]) {
+        checkpoint.offset = offset
+        checkpoint.digest = digest
+        checkpoint.streamTimes = streamTimes
+        pass.streamTimes = streamTimes
+    }
+
     /// A clock for sharing work out only: it never reaches a row.
     private static func nanoseconds() -> Int {
         var time = timespec()
