@@ -123,7 +123,7 @@ final class KeyTrace {
             return try GroupFinder(aggregation, key: key, plan: plan)
         case .fold(let fold):
             return try HandlerFinder(fold, table: place.tableOfStep, key: key, plan: plan)
-        case .rows, .ranking, .derived: return nil
+        case .rows, .joinedRows, .ranking, .derived: return nil
         }
     }
 
