@@ -114,6 +114,7 @@ private struct AggregatedRows<Element> {
     init(_ inputs: [AggregateInput<Element>]) { self.inputs = inputs.map { ComputedInput($0) } }
 
     func columns(of elements: [Element]) throws -> [AggregateColumns] {
+        for input in inputs { input.clear() }
         for (row, element) in elements.enumerated() {
             for input in inputs { try input.set(row, element) }
         }
