@@ -64,6 +64,7 @@ final class AggregationRunner: StepRunner {
 
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
         let reference = input.rows(of: batch, range)
+        for event in reference.value.late { pass.mark(event, .late) }
         for (event, reason) in reference.value.dead { pass.kill(event, reason) }
         if let windowSize { cutWindows(&reference.value, windowSize, pass) }
         let input = reference.value

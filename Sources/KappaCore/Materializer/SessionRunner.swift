@@ -60,6 +60,7 @@ final class SessionRunner: StepRunner {
 
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
         let reference = input.rows(of: batch, range)
+        for event in reference.value.late { pass.mark(event, .late) }
         for (event, reason) in reference.value.dead { pass.kill(event, reason) }
         let input = reference.value
         guard !input.rows.isEmpty, let times = input.time?.integers else { return }

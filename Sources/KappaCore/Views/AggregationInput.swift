@@ -15,6 +15,8 @@ struct AggregationRows {
     var inputs: [AggregateColumns] = []
     /// Events that could not be taken.
     var dead: [(event: Int, reason: String)] = []
+    /// Events that came too late for what the stream does with them.
+    var late: [Int] = []
 }
 
 /// Makes rows for an aggregation out of batches.
@@ -78,6 +80,7 @@ final class ExpressionInput<Element>: AggregationInput {
     func rows(of batch: EventBatch, _ range: Range<Int>) -> AggregationRowsRef {
         selection.removeAll(keepingCapacity: true)
         result.value.dead.removeAll(keepingCapacity: true)
+        result.value.late.removeAll(keepingCapacity: true)
         reader.load(batch)
         reader.select(range, into: &selection)
         if let direct { readColumns(direct, batch) } else { readElements() }
@@ -124,10 +127,14 @@ final class ExpressionInput<Element>: AggregationInput {
         for event in selection {
             let count = result.value.rows.count
             do {
-                try reader.read(Int(event)) { element, time in try append(element, time, event) }
+                try reader.take(Int(event)) { element, time in try append(element, time, event) }
             } catch {
                 truncate(to: count)
-                result.value.dead.append((Int(event), FieldFailure.reason(error)))
+                if error is LateElement {
+                    result.value.late.append(Int(event))
+                } else {
+                    result.value.dead.append((Int(event), FieldFailure.reason(error)))
+                }
             }
         }
         result.value.time = computedTime.column

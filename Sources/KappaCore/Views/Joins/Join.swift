@@ -117,6 +117,16 @@ struct JoinInput<Element: ViewRow>: Sendable {
     var stateTable: TableSchema {
         .joinSide((try? RowCodec<Element>().columns) ?? [])
     }
+
+    /// Why elements cannot be kept as rows.
+    var problem: KappaError? {
+        do throws(KappaError) {
+            _ = try RowCodec<Element>()
+            return nil
+        } catch {
+            return error
+        }
+    }
 }
 
 /// An inner join as a stream.
@@ -130,26 +140,24 @@ struct InnerJoin<Left: ViewRow, Right: ViewRow, New>: Sendable {
     var source: StreamSource<New> {
         let join = self
         return StreamSource(
-            open: { context throws(KappaError) in
-                try join.checkTimes()
-                return try JoinReader(join, context)
-            },
+            open: { context throws(KappaError) in try JoinReader(join, context) },
             signature: "(\(left.source.signature)).join(\(right.source.signature)) "
                 + bound.signature,
             eventTypes: left.source.eventTypes + right.source.eventTypes,
             hasTime: left.source.hasTime && right.source.hasTime,
             fansOut: true,
             states: left.source.states + right.source.states
-                + [left.stateTable, right.stateTable])
+                + [left.stateTable, right.stateTable],
+            problem: left.source.problem ?? right.source.problem ?? left.problem
+                ?? right.problem ?? timeProblem)
     }
 
-    private func checkTimes() throws(KappaError) {
-        if bound.needsTime, !left.source.hasTime || !right.source.hasTime {
-            throw KappaError(
-                .usage, "a join has a bound in time, but its events have no time",
-                at: "join of \(Left.self) and \(Right.self)",
-                because: "how far apart two events are is told by their event times",
-                advice: "Name the event time of both: Events(\(Left.self).self, at: \\.timestamp)")
-        }
+    private var timeProblem: KappaError? {
+        guard bound.needsTime, !left.source.hasTime || !right.source.hasTime else { return nil }
+        return KappaError(
+            .usage, "a join has a bound in time, but its events have no time",
+            at: "join of \(Left.self) and \(Right.self)",
+            because: "how far apart two events are is told by their event times",
+            advice: "Name the event time of both: Events(\(Left.self).self, at: \\.timestamp)")
     }
 }

@@ -7,6 +7,8 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
     private let right: JoinHalf<Right>
     private let clock: StreamClock
     private var firstOffset: Int64 = 0
+    /// The clock before the event at hand.
+    private var timeBefore: Int64?
 
     init(
         _ join: InnerJoin<Left, Right, New>, _ context: any StreamContext
@@ -40,34 +42,35 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
     }
 
     func read(_ event: Int, _ body: (New, Timestamp?) throws -> Void) throws {
-        // What an event changes is undone where something of it cannot be taken.
-        let time = clock.time
-        left.begin()
-        right.begin()
-        do {
-            if left.isSelected(event) {
-                try left.forEach(event, at: firstOffset) { element, time in
-                    try meet(element, time, left, right) { other, pairTime in
-                        try emit(element, other, pairTime, body)
-                    }
+        timeBefore = clock.time
+        if left.isSelected(event) {
+            try left.forEach(event, at: firstOffset) { element, time in
+                try meet(element, time, left, right) { other, pairTime in
+                    try emit(element, other, pairTime, body)
                 }
             }
-            if right.isSelected(event) {
-                try right.forEach(event, at: firstOffset) { element, time in
-                    try meet(element, time, right, left) { other, pairTime in
-                        try emit(other, element, pairTime, body)
-                    }
-                }
-            }
-        } catch {
-            left.undo()
-            right.undo()
-            // The time has passed all the same.
-            if !(error is LateElement) { clock.time = time }
-            throw error
         }
+        if right.isSelected(event) {
+            try right.forEach(event, at: firstOffset) { element, time in
+                try meet(element, time, right, left) { other, pairTime in
+                    try emit(other, element, pairTime, body)
+                }
+            }
+        }
+    }
+
+    func settle() {
+        timeBefore = nil
         left.settle()
         right.settle()
+    }
+
+    func undo(isLate: Bool) {
+        // The time of a late event has passed all the same.
+        if let timeBefore, !isLate { clock.time = timeBefore }
+        timeBefore = nil
+        left.undo(isLate: isLate)
+        right.undo(isLate: isLate)
     }
 
     private func emit(
@@ -99,7 +102,7 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
         }
         // What is alone on the other side, and has been met, is all that I could wait for.
         if hasMet, theirs.isUnique { return }
-        mine.keep(element, key, meta)
+        try mine.keep(element, key, meta)
     }
 }
 
@@ -112,6 +115,7 @@ private final class JoinHalf<Element: ViewRow> {
     private let expression: Expression<Element>
     private var selection: [Int32] = []
     private var isTaken: [Bool] = []
+    /// What the event at hand has kept, and what it makes unneeded.
     private var kept: [UInt32] = []
     private var toForget: [UInt32] = []
 
@@ -156,16 +160,24 @@ private final class JoinHalf<Element: ViewRow> {
         }
     }
 
-    func begin() {
+    func keep(_ element: Element, _ key: JoinKey, _ meta: JoinMeta) throws {
+        kept.append(try side.insert(element, key: key, meta))
+    }
+    func forgetLater(_ number: UInt32) { toForget.append(number) }
+    func settle() {
+        for number in toForget { side.remove(number) }
+        forgetEvent()
+        reader.settle()
+    }
+    func undo(isLate: Bool) {
+        for number in kept { side.remove(number) }
+        forgetEvent()
+        reader.undo(isLate: isLate)
+    }
+    private func forgetEvent() {
         kept.removeAll(keepingCapacity: true)
         toForget.removeAll(keepingCapacity: true)
     }
-    func keep(_ element: Element, _ key: JoinKey, _ meta: JoinMeta) {
-        kept.append(side.insert(element, key: key, meta))
-    }
-    func forgetLater(_ number: UInt32) { toForget.append(number) }
-    func undo() { for number in kept { side.remove(number) } }
-    func settle() { for number in toForget { side.remove(number) } }
 }
 
 extension StreamContext {
