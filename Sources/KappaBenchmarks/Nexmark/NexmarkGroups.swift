@@ -8,7 +8,7 @@ extension NexmarkQuery {
         NexmarkQuery(
             View("q5", digest: "1") {
                 Events(PlainBid.self, at: \.dateTime)
-                    .window(.tumbling(.seconds(10)), lateness: lateness)
+                    .window(.hopping(.seconds(10), every: .seconds(2)), lateness: lateness)
                     .grouped(by: \.auction)
                     .aggregate(.count(as: "num"))
                     .rows(as: AuctionBids.self)

@@ -34,12 +34,15 @@ extension NexmarkQuery {
 
     /// Bids that were made in time, with what their auction says.
     private static let validBids = Events(PlainBid.self).join(
-        Events(PlainAuction.self).unique(by: \.id), on: \.auction, equals: \.id,
-        where: { bid, auction in auction.takes(bid) }
+        Events(PlainAuction.self).unique(by: \.id), on: \.auction, equals: \.id, where: isInTime
     ) { bid, auction in
         ValidBid(
             auction: auction.id, seller: auction.seller, category: auction.category,
             price: bid.price, dateTime: bid.dateTime)
+    }
+
+    @Sendable private static func isInTime(_ bid: PlainBid, _ auction: PlainAuction) -> Bool {
+        auction.takes(bid)
     }
 
     struct ValidBid: ViewRow {

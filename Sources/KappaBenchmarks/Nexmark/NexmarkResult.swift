@@ -22,7 +22,7 @@ struct NexmarkResult {
             line.append(UInt8(ascii: "\n"))
             lines.append(line)
         }
-        lines.sort { $0.lexicographicallyPrecedes($1) }
+        lines.sort(by: Self.precedes)
         guard let file = fopen(path, "w") else {
             throw KappaError(
                 .cannotCreate, "cannot write a result", at: path,
@@ -35,6 +35,18 @@ struct NexmarkResult {
                 .inputOutput, "cannot write a result", at: path,
                 because: String(cString: strerror(errno)))
         }
+    }
+
+    /// As `LC_ALL=C sort` orders lines.
+    private static func precedes(_ a: [UInt8], _ b: [UInt8]) -> Bool {
+        let order = a.withUnsafeBytes { a in
+            b.withUnsafeBytes { b in
+                a.baseAddress.flatMap { x in
+                    b.baseAddress.map { memcmp(x, $0, min(a.count, b.count)) }
+                } ?? 0
+            }
+        }
+        return order < 0 || order == 0 && a.count < b.count
     }
 }
 

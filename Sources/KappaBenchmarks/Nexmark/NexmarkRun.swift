@@ -11,52 +11,41 @@ struct NexmarkRun {
     private let log: DataFolder
 
     static let help = """
-        kappa-bench nexmark --events FILE.ndjson --out FOLDER [--queries q1,q5] [--lateness SECONDS]
+        kappa-bench nexmark --events FILE.ndjson --out FOLDER [OPTIONS]
 
         Appends the events to a fresh log in FOLDER, builds a view for each query, and writes
         FOLDER/qN.csv. Prints events/s, processor time and peak memory of each query: the log is there
         already, and the view's rows are durable at the end.
+
+          --events FILE.ndjson   from `kappa-bench nexmark-generate`, or others of the same shape
+          --out FOLDER           where the results go, and the log while it is needed
+          --queries q1,q5        only these (all)
+          --lateness SECONDS     how late an event may come for a window (as late as it likes)
         """
 
     init(_ words: ArraySlice<String>) throws(KappaError) {
-        var events: String?
-        var folder: String?
-        var names: [String]?
-        var lateness: Duration?
-        var rest = words
-        while let name = rest.popFirst() {
-            guard let value = rest.popFirst() else { throw Self.usage("\(name) lacks its value") }
-            switch name {
-            case "--events": events = value
-            case "--out": folder = value
-            case "--queries": names = value.split(separator: ",").map(String.init)
-            case "--lateness":
-                guard let seconds = Double(value), seconds >= 0 else {
-                    throw Self.usage("--lateness takes a number of seconds, not \(value)")
-                }
-                lateness = .microseconds(Int64(seconds * 1e6))
-            default: throw Self.usage("there is no option \(name)")
-            }
+        let arguments = try BenchArguments(
+            words, ["--events", "--out", "--queries", "--lateness"], help: Self.help)
+        guard let events = arguments.text("--events"), let folder = arguments.text("--out") else {
+            throw arguments.usage("--events and --out are needed")
         }
-        guard let events, let folder else { throw Self.usage("--events and --out are needed") }
         self.events = events
         self.folder = folder
         log = DataFolder(folder + "/nexmark-log")
-        let all = NexmarkQuery.all(lateness: lateness)
-        queries = try (names ?? all.map(\.name)).map { name throws(KappaError) in
+        let all = NexmarkQuery.all(lateness: try arguments.seconds("--lateness").map(Self.span))
+        queries = try (arguments.list("--queries") ?? all.map(\.name)).map {
+            name throws(KappaError) in
             guard let query = all.first(where: { $0.name == name }) else {
-                throw Self.usage("there is no query \(name)")
+                throw arguments.usage(
+                    "there is no query \(name), only \(all.map(\.name).joined(separator: ", "))")
             }
             return query
         }
     }
 
-    private static func usage(_ what: String) -> KappaError {
-        KappaError(.usage, what, advice: help)
-    }
+    private static func span(_ seconds: Double) -> Duration { .microseconds(Int64(seconds * 1e6)) }
 
     func run() throws {
-        try DataFolder.make(folder)
         let count = try append()
         print(
             Self.line(
@@ -64,6 +53,7 @@ struct NexmarkRun {
         for query in queries {
             // Each query is a process of its own, so that memory and processor time are its own.
             let lateness = query.latenessSeconds.map { "\($0)" } ?? "-"
+            DataFolder.remove(log.path + "/views")
             let child = try BenchProcess(
                 ["nexmark-query", query.name, folder, "\(count)", lateness])
             guard let figures = child.finish().flatMap({ Figures(json: $0) }) else {
@@ -90,8 +80,6 @@ struct NexmarkRun {
     }
 
     private func append() throws -> Int {
-        DataFolder.remove(log.path)
-        try DataFolder.make(log.path)
         let file = open(events, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else {
             throw KappaError(
@@ -99,22 +87,24 @@ struct NexmarkRun {
                 because: String(cString: strerror(errno)), advice: "Check the name")
         }
         defer { close(file) }
+        DataFolder.remove(log.path)
+        try DataFolder.make(log.path)
         let writer = try LogWriter(log.log)
         let (result, _) = try SourceImport(writer, source: "nexmark").run(file, name: events)
         return result.appended
     }
 
-    /// What the child does: `QUERY FOLDER EVENTS LATENESS`.
+    /// What the child does: `QUERY FOLDER EVENTS LATENESS`. A version that is there already goes on
+    /// from its checkpoint.
     static func query(_ words: ArraySlice<String>) throws {
         let words = Array(words)
         guard words.count == 4, let events = Int(words[2]) else {
             throw KappaError(.usage, "nexmark-query is for kappa-bench itself")
         }
-        let lateness = Double(words[3]).map { Duration.microseconds(Int64($0 * 1e6)) }
-        guard let query = NexmarkQuery.all(lateness: lateness).first(where: { $0.name == words[0] })
+        let all = NexmarkQuery.all(lateness: Double(words[3]).map(span))
+        guard let query = all.first(where: { $0.name == words[0] })
         else { throw KappaError(.usage, "there is no query \(words[0])") }
         let data = DataFolder(words[1] + "/nexmark-log")
-        DataFolder.remove(data.path + "/views")
         var file = ""
         let figures = try Figures.of(events: events) {
             var options = ViewRunner.Options()
@@ -125,8 +115,23 @@ struct NexmarkRun {
             file = data.file(entry.id)
             return try VersionReader(file).rowCount(table: 0)
         }
-        try NexmarkResult(query).write(
-            VersionReader(file), to: words[1] + "/\(query.name).csv")
+        let reader = try VersionReader(file)
+        try tellOfLosses(query, reader)
+        try NexmarkResult(query).write(reader, to: words[1] + "/\(query.name).csv")
         print(figures.json)
+    }
+
+    /// Events that are not in the result are told of.
+    private static func tellOfLosses(_ query: NexmarkQuery, _ reader: VersionReader) throws {
+        let counters = try reader.checkpoint().counters
+        if counters.late > 0 {
+            BenchProgram.say("\(query.name): \(counters.late) events were late")
+        }
+        guard counters.dead > 0 else { return }
+        var first: String?
+        try reader.deadLetters { first = first ?? $0.reason }
+        BenchProgram.say(
+            "\(query.name): \(counters.dead) events could not be taken, the first because "
+                + (first ?? "?"))
     }
 }

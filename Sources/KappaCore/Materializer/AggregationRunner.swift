@@ -1,6 +1,6 @@
 import CKappaJSON
 
-/// Runs an aggregation whose groups never merge: by key, by tumbling window, or by both.
+/// Runs an aggregation whose groups never merge: by key, by windows of fixed bounds, or by both.
 final class AggregationRunner: StepRunner {
     private static let dirtyFlag: UInt32 = 1
     private static let storedFlag: UInt32 = 2
@@ -10,11 +10,13 @@ final class AggregationRunner: StepRunner {
     private let store: any RowStore
     private let tableIndex: Int
     private let stepIndex: Int
-    private let windowSize: Int64?
+    private let cut: WindowCut?
     /// Which part of the group's key is the window's start.
     private let windowPart: Int
     private let rows: GroupRows
     private let groups: GroupTable
+    /// Where a row may be in several windows.
+    private let panes: HoppingPanes?
     private let budgetBytes: Int
     /// Whether every row of the store is in memory, so that an unknown key is a new one.
     private var isComplete: Bool
@@ -23,7 +25,9 @@ final class AggregationRunner: StepRunner {
     /// The start of each row's window, in the batch at hand.
     private var windowStarts = UnsafeMutableBufferPointer<Int64>.allocate(capacity: 1_024)
     private var ids: [UInt32] = []
+    private var pairs = HoppingPanes.Pairs()
     private var fresh: [UInt32] = []
+    private let conditionRows = ChunkRows()
 
     init(
         _ definition: AggregationDefinition, input: any AggregationInput, store: any RowStore,
@@ -35,17 +39,17 @@ final class AggregationRunner: StepRunner {
         tableIndex = table
         stepIndex = step
         self.budgetBytes = budgetBytes
-        if case .tumbling(let size) = definition.window {
-            windowSize = size
-        } else {
-            windowSize = nil
-        }
+        cut = WindowCut(definition.window)
         var keyIsText = definition.keyKinds.map { $0 == .text || $0 == .json }
         let windowIsFirst = if case .windowStart? = definition.origins.first { true } else { false }
         windowPart = windowIsFirst ? 0 : keyIsText.count
-        if windowSize != nil { keyIsText.insert(false, at: windowPart) }
+        if cut != nil { keyIsText.insert(false, at: windowPart) }
         rows = GroupRows(definition, at: GroupTable.stateOffset(keyParts: keyIsText.count))
         groups = GroupTable(keyIsText: keyIsText, stateBytes: rows.stateBytes)
+        panes = cut.flatMap { [windowPart] cut in
+            cut.mostWindows == 1
+                ? nil : HoppingPanes(cut, keyIsText: keyIsText, windowPart: windowPart)
+        }
         let stored = try store.rowCount(table: table)
         isComplete = stored == 0
         if stored > 0, stored * 200 < budgetBytes { try loadAll() }
@@ -57,25 +61,37 @@ final class AggregationRunner: StepRunner {
     }
 
     /// Sorting the rows to be written takes some memory, too.
-    var memoryBytes: Int { groups.memoryBytes + dirty.count * KeySort.bytesPerRow }
+    var memoryBytes: Int {
+        groups.memoryBytes + rows.heldBytes.total + dirty.count * KeySort.bytesPerRow
+            + (panes?.memoryBytes ?? 0)
+    }
     var dirtyRows: Int { dirty.count }
 
     // MARK: Applying
 
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
         let reference = input.rows(of: batch, range)
-        for event in reference.value.late { pass.mark(event, .late) }
         for (event, reason) in reference.value.dead { pass.kill(event, reason) }
-        if let windowSize { cutWindows(&reference.value, windowSize, pass) }
+        for event in reference.value.late { pass.mark(event, .late) }
+        if let cut { cutWindows(&reference.value, cut, range, pass) }
         let input = reference.value
         guard !input.rows.isEmpty else { return }
         pass.markApplied(input.events)
         let keys = keyColumns(input)
         let firstOffset = Int64(truncatingIfNeeded: batch.firstOffset.rawValue)
+        let chunkRows = panes?.chunkRows ?? Self.chunkRows
+        pairs.rows.inputs = input.inputs
         var start = 0
         while start < input.rows.count {
-            let chunk = start..<min(start + Self.chunkRows, input.rows.count)
-            try accumulate(input, chunk, keys, firstOffset: firstOffset)
+            let chunk = start..<min(start + chunkRows, input.rows.count)
+            fresh.removeAll(keepingCapacity: true)
+            if let panes {
+                panes.find(input, chunk, keys: keys, in: groups, into: &pairs, fresh: &fresh)
+                try accumulate(pairs.rows, 0..<pairs.ids.count, pairs.ids, firstOffset)
+            } else {
+                groups.find(rows: input.rows[chunk], keys: keys, into: &ids, fresh: &fresh)
+                try accumulate(input, chunk, ids, firstOffset)
+            }
             start = chunk.upperBound
         }
     }
@@ -85,43 +101,76 @@ final class AggregationRunner: StepRunner {
     private static let chunkRows = 2_048
 
     private func accumulate(
-        _ input: AggregationRows, _ chunk: Range<Int>, _ keys: [KeyColumn], firstOffset: Int64
+        _ input: AggregationRows, _ chunk: Range<Int>, _ ids: [UInt32], _ firstOffset: Int64
     ) throws {
-        fresh.removeAll(keepingCapacity: true)
-        groups.find(rows: input.rows[chunk], keys: keys, into: &ids, fresh: &fresh)
         if !isComplete { for id in fresh { try loadOne(id) } }
-        markDirty()
-        for (accumulator, column) in zip(rows.accumulators, input.inputs) {
-            try accumulator.add(
-                column, input, chunk, firstOffset: firstOffset,
-                to: GroupedRecords(base: groups.base, stride: groups.recordStride, ids: ids))
+        markDirty(ids)
+        conditionRows.reset()
+        try withRows(input, chunk, ids) { all in
+            for (accumulator, columns) in zip(rows.accumulators, input.inputs) {
+                let taken = conditionRows.rows(all, columns.mask)
+                try accumulator.add(columns, taken, firstOffset: firstOffset)
+            }
         }
     }
 
-    /// Finds each row's window, and takes out the rows whose window has closed.
-    private func cutWindows(_ input: inout AggregationRows, _ size: Int64, _ pass: BatchPass) {
-        guard let times = input.time?.integers else { return }
+    private func withRows(
+        _ input: AggregationRows, _ chunk: Range<Int>, _ ids: [UInt32],
+        _ body: (GroupedRows) throws -> Void
+    ) throws {
+        try input.rows.withUnsafeBufferPointer { rows in
+            try input.events.withUnsafeBufferPointer { events in
+                try ids.withUnsafeBufferPointer { ids in
+                    guard let rows = rows.baseAddress, let events = events.baseAddress,
+                        let first = ids.baseAddress
+                    else { return }
+                    try body(
+                        GroupedRows(
+                            base: groups.base, stride: groups.recordStride, count: ids.count,
+                            ids: first, rows: rows + chunk.lowerBound,
+                            events: events + chunk.lowerBound))
+                }
+            }
+        }
+    }
+
+    /// Finds each row's windows, and takes out the rows whose windows have all closed.
+    private func cutWindows(
+        _ input: inout AggregationRows, _ cut: WindowCut, _ range: Range<Int>, _ pass: BatchPass
+    ) {
+        // There is no time where there are no rows.
+        let times = input.time?.integers
         let lateness = definition.latenessMicroseconds
-        let starts = windowStarts(upTo: Int(input.rows.last ?? 0))
-        var streamTime = pass.streamTimes[stepIndex]
-        var window: (start: Int64, end: Int64) = (0, 0)
+        let last = Int(input.rows.last ?? 0)
+        panes?.reserve(rows: last + 1)
+        let starts = windowStarts(upTo: last)
+        var clock = PartitionClock(
+            pass.streamTimes[stepIndex], columns: input.clockColumns, from: range.lowerBound)
+        var pane = WindowCut.Pane(start: 0, end: 0, newest: 0, windows: 0)
         var kept = 0
         input.rows.withUnsafeMutableBufferPointer { rows in
             input.events.withUnsafeMutableBufferPointer { events in
                 for index in 0..<rows.count {
+                    guard let times else { break }
                     let row = Int(rows[index])
                     let time = times[row]
-                    streamTime = max(streamTime, time)
-                    // Most events fall into the window of the one before: dividing is dear.
-                    if time < window.start || time >= window.end {
-                        window.start = Window.start(of: time, size: size)
-                        window.end = window.start &+ size
+                    clock.advance(through: Int(events[index]))
+                    clock.meet(time)
+                    // Most events fall into the pane of the one before: dividing is dear.
+                    if time < pane.start || time >= pane.end { pane = cut.pane(at: time) }
+                    var open = pane.windows
+                    if let lateness {
+                        open = cut.openWindows(pane, lateness: lateness, streamTime: clock.time)
+                        if open == 0 {
+                            pass.mark(Int(events[index]), .late)
+                            continue
+                        }
                     }
-                    if let lateness, window.end &+ lateness <= streamTime {
-                        pass.mark(Int(events[index]), .late)
-                        continue
+                    if let panes {
+                        panes.set(row, pane, open: open)
+                    } else {
+                        starts[row] = pane.newest
                     }
-                    starts[row] = window.start
                     rows[kept] = rows[index]
                     events[kept] = events[index]
                     kept += 1
@@ -130,7 +179,8 @@ final class AggregationRunner: StepRunner {
         }
         input.rows.removeLast(input.rows.count - kept)
         input.events.removeLast(input.events.count - kept)
-        pass.streamTimes[stepIndex] = streamTime
+        clock.advance(through: range.upperBound - 1)
+        pass.streamTimes[stepIndex] = clock.time
     }
 
     private func windowStarts(upTo row: Int) -> UnsafeMutableBufferPointer<Int64> {
@@ -141,18 +191,18 @@ final class AggregationRunner: StepRunner {
         return windowStarts
     }
 
-    /// The key's columns in the order of the key.
+    /// The key's columns in the order of the key; where there are panes, without the window.
     private func keyColumns(_ input: AggregationRows) -> [KeyColumn] {
         var keys: [KeyColumn] = zip(input.keys, definition.keyKinds).map { column, kind in
             kind == .text || kind == .json ? .texts(column.strings) : .integers(column.integers)
         }
-        if windowSize != nil, let starts = windowStarts.baseAddress {
+        if cut != nil, panes == nil, let starts = windowStarts.baseAddress {
             keys.insert(.integers(UnsafePointer(starts)), at: windowPart)
         }
         return keys
     }
 
-    private func markDirty() {
+    private func markDirty(_ ids: [UInt32]) {
         for id in ids {
             let flags = groups.record(id).load(fromByteOffset: 4, as: UInt32.self)
             if flags & Self.dirtyFlag != 0 { continue }
@@ -168,10 +218,10 @@ final class AggregationRunner: StepRunner {
 
     private func place(of record: UnsafeMutableRawPointer) -> GroupRows.Place {
         var place = GroupRows.Place(keyRecord: record, firstKeyPart: 0)
-        if let windowSize {
+        if let cut {
             place.windowStart = record.load(
                 fromByteOffset: 16 + 16 * windowPart, as: Int64.self)
-            place.windowEnd = place.windowStart &+ windowSize
+            place.windowEnd = cut.end(ofStart: place.windowStart)
             place.firstKeyPart = windowPart == 0 ? 1 : 0
         }
         return place
@@ -230,11 +280,13 @@ final class AggregationRunner: StepRunner {
         freeAll()
         // A key that comes again begins anew: none is to be looked up in the store.
         groups.reset()
+        panes?.reset()
     }
 
     private func forgetAll() {
         freeAll()
         groups.reset()
+        panes?.reset()
         isComplete = false
     }
 

@@ -36,12 +36,8 @@ final class RankingRunner: StepRunner {
         input.read(batch, range) { row in
             find([Int32(truncatingIfNeeded: row)])
             return Int(ids[0])
-        } _: { event, outcome in
-            switch outcome {
-            case .applied: pass.mark(event, .applied)
-            case .late: pass.mark(event, .late)
-            case .dead(let reason): pass.kill(event, reason)
-            }
+        } _: {
+            pass.note($0, $1)
         }
         for id in input.chosen { markDirty(UInt32(id)) }
         let rows = input.rows

@@ -74,23 +74,25 @@ protocol ElementReader<Element>: AnyObject {
     func read(_ row: Int, _ body: (Element, Timestamp?) throws -> Void) throws
     /// What was read was taken: what it changed in what the stream remembers stays.
     func settle()
-    /// What was read could not be taken: it leaves no trace in what the stream remembers, but that
-    /// time has passed where it was late.
-    func undo(isLate: Bool)
+    /// What was read could not be taken: it leaves no trace in what the stream remembers.
+    func undo()
     /// Where columns can stand for the elements: the tracing of key paths to them. Nil where a
     /// closure stands between the events and the elements.
     var columns: ElementColumns<Element>? { get }
+    /// The plan's columns in which event times stand, as every event of the log has them that has
+    /// such a field at all. None where the time is computed.
+    var timeColumns: [Int] { get }
 }
 
 extension ElementReader {
     func settle() {}
-    func undo(isLate: Bool) {}
+    func undo() {}
 
     /// Hands the elements of one selected event to what they are for. Where any of them cannot be
     /// taken, none of them has been.
     func take(_ row: Int, _ body: (Element, Timestamp?) throws -> Void) throws {
         do { try read(row, body) } catch {
-            undo(isLate: error is LateElement)
+            undo()
             throw error
         }
         settle()
@@ -205,6 +207,7 @@ private final class TypedEventReader<E: Event>: ElementReader {
     private let time: (KeyPath<E, Timestamp> & Sendable)?
     private let timeColumn: Int?
     private var times: UnsafePointer<Int64>?
+    let timeColumns: [Int]
     let columns: ElementColumns<E>?
 
     init(
@@ -215,6 +218,7 @@ private final class TypedEventReader<E: Event>: ElementReader {
         self.time = time
         let tracer = reader.tracer
         let timeColumn = time.flatMap { tracer.field(of: $0) }.map { reader.fieldColumns[$0] }
+        timeColumns = timeColumn.map { [$0] } ?? []
         self.timeColumn = reader.isPlain ? timeColumn : nil
         if reader.isPlain, time == nil || timeColumn != nil {
             columns = ElementColumns(
@@ -258,6 +262,7 @@ private final class TransformReader<Old, New>: ElementReader {
     }
 
     var columns: ElementColumns<New>? { nil }
+    var timeColumns: [Int] { upstream.timeColumns }
     func load(_ batch: EventBatch) { upstream.load(batch) }
     func select(_ range: Range<Int>, into selection: inout [Int32]) {
         upstream.select(range, into: &selection)
@@ -268,5 +273,5 @@ private final class TransformReader<Old, New>: ElementReader {
         }
     }
     func settle() { upstream.settle() }
-    func undo(isLate: Bool) { upstream.undo(isLate: isLate) }
+    func undo() { upstream.undo() }
 }

@@ -1,17 +1,45 @@
 /// How event time is cut into windows.
 ///
 /// A window includes its start and excludes its end. Windows of a fixed size are aligned to
-/// 1970-01-01T00:00:00Z.
+/// 1970-01-01T00:00:00Z, or to an `offset` from there.
 public struct Window: Hashable, Sendable {
+    /// Its printed form is a part of views' digests.
     package enum Kind: Hashable, Sendable {
         case tumbling(microseconds: Int64)
+        case hopping(microseconds: Int64, every: Int64, offset: Int64)
         case session(gapMicroseconds: Int64)
     }
     package let kind: Kind
 
     /// Windows of one size, side by side.
-    public static func tumbling(_ size: Duration) -> Window {
-        Window(kind: .tumbling(microseconds: positive(size, "a tumbling window's size")))
+    /// - Parameters:
+    ///   - size: How long each window is.
+    ///   - offset: Moves all bounds: days from 06:00 UTC on are `.tumbling(.days(1), offset:
+    ///     .hours(6))`. It may be negative.
+    public static func tumbling(_ size: Duration, offset: Duration = .zero) -> Window {
+        let micros = positive(size, "a tumbling window's size")
+        let offset = alignment(offset, every: micros)
+        if offset == 0 { return Window(kind: .tumbling(microseconds: micros)) }
+        return Window(kind: .hopping(microseconds: micros, every: micros, offset: offset))
+    }
+
+    /// Windows of one size that overlap: a new one begins `every` so often, and an event counts in
+    /// all those that it falls into. The size need not be a multiple of `every`.
+    /// - Parameters:
+    ///   - size: How long each window is.
+    ///   - every: How far apart two windows begin; at most the size, so that no event falls between
+    ///     windows.
+    ///   - offset: Moves all bounds. It may be negative.
+    public static func hopping(
+        _ size: Duration, every: Duration, offset: Duration = .zero
+    ) -> Window {
+        let micros = positive(size, "a hopping window's size")
+        let hop = positive(every, "a hopping window's step")
+        precondition(hop <= micros, "a hopping window's step is at most its size")
+        if hop == micros { return tumbling(size, offset: offset) }
+        return Window(
+            kind: .hopping(
+                microseconds: micros, every: hop, offset: alignment(offset, every: hop)))
     }
 
     /// Bursts of events of one key: two events at most `gap` apart share a session, in whichever
@@ -24,6 +52,12 @@ public struct Window: Hashable, Sendable {
         let micros = duration.eventTimeMicroseconds
         precondition(micros > 0, "\(what) is at least one microsecond")
         return micros
+    }
+
+    /// The one bound that is not negative and comes before `every`: it stands for all others.
+    private static func alignment(_ offset: Duration, every: Int64) -> Int64 {
+        let rest = offset.wholeMicroseconds % every
+        return rest < 0 ? rest + every : rest
     }
 
     /// The start of the tumbling window that holds a time.

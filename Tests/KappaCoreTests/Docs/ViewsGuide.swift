@@ -89,6 +89,20 @@ let priceSpread = View("price_spread") {
 }
 // docs: end
 
+// docs: levels
+let priceLevels = View("price_levels") {
+    Events(Purchase.self)
+        .grouped(by: \.shop)
+        .aggregate(
+            .median(\.price, as: "median"),
+            .quantile(\.price, 0.9, as: "p90"),
+            .approximateQuantile(\.price, 0.99, as: "about_p99"),
+            .top(2, \.price, as: "largest"),
+            .bottom(1, \.userID, by: \.price, as: "thriftiest"),
+            .average(rounding: .towardZero, as: "name_length", of: { $0.userID.count }))
+}
+// docs: end
+
 // docs: conditions
 let priceRanks = View("price_ranks") {
     Events(Purchase.self)

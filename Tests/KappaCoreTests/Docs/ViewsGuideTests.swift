@@ -63,6 +63,14 @@ struct ViewsGuideTests {
             #"south,0,,ada,2024-03-01T10:20:00Z,"[""ada""]",1"#)
     }
 
+    @Test("quantiles, ranked lists and whole averages do what the guide says")
+    func levels() throws {
+        try Scenario(priceLevels).given(lines: Self.purchaseLines).expect(
+            "shop,median,p90,about_p99,largest,thriftiest,name_length",
+            #"north,7,12.5,12.56218905472637,"[12.5,7]","[""ada""]",3"#,
+            #"south,3.25,3.25,3.2655502392344493,[3.25],"[""ada""]",3"#)
+    }
+
     @Test("an aggregate with a condition takes only the elements for which it holds")
     func conditions() throws {
         try Scenario(priceRanks).given(lines: Self.purchaseLines).expect(

@@ -20,16 +20,7 @@ import Testing
     private func check(
         _ view: any AnyView, _ reference: EventsReference<some Any>, seed: UInt64, ways: Int = 3
     ) throws {
-        var random = SplitMix(state: seed)
-        var maker = ReadingMaker(random)
-        let lines = maker.lines(40 + random.below(160))
-        let expected = try reference.run(lines)
-        for number in 0..<ways {
-            var way = number == 0 ? .whole(lines.count) : EventsWay.random(lines.count, &random)
-            if number == 0 { way.forbidColumns = seed % 2 == 0 }
-            let found = try way.run(view, lines)
-            #expect(found.difference(from: expected) == nil, "seed \(seed), \(way)")
-        }
+        try reference.check(view, seed: seed, ways: ways)
     }
 
     @Test("by key, every aggregate", arguments: EventsSeeds.random(8))
@@ -91,7 +82,7 @@ import Testing
         }
         let reference = EventsReference<Reading>(
             elements: Self.readings, keys: [{ $0.place.cell }, { $0.user.cell }],
-            cut: .tumbling(5 * Self.second), lateness: 3 * Self.second,
+            cut: .tumbling(5 * Self.second), lateness: 3 * Self.second, clock: Reading.time,
             aggregates: [
                 { $0.count.cell }, { $0.map(\.amount).reduce(0, +).cell },
                 { $0.map(\.weight).reduce(0, +).cell }, { $0[$0.count - 1].note.cell },
@@ -135,7 +126,7 @@ import Testing
         typealias A = EventsAggregates
         let reference = EventsReference<Reading>(
             elements: Self.readings, keys: [{ $0.user.cell }], cut: .session(6 * Self.second),
-            lateness: lateness.map { $0 * Self.second }, windowFirst: false,
+            lateness: lateness.map { $0 * Self.second }, clock: Reading.time, windowFirst: false,
             aggregates: [
                 { $0.count.cell }, { $0.map(\.amount).reduce(0, +).cell },
                 { $0.map(\.count).reduce(0, +).cell }, { A.average($0.map(\.price)) },
@@ -161,7 +152,7 @@ import Testing
         }
         let reference = EventsReference<Reading>(
             elements: Self.readings, keys: [{ $0.place.cell }], cut: .session(2 * Self.second),
-            lateness: 10 * Self.second,
+            lateness: 10 * Self.second, clock: Reading.time,
             aggregates: [{ $0.count.cell }, { $0[$0.count - 1].user.cell }])
         try check(view, reference, seed: seed)
     }
@@ -210,7 +201,7 @@ import Testing
                 }
             },
             keys: [{ try Self.key($0).cell }], cut: .tumbling(8 * Self.second),
-            lateness: Self.second,
+            lateness: Self.second, clock: Reading.time,
             aggregates: [
                 { $0.count.cell }, { $0.map(\.share).reduce(0, +).cell },
                 { $0.map { $0.number * 2 }.reduce(0, +).cell },
@@ -227,6 +218,7 @@ import Testing
         }
         let reference = EventsReference<Reading>(
             elements: Self.readings, cut: .tumbling(20 * Self.second), lateness: 0,
+            clock: Reading.time,
             aggregates: [
                 { $0.count.cell }, { EventsAggregates.there($0.map(\.ratio)).reduce(0, +).cell },
             ])

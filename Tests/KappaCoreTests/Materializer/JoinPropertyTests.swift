@@ -43,11 +43,9 @@ import Testing
             made.map { [$0.offset.cell, $0.part.cell] + $0.pair.cells }
         }
 
-        var clocks: [Int64] {
-            get { [join.clock] }
-            set { join.setClock(newValue[0]) }
-        }
         var rows: [[Value]] { makesRows(made) }
+
+        mutating func pass(_ time: Int64) { join.pass(time) }
 
         mutating func take(_ event: JSONValue, offset: Int64) throws -> Int {
             var part: Int64 = 0

@@ -31,12 +31,10 @@ import Testing
         var inner: JoinModel<Sale, Sale>
         var outer: JoinModel<Twins, Offer>?
         var rows: [[Value]] = []
-        var clocks: [Int64] {
-            get { [inner.clock] + (outer.map { [$0.clock] } ?? []) }
-            set {
-                inner.setClock(newValue[0])
-                if newValue.count > 1 { outer?.setClock(newValue[1]) }
-            }
+
+        mutating func pass(_ time: Int64) {
+            inner.pass(time)
+            outer?.pass(time)
         }
 
         mutating func take(_ event: JSONValue, offset: Int64) throws -> Int {

@@ -118,7 +118,7 @@ import Testing
         }
     }
 
-    @Test("the stream time of a step counts only the events that the step takes")
+    @Test("every event with the time field moves the stream time, whether or not a step takes it")
     func streamTime() throws {
         let view = View("two") {
             Events(Entry.self, at: \.at)
@@ -133,18 +133,23 @@ import Testing
                 .into("all")
         }
         let lines = [
-            #"{"key":"b","at":60000}"#, #"{"key":"a","at":5000}"#, #"{"key":"a","at":null}"#,
-            #"{"key":"a","at":30000}"#, #"{"key":"a","at":4000}"#,
+            #"{"key":"a","at":5000}"#,
+            // One that the first step filters out, one that no step can take, one of another type;
+            // and a time that is none.
+            #"{"key":"b","at":10000}"#, #"{"key":"a","at":9000}"#,
+            #"{"key":7,"at":20000}"#, #"{"key":"a","at":19000}"#,
+            #"{"event_type":"other","at":30000}"#, #"{"key":"a","at":29000}"#,
+            #"{"event_type":"other","at":[40000]}"#, #"{"key":"a","at":39000}"#,
         ]
-        let outcome = try EventsWay.whole(lines.count).run(view, lines)
-        let starts = outcome.tables.map { $0.map { $0[0].plainText } }
-        #expect(
-            starts == [
-                ["1970-01-01T00:00:00Z", "1970-01-01T00:00:30Z"], ["1970-01-01T00:01:00Z"],
-            ])
-        // Each event counts once: dead before late before applied.
-        #expect(outcome.counters.applied == 1)
-        #expect(outcome.counters.late == 3)
-        #expect(outcome.counters.dead == 1)
+        for way in [EventsWay.whole(lines.count), EventsWay(appends: lines.map { _ in 1 })] {
+            let outcome = try way.run(view, lines)
+            let starts = outcome.tables.map { $0.map { $0[0].plainText } }
+            let a = ["1970-01-01T00:00:00Z", "1970-01-01T00:00:30Z"]
+            #expect(starts == [a, [a[0], "1970-01-01T00:00:10Z", a[1]]])
+            #expect(outcome.counters.late == 3)
+            #expect(outcome.counters.applied == 3)
+            #expect(outcome.counters.dead == 1)
+            #expect(outcome.counters.filtered == 2)
+        }
     }
 }

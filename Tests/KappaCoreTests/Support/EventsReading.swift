@@ -17,6 +17,13 @@ struct Reading: Event {
     var at: Timestamp
 }
 
+extension Reading {
+    /// The time of any event that carries one, be it of another type or one that cannot be taken.
+    static func time(_ event: JSONValue) -> Timestamp? {
+        event["at"].flatMap { try? ValueDecoder($0).decode(Timestamp.self) }
+    }
+}
+
 /// Random lines for ``Reading``: most are good, some are of other types, some cannot be taken.
 struct ReadingMaker {
     var random: SplitMix

@@ -5,6 +5,8 @@ struct EventsReference<Element> {
     enum Cut {
         case none
         case tumbling(Int64)
+        /// Size, step, offset.
+        case hopping(Int64, Int64, Int64)
         case session(Int64)
     }
 
@@ -13,6 +15,8 @@ struct EventsReference<Element> {
     var keys: [(Element) throws -> Value] = []
     var cut = Cut.none
     var lateness: Int64?
+    /// The time of any event that moves the stream time, whether or not the view takes it.
+    var clock: (JSONValue) -> Timestamp? = { _ in nil }
     var windowFirst = true
     /// Functions of the elements of a group in log order.
     var aggregates: [([Element]) -> Value]
@@ -36,8 +40,10 @@ struct EventsReference<Element> {
         var place = 0
         for (offset, line) in lines.enumerated() {
             var fate = Fate.filtered
+            let event = try JSONValue(parsing: line)
+            if let time = clock(event) { streamTime = max(streamTime, time.microseconds) }
             do {
-                let taken = try elements(JSONValue(parsing: line)) ?? []
+                let taken = try elements(event) ?? []
                 let keyed = try taken.map { element, time in
                     (element, time, try keys.map { try $0(element) })
                 }
@@ -66,41 +72,51 @@ struct EventsReference<Element> {
         return outcome
     }
 
-    /// Puts an element into its group; false if it is late.
+    /// Puts an element into its groups; false if it is late.
     private func add(
         _ element: Element, _ place: Int, _ key: [Value], _ time: Int64, _ streamTime: Int64,
         to groups: inout [Group]
     ) -> Bool {
-        var group = Group(key: key, start: time, last: time, elements: [(place, element)])
-        var joined: [Int] = []
-        var end = Int64.max
+        func isOpen(_ end: Int64) -> Bool { lateness.map { end + $0 > streamTime } ?? true }
+        let new = Group(key: key, start: time, last: time, elements: [(place, element)])
         switch cut {
-        case .none:
-            group.start = 0
-            joined = groups.indices.filter { groups[$0].key == key }
+        case .none: join(new, startingAt: 0, &groups)
         case .tumbling(let size):
-            group.start = Int64((Double(time) / Double(size)).rounded(.down)) * size
-            end = group.start + size
-            joined = groups.indices.filter {
-                groups[$0].key == key && groups[$0].start == group.start
-            }
+            let start = Int64((Double(time) / Double(size)).rounded(.down)) * size
+            guard isOpen(start + size) else { return false }
+            join(new, startingAt: start, &groups)
+        case .hopping(let size, let every, let offset):
+            let middle = (time - offset) / every
+            let starts = (middle - size / every - 2...middle + 2).map { $0 * every + offset }
+                .filter { $0 <= time && time < $0 + size && isOpen($0 + size) }
+            for start in starts { join(new, startingAt: start, &groups) }
+            return !starts.isEmpty
         case .session(let gap):
-            joined = groups.indices.filter {
+            let joined = groups.indices.filter {
                 groups[$0].key == key && time >= groups[$0].start - gap
-                    && time <= groups[$0].last + gap
+                    && time <= groups[$0].last + gap && isOpen(groups[$0].last + gap)
             }
-            end = joined.reduce(time) { max($0, groups[$1].last) } + gap
+            let start = joined.reduce(time) { min($0, groups[$1].start) }
+            let last = joined.reduce(time) { max($0, groups[$1].last) }
+            let isTaken = groups.indices.contains {
+                groups[$0].key == key && groups[$0].start == start && !joined.contains($0)
+            }
+            if !isOpen(last + gap) || isTaken { return false }
+            let elements = joined.flatMap { groups[$0].elements } + new.elements
+            for index in joined.reversed() { groups.remove(at: index) }
+            groups.append(
+                Group(
+                    key: key, start: start, last: last,
+                    elements: elements.sorted { $0.place < $1.place }))
         }
-        if let lateness, end + lateness <= streamTime { return false }
-        for index in joined {
-            group.start = min(group.start, groups[index].start)
-            group.last = max(group.last, groups[index].last)
-            group.elements += groups[index].elements
-        }
-        group.elements.sort { $0.place < $1.place }
-        for index in joined.reversed() { groups.remove(at: index) }
-        groups.append(group)
         return true
+    }
+
+    /// Puts an element behind those of the same key and start.
+    private func join(_ new: Group, startingAt start: Int64, _ groups: inout [Group]) {
+        let index = groups.firstIndex { $0.key == new.key && $0.start == start }
+        if let index { return groups[index].elements += new.elements }
+        groups.append(Group(key: new.key, start: start, last: new.last, elements: new.elements))
     }
 
     private func row(_ group: Group) -> (key: [Value], row: [Value]) {
@@ -108,7 +124,7 @@ struct EventsReference<Element> {
         var window: [Value] = []
         switch cut {
         case .none: break
-        case .tumbling(let size):
+        case .tumbling(let size), .hopping(let size, _, _):
             window = [start, .timestamp(Timestamp(microseconds: group.start + size))]
         case .session(let gap):
             window = [start, .timestamp(Timestamp(microseconds: group.last + gap))]

@@ -6,8 +6,8 @@ import Testing
 /// What a slow, obvious reference of a view knows after some events. It is a value, so that an event
 /// that cannot be taken leaves it as it was.
 protocol StreamsModel {
-    /// The times that pass even where an event is late.
-    var clocks: [Int64] { get set }
+    /// An event of the log has a time, whatever becomes of it.
+    mutating func pass(_ time: Int64)
     /// The rows of the view's table, in key order.
     var rows: [[Value]] { get }
     /// Takes one event; returns how many elements came of it.
@@ -15,10 +15,7 @@ protocol StreamsModel {
 }
 
 extension StreamsModel {
-    var clocks: [Int64] {
-        get { [] }
-        set {}
-    }
+    mutating func pass(_ time: Int64) {}
 }
 
 /// An event that comes after what it belongs to has closed.
@@ -29,9 +26,13 @@ enum StreamsReference {
     static func run(_ lines: [String], _ model: inout some StreamsModel) throws -> EventsOutcome {
         var outcome = EventsOutcome(tables: [], counters: Counters(), dead: [])
         for (offset, line) in lines.enumerated() {
+            let event = try JSONValue(parsing: line)
+            if let at = event["at"], let time = try? ValueDecoder(at).decode(Timestamp.self) {
+                model.pass(time.microseconds)
+            }
             var next = model
             do {
-                let count = try next.take(JSONValue(parsing: line), offset: Int64(offset))
+                let count = try next.take(event, offset: Int64(offset))
                 if count > 0 {
                     outcome.counters.applied += 1
                 } else {
@@ -40,7 +41,6 @@ enum StreamsReference {
                 model = next
             } catch is StreamsLate {
                 outcome.counters.late += 1
-                model.clocks = next.clocks
             } catch {
                 outcome.counters.dead += 1
                 outcome.dead.append(
@@ -76,7 +76,7 @@ enum StreamsReference {
 struct JoinModel<Left, Right> {
     private(set) var lefts: [(Left, Int64)] = []
     private(set) var rights: [(Right, Int64)] = []
-    private(set) var clock = Int64.min
+    private var clock = Int64.min
     let bound: Bound
     let areEqual: (Left, Right) -> Bool
 
@@ -92,31 +92,26 @@ struct JoinModel<Left, Right> {
         self.areEqual = areEqual
     }
 
-    mutating func setClock(_ time: Int64) { clock = time }
+    mutating func pass(_ time: Int64) { clock = max(clock, time) }
 
     mutating func take(
         _ newLefts: [(Left, Int64)], _ newRights: [(Right, Int64)],
         _ body: (Left, Right, Int64) throws -> Void
     ) throws {
         for (left, time) in newLefts {
-            try pass(time)
+            if isPast(time) { throw StreamsLate() }
             for (right, other) in rights where areEqual(left, right) && canMeet(time, other) {
                 try body(left, right, max(time, other))
             }
             lefts.append((left, time))
         }
         for (right, time) in newRights {
-            try pass(time)
+            if isPast(time) { throw StreamsLate() }
             for (left, other) in lefts where areEqual(left, right) && canMeet(time, other) {
                 try body(left, right, max(time, other))
             }
             rights.append((right, time))
         }
-    }
-
-    private mutating func pass(_ time: Int64) throws {
-        clock = max(clock, time)
-        if isPast(time) { throw StreamsLate() }
     }
 
     private func canMeet(_ time: Int64, _ other: Int64) -> Bool {

@@ -73,6 +73,7 @@ private final class UniqueReader<Element>: ElementReader {
     }
 
     var columns: ElementColumns<Element>? { nil }
+    var timeColumns: [Int] { upstream.timeColumns }
 
     func load(_ batch: EventBatch) {
         firstOffset = Int64(truncatingIfNeeded: batch.firstOffset.rawValue)
@@ -104,9 +105,9 @@ private final class UniqueReader<Element>: ElementReader {
     }
 
     /// An event that cannot be taken has not been seen.
-    func undo(isLate: Bool) {
+    func undo() {
         for number in kept { seen.remove(number) }
         kept.removeAll(keepingCapacity: true)
-        upstream.undo(isLate: isLate)
+        upstream.undo()
     }
 }

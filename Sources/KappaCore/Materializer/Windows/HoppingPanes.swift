@@ -1,0 +1,150 @@
+import CKappaJSON
+
+/// Finds the groups of the several windows that each row falls into.
+///
+/// Rows of one key and one pane (see ``WindowCut/Pane``) fall into the same windows, so the groups of
+/// these are looked up once and remembered with the pane: a further row costs one look-up, however
+/// many windows it is in.
+final class HoppingPanes {
+    private let most: Int
+    private let every: Int64
+    private let windowPart: Int
+    private let panes: GroupTable
+    /// For each row of the batch: its pane, the newest of its windows, and how many of them are open.
+    private var rows = UnsafeMutableBufferPointer<Row>.allocate(capacity: 1_024)
+    /// The same rows' panes and windows as key columns.
+    private var paneStarts = UnsafeMutablePointer<Int64>.allocate(capacity: 1_024)
+    private var windowStarts = UnsafeMutablePointer<Int64>.allocate(capacity: 1_024)
+
+    private var paneIDs: [UInt32] = []
+    private var freshPanes: [UInt32] = []
+    private var unfilled: [(row: Int32, pane: UInt32)] = []
+    private var unfilledRows: [Int32] = []
+    private var found: [UInt32] = []
+
+    private struct Row {
+        var newest: Int64
+        var open: Int
+    }
+
+    init(_ cut: WindowCut, keyIsText: [Bool], windowPart: Int) {
+        most = cut.mostWindows
+        every = cut.every
+        self.windowPart = windowPart
+        panes = GroupTable(keyIsText: keyIsText, stateBytes: 4 + 4 * cut.mostWindows)
+    }
+
+    deinit {
+        rows.deallocate()
+        paneStarts.deallocate()
+        windowStarts.deallocate()
+    }
+
+    var memoryBytes: Int { panes.memoryBytes }
+
+    /// So many rows at once: they make about as many pairs of a row and a window as a chunk of rows
+    /// that are in one window each.
+    var chunkRows: Int { max(1, min(2_048, 8_192 / most)) }
+
+    /// The groups have got other numbers: forgets them.
+    func reset() { panes.reset() }
+
+    func reserve(rows count: Int) {
+        guard count > rows.count else { return }
+        let capacity = max(count, 2 * rows.count)
+        rows.deallocate()
+        paneStarts.deallocate()
+        windowStarts.deallocate()
+        rows = .allocate(capacity: capacity)
+        paneStarts = .allocate(capacity: capacity)
+        windowStarts = .allocate(capacity: capacity)
+    }
+
+    /// Says which windows a row is in.
+    @inline(__always)
+    func set(_ row: Int, _ pane: WindowCut.Pane, open: Int) {
+        rows[row] = Row(newest: pane.newest, open: open)
+        paneStarts[row] = pane.start
+    }
+
+    /// One entry for each row of `chunk` and each of its open windows.
+    struct Pairs {
+        var rows = AggregationRows()
+        var ids: [UInt32] = []
+    }
+
+    /// Finds the groups of a chunk's rows in `groups`, making those that are new, which are appended
+    /// to `fresh`.
+    /// - Parameter keys: The columns of the key without the window.
+    func find(
+        _ input: AggregationRows, _ chunk: Range<Int>, keys: [KeyColumn], in groups: GroupTable,
+        into pairs: inout Pairs, fresh: inout [UInt32]
+    ) {
+        if panes.memoryBytes > Self.mostBytes { panes.reset() }
+        freshPanes.removeAll(keepingCapacity: true)
+        panes.find(
+            rows: input.rows[chunk], keys: adding(paneStarts, to: keys), into: &paneIDs,
+            fresh: &freshPanes)
+        if !freshPanes.isEmpty {
+            fill(input.rows[chunk], adding(windowStarts, to: keys), groups, &fresh)
+        }
+        pairs.rows.rows.removeAll(keepingCapacity: true)
+        pairs.rows.events.removeAll(keepingCapacity: true)
+        pairs.ids.removeAll(keepingCapacity: true)
+        for index in 0..<paneIDs.count {
+            let (row, event) = (
+                input.rows[chunk.lowerBound + index], input.events[chunk.lowerBound + index]
+            )
+            let windows = windows(paneIDs[index])
+            for window in 0..<rows[Int(row)].open {
+                pairs.rows.rows.append(row)
+                pairs.rows.events.append(event)
+                pairs.ids.append(windows[window])
+            }
+        }
+    }
+
+    /// Panes only save look-ups: they may be forgotten at any time.
+    private static let mostBytes = 16 << 20
+
+    private func adding(_ starts: UnsafeMutablePointer<Int64>, to keys: [KeyColumn]) -> [KeyColumn]
+    {
+        var keys = keys
+        keys.insert(.integers(UnsafePointer(starts)), at: windowPart)
+        return keys
+    }
+
+    /// How many of the pane's windows have been looked up.
+    private func filled(_ pane: UInt32) -> UnsafeMutablePointer<UInt32> {
+        (panes.record(pane) + GroupTable.stateOffset(keyParts: panes.keyParts))
+            .assumingMemoryBound(to: UInt32.self)
+    }
+    /// The groups of the pane's windows, newest first.
+    @inline(__always)
+    private func windows(_ pane: UInt32) -> UnsafeMutablePointer<UInt32> { filled(pane) + 1 }
+
+    /// Looks up the windows of the panes that are new. Those that have closed by now stay closed, and
+    /// are never asked for.
+    private func fill(
+        _ chunk: ArraySlice<Int32>, _ keys: [KeyColumn], _ groups: GroupTable,
+        _ fresh: inout [UInt32]
+    ) {
+        unfilled.removeAll(keepingCapacity: true)
+        for (row, pane) in zip(chunk, paneIDs) where filled(pane).pointee == 0 {
+            filled(pane).pointee = UInt32(rows[Int(row)].open)
+            unfilled.append((row, pane))
+        }
+        var window = 0
+        while !unfilled.isEmpty {
+            unfilledRows.removeAll(keepingCapacity: true)
+            for (row, _) in unfilled {
+                unfilledRows.append(row)
+                windowStarts[Int(row)] = rows[Int(row)].newest &- Int64(window) &* every
+            }
+            groups.find(rows: unfilledRows[...], keys: keys, into: &found, fresh: &fresh)
+            for (index, id) in found.enumerated() { windows(unfilled[index].pane)[window] = id }
+            window += 1
+            unfilled.removeAll { rows[Int($0.row)].open <= window }
+        }
+    }
+}

@@ -1,0 +1,20 @@
+import KappaTesting
+import Testing
+
+@testable import KappaCore
+
+extension EventsReference {
+    /// Materializes the view over random readings, in several ways, and compares all that it holds.
+    func check(_ view: any AnyView, seed: UInt64, ways: Int = 3) throws {
+        var random = SplitMix(state: seed)
+        var maker = ReadingMaker(random)
+        let lines = maker.lines(40 + random.below(160))
+        let expected = try run(lines)
+        for number in 0..<ways {
+            var way = number == 0 ? .whole(lines.count) : EventsWay.random(lines.count, &random)
+            if number == 0 { way.forbidColumns = seed % 2 == 0 }
+            let found = try way.run(view, lines)
+            #expect(found.difference(from: expected) == nil, "seed \(seed), \(way)")
+        }
+    }
+}
