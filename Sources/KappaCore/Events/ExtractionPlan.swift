@@ -98,7 +98,7 @@ package final class ExtractionPlan {
 
     /// One for another thread.
     func makeExtractor() -> BlockExtractor {
-        BlockExtractor(turn.withLock { _ in kj_extractor_copy(extractor) })
+        turn.withLock { _ in BlockExtractor(kj_extractor_copy(extractor)) }
     }
 }
 

@@ -35,6 +35,8 @@ package struct Plan {
 
     private let folder: DataFolder
     private let catalog: Catalog
+    /// All definitions that versions can be replayed with, also earlier ones.
+    private let comparable: [ViewDefinition]
     private let end: Offset
     /// How many events are tried, from the log's beginning.
     private let sampleEvents: Int
@@ -45,7 +47,7 @@ package struct Plan {
         _ folder: DataFolder, _ views: ViewSet, sampleEvents: Int = VersionSample.usualEvents
     ) throws -> [Step] {
         let plan = Plan(
-            folder: folder, catalog: try Catalog(folder),
+            folder: folder, catalog: try Catalog(folder), comparable: try views.comparable(),
             end: try LogReader(folder.log).durableEnd(), sampleEvents: sampleEvents)
         let definitions = try views.definitions()
         let steps = try definitions.map(plan.step)
@@ -99,7 +101,9 @@ package struct Plan {
     ) throws {
         let sample = min(Int(end.rawValue), sampleEvents)
         guard sample > 1 else { return }
-        let old = try live.flatMap(heldSample)
+        let replayed = try live.flatMap { try replay($0, to: sample) }
+        let old = try replayed?.reader ?? live.flatMap(heldSample)
+        defer { withExtendedLifetime(replayed) {} }
         if let live, old == nil {
             step.note =
                 "\(live) is past the sample: `kappa rebuild \(live.view) --no-promote` builds the "
@@ -142,6 +146,16 @@ package struct Plan {
         step.rows = Int(rows)
         step.bytes = Int(all == 0 ? bytes : bytes * max(1, rows / Double(all)))
         withExtendedLifetime(scratch) {}
+    }
+
+    /// The live version's rows after the sample, where this build has its definition among the earlier
+    /// ones.
+    private func replay(_ live: VersionID, to sample: Int) throws -> ScratchVersion? {
+        let digest = try catalog.entries(of: live.view).first { $0.id == live }?.digest
+        let known = comparable.first { $0.name == live.view && $0.digest == digest }
+        return try known.map {
+            try ScratchVersion($0, to: Offset(UInt64(sample)), in: folder) { _, _ in }
+        }
     }
 
     /// A live version as it is now, if it is not past the sample of the log; else what was kept of its

@@ -126,7 +126,8 @@ package struct Promotion {
             if pair.live != pair.candidate {
                 let live = pair.live.flatMap { folder.hasFile($0) ? $0 : nil }
                 change.judgement = try gatekeeper?.judge(pair.candidate, against: live)
-                change.judgement?.isOtherDefinition = try isOtherDefinition(change)
+                let isOther = try isOtherDefinition(change)
+                change.judgement?.isOtherDefinition = isOther
             }
             if let judgement = change.judgement, !judgement.passes {
                 try catalog.refuse(judgement)

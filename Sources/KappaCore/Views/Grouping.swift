@@ -13,6 +13,18 @@ struct GroupKey<Element>: Sendable {
     let name: String?
     let expression: Expression<Element>
     var columnName: String { name ?? expression.propertyName ?? "key" }
+
+    /// The values of properties, as parts of a key.
+    static func properties<First: KeyValue, each Next: KeyValue>(
+        _ first: KeyPath<Element, First> & Sendable,
+        _ next: repeat KeyPath<Element, each Next> & Sendable
+    ) -> [GroupKey] {
+        var keys = [GroupKey(name: nil, expression: Expression(first))]
+        for property in repeat each next {
+            keys.append(GroupKey(name: nil, expression: Expression(property)))
+        }
+        return keys
+    }
 }
 
 /// Groups that still lack a window.
@@ -39,19 +51,23 @@ public struct KeyedStream<Element>: Sendable {
 public struct WindowedStream<Element>: Sendable {
     let grouping: Grouping<Element>
 
-    /// Splits each window by the value of a property.
-    public func grouped<A: KeyValue>(by key: KeyPath<Element, A> & Sendable) -> Grouping<Element> {
-        adding([GroupKey(name: nil, expression: Expression(key))])
+    /// Splits each window by the value of a property, or of several.
+    public func grouped<A: KeyValue, each B: KeyValue>(
+        by first: KeyPath<Element, A> & Sendable,
+        _ next: repeat KeyPath<Element, each B> & Sendable
+    ) -> Grouping<Element> {
+        adding(GroupKey.properties(first, repeat each next))
     }
 
-    /// Splits each window by the values of two properties.
-    public func grouped<A: KeyValue, B: KeyValue>(
-        by first: KeyPath<Element, A> & Sendable, _ second: KeyPath<Element, B> & Sendable
+    /// Splits each window by the values of properties and then by a computed key, with the name of its
+    /// column.
+    public func grouped<A: KeyValue, each B: KeyValue, C: KeyValue>(
+        by first: KeyPath<Element, A> & Sendable,
+        _ next: repeat KeyPath<Element, each B> & Sendable,
+        as name: String, by key: @escaping @Sendable (Element) throws -> C
     ) -> Grouping<Element> {
-        adding([
-            GroupKey(name: nil, expression: Expression(first)),
-            GroupKey(name: nil, expression: Expression(second)),
-        ])
+        let computed = GroupKey(name: name, expression: Expression(key))
+        return adding(GroupKey.properties(first, repeat each next) + [computed])
     }
 
     /// Splits each window by a computed key, with the name of its column.
@@ -90,21 +106,26 @@ extension EventStream {
         return WindowedStream(grouping: grouping)
     }
 
-    /// Groups by the value of a property.
-    public func grouped<A: KeyValue>(
-        by key: KeyPath<Element, A> & Sendable
+    /// Groups by the value of a property, or of several.
+    public func grouped<A: KeyValue, each B: KeyValue>(
+        by first: KeyPath<Element, A> & Sendable,
+        _ next: repeat KeyPath<Element, each B> & Sendable
     ) -> KeyedStream<Element> {
-        keyed([GroupKey(name: nil, expression: Expression(key))])
+        keyed(GroupKey.properties(first, repeat each next))
     }
 
-    /// Groups by the values of two properties.
-    public func grouped<A: KeyValue, B: KeyValue>(
-        by first: KeyPath<Element, A> & Sendable, _ second: KeyPath<Element, B> & Sendable
+    /// Groups by the values of properties and then by a computed key, with the name of its column.
+    ///
+    /// ```swift
+    /// .grouped(by: \.shop, as: "hour") { $0.at.start(ofWindow: .hours(1)) }
+    /// ```
+    public func grouped<A: KeyValue, each B: KeyValue, C: KeyValue>(
+        by first: KeyPath<Element, A> & Sendable,
+        _ next: repeat KeyPath<Element, each B> & Sendable,
+        as name: String, by key: @escaping @Sendable (Element) throws -> C
     ) -> KeyedStream<Element> {
-        keyed([
-            GroupKey(name: nil, expression: Expression(first)),
-            GroupKey(name: nil, expression: Expression(second)),
-        ])
+        let computed = GroupKey(name: name, expression: Expression(key))
+        return keyed(GroupKey.properties(first, repeat each next) + [computed])
     }
 
     /// Groups by a computed key, with the name of its column.

@@ -17,7 +17,8 @@ public struct ViewSet: Sendable {
     ///     apart by their shape, and folds need a digest of their own.
     ///   - earlier: What some of the views were before. They are never built; with them this build can
     ///     replay the versions that they made, to compare them. Each names the digest of its version
-    ///     as `kappa status` shows it, behind an equals sign: `View("orders", digest: "=3f…")`.
+    ///     as `kappa status --format json` shows it, behind an equals sign:
+    ///     `View("orders", digest: "=3f…")`.
     public init(
         _ views: [any AnyView], digests: ViewDigests? = nil, earlier: [any AnyView] = []
     ) {
@@ -133,7 +134,7 @@ package struct ViewDefinition: Sendable {
                     ? "behind the equals sign stand the 16 digits of a version's digest"
                     : "it names the version that a definition made, which only an earlier one can",
                 advice: isEarlier
-                    ? "Copy the digest from `kappa status \(view.name)`"
+                    ? "Copy the digest from `kappa status \(view.name) --format json`"
                     : "Name the view under earlier: in its ViewSet, or leave the digest to kappa")
         }
         return digits

@@ -123,7 +123,7 @@ struct EmbeddedPackageTests {
         let second = try kappa.start(["run"], program: new)
         var number = 0
         while seen.last?.version != 2, number < 500 {
-            let line = #"{"event_type":"order_shipped","order_id":"o-\#(number)"}"#
+            let line = #"{"event_type":"order_cancelled","order_id":"o-\#(number)"}"#
             #expect(try kappa.run("append", input: line).code == 0)
             number += 1
             try look()

@@ -58,6 +58,9 @@ struct ReviewFlow {
     func act(in folder: String, old: String, new: String) throws {
         let events = try first("json").joined(separator: "\n") + "\n"
         try Data(events.utf8).write(to: URL(filePath: folder + "/orders.ndjson"))
+        // The program of before, for its side of `kappa why`.
+        try FileManager.default.createSymbolicLink(
+            atPath: folder + "/kappa-before", withDestinationPath: old)
         let edit = try #require(blocks.first { $0.language == "diff" }).range.lowerBound
         var written = lines
         for block in blocks.reversed() where block.language == "console" {

@@ -124,6 +124,15 @@ let hourly = View("hourly") {
 }
 // docs: end
 
+// docs: hopping
+let busyHours = View("busy_hours") {
+    Events(Purchase.self, at: \.at)
+        .window(.hopping(.hours(1), every: .minutes(30)), lateness: .minutes(10))
+        .grouped(by: \.shop, \.userID)
+        .aggregate(.count(as: "purchases"))
+}
+// docs: end
+
 // docs: sessions
 let visits = View("visits") {
     Events(Purchase.self, at: \.at)

@@ -89,6 +89,24 @@ struct ViewsGuideTests {
             "2024-03-01T10:00:00Z,2024-03-01T11:00:00Z,south,1,3.25")
     }
 
+    @Test("an event counts in each of its windows that is still open")
+    func hopping() throws {
+        let late =
+            #"{"event_type":"purchase","user_id":"bob","shop":"south","price":1,"#
+            + #""at":"2024-03-01T09:40:00Z"}"#
+        try Scenario(busyHours).given(lines: Self.purchaseLines).given(late).expect(
+            "window_start,shop,user_id,purchases",
+            "2024-03-01T08:30:00Z,north,ada,1",
+            "2024-03-01T09:00:00Z,north,ada,1",
+            "2024-03-01T09:00:00Z,north,bob,1",
+            "2024-03-01T09:30:00Z,north,ada,1",
+            "2024-03-01T09:30:00Z,north,bob,1",
+            "2024-03-01T09:30:00Z,south,ada,1",
+            "2024-03-01T09:30:00Z,south,bob,1",
+            "2024-03-01T10:00:00Z,north,ada,1",
+            "2024-03-01T10:00:00Z,south,ada,1")
+    }
+
     @Test("events that come out of order join two sessions into one")
     func sessions() throws {
         // Ada's event of 10:00 comes last and closes the gap between … and 10:20.

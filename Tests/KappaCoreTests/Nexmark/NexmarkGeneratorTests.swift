@@ -122,7 +122,7 @@ struct NexmarkGeneratorTests {
     @Test("with disorder, times are out of order by as much and no more")
     func disorder() throws {
         func times(_ disorderMillis: Int) throws -> [Timestamp] {
-            try Self.lines(3_000, rate: 1_000, disorderMillis: disorderMillis, bidderShift: 1_000)
+            try Self.lines(3_000, rate: 1_000, disorderMillis: disorderMillis)
                 .map { event in
                     try #require(Timestamp(Self.text(event, "date_time")))
                 }

@@ -83,8 +83,13 @@ struct PlanTests {
         #expect(step.diff?.summary.position == Offset(UInt64(limit)))
         // k4 alone has numbers of 99.
         #expect(step.diff?.summary.changed == 1 && step.diff?.summary.same == 4)
-        // A sample that is lost is made again by the build that has the definition.
+        // So is a definition that was kept, wherever the version stands.
         unlink(path)
+        let digest = try #require(try folder.entry("tally", 1)?.digest)
+        let kept = ViewSet([tally("b", below: 99)], earlier: [tally("=\(digest)")])
+        let replayed = try Plan.steps(folder.data, kept, sampleEvents: limit)
+        #expect(replayed.first?.diff?.summary == step.diff?.summary)
+        // A sample that is lost is made again by the build that has the definition.
         let lost = try #require(try plan([tally("b", below: 99)]).first)
         #expect(lost.diff == nil)
         #expect(lost.note?.contains("`kappa rebuild tally --no-promote`") == true)

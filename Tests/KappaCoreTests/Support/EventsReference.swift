@@ -115,7 +115,10 @@ struct EventsReference<Element> {
     /// Puts an element behind those of the same key and start.
     private func join(_ new: Group, startingAt start: Int64, _ groups: inout [Group]) {
         let index = groups.firstIndex { $0.key == new.key && $0.start == start }
-        if let index { return groups[index].elements += new.elements }
+        if let index {
+            groups[index].elements += new.elements
+            return
+        }
         groups.append(Group(key: new.key, start: start, last: new.last, elements: new.elements))
     }
 

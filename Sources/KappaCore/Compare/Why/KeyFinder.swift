@@ -4,9 +4,7 @@ import CKappaJSON
 struct KeyCandidate {
     /// Its index in the batch.
     var event: Int
-    /// The event time that it comes with, where the step has any.
-    var time: Int64?
-    /// The largest event time of the events before it; `Int64.min` before the first.
+    /// The step's stream time before it.
     var streamTime = Int64.min
 }
 
@@ -21,8 +19,8 @@ protocol KeyFinder: AnyObject {
 final class GroupFinder: KeyFinder {
     private let input: any AggregationInput
     private let key: [KeyPart]
-    /// The size and the start of the only window that is looked for.
-    private let window: (size: Int64, start: Int64)?
+    /// The bounds of the only window that is looked for.
+    private let window: Range<Int64>?
     private let isWindowed: Bool
     private var streamTime = Int64.min
 
@@ -43,10 +41,8 @@ final class GroupFinder: KeyFinder {
         }
         self.key = parts
         isWindowed = definition.window != nil
-        if case .tumbling(let size)? = definition.window, let start {
-            window = (size, start)
-        } else {
-            window = nil
+        window = start.flatMap { start in
+            WindowCut(definition.window).map { start..<max(start, $0.end(ofStart: start)) }
         }
         input = try definition.open(PlanContext(plan))
     }
@@ -54,28 +50,27 @@ final class GroupFinder: KeyFinder {
     func find(in batch: EventBatch, into candidates: inout [KeyCandidate]) {
         let rows = input.rows(of: batch, 0..<batch.count).value
         let times = isWindowed ? rows.time?.integers : nil
+        var clock = PartitionClock(
+            streamTime, columns: isWindowed ? rows.clockColumns : [], from: 0)
         var before = streamTime
         var event: Int32 = -1
         for (row, of) in zip(rows.rows, rows.events) {
-            let time = times?[Int(row)]
             if of != event {
                 event = of
-                before = streamTime
+                clock.advance(through: Int(of) - 1)
+                before = clock.time
             }
-            if let time {
-                streamTime = max(streamTime, time)
-                if let window, time < window.start || time >= window.start &+ window.size {
-                    continue
-                }
+            if let time = times?[Int(row)] {
+                clock.meet(time)
+                if let window, !window.contains(time) { continue }
             }
-            guard key.matches(rows.keys, Int(row)) else { continue }
-            if candidates.last?.event == Int(of) {
-                candidates[candidates.count - 1].time = time
-            } else {
-                candidates.append(
-                    KeyCandidate(event: Int(of), time: time, streamTime: before))
+            guard candidates.last?.event != Int(of), key.matches(rows.keys, Int(row)) else {
+                continue
             }
+            candidates.append(KeyCandidate(event: Int(of), streamTime: before))
         }
+        clock.advance(through: batch.count - 1)
+        streamTime = clock.time
     }
 }
 
@@ -134,23 +129,7 @@ final class HandlerFinder: KeyFinder {
 
 /// Takes every event for a candidate: for steps of which nothing else is known.
 final class EveryEventFinder: KeyFinder {
-    /// Finds the event times, where they are needed.
-    private let times: (any KeyFinder)?
-    private var timed: [KeyCandidate] = []
-
-    init(times: (any KeyFinder)? = nil) { self.times = times }
-
     func find(in batch: EventBatch, into candidates: inout [KeyCandidate]) {
-        timed.removeAll(keepingCapacity: true)
-        times?.find(in: batch, into: &timed)
-        var next = 0
-        for event in 0..<batch.count {
-            var candidate = KeyCandidate(event: event)
-            if next < timed.count, timed[next].event == event {
-                candidate.time = timed[next].time
-                next += 1
-            }
-            candidates.append(candidate)
-        }
+        for event in 0..<batch.count { candidates.append(KeyCandidate(event: event)) }
     }
 }

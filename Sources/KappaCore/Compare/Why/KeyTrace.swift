@@ -40,8 +40,7 @@ final class KeyTrace {
         self.key = key
         let parts = key.compactMap { KeyPart($0) }
         let found = try Self.finder(place, parts, plan)
-        let followsSession = place.isSession && found != nil
-        session = followsSession ? SessionWatch(schema, parts, span: question.span) : nil
+        session = place.isSession ? SessionWatch(schema, question.span) : nil
         var applied = definition
         if let found, !question.isThorough {
             finder = found
@@ -49,7 +48,7 @@ final class KeyTrace {
             applied = definition.only(step: place.step)
             table = place.tableOfStep
         } else {
-            finder = EveryEventFinder(times: session == nil ? nil : found)
+            finder = EveryEventFinder()
             skips = false
             table = place.table
         }
@@ -57,7 +56,10 @@ final class KeyTrace {
         let file = try VersionStore(
             at: scratch.path + "/aside.db", view: definition.name,
             number: ScratchVersion.noNumber, digest: definition.digest, tables: applied.tables)
-        store = WatchedStore(file, table: table, schema, key: parts)
+        let open = session?.openPart
+        store = WatchedStore(
+            file, table: table, schema,
+            key: parts.enumerated().map { $0.offset == open ? nil : $0.element })
         version = try VersionMaterializer(
             applied, store: store, plan: singles, budgetBytes: Self.budgetBytes)
         // Without a first commit there is no file to commit single events to.
@@ -123,7 +125,7 @@ final class KeyTrace {
             return try GroupFinder(aggregation, key: key, plan: plan)
         case .fold(let fold):
             return try HandlerFinder(fold, table: place.tableOfStep, key: key, plan: plan)
-        case .rows, .ranking, .derived: return nil
+        case .rows, .joinedRows, .ranking, .derived: return nil
         }
     }
 
@@ -152,20 +154,23 @@ final class KeyTrace {
         }
         try version.apply(single, from: digest, to: digest)
         guard version.dirtyRows > 0 else { return false }
-        store.wasWritten = false
+        store.forget()
         try version.commit()
-        if let session, session.span != nil {
-            guard let time = candidate.time, let found = try session.row(at: time, table, store)
-            else { return false }
-            row = found
+        guard store.wasWritten else { return false }
+        guard let session, let open = session.openPart else {
+            row = try row(under: key)
             return true
         }
-        guard store.wasWritten else { return false }
-        row = try rowUnderKey()
+        // Of the key's sessions it is the one that was written, if it is one that is asked for.
+        guard let start = store.lastOpenPart else { return false }
+        var own = key
+        own[open] = .timestamp(Timestamp(microseconds: start))
+        guard let found = try row(under: own), session.isWanted(found) else { return false }
+        row = found
         return true
     }
 
-    private func rowUnderKey() throws -> [Value]? {
+    private func row(under key: [Value]) throws -> [Value]? {
         var row: [Value]?
         _ = try store.lookUp(table: table) { writer in
             for (index, part) in key.enumerated() { writer.bindKeyPart(index, part) }
@@ -181,20 +186,18 @@ final class KeyTrace {
 
 /// Follows a session while it grows and merges: its key changes on the way.
 private struct SessionWatch {
-    let span: Range<Int64>?
-    private let schema: TableSchema
-    private let parts: [(column: Int, part: KeyPart)]
+    /// Which part of the key may be any: the start. Nil where the key is taken as it is.
+    let openPart: Int?
+    private let span: Range<Int64>?
     private let start: Int
     private let end: Int
 
-    init(_ schema: TableSchema, _ key: [KeyPart], span: Range<Int64>?) {
-        self.schema = schema
+    init(_ schema: TableSchema, _ span: Range<Int64>?) {
         self.span = span
         start = schema.columns.firstIndex { $0.name == "window_start" } ?? 0
         end = schema.columns.firstIndex { $0.name == "window_end" } ?? 0
         let start = start
-        parts = zip(schema.keyColumns, key).map { (column: $0, part: $1) }
-            .filter { $0.column != start }
+        openPart = span.flatMap { _ in schema.keyColumns.firstIndex(of: start) }
     }
 
     func span(of row: [Value]) -> Range<Int64>? {
@@ -204,17 +207,10 @@ private struct SessionWatch {
         return from.microseconds..<to.microseconds
     }
 
-    /// The session of the key that holds a time, if it reaches into the span.
-    func row(at time: Int64, _ table: Int, _ store: any RowStore) throws -> [Value]? {
-        var found: [Value]?
-        try store.scan(table: table) { cursor in
-            let row = schema.values(cursor)
-            guard let own = span(of: row), own.contains(time), span?.overlaps(own) == true,
-                parts.allSatisfy({ KeyPart(row[$0.column]) == $0.part })
-            else { return }
-            found = row
-        }
-        return found
+    /// Whether a session reaches into the times that are asked for.
+    func isWanted(_ row: [Value]) -> Bool {
+        guard let span, let own = self.span(of: row) else { return false }
+        return span.overlaps(own)
     }
 }
 

@@ -1,18 +1,26 @@
 /// A store that tells whether the row of one key was written.
 final class WatchedStore: RowStore {
-    /// Whether the key's row was written or deleted since this was last set to false.
-    var wasWritten = false
+    /// Whether the key's row was written or deleted since ``forget()``.
+    private(set) var wasWritten = false
+    /// What was written last in the place of the part that may be anything; nil where nothing was.
+    private(set) var lastOpenPart: Int64?
     private let store: any RowStore
     private let table: Int
-    private let key: [KeyPart]
+    private let key: [KeyPart?]
     /// Where the parts of the key stand in a row.
     private let keyColumns: [Int]
 
-    init(_ store: any RowStore, table: Int, _ schema: TableSchema, key: [KeyPart]) {
+    /// - Parameter key: The parts of the key; nil for an integer that may be any.
+    init(_ store: any RowStore, table: Int, _ schema: TableSchema, key: [KeyPart?]) {
         self.store = store
         self.table = table
         self.key = key
         keyColumns = schema.keyColumns
+    }
+
+    func forget() {
+        wasWritten = false
+        lastOpenPart = nil
     }
 
     func lastCheckpoint() throws(KappaError) -> Checkpoint? { try store.lastCheckpoint() }
@@ -59,17 +67,17 @@ final class WatchedStore: RowStore {
         }
 
         func upsert(into table: Int) -> any RowWriter {
-            watch(inner.upsert(into: table), table, owner.keyColumns)
+            watch(inner.upsert(into: table), table, owner.keyColumns, isUpsert: true)
         }
 
         func delete(from table: Int) -> any RowWriter {
-            watch(inner.delete(from: table), table, Array(owner.key.indices))
+            watch(inner.delete(from: table), table, Array(owner.key.indices), isUpsert: false)
         }
 
         private func watch(
-            _ writer: any RowWriter, _ table: Int, _ places: [Int]
+            _ writer: any RowWriter, _ table: Int, _ places: [Int], isUpsert: Bool
         ) -> any RowWriter {
-            table == owner.table ? Writer(owner, writer, places) : writer
+            table == owner.table ? Writer(owner, writer, places, isUpsert) : writer
         }
 
         func add(_ deadLetter: DeadLetter) throws(KappaError) { try inner.add(deadLetter) }
@@ -81,22 +89,34 @@ final class WatchedStore: RowStore {
         private let owner: WatchedStore
         private let inner: any RowWriter
         private let places: [Int]
+        private let isUpsert: Bool
         private var matched = 0
+        private var openPart: Int64?
 
-        init(_ owner: WatchedStore, _ inner: any RowWriter, _ places: [Int]) {
+        init(
+            _ owner: WatchedStore, _ inner: any RowWriter, _ places: [Int], _ isUpsert: Bool
+        ) {
             self.owner = owner
             self.inner = inner
             self.places = places
+            self.isUpsert = isUpsert
         }
 
         private func compare(_ index: Int, _ isSame: (KeyPart) -> Bool) {
-            guard let part = places.firstIndex(of: index), isSame(owner.key[part]) else { return }
+            guard let place = places.firstIndex(of: index), let part = owner.key[place],
+                isSame(part)
+            else { return }
             matched += 1
         }
 
         func bindNull(_ index: Int) { inner.bindNull(index) }
         func bind(_ index: Int, _ value: Int64) {
-            compare(index) { $0 == .integer(value) }
+            if let place = places.firstIndex(of: index), owner.key[place] == nil {
+                openPart = value
+                matched += 1
+            } else {
+                compare(index) { $0 == .integer(value) }
+            }
             inner.bind(index, value)
         }
         func bind(_ index: Int, _ value: Double) { inner.bind(index, value) }
@@ -112,7 +132,10 @@ final class WatchedStore: RowStore {
         }
         func bind(_ index: Int, blob: UnsafeRawBufferPointer) { inner.bind(index, blob: blob) }
         func execute() throws(KappaError) {
-            if matched == places.count { owner.wasWritten = true }
+            if matched == places.count {
+                owner.wasWritten = true
+                if isUpsert { owner.lastOpenPart = openPart }
+            }
             matched = 0
             try inner.execute()
         }

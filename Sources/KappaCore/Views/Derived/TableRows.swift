@@ -82,23 +82,23 @@ extension TableRows {
         }
     }
 
-    /// Groups by the value of a property.
-    public func grouped<A: KeyValue>(
-        by key: KeyPath<Element, A> & Sendable
+    /// Groups by the value of a property, or of several.
+    public func grouped<A: KeyValue, each B: KeyValue>(
+        by first: KeyPath<Element, A> & Sendable,
+        _ next: repeat KeyPath<Element, each B> & Sendable
     ) -> TableGroups<Element> {
-        TableGroups(rows: self, keys: [GroupKey(name: nil, expression: Expression(key))])
+        TableGroups(rows: self, keys: GroupKey.properties(first, repeat each next))
     }
 
-    /// Groups by the values of two properties.
-    public func grouped<A: KeyValue, B: KeyValue>(
-        by first: KeyPath<Element, A> & Sendable, _ second: KeyPath<Element, B> & Sendable
+    /// Groups by the values of properties and then by a computed key, with the name of its column.
+    public func grouped<A: KeyValue, each B: KeyValue, C: KeyValue>(
+        by first: KeyPath<Element, A> & Sendable,
+        _ next: repeat KeyPath<Element, each B> & Sendable,
+        as name: String, by key: @escaping @Sendable (Element) throws -> C
     ) -> TableGroups<Element> {
-        TableGroups(
-            rows: self,
-            keys: [
-                GroupKey(name: nil, expression: Expression(first)),
-                GroupKey(name: nil, expression: Expression(second)),
-            ])
+        let computed = GroupKey(name: name, expression: Expression(key))
+        return TableGroups(
+            rows: self, keys: GroupKey.properties(first, repeat each next) + [computed])
     }
 
     /// Groups by a computed key, with the name of its column.
