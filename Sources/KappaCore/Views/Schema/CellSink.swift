@@ -82,7 +82,8 @@ struct JSONSink: CellSink {
     }
     mutating func double(_ value: Double) {
         next()
-        text.append(value)
+        // The store keeps one zero.
+        text.append(value == 0 ? 0 : value)
     }
     mutating func decimal(_ value: Decimal) {
         next()
