@@ -8,30 +8,37 @@ extension EventsVersion {
     /// it has ended.
     func feedDifference() throws -> String? {
         let reader = try VersionReader(file)
-        var fed: [[String: String]] = reader.tables.map { _ in [:] }
+        // As bytes: Swift takes texts for equal that only look alike.
+        var fed: [[[UInt8]: [UInt8]]] = reader.tables.map { _ in [:] }
         var wrong: String?
         try reader.changes(after: 0) { _, change in
-            if fed[change.table][change.key] != change.before || change.before == change.after {
-                wrong =
-                    wrong
-                    ?? "\(change.key) was \(fed[change.table][change.key] ?? "not there"), "
-                    + "the change says \(change)"
+            let key = Array(change.key.utf8)
+            let (before, after) = (change.before, change.after)
+            let (old, new) = (before.map { Array($0.utf8) }, after.map { Array($0.utf8) })
+            if fed[change.table][key] != old || old == new {
+                let was = Self.text(fed[change.table][key])
+                wrong = wrong ?? "\(change.key) was \(was), the change says \(change)"
             }
-            fed[change.table][change.key] = change.after
+            fed[change.table][key] = new
         }
         if let wrong { return wrong }
         for (index, table) in reader.tables.enumerated() {
-            var rows: [String: String] = [:]
+            var rows: [[UInt8]: [UInt8]] = [:]
             try reader.forEachRow(table: index) { cursor in
                 let values = table.values(cursor)
                 let key = table.keyColumns.map { values[$0].jsonText }.joined(separator: ",")
-                rows["[\(key)]"] = ChangeFollower.object(values, table)
+                rows[Array("[\(key)]".utf8)] = Array(ChangeFollower.object(values, table).utf8)
             }
             for key in Set(rows.keys).union(fed[index].keys) where rows[key] != fed[index][key] {
-                return "\(key) is \(rows[key] ?? "not there"), not \(fed[index][key] ?? "gone")"
+                return "\(Self.text(key)): \(Self.text(rows[key])), not "
+                    + Self.text(fed[index][key])
             }
         }
         return nil
+    }
+
+    private static func text(_ bytes: [UInt8]?) -> String {
+        bytes.map { String(decoding: $0, as: UTF8.self) } ?? "not there"
     }
 
     /// How many rows each of the tables has that readers do not see.

@@ -82,8 +82,7 @@ struct JSONSink: CellSink {
     }
     mutating func double(_ value: Double) {
         next()
-        // The store keeps one zero.
-        text.append(value == 0 ? 0 : value)
+        text.append(value)
     }
     mutating func decimal(_ value: Decimal) {
         next()
