@@ -67,7 +67,8 @@ final class GateComparison {
 
     // MARK: Rows
 
-    private func judge(_ gate: Gate, _ rows: Gate.Rows, _ allowance: Allowance) -> Judgement.GateFinding
+    private func judge(_ gate: Gate, _ rows: Gate.Rows, _ allowance: Allowance)
+        -> Judgement.GateFinding
     {
         if live == nil { return finding(gate, true, "a first version") }
         let kinds: [RowDifference.Operation]
