@@ -20,9 +20,15 @@ struct ChangeLog {
         _ = try store.lookUp(table: table, bindKey: bindKey) { before = json($0) }
         let after = after()
         try write()
-        if before == after { return }
+        if Self.isSame(before, after) { return }
         try transaction.add(
             ChangeRecord(offset: offset, table: table, key: key(), before: before, after: after))
+    }
+
+    /// Whether two texts are the same byte for byte; Swift's strings are equal where they look alike.
+    private static func isSame(_ a: String?, _ b: String?) -> Bool {
+        guard let a, let b else { return a == nil && b == nil }
+        return a.utf8.elementsEqual(b.utf8)
     }
 
     /// A stored row as a JSON object.

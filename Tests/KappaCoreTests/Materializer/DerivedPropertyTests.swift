@@ -160,7 +160,9 @@ import Testing
         }
     }
 
-    @Test("reduce gets the rows in order and may make more or fewer", arguments: EventsSeeds.random(8))
+    @Test(
+        "reduce gets the rows in order and may make more or fewer", arguments: EventsSeeds.random(8)
+    )
     func reduce(seed: UInt64) throws {
         let view = View("running") {
             Events(Sale.self).rows()

@@ -72,7 +72,7 @@ import Testing
         "'; DROP TABLE t; --\"\\\n😀", String(repeating: "long ", count: 3_000),
     ]
     private static let doubles: [Double] = [
-        0, -0.0, 0.1, -1.5, 1e15, 9007199254740992, .greatestFiniteMagnitude,
+        0, -0.0, 0.1, -1.5, 1e15, 9_007_199_254_740_992, .greatestFiniteMagnitude,
         .leastNonzeroMagnitude, .infinity, -.infinity, .nan, 1.0 / 3,
     ]
     private static let decimals = [
@@ -141,7 +141,9 @@ import Testing
         }
     }
 
-    @Test("nested structs, enums, arrays and narrow numbers come back", arguments: EventsSeeds.random(2))
+    @Test(
+        "nested structs, enums, arrays and narrow numbers come back",
+        arguments: EventsSeeds.random(2))
     func nested(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         let rows = (0..<60).map { _ in Self.nested(&random) }

@@ -57,8 +57,9 @@ import Testing
             let behind = join.filter { _ in true }.unique(by: \.limit)
             #expect(try refusal(behind.rows()).what == what)
             let again = timed.join(join, on: \.item, equals: \.item) { _, pair in pair }
-            let error = try refusal(again.rows().rows(as: Pair.self).grouped(by: \.item)
-                .aggregate(.count(as: "n")))
+            let error = try refusal(
+                again.rows().rows(as: Pair.self).grouped(by: \.item)
+                    .aggregate(.count(as: "n")))
             #expect(error.what == what)
             #expect(error.place == "join of Sale and Offer")
         }

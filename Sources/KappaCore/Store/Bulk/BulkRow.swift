@@ -54,7 +54,8 @@ final class BulkRow: RowWriter {
 
     func bindNull(_ index: Int) { cells[index] = .null }
     func bind(_ index: Int, _ value: Int64) { cells[index] = .integer(value) }
-    func bind(_ index: Int, _ value: Double) { cells[index] = .double(value) }
+    /// SQLite keeps no sign of a zero.
+    func bind(_ index: Int, _ value: Double) { cells[index] = .double(value.withoutZerosSign) }
     func bind(_ index: Int, text: UnsafeRawBufferPointer) { cells[index] = .bytes(text, kind: 1) }
     func bind(_ index: Int, blob: UnsafeRawBufferPointer) { cells[index] = .bytes(blob, kind: 0) }
     func bind(_ index: Int, _ text: String) {

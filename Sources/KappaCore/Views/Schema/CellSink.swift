@@ -47,6 +47,11 @@ struct StoreSink: CellSink {
     }
 }
 
+extension Double {
+    /// The number as SQLite keeps it: -0.0 is 0.0.
+    var withoutZerosSign: Double { self == 0 ? 0 : self }
+}
+
 /// Writes cells as a JSON object (with names) or array (without).
 struct JSONSink: CellSink {
     private(set) var text = JSONText()
@@ -82,7 +87,7 @@ struct JSONSink: CellSink {
     }
     mutating func double(_ value: Double) {
         next()
-        text.append(value)
+        text.append(value.withoutZerosSign)
     }
     mutating func decimal(_ value: Decimal) {
         next()
@@ -116,7 +121,7 @@ struct ValueSink: CellSink {
     mutating func integer(_ value: Int64) { cells.append(.integer(value)) }
     mutating func double(_ value: Double) {
         // As the store keeps it.
-        cells.append(value.isNaN ? .null : .double(value))
+        cells.append(value.isNaN ? .null : .double(value.withoutZerosSign))
     }
     mutating func decimal(_ value: Decimal) { cells.append(.decimal(value)) }
     mutating func timestamp(_ microseconds: Int64) {
