@@ -16,7 +16,9 @@ final class BatchPipeline {
 
         fileprivate func extract() throws {
             guard let block else { return }
-            try batch.load(block.payload, count: block.events, firstOffset: block.firstOffset)
+            try batch.load(
+                block.payload, count: block.events, firstOffset: block.firstOffset,
+                runs: block.runs)
         }
     }
 

@@ -82,7 +82,7 @@ final class ExpressionInput<Element>: AggregationInput {
         result.value.dead.removeAll(keepingCapacity: true)
         reader.load(batch)
         reader.select(range, into: &selection)
-        result.value.clockColumns = reader.timeColumns.map { batch.columns[$0] }
+        result.value.clockColumns = reader.timeColumns.map { batch.times($0) }
         if let direct { readColumns(direct, batch) } else { readElements() }
         return result
     }
@@ -91,7 +91,7 @@ final class ExpressionInput<Element>: AggregationInput {
         for required in direct.required { check(required, batch) }
         result.value.rows = selection
         result.value.events = selection
-        result.value.time = direct.time.map { batch.columns[$0] }
+        result.value.time = direct.time.map { batch.times($0) }
         result.value.keys = direct.keys.map { batch.columns[$0] }
         result.value.inputs = direct.inputs.map { $0.columns(selection, in: batch) }
     }

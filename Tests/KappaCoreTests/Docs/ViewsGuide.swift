@@ -57,6 +57,15 @@ let citiesVisited = View("cities_visited") {
 }
 // docs: end
 
+// docs: keys
+let priceBands = View("price_bands") {
+    Events(Purchase.self)
+        .grouped(by: \.shop, \.userID)
+        .grouped(as: "is_dear") { $0.price > 5 }
+        .aggregate(.count(as: "purchases"))
+}
+// docs: end
+
 // docs: aggregates
 let shops = View("shops") {
     Events(Purchase.self, at: \.at)
@@ -107,6 +116,31 @@ let hourly = View("hourly") {
         .window(.tumbling(.hours(1)), lateness: .minutes(10))
         .grouped(by: \.shop)
         .aggregate(.count(as: "purchases"), .sum(\.price, as: "revenue"))
+}
+// docs: end
+
+// docs: hopping
+let lastHours = View("last_hours") {
+    Events(Purchase.self, at: \.at)
+        .window(.hopping(.hours(1), every: .minutes(30)))
+        .aggregate(.count(as: "purchases"))
+}
+// docs: end
+
+// docs: calendar
+let monthly = View("monthly") {
+    Events(Purchase.self, at: \.at)
+        .window(.monthly(in: "Europe/Berlin"))
+        .grouped(by: \.shop)
+        .aggregate(.sum(\.price, as: "revenue"))
+}
+// docs: end
+
+// docs: ingestion
+let arrivals = View("arrivals") {
+    Events(Purchase.self, at: .ingestion)
+        .window(.tumbling(.minutes(1)))
+        .aggregate(.count(as: "purchases"))
 }
 // docs: end
 

@@ -81,6 +81,42 @@ struct ViewsGuideTests {
             "2024-03-01T10:00:00Z,2024-03-01T11:00:00Z,south,1,3.25")
     }
 
+    @Test("keys may be many, computed ones among them")
+    func keys() throws {
+        try Scenario(priceBands).given(lines: Self.purchaseLines).expect(
+            "shop,user_id,is_dear,purchases",
+            "north,ada,false,1", "north,ada,true,1", "north,bob,true,1", "south,ada,false,1")
+    }
+
+    @Test("an event counts in every window that holds its time")
+    func hopping() throws {
+        try Scenario(lastHours).given(lines: Self.purchaseLines).expect(
+            "window_start,window_end,purchases",
+            "2024-03-01T08:30:00Z,2024-03-01T09:30:00Z,1",
+            "2024-03-01T09:00:00Z,2024-03-01T10:00:00Z,2",
+            "2024-03-01T09:30:00Z,2024-03-01T10:30:00Z,3",
+            "2024-03-01T10:00:00Z,2024-03-01T11:00:00Z,2")
+    }
+
+    @Test(
+        "months begin where the zone's calendar says so",
+        .enabled(if: CalendarWindowTests.hasDatabase))
+    func calendar() throws {
+        let lastOfMonth =
+            #"{"event_type":"purchase","user_id":"bob","shop":"north","price":1,"#
+            + #""at":"2024-03-31T21:59:59Z"}"#
+        try Scenario(monthly).given(lines: Self.purchaseLines).given(lastOfMonth).expect(
+            "window_start,window_end,shop,revenue",
+            "2024-02-29T23:00:00Z,2024-03-31T22:00:00Z,north,22.5",
+            "2024-02-29T23:00:00Z,2024-03-31T22:00:00Z,south,3.25")
+    }
+
+    @Test("windows over ingestion time hold every event")
+    func ingestion() throws {
+        let rows = try Scenario(arrivals).given(lines: Self.purchaseLines).rows()
+        #expect(rows.columns == ["window_start", "window_end", "purchases"])
+    }
+
     @Test("events that come out of order join two sessions into one")
     func sessions() throws {
         // Ada's event of 10:00 comes last and closes the gap between … and 10:20.

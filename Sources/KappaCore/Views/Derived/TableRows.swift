@@ -82,23 +82,16 @@ extension TableRows {
         }
     }
 
-    /// Groups by the value of a property.
-    public func grouped<A: KeyValue>(
-        by key: KeyPath<Element, A> & Sendable
+    /// Groups by the values of properties.
+    public func grouped<A: KeyValue, each More: KeyValue>(
+        by key: KeyPath<Element, A> & Sendable,
+        _ more: repeat KeyPath<Element, each More> & Sendable
     ) -> TableGroups<Element> {
-        TableGroups(rows: self, keys: [GroupKey(name: nil, expression: Expression(key))])
-    }
-
-    /// Groups by the values of two properties.
-    public func grouped<A: KeyValue, B: KeyValue>(
-        by first: KeyPath<Element, A> & Sendable, _ second: KeyPath<Element, B> & Sendable
-    ) -> TableGroups<Element> {
-        TableGroups(
-            rows: self,
-            keys: [
-                GroupKey(name: nil, expression: Expression(first)),
-                GroupKey(name: nil, expression: Expression(second)),
-            ])
+        var keys = [GroupKey<Element>(name: nil, expression: Expression(key))]
+        for key in repeat each more {
+            keys.append(GroupKey(name: nil, expression: Expression(key)))
+        }
+        return TableGroups(rows: self, keys: keys)
     }
 
     /// Groups by a computed key, with the name of its column.
