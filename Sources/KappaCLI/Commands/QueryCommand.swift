@@ -17,14 +17,19 @@ struct QueryCommand: Command {
             OptionSpec(
                 name: "--order", value: "COLUMNS", summary: "such as 'revenue desc, user_id'"),
             OptionSpec(name: "--limit", value: "N", summary: "at most N rows"),
+            OptionSpec(
+                name: "--final-only",
+                summary: "only rows of windows that have closed: nothing changes them any more"),
         ],
         make: { try QueryCommand($0) })
 
     private let reference: VersionReference
     private var query = RowQuery()
+    private let finalOnly: Bool
 
     init(_ arguments: ParsedArguments) throws {
         reference = try VersionReference(arguments.positional[0])
+        finalOnly = arguments.has("--final-only")
         query.table = arguments.string("--table")
         query.condition = arguments.string("--where")
         query.limit = try arguments.integer("--limit")
@@ -42,11 +47,24 @@ struct QueryCommand: Command {
         let entry = try Catalog(context.data).resolve(reference)
         let reader = try VersionReader(context.data.file(entry.id))
         let schema = reader.tables[try reader.table(query.table)]
+        let final = finalOnly ? try finalRows(reader, entry.id, context) : nil
         let printer = RecordPrinter(schema.columns.map(\.name), context.format, Output())
         try reader.snapshot {
+            var query = query
+            if let final {
+                query.ended = (nil, try final.until(reader.checkpoint()) ?? .min)
+            }
             try query.run(on: reader) { try printer.print($0) }
         }
         try printer.finish()
         return 0
+    }
+
+    private func finalRows(
+        _ reader: VersionReader, _ id: VersionID, _ context: Context
+    ) throws -> FinalRows {
+        let definition = try FinalRows.definition(
+            of: reader, id, among: context.views.definitions())
+        return try FinalRows(definition, table: query.table)
     }
 }

@@ -7,14 +7,26 @@ struct TailCommand: Command {
         discussion: """
             Begins with the rows as they are, as inserts, unless --from-now is given. When another
             version is promoted, its difference comes as ordinary changes.
+
+            With --final-only, each row of a window comes once, as an insert, when its window has
+            closed and nothing can change it any more; with another version, rows of later windows
+            go on from there.
             """,
         arguments: [ArgumentSpec(name: "VIEW", isView: true)],
-        options: [OptionSpec(name: "--from-now", summary: "only changes from now on")],
-        make: { TailCommand(view: $0.positional[0], fromNow: $0.has("--from-now")) })
+        options: [
+            OptionSpec(name: "--from-now", summary: "only changes from now on"),
+            OptionSpec(name: "--final-only", summary: "each row once, when it has become final"),
+        ],
+        make: {
+            TailCommand(
+                view: $0.positional[0], fromNow: $0.has("--from-now"),
+                finalOnly: $0.has("--final-only"))
+        })
 
     var stopsGently: Bool { true }
     let view: String
     let fromNow: Bool
+    let finalOnly: Bool
 
     func run(_ context: Context) throws -> Int32 {
         try context.data.require()
@@ -24,11 +36,11 @@ struct TailCommand: Command {
             let names = try context.views.definitions().map(\.name)
             if !names.contains(view) { throw KappaError.noSuchView(view, among: names) }
         }
-        let follower = ChangeFollower(view, catalog, fromNow: fromNow)
+        let poll = try poll(catalog, context)
         let printer = RecordPrinter(
             ["offset", "op", "table", "key", "before", "after"], context.format, Output())
         while !Interrupt.wasAsked {
-            let any = try follower.poll { change in
+            let any = try poll { change in
                 try printer.print([
                     .integer(Int64(change.offset.rawValue)), .text(change.operation.rawValue),
                     .text(change.table), .json(change.key),
@@ -45,5 +57,17 @@ struct TailCommand: Command {
         }
         try printer.finish()
         return 0
+    }
+
+    /// What visits the next changes and returns whether there were any.
+    private func poll(
+        _ catalog: Catalog, _ context: Context
+    ) throws -> ((Change) throws -> Void) throws -> Bool {
+        if finalOnly {
+            let definitions = try context.views.definitions()
+            return try FinalFollower(view, catalog, definitions, fromNow: fromNow).poll
+        }
+        let follower = ChangeFollower(view, catalog, fromNow: fromNow)
+        return { try follower.poll($0) }
     }
 }
