@@ -1,5 +1,5 @@
 # kappa: what one does with a checkout. `make` alone lists it.
-.PHONY: help deps build demo test lint format bench bench-scale bench-peers
+.PHONY: help deps build demo test lint format bench bench-scale bench-peers bench-nexmark
 
 SWIFT_FLAGS := -Xswiftc -warnings-as-errors
 RELEASE := swift build -c release --product
@@ -10,6 +10,7 @@ help:
 	@echo "make build   the program with the sample views: .build/release/kappa"
 	@echo "make bench   measures replay, append and latency; writes bench-data/results.json"
 	@echo "             make bench-scale: 1 to 50 million events; make bench-peers: DuckDB"
+	@echo "             make bench-nexmark: Nexmark's queries over EVENTS=1000000 events"
 	@echo "make lint    checks how the sources are formatted; make format formats them"
 	@echo "make deps    installs SQLite, simdjson and zstd if they are missing (the others do it too)"
 
@@ -38,6 +39,13 @@ bench-scale: deps
 # DuckDB on the files that `make bench` has made; needs its Python package (pip install duckdb).
 bench-peers:
 	python3 Sources/KappaBenchmarks/Peers/duckdb_peer.py bench-data
+
+EVENTS ?= 1000000
+bench-nexmark: deps
+	$(RELEASE) kappa-bench
+	mkdir -p bench-data
+	.build/release/kappa-bench nexmark-generate --events $(EVENTS) > bench-data/nexmark.ndjson
+	.build/release/kappa-bench nexmark --events bench-data/nexmark.ndjson --out bench-data/nexmark
 
 lint:
 	swift format lint --strict --configuration .swift-format --recursive \

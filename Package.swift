@@ -39,10 +39,15 @@ let package = Package(
         .plugin(
             name: "ViewDigests", capability: .buildTool(), dependencies: ["ViewDigestsTool"]),
 
+        // Views that `kappa verify` must catch, with a program of their own for the tests.
+        .executableTarget(
+            name: "FaultyViews", dependencies: ["KappaCLI"], path: "fixtures/faulty"),
+
         .testTarget(
             name: "KappaCoreTests",
             dependencies: [
-                "KappaCore", "KappaCLI", "KappaTesting", "Views", "ViewDigestsTool",
+                "KappaCore", "KappaCLI", "KappaTesting", "KappaBenchmarks", "Views",
+                "ViewDigestsTool",
             ]),
     ],
     cxxLanguageStandard: .cxx17

@@ -1,8 +1,12 @@
 #define _GNU_SOURCE
+#include <errno.h>
+#include <linux/fs.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "CKappa.h"
 
@@ -13,6 +17,12 @@ void kappa_name_thread(const char *name) {
 }
 
 int kappa_eventfd(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
+
+int kappa_clone_file(int from, int to) { return ioctl(to, FICLONE, from) == 0 ? 0 : errno; }
+
+int64_t kappa_copy_range(int from, int to, int64_t count) {
+  return copy_file_range(from, NULL, to, NULL, (size_t)count, 0);
+}
 
 bool kappa_keep_to_one_core(void) {
   cpu_set_t cores, one;

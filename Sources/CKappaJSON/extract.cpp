@@ -271,6 +271,13 @@ extern "C" {
 kj_extractor *kj_extractor_new(void) { return new kj_extractor(); }
 void kj_extractor_free(kj_extractor *x) { delete x; }
 
+kj_extractor *kj_extractor_copy(const kj_extractor *x) {
+  auto *copy = new kj_extractor();
+  copy->nodes = x->nodes;
+  copy->kinds = x->kinds;
+  return copy;
+}
+
 uint32_t kj_add_object(kj_extractor *x, uint32_t parent, const char *const *names, size_t count) {
   uint32_t target = target_for(x->nodes[parent], names, count);
   if (x->nodes[parent].targets[target].node == kNone) {

@@ -7,6 +7,11 @@ enum BenchProgram {
         kappa-bench all [OPTIONS]     every workload, a table, and FOLDER/results.json
         kappa-bench scale [OPTIONS]   how the cost of an event grows with the log: 1 to 50 million
         kappa-bench list              what the workloads are
+        kappa-bench nexmark --events FILE.ndjson --out FOLDER [--queries q1,q5]
+                                      Nexmark's queries: results as FOLDER/qN.csv, and figures
+        kappa-bench nexmark-generate --events N > FILE.ndjson
+                                      made-up events for it
+        kappa-bench COMMAND --help    more about the last two
 
           --out FOLDER   where inputs and results go (bench-data)
           --events N     events of the usual inputs (5000000)
@@ -15,16 +20,30 @@ enum BenchProgram {
         """
 
     static func run(_ words: [String]) throws {
+        let rest = words.dropFirst()
+        if rest.contains("--help") { return print(help(of: words[0])) }
         switch words.first {
-        case "all": try BenchRun(BenchOptions(words.dropFirst())).all()
-        case "scale": try BenchRun(BenchOptions(words.dropFirst())).scale()
+        case "all": try BenchRun(BenchOptions(rest)).all()
+        case "scale": try BenchRun(BenchOptions(rest)).scale()
         case "list":
             for workload in Workload.all { print(workload.name, workload.summary, separator: "  ") }
+        case "nexmark": try NexmarkRun(rest).run()
+        case "nexmark-generate": try NexmarkGenerate(rest).run()
+        case "nexmark-query": try NexmarkRun.query(rest)
         // Each measurement is a process of its own, so that memory and processor time are its own.
-        case "measure": try BenchChild.run(Array(words.dropFirst()))
-        case "follow": try LatencyBench.follow(words.dropFirst().first ?? "")
-        case "rebuild-for-ever": try LatencyBench.rebuildForEver(words.dropFirst().first ?? "")
-        default: print(help)
+        case "measure": try BenchChild.run(Array(rest))
+        case "follow": try LatencyBench.follow(rest.first ?? "")
+        case "rebuild-for-ever": try LatencyBench.rebuildForEver(rest.first ?? "")
+        case nil, "help", "--help", "-h": print(help)
+        case .some(let name): throw KappaError(.usage, "there is no command \(name)", advice: help)
+        }
+    }
+
+    private static func help(of command: String) -> String {
+        switch command {
+        case "nexmark": NexmarkRun.help
+        case "nexmark-generate": NexmarkGenerate.help
+        default: help
         }
     }
 
@@ -42,27 +61,11 @@ struct BenchOptions {
     var only: [String]?
 
     init(_ words: ArraySlice<String>) throws(KappaError) {
-        var rest = Array(words)[...]
-        while let name = rest.popFirst() {
-            guard let value = rest.popFirst() else { throw Self.usage("\(name) lacks its value") }
-            switch name {
-            case "--out": folder = value
-            case "--events": events = try Self.number(name, value)
-            case "--runs": runs = try Self.number(name, value)
-            case "--only": only = value.split(separator: ",").map(String.init)
-            default: throw Self.usage("there is no option \(name)")
-            }
-        }
-    }
-
-    private static func number(_ name: String, _ text: String) throws(KappaError) -> Int {
-        guard let number = Int(text), number > 0 else {
-            throw usage("\(name) takes a number above zero, not \(text)")
-        }
-        return number
-    }
-
-    private static func usage(_ what: String) -> KappaError {
-        KappaError(.usage, what, advice: BenchProgram.help)
+        let arguments = try BenchArguments(
+            words, ["--out", "--events", "--runs", "--only"], help: BenchProgram.help)
+        folder = arguments.text("--out") ?? folder
+        events = try arguments.number("--events") ?? events
+        runs = try arguments.number("--runs") ?? runs
+        only = try arguments.list("--only")
     }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import KappaCLI
 import KappaCore
 
 // `kappa-bench` measures; `kappa-bench help` says how.
@@ -6,5 +7,5 @@ do {
     try BenchProgram.run(Array(CommandLine.arguments.dropFirst()))
 } catch {
     BenchProgram.say("kappa-bench: \(error)")
-    exit(1)
+    exit(((error as? KappaError)?.code ?? .bug).exitCode)
 }

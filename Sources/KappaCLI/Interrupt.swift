@@ -12,6 +12,12 @@ enum Interrupt {
 
     static var wasAsked: Bool { count.load(ordering: .relaxed) > 0 }
 
+    /// Somebody does not want to wait for the end of something that leaves nothing behind.
+    struct Stopped: Error {}
+
+    /// Throws ``Stopped`` where a stop was asked for.
+    static func check() throws { if wasAsked { throw Stopped() } }
+
     /// As shells tell that a signal ended a program.
     static var exitCode: Int32 { 128 + first.load(ordering: .relaxed) }
 

@@ -26,6 +26,9 @@ struct Program {
             return try dispatch(words[...])
         } catch is Output.Closed {
             return 0
+        } catch is Interrupt.Stopped {
+            Output.say("kappa: stopped; nothing was changed")
+            return Interrupt.exitCode
         } catch let error as KappaError {
             Output.say("kappa: \(error)")
             return error.code.exitCode
@@ -96,7 +99,7 @@ struct Program {
                 because: "there are " + family.map(\.name).joined(separator: ", "),
                 advice: "`kappa help` lists all commands")
         }
-        let names = Commands.all.map(\.name) + ["help"]
+        let names = Commands.shown.map(\.name) + ["help"]
         throw KappaError(
             .usage, "there is no command \(one)",
             because: Spelling.nearest(one, among: names).map { "did you mean \($0)?" },
@@ -122,7 +125,7 @@ struct Program {
 
 extension KappaError.Code {
     /// As in sysexits.
-    var exitCode: Int32 {
+    package var exitCode: Int32 {
         switch self {
         case .refused: 1
         case .usage: 64

@@ -5,7 +5,7 @@
 /// none beside brackets and commas.
 struct SwiftText {
     private let bytes: [UInt8]
-    private let dropsListings: Bool
+    private let isForDigest: Bool
     private var at = 0
     private var output: [UInt8] = []
     /// The code outside of string literals, to look for calls in.
@@ -15,16 +15,17 @@ struct SwiftText {
 
     private enum Gap: Int { case none, space, line }
 
-    /// - Parameter withoutListings: Whether what stands in the brackets of `ViewSet(…)` is left out.
-    static func normalised(_ bytes: [UInt8], withoutListings: Bool = false) -> [UInt8] {
-        var text = SwiftText(bytes: bytes, dropsListings: withoutListings)
+    /// - Parameter forDigest: Whether what does not say what rows a view makes is left out: what stands
+    ///   in the brackets of `ViewSet(…)`, and the gates of `.promote(when: …)`.
+    static func normalised(_ bytes: [UInt8], forDigest: Bool = false) -> [UInt8] {
+        var text = SwiftText(bytes: bytes, isForDigest: forDigest)
         text.run()
         return text.output
     }
 
     /// Whether a file defines a view: whether it calls `View(` or `View<…>(`.
     static func definesView(_ bytes: [UInt8]) -> Bool {
-        var text = SwiftText(bytes: bytes, dropsListings: false)
+        var text = SwiftText(bytes: bytes, isForDigest: false)
         text.run()
         let code = text.codeOnly
         let name = Array("View".utf8)
@@ -42,9 +43,9 @@ struct SwiftText {
         return false
     }
 
-    private init(bytes: [UInt8], dropsListings: Bool) {
+    private init(bytes: [UInt8], isForDigest: Bool) {
         self.bytes = bytes
-        self.dropsListings = dropsListings
+        self.isForDigest = isForDigest
     }
 
     private static func isWord(_ byte: UInt8) -> Bool {
@@ -65,8 +66,10 @@ struct SwiftText {
             if let hashes = stringStart() {
                 closeGap(before: bytes[at])
                 copyString(hashes: hashes)
-            } else if dropsListings, startsListing() {
+            } else if isForDigest, startsListing() {
                 skipListing()
+            } else if isForDigest, startsGates() {
+                skipGates()
             } else {
                 copyCode()
             }
@@ -136,16 +139,39 @@ struct SwiftText {
     /// Copies `ViewSet()` alone; what stands in its brackets is read over.
     private mutating func skipListing() {
         for _ in 0..<"ViewSet(".utf8.count { copyCode() }
-        let depth = brackets.count
         let kept = (output.count, codeOnly.count)
+        skipToClosingBracket(kept)
+        output.append(UInt8(ascii: ")"))
+        codeOnly.append(UInt8(ascii: ")"))
+    }
+
+    /// Whether `.promote(when:` stands here.
+    private func startsGates() -> Bool {
+        let call: StaticString = ".promote("
+        guard starts(call, at: at) else { return false }
+        var index = at + call.utf8CodeUnitCount
+        while index < bytes.count, [0x20, 0x09, 0x0A, 0x0D].contains(bytes[index]) { index += 1 }
+        return starts("when:", at: index)
+    }
+
+    /// Reads over `.promote(when: …)`, and what white space stands before it.
+    private mutating func skipGates() {
+        let kept = (output.count, codeOnly.count)
+        let before = gap
+        for _ in 0..<".promote(".utf8.count { copyCode() }
+        skipToClosingBracket(kept)
+        gap = before
+    }
+
+    /// Reads to the end of the bracket that has just been opened, and forgets what was copied since.
+    private mutating func skipToClosingBracket(_ kept: (output: Int, code: Int)) {
+        let depth = brackets.count
         while at < bytes.count, brackets.count >= depth {
             if skipSpace() { continue }
             if let hashes = stringStart() { copyString(hashes: hashes) } else { copyCode() }
         }
-        output.removeLast(output.count - kept.0)
-        codeOnly.removeLast(codeOnly.count - kept.1)
-        output.append(UInt8(ascii: ")"))
-        codeOnly.append(UInt8(ascii: ")"))
+        output.removeLast(output.count - kept.output)
+        codeOnly.removeLast(codeOnly.count - kept.code)
     }
 
     private mutating func skipBlockComment() {

@@ -2,7 +2,8 @@
 ///
 /// A view file's digest covers its own text and that of all helper files (those that define no view):
 /// a changed helper changes all views of the target, a changed view file only its own. The list of
-/// views, `ViewSet(…)`, counts for none: it says which views there are, not what they do.
+/// views, `ViewSet(…)`, counts for none: it says which views there are, not what they do. Nor do gates,
+/// `.promote(when: …)`: they say when a version may become live.
 struct TargetDigests {
     /// The digest of each view file by its name, in the order of the names.
     let files: [(name: String, digest: String)]
@@ -14,10 +15,10 @@ struct TargetDigests {
         var shared: [UInt8] = []
         for helper in sources where !SwiftText.definesView(helper.bytes) {
             shared += Array(helper.name.utf8) + [0]
-            shared += SwiftText.normalised(helper.bytes, withoutListings: true) + [0]
+            shared += SwiftText.normalised(helper.bytes, forDigest: true) + [0]
         }
         files = views.map { view in
-            let text = SwiftText.normalised(view.bytes, withoutListings: true)
+            let text = SwiftText.normalised(view.bytes, forDigest: true)
             return (view.name, String(SHA256.hex(text + [0] + shared).prefix(16)))
         }
     }

@@ -17,6 +17,11 @@ uint32_t kappa_crc32c_combine(uint32_t crc_a, uint32_t crc_b, uint64_t length_b)
 void kappa_name_thread(const char *name);
 // A descriptor to wake a poll with: eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC).
 int kappa_eventfd(void);
+// Makes one file's bytes those of another without copying them, where the file system can share them.
+// Returns 0, or errno.
+int kappa_clone_file(int from, int to);
+// copy_file_range from where both files stand.
+int64_t kappa_copy_range(int from, int to, int64_t count);
 // Keeps the calling thread, and those that it makes from now on, to one processor core.
 bool kappa_keep_to_one_core(void);
 

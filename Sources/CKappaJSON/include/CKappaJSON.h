@@ -76,6 +76,8 @@ typedef struct kj_batch kj_batch;
 
 kj_extractor *kj_extractor_new(void);
 void kj_extractor_free(kj_extractor *);
+// One for another thread, with the same fields.
+kj_extractor *kj_extractor_copy(const kj_extractor *);
 // Adds an object inside `parent` (0 is the event itself) known under any of `names`; its node.
 uint32_t kj_add_object(kj_extractor *, uint32_t parent, const char *const *names, size_t count);
 // Adds a field inside `parent`; the index of its column.

@@ -4,12 +4,11 @@ import KappaCore
 
 extension NexmarkQuery {
     /// The auctions with the most bids in ten seconds, every two seconds.
-    static let q5 = q5(lateness: nil)
     static func q5(lateness: Duration?) -> NexmarkQuery {
         NexmarkQuery(
             View("q5", digest: "1") {
                 Events(PlainBid.self, at: \.dateTime)
-                    .window(.tumbling(.seconds(10)), lateness: lateness)
+                    .window(.hopping(.seconds(10), every: .seconds(2)), lateness: lateness)
                     .grouped(by: \.auction)
                     .aggregate(.count(as: "num"))
                     .rows(as: AuctionBids.self)
@@ -26,7 +25,6 @@ extension NexmarkQuery {
     }
 
     /// The highest bids of each ten seconds. A bid at a window's very end counts if it is as high.
-    static let q7 = q7(lateness: nil)
     static func q7(lateness: Duration?) -> NexmarkQuery {
         NexmarkQuery(
             View("q7", digest: "1") {
@@ -85,7 +83,6 @@ extension NexmarkQuery {
     }
 
     /// The sessions of each bidder.
-    static let q11 = q11(lateness: nil)
     static func q11(lateness: Duration?) -> NexmarkQuery {
         NexmarkQuery(
             View("q11", digest: "1") {

@@ -34,12 +34,15 @@ extension NexmarkQuery {
 
     /// Bids that were made in time, with what their auction says.
     private static let validBids = Events(PlainBid.self).join(
-        Events(PlainAuction.self).unique(by: \.id), on: \.auction, equals: \.id,
-        where: { bid, auction in auction.takes(bid) }
+        Events(PlainAuction.self).unique(by: \.id), on: \.auction, equals: \.id, where: isInTime
     ) { bid, auction in
         ValidBid(
             auction: auction.id, seller: auction.seller, category: auction.category,
             price: bid.price, dateTime: bid.dateTime)
+    }
+
+    @Sendable private static func isInTime(_ bid: PlainBid, _ auction: PlainAuction) -> Bool {
+        auction.takes(bid)
     }
 
     struct ValidBid: ViewRow {
@@ -89,7 +92,6 @@ extension NexmarkQuery {
     }
 
     /// People who began to sell in the ten seconds in which they came.
-    static let q8 = q8(lateness: nil)
     static func q8(lateness: Duration?) -> NexmarkQuery {
         NexmarkQuery(
             View("q8", digest: "1") {

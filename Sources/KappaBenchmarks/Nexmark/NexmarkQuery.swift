@@ -4,6 +4,8 @@ import KappaCore
 struct NexmarkQuery: Sendable {
     let view: View<Columns>
     let columns: [NexmarkColumn]
+    /// The lateness of its windows, for handing it on to another process.
+    var latenessSeconds: Double?
 
     init(_ view: View<Columns>, _ columns: [NexmarkColumn]) {
         self.view = view
@@ -13,10 +15,19 @@ struct NexmarkQuery: Sendable {
     var name: String { view.name }
 
     /// All queries with a reproducible result.
-    static let all: [NexmarkQuery] = [
-        q0, q1, q2, q3, q4, q5, q6, q7, q8, q9, q10, q11, q13, q14, q15, q16, q17, q18, q19, q20,
-        q21, q22, q23,
-    ]
+    /// - Parameter lateness: Of the queries with windows: how late an event may come. Without one,
+    ///   no event is late.
+    static func all(lateness: Duration? = nil) -> [NexmarkQuery] {
+        [
+            q0, q1, q2, q3, q4, q5(lateness: lateness), q6, q7(lateness: lateness),
+            q8(lateness: lateness), q9, q10, q11(lateness: lateness), q13, q14, q15, q16, q17,
+            q18, q19, q20, q21, q22, q23,
+        ].map { query in
+            var query = query
+            query.latenessSeconds = lateness.map { $0 / .seconds(1) }
+            return query
+        }
+    }
 }
 
 /// One column of a result.

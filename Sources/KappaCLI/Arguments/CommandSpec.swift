@@ -8,19 +8,22 @@ struct CommandSpec: Sendable {
     var discussion = ""
     var arguments: [ArgumentSpec] = []
     var options: [OptionSpec] = []
+    /// Whether it is for kappa itself: help and completions leave it out.
+    var isHidden = false
     let make: @Sendable (ParsedArguments) throws -> any Command
 
     /// All options, with those that every command takes.
     var allOptions: [OptionSpec] { options + OptionSpec.common }
 
-    var usage: String {
-        var words = ["kappa", name]
-        for argument in arguments {
+    var usage: String { (["kappa", name] + usageParts).joined(separator: " ") }
+
+    /// What stands behind the name, each argument and option for itself.
+    var usageParts: [String] {
+        let words = arguments.map { argument in
             let text = argument.name + (argument.repeats ? "…" : "")
-            words.append(argument.isRequired ? text : "[\(text)]")
+            return argument.isRequired ? text : "[\(text)]"
         }
-        for option in options { words.append("[\(option.usage)]") }
-        return words.joined(separator: " ")
+        return words + options.map { "[\($0.usage)]" }
     }
 }
 

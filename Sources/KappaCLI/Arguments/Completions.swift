@@ -13,7 +13,7 @@ enum Completions {
 
     private static var firstWords: [String] {
         var words: [String] = []
-        for spec in Commands.all {
+        for spec in Commands.shown {
             let word = String(spec.name.split(separator: " ")[0])
             if !words.contains(word) { words.append(word) }
         }
@@ -21,7 +21,7 @@ enum Completions {
     }
 
     private static func secondWords(_ first: String) -> [String] {
-        Commands.all.compactMap { spec in
+        Commands.shown.compactMap { spec in
             let words = spec.name.split(separator: " ")
             return words.count == 2 && words[0] == first ? String(words[1]) : nil
         }
@@ -29,7 +29,7 @@ enum Completions {
 
     private static var bash: String {
         var cases = ""
-        for spec in Commands.all {
+        for spec in Commands.shown {
             let options = spec.allOptions.map(\.name).joined(separator: " ")
             cases += "        \"\(spec.name)\") words=\"\(options)\" ;;\n"
         }
@@ -61,7 +61,7 @@ enum Completions {
 
     /// The cases of commands of two words.
     private static var secondCases: String {
-        Commands.all.filter { $0.name.contains(" ") }.map { spec in
+        Commands.shown.filter { $0.name.contains(" ") }.map { spec in
             "        \"\(spec.name)\") words=\"\(spec.allOptions.map(\.name).joined(separator: " "))\" ;;"
         }.joined(separator: "\n")
     }
@@ -82,7 +82,7 @@ enum Completions {
     private static var fish: String {
         var lines = ["complete -c kappa -f"]
         let seen = "__fish_use_subcommand"
-        for spec in Commands.all {
+        for spec in Commands.shown {
             let words = spec.name.split(separator: " ").map(String.init)
             let summary = quotable(spec.summary)
             if words.count == 1 {

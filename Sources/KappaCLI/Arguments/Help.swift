@@ -10,8 +10,8 @@ enum Help {
 
 
             """
-        let width = (Commands.all.map(\.name.count).max() ?? 0) + 2
-        for spec in Commands.all {
+        let width = (Commands.shown.map(\.name.count).max() ?? 0) + 2
+        for spec in Commands.shown {
             text += "  \(padded(spec.name, width))\(spec.summary)\n"
         }
         text += """
@@ -23,7 +23,7 @@ enum Help {
     }
 
     static func command(_ spec: CommandSpec) throws {
-        var text = "kappa \(spec.name): \(spec.summary)\n\nusage: \(spec.usage)\n"
+        var text = "kappa \(spec.name): \(spec.summary)\n\n\(usage(spec))\n"
         if !spec.discussion.isEmpty { text += "\n\(spec.discussion)\n" }
         text += "\noptions:\n"
         let width = (spec.allOptions.map(\.usage.count).max() ?? 0) + 2
@@ -32,6 +32,16 @@ enum Help {
         }
         text.removeLast()
         _ = try Program.print(text)
+    }
+
+    /// The usage, on as many lines as it needs.
+    private static func usage(_ spec: CommandSpec) -> String {
+        var lines = ["usage: kappa \(spec.name)"]
+        for part in spec.usageParts {
+            if (lines.last ?? "").count + 1 + part.count > 96 { lines.append("      ") }
+            lines[lines.count - 1] += " " + part
+        }
+        return lines.joined(separator: "\n")
     }
 
     private static func padded(_ text: String, _ width: Int) -> String {

@@ -5,8 +5,12 @@ enum Commands {
         LogInfoCommand.spec, LogReadCommand.spec, LogVerifyCommand.spec, LogSealCommand.spec,
         ViewsCommand.spec, PlanCommand.spec, RebuildCommand.spec, RunCommand.spec,
         StatusCommand.spec, QueryCommand.spec, SQLCommand.spec, TailCommand.spec,
-        DiffCommand.spec, PromoteCommand.spec, RollbackCommand.spec, AbortCommand.spec,
+        DiffCommand.spec, WhyCommand.spec, VerifyCommand.spec, PromoteCommand.spec,
+        RollbackCommand.spec, HistoryCommand.spec, AbortCommand.spec, SnapshotsCommand.spec,
         GCCommand.spec, DeadCommand.spec, GenerateCommand.spec, DemoCommand.spec,
-        CompletionsCommand.spec,
+        CompletionsCommand.spec, ReplayAsideCommand.spec,
     ]
+
+    /// Those that are for people.
+    static var shown: [CommandSpec] { all.filter { !$0.isHidden } }
 }

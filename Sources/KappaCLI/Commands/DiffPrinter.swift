@@ -2,17 +2,22 @@ import KappaCore
 
 /// Prints the differences of two versions.
 struct DiffPrinter {
-    private let old: VersionReader
-    private let new: VersionReader
+    private let alignment: Alignment
+    private var old: VersionReader { alignment.old }
+    private var new: VersionReader { alignment.new }
     private let format: RecordFormat
     private let output: Output
     private let csv: RecordPrinter
+    private let isSummary: Bool
 
-    init(_ old: VersionReader, _ new: VersionReader, _ format: RecordFormat, _ output: Output) {
-        self.old = old
-        self.new = new
+    /// - Parameter isSummary: Whether the summary is all there is to print.
+    init(
+        _ alignment: Alignment, _ format: RecordFormat, _ output: Output, isSummary: Bool = false
+    ) {
+        self.alignment = alignment
         self.format = format
         self.output = output
+        self.isSummary = isSummary
         csv = RecordPrinter(
             ["op", "table", "key", "columns", "before", "after"], .csv, output)
     }
@@ -24,7 +29,7 @@ struct DiffPrinter {
         case .csv:
             try csv.print([
                 .text(difference.operation.rawValue), .text(difference.table),
-                .text(Self.keyText(difference.key)),
+                .text(DiffText.key(difference.key)),
                 .text(difference.columns.joined(separator: " ")),
                 row(difference.before, old, difference).map { .text($0) } ?? .null,
                 row(difference.after, new, difference).map { .text($0) } ?? .null,
@@ -32,56 +37,85 @@ struct DiffPrinter {
         }
     }
 
-    func finish(_ summary: DiffSummary) throws {
+    /// - Parameter left: How many differences were not printed.
+    func finish(_ summary: DiffSummary, left: Int = 0) throws {
+        let text = DiffText(alignment)
         switch format {
-        case .text: try output.write(Self.line(summary, old, new) + "\n")
-        case .json:
-            let names = ["added", "removed", "changed", "same"]
-            let counts = [summary.added, summary.removed, summary.changed, summary.same]
-            var members = zip(names, counts).map { "\"\($0)\":\($1)" }
-            members.append("\"position\":\(summary.position)")
-            try output.write("{\"summary\":{\(members.joined(separator: ","))}}\n")
+        case .text:
+            if left > 0 { try output.write("… \(ProgressLine.grouped(left)) more\n") }
+            for line in text.lines(summary) { try output.write(line + "\n") }
+            try printColumns(summary, .text)
+        case .json: try output.write(text.json(summary) + "\n")
         case .csv:
-            try csv.finish()
-            Output.say(Self.line(summary, old, new))
+            if isSummary {
+                try printCounts(summary)
+            } else {
+                try csv.finish()
+            }
+            for line in text.lines(summary) { Output.say(line) }
         }
         try output.flush()
     }
 
-    private static func line(
-        _ summary: DiffSummary, _ old: VersionReader, _ new: VersionReader
-    ) -> String {
-        "\(old.view)@\(old.number) → \(new.view)@\(new.number) at offset \(summary.position): "
-            + "\(summary.added) added, \(summary.removed) removed, "
-            + "\(summary.changed) changed, \(summary.same) same"
+    private func printColumns(_ summary: DiffSummary, _ format: RecordFormat) throws {
+        if summary.columns.isEmpty { return }
+        let printer = RecordPrinter(
+            ["column", "rows", "largest_difference", "relative"], format, output)
+        for column in summary.columns {
+            try printer.print([
+                .text(DiffText(alignment).name(column)), .integer(Int64(column.rows)),
+                column.largest ?? .null,
+                column.relative.map { .text(DiffText.percent($0)) } ?? .null,
+            ])
+        }
+        try printer.finish()
+    }
+
+    /// The counts as records: of rows, then of the columns in which they differ.
+    private func printCounts(_ summary: DiffSummary) throws {
+        let printer = RecordPrinter(
+            ["what", "table", "column", "rows", "largest_difference", "relative_difference"],
+            .csv, output)
+        let counts = [
+            ("added", summary.added), ("removed", summary.removed), ("changed", summary.changed),
+            ("same", summary.same),
+        ]
+        for (what, count) in counts {
+            try printer.print([.text(what), .null, .null, .integer(Int64(count)), .null, .null])
+        }
+        for column in summary.columns {
+            try printer.print([
+                .text("column"), .text(column.table), .text(column.column),
+                .integer(Int64(column.rows)), column.largest ?? .null,
+                column.relative.map { .double($0) } ?? .null,
+            ])
+        }
+        try printer.finish()
     }
 
     // MARK: Text
 
     private func text(_ difference: RowDifference) -> String {
-        let key = Self.keyText(difference.key)
-        let table = old.tables.count > 1 || new.tables.count > 1 ? "\(difference.table) " : ""
+        let key = RecordPrinter.shown(DiffText.key(difference.key))
+        let name = DiffText(alignment).hasTables ? "\(difference.table) " : ""
         switch difference.operation {
         case .added:
-            return coloured("+ \(table)\(key)  \(cells(difference, difference.after, new))", 32)
+            return coloured("+ \(name)\(key)  \(cells(difference, difference.after, new))", 32)
         case .removed:
-            return coloured("- \(table)\(key)  \(cells(difference, difference.before, old))", 31)
+            return coloured("- \(name)\(key)  \(cells(difference, difference.before, old))", 31)
         case .changed:
             let changes = difference.columns.map { column in
                 let before = value(column, difference.before, old, difference.table)
                 let after = value(column, difference.after, new, difference.table)
-                return "\(column) \(before) → \(after)"
+                return "\(column) \(coloured(before, 31)) → \(coloured(after, 32))"
             }
-            return coloured("~ \(table)\(key)  \(changes.joined(separator: ", "))", 33)
+            let head = coloured("~ \(name)\(key)", 33)
+            return "\(head)  \(changes.joined(separator: ", "))"
         }
     }
 
     private func coloured(_ text: String, _ code: Int) -> String {
         Output.usesColour ? "\u{1B}[\(code)m\(text)\u{1B}[0m" : text
-    }
-
-    private static func keyText(_ key: [Value]) -> String {
-        key.map(\.plainText).joined(separator: " ")
     }
 
     private func schema(_ reader: VersionReader, _ table: String) -> TableSchema? {
@@ -94,7 +128,7 @@ struct DiffPrinter {
         guard let values,
             let index = schema(reader, table)?.columns.firstIndex(where: { $0.name == column })
         else { return "·" }
-        return values[index] == .null ? "·" : values[index].plainText
+        return RecordPrinter.cell(values[index])
     }
 
     private func cells(
@@ -102,7 +136,7 @@ struct DiffPrinter {
     ) -> String {
         guard let values, let schema = schema(reader, difference.table) else { return "" }
         return zip(schema.columns, values).filter { !$0.0.isKey }
-            .map { "\($0.0.name) \($0.1 == .null ? "·" : $0.1.plainText)" }.joined(separator: ", ")
+            .map { "\($0.0.name) \(RecordPrinter.cell($0.1))" }.joined(separator: ", ")
     }
 
     // MARK: JSON

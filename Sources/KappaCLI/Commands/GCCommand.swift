@@ -3,31 +3,48 @@ import KappaCore
 /// `kappa gc`: drops retired versions.
 struct GCCommand: Command {
     static let spec = CommandSpec(
-        name: "gc", summary: "drops retired versions",
+        name: "gc", summary: "drops retired versions, and snapshots of versions that are gone",
         options: [
             OptionSpec(
-                name: "--keep", value: "N", summary: "keeps the newest N of each view (1)")
+                name: "--keep", value: "N", summary: "keeps the newest N of each view (1)"),
+            OptionSpec(
+                name: "--keep-snapshots", value: "N",
+                summary: "keeps the newest N snapshots of each version (all)"),
         ],
-        make: { GCCommand(keep: try $0.integer("--keep") ?? 1) })
+        make: {
+            GCCommand(
+                keep: try $0.integer("--keep") ?? 1,
+                keepSnapshots: try $0.integer("--keep-snapshots"))
+        })
 
     let keep: Int
+    let keepSnapshots: Int?
 
     func run(_ context: Context) throws -> Int32 {
         try context.data.require()
         let catalog = try Catalog(context.data)
         let dropped = try Garbage(catalog).collect(keep: keep)
-        if dropped.isEmpty, context.format == .text {
+        let snapshots = try Garbage(catalog).collectSnapshots(keep: keepSnapshots)
+        if dropped.isEmpty, snapshots.isEmpty, context.format == .text {
             Output.say("nothing to drop")
             return 0
         }
-        let printer = RecordPrinter(["view", "version", "bytes"], context.format, Output())
+        let printer = RecordPrinter(
+            ["view", "version", "snapshot", "bytes"], context.format, Output())
         for dropped in dropped {
-            try printer.print([
-                .text(dropped.id.view), .integer(Int64(dropped.id.number.rawValue)),
-                .integer(Int64(dropped.bytes)),
-            ])
+            try printer.print(Self.cells(dropped.id, nil, dropped.bytes))
+        }
+        for snapshot in snapshots {
+            try printer.print(Self.cells(snapshot.id, snapshot.offset, snapshot.bytes))
         }
         try printer.finish()
         return 0
+    }
+
+    private static func cells(_ id: VersionID, _ snapshot: Offset?, _ bytes: Int) -> [Value] {
+        [
+            .text(id.view), .integer(Int64(id.number.rawValue)),
+            snapshot.map { .integer(Int64($0.rawValue)) } ?? .null, .integer(Int64(bytes)),
+        ]
     }
 }

@@ -6,18 +6,30 @@ struct PromoteCommand: Command {
         name: "promote", summary: "makes versions live, all in one step",
         discussion: """
             VIEW is the newest version of the view. Versions are brought to the log's end first.
-            Each must be at or past what readers have seen, and must have applied exactly the events
-            of the log: else none is promoted.
-            """,
+            Each must be at or past what readers have seen, must have applied exactly the events of
+            the log, and must pass the gates of its view and those given here: else none is
+            promoted, and the command ends with 1.
+
+            """ + GateOption.explanation,
         arguments: [ArgumentSpec(name: "VIEW[@N]", repeats: true, isView: true)],
+        options: [
+            GateOption.spec,
+            OptionSpec(name: "--force", summary: "passes over all gates; the history tells"),
+        ],
         make: { try PromoteCommand($0) })
 
     private let references: [VersionReference]
+    private let gates: [Gate]
+    private let isForced: Bool
 
     init(_ arguments: ParsedArguments) throws(KappaError) {
         var references: [VersionReference] = []
         for text in arguments.positional { references.append(try VersionReference(text)) }
         self.references = references
+        var gates: [Gate] = []
+        for text in arguments.strings("--gate") { gates.append(try GateOption.parse(text)) }
+        self.gates = gates
+        isForced = arguments.has("--force")
     }
 
     func run(_ context: Context) throws -> Int32 {
@@ -25,14 +37,31 @@ struct PromoteCommand: Command {
         let catalog = try Catalog(context.data)
         let candidates = try references.map { try candidate($0, catalog) }
         for id in candidates { try finish(id, catalog, context) }
+        let judge = try GateJudge(
+            context.data, context.views, further: gates, promoter: isForced ? .force : .person
+        ) { Output.say(JudgementText.identical($0)) }
+        var promotion = Promotion(catalog, judge)
+        let reason = isForced ? "promote --force" : "promote"
         for attempt in 0... {
-            switch try Promotion(catalog).promote(candidates, reason: "promote") {
+            promotion.isPatient = attempt < 1_000
+            switch try promotion.promote(candidates, reason: reason) {
             case .switched(let switches):
+                judge.finish()
+                for judgement in switches.compactMap(\.judgement) {
+                    JudgementText.say(judgement)
+                    if judgement.isIdentical { Output.say(JudgementText.identical(judgement)) }
+                }
                 try Self.print(switches.map { ($0, 0) }, context, behind: false)
                 return 0
+            case .refused(let judgements):
+                for judgement in judgements { JudgementText.say(judgement) }
+                throw JudgementText.error(judgements, named: candidates.count)
             case .behind(let id, let needs):
-                // Whoever follows it is about to get there; but for ever is too long.
-                if Lease.holder(of: id, in: context.data) != nil, attempt < 1_000 {
+                // Whoever follows it is about to get there; but for ever is too long. A live version
+                // is waited for only as long as somebody follows it.
+                if !candidates.contains(id) {
+                    Pause.briefly()
+                } else if Lease.holder(of: id, in: context.data) != nil, attempt < 1_000 {
                     Pause.briefly()
                 } else if try attempt >= 1_010 || !advance(id, context) {
                     throw try Self.isBehind(id, needs, context)

@@ -8,6 +8,10 @@ struct QueryCommand: Command {
             VIEW is the live version (or the newest, where none is live), VIEW@N one version. The
             condition of --where is SQL over the view's columns; write times as
             ts('2024-01-15T14:30:00Z').
+
+            --at shows the rows as they were: at an offset, or at a time, which is after the last
+            event that was appended at or before it. They are replayed aside, from the nearest
+            snapshot (`kappa snapshots`), else from zero.
             """,
         arguments: [ArgumentSpec(name: "VIEW", isView: true)],
         options: [
@@ -20,16 +24,22 @@ struct QueryCommand: Command {
             OptionSpec(
                 name: "--final-only",
                 summary: "only rows of windows that have closed: nothing changes them any more"),
+            OptionSpec(
+                name: "--at", value: "OFFSET|TIME", summary: "as the rows were; a time in RFC 3339"),
         ],
         make: { try QueryCommand($0) })
 
     private let reference: VersionReference
     private var query = RowQuery()
+    private let place: PastPlace?
     private let finalOnly: Bool
 
     init(_ arguments: ParsedArguments) throws {
         reference = try VersionReference(arguments.positional[0])
         finalOnly = arguments.has("--final-only")
+        place = try arguments.string("--at").map { (text) throws(KappaError) in
+            try PastPlace(text)
+        }
         query.table = arguments.string("--table")
         query.condition = arguments.string("--where")
         query.limit = try arguments.integer("--limit")
@@ -44,10 +54,23 @@ struct QueryCommand: Command {
 
     func run(_ context: Context) throws -> Int32 {
         try context.data.require()
-        let entry = try Catalog(context.data).resolve(reference)
-        let reader = try VersionReader(context.data.file(entry.id))
+        let catalog = try Catalog(context.data)
+        let entry = try catalog.resolve(reference)
+        guard let place else {
+            try print(try VersionReader(context.data.file(entry.id)), entry.id, context)
+            return 0
+        }
+        let past = try place.version(entry, catalog, context)
+        try print(past.reader, entry.id, context)
+        withExtendedLifetime(past) {}
+        return 0
+    }
+
+    private func print(
+        _ reader: VersionReader, _ id: VersionID, _ context: Context
+    ) throws {
         let schema = reader.tables[try reader.table(query.table)]
-        let final = finalOnly ? try finalRows(reader, entry.id, context) : nil
+        let final = finalOnly ? try finalRows(reader, id, context) : nil
         let printer = RecordPrinter(schema.columns.map(\.name), context.format, Output())
         try reader.snapshot {
             var query = query
@@ -57,7 +80,6 @@ struct QueryCommand: Command {
             try query.run(on: reader) { try printer.print($0) }
         }
         try printer.finish()
-        return 0
     }
 
     private func finalRows(
@@ -66,5 +88,43 @@ struct QueryCommand: Command {
         let definition = try FinalRows.definition(
             of: reader, id, among: context.views.definitions())
         return try FinalRows(definition, table: query.table)
+    }
+}
+
+/// Where to look back to: `--at OFFSET` or `--at TIME`.
+enum PastPlace {
+    case offset(Offset)
+    case time(Timestamp)
+
+    init(_ text: String) throws(KappaError) {
+        if let number = UInt64(text) {
+            self = .offset(Offset(number))
+        } else if let time = Timestamp(text) {
+            self = .time(time)
+        } else {
+            throw KappaError(
+                .usage, "--at \(text) cannot be used",
+                because: "it takes an offset, or a time in RFC 3339",
+                advice: "Write --at 1000, or --at 2024-01-15T14:30:00Z")
+        }
+    }
+
+    /// A version as it was there; tells on standard error where that is, if it was not said.
+    func version(
+        _ entry: Catalog.Entry, _ catalog: Catalog, _ context: Context
+    ) throws -> PastVersion {
+        let offset: Offset
+        switch self {
+        case .offset(let named): offset = named
+        case .time(let time):
+            offset = try IngestionTimes.end(
+                asOfMicros: time.microseconds, in: context.data.log)
+            Output.say("\(entry.id) as of \(time): offset \(offset)")
+        }
+        let line = ProgressLine("replay")
+        defer { line.clear() }
+        return try PastVersion(entry, at: offset, catalog, context.views) { done, end in
+            line.show(Int(done.rawValue), of: Int(end.rawValue))
+        }
     }
 }

@@ -30,6 +30,9 @@ struct RebuildCommand: Command {
         options.promotes = !arguments.has("--no-promote")
         options.end = try arguments.offset("--until")
         options.memoryBytes = try arguments.bytes("--memory") ?? options.memoryBytes
+        options.snapshots = try arguments.string("--keep-snapshots").map {
+            (text) throws(KappaError) in try SnapshotPolicy(text)
+        }
         options.reason = "rebuild"
     }
 

@@ -21,6 +21,9 @@ struct RunCommand: Command {
         options.follows = !arguments.has("--until-caught-up")
         options.promotes = !arguments.has("--no-promote")
         options.memoryBytes = try arguments.bytes("--memory") ?? options.memoryBytes
+        options.snapshots = try arguments.string("--keep-snapshots").map {
+            (text) throws(KappaError) in try SnapshotPolicy(text)
+        }
         options.reason = "run"
     }
 

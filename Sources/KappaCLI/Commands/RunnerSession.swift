@@ -8,11 +8,15 @@ struct RunnerSession {
     /// Which versions were worked on, to print at the end.
     private let touched = Monitor<[VersionID]>([])
     private let failures = Monitor<[KappaError]>([])
+    private let refusals = Monitor<[Judgement]>([])
 
     static let options = [
         OptionSpec(name: "--no-promote", summary: "leaves new versions ready, not live"),
         OptionSpec(
             name: "--memory", value: "SIZE", summary: "for rows in memory, such as 512M (1G)"),
+        OptionSpec(
+            name: "--keep-snapshots", value: "POLICY",
+            summary: "keeps rows as they were, such as every=1h,keep=24"),
     ]
 
     init(_ context: Context, _ options: ViewRunner.Options) {
@@ -26,7 +30,9 @@ struct RunnerSession {
         let context = context
         let runner = try ViewRunner(context.data, context.views, options: options) { report in
             self.note(report)
-            if printsChanges, context.format == .json {
+            if case .snapshotFailed = report {
+                self.say(report)
+            } else if printsChanges, context.format == .json {
                 output.withLock { self.printStatus(report, $0) }
             } else {
                 self.say(report)
@@ -48,6 +54,7 @@ struct RunnerSession {
             return failure.code.exitCode
         }
         if !printsChanges { try printAll() }
+        if !options.follows, let error = refusal { throw error }
         if Interrupt.wasAsked {
             Output.say("kappa: stopped at a checkpoint; `kappa run` goes on from there")
             // To be stopped is how a run that follows ends; what had an end of its own was cut short.
@@ -56,11 +63,19 @@ struct RunnerSession {
         return 0
     }
 
+    /// Where gates have refused versions, the answer is no.
+    private var refusal: KappaError? {
+        let refused = refusals.withLock { $0 }
+        return refused.isEmpty ? nil : JudgementText.error(refused, named: refused.count)
+    }
+
     private func note(_ report: ViewRunner.Report) {
         switch report {
         case .started(let id, _): touched.withLock { $0.append(id) }
         case .failed(_, let error): failures.withLock { $0.append(error) }
-        case .caughtUp, .promoted, .heldBack, .letGo, .heldElsewhere: break
+        case .refused(let judgement): refusals.withLock { $0.append(judgement) }
+        case .caughtUp, .promoted, .identical, .heldBack, .letGo, .heldElsewhere, .snapshotFailed:
+            break
         }
     }
 
@@ -74,24 +89,31 @@ struct RunnerSession {
             let from = change.from.map { " instead of \(change.view)@\($0)" } ?? ""
             Output.say(
                 "\(change.view)@\(change.to): live since offset \(change.position)\(from)")
-        case .heldBack(let id):
+            if let judgement = change.judgement { JudgementText.say(judgement) }
+        case .refused(let judgement):
+            Output.say("\(judgement.candidate): ready; gates refuse to promote it")
+            JudgementText.say(judgement)
+        case .identical(let judgement): Output.say(JudgementText.identical(judgement))
+        case .heldBack(let id, let reason):
             Output.say(
-                "\(id): ready; somebody rolled back from it, so it is promoted by "
-                    + "`kappa promote \(id)` only")
+                "\(id): ready; \(reason), so it is promoted by `kappa promote \(id)` only")
         case .letGo(let id): Output.say("\(id): retired; letting go")
         case .heldElsewhere(let id, let error):
             Output.say("\(id): left alone, \(error.reason ?? error.what)")
         case .failed(let id, let error): Output.say("\(id): \(error)")
+        case .snapshotFailed(let id, let error): Output.say("\(id): no snapshot: \(error)")
         }
     }
 
     private func printStatus(_ report: ViewRunner.Report, _ output: Output) {
         let id: VersionID
         switch report {
-        case .started(let version, _), .caughtUp(let version, _), .heldBack(let version),
-            .letGo(let version), .heldElsewhere(let version, _), .failed(let version, _):
+        case .started(let version, _), .caughtUp(let version, _), .heldBack(let version, _),
+            .letGo(let version), .heldElsewhere(let version, _), .failed(let version, _),
+            .snapshotFailed(let version, _):
             id = version
         case .promoted(let change): id = VersionID(change.view, change.to)
+        case .refused(let judgement), .identical(let judgement): id = judgement.candidate
         }
         guard let catalog = try? Catalog(context.data),
             let status = try? VersionStatus.all(catalog, view: id.view).first(where: { $0.id == id }

@@ -6,7 +6,8 @@ struct TailCommand: Command {
         name: "tail", summary: "changes of a view as they commit",
         discussion: """
             Begins with the rows as they are, as inserts, unless --from-now is given. When another
-            version is promoted, its difference comes as ordinary changes.
+            version is promoted, that is told (`promoted`, with the numbers of both), and the
+            difference comes as ordinary changes with the same offset.
 
             With --final-only, each row of a window comes once, as an insert, when its window has
             closed and nothing can change it any more; with another version, rows of later windows
@@ -37,16 +38,16 @@ struct TailCommand: Command {
             if !names.contains(view) { throw KappaError.noSuchView(view, among: names) }
         }
         let poll = try poll(catalog, context)
+        let output = Output()
         let printer = RecordPrinter(
-            ["offset", "op", "table", "key", "before", "after"], context.format, Output())
+            ["offset", "op", "table", "key", "before", "after"], context.format, output)
         while !Interrupt.wasAsked {
             let any = try poll { change in
-                try printer.print([
-                    .integer(Int64(change.offset.rawValue)), .text(change.operation.rawValue),
-                    .text(change.table), .json(change.key),
-                    change.before.map { .json($0) } ?? .null,
-                    change.after.map { .json($0) } ?? .null,
-                ])
+                if change.operation == .promoted, context.format == .json {
+                    try output.write(Self.promotion(change) + "\n")
+                } else {
+                    try printer.print(cells(change))
+                }
             }
             if any {
                 try printer.flush()
@@ -69,5 +70,33 @@ struct TailCommand: Command {
         }
         let follower = ChangeFollower(view, catalog, fromNow: fromNow)
         return { try follower.poll($0) }
+    }
+
+    private func cells(_ change: Change) -> [Value] {
+        if change.operation == .promoted {
+            let versions = [change.previous, change.version].map { number in
+                number.map { Value.text("\(view)@\($0)") } ?? .null
+            }
+            return [
+                .integer(Int64(change.offset.rawValue)), .text(change.operation.rawValue), .null,
+                .null, versions[0], versions[1],
+            ]
+        }
+        return [
+            .integer(Int64(change.offset.rawValue)), .text(change.operation.rawValue),
+            .text(change.table), .json(change.key), change.before.map { .json($0) } ?? .null,
+            change.after.map { .json($0) } ?? .null,
+        ]
+    }
+
+    /// A promotion has keys of its own, as it is no row's change.
+    private static func promotion(_ change: Change) -> String {
+        RecordPrinter.json(
+            ["offset", "op", "from", "to"],
+            [
+                .integer(Int64(change.offset.rawValue)), .text(change.operation.rawValue),
+                change.previous.map { .integer(Int64($0.rawValue)) } ?? .null,
+                .integer(Int64(change.version.rawValue)),
+            ])
     }
 }

@@ -91,7 +91,7 @@ struct DemoStory {
     private func compare() throws {
         title("5. Which rows differ? Both versions at the same offset, events flowing in:")
         let alignment = try Alignment(id(1), id(2), in: folder, DemoViews.before)
-        let printer = DiffPrinter(alignment.old, alignment.new, .text, output)
+        let printer = DiffPrinter(alignment, .text, output)
         var left = 5
         let seconds = try timed {
             let summary = try Diff(alignment.old, alignment.new).run { difference in

@@ -132,8 +132,9 @@ final class RecordPrinter {
     }
 
     /// As people read it: control characters cannot move the cursor.
-    private static func cell(_ value: Value) -> String {
-        let text = value == .null ? "·" : value.plainText
+    static func cell(_ value: Value) -> String { shown(value == .null ? "·" : value.plainText) }
+
+    static func shown(_ text: String) -> String {
         guard text.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) else {
             return text
         }

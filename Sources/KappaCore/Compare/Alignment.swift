@@ -1,5 +1,27 @@
 import Glibc
 
+/// One side of a comparison.
+package enum CompareTarget: Hashable, Sendable, CustomStringConvertible {
+    /// A version that there is.
+    case version(VersionID)
+    /// The definition of a view in this build: built aside, whether there is a version of it or not.
+    case definition(String)
+
+    package var view: String {
+        switch self {
+        case .version(let id): id.view
+        case .definition(let name): name
+        }
+    }
+
+    package var description: String {
+        switch self {
+        case .version(let id): id.description
+        case .definition(let name): "\(name) (this build)"
+        }
+    }
+}
+
 /// Brings two versions of a view to the same position, so that they can be compared.
 ///
 /// Neither is touched: where one is behind, a copy of it is brought forward, aside. That needs the
@@ -7,45 +29,145 @@ import Glibc
 package final class Alignment {
     package let old: VersionReader
     package let new: VersionReader
-    private let scratch: ScratchFolder?
+    /// What the two are, and how they came to where they are compared.
+    package let oldSide: Origin
+    package let newSide: Origin
+    private let scratches: [ScratchVersion]
 
-    /// - Throws: `.refused` if neither definition is in this build and the two do not meet.
-    package init(
-        _ old: VersionID, _ new: VersionID, in folder: DataFolder, _ views: ViewSet
+    /// Where the rows of a side come from.
+    package struct Origin: Sendable {
+        package var target: CompareTarget
+        package var way: Way
+
+        package enum Way: Equatable, Sendable {
+            /// The version's own file, as it stands.
+            case asItStands
+            /// A copy of the version, brought forward aside from where the version stands.
+            case broughtForward(from: Offset)
+            /// Built aside from offset zero.
+            case builtAside
+        }
+    }
+
+    package convenience init(
+        _ old: VersionID, _ new: VersionID, in folder: DataFolder, _ views: ViewSet,
+        progress: @escaping ScratchVersion.Progress = { _, _ in }
     ) throws {
-        let (first, second) = try Self.waitForMeeting(old, new, in: folder)
+        try self.init(.version(old), .version(new), in: folder, views, progress: progress)
+    }
+
+    /// - Parameter at: The offset to compare at; nil for where the versions stand.
+    /// - Throws: `.refused` if a definition that is needed is not in this build.
+    package init(
+        _ old: CompareTarget, _ new: CompareTarget, at offset: Offset? = nil,
+        in folder: DataFolder, _ views: ViewSet,
+        progress: @escaping ScratchVersion.Progress = { _, _ in }
+    ) throws {
+        let maker = SideMaker(
+            folder: folder, definitions: try views.comparable(), progress: progress)
+        let sides =
+            switch (old, new, offset) {
+            case (_, _, let offset?):
+                (try maker.side(old, at: offset), try maker.side(new, at: offset))
+            case (.version(let a), .version(let b), nil): try maker.meeting(a, b)
+            case (.version(let id), .definition, nil):
+                try maker.beside(try maker.reader(id, isHeld: true), old, new)
+            case (.definition, .version(let id), nil):
+                try maker.beside(try maker.reader(id, isHeld: true), new, old, isReversed: true)
+            case (.definition, .definition, nil):
+                throw KappaError(
+                    .usage, "\(old) is compared with itself", because: "neither is a version",
+                    advice: "Name a version, such as \(old.view)@1")
+            }
+        self.old = sides.0.reader
+        self.new = sides.1.reader
+        oldSide = sides.0.origin
+        newSide = sides.1.origin
+        scratches = [sides.0.scratch, sides.1.scratch].compactMap(\.self)
+    }
+}
+
+/// Makes the sides of a comparison.
+private struct SideMaker {
+    let folder: DataFolder
+    let definitions: [ViewDefinition]
+    let progress: ScratchVersion.Progress
+
+    struct Side {
+        var reader: VersionReader
+        var scratch: ScratchVersion?
+        var origin: Alignment.Origin
+    }
+
+    func reader(_ id: VersionID, isHeld: Bool) throws -> VersionReader {
+        let reader = try VersionReader(folder.file(id))
+        if isHeld { try reader.hold() }
+        return reader
+    }
+
+    private func definition(of reader: VersionReader) -> ViewDefinition? {
+        definitions.first { $0.name == reader.view && $0.digest == reader.digest }
+    }
+
+    private func definition(named name: String) throws(KappaError) -> ViewDefinition {
+        guard let found = definitions.first(where: { $0.name == name }) else {
+            throw KappaError.noSuchView(name, among: definitions.map(\.name))
+        }
+        return found
+    }
+
+    // MARK: At a given offset
+
+    /// One side as of an offset, however it comes there.
+    func side(_ target: CompareTarget, at offset: Offset) throws -> Side {
+        guard case .version(let id) = target else {
+            return built(target, try build(target.view, to: offset))
+        }
+        let reader = try reader(id, isHeld: true)
+        let stands = try reader.checkpoint().offset
+        if stands == offset { return asItStands(reader) }
+        guard let definition = definition(of: reader) else {
+            throw KappaError(
+                .refused, "\(id) cannot be shown as of offset \(offset)",
+                at: "\(id) at offset \(stands)",
+                because: "its definition (digest \(reader.digest)) is not in this build",
+                advice: MissingDefinition.advice(id, folder))
+        }
+        return stands < offset
+            ? try forward(reader, definition, to: offset, from: stands)
+            : built(target, try rebuild(reader, definition, to: offset))
+    }
+
+    /// A version as it stands, and another side built up to there.
+    func beside(
+        _ reader: VersionReader, _ target: CompareTarget, _ other: CompareTarget,
+        isReversed: Bool = false
+    ) throws -> (Side, Side) {
+        let here = asItStands(reader)
+        let there = built(other, try build(other.view, to: try reader.checkpoint().offset))
+        return isReversed ? (there, here) : (here, there)
+    }
+
+    // MARK: Where two versions meet
+
+    func meeting(_ old: VersionID, _ new: VersionID) throws -> (Side, Side) {
+        let (first, second) = try waitForMeeting(old, new)
         let a = try first.checkpoint().offset
         let b = try second.checkpoint().offset
-        if a == b {
-            self.old = first
-            self.new = second
-            scratch = nil
-            return
-        }
+        if a == b { return (asItStands(first), asItStands(second)) }
         let (behind, ahead) = a < b ? (first, second) : (second, first)
-        let target = max(a, b)
-        let definitions = try views.definitions()
-        let scratch = try ScratchFolder(folder)
-        self.scratch = scratch
-        if let definition = definitions.first(where: { $0.digest == behind.digest }) {
-            let path = try scratch.copy(behind)
-            guard try VersionReader(path).checkpoint().offset <= target else {
-                throw KappaError(
-                    .heldElsewhere, "the two versions move too fast to be compared",
-                    at: "\(old) and \(new)",
-                    because: "one has overtaken the other while it was copied",
-                    advice: "Try again")
-            }
-            try Self.bring(path, definition, to: target, folder)
-            let moved = try VersionReader(path)
-            self.old = a < b ? moved : first
-            self.new = a < b ? second : moved
-        } else if let definition = definitions.first(where: { $0.digest == ahead.digest }) {
-            let path = scratch.path + "/aside.db"
-            try Self.build(path, definition, ahead, to: min(a, b), folder)
-            let rebuilt = try VersionReader(path)
-            self.old = a < b ? first : rebuilt
-            self.new = a < b ? rebuilt : second
+        let moved: Side
+        let still: Side
+        let isFirstMoved: Bool
+        if let definition = definition(of: behind) {
+            moved = try forward(behind, definition, to: max(a, b), from: min(a, b))
+            still = asItStands(ahead)
+            isFirstMoved = a < b
+        } else if let definition = definition(of: ahead) {
+            let target = CompareTarget.version(id(ahead))
+            moved = built(target, try rebuild(ahead, definition, to: min(a, b)))
+            still = asItStands(behind)
+            isFirstMoved = a > b
         } else {
             throw KappaError(
                 .refused, "the two versions cannot be brought to one position",
@@ -53,15 +175,16 @@ package final class Alignment {
                 because: "this build has the definition of neither",
                 advice: "Run the comparison with a build that defines one of them")
         }
+        return isFirstMoved ? (moved, still) : (still, moved)
     }
 
     /// Two versions that are both followed are at the same position most of the time. Both are held
     /// as they are at that moment: events may flow in while they are compared.
-    private static func waitForMeeting(
-        _ old: VersionID, _ new: VersionID, in folder: DataFolder
+    private func waitForMeeting(
+        _ old: VersionID, _ new: VersionID
     ) throws -> (VersionReader, VersionReader) {
-        let first = try VersionReader(folder.file(old))
-        let second = try VersionReader(folder.file(new))
+        let first = try reader(old, isHeld: false)
+        let second = try reader(new, isHeld: false)
         let areFollowed =
             Lease.holder(of: old, in: folder) != nil
             && Lease.holder(of: new, in: folder) != nil
@@ -78,73 +201,54 @@ package final class Alignment {
         return (first, second)
     }
 
-    private static func build(
-        _ path: String, _ definition: ViewDefinition, _ like: VersionReader, to target: Offset,
-        _ folder: DataFolder
-    ) throws {
-        let store = try VersionStore(
-            at: path, view: like.view, number: like.number, digest: like.digest,
-            tables: definition.tables)
-        try advance(store, definition, to: target, folder)
+    // MARK: Ways
+
+    private func id(_ reader: VersionReader) -> VersionID {
+        VersionID(reader.view, VersionNumber(reader.number))
     }
 
-    private static func bring(
-        _ path: String, _ definition: ViewDefinition, to target: Offset, _ folder: DataFolder
-    ) throws {
-        try advance(try VersionStore(opening: path), definition, to: target, folder)
+    private func asItStands(_ reader: VersionReader) -> Side {
+        Side(
+            reader: reader,
+            origin: Alignment.Origin(target: .version(id(reader)), way: .asItStands))
     }
 
-    private static func advance(
-        _ store: VersionStore, _ definition: ViewDefinition, to target: Offset,
-        _ folder: DataFolder
-    ) throws {
-        let plan = ExtractionPlan()
-        let version = try VersionMaterializer(
-            definition, store: store, plan: plan, budgetBytes: 1 << 29)
-        try Scan(folder.log, [version], plan: plan, options: .init(end: target)).run()
+    private func built(_ target: CompareTarget, _ scratch: ScratchVersion) -> Side {
+        Side(
+            reader: scratch.reader, scratch: scratch,
+            origin: Alignment.Origin(target: target, way: .builtAside))
+    }
+
+    private func forward(
+        _ reader: VersionReader, _ definition: ViewDefinition, to end: Offset, from: Offset
+    ) throws -> Side {
+        let scratch = try ScratchVersion(
+            copyOf: reader, definition, to: end, in: folder, progress: progress)
+        return Side(
+            reader: scratch.reader, scratch: scratch,
+            origin: Alignment.Origin(
+                target: .version(id(reader)), way: .broughtForward(from: from)))
+    }
+
+    private func rebuild(
+        _ reader: VersionReader, _ definition: ViewDefinition, to end: Offset
+    ) throws -> ScratchVersion {
+        try ScratchVersion(
+            definition, number: reader.number, to: end, in: folder, progress: progress)
+    }
+
+    private func build(_ view: String, to end: Offset) throws -> ScratchVersion {
+        try ScratchVersion(
+            try definition(named: view), to: end, in: folder, progress: progress)
     }
 }
 
-/// A folder for files that are needed for a moment; removed with all in it.
-final class ScratchFolder {
-    let path: String
-    /// Locked for as long as the folder is in use: what nobody holds was left behind.
-    private let lock: OpenFile
-
-    init(_ folder: DataFolder) throws(KappaError) {
-        (path, lock) = try Self.make(folder)
-    }
-
-    private static func make(_ folder: DataFolder) throws(KappaError) -> (String, OpenFile) {
-        while true {
-            var template = Array((folder.path + "/scratch-XXXXXX").utf8CString)
-            guard mkdtemp(&template) != nil else {
-                throw KappaError(
-                    .cannotCreate, "cannot create a folder to compare in", at: folder.path,
-                    because: String(cString: strerror(errno)),
-                    advice: "Check that the disk has room and who owns the folder")
-            }
-            let path = template.withUnsafeBufferPointer { buffer in
-                buffer.baseAddress.map { String(cString: $0) } ?? ""
-            }
-            // Somebody who cleans up may have taken it for a leftover before it was locked.
-            guard let lock = try? OpenFile(reading: path) else { continue }
-            flock(lock.descriptor, LOCK_EX)
-            if access(path, F_OK) == 0 { return (path, lock) }
+/// Where to look for a definition that this build does not have.
+enum MissingDefinition {
+    static func advice(_ id: VersionID, _ folder: DataFolder) -> String {
+        if let holder = Lease.holder(of: id, in: folder), holder.pid > 0 {
+            return "Process \(holder.pid) materializes \(id): use the program that it runs"
         }
-    }
-
-    deinit {
-        for name in ["copy.db", "aside.db"] {
-            for suffix in ["", "-wal", "-shm"] { unlink("\(path)/\(name)\(suffix)") }
-        }
-        rmdir(path)
-    }
-
-    /// A copy of a version's file as it is for a reader.
-    func copy(_ reader: VersionReader) throws(KappaError) -> String {
-        let copy = path + "/copy.db"
-        try reader.connection.copy(to: copy)
-        return copy
+        return "Use the build that made it: there, `kappa views` shows this digest"
     }
 }

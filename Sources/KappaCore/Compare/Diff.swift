@@ -1,51 +1,50 @@
-import Glibc
-
-/// One row that two versions of a view do not agree on.
-package struct RowDifference: Equatable, Sendable {
-    package enum Operation: String, Sendable { case added, removed, changed }
-
-    package var table: String
-    package var operation: Operation
-    package var key: [Value]
-    /// The columns that differ; all of them for a row that only one version has.
-    package var columns: [String]
-    package var before: [Value]?
-    package var after: [Value]?
-}
-
-/// How many rows of two versions are alike.
-package struct DiffSummary: Equatable, Sendable {
-    package var added = 0
-    package var removed = 0
-    package var changed = 0
-    package var same = 0
-    /// The offset at which both were compared.
-    package var position = Offset.zero
-
-    package init() {}
-    package var isSame: Bool { added + removed + changed == 0 }
-}
-
 /// Compares two versions of a view at the same position: row by row in key order, in constant memory.
 package struct Diff {
+    /// What is compared.
+    package struct Options: Sendable {
+        /// Doubles and decimals that are at most this far apart are the same.
+        package var tolerance = 0.0
+        /// Columns that are not compared.
+        package var ignored: Set<String> = []
+        /// The only table to compare; nil for all.
+        package var table: String?
+        /// The row of one key only, as JSON: of ``table``, or of the view's first table.
+        package var key: JSONValue?
+        /// A condition in SQL over the columns of ``table``, or of the view's first table. A row is
+        /// compared if it holds for the old or for the new row.
+        package var condition: String?
+
+        package init(tolerance: Double = 0) { self.tolerance = tolerance }
+    }
+
     private let old: VersionReader
     private let new: VersionReader
-    /// Doubles and decimals that are at most this far apart are the same.
-    private let tolerance: Double
+    private let options: Options
+    /// Called every few thousand rows. What it throws ends the comparison.
+    package var pulse: () throws -> Void = {}
 
     package init(_ old: VersionReader, _ new: VersionReader, tolerance: Double = 0) {
+        self.init(old, new, Options(tolerance: tolerance))
+    }
+
+    package init(_ old: VersionReader, _ new: VersionReader, _ options: Options) {
         self.old = old
         self.new = new
-        self.tolerance = tolerance
+        self.options = options
     }
 
-    /// Visits every difference and returns the counts.
+    /// Visits differences and returns the counts.
+    /// - Parameter most: How many differences to visit, the first ones in key order; all are counted.
     /// - Throws: `.refused` if the two stand at different positions.
-    package func run(_ visit: (RowDifference) throws -> Void) throws -> DiffSummary {
-        try old.snapshot { try new.snapshot { try compare(visit) } }
+    package func run(
+        atMost most: Int = .max, _ visit: (RowDifference) throws -> Void
+    ) throws -> DiffSummary {
+        try old.snapshot { try new.snapshot { try compare(atMost: most, visit) } }
     }
 
-    private func compare(_ visit: (RowDifference) throws -> Void) throws -> DiffSummary {
+    private func compare(
+        atMost most: Int, _ visit: (RowDifference) throws -> Void
+    ) throws -> DiffSummary {
         var summary = DiffSummary()
         let position = try old.checkpoint().offset
         summary.position = position
@@ -58,188 +57,162 @@ package struct Diff {
                 because: "rows can only be compared after the same events",
                 advice: "Bring the one behind forward with `kappa run --until-caught-up`")
         }
-        try compareRows(&summary, visit)
+        try compareRows(&summary, atMost: most, visit)
         return summary
     }
 
     /// Compares the rows as they are, wherever the two versions stand; inside of snapshots of both.
     package func compareRows(
-        _ summary: inout DiffSummary, _ visit: (RowDifference) throws -> Void
-    ) throws {
-        var names = old.tables.map(\.name)
-        for table in new.tables where !names.contains(table.name) { names.append(table.name) }
-        for name in names { try compare(table: name, &summary, visit) }
-    }
-
-    private func compare(
-        table name: String, _ summary: inout DiffSummary,
+        _ summary: inout DiffSummary, atMost most: Int = .max,
         _ visit: (RowDifference) throws -> Void
     ) throws {
-        let left = try Side(old, name)
-        let right = try Side(new, name)
-        if let a = left.schema, let b = right.schema, !Self.keysAgree(a, b) {
+        let names = try tableNames()
+        try checkIgnored(names)
+        for name in names { try compare(table: name, &summary, most, visit) }
+    }
+
+    // MARK: What to compare
+
+    private func tableNames() throws(KappaError) -> [String] {
+        var names = old.tables.map(\.name)
+        for table in new.tables where !names.contains(table.name) { names.append(table.name) }
+        if let table = options.table {
+            guard names.contains(table) else {
+                throw KappaError(
+                    .notFound, "view \(old.view) has no table \(table)",
+                    because: "its tables are \(names.joined(separator: ", "))",
+                    advice: "Name one of them with --table")
+            }
+            return [table]
+        }
+        // A key and a condition are those of one table.
+        let isOne = options.key != nil || options.condition != nil
+        return isOne ? Array(names.prefix(1)) : names
+    }
+
+    private func schemas(_ name: String) -> [TableSchema] {
+        [old, new].compactMap { $0.tables.first { $0.name == name } }
+    }
+
+    private func checkIgnored(_ names: [String]) throws(KappaError) {
+        let columns = names.flatMap(schemas).flatMap(\.columns)
+        for name in options.ignored.sorted() {
+            guard let column = columns.first(where: { $0.name == name }) else {
+                var known: [String] = []
+                for column in columns where !column.isKey && !known.contains(column.name) {
+                    known.append(column.name)
+                }
+                throw KappaError(
+                    .usage, "there is no column \(name) to ignore",
+                    because: "\(names.joined(separator: ", ")) can differ in "
+                        + known.joined(separator: ", "),
+                    advice: "Name one of them with --ignore")
+            }
+            if column.isKey {
+                throw KappaError(
+                    .usage, "column \(name) cannot be ignored",
+                    because: "it is part of the key, by which rows are matched",
+                    advice: "Ignore other columns")
+            }
+        }
+    }
+
+    private func sides(_ name: String) throws -> (Side, Side) {
+        let schemas = schemas(name)
+        if schemas.count == 2, !Self.keysAgree(schemas[0], schemas[1]) {
             throw KappaError(
                 .refused, "table \(name) has another key in the two versions",
                 at: "\(old.view)@\(old.number), \(new.view)@\(new.number)",
                 because: "rows are matched by their keys",
                 advice: "Compare with SQL: both are SQLite files under views/\(old.view)/")
         }
-        let columns = ColumnPairs(left.schema, right.schema, tolerance: tolerance)
-        while left.isThere || right.isThere {
-            let order = Side.compare(left, right)
-            if order < 0 {
-                summary.removed += 1
-                try visit(columns.only(left, .removed))
-                try left.next()
-            } else if order > 0 {
-                summary.added += 1
-                try visit(columns.only(right, .added))
-                try right.next()
-            } else {
-                let differing = columns.differing(left, right)
-                if differing.isEmpty {
-                    summary.same += 1
-                } else {
-                    summary.changed += 1
-                    try visit(columns.changed(left, right, differing))
+        let key = try options.key.map { try schemas.first?.key($0) ?? [] } ?? []
+        guard let condition = options.condition else {
+            return (try Side(old, name, key: key), try Side(new, name, key: key))
+        }
+        let mine = try judged(condition, name)
+        return (
+            try Side(old, name, key: key, condition: mine.old),
+            try Side(new, name, key: key, condition: mine.new)
+        )
+    }
+
+    /// What each side judges by. A version that lacks a column of the condition judges no row true;
+    /// one of the two must have them all.
+    private func judged(
+        _ condition: String, _ name: String
+    ) throws(KappaError) -> (old: String, new: String) {
+        var failure: KappaError?
+        var judges: [String] = []
+        for reader in [old, new] {
+            do throws(KappaError) {
+                guard let schema = reader.tables.first(where: { $0.name == name }) else {
+                    judges.append("0")
+                    continue
                 }
-                try left.next()
-                try right.next()
+                SQLGuard.addFunctions(to: reader.connection)
+                let guardian = SQLGuard(reader.connection, tables: [name])
+                try RowCondition.check(condition, schema, reader.connection)
+                withExtendedLifetime(guardian) {}
+                judges.append(condition)
+            } catch {
+                failure = error
+                judges.append("0")
             }
         }
+        if let failure, !judges.contains(condition) { throw failure }
+        return (judges[0], judges[1])
     }
 
     private static func keysAgree(_ a: TableSchema, _ b: TableSchema) -> Bool {
         a.keyColumns.map { a.columns[$0] } == b.keyColumns.map { b.columns[$0] }
     }
-}
 
-/// The rows of one table of one version, one after another in key order.
-final class Side {
-    let schema: TableSchema?
-    private let statement: SQLiteStatement?
-    private(set) var isThere = false
-    private let keyColumns: [Int]
+    // MARK: Rows
 
-    init(_ reader: VersionReader, _ table: String) throws {
-        schema = reader.tables.first { $0.name == table }
-        keyColumns = schema?.keyColumns ?? []
-        statement = try schema.map {
-            try reader.connection.prepare(VersionSchema.select($0, keyParts: 0))
-        }
-        try next()
-    }
+    private static let rowsPerPulse = 4_096
 
-    func next() throws(KappaError) { isThere = try statement?.step() ?? false }
-
-    var cursor: any RowCursor {
-        guard let statement else { preconditionFailure("only a side with a table has rows") }
-        return statement
-    }
-
-    var key: [Value] {
-        guard let schema else { return [] }
-        return keyColumns.map { schema.value(cursor, $0) }
-    }
-
-    /// Negative, zero or positive, as the left row's key stands before, at or behind the right one's.
-    static func compare(_ left: Side, _ right: Side) -> Int {
-        guard left.isThere, right.isThere else { return left.isThere ? -1 : 1 }
-        let a = left.cursor
-        let b = right.cursor
-        for (x, y) in zip(left.keyColumns, right.keyColumns) {
-            if left.schema?.columns[x].kind == .text {
-                let order = KeyOrder.compare(a.text(x), b.text(y))
-                if order != 0 { return order }
-            } else if a.integer(x) != b.integer(y) {
-                return a.integer(x) < b.integer(y) ? -1 : 1
+    private func compare(
+        table name: String, _ summary: inout DiffSummary, _ most: Int,
+        _ visit: (RowDifference) throws -> Void
+    ) throws {
+        let (left, right) = try sides(name)
+        var columns = ColumnPairs(
+            left.schema, right.schema, tolerance: options.tolerance, ignored: options.ignored)
+        var differing: [Int] = []
+        var rows = 0
+        while left.isThere || right.isThere {
+            rows += 1
+            if rows % Self.rowsPerPulse == 0 { try pulse() }
+            let isVisited = summary.differences < most
+            let order = Side.compare(left, right)
+            if order < 0 {
+                if left.isWanted {
+                    summary.removed += 1
+                    if isVisited { try visit(columns.only(left, .removed)) }
+                }
+                try left.next()
+            } else if order > 0 {
+                if right.isWanted {
+                    summary.added += 1
+                    if isVisited { try visit(columns.only(right, .added)) }
+                }
+                try right.next()
+            } else {
+                if left.isWanted || right.isWanted {
+                    columns.differing(left, right, into: &differing)
+                    if differing.isEmpty {
+                        summary.same += 1
+                    } else {
+                        summary.changed += 1
+                        columns.note(left, right, differing)
+                        if isVisited { try visit(columns.changed(left, right, differing)) }
+                    }
+                }
+                try left.next()
+                try right.next()
             }
         }
-        return 0
-    }
-}
-
-/// Which columns of two tables belong together, by name.
-struct ColumnPairs {
-    private let name: String
-    private let tolerance: Double
-    private let pairs: [(left: Int?, right: Int?, name: String, kind: ColumnKind)]
-
-    init(_ left: TableSchema?, _ right: TableSchema?, tolerance: Double) {
-        name = left?.name ?? right?.name ?? ""
-        self.tolerance = tolerance
-        var pairs: [(Int?, Int?, String, ColumnKind)] = []
-        for (index, column) in (left?.columns ?? []).enumerated() where !column.isKey {
-            let other = right?.columns.firstIndex { $0.name == column.name }
-            pairs.append((index, other, column.name, column.kind))
-        }
-        for (index, column) in (right?.columns ?? []).enumerated() where !column.isKey {
-            if left?.columns.contains(where: { $0.name == column.name }) != true {
-                pairs.append((nil, index, column.name, column.kind))
-            }
-        }
-        self.pairs = pairs
-    }
-
-    func only(_ side: Side, _ operation: RowDifference.Operation) -> RowDifference {
-        let values = side.schema?.values(side.cursor)
-        return RowDifference(
-            table: name, operation: operation, key: side.key,
-            columns: side.schema?.columns.map(\.name) ?? [],
-            before: operation == .removed ? values : nil,
-            after: operation == .added ? values : nil)
-    }
-
-    func changed(_ left: Side, _ right: Side, _ columns: [String]) -> RowDifference {
-        RowDifference(
-            table: name, operation: .changed, key: left.key, columns: columns,
-            before: left.schema?.values(left.cursor), after: right.schema?.values(right.cursor))
-    }
-
-    /// The names of the columns whose cells differ. Values are built only where bytes do.
-    func differing(_ left: Side, _ right: Side) -> [String] {
-        var names: [String] = []
-        let a = left.cursor
-        let b = right.cursor
-        for pair in pairs {
-            guard let x = pair.left, let y = pair.right else {
-                let isNull = pair.left.map { a.isNull($0) } ?? pair.right.map { b.isNull($0) }
-                if isNull == false { names.append(pair.name) }
-                continue
-            }
-            if !isSame(a, x, b, y, left, right) { names.append(pair.name) }
-        }
-        return names
-    }
-
-    private func isSame(
-        _ a: any RowCursor, _ x: Int, _ b: any RowCursor, _ y: Int, _ left: Side, _ right: Side
-    ) -> Bool {
-        let storage = a.storage(x)
-        if storage == b.storage(y) {
-            switch storage {
-            case .null: return true
-            case .integer: if a.integer(x) == b.integer(y) { return true }
-            case .double: if a.double(x) == b.double(y) { return true }
-            case .text, .blob: if KeyOrder.compare(a.text(x), b.text(y)) == 0 { return true }
-            }
-        }
-        guard let old = left.schema?.value(a, x), let new = right.schema?.value(b, y) else {
-            return false
-        }
-        if old == new { return true }
-        guard tolerance > 0, let from = old.number, let to = new.number else { return false }
-        return abs(from - to) <= tolerance
-    }
-}
-
-extension Value {
-    /// The value of an inexact or decimal column as a double.
-    fileprivate var number: Double? {
-        switch self {
-        case .double(let double): double
-        case .decimal(let decimal): decimal.doubleValue
-        case .null, .bool, .integer, .text, .timestamp, .json: nil
-        }
+        summary.columns += columns.statistics.filter { $0.rows > 0 }
     }
 }

@@ -1,11 +1,13 @@
 import CKappaJSON
+import Synchronization
 
 /// The fields that all views of one scan need, each extracted once.
 ///
-/// Fields are added before the first batch is made; from then on the plan only extracts. One thread
-/// extracts at a time.
+/// Fields are added before the first batch is made. From then on it only extracts, on one thread after
+/// another; a ``BlockExtractor`` does so on a thread of its own.
 package final class ExtractionPlan {
     private let extractor: OpaquePointer
+    private let turn = Mutex(())
     private var columns: [FieldKey: Int] = [:]
     private var objects: [[String]: UInt32] = [[]: 0]
     private var presences: [[String]: Int] = [:]
@@ -89,12 +91,36 @@ package final class ExtractionPlan {
     fileprivate func makeBatch() -> OpaquePointer { kj_batch_new(extractor) }
 
     fileprivate func extract(
-        _ payload: UnsafeRawBufferPointer, count: Int, into batch: OpaquePointer
+        _ payload: UnsafeRawBufferPointer, count: Int, into batch: OpaquePointer,
+        by other: BlockExtractor?
+    ) -> Bool {
+        if let other { return Self.extract(other.extractor, payload, count, batch) }
+        return turn.withLock { _ in Self.extract(extractor, payload, count, batch) }
+    }
+
+    private static func extract(
+        _ extractor: OpaquePointer, _ payload: UnsafeRawBufferPointer, _ count: Int,
+        _ batch: OpaquePointer
     ) -> Bool {
         kj_extract(
             extractor, payload.baseAddress?.assumingMemoryBound(to: CChar.self), payload.count,
             count, batch)
     }
+
+    /// One for another thread.
+    func makeExtractor() -> BlockExtractor {
+        turn.withLock { _ in BlockExtractor(kj_extractor_copy(extractor)) }
+    }
+}
+
+/// Extracts a plan's fields on a thread of its own.
+///
+/// `@unchecked Sendable`: made on one thread and used on another one alone.
+final class BlockExtractor: @unchecked Sendable {
+    fileprivate let extractor: OpaquePointer
+
+    fileprivate init(_ extractor: OpaquePointer) { self.extractor = extractor }
+    deinit { kj_extractor_free(extractor) }
 }
 
 /// Consecutive events as columns. The columns point into the payload, which must outlive them.
@@ -119,7 +145,15 @@ package final class EventBatch {
         _ payload: UnsafeRawBufferPointer, count: Int, firstOffset: Offset,
         runs: [IngestionRun] = []
     ) throws(KappaError) {
-        guard plan.extract(payload, count: count, into: batch) else {
+        try load(payload, count: count, firstOffset: firstOffset, runs: runs, by: nil)
+    }
+
+    /// The same on another thread than the plan's.
+    func load(
+        _ payload: UnsafeRawBufferPointer, count: Int, firstOffset: Offset,
+        runs: [IngestionRun], by extractor: BlockExtractor?
+    ) throws(KappaError) {
+        guard plan.extract(payload, count: count, into: batch, by: extractor) else {
             throw KappaError(
                 .damaged, "a block of the log does not hold the events that its header tells",
                 at: "offsets \(firstOffset) to \(firstOffset + count)",
@@ -136,6 +170,12 @@ package final class EventBatch {
         self.ingestion = ingestion
     }
 
+    /// When one event was appended, for a batch of that event alone.
+    func runs(of event: Int) -> [IngestionRun] {
+        guard let time = ingestion?.column.integers[event] else { return [] }
+        return [IngestionRun(events: 1, ingestedAtMicros: time)]
+    }
+
     /// A column of times: one of the plan's, or that of the ingestion times.
     func times(_ column: Int) -> kj_column {
         guard column == ExtractionPlan.ingestionTimes else { return columns[column] }
@@ -148,11 +188,14 @@ package final class EventBatch {
     package static let padding = Int(KJ_PADDING)
 
     /// The JSON text of one event, without its newline.
-    func event(_ index: Int) -> String {
-        guard let starts = kj_batch_starts(batch) else { return "" }
+    func event(_ index: Int) -> String { String(decoding: bytes(of: index), as: UTF8.self) }
+
+    /// The bytes of one event, without its newline; valid as long as the payload is.
+    func bytes(of index: Int) -> Slice<UnsafeRawBufferPointer> {
+        guard let starts = kj_batch_starts(batch) else { return payload[0..<0] }
         let slice = payload[Int(starts[index])..<Int(starts[index + 1])]
         var end = slice.endIndex
         while end > slice.startIndex, [0x20, 0x09, 0x0A, 0x0D].contains(slice[end - 1]) { end -= 1 }
-        return String(decoding: slice[slice.startIndex..<end], as: UTF8.self)
+        return slice[slice.startIndex..<end]
     }
 }

@@ -42,6 +42,19 @@ enum BlockWalk {
         }
     }
 
+    /// Visits the blocks of one segment, up to the durable end.
+    static func headers(
+        _ folder: String, ofSegment segment: Offset, _ visit: (Block) -> Void
+    ) throws(KappaError) {
+        let file = try OpenFile(reading: SegmentFiles.path(folder, segment))
+        // Looked up after the file was opened: sealing replaces a segment by another file.
+        guard let head = try LogHead.read(try OpenFile(reading: LogHead.path(folder))) else {
+            throw damage(file, 0, "the log's head cannot be read")
+        }
+        let limit = segment == head.segment ? head.segmentBytes : file.size
+        _ = try walk(file, segment, 0..<limit, segment, visit)
+    }
+
     /// Returns the offset after the segment's last event.
     private static func walk(
         _ file: OpenFile, _ segment: Offset, _ bytes: Range<Int>, _ first: Offset,

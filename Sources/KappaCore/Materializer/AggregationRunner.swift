@@ -27,6 +27,7 @@ final class AggregationRunner: StepRunner {
     private var ids: [UInt32] = []
     private var pairs = HoppingPanes.Pairs()
     private var fresh: [UInt32] = []
+    private let conditionRows = ChunkRows()
 
     init(
         _ definition: AggregationDefinition, input: any AggregationInput, store: any RowStore,
@@ -61,7 +62,8 @@ final class AggregationRunner: StepRunner {
 
     /// Sorting the rows to be written takes some memory, too.
     var memoryBytes: Int {
-        groups.memoryBytes + dirty.count * KeySort.bytesPerRow + (panes?.memoryBytes ?? 0)
+        groups.memoryBytes + rows.heldBytes.total + dirty.count * KeySort.bytesPerRow
+            + (panes?.memoryBytes ?? 0)
     }
     var dirtyRows: Int { dirty.count }
 
@@ -70,6 +72,7 @@ final class AggregationRunner: StepRunner {
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
         let reference = input.rows(of: batch, range)
         for (event, reason) in reference.value.dead { pass.kill(event, reason) }
+        for event in reference.value.late { pass.mark(event, .late) }
         if let cut { cutWindows(&reference.value, cut, range, pass) }
         let input = reference.value
         guard !input.rows.isEmpty else { return }
@@ -102,10 +105,32 @@ final class AggregationRunner: StepRunner {
     ) throws {
         if !isComplete { for id in fresh { try loadOne(id) } }
         markDirty(ids)
-        for (accumulator, column) in zip(rows.accumulators, input.inputs) {
-            try accumulator.add(
-                column, input, chunk, firstOffset: firstOffset,
-                to: GroupedRecords(base: groups.base, stride: groups.recordStride, ids: ids))
+        conditionRows.reset()
+        try withRows(input, chunk, ids) { all in
+            for (accumulator, columns) in zip(rows.accumulators, input.inputs) {
+                let taken = conditionRows.rows(all, columns.mask)
+                try accumulator.add(columns, taken, firstOffset: firstOffset)
+            }
+        }
+    }
+
+    private func withRows(
+        _ input: AggregationRows, _ chunk: Range<Int>, _ ids: [UInt32],
+        _ body: (GroupedRows) throws -> Void
+    ) throws {
+        try input.rows.withUnsafeBufferPointer { rows in
+            try input.events.withUnsafeBufferPointer { events in
+                try ids.withUnsafeBufferPointer { ids in
+                    guard let rows = rows.baseAddress, let events = events.baseAddress,
+                        let first = ids.baseAddress
+                    else { return }
+                    try body(
+                        GroupedRows(
+                            base: groups.base, stride: groups.recordStride, count: ids.count,
+                            ids: first, rows: rows + chunk.lowerBound,
+                            events: events + chunk.lowerBound))
+                }
+            }
         }
     }
 

@@ -1,7 +1,7 @@
-/// Reads and checks on one thread and extracts on another, ahead of whoever applies.
+/// Reads and checks on one thread and extracts on two others, ahead of whoever applies.
 ///
-/// A few batches go round: the reading thread fills their blocks, the extracting one their columns,
-/// the applying one gives them back.
+/// A few batches go round: the reading thread fills their blocks, an extracting one their columns,
+/// the applying one gives them back. They are applied in the order in which they were read.
 final class BatchPipeline {
     /// One batch with the memory under it.
     ///
@@ -14,11 +14,11 @@ final class BatchPipeline {
 
         init(_ plan: ExtractionPlan) { batch = EventBatch(plan: plan) }
 
-        fileprivate func extract() throws {
+        fileprivate func extract(by extractor: BlockExtractor) throws {
             guard let block else { return }
             try batch.load(
                 block.payload, count: block.events, firstOffset: block.firstOffset,
-                runs: block.runs)
+                runs: block.runs, by: extractor)
         }
     }
 
@@ -33,25 +33,51 @@ final class BatchPipeline {
 
     private struct State {
         var free: [Slot]
-        /// What has been read and is to be extracted, in log order.
-        var read: [Delivery] = []
+        /// What has been read and is to be extracted, in log order, numbered from 0.
+        private(set) var read: [(number: Int, delivery: Delivery)] = []
+        private var nextNumber = 0
+        /// What was extracted before something that was read earlier.
+        private var early: [Int: Delivery] = [:]
+        private var nextReady = 0
         /// What is to be applied.
         var ready: [Delivery] = []
         var isStopped = false
-        var hasEnded = false
+        var isReadingOver = false
+
+        init(free: [Slot]) { self.free = free }
+
+        mutating func addRead(_ delivery: Delivery) {
+            read.append((nextNumber, delivery))
+            nextNumber += 1
+        }
+
+        mutating func takeRead() -> (number: Int, delivery: Delivery)? {
+            read.isEmpty ? nil : read.removeFirst()
+        }
+
+        mutating func addExtracted(_ number: Int, _ delivery: Delivery) {
+            early[number] = delivery
+            while let next = early.removeValue(forKey: nextReady) {
+                ready.append(next)
+                nextReady += 1
+            }
+        }
     }
 
     private let state: Monitor<State>
     private let watcher: LogWatcher?
     private var threads: [WorkerThread] = []
-    private static let slots = 4
+    private static let slots = 6
+    private static let extractors = 2
 
     /// Starts reading.
     /// - Parameters:
     ///   - end: Where to stop; nil reads on and on.
+    ///   - batchEvents: The most events of a batch; nil for what the log's blocks hold.
     ///   - waits: Whether to wait for more at the log's durable end, or to end there.
     init(
-        _ reader: sending LogReader, plan: ExtractionPlan, upTo end: Offset?, waits: Bool
+        _ reader: sending LogReader, plan: ExtractionPlan, upTo end: Offset?,
+        batchEvents: Int? = nil, waits: Bool
     ) throws(KappaError) {
         var slots: [Slot] = []
         for _ in 0..<Self.slots { slots.append(Slot(plan)) }
@@ -59,26 +85,29 @@ final class BatchPipeline {
         self.state = state
         let watcher = waits ? try LogWatcher(reader.folder) : nil
         self.watcher = watcher
-        let source = ReadingLoop(reader: reader, state: state, watcher: watcher, end: end)
-        threads = [
-            WorkerThread("kappa-read") { source.run() },
-            WorkerThread("kappa-extract") { Self.extract(state) },
-        ]
+        let source = ReadingLoop(
+            reader: reader, state: state, watcher: watcher, end: end, batchEvents: batchEvents)
+        threads = [WorkerThread("kappa-read") { source.run() }]
+        for _ in 0..<Self.extractors {
+            let extractor = plan.makeExtractor()
+            threads.append(WorkerThread("kappa-extract") { Self.extract(state, extractor) })
+        }
     }
 
-    /// Hands everything on that was read, with its columns; ends after what ends the reading.
-    private static func extract(_ state: Monitor<State>) {
+    /// Hands what was read on with its columns, until nothing more is read.
+    private static func extract(_ state: Monitor<State>, _ extractor: BlockExtractor) {
         while true {
-            var delivery = state.wait { $0.read.isEmpty ? nil : $0.read.removeFirst() }
-            if case .batch(let slot) = delivery {
-                do { try slot.extract() } catch { delivery = .failed(error) }
+            let next = state.wait { state -> (number: Int, delivery: Delivery)?? in
+                if let next = state.takeRead() { return .some(next) }
+                return state.isReadingOver ? .some(nil) : nil
             }
-            let next = delivery
-            state.withLock { $0.ready.append(next) }
-            switch next {
-            case .ended, .failed: return
-            case .batch, .caughtUp: break
+            guard let (number, read) = next else { return }
+            var delivery = read
+            if case .batch(let slot) = read {
+                do { try slot.extract(by: extractor) } catch { delivery = .failed(error) }
             }
+            let extracted = delivery
+            state.withLock { $0.addExtracted(number, extracted) }
         }
     }
 
@@ -90,8 +119,13 @@ final class BatchPipeline {
         let state: Monitor<State>
         let watcher: LogWatcher?
         let end: Offset?
+        let batchEvents: Int?
 
-        init(reader: LogReader, state: Monitor<State>, watcher: LogWatcher?, end: Offset?) {
+        init(
+            reader: LogReader, state: Monitor<State>, watcher: LogWatcher?, end: Offset?,
+            batchEvents: Int?
+        ) {
+            self.batchEvents = batchEvents
             self.reader = reader
             self.state = state
             self.watcher = watcher
@@ -101,9 +135,16 @@ final class BatchPipeline {
         func run() {
             do {
                 while try step() {}
-                state.withLock { $0.read.append(.ended) }
+                end(with: .ended)
             } catch {
-                state.withLock { $0.read.append(.failed(error)) }
+                end(with: .failed(error))
+            }
+        }
+
+        private func end(with delivery: Delivery) {
+            state.withLock { state in
+                state.addRead(delivery)
+                state.isReadingOver = true
             }
         }
 
@@ -113,17 +154,24 @@ final class BatchPipeline {
                 return state.free.popLast().map { .some($0) }
             }
             guard let slot else { return false }
-            if let block = try reader.next(into: slot.buffer, upTo: end) {
+            if let block = try reader.next(into: slot.buffer, upTo: nextCut) {
                 slot.block = block
-                state.withLock { $0.read.append(.batch(slot)) }
+                state.withLock { $0.addRead(.batch(slot)) }
                 return true
             }
             state.withLock { $0.free.append(slot) }
             if let end, reader.offset >= end { return false }
-            state.withLock { $0.read.append(.caughtUp(reader.offset)) }
+            state.withLock { $0.addRead(.caughtUp(reader.offset)) }
             guard let watcher else { return false }
             try watcher.wait(past: reader.offset, timeoutMilliseconds: Self.tickMilliseconds)
             return true
+        }
+
+        /// Where the next batch ends at the latest.
+        private var nextCut: Offset? {
+            guard let batchEvents else { return end }
+            let cut = reader.offset + batchEvents
+            return end.map { min($0, cut) } ?? cut
         }
 
         /// Now and then it says again that it has caught up, so that whoever applies can look

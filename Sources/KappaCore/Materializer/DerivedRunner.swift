@@ -114,13 +114,16 @@ final class DerivedRunner: StepRunner {
 /// Aggregates the rows of one group at a time.
 private final class DerivedAggregates {
     private let accumulators: [Accumulator]
+    private let heldBytes = StateBytes()
     private let record: UnsafeMutableRawPointer
     private let size: Int
 
     init(_ shapes: [AggregateShape]) {
         var place = 0
+        let counter = heldBytes.counter
         accumulators = shapes.map { shape in
-            let accumulator = Accumulator(shape, place: place, savesOffsets: false)
+            let accumulator = Accumulator(
+                shape, place: place, savesOffsets: false, heldBytes: counter)
             place += accumulator.size
             return accumulator
         }

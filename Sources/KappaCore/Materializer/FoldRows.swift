@@ -219,10 +219,22 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
             guard let member = members.first(where: { $0.key == field.path.first }) else {
                 continue
             }
+            if case .unsigned(let value) = member.value, field.kind == .integer {
+                throw tooLarge(value, table.schema.columns[column].name, key(id))
+            }
             cells[column] = Value(member.value, kind: field.kind)
         }
         cells[table.keyColumn] = key(id)
         return cells
+    }
+
+    /// SQLite has no integers past 63 bits: what it would make of one is not the row.
+    private func tooLarge(_ value: UInt64, _ column: String, _ key: Value) -> KappaError {
+        KappaError(
+            .badInput, "column \(column) cannot hold \(value)",
+            at: "table \(table.schema.name), key \(key.jsonText)",
+            because: "integers of rows are signed, of 64 bits",
+            advice: "Make the property a Decimal or a String, or keep it hidden with @Hidden")
     }
 
     override fileprivate func hidden(_ id: UInt32) throws -> String {

@@ -5,6 +5,8 @@ struct GroupRows {
     let definition: AggregationDefinition
     let accumulators: [Accumulator]
     let stateBytes: Int
+    /// What state objects hold outside of the records.
+    let heldBytes = StateBytes()
     private let keyNames: [String]
     private let columnNames: [String]
     /// Indices of the key's columns in the table, and of each accumulator's column.
@@ -18,7 +20,8 @@ struct GroupRows {
         var next = place
         var accumulators: [Accumulator] = []
         for shape in definition.functions {
-            let accumulator = Accumulator(shape, place: next, savesOffsets: isSession)
+            let accumulator = Accumulator(
+                shape, place: next, savesOffsets: isSession, heldBytes: heldBytes.counter)
             accumulators.append(accumulator)
             next += accumulator.size
         }

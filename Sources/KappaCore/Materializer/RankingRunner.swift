@@ -33,13 +33,7 @@ final class RankingRunner: StepRunner {
     var dirtyRows: Int { dirty.count }
 
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
-        input.read(batch, range) { event, outcome in
-            switch outcome {
-            case .applied: pass.mark(event, .applied)
-            case .late: pass.mark(event, .late)
-            case .dead(let reason): pass.kill(event, reason)
-            }
-        }
+        input.read(batch, range) { pass.note($0, $1) }
         let rows = input.rows
         guard !rows.isEmpty else { return }
         let keys: [KeyColumn] = zip(input.keys, keyIsText).map { column, isText in

@@ -13,13 +13,7 @@ final class RowsRunner: StepRunner {
     }
 
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
-        input.take(batch, range) { event, outcome in
-            switch outcome {
-            case .applied: pass.mark(event, .applied)
-            case .late: pass.mark(event, .late)
-            case .dead(let reason): pass.kill(event, reason)
-            }
-        }
+        input.take(batch, range) { pass.note($0, $1) }
     }
 
     func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {

@@ -24,6 +24,8 @@ package final class Scan {
         /// How much of the time commits may take while more events keep coming, in percent: where
         /// they are dear, they come more seldom than ``commitMilliseconds`` says.
         package var commitPercent = 5
+        /// The most events of a batch; nil for what the log's blocks hold.
+        package var batchEvents: Int?
 
         package init(
             end: Offset? = nil, follows: Bool = false, commitMilliseconds: Int = 3_000
@@ -40,6 +42,10 @@ package final class Scan {
     private let crew = WorkCrew()
     /// How long changes may wait for a commit while more events keep coming, in milliseconds.
     package var commitMilliseconds: Int
+    /// Has the versions committed after the batch at hand, whatever a commit costs.
+    package var wantsCommit = false
+    /// When the last event that was applied was appended.
+    package private(set) var ingestedAtMicros: Int64 = 0
     private weak var observer: (any Observer)?
     private var lastCommit = Scan.milliseconds()
     private var commitCost = CommitCost()
@@ -58,7 +64,8 @@ package final class Scan {
         let start = versions.map(\.offset).min() ?? .zero
         try reader.seek(to: start)
         pipeline = try BatchPipeline(
-            reader, plan: plan, upTo: options.end, waits: options.follows)
+            reader, plan: plan, upTo: options.end, batchEvents: options.batchEvents,
+            waits: options.follows)
     }
 
     deinit { pipeline.stop() }
@@ -74,10 +81,11 @@ package final class Scan {
             case .batch(let slot):
                 if let block = slot.block {
                     try apply(slot.batch, block)
+                    ingestedAtMicros = block.runs.last?.ingestedAtMicros ?? ingestedAtMicros
                     observer?.didApply(to: block.nextOffset)
                 }
                 pipeline.recycle(slot)
-                if isCommitDue { try commit(isOnTheWay: true) }
+                if wantsCommit || isCommitDue { try commit(isOnTheWay: !wantsCommit) }
             case .caughtUp(let offset):
                 try commit()
                 try observer?.didCatchUp(at: offset)
@@ -146,6 +154,7 @@ package final class Scan {
             return try observer.commit(version, commit)
         }
         lastCommit = Self.milliseconds()
+        wantsCommit = false
     }
 
     /// Does something with each version. One that fails, or is let go of, leaves the scan; the

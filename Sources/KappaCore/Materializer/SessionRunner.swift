@@ -44,7 +44,7 @@ final class SessionRunner: StepRunner {
 
     deinit { freeAll() }
 
-    var memoryBytes: Int { keys.memoryBytes + sessions.memoryBytes }
+    var memoryBytes: Int { keys.memoryBytes + sessions.memoryBytes + rows.heldBytes.total }
     var dirtyRows: Int { chains.dirty.count + chains.orphans.count }
 
     // MARK: Applying
@@ -52,6 +52,7 @@ final class SessionRunner: StepRunner {
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
         let reference = input.rows(of: batch, range)
         for (event, reason) in reference.value.dead { pass.kill(event, reason) }
+        for event in reference.value.late { pass.mark(event, .late) }
         let input = reference.value
         var clock = PartitionClock(
             pass.streamTimes[stepIndex], columns: input.clockColumns, from: range.lowerBound)

@@ -52,6 +52,14 @@ final class BatchPass {
         if outcomes[event] < outcome.rawValue { outcomes[event] = outcome.rawValue }
     }
 
+    func note(_ event: Int, _ outcome: EventOutcome) {
+        switch outcome {
+        case .applied: mark(event, .applied)
+        case .late: mark(event, .late)
+        case .dead(let reason): kill(event, reason)
+        }
+    }
+
     func markApplied(_ events: [Int32]) {
         outcomes.withUnsafeMutableBufferPointer { outcomes in
             for event in events {

@@ -72,6 +72,9 @@ package final class VersionMaterializer {
         case .rows(let rows):
             let input = try rows.open(states)
             return RowsRunner(rows.table, input: input, store: store, table: place())
+        case .joinedRows(let rows):
+            let input = try rows.open(states)
+            return JoinedRowsRunner(rows.table, input: input, store: store, table: place())
         case .ranking(let ranking):
             let input = try ranking.open(states)
             return try RankingRunner(ranking, input: input, store: store, table: place())
@@ -146,6 +149,15 @@ package final class VersionMaterializer {
         checkpoint.streamTimes = pass.streamTimes + states.clocks.map(\.time)
         checkpoint.offset = end
         checkpoint.digest = after
+    }
+
+    /// Passes over events that are known to leave its rows as they are.
+    /// - Parameter streamTimes: The largest event time that each step has seen by then.
+    func skip(to offset: Offset, digest: LogDigest, streamTimes: [Int64]) {
+        checkpoint.offset = offset
+        checkpoint.digest = digest
+        checkpoint.streamTimes = streamTimes
+        pass.streamTimes = streamTimes
     }
 
     /// A clock for sharing work out only: it never reaches a row.

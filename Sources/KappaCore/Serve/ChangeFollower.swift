@@ -3,25 +3,36 @@ import Glibc
 /// One change of one row of a view, as its followers receive it.
 public struct Change: Equatable, Sendable {
     /// What happened to the row.
-    public enum Operation: String, Sendable { case insert, update, delete }
+    public enum Operation: String, Sendable {
+        case insert, update, delete
+        /// No row's change: readers see another version from here on. The difference of the two
+        /// versions follows as ordinary changes, all with this offset; what comes with an offset past
+        /// it was made by events again.
+        case promoted
+    }
 
-    /// The offset after the last event of the commit that made the change visible.
+    /// The offset after the last event of the commit that made the change visible; with `promoted`,
+    /// how far the version is that readers see now.
     public var offset: Offset
-    /// The table of the view that the row is in.
+    /// The table of the view that the row is in; empty with `promoted`.
     public var table: String
     /// What happened to the row.
     public var operation: Operation
-    /// The row's key as a JSON array of its parts.
+    /// The row's key as a JSON array of its parts; empty with `promoted`.
     public var key: String
     /// The row's columns before and after, as JSON objects.
     public var before: String?
     public var after: String?
+    /// The version that the change belongs to.
+    public var version: VersionNumber
+    /// The version that readers saw until then; with `promoted` only.
+    public var previous: VersionNumber?
 }
 
 /// Follows a view through commits and promotions: no change is missed, none comes twice.
 ///
-/// It begins with the rows as they are (as inserts), or from now on. When another version is promoted,
-/// the difference of the two comes as ordinary changes.
+/// It begins with the rows as they are (as inserts), or from now on. When another version is promoted
+/// (or rolled back to), that is told, and the difference of the two comes as ordinary changes.
 package final class ChangeFollower {
     private let catalog: Catalog
     private let view: String
@@ -56,7 +67,7 @@ package final class ChangeFollower {
     private func drain(
         _ reader: VersionReader, atMost most: Int? = nil, _ visit: (Change) throws -> Void
     ) throws {
-        guard try reader.newestChange() > seen else { return }
+        guard let number, try reader.newestChange() > seen else { return }
         try reader.changes(after: seen, atMost: most) { seq, record in
             seen = seq
             try visit(
@@ -64,26 +75,30 @@ package final class ChangeFollower {
                     offset: record.offset, table: reader.tables[record.table].name,
                     operation: record.before == nil
                         ? .insert : record.after == nil ? .delete : .update,
-                    key: record.key, before: record.before, after: record.after))
+                    key: record.key, before: record.before, after: record.after,
+                    version: number))
         }
     }
 
     private func move(to live: VersionNumber, _ visit: (Change) throws -> Void) throws {
         let reader = try VersionReader(catalog.folder.file(VersionID(view, live)))
-        let isFirst = current == nil
         try reader.snapshot {
             let offset = try reader.checkpoint().offset
             if let current {
                 // What is left of its feed, and the difference, are of one moment.
                 try current.snapshot {
                     try drain(current, visit)
+                    try visit(
+                        Change(
+                            offset: offset, table: "", operation: .promoted, key: "", before: nil,
+                            after: nil, version: live, previous: number))
                     var summary = DiffSummary()
                     try Diff(current, reader).compareRows(&summary) { difference in
                         try visit(Self.change(difference, offset, current, reader))
                     }
                 }
-            } else if isFirst, !fromNow {
-                try insertAll(reader, offset, visit)
+            } else if !fromNow {
+                try insertAll(reader, offset, live, visit)
             }
             seen = try reader.newestChange()
         }
@@ -92,12 +107,13 @@ package final class ChangeFollower {
     }
 
     private func insertAll(
-        _ reader: VersionReader, _ offset: Offset, _ visit: (Change) throws -> Void
+        _ reader: VersionReader, _ offset: Offset, _ number: VersionNumber,
+        _ visit: (Change) throws -> Void
     ) throws {
         for (index, table) in reader.tables.enumerated() {
             try reader.forEachRow(table: index) { cursor in
                 let values = table.values(cursor)
-                try visit(Change(row: values, of: table, at: offset))
+                try visit(Change(row: values, of: table, at: offset, version: number))
             }
         }
     }
@@ -120,7 +136,7 @@ package final class ChangeFollower {
         return Change(
             offset: offset, table: difference.table, operation: operation,
             key: array(difference.key), before: json(difference.before, old),
-            after: json(difference.after, new))
+            after: json(difference.after, new), version: VersionNumber(new.number))
     }
 
     fileprivate static func array(_ values: [Value]) -> String {
@@ -151,10 +167,12 @@ package final class ChangeFollower {
 
 extension Change {
     /// A row that comes to be as it is.
-    init(row values: [Value], of table: TableSchema, at offset: Offset) {
+    init(
+        row values: [Value], of table: TableSchema, at offset: Offset, version: VersionNumber
+    ) {
         self.init(
             offset: offset, table: table.name, operation: .insert,
             key: ChangeFollower.array(table.keyColumns.map { values[$0] }), before: nil,
-            after: ChangeFollower.object(values, table))
+            after: ChangeFollower.object(values, table), version: version)
     }
 }

@@ -43,7 +43,10 @@ package final class FinalFollower {
                         ["window_end"] + table.keyColumns.map { table.columns[$0].name }
                     try query.run(on: current.reader) { values in
                         visited = true
-                        try visit(Change(row: values, of: table, at: checkpoint.offset))
+                        try visit(
+                            Change(
+                                row: values, of: table, at: checkpoint.offset,
+                                version: current.number))
                     }
                 }
                 seen[table.name] = until

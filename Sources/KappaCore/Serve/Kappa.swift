@@ -12,7 +12,7 @@ public final class Kappa: Sendable {
     public let folder: String
     package let data: DataFolder
     package let views: ViewSet
-    private let definitions: [ViewDefinition]
+    let definitions: [ViewDefinition]
     private let writer: LogWriter
     private let readers: LiveReaders
     private let life = Monitor(Life())
@@ -146,7 +146,7 @@ public final class Kappa: Sendable {
         readers.close()
     }
 
-    private func checkOpen() throws(KappaError) {
+    func checkOpen() throws(KappaError) {
         if life.withLock({ $0.isClosed }) {
             throw KappaError(
                 .usage, "this Kappa is closed", at: folder, because: "close() was called",
@@ -231,7 +231,7 @@ public final class Kappa: Sendable {
         return AsyncThrowingStream { try await reader.next() }
     }
 
-    private func foldTable<Row>(_ view: View<Row>) throws(KappaError) -> FoldTable {
+    func foldTable<Row>(_ view: View<Row>) throws(KappaError) -> FoldTable {
         guard let definition = definitions.first(where: { $0.name == view.name }) else {
             throw KappaError.noSuchView(view.name, among: definitions.map(\.name))
         }
@@ -252,7 +252,9 @@ public final class Kappa: Sendable {
     // MARK: Threads
 
     /// For what may take as long as the program runs.
-    private static func onThread(_ body: @escaping @Sendable () throws -> Void) async throws {
+    static func onThread<R: Sendable>(
+        _ body: @escaping @Sendable () throws -> R
+    ) async throws -> R {
         try await withCheckedThrowingContinuation { continuation in
             _ = WorkerThread("kappa-run") {
                 continuation.resume(with: Result { try body() })

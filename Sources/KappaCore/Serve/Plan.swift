@@ -1,89 +1,191 @@
 import Glibc
 
-/// What a run would do for each view, and what it would cost.
+/// What a run would do for each view, what it would cost, and what it would change.
 package struct Plan {
     package struct Step: Sendable {
         package var view: String
-        /// `build`, `resume`, `keep`, or `orphaned`: live, but not defined in this build.
-        package var action: String
+        package var action: Action
+        package var change: Change
         package var version: VersionID?
         package var seconds: Double?
         package var rows: Int?
         package var bytes: Int?
+        /// How the rows of a changed definition differ, as far as that was tried.
+        package var diff: SampleDiff?
+        /// Why there is no ``diff`` of a changed definition, and how to get one.
+        package var note: String?
     }
 
+    package enum Action: String, Sendable {
+        case build, resume, keep
+        /// Live, but not defined in this build: it stays as it is.
+        case orphaned
+    }
+
+    /// What became of the view's definition since its live version.
+    package enum Change: String, Sendable { case new, changed, unchanged, orphaned }
+
+    /// How the rows of a version and of a changed definition differ after the same events.
+    package struct SampleDiff: Sendable, Equatable {
+        package var against: VersionID
+        package var summary: DiffSummary
+        /// Some of the differences, each on a line.
+        package var lines: [String]
+    }
+
+    private let folder: DataFolder
+    private let catalog: Catalog
+    /// All definitions that versions can be replayed with, also earlier ones.
+    private let comparable: [ViewDefinition]
+    private let end: Offset
     /// How many events are tried, from the log's beginning.
-    private static let sampleEvents = 200_000
+    private let sampleEvents: Int
+    private static let mostLines = 5
 
     /// The steps for all views of a build, and for those that only the folder knows.
-    package static func steps(_ folder: DataFolder, _ views: ViewSet) throws -> [Step] {
-        let catalog = try Catalog(folder)
-        let end = try LogReader(folder.log).durableEnd()
-        var steps: [Step] = []
+    package static func steps(
+        _ folder: DataFolder, _ views: ViewSet, sampleEvents: Int = VersionSample.usualEvents
+    ) throws -> [Step] {
+        let plan = Plan(
+            folder: folder, catalog: try Catalog(folder), comparable: try views.comparable(),
+            end: try LogReader(folder.log).durableEnd(), sampleEvents: sampleEvents)
         let definitions = try views.definitions()
-        for definition in definitions {
-            guard let (id, action) = try VersionAction.known(definition, catalog) else {
-                steps.append(try estimate(definition, folder, end))
-                continue
-            }
-            let reader = try? VersionReader(folder.file(id))
-            let position = try reader?.checkpoint().offset ?? .zero
-            let sample = position == end ? nil : try estimate(definition, folder, end)
-            let share = end == .zero ? 0 : Double(end - position) / Double(end.rawValue)
-            steps.append(
-                Step(
-                    view: definition.name, action: action.rawValue, version: id,
-                    seconds: sample?.seconds.map { rounded($0 * share) } ?? 0,
-                    rows: try reader?.rowCount(table: 0), bytes: nil))
-        }
-        for entry in try catalog.entries() where entry.isLive {
-            if definitions.contains(where: { $0.name == entry.id.view }) { continue }
-            steps.append(Step(view: entry.id.view, action: "orphaned", version: entry.id))
+        let steps = try definitions.map(plan.step)
+        let orphans = try plan.catalog.entries().filter { entry in
+            entry.isLive && !definitions.contains { $0.name == entry.id.view }
         }
         return steps
+            + orphans.map {
+                Step(view: $0.id.view, action: .orphaned, change: .orphaned, version: $0.id)
+            }
     }
 
-    /// Builds a view aside from a sample of the log and scales up what that took.
+    private func step(_ definition: ViewDefinition) throws -> Step {
+        let live = try catalog.entries(of: definition.name).first(where: \.isLive)
+        let change: Change =
+            live.map { $0.digest == definition.digest ? .unchanged : .changed } ?? .new
+        guard let (id, action) = try VersionAction.known(definition, catalog) else {
+            var step = Step(view: definition.name, action: .build, change: change)
+            try tryOut(definition, against: change == .changed ? live?.id : nil, &step)
+            return step
+        }
+        var step = Step(
+            view: definition.name, action: action == .keep ? .keep : .resume, change: change,
+            version: id)
+        let reader = try? VersionReader(folder.file(id))
+        let position = try reader?.checkpoint().offset ?? .zero
+        if position < end {
+            try tryOut(definition, against: nil, &step)
+            let share = Double(end - position) / Double(end.rawValue)
+            step.seconds = step.seconds.map { Self.rounded($0 * share) }
+            step.bytes = nil
+        } else {
+            step.seconds = 0
+        }
+        step.rows = try reader.map(Self.rows) ?? step.rows
+        if change == .changed, let live {
+            step.note = "it is built already: `kappa diff \(live.id) \(id)` compares them"
+        }
+        return step
+    }
+
+    // MARK: Trying out
+
+    /// Builds a view aside from a sample of the log, scales up what that took, and compares on the
+    /// way.
     ///
     /// Rows are scaled by how many were still new in the second half of the sample: a view of few
     /// keys is full early, one of many grows on.
-    private static func estimate(
-        _ definition: ViewDefinition, _ folder: DataFolder, _ end: Offset
-    ) throws -> Step {
+    private func tryOut(
+        _ definition: ViewDefinition, against live: VersionID?, _ step: inout Step
+    ) throws {
         let sample = min(Int(end.rawValue), sampleEvents)
-        var step = Step(view: definition.name, action: "build")
-        guard sample > 1 else { return step }
+        guard sample > 1 else { return }
+        let replayed = try live.flatMap { try replay($0, to: sample) }
+        let old = try replayed?.reader ?? live.flatMap(heldSample)
+        defer { withExtendedLifetime(replayed) {} }
+        if let live, old == nil {
+            step.note =
+                "\(live) is past the sample: `kappa rebuild \(live.view) --no-promote` builds the "
+                + "new version aside, and `kappa diff` compares them"
+        }
         let scratch = try ScratchFolder(folder)
         let path = scratch.path + "/aside.db"
         let store = try VersionStore(
             at: path, view: definition.name, number: 1, digest: definition.digest,
             tables: definition.tables)
-        let plan = ExtractionPlan()
+        let extraction = ExtractionPlan()
         let version = try VersionMaterializer(
-            definition, store: store, plan: plan, budgetBytes: 1 << 29)
-        let start = seconds()
-        try scan(version, plan, folder, Offset(UInt64(sample / 2)))
-        let reader = try VersionReader(path)
-        let half = try reader.tables.indices.map { try reader.rowCount(table: $0) }.reduce(0, +)
-        try scan(version, plan, folder, Offset(UInt64(sample)))
-        let took = seconds() - start
-        let all = try reader.tables.indices.map { try reader.rowCount(table: $0) }.reduce(0, +)
-        let times = Double(end.rawValue) / Double(sample)
-        let rows = Double(all) + Double(all - half) * 2 * (times - 1)
-        var status = stat()
+            definition, store: store, plan: extraction, budgetBytes: 1 << 29)
+        var took = 0.0
+        func scan(to offset: Offset) throws {
+            let start = Self.seconds()
+            try Scan(folder.log, [version], plan: extraction, options: .init(end: offset)).run()
+            took += Self.seconds() - start
+        }
+        let half = Offset(UInt64(sample / 2))
+        let comparedAt = try old?.checkpoint().offset
+        if let old, let comparedAt, comparedAt <= half {
+            try scan(to: comparedAt)
+            step.diff = try diff(old, path, live)
+        }
+        try scan(to: half)
+        let early = try Self.rows(VersionReader(path))
+        if let old, let comparedAt, comparedAt > half {
+            try scan(to: comparedAt)
+            step.diff = try diff(old, path, live)
+        }
+        try scan(to: Offset(UInt64(sample)))
+        let all = try Self.rows(VersionReader(path))
         try store.finish()
+        var status = stat()
         let bytes = stat(path, &status) == 0 ? Double(status.st_size) : 0
-        step.seconds = rounded(took * times)
+        let times = Double(end.rawValue) / Double(sample)
+        let rows = Double(all) + Double(all - early) * 2 * (times - 1)
+        step.seconds = Self.rounded(took * times)
         step.rows = Int(rows)
         step.bytes = Int(all == 0 ? bytes : bytes * max(1, rows / Double(all)))
         withExtendedLifetime(scratch) {}
-        return step
     }
 
-    private static func scan(
-        _ version: VersionMaterializer, _ plan: ExtractionPlan, _ folder: DataFolder, _ end: Offset
-    ) throws {
-        try Scan(folder.log, [version], plan: plan, options: .init(end: end)).run()
+    /// The live version's rows after the sample, where this build has its definition among the earlier
+    /// ones.
+    private func replay(_ live: VersionID, to sample: Int) throws -> ScratchVersion? {
+        let digest = try catalog.entries(of: live.view).first { $0.id == live }?.digest
+        let known = comparable.first { $0.name == live.view && $0.digest == digest }
+        return try known.map {
+            try ScratchVersion($0, to: Offset(UInt64(sample)), in: folder) { _, _ in }
+        }
+    }
+
+    /// A live version as it is now, if it is not past the sample of the log; else what was kept of its
+    /// beginning.
+    private func heldSample(_ live: VersionID) throws -> VersionReader? {
+        for path in [folder.file(live), VersionSample.path(of: live, in: folder)] {
+            guard let path, let reader = try? VersionReader(path) else { continue }
+            try reader.hold()
+            let offset = try reader.checkpoint().offset
+            if offset <= min(end, Offset(UInt64(sampleEvents))) { return reader }
+        }
+        return nil
+    }
+
+    private func diff(
+        _ old: VersionReader, _ path: String, _ live: VersionID?
+    ) throws -> SampleDiff? {
+        guard let live else { return nil }
+        let new = try VersionReader(path)
+        var lines: [String] = []
+        let summary = try Diff(old, new).run { difference in
+            if lines.count < Self.mostLines {
+                lines.append(difference.line(from: old.tables, to: new.tables))
+            }
+        }
+        return SampleDiff(against: live, summary: summary, lines: lines)
+    }
+
+    private static func rows(_ reader: VersionReader) throws -> Int {
+        try reader.tables.indices.map { try reader.rowCount(table: $0) }.reduce(0, +)
     }
 
     private static func rounded(_ seconds: Double) -> Double { (seconds * 100).rounded() / 100 }

@@ -26,9 +26,9 @@ package struct RowQuery: Sendable {
         SQLGuard.addFunctions(to: connection)
         let guardian = SQLGuard(connection, tables: [schema.name], seconds: seconds)
         defer { withExtendedLifetime(guardian) {} }
-        if let condition { try Self.check(condition, schema, connection) }
+        if let condition { try RowCondition.check(condition, schema, connection) }
         let statement = try connection.prepare(sql)
-        let keyParts = try key.map { try Self.keyParts($0, schema) } ?? []
+        let keyParts = try key.map { try schema.key($0) } ?? []
         var sink = StoreSink(statement)
         try keyParts.withTexts {
             sink.append($0)
@@ -74,59 +74,5 @@ package struct RowQuery: Sendable {
                 advice: "Write a column's name, with desc behind it for the largest first")
         }
         return "\(VersionSchema.quoted(name)) \(direction)"
-    }
-
-    /// The condition must be one whole expression: it must stand alone in brackets.
-    private static func check(
-        _ condition: String, _ schema: TableSchema, _ connection: SQLiteConnection
-    ) throws(KappaError) {
-        let table = VersionSchema.quoted(schema.name)
-        let text = SQLText(condition)
-        var reason: String?
-        if !text.isBalanced {
-            reason = "a bracket, a quote or a comment is not closed, or closed too often"
-        } else if text.hasSemicolon {
-            reason = "a semicolon ends a statement"
-        } else {
-            do {
-                let statement = try connection.prepare("SELECT (\(condition)\n) FROM \(table)")
-                if statement.parameterCount > 0 { reason = "nothing is bound to its parameters" }
-            } catch { reason = error.reason }
-        }
-        if let reason {
-            throw KappaError(
-                .usage, "the condition cannot be used", at: condition, because: reason,
-                advice: "Write an SQL expression over the columns "
-                    + schema.columns.map(\.name).joined(separator: ", ")
-                    + "; times as ts('2024-01-15T14:30:00Z')")
-        }
-    }
-
-    /// The parts of a key out of JSON.
-    package static func keyParts(
-        _ json: JSONValue, _ schema: TableSchema
-    ) throws(KappaError) -> [Value] {
-        let columns = schema.keyColumns.map { schema.columns[$0] }
-        let parts: [JSONValue?] =
-            switch json {
-            case .array(let elements): elements.count == columns.count ? elements : []
-            case .object: columns.map { json[$0.name] }
-            default: [json]
-            }
-        var values: [Value] = []
-        for (part, column) in zip(parts, columns) {
-            if let part, let value = Value(part, kind: column.kind), value != .null {
-                values.append(value)
-            }
-        }
-        guard values.count == columns.count, parts.count == columns.count else {
-            let names = columns.map { "\($0.name) (\($0.kind.rawValue))" }.joined(separator: ", ")
-            throw KappaError(
-                .usage, "this is no key of \(schema.name)", because: "its key is \(names)",
-                advice: columns.count == 1
-                    ? "Write the value as JSON, a text in double quotes"
-                    : "Write a JSON array of the parts, in this order")
-        }
-        return values
     }
 }

@@ -65,6 +65,14 @@ package final class SQLiteConnection {
         return try statement.step() ? statement.integer(0) : nil
     }
 
+    /// What SQLite finds wrong with the file's structure; nil if it is sound.
+    func integrityComplaint() throws(KappaError) -> String? {
+        let check = try prepare("PRAGMA integrity_check(1)")
+        guard try check.step() else { return nil }
+        let text = check.string(0)
+        return text == "ok" ? nil : text
+    }
+
     /// Runs `body` in a transaction: committed if it returns, rolled back if it throws.
     package func transaction<R>(
         _ begin: String = "BEGIN IMMEDIATE", _ body: () throws -> R

@@ -6,7 +6,7 @@ import Glibc
 /// catalog at a time; each opens its own.
 package final class Catalog {
     package let folder: DataFolder
-    private let database: SQLiteConnection
+    let database: SQLiteConnection
     private let dataVersion: SQLiteStatement
 
     package struct Entry: Equatable, Sendable {
@@ -27,6 +27,8 @@ package final class Catalog {
         package var reason: String
         /// When, in microseconds since 1970-01-01T00:00:00Z.
         package var atMicros: Int64
+        /// What was found out before, where there are gates; not read back with the history.
+        package var judgement: Judgement?
 
         /// The reason of a switch that somebody made with `kappa rollback`.
         package static let rollback = "rollback"
@@ -40,9 +42,12 @@ package final class Catalog {
         self.database = database
         try database.useWAL()
         try database.execute("PRAGMA synchronous = FULL")
-        let isMade = "SELECT count(*) FROM sqlite_master WHERE name = 'history'"
+        let isMade = "SELECT count(*) FROM sqlite_master WHERE name = 'judgements'"
         if try database.integer(isMade) == 0 {
-            try database.transaction { try database.execute(Self.tables) }
+            try database.transaction {
+                try database.execute(Self.tables)
+                try database.execute(Self.judgementTable)
+            }
         }
         dataVersion = try database.prepare("PRAGMA data_version")
         try mend()
@@ -120,6 +125,19 @@ package final class Catalog {
     package func wasRolledBackFrom(_ id: VersionID) throws(KappaError) -> Bool {
         let last = try history(of: id.view).last { $0.from == id.number || $0.to == id.number }
         return last?.from == id.number && last?.reason == Switch.rollback
+    }
+
+    /// Why a version is promoted by a person only; nil if it need not be.
+    ///
+    /// Besides what was rolled back from, that is an old version beside a live one that a process keeps
+    /// current: whatever restarts an old build after an upgrade would take its place again and again.
+    func reasonToHoldBack(_ id: VersionID) throws(KappaError) -> String? {
+        if try wasRolledBackFrom(id) { return "somebody rolled back from it" }
+        guard try wasLive(id), let live = try live(id.view) else { return nil }
+        let other = VersionID(id.view, live)
+        return Lease.holder(of: other, in: folder).map { holder in
+            "it was replaced, and process \(holder.pid) keeps \(other) current"
+        }
     }
 
     /// The version that a person means: the one named, else the live one, else the newest.
@@ -311,7 +329,7 @@ package final class Catalog {
         }
     }
 
-    private static func nowMicros() -> Int64 {
+    static func nowMicros() -> Int64 {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000

@@ -7,6 +7,8 @@ import Glibc
 /// catalog.db            versions, live pointers, history
 /// views/orders/3.db     one version's rows
 /// views/orders/3.lease  held by the process that materializes it
+/// views/orders/snapshots/3@1000.db  the rows of orders@3 as they were at an offset
+/// views/orders/3.sample.db  its rows after the log's first events
 /// views/orders/live.db  a link to the live version's file
 /// views/orders/switch.lock
 /// scratch-…             copies that a comparison needs for a moment
@@ -20,8 +22,10 @@ package struct DataFolder: Sendable {
     package var catalog: String { path + "/catalog.db" }
     package func view(_ name: String) -> String { "\(path)/views/\(name)" }
     package func file(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).db" }
+    func sample(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).sample.db" }
     func hasFile(_ id: VersionID) -> Bool { access(file(id), F_OK) == 0 }
     package func lease(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).lease" }
+    package func snapshots(_ name: String) -> String { view(name) + "/snapshots" }
     package func liveLink(_ name: String) -> String { view(name) + "/live.db" }
     package func switchLock(_ name: String) -> String { view(name) + "/switch.lock" }
 
@@ -114,9 +118,12 @@ package struct DataFolder: Sendable {
     }
 
     func removeFiles(of id: VersionID) throws(KappaError) {
-        for suffix in ["", "-wal", "-shm"] { unlink(file(id) + suffix) }
-        NewVersionFile.removeLeftovers(file(id))
-        SpilledRuns.remove(file(id))
+        for path in [file(id), sample(id)] {
+            for suffix in ["", "-wal", "-shm"] { unlink(path + suffix) }
+            NewVersionFile.removeLeftovers(path)
+            SpilledRuns.remove(path)
+        }
+        Snapshots(self).removeAll(of: id)
         unlink(lease(id))
         try Self.syncFolder(view(id.view))
     }

@@ -1,6 +1,6 @@
 import Glibc
 
-/// Drops versions that nobody needs any more.
+/// Drops versions and snapshots that nobody needs any more.
 package struct Garbage {
     private let catalog: Catalog
 
@@ -26,5 +26,32 @@ package struct Garbage {
             }
         }
         return dropped
+    }
+
+    /// Removes snapshots whose version was dropped, what was left half-made of others, and of each
+    /// version all but the newest `keep`, if there is a limit.
+    package func collectSnapshots(keep: Int?) throws -> [Snapshots.Snapshot] {
+        let snapshots = Snapshots(catalog.folder)
+        let known = Set(try catalog.entries().map(\.id))
+        var removed: [Snapshots.Snapshot] = []
+        for id in Set(snapshots.all().map(\.id)).sorted(by: { $0.description < $1.description }) {
+            if known.contains(id) {
+                if let keep { removed += snapshots.remove(of: id, keeping: keep) }
+                continue
+            }
+            // Another process may have entered it a moment ago: its lease tells.
+            guard let lease = try? Lease(id, in: catalog.folder) else { continue }
+            if try !catalog.entries(of: id.view).contains(where: { $0.id == id }) {
+                removed += snapshots.remove(of: id)
+                unlink(catalog.folder.lease(id))
+            }
+            withExtendedLifetime(lease) {}
+        }
+        for id in known {
+            guard let lease = try? Lease(id, in: catalog.folder) else { continue }
+            snapshots.removeLeftovers(of: id)
+            withExtendedLifetime(lease) {}
+        }
+        return removed
     }
 }

@@ -1,66 +1,175 @@
 /// Switches views to other versions: all of them or none, in one transaction of the catalog.
 package struct Promotion {
     private let catalog: Catalog
+    private let gatekeeper: (any Gatekeeper)?
     private var folder: DataFolder { catalog.folder }
+    /// Brings a version forward to an offset, where this process materializes it.
+    package var bring: (VersionID, Offset) throws -> Bool = { _, _ in false }
+    /// Whether to wait until a version that another process keeps current is where it is to be
+    /// compared. Otherwise it is compared where it is.
+    package var isPatient = true
+    /// An end of the log that was looked up after the last commit to any live version whose file is
+    /// gone and which nobody materializes. The present end, if it is nil.
+    package var knownEnd: Offset?
 
-    package init(_ catalog: Catalog) { self.catalog = catalog }
+    package init(_ catalog: Catalog, _ gatekeeper: (any Gatekeeper)? = nil) {
+        self.catalog = catalog
+        self.gatekeeper = gatekeeper
+    }
 
     /// How a promotion may end without being an error.
     package enum Outcome: Equatable, Sendable {
         case switched([Catalog.Switch])
-        /// A candidate stands behind what readers have seen: bring it there and try again.
+        /// A version stands behind what readers have seen, or behind where it is to be compared:
+        /// bring it there and try again.
         case behind(VersionID, needs: Offset)
+        /// Gates refuse some of them.
+        case refused([Judgement])
     }
 
-    /// Makes versions live.
+    /// Makes versions live: all or none.
     ///
-    /// While it looks, the present live versions stand still. Each candidate must be at or past what
-    /// readers have seen, and must have applied exactly the log's bytes up to there.
-    /// - Parameter knownEnd: An end of the log that was looked up after the last commit to any live
-    ///   version whose file is gone and which nobody materializes. The present end, if it is nil.
+    /// While it looks, these versions and the live ones stand still. Each candidate must be at or past
+    /// what readers have seen, must have applied exactly the log's bytes up to there, and must pass
+    /// the gates of its view.
     /// - Throws: `.refused` if a candidate has skipped or doubled an event.
-    package func promote(
-        _ candidates: [VersionID], reason: String, knownEnd: Offset? = nil
-    ) throws -> Outcome {
-        try Self.checkOnce(candidates.map(\.view))
-        return try alone(candidates.map(\.view).sorted()[...]) {
-            var switches: [Catalog.Switch] = []
-            for candidate in candidates {
-                _ = try catalog.resolve(
-                    VersionReference(candidate.view, candidate.number))
-                let live = try catalog.live(candidate.view)
-                let new = try checkpoint(candidate)
-                if let live, live != candidate.number {
-                    let seen = try seenOffset(VersionID(candidate.view, live), knownEnd)
-                    if new.offset < seen {
-                        try checkLog(reaches: seen, of: VersionID(candidate.view, live))
-                        return .behind(candidate, needs: seen)
-                    }
-                }
-                try prove(candidate, new)
-                switches.append(
-                    Catalog.Switch(
-                        view: candidate.view, from: live, to: candidate.number,
-                        position: new.offset, reason: reason, atMicros: 0))
-            }
+    package func promote(_ candidates: [VersionID], reason: String) throws -> Outcome {
+        try alone(candidates) {
+            let (pairs, behind) = try place(candidates)
+            if let (id, needs) = behind.first { return .behind(id, needs: needs) }
+            let (switches, refused) = try judge(pairs, reason)
+            if !refused.isEmpty { return .refused(refused) }
             try apply(switches)
             return .switched(switches)
         }
     }
+
+    /// Makes those versions live that may be, in one step; what stands behind waits for another time.
+    package func promoteEach(
+        _ candidates: [VersionID], reason: String
+    ) throws -> (switches: [Catalog.Switch], refused: [Judgement]) {
+        try alone(candidates) {
+            let (switches, refused) = try judge(place(candidates).pairs, reason)
+            try apply(switches)
+            return (switches, refused)
+        }
+    }
+
+    // MARK: Looking
+
+    /// A version with the one that it would replace.
+    private struct Pair {
+        var candidate: VersionID
+        /// Nil for a first version.
+        var live: VersionID?
+        /// How far readers have seen the live version, where it is another one.
+        var seen: Offset?
+        var new: Checkpoint
+    }
+
+    /// Brings the candidates to where they must be: those that are compared, all to one position.
+    private func place(
+        _ candidates: [VersionID]
+    ) throws -> (pairs: [Pair], behind: [(id: VersionID, needs: Offset)]) {
+        let pairs = try candidates.map(pair)
+        let compared = pairs.filter(isCompared)
+        let target = compared.flatMap { [$0.new.offset, $0.seen ?? .zero] }.max() ?? .zero
+        var placed: [Pair] = []
+        var behind: [(id: VersionID, needs: Offset)] = []
+        for var pair in pairs {
+            let needs = isCompared(pair) ? target : pair.seen ?? .zero
+            if let late = try place(&pair, needs) {
+                behind.append((late, needs))
+            } else {
+                placed.append(pair)
+            }
+        }
+        return (placed, behind)
+    }
+
+    private func isCompared(_ pair: Pair) -> Bool {
+        pair.seen != nil && gatekeeper?.compares(pair.candidate.view) == true
+    }
+
+    private func pair(_ candidate: VersionID) throws -> Pair {
+        _ = try catalog.resolve(VersionReference(candidate.view, candidate.number))
+        let live = try catalog.live(candidate.view).map { VersionID(candidate.view, $0) }
+        return Pair(
+            candidate: candidate, live: live,
+            seen: live == candidate ? nil : try live.map(seenOffset),
+            new: try checkpoint(candidate))
+    }
+
+    /// Brings one candidate to an offset; returns the version that has yet to come there.
+    private func place(_ pair: inout Pair, _ needs: Offset) throws -> VersionID? {
+        guard let live = pair.live, let seen = pair.seen else { return nil }
+        if pair.new.offset < needs {
+            try checkLog(reaches: seen, of: live)
+            guard try bring(pair.candidate, needs) else { return pair.candidate }
+            pair.new = try checkpoint(pair.candidate)
+        }
+        let isFollowed = Lease.holder(of: live, in: folder) != nil
+        return seen < needs && isPatient && isFollowed ? live : nil
+    }
+
+    /// Judges versions that are where they must be.
+    private func judge(
+        _ pairs: [Pair], _ reason: String
+    ) throws -> (switches: [Catalog.Switch], refused: [Judgement]) {
+        for pair in pairs { try prove(pair.candidate, pair.new) }
+        var switches: [Catalog.Switch] = []
+        var refused: [Judgement] = []
+        for pair in pairs {
+            var change = Catalog.Switch(
+                view: pair.candidate.view, from: pair.live?.number, to: pair.candidate.number,
+                position: pair.new.offset, reason: reason, atMicros: 0)
+            if pair.live != pair.candidate {
+                let live = pair.live.flatMap { folder.hasFile($0) ? $0 : nil }
+                change.judgement = try gatekeeper?.judge(pair.candidate, against: live)
+                let isOther = try isOtherDefinition(change)
+                change.judgement?.isOtherDefinition = isOther
+            }
+            if let judgement = change.judgement, !judgement.passes {
+                try catalog.refuse(judgement)
+                refused.append(judgement)
+            } else {
+                switches.append(change)
+            }
+        }
+        return (switches, refused)
+    }
+
+    /// Where no gate has compared the rows of two definitions, that is done aside.
+    private func look(at change: Catalog.Switch) throws {
+        guard let gatekeeper, let from = change.from, change.judgement?.counts == nil,
+            try isOtherDefinition(change)
+        else { return }
+        let old = VersionID(change.view, from)
+        guard folder.hasFile(old), try checkpoint(old).offset == change.position else { return }
+        gatekeeper.look(at: VersionID(change.view, change.to), beside: old)
+    }
+
+    /// Whether a switch is from one definition to another.
+    private func isOtherDefinition(_ change: Catalog.Switch) throws -> Bool {
+        let both = [change.from, change.to]
+        let entries = try catalog.entries(of: change.view).filter { both.contains($0.id.number) }
+        return Set(entries.map(\.digest)).count == 2
+    }
+
+    // MARK: Rolling back
 
     /// Makes the version live that was live before the present one, as far as it has come.
     /// - Returns: For each view the switch, and how many events readers go back.
     package func rollBack(
         _ views: [String]
     ) throws -> [(change: Catalog.Switch, behind: Int)] {
-        try Self.checkOnce(views)
-        return try alone(views.sorted()[...]) {
+        try alone(named: views) {
             var switches: [(change: Catalog.Switch, behind: Int)] = []
             for view in views {
                 let live = try catalog.live(view)
                 let previous = try previousVersion(of: view, live)
                 let old = try checkpoint(previous)
-                let seen = try live.map { try seenOffset(VersionID(view, $0), nil) } ?? old.offset
+                let seen = try live.map { try seenOffset(VersionID(view, $0)) } ?? old.offset
                 let change = Catalog.Switch(
                     view: view, from: live, to: previous.number, position: old.offset,
                     reason: Catalog.Switch.rollback, atMicros: 0)
@@ -72,7 +181,7 @@ package struct Promotion {
     }
 
     /// How far readers have seen a live version: at most to the log's end, where its file is gone.
-    private func seenOffset(_ id: VersionID, _ knownEnd: Offset?) throws -> Offset {
+    private func seenOffset(_ id: VersionID) throws -> Offset {
         if folder.hasFile(id) { return try checkpoint(id).offset }
         // Its process may still write to the file that has no name any more.
         let isHeld = Lease.holder(of: id, in: folder) != nil
@@ -89,6 +198,15 @@ package struct Promotion {
             because: "the log ends at offset \(end), the version is at \(offset)",
             advice: "Restore the log's folder; or remove views/ and catalog.db, and rebuild from "
                 + "what the log has")
+    }
+
+    private func alone<R>(_ candidates: [VersionID], _ body: () throws -> R) throws -> R {
+        try alone(named: candidates.map(\.view), body)
+    }
+
+    private func alone<R>(named views: [String], _ body: () throws -> R) throws -> R {
+        try Self.checkOnce(views)
+        return try alone(views.sorted()[...], body)
     }
 
     private static func checkOnce(_ views: [String]) throws(KappaError) {
@@ -144,11 +262,14 @@ package struct Promotion {
 
     /// The catalog decides; the links follow, and are mended at the next open if this dies in between.
     private func apply(_ switches: [Catalog.Switch]) throws {
+        for change in switches { try look(at: change) }
         try catalog.transaction {
             for change in switches where change.from != change.to {
+                if let judgement = change.judgement { try catalog.add(judgement) }
                 try catalog.point(
                     change.view, from: change.from, to: change.to, position: change.position,
                     reason: change.reason)
+                if let judgement = change.judgement { try catalog.markIdentical(judgement) }
             }
         }
         for change in switches { try folder.pointLink(of: change.view, to: change.to) }

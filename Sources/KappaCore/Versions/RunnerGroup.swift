@@ -11,19 +11,23 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         let version: VersionMaterializer
         var isLive: Bool
         var hasCaughtUp = false
-        /// Somebody rolled back from it: to promote it again is for a person to decide.
-        let isHeldBack: Bool
+        /// Why it is for a person to decide whether it is promoted; nil if it is not.
+        let heldBack: String?
+        /// What a gate said, and the live version then: it is asked again when another one is live.
+        var refusal: (reason: String, live: VersionNumber?)?
+        /// Nil where no snapshots are kept.
+        var snapshots: SnapshotKeeper?
 
         init(
             _ id: VersionID, _ lease: Lease, _ store: VersionStore,
-            _ version: VersionMaterializer, isLive: Bool, isHeldBack: Bool
+            _ version: VersionMaterializer, isLive: Bool, heldBack: String?
         ) {
             self.id = id
             self.lease = lease
             self.store = store
             self.version = version
             self.isLive = isLive
-            self.isHeldBack = isHeldBack
+            self.heldBack = heldBack
         }
     }
 
@@ -39,8 +43,14 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     private var rate = RateMeter()
     /// What has failed, and could not be written down yet.
     private var unsaved: [(id: VersionID, state: VersionState, reason: String)] = []
+    private var samplers: [WorkerThread] = []
+    /// Whose samples are made or being made.
+    private var sampled: Set<VersionID> = []
     /// The log's end when this began.
     private let firstEnd: Offset
+    /// How often promotions were tried in vain.
+    private var attempts = 0
+    private static let mostAttempts = 100
 
     /// Changes of a live version wait this long at most while more events keep coming.
     private static let liveMilliseconds = 10
@@ -64,15 +74,27 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
             let isLive = try catalog.live(id.view) == id.number
             version.recordsChanges = try isLive || catalog.wasLive(id)
             if !isLive { try catalog.setState(id, .building) }
-            let isHeldBack = try !isLive && catalog.wasRolledBackFrom(id)
-            members.append(
-                Member(id, lease, store, version, isLive: isLive, isHeldBack: isHeldBack))
+            let heldBack = isLive ? nil : try catalog.reasonToHoldBack(id)
+            let member = Member(
+                id, lease, store, version, isLive: isLive, heldBack: heldBack)
+            member.snapshots = try keeper(of: member)
+            members.append(member)
+        }
+    }
+
+    private func keeper(of member: Member) throws(KappaError) -> SnapshotKeeper? {
+        guard let policy = options.snapshots else { return nil }
+        let (id, runner) = (member.id, runner)
+        return try SnapshotKeeper(id, policy, in: folder, at: member.version.offset) {
+            [weak runner] in runner?.tell(.snapshotFailed(id, $0))
         }
     }
 
     /// Scans until the runner is stopped, the end is reached, or nothing is left to do.
     func run() throws {
+        defer { for sampler in samplers { sampler.join() } }
         runner.note(number, at: members.map(\.version.offset).min())
+        takeSamples()
         while !members.isEmpty, !runner.isStopped {
             var scanOptions = Scan.Options(end: options.end, follows: options.follows)
             scanOptions.commitMilliseconds =
@@ -87,12 +109,15 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         }
         for member in members where !member.isLive {
             let isAtEnd = options.end.map { member.version.offset >= $0 } ?? member.hasCaughtUp
-            try catalog.setState(member.id, isAtEnd ? .ready : .building)
+            let reason = member.refusal?.reason ?? member.heldBack
+            try catalog.setState(
+                member.id, isAtEnd ? .ready : .building, reason: isAtEnd ? reason : nil)
         }
     }
 
     /// Lets go of all that is left.
     func end() {
+        for member in members { member.snapshots?.finish() }
         members = []
         scan = nil
         // What their files needed is free now.
@@ -106,7 +131,9 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         return members.allSatisfy { $0.hasCaughtUp && ($0.isLive || !promotes($0)) }
     }
 
-    private func promotes(_ member: Member) -> Bool { options.promotes && !member.isHeldBack }
+    private func promotes(_ member: Member) -> Bool {
+        options.promotes && member.heldBack == nil && member.refusal == nil
+    }
 
     // MARK: Scan.Observer
 
@@ -117,6 +144,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
             try refresh()
             guard members.contains(where: { $0 === member }) else { return false }
             try perform()
+            member.snapshots?.didCommit()
             return true
         }
     }
@@ -134,6 +162,9 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
             } else {
                 setLive(member, isLive)
             }
+            if let refusal = member.refusal, try catalog.live(member.id.view) != refusal.live {
+                member.refusal = nil
+            }
         }
         seenCatalog = counter
     }
@@ -148,6 +179,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
 
     private func letGo(_ member: Member) throws {
         members.removeAll { $0 === member }
+        member.snapshots?.finish()
         scan?.remove(member.version)
         runner.tell(.letGo(member.id))
         // A rebuild of the same definition: it is this build's to follow when the rebuild has ended.
@@ -159,11 +191,17 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     func didApply(to offset: Offset) {
         rate.note(offset)
         runner.note(number, at: offset)
+        guard options.snapshots != nil, let scan else { return }
+        for member in members where member.version.offset == offset {
+            let isDue = member.snapshots?.note(offset, ingestedAtMicros: scan.ingestedAtMicros)
+            if isDue == true { scan.wantsCommit = true }
+        }
     }
 
     func didFail(_ version: VersionMaterializer, _ error: any Error) {
         guard let member = members.first(where: { $0.version === version }) else { return }
         members.removeAll { $0 === member }
+        member.snapshots?.finish()
         let error = error as? KappaError ?? KappaError(.bug, "\(error)", at: "\(member.id)")
         // A full disk or a lock passes; a definition or a damaged file does not.
         let passes = error.code == .inputOutput || error.code == .heldElsewhere
@@ -187,27 +225,81 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
             member.hasCaughtUp = true
             if !member.isLive {
                 try member.store.finish()
-                try catalog.setState(member.id, promotes(member) ? .catchingUp : .ready)
+                try catalog.setState(
+                    member.id, promotes(member) ? .catchingUp : .ready, reason: member.heldBack)
             }
             runner.tell(.caughtUp(member.id, offset))
-            if options.promotes, !member.isLive, member.isHeldBack {
-                runner.tell(.heldBack(member.id))
+            if options.promotes, !member.isLive, let reason = member.heldBack {
+                runner.tell(.heldBack(member.id, because: reason))
             }
         }
         if options.end == nil { try promote() }
         try refresh()
     }
 
-    /// Promotes what is on its way. What stands behind the live version is promoted a little later,
-    /// when the scan has caught up again.
+    /// Promotes what is on its way, in one step. What waits for another version to come where it is,
+    /// so that they can be compared, is promoted a little later: the scan says again and again that it
+    /// has caught up.
     private func promote() throws {
-        for member in members where !member.isLive && promotes(member) {
-            let outcome = try Promotion(catalog).promote(
-                [member.id], reason: options.reason, knownEnd: firstEnd)
-            guard case .switched(let switches) = outcome else { continue }
-            setLive(member, true)
-            for change in switches { runner.tell(.promoted(change)) }
+        let ready = members.filter { !$0.isLive && promotes($0) }
+        if ready.isEmpty { return }
+        var promotion = Promotion(catalog, runner.gatekeeper)
+        promotion.knownEnd = firstEnd
+        promotion.isPatient = attempts < Self.mostAttempts
+        promotion.bring = { id, offset in
+            guard let member = ready.first(where: { $0.id == id }) else { return false }
+            try self.bring(member, to: offset)
+            return true
         }
+        attempts += 1
+        let (switches, refused) = try promotion.promoteEach(
+            ready.map(\.id), reason: options.reason)
+        if !switches.isEmpty || !refused.isEmpty {
+            attempts = 0
+        } else if !options.follows {
+            Pause.briefly()
+        }
+        for change in switches {
+            for member in ready where member.id == VersionID(change.view, change.to) {
+                setLive(member, true)
+            }
+            runner.tell(.promoted(change))
+            if let judgement = change.judgement, judgement.isIdentical {
+                runner.tell(.identical(judgement))
+            }
+        }
+        takeSamples()
+        for judgement in refused {
+            for member in ready where member.id == judgement.candidate {
+                member.refusal = (
+                    Judgement.notPromoted(judgement), try catalog.live(member.id.view)
+                )
+            }
+            runner.tell(.refused(judgement))
+        }
+    }
+
+    /// Has the samples made that live versions lack, on a thread of its own.
+    private func takeSamples() {
+        let events = options.sampleEvents
+        let lacking = members.filter { member in
+            member.isLive && member.version.committedOffset >= Offset(UInt64(events))
+                && sampled.insert(member.id).inserted
+        }
+        if lacking.isEmpty { return }
+        let versions = lacking.map { (id: $0.id, definition: $0.version.view) }
+        let folder = folder
+        // Nothing depends on it but what `kappa plan` can tell.
+        samplers.append(
+            WorkerThread("kappa-sample") {
+                try? VersionSample.make(versions, after: events, in: folder)
+            })
+    }
+
+    /// Brings a version forward by itself, while the scan that it shares waits. That scan then passes
+    /// over what it has seen.
+    private func bring(_ member: Member, to offset: Offset) throws {
+        try Scan(folder.log, [member.version], plan: plan, options: .init(end: offset)).run()
     }
 }
 

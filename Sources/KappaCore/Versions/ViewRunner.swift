@@ -17,6 +17,10 @@ package final class ViewRunner: Sendable {
         /// Where to stop.
         package var end: Offset?
         package var memoryBytes = 1 << 30
+        /// Which snapshots of the versions are kept; nil for none.
+        package var snapshots: SnapshotPolicy?
+        /// After how many events a version's sample is taken.
+        package var sampleEvents = VersionSample.usualEvents
         /// What to write into the history.
         package var reason = "caught up"
 
@@ -30,16 +34,23 @@ package final class ViewRunner: Sendable {
         case heldElsewhere(VersionID, KappaError)
         case caughtUp(VersionID, Offset)
         case promoted(Catalog.Switch)
-        /// Caught up and not promoted: somebody rolled back from it, so somebody has to promote it.
-        case heldBack(VersionID)
+        /// Caught up and not promoted: somebody has to promote it, for this reason.
+        case heldBack(VersionID, because: String)
+        /// Caught up and not promoted: a gate refuses it.
+        case refused(Judgement)
+        /// Promoted though it has the rows of the version before: its definition need not have changed.
+        case identical(Judgement)
         /// The version has retired: another one is live, and this process lets go of it.
         case letGo(VersionID)
         case failed(VersionID, KappaError)
+        /// A snapshot could not be made; the version goes on.
+        case snapshotFailed(VersionID, KappaError)
     }
 
     private let folder: DataFolder
     private let definitions: [ViewDefinition]
     private let options: Options
+    let gatekeeper: any Gatekeeper
     private let report: @Sendable (Report) -> Void
     private let state = Monitor(State())
 
@@ -60,11 +71,12 @@ package final class ViewRunner: Sendable {
     typealias Taken = (id: VersionID, definition: ViewDefinition, lease: Lease)
 
     package init(
-        _ folder: DataFolder, _ views: ViewSet, options: Options = Options(),
-        report: @escaping @Sendable (Report) -> Void = { _ in }
+        _ folder: DataFolder, _ views: ViewSet, options: Options, gatekeeper: any Gatekeeper,
+        report: @escaping @Sendable (Report) -> Void
     ) throws(KappaError) {
         self.folder = folder
         self.options = options
+        self.gatekeeper = gatekeeper
         self.report = report
         let all = try views.definitions()
         for name in options.views ?? [] where !all.contains(where: { $0.name == name }) {
@@ -126,6 +138,7 @@ package final class ViewRunner: Sendable {
             try supervise(catalog)
         } catch { fail(error) }
         state.wait { $0.active == 0 ? () : nil }
+        gatekeeper.finish()
         if let error = state.withLock({ $0.error }) { throw error }
     }
 

@@ -1,105 +1,52 @@
 /// What is kept of a group of elements: a count, a sum, a largest value.
 ///
-/// Values that are nil are passed over by all aggregates but `first` and `last`. With `where:` an
-/// aggregate takes only the elements for which that holds; a ``Condition`` on properties, such as
-/// `\.price < 100`, can be read from columns, a closure cannot.
+/// Each aggregate of one value takes it from a property, or computes it (`of:`). Values that are nil,
+/// and doubles that are no number, are passed over by all aggregates but `first` and `last`, which
+/// have both as null.
+///
+/// With `where:` an aggregate takes only the elements for which that holds: a ``Condition`` on
+/// properties, such as `\.price < 100`, which can be read from columns, or a closure.
 public struct Aggregate<Element>: Sendable {
+    /// A property of the elements, such as `\.price`.
+    public typealias Property<V> = KeyPath<Element, V> & Sendable
+    /// Computes a value of an element.
+    public typealias Computation<V> = @Sendable (Element) throws -> V
     /// Says which elements an aggregate takes.
     public typealias Inclusion = @Sendable (Element) throws -> Bool
 
     let name: String
     let function: AggregateFunction
-    var input: AggregateInput<Element>
-    var limit = 0
+    let input: AggregateInput<Element>
+    let settings: AggregateSettings
 
     init(
         _ name: String, _ function: AggregateFunction, _ value: Expression<Element>?,
-        order: Expression<Element>? = nil, limit: Int = 0, where isIncluded: Inclusion?
+        order: Expression<Element>? = nil, settings: AggregateSettings = AggregateSettings(),
+        where condition: Condition<Element>?
     ) {
         self.name = name
         self.function = function
-        self.limit = limit
-        input = AggregateInput(
-            value: value, order: order, condition: isIncluded.map { Condition(closure: $0) })
+        self.settings = settings
+        input = AggregateInput(value: value, order: order, condition: condition)
+    }
+}
+
+/// What an aggregate is told besides its input.
+struct AggregateSettings: Sendable {
+    /// How many values are kept at most, for a list.
+    var limit = 0
+    /// Which quantile is asked for.
+    var fraction = 0.0
+    /// What becomes of the fraction of a whole average.
+    var rounding = FloatingPointRoundingRule.towardZero
+
+    static func limit(_ limit: Int) -> AggregateSettings {
+        precondition(limit > 0, "a list has room for at least one value")
+        return AggregateSettings(limit: limit)
     }
 
-    /// How many elements.
-    public static func count(
-        as name: String, where isIncluded: Inclusion? = nil
-    ) -> Aggregate {
-        Aggregate(name, .count, nil, where: isIncluded)
-    }
-
-    /// How many elements for which the property is not nil.
-    public static func count<V: ColumnValue>(
-        _ value: KeyPath<Element, V?> & Sendable, as name: String,
-        where isIncluded: Inclusion? = nil
-    ) -> Aggregate {
-        Aggregate(name, .countValues, Expression(value), where: isIncluded)
-    }
-
-    /// The sum: of integers in 64 bits (a sum that does not fit stops the version with an error),
-    /// of ``Decimal`` exactly, of doubles in log order. Zero for no values.
-    public static func sum<V: SummableValue>(
-        _ value: KeyPath<Element, V> & Sendable, as name: String,
-        where isIncluded: Inclusion? = nil
-    ) -> Aggregate {
-        Aggregate(name, .sum, Expression(value), where: isIncluded)
-    }
-
-    /// The sum of a computed value.
-    public static func sum<V: SummableValue>(
-        as name: String, of value: @escaping @Sendable (Element) throws -> V,
-        where isIncluded: Inclusion? = nil
-    ) -> Aggregate {
-        Aggregate(name, .sum, Expression(value), where: isIncluded)
-    }
-
-    /// The mean as a double; null for no values.
-    public static func average<V: SummableValue>(
-        _ value: KeyPath<Element, V> & Sendable, as name: String,
-        where isIncluded: Inclusion? = nil
-    ) -> Aggregate {
-        Aggregate(name, .average, Expression(value), where: isIncluded)
-    }
-
-    /// The smallest value; strings by their bytes; null for no values.
-    public static func min<V: OrderedValue>(
-        _ value: KeyPath<Element, V> & Sendable, as name: String,
-        where isIncluded: Inclusion? = nil
-    ) -> Aggregate {
-        Aggregate(name, .min, Expression(value), where: isIncluded)
-    }
-
-    /// The largest value; strings by their bytes; null for no values.
-    public static func max<V: OrderedValue>(
-        _ value: KeyPath<Element, V> & Sendable, as name: String,
-        where isIncluded: Inclusion? = nil
-    ) -> Aggregate {
-        Aggregate(name, .max, Expression(value), where: isIncluded)
-    }
-
-    /// The value of the first element in log order.
-    public static func first<V: ColumnValue>(
-        _ value: KeyPath<Element, V> & Sendable, as name: String,
-        where isIncluded: Inclusion? = nil
-    ) -> Aggregate {
-        Aggregate(name, .first, Expression(value), where: isIncluded)
-    }
-
-    /// The value of the last element in log order.
-    public static func last<V: ColumnValue>(
-        _ value: KeyPath<Element, V> & Sendable, as name: String,
-        where isIncluded: Inclusion? = nil
-    ) -> Aggregate {
-        Aggregate(name, .last, Expression(value), where: isIncluded)
-    }
-
-    /// How many different values, exactly. Keeps them all.
-    public static func countDistinct<V: ColumnValue>(
-        _ value: KeyPath<Element, V> & Sendable, as name: String,
-        where isIncluded: Inclusion? = nil
-    ) -> Aggregate {
-        Aggregate(name, .countDistinct, Expression(value), where: isIncluded)
+    static func fraction(_ fraction: Double) -> AggregateSettings {
+        precondition(fraction >= 0 && fraction <= 1, "a quantile's fraction is 0 … 1")
+        return AggregateSettings(fraction: fraction)
     }
 }

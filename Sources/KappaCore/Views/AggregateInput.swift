@@ -23,34 +23,33 @@ struct AggregateColumns {
 final class DirectInput {
     private let value: Int?
     private let order: Int?
-    private let condition: ColumnCondition?
+    private let mask: RowMask?
     private let orderColumn = UnsafeMutablePointer<kj_column>.allocate(capacity: 1)
 
     /// Nil where there is no column for some part.
     init?<Element>(
-        _ input: AggregateInput<Element>, _ column: (PartialKeyPath<Element>) -> Int?
+        _ input: AggregateInput<Element>, _ conditions: ColumnConditions,
+        _ column: (PartialKeyPath<Element>) -> Int?
     ) {
         value = input.value.flatMap { $0.keyPath.flatMap { column($0) } }
         order = input.order.flatMap { $0.keyPath.flatMap { column($0) } }
-        condition = input.condition.flatMap { ColumnCondition($0, column) }
+        mask = input.condition.flatMap { conditions.mask(of: $0, column) }
         orderColumn.initialize(to: kj_column())
         if input.value != nil, value == nil { return nil }
         if input.order != nil, order == nil { return nil }
-        if input.condition != nil, condition == nil { return nil }
+        if input.condition != nil, mask == nil { return nil }
     }
 
     deinit { orderColumn.deallocate() }
 
-    func columns(_ rows: [Int32], in batch: EventBatch) -> AggregateColumns {
+    /// The conditions have been evaluated for the batch.
+    func columns(in batch: EventBatch) -> AggregateColumns {
         var columns = AggregateColumns(value: value.map { batch.columns[$0] })
         if let order {
             orderColumn.pointee = batch.columns[order]
             columns.order = UnsafePointer(orderColumn)
         }
-        if let condition {
-            condition.evaluate(rows, in: batch)
-            columns.mask = UnsafePointer(condition.mask.bytes)
-        }
+        columns.mask = mask.map { UnsafePointer($0.bytes) }
         return columns
     }
 }
@@ -63,11 +62,11 @@ final class ComputedInput<Element> {
     private let mask: RowMask?
     private let orderColumn = UnsafeMutablePointer<kj_column>.allocate(capacity: 1)
 
-    init(_ input: AggregateInput<Element>) {
+    init(_ input: AggregateInput<Element>, _ conditions: ComputedConditions<Element>) {
         self.input = input
         value = input.value.map { ComputedColumn(kind: $0.kind) }
         order = input.order.map { ComputedColumn(kind: $0.kind) }
-        mask = input.condition.map { _ in RowMask() }
+        mask = input.condition.map { conditions.mask(of: $0) }
         orderColumn.initialize(to: kj_column())
     }
 
@@ -78,12 +77,9 @@ final class ComputedInput<Element> {
         order?.clear()
     }
 
+    /// Computes the value of an element, where it counts. The conditions have been evaluated for it.
     func set(_ row: Int, _ element: Element) throws {
-        if let mask, let condition = input.condition {
-            mask.reserve(row + 1)
-            let isIncluded = try condition.holds(for: element)
-            mask.bytes[row] = isIncluded ? 1 : 0
-        }
+        if let mask, mask.bytes[row] == 0 { return }
         if let value, let expression = input.value {
             value.set(row, try expression.evaluate(element))
         }
@@ -100,5 +96,27 @@ final class ComputedInput<Element> {
         }
         columns.mask = mask.map { UnsafePointer($0.bytes) }
         return columns
+    }
+}
+
+/// The conditions of inputs that are computed: equal ones are one, and are answered once for each
+/// element.
+final class ComputedConditions<Element> {
+    private var all: [(condition: Condition<Element>, mask: RowMask)] = []
+
+    func mask(of condition: Condition<Element>) -> RowMask {
+        if let known = all.first(where: { $0.condition.isSame(as: condition) }) {
+            return known.mask
+        }
+        all.append((condition, RowMask()))
+        return all[all.count - 1].mask
+    }
+
+    func set(_ row: Int, _ element: Element) throws {
+        for (condition, mask) in all {
+            mask.reserve(row + 1)
+            let isIncluded = try condition.holds(for: element)
+            mask.bytes[row] = isIncluded ? 1 : 0
+        }
     }
 }

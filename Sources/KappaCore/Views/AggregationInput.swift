@@ -17,6 +17,8 @@ struct AggregationRows {
     var inputs: [AggregateColumns] = []
     /// Events that could not be taken.
     var dead: [(event: Int, reason: String)] = []
+    /// Events that came too late for the stream before.
+    var late: [Int] = []
 }
 
 /// Makes rows for an aggregation out of batches.
@@ -40,12 +42,14 @@ final class ExpressionInput<Element>: AggregationInput {
     private let direct: DirectColumns?
     private let computedTime = ComputedColumn(kind: .timestamp)
     private let computedKeys: [ComputedColumn]
+    private let computedConditions: ComputedConditions<Element>
     private let computedInputs: [ComputedInput<Element>]
 
     /// The plan's columns that stand for the expressions.
     private struct DirectColumns {
         var time: Int?
         var keys: [Int]
+        var conditions: ColumnConditions
         var inputs: [DirectInput]
         var required: [RequiredColumn]
     }
@@ -57,7 +61,9 @@ final class ExpressionInput<Element>: AggregationInput {
         self.reader = reader
         self.keys = keys
         computedKeys = keys.map { ComputedColumn(kind: $0.kind) }
-        computedInputs = inputs.map { ComputedInput($0) }
+        let conditions = ComputedConditions<Element>()
+        computedConditions = conditions
+        computedInputs = inputs.map { ComputedInput($0, conditions) }
         let useColumns = allowColumns && !ExpressionInputOptions.forbidColumns
         direct = useColumns ? Self.direct(reader.columns, keys, inputs) : nil
     }
@@ -68,18 +74,20 @@ final class ExpressionInput<Element>: AggregationInput {
     ) -> DirectColumns? {
         guard let columns else { return nil }
         let keyColumns = keys.compactMap { $0.keyPath.flatMap { columns.column($0) } }
-        let inputColumns = inputs.compactMap { DirectInput($0, columns.column) }
+        let conditions = ColumnConditions()
+        let inputColumns = inputs.compactMap { DirectInput($0, conditions, columns.column) }
         guard keyColumns.count == keys.count, inputColumns.count == inputs.count else {
             return nil
         }
         return DirectColumns(
-            time: columns.time, keys: keyColumns, inputs: inputColumns,
+            time: columns.time, keys: keyColumns, conditions: conditions, inputs: inputColumns,
             required: columns.required)
     }
 
     func rows(of batch: EventBatch, _ range: Range<Int>) -> AggregationRowsRef {
         selection.removeAll(keepingCapacity: true)
         result.value.dead.removeAll(keepingCapacity: true)
+        result.value.late.removeAll(keepingCapacity: true)
         reader.load(batch)
         reader.select(range, into: &selection)
         result.value.clockColumns = reader.timeColumns.map { batch.times($0) }
@@ -93,7 +101,8 @@ final class ExpressionInput<Element>: AggregationInput {
         result.value.events = selection
         result.value.time = direct.time.map { batch.times($0) }
         result.value.keys = direct.keys.map { batch.columns[$0] }
-        result.value.inputs = direct.inputs.map { $0.columns(selection, in: batch) }
+        direct.conditions.evaluate(selection, in: batch)
+        result.value.inputs = direct.inputs.map { $0.columns(in: batch) }
     }
 
     /// Takes the events out of the selection whose field is not what the type needs.
@@ -130,7 +139,10 @@ final class ExpressionInput<Element>: AggregationInput {
                 try reader.read(Int(event)) { element, time in try append(element, time, event) }
             } catch {
                 truncate(to: count)
-                result.value.dead.append((Int(event), FieldFailure.reason(error)))
+                switch EventOutcome(error) {
+                case .dead(let reason): result.value.dead.append((Int(event), reason))
+                case .late, .applied: result.value.late.append(Int(event))
+                }
             }
         }
         result.value.time = computedTime.column
@@ -144,6 +156,7 @@ final class ExpressionInput<Element>: AggregationInput {
         for (column, key) in zip(computedKeys, keys) {
             column.set(row, try key.evaluate(element))
         }
+        try computedConditions.set(row, element)
         for input in computedInputs { try input.set(row, element) }
         result.value.rows.append(Int32(row))
         result.value.events.append(event)

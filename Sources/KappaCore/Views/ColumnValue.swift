@@ -75,6 +75,14 @@ extension Double: SummableValue {}
 extension Decimal: SummableValue {}
 extension Optional: SummableValue where Wrapped: SummableValue {}
 
+/// An integer, whose average can be an integer too.
+public protocol WholeValue: SummableValue {}
+extension Int: WholeValue {}
+extension Int64: WholeValue {}
+extension Int32: WholeValue {}
+extension UInt32: WholeValue {}
+extension Optional: WholeValue where Wrapped: WholeValue {}
+
 /// A value with a smallest and a largest.
 public protocol OrderedValue: ColumnValue {}
 extension Int: OrderedValue {}

@@ -38,6 +38,20 @@ public struct Condition<Element>: Sendable {
         case .not(let condition): try !condition.holds(for: element)
         }
     }
+
+    /// Whether another condition is put together in the same way: then both hold for the same
+    /// elements. Closures are the same as none.
+    func isSame(as other: Condition) -> Bool {
+        switch (form, other.form) {
+        case (.compare(let a, let x, let one), .compare(let b, let y, let two)):
+            a.keyPath == b.keyPath && a.keyPath != nil && x == y && one == two
+        case (.both(let a, let b), .both(let x, let y)),
+            (.either(let a, let b), .either(let x, let y)):
+            a.isSame(as: x) && b.isSame(as: y)
+        case (.not(let a), .not(let b)): a.isSame(as: b)
+        default: false
+        }
+    }
 }
 
 /// Holds where the property is equal to a constant; nil is equal to nil.

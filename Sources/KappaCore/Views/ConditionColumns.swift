@@ -19,68 +19,133 @@ final class RowMask {
     }
 }
 
-/// A condition whose properties all have columns: one loop for each comparison of a batch.
-final class ColumnCondition {
-    private indirect enum Form {
-        case compare(column: Int, kind: ColumnKind, Comparison, Value)
-        case both(ColumnCondition, ColumnCondition)
-        case either(ColumnCondition, ColumnCondition)
-        case not(ColumnCondition)
+/// The conditions of an aggregation whose properties all have columns. Equal ones are one, and so are
+/// equal parts of them: each is answered once for a batch, in one loop.
+final class ColumnConditions {
+    /// A condition, with its parts by their numbers.
+    private enum Form: Hashable {
+        case compare(column: Int, Comparison, Value)
+        /// Whether an integer is in a range: most comparisons, and two of them joined by `&&`.
+        case within(column: Int, ClosedRange<Int64>)
+        case both(Int, Int)
+        case either(Int, Int)
+        case not(Int)
+        case never
     }
-    private let form: Form
-    let mask = RowMask()
 
-    /// Nil where a closure or a computed property is part of the condition.
-    init?<Element>(
-        _ condition: Condition<Element>, _ column: (PartialKeyPath<Element>) -> Int?
-    ) {
-        func bound(_ part: Condition<Element>) -> ColumnCondition? {
-            ColumnCondition(part, column)
-        }
+    private var numbers: [Form: Int] = [:]
+    /// Parts come before what is made of them.
+    private var forms: [Form] = []
+    private var masks: [RowMask] = []
+
+    /// How many loops a batch takes.
+    var count: Int { forms.count }
+
+    /// The mask that tells where a condition holds, once ``evaluate(_:in:)`` has been called. Nil
+    /// where a closure or a computed property is part of the condition.
+    func mask<Element>(
+        of condition: Condition<Element>, _ column: (PartialKeyPath<Element>) -> Int?
+    ) -> RowMask? {
+        guard let form = form(of: condition, column) else { return nil }
+        return masks[number(of: form)]
+    }
+
+    private func number(of form: Form) -> Int {
+        if let known = numbers[form] { return known }
+        numbers[form] = forms.count
+        forms.append(form)
+        masks.append(RowMask())
+        return forms.count - 1
+    }
+
+    private func form<Element>(
+        of condition: Condition<Element>, _ column: (PartialKeyPath<Element>) -> Int?
+    ) -> Form? {
         switch condition.form {
         case .closure: return nil
         case .compare(let value, let comparison, let constant):
             guard let index = value.keyPath.flatMap({ column($0) }) else { return nil }
-            form = .compare(column: index, kind: value.kind, comparison, constant)
+            return Self.form(index, comparison, constant)
         case .both(let a, let b):
-            guard let a = bound(a), let b = bound(b) else { return nil }
-            form = .both(a, b)
+            guard let a = form(of: a, column), let b = form(of: b, column) else { return nil }
+            if case .within(let one, let x) = a, case .within(let two, let y) = b, one == two {
+                let (low, high) = (
+                    max(x.lowerBound, y.lowerBound), min(x.upperBound, y.upperBound)
+                )
+                return low <= high ? .within(column: one, low...high) : .never
+            }
+            return .both(number(of: a), number(of: b))
         case .either(let a, let b):
-            guard let a = bound(a), let b = bound(b) else { return nil }
-            form = .either(a, b)
+            guard let a = form(of: a, column), let b = form(of: b, column) else { return nil }
+            return .either(number(of: a), number(of: b))
         case .not(let part):
-            guard let part = bound(part) else { return nil }
-            form = .not(part)
+            guard let part = form(of: part, column) else { return nil }
+            return .not(number(of: part))
         }
     }
 
-    /// Finds out for the given rows whether it holds.
+    private static func form(_ column: Int, _ comparison: Comparison, _ constant: Value) -> Form {
+        let bound: Int64
+        switch constant {
+        case .integer(let integer): bound = integer
+        case .timestamp(let time): bound = time.microseconds
+        default: return .compare(column: column, comparison, constant)
+        }
+        switch comparison {
+        case .equal: return .within(column: column, bound...bound)
+        case .atMost: return .within(column: column, .min...bound)
+        case .atLeast: return .within(column: column, bound...(.max))
+        case .less:
+            return bound == .min ? .never : .within(column: column, .min...(bound - 1))
+        case .greater:
+            return bound == .max ? .never : .within(column: column, (bound + 1)...(.max))
+        case .notEqual: return .compare(column: column, comparison, constant)
+        }
+    }
+
+    /// Finds out for the given rows where each condition holds.
     func evaluate(_ rows: [Int32], in batch: EventBatch) {
-        mask.reserve(Int(rows.last ?? 0) + 1)
-        let result = mask.bytes
+        for (form, mask) in zip(forms, masks) {
+            mask.reserve(Int(rows.last ?? 0) + 1)
+            evaluate(form, into: mask.bytes, rows, in: batch)
+        }
+    }
+
+    private func evaluate(
+        _ form: Form, into result: UnsafeMutablePointer<UInt8>, _ rows: [Int32],
+        in batch: EventBatch
+    ) {
         switch form {
-        case .compare(let column, let kind, let comparison, let constant):
-            compare(batch.columns[column], kind, comparison, constant, rows)
+        case .compare(let column, let comparison, let constant):
+            compare(batch.columns[column], comparison, constant, rows, result)
+        case .within(let column, let range):
+            let column = batch.columns[column]
+            let low = range.lowerBound
+            let span = UInt64(bitPattern: range.upperBound &- low)
+            for row in rows {
+                let row = Int(row)
+                let isThere = column.states[row] == UInt8(KJ_VALUE.rawValue)
+                let distance = UInt64(bitPattern: column.integers[row] &- low)
+                result[row] = (isThere ? 1 : 0) & (distance <= span ? 1 : 0)
+            }
         case .both(let a, let b):
-            a.evaluate(rows, in: batch)
-            b.evaluate(rows, in: batch)
-            for row in rows { result[Int(row)] = a.mask.bytes[Int(row)] & b.mask.bytes[Int(row)] }
+            let (a, b) = (masks[a].bytes, masks[b].bytes)
+            for row in rows { result[Int(row)] = a[Int(row)] & b[Int(row)] }
         case .either(let a, let b):
-            a.evaluate(rows, in: batch)
-            b.evaluate(rows, in: batch)
-            for row in rows { result[Int(row)] = a.mask.bytes[Int(row)] | b.mask.bytes[Int(row)] }
+            let (a, b) = (masks[a].bytes, masks[b].bytes)
+            for row in rows { result[Int(row)] = a[Int(row)] | b[Int(row)] }
         case .not(let part):
-            part.evaluate(rows, in: batch)
-            for row in rows { result[Int(row)] = 1 - part.mask.bytes[Int(row)] }
+            let part = masks[part].bytes
+            for row in rows { result[Int(row)] = 1 - part[Int(row)] }
+        case .never: for row in rows { result[Int(row)] = 0 }
         }
     }
 
     private func compare(
-        _ column: kj_column, _ kind: ColumnKind, _ comparison: Comparison, _ constant: Value,
-        _ rows: [Int32]
+        _ column: kj_column, _ comparison: Comparison, _ constant: Value, _ rows: [Int32],
+        _ result: UnsafeMutablePointer<UInt8>
     ) {
         let whereNull = comparison.holds(.null, constant)
-        let result = mask.bytes
         @inline(__always)
         func each(_ holds: (Int) -> Bool) {
             for row in rows {

@@ -60,7 +60,7 @@ public struct TableHandler: Sendable {
 ///
 /// `State` is `Row?` where rows come and go, and `Row` where the view says what a row is at first.
 public struct On<State>: Sendable {
-    let handler: FoldHandler
+    var handler: FoldHandler
 }
 
 extension On {
@@ -70,6 +70,7 @@ extension On {
         _ handle: @escaping @Sendable (E, inout Row?) throws -> Void
     ) where State == Row? {
         self.init(E.self, key: key) { event, row, _ in try handle(event, &row) }
+        handler.seesTables = false
     }
 
     /// Handles events of type `event` with a look at the view's other tables.
@@ -97,6 +98,7 @@ extension On where State: ViewRow {
             }
             return try BeginningRowReader(plan: plan, key: key, initial: initial, handle)
         }
+        handler.seesTables = false
     }
 }
 
@@ -106,6 +108,8 @@ package struct FoldHandler: Sendable {
     let rowType: any ViewRow.Type
     let keyKind: ColumnKind
     let keyName: String
+    /// Whether it may look at other rows than the one under its key.
+    var seesTables = true
     /// Opens a reader; the second argument is the row that there is before the first event.
     package let open:
         @Sendable (ExtractionPlan, (any ViewRow)?) throws(KappaError) -> any FoldReader

@@ -22,6 +22,18 @@ struct GroupKey<Element>: Sendable {
     let name: String?
     let expression: Expression<Element>
     var columnName: String { name ?? expression.propertyName ?? "key" }
+
+    /// The values of properties, as parts of a key.
+    static func properties<First: KeyValue, each Next: KeyValue>(
+        _ first: KeyPath<Element, First> & Sendable,
+        _ next: repeat KeyPath<Element, each Next> & Sendable
+    ) -> [GroupKey] {
+        var keys = [GroupKey(name: nil, expression: Expression(first))]
+        for property in repeat each next {
+            keys.append(GroupKey(name: nil, expression: Expression(property)))
+        }
+        return keys
+    }
 }
 
 /// Groups that still lack a window.
@@ -41,21 +53,6 @@ public struct KeyedStream<Element>: Sendable {
         return grouping
     }
 
-    /// Splits each group further, by the values of properties.
-    public func grouped<A: KeyValue, each More: KeyValue>(
-        by key: KeyPath<Element, A> & Sendable,
-        _ more: repeat KeyPath<Element, each More> & Sendable
-    ) -> KeyedStream<Element> {
-        KeyedStream(grouping: grouping.grouped(by: key, repeat each more))
-    }
-
-    /// Splits each group further, by a computed key with the name of its column.
-    public func grouped<A: KeyValue>(
-        as name: String, by key: @escaping @Sendable (Element) throws -> A
-    ) -> KeyedStream<Element> {
-        KeyedStream(grouping: grouping.grouped(as: name, by: key))
-    }
-
     /// One row for each group.
     public func aggregate(_ aggregates: Aggregate<Element>...) -> Aggregation {
         Aggregation(grouping, aggregates)
@@ -66,24 +63,41 @@ public struct KeyedStream<Element>: Sendable {
 public struct WindowedStream<Element>: Sendable {
     let grouping: Grouping<Element>
 
-    /// Splits each window by the values of properties.
-    public func grouped<A: KeyValue, each More: KeyValue>(
-        by key: KeyPath<Element, A> & Sendable,
-        _ more: repeat KeyPath<Element, each More> & Sendable
+    /// Splits each window by the value of a property, or of several.
+    public func grouped<A: KeyValue, each B: KeyValue>(
+        by first: KeyPath<Element, A> & Sendable,
+        _ next: repeat KeyPath<Element, each B> & Sendable
     ) -> Grouping<Element> {
-        grouping.grouped(by: key, repeat each more)
+        adding(GroupKey.properties(first, repeat each next))
+    }
+
+    /// Splits each window by the values of properties and then by a computed key, with the name of its
+    /// column.
+    public func grouped<A: KeyValue, each B: KeyValue, C: KeyValue>(
+        by first: KeyPath<Element, A> & Sendable,
+        _ next: repeat KeyPath<Element, each B> & Sendable,
+        as name: String, by key: @escaping @Sendable (Element) throws -> C
+    ) -> Grouping<Element> {
+        let computed = GroupKey(name: name, expression: Expression(key))
+        return adding(GroupKey.properties(first, repeat each next) + [computed])
     }
 
     /// Splits each window by a computed key, with the name of its column.
     public func grouped<A: KeyValue>(
         as name: String, by key: @escaping @Sendable (Element) throws -> A
     ) -> Grouping<Element> {
-        grouping.grouped(as: name, by: key)
+        adding([GroupKey(name: name, expression: Expression(key))])
     }
 
     /// One row for each window.
     public func aggregate(_ aggregates: Aggregate<Element>...) -> Aggregation {
         Aggregation(grouping, aggregates)
+    }
+
+    private func adding(_ keys: [GroupKey<Element>]) -> Grouping<Element> {
+        var grouping = grouping
+        grouping.keys = keys
+        return grouping
     }
 }
 
@@ -95,28 +109,6 @@ extension Grouping {
         grouping.window = window
         grouping.latenessMicroseconds = lateness.map { $0.eventTimeMicroseconds }
         grouping.late = late
-        return grouping
-    }
-
-    /// Splits each group further, by the values of properties.
-    public func grouped<A: KeyValue, each More: KeyValue>(
-        by key: KeyPath<Element, A> & Sendable,
-        _ more: repeat KeyPath<Element, each More> & Sendable
-    ) -> Grouping<Element> {
-        var grouping = self
-        grouping.keys.append(GroupKey(name: nil, expression: Expression(key)))
-        for key in repeat each more {
-            grouping.keys.append(GroupKey(name: nil, expression: Expression(key)))
-        }
-        return grouping
-    }
-
-    /// Splits each group further, by a computed key with the name of its column.
-    public func grouped<A: KeyValue>(
-        as name: String, by key: @escaping @Sendable (Element) throws -> A
-    ) -> Grouping<Element> {
-        var grouping = self
-        grouping.keys.append(GroupKey(name: name, expression: Expression(key)))
         return grouping
     }
 
@@ -138,18 +130,36 @@ extension EventStream {
         WindowedStream(grouping: Grouping(source: source).cut(window, lateness, late))
     }
 
-    /// Groups by the values of properties.
-    public func grouped<A: KeyValue, each More: KeyValue>(
-        by key: KeyPath<Element, A> & Sendable,
-        _ more: repeat KeyPath<Element, each More> & Sendable
+    /// Groups by the value of a property, or of several.
+    public func grouped<A: KeyValue, each B: KeyValue>(
+        by first: KeyPath<Element, A> & Sendable,
+        _ next: repeat KeyPath<Element, each B> & Sendable
     ) -> KeyedStream<Element> {
-        KeyedStream(grouping: Grouping(source: source).grouped(by: key, repeat each more))
+        keyed(GroupKey.properties(first, repeat each next))
+    }
+
+    /// Groups by the values of properties and then by a computed key, with the name of its column.
+    ///
+    /// ```swift
+    /// .grouped(by: \.shop, as: "hour") { $0.at.start(ofWindow: .hours(1)) }
+    /// ```
+    public func grouped<A: KeyValue, each B: KeyValue, C: KeyValue>(
+        by first: KeyPath<Element, A> & Sendable,
+        _ next: repeat KeyPath<Element, each B> & Sendable,
+        as name: String, by key: @escaping @Sendable (Element) throws -> C
+    ) -> KeyedStream<Element> {
+        let computed = GroupKey(name: name, expression: Expression(key))
+        return keyed(GroupKey.properties(first, repeat each next) + [computed])
     }
 
     /// Groups by a computed key, with the name of its column.
     public func grouped<A: KeyValue>(
         as name: String, by key: @escaping @Sendable (Element) throws -> A
     ) -> KeyedStream<Element> {
-        KeyedStream(grouping: Grouping(source: source).grouped(as: name, by: key))
+        keyed([GroupKey(name: name, expression: Expression(key))])
+    }
+
+    private func keyed(_ keys: [GroupKey<Element>]) -> KeyedStream<Element> {
+        KeyedStream(grouping: Grouping(source: source, keys: keys))
     }
 }

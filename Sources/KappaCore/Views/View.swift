@@ -18,6 +18,8 @@ public struct View<Row: Sendable>: AnyView {
     public let steps: [any ViewStep]
     /// The digest that the view names itself; nil where the build plugin makes it.
     public let explicitDigest: String?
+    /// What must hold before a version is promoted.
+    public private(set) var gates: [Gate] = []
 
     /// A view made of aggregations.
     /// - Parameters:
@@ -55,6 +57,16 @@ public struct View<Row: Sendable>: AnyView {
         steps = [Fold(handlers: handlers(), initial: initial)]
         explicitDigest = digest
     }
+
+    /// Says what must hold before a version of the view is promoted: all of the gates.
+    ///
+    /// They are judged while both versions stand still at one position. A version that is refused
+    /// stays ready. Gates are no part of the view's digest.
+    public func promote(when gates: Gate...) -> View {
+        var copy = self
+        copy.gates += gates
+        return copy
+    }
 }
 
 /// The rows of a declarative view: cells by column name.
@@ -81,4 +93,11 @@ public protocol AnyView: Sendable {
     var steps: [any ViewStep] { get }
     /// The digest that the view names itself, if any.
     var explicitDigest: String? { get }
+    /// What must hold before a version is promoted.
+    var gates: [Gate] { get }
+}
+
+extension AnyView {
+    /// No gates: what has caught up is promoted.
+    public var gates: [Gate] { [] }
 }

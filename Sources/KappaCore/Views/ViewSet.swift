@@ -6,6 +6,8 @@
 /// `viewDigests` is made by the build plugin `ViewDigests`.
 public struct ViewSet: Sendable {
     let views: [any AnyView]
+    /// Definitions that are no longer built, kept for comparing versions that were made by them.
+    let earlier: [any AnyView]
     package let digests: ViewDigests?
 
     /// A set of views.
@@ -13,9 +15,16 @@ public struct ViewSet: Sendable {
     ///   - views: The views; their names must differ.
     ///   - digests: What the build plugin made, `viewDigests`. Without it, aggregations are told
     ///     apart by their shape, and folds need a digest of their own.
-    public init(_ views: [any AnyView], digests: ViewDigests? = nil) {
+    ///   - earlier: What some of the views were before. They are never built; with them this build can
+    ///     replay the versions that they made, to compare them. Each names the digest of its version
+    ///     as `kappa status --format json` shows it, behind an equals sign:
+    ///     `View("orders", digest: "=3f…")`.
+    public init(
+        _ views: [any AnyView], digests: ViewDigests? = nil, earlier: [any AnyView] = []
+    ) {
         self.views = views
         self.digests = digests
+        self.earlier = earlier
     }
 
     /// No views: a program that appends and reads alone.
@@ -39,6 +48,18 @@ public struct ViewSet: Sendable {
         }
         return definitions
     }
+
+    /// All definitions that versions can be replayed with: those of this build come first, then the
+    /// earlier ones, of which a view may have several.
+    package func comparable() throws(KappaError) -> [ViewDefinition] {
+        var all = try definitions()
+        for view in earlier {
+            all.append(
+                try ViewDefinition(
+                    view, digests: digests, allowUndigested: false, isEarlier: true))
+        }
+        return all
+    }
 }
 
 /// A view worked out: its tables, steps and digest.
@@ -46,12 +67,13 @@ package struct ViewDefinition: Sendable {
     package let name: String
     package let digest: String
     /// All tables: first those that readers see, then those that they do not.
-    package let tables: [TableSchema]
-    package let steps: [StepDefinition]
+    package private(set) var tables: [TableSchema]
+    package private(set) var steps: [StepDefinition]
     package let eventTypes: [String]
+    package let gates: [Gate]
 
     init(
-        _ view: any AnyView, digests: ViewDigests?, allowUndigested: Bool
+        _ view: any AnyView, digests: ViewDigests?, allowUndigested: Bool, isEarlier: Bool = false
     ) throws(KappaError) {
         try Self.check(name: view.name, what: "view", in: view)
         name = view.name
@@ -74,8 +96,48 @@ package struct ViewDefinition: Sendable {
         var types: [String] = []
         for type in steps.flatMap(\.eventTypes) where !types.contains(type) { types.append(type) }
         eventTypes = types
-        digest = try Self.digest(
-            of: view, steps: steps, digests: digests, allowUndigested: allowUndigested)
+        if let given = try Self.givenDigest(of: view, isEarlier: isEarlier) {
+            digest = given
+        } else {
+            digest = try Self.digest(
+                of: view, steps: steps, digests: digests, allowUndigested: allowUndigested)
+        }
+        gates = view.gates
+        for case .drift(let column, _) in gates.map(\.rule) {
+            _ = try tables.numbers(column, in: "the gates of view \(name)")
+        }
+    }
+
+    /// The same view with one of its steps alone, which remembers nothing but its tables.
+    func only(step index: Int) -> ViewDefinition {
+        var copy = self
+        copy.steps = [steps[index]]
+        copy.tables = steps[index].tables
+        return copy
+    }
+
+    /// The digest of a version that an earlier definition made, where the view names it.
+    private static func givenDigest(
+        of view: any AnyView, isEarlier: Bool
+    ) throws(KappaError) -> String? {
+        guard let text = view.explicitDigest, text.hasPrefix("=") else { return nil }
+        let digits = String(text.dropFirst())
+        let isGood =
+            digits.utf8.count == 16
+            && digits.utf8.allSatisfy {
+                (0x30...0x39).contains($0) || (0x61...0x66).contains($0)
+            }
+        guard isGood, isEarlier else {
+            throw KappaError(
+                .usage, "view \(view.name) cannot have the digest \(text)", at: view.file,
+                because: isEarlier
+                    ? "behind the equals sign stand the 16 digits of a version's digest"
+                    : "it names the version that a definition made, which only an earlier one can",
+                advice: isEarlier
+                    ? "Copy the digest from `kappa status \(view.name) --format json`"
+                    : "Name the view under earlier: in its ViewSet, or leave the digest to kappa")
+        }
+        return digits
     }
 
     private static func check(

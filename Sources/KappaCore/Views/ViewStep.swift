@@ -10,6 +10,7 @@ public struct StepDefinition: Sendable {
         case aggregation(AggregationDefinition)
         case fold(FoldDefinition)
         case rows(RowsDefinition)
+        case joinedRows(JoinedRowsDefinition)
         case ranking(RankingDefinition)
         case derived(DerivedDefinition)
     }
@@ -22,6 +23,7 @@ public struct StepDefinition: Sendable {
         case .aggregation(let aggregation): [aggregation.table]
         case .fold(let fold): fold.tables.map(\.schema)
         case .rows(let rows): [rows.table]
+        case .joinedRows(let rows): [rows.table]
         case .ranking(let ranking): [ranking.table]
         case .derived(let derived): [derived.table]
         }
@@ -33,6 +35,7 @@ public struct StepDefinition: Sendable {
         case .aggregation(let aggregation): aggregation.stateTables
         case .fold: []
         case .rows(let rows): rows.stateTables
+        case .joinedRows(let rows): rows.stateTables
         case .ranking(let ranking): ranking.stateTables
         case .derived(let derived): derived.stateTables
         }
@@ -43,6 +46,7 @@ public struct StepDefinition: Sendable {
         case .aggregation(let aggregation): aggregation.signature
         case .fold(let fold): fold.signature
         case .rows(let rows): rows.signature
+        case .joinedRows(let rows): rows.signature
         case .ranking(let ranking): ranking.signature
         case .derived(let derived): derived.signature
         }
@@ -53,6 +57,7 @@ public struct StepDefinition: Sendable {
         case .aggregation(let aggregation): aggregation.eventTypes
         case .fold(let fold): fold.handlers.map(\.handler.eventType)
         case .rows(let rows): rows.eventTypes
+        case .joinedRows(let rows): rows.eventTypes
         case .ranking(let ranking): ranking.eventTypes
         case .derived(let derived): derived.upstream.eventTypes
         }

@@ -35,7 +35,7 @@ struct BenchmarkTests {
     func wrong() throws {
         let place = try KappaProgram()
         let finished = try place.start(["all", "--evnts", "3"], program: Self.program).wait()
-        #expect(finished.code == 1)
+        #expect(finished.code == 64)
         #expect(finished.errors.contains("--evnts"))
     }
 }

@@ -8,44 +8,6 @@ struct DiffTests {
     private let folder: VersionsFolder
     init() throws { folder = try VersionsFolder() }
 
-    private typealias Rows = [[Value]]
-
-    /// A version's file with these tables and rows, at an offset.
-    private func make(
-        _ number: Int, _ tables: [(TableSchema, Rows)], at offset: UInt64 = 5
-    ) throws -> VersionReader {
-        let path = folder.data.path + "/\(number).db"
-        let store = try VersionStore(
-            at: path, view: "t", number: number, digest: "\(number)",
-            tables: tables.map(\.0))
-        try store.commit(Checkpoint(offset: Offset(offset))) { transaction in
-            for (index, table) in tables.enumerated() {
-                // A new version's rows are written in the order of their keys.
-                for row in table.1.sorted(by: { Self.isOrdered($0, $1, table.0) }) {
-                    let writer = transaction.upsert(into: index)
-                    var sink = StoreSink(writer)
-                    try row.withTexts {
-                        sink.append($0)
-                    } then: {
-                        try writer.execute()
-                    }
-                }
-            }
-        }
-        return try VersionReader(path)
-    }
-
-    private static func isOrdered(_ a: [Value], _ b: [Value], _ table: TableSchema) -> Bool {
-        for column in table.keyColumns where a[column] != b[column] {
-            switch (a[column], b[column]) {
-            case (.text(let x), .text(let y)): return x.utf8.lexicographicallyPrecedes(y.utf8)
-            case (.integer(let x), .integer(let y)): return x < y
-            default: return false
-            }
-        }
-        return false
-    }
-
     private static let two = TableSchema(
         name: "t",
         columns: [
@@ -83,8 +45,8 @@ struct DiffTests {
         }
         for round in 0..<40 {
             let (a, b) = (table(), table())
-            let old = try make(round * 2, [(Self.two, a.map { $0.key + $0.value })])
-            let new = try make(round * 2 + 1, [(Self.two, b.map { $0.key + $0.value })])
+            let old = try folder.make(round * 2, [(Self.two, a.map { $0.key + $0.value })])
+            let new = try folder.make(round * 2 + 1, [(Self.two, b.map { $0.key + $0.value })])
             let (found, summary) = try differences(old, new)
             let comment: Comment = "KAPPA_SEED=\(seed)"
             var wanted: [[Value]: (RowDifference.Operation, [String])] = [:]
@@ -121,8 +83,8 @@ struct DiffTests {
         func row(_ x: Double, _ d: Decimal) -> [Value] {
             [.text("a"), .integer(1), .double(x), .decimal(d), .text("s")]
         }
-        let old = try make(1, [(Self.two, [row(1.5, 10)])])
-        let new = try make(2, [(Self.two, [row(1.75, Decimal("10.25") ?? 0)])])
+        let old = try folder.make(1, [(Self.two, [row(1.5, 10)])])
+        let new = try folder.make(2, [(Self.two, [row(1.75, Decimal("10.25") ?? 0)])])
         #expect(try differences(old, new).0.map(\.columns) == [["x", "d"]])
         #expect(try differences(old, new, tolerance: 0.2).0.map(\.columns) == [["x", "d"]])
         #expect(try differences(old, new, tolerance: 0.25).1.same == 1)
@@ -136,8 +98,9 @@ struct DiffTests {
             name: "t",
             columns: [key, ColumnSchema("m", .text), ColumnSchema("n", .integer)])
         let extra = TableSchema(name: "u", columns: [key])
-        let old = try make(1, [(plain, [[.text("a"), .integer(1)], [.text("b"), .integer(2)]])])
-        let new = try make(
+        let old = try folder.make(
+            1, [(plain, [[.text("a"), .integer(1)], [.text("b"), .integer(2)]])])
+        let new = try folder.make(
             2,
             [
                 (
@@ -158,8 +121,8 @@ struct DiffTests {
     func otherKeys() throws {
         let byText = TableSchema(name: "t", columns: [ColumnSchema("k", .text, isKey: true)])
         let byNumber = TableSchema(name: "t", columns: [ColumnSchema("k", .integer, isKey: true)])
-        let old = try make(1, [(byText, [])])
-        let new = try make(2, [(byNumber, [])])
+        let old = try folder.make(1, [(byText, [])])
+        let new = try folder.make(2, [(byNumber, [])])
         let error = #expect(throws: KappaError.self) { try differences(old, new) }
         #expect(error?.what == "table t has another key in the two versions")
     }
@@ -167,8 +130,8 @@ struct DiffTests {
     @Test("versions at different positions are not compared as they are")
     func positions() throws {
         let table = TableSchema(name: "t", columns: [ColumnSchema("k", .text, isKey: true)])
-        let old = try make(1, [(table, [])], at: 5)
-        let new = try make(2, [(table, [])], at: 6)
+        let old = try folder.make(1, [(table, [])], at: 5)
+        let new = try folder.make(2, [(table, [])], at: 6)
         let error = #expect(throws: KappaError.self) { try differences(old, new) }
         #expect(error?.code == .refused)
     }

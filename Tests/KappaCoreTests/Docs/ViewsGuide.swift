@@ -57,15 +57,6 @@ let citiesVisited = View("cities_visited") {
 }
 // docs: end
 
-// docs: keys
-let priceBands = View("price_bands") {
-    Events(Purchase.self)
-        .grouped(by: \.shop, \.userID)
-        .grouped(as: "is_dear") { $0.price > 5 }
-        .aggregate(.count(as: "purchases"))
-}
-// docs: end
-
 // docs: aggregates
 let shops = View("shops") {
     Events(Purchase.self, at: \.at)
@@ -98,6 +89,20 @@ let priceSpread = View("price_spread") {
 }
 // docs: end
 
+// docs: levels
+let priceLevels = View("price_levels") {
+    Events(Purchase.self)
+        .grouped(by: \.shop)
+        .aggregate(
+            .median(\.price, as: "median"),
+            .quantile(\.price, 0.9, as: "p90"),
+            .approximateQuantile(\.price, 0.99, as: "about_p99"),
+            .top(2, \.price, as: "largest"),
+            .bottom(1, \.userID, by: \.price, as: "thriftiest"),
+            .average(rounding: .towardZero, as: "name_length", of: { $0.userID.count }))
+}
+// docs: end
+
 // docs: conditions
 let priceRanks = View("price_ranks") {
     Events(Purchase.self)
@@ -120,9 +125,10 @@ let hourly = View("hourly") {
 // docs: end
 
 // docs: hopping
-let lastHours = View("last_hours") {
+let busyHours = View("busy_hours") {
     Events(Purchase.self, at: \.at)
-        .window(.hopping(.hours(1), every: .minutes(30)))
+        .window(.hopping(.hours(1), every: .minutes(30)), lateness: .minutes(10))
+        .grouped(by: \.shop, \.userID)
         .aggregate(.count(as: "purchases"))
 }
 // docs: end

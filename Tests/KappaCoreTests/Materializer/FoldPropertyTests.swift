@@ -18,6 +18,24 @@ import Testing
         }
     }
 
+    @Test("a row that no column can hold stops the version with a reason, and makes no file")
+    func tooLarge() throws {
+        struct Wide: ViewRow { var n: UInt64 = 0 }
+        let wide = View("wide", initially: Wide(), digest: "1") {
+            On(KappaCoreTests.Tick.self, key: \.k) { event, row in
+                row.n = .max - UInt64(event.v)
+            }
+        }
+        let folder = try VersionsFolder()
+        try folder.append(ticks: 5)
+        try folder.catchUp([wide])
+        let entry = try folder.entry("wide", 1)
+        #expect(entry?.state == .failed)
+        let reason = "column n cannot hold 18446744073709551615: integers of rows are signed"
+        #expect(entry?.reason?.hasPrefix(reason) == true, "\(entry?.reason ?? "")")
+        #expect(!folder.data.hasFile(VersionID("wide", VersionNumber(1))))
+    }
+
     struct Tick: Event {
         static let eventType: String? = nil
         var n: Int

@@ -6,36 +6,7 @@ import Testing
 /// Variances, argMin and argMax, lists, sketches and conditions over random events, against the slow
 /// reference.
 @Suite("Further aggregates equal the reference") struct FurtherAggregateTests {
-    private static let second: Int64 = 1_000_000
     private typealias A = EventsAggregates
-
-    private static func readings(_ event: JSONValue) throws -> [(Reading, Timestamp)]? {
-        guard event["event_type"] == .string("reading") else { return nil }
-        let reading = try ValueDecoder(event).decode(Reading.self)
-        return [(reading, reading.at)]
-    }
-
-    /// Doubles may differ from the reference by a rounding, but not from way to way.
-    private func check(
-        _ view: any AnyView, _ reference: EventsReference<Reading>, seed: UInt64
-    ) throws {
-        var random = SplitMix(state: seed)
-        var maker = ReadingMaker(random)
-        let lines = maker.lines(40 + random.below(160))
-        let expected = try reference.run(lines)
-        var first: EventsOutcome?
-        for number in 0..<3 {
-            var way = number == 0 ? .whole(lines.count) : EventsWay.random(lines.count, &random)
-            if number == 0 { way.forbidColumns = seed % 2 == 0 }
-            let found = try way.run(view, lines)
-            let difference = found.difference(from: expected, tolerance: 1e-9)
-            #expect(difference == nil, "seed \(seed), \(way)")
-            if let first {
-                #expect(found.difference(from: first) == nil, "seed \(seed), \(way)")
-            }
-            first = first ?? found
-        }
-    }
 
     private static let spreads: [Aggregate<Reading>] = [
         .variance(\.count, .population, as: "counts"),
@@ -115,6 +86,66 @@ import Testing
         ]
     }
 
+    /// Conditions that are equal, or have equal parts, and ranges of integers.
+    private static let shared: [Aggregate<Reading>] = [
+        .count(as: "low", where: \.count < -300),
+        .sum(\.amount, as: "low_sum", where: \.count < -300),
+        .count(as: "middle", where: \.count >= -300 && \.count < 300),
+        .countDistinct(\.user, as: "middle_users", where: \.count >= -300 && \.count < 300),
+        .last(\.note, as: "middle_note", where: \.count >= -300 && \.count < 300),
+        .count(as: "high", where: \.count >= 300), .max(\.at, as: "high_at", where: \.count >= 300),
+        .count(as: "good", where: \.count >= -300 && \.count < 300 && \.isGood == true),
+        .count(as: "others", where: !(\.count >= -300 && \.count < 300)),
+        .count(as: "none", where: \.count > 5 && \.count < 3),
+        .count(as: "ends", where: \.count > .max),
+        .count(as: "seven", where: \.extra == -7), .count(as: "not_seven", where: \.extra != -7),
+        .count(
+            as: "then",
+            where: \.at > Timestamp(microseconds: 1_700_000_050_000_000)
+                && \.at <= Timestamp(microseconds: 1_700_000_150_000_000)),
+    ]
+    private static var sharedExpected: [([Reading]) -> Value] {
+        let middle: (Reading) -> Bool = { -300..<300 ~= $0.count }
+        return [
+            { $0.filter { $0.count < -300 }.count.cell },
+            { $0.filter { $0.count < -300 }.map(\.amount).reduce(0, +).cell },
+            { $0.filter(middle).count.cell }, { A.distinct($0.filter(middle).map(\.user)) },
+            { ($0.last(where: middle)?.note).cell },
+            { $0.filter { $0.count >= 300 }.count.cell },
+            { A.largest($0.filter { $0.count >= 300 }.map(\.at)) },
+            { $0.filter { middle($0) && $0.isGood }.count.cell },
+            { $0.filter { !middle($0) }.count.cell }, { _ in 0.cell }, { _ in 0.cell },
+            { $0.filter { $0.extra == -7 }.count.cell },
+            { $0.filter { $0.extra != -7 }.count.cell },
+            {
+                $0.filter {
+                    $0.at.microseconds > 1_700_000_050_000_000
+                        && $0.at.microseconds <= 1_700_000_150_000_000
+                }.count.cell
+            },
+        ]
+    }
+
+    @Test("equal conditions and equal parts are one loop, and so is a range of integers")
+    func sharedConditions() {
+        let conditions = ColumnConditions()
+        func mask(_ condition: Condition<Reading>) -> RowMask? {
+            conditions.mask(of: condition) { [\Reading.count, \Reading.user].firstIndex(of: $0) }
+        }
+        let low = mask(\.count < 10_000)
+        #expect(low != nil && low === mask(\.count < 10_000))
+        #expect(low === mask(\.count <= 9_999))
+        #expect(conditions.count == 1)
+        #expect(mask(\.count >= 5 && \.count < 10) === mask(\.count < 10 && \.count >= 5))
+        #expect(conditions.count == 2)
+        #expect(mask(\.count < 10_000 && \.user == "é") !== mask(\.user == "e\u{301}"))
+        #expect(conditions.count == 5)
+        #expect(mask(\.count < 10_000 && \.user == "é") === mask(\.count < 10_000 && \.user == "é"))
+        #expect(conditions.count == 5)
+        #expect(mask(\.note == "x") == nil)
+        #expect(mask(Condition(closure: { $0.count < 10_000 })) == nil)
+    }
+
     /// The same with closures, where the elements must be made.
     private static let closures: [Aggregate<Reading>] = [
         .count(as: "small", where: { $0.count < 100 }),
@@ -133,50 +164,22 @@ import Testing
         ]
     }
 
-    struct Choice: Sendable {
-        var name: String
-        var aggregates: [Aggregate<Reading>]
-        var expected: @Sendable () -> [([Reading]) -> Value]
-    }
     private static let choices = [
-        Choice(name: "spreads", aggregates: spreads) { spreadsExpected },
-        Choice(name: "picks", aggregates: picks) { picksExpected },
-        Choice(name: "conditions", aggregates: conditions) { conditionsExpected },
-        Choice(name: "closures", aggregates: closures) { closuresExpected },
+        EventsChoice("spreads", spreads) { spreadsExpected },
+        EventsChoice("picks", picks) { picksExpected },
+        EventsChoice("conditions", conditions) { conditionsExpected },
+        EventsChoice("shared", shared) { sharedExpected },
+        EventsChoice("closures", closures) { closuresExpected },
     ]
 
     @Test("by key", arguments: EventsSeeds.random(4))
     func byKey(seed: UInt64) throws {
-        for choice in Self.choices {
-            let view = View("by_key") {
-                Aggregation(
-                    Events(Reading.self, at: \.at).grouped(by: \.user).grouping, choice.aggregates)
-            }
-            let reference = EventsReference<Reading>(
-                elements: Self.readings, keys: [{ $0.user.cell }], aggregates: choice.expected())
-            try check(view, reference, seed: seed)
-        }
+        for choice in Self.choices { try choice.checkByKey(seed: seed) }
     }
 
     @Test("in sessions that merge, also with lateness", arguments: EventsSeeds.random(6))
     func sessions(seed: UInt64) throws {
-        let lateness: Int64? = seed % 2 == 0 ? nil : 4
-        for choice in Self.choices {
-            let view = View("sessions") {
-                Aggregation(
-                    Events(Reading.self, at: \.at)
-                        .grouped(by: \.isGood)
-                        .window(
-                            .session(gap: .seconds(3)), lateness: lateness.map { .seconds($0) }),
-                    choice.aggregates)
-            }
-            let reference = EventsReference<Reading>(
-                elements: Self.readings, keys: [{ $0.isGood.cell }],
-                cut: .session(3 * Self.second), lateness: lateness.map { $0 * Self.second },
-                clock: Reading.time,
-                windowFirst: false, aggregates: choice.expected())
-            try check(view, reference, seed: seed)
-        }
+        for choice in Self.choices { try choice.checkSessions(seed: seed) }
     }
 
     @Test("a sketch is off by a few percent at most, and small counts are nearly exact")

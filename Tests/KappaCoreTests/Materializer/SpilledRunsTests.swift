@@ -23,7 +23,14 @@ struct SpilledRunsTests {
                 .sum(\.price, as: "revenue"), .average(\.count, as: "mean"),
                 .min(\.article, as: "least"), .max(\.price, as: "dearest"),
                 .first(\.article, as: "first"), .last(\.article, as: "last"),
-                .countDistinct(\.article, as: "different"))
+                .countDistinct(\.article, as: "different"),
+                .approximateDistinct(\.article, as: "about"),
+                .argMax(\.article, by: \.count, as: "most"),
+                .collect(\.article, limit: 3, as: "early"), .top(3, \.count, as: "largest"),
+                .bottom(2, \.article, by: \.price, as: "cheapest"),
+                .median(\.price, as: "median"), .quantile(\.article, 0.9, as: "late"),
+                .approximateQuantile(\.count, 0.5, as: "middle"),
+                .average(\.count, rounding: .up, as: "whole"))
     }
 
     private static func lines(_ count: Int, _ random: inout SplitMix) -> [String] {

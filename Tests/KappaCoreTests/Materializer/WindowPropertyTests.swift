@@ -156,17 +156,15 @@ import Testing
     func manyKeys(seed: UInt64) throws {
         let view = View("many_keys") {
             Events(Reading.self, at: \.at)
-                .grouped(by: \.user, \.place, \.isGood)
-                .grouped(as: "is_large") { $0.count > 0 }
-                .grouped(by: \.at)
+                .grouped(by: \.user, \.place, \.isGood, \.at, as: "is_large") { $0.count > 0 }
                 .window(.hopping(.seconds(3), every: .seconds(2)), lateness: .seconds(60))
                 .aggregate(.count(as: "events"))
         }
         try EventsReference<Reading>(
             elements: Self.readings,
             keys: [
-                { $0.user.cell }, { $0.place.cell }, { $0.isGood.cell }, { ($0.count > 0).cell },
-                { $0.at.cell },
+                { $0.user.cell }, { $0.place.cell }, { $0.isGood.cell }, { $0.at.cell },
+                { ($0.count > 0).cell },
             ],
             cut: .hopping(3 * Self.second, 2 * Self.second, 0), lateness: 60 * Self.second,
             clock: Reading.time, windowFirst: false, aggregates: [{ $0.count.cell }]
@@ -174,13 +172,12 @@ import Testing
         let behind = View("behind") {
             Events(Reading.self, at: \.at)
                 .window(.tumbling(.seconds(9)))
-                .grouped(as: "is_large") { $0.count > 0 }
-                .grouped(by: \.place, \.user)
+                .grouped(by: \.place, \.user, as: "is_large") { $0.count > 0 }
                 .aggregate(.count(as: "events"))
         }
         try EventsReference<Reading>(
             elements: Self.readings,
-            keys: [{ ($0.count > 0).cell }, { $0.place.cell }, { $0.user.cell }],
+            keys: [{ $0.place.cell }, { $0.user.cell }, { ($0.count > 0).cell }],
             cut: .tumbling(9 * Self.second), aggregates: [{ $0.count.cell }]
         ).check(behind, seed: seed, ways: 2)
     }

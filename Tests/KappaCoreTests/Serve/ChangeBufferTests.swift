@@ -7,7 +7,7 @@ struct ChangeBufferTests {
     private func change(_ number: Int) -> Change {
         Change(
             offset: Offset(UInt64(number)), table: "tally", operation: .insert, key: "[]",
-            before: nil, after: nil)
+            before: nil, after: nil, version: VersionNumber(1))
     }
 
     @Test("a slow reader holds the writer back, and gets all in order")

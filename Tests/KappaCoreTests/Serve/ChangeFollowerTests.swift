@@ -3,60 +3,6 @@ import Testing
 
 @testable import KappaCore
 
-/// Rows made from changes alone.
-private final class Mirror {
-    private let follower: ChangeFollower
-    private(set) var rows: [String: [String: String]] = [:]
-    private(set) var changes = 0
-    private var lastOffset = Offset.zero
-
-    init(_ view: String, _ folder: VersionsFolder, fromNow: Bool = false) throws {
-        follower = ChangeFollower(view, try folder.catalog(), fromNow: fromNow)
-    }
-
-    /// Only somebody who rolls back takes readers back.
-    func poll(mayGoBack: Bool = false) throws {
-        _ = try follower.poll { change in
-            changes += 1
-            #expect(mayGoBack || change.offset >= lastOffset)
-            lastOffset = change.offset
-            // What a change says was there before is what the changes before it made.
-            #expect(rows[change.table]?[change.key] == change.before, "\(change)")
-            #expect((change.before == nil) == (change.operation == .insert))
-            #expect((change.after == nil) == (change.operation == .delete))
-            #expect(change.before != change.after, "nothing has changed: \(change)")
-            rows[change.table, default: [:]][change.key] = change.after
-        }
-    }
-
-    /// The rows of a version, as changes would tell them.
-    static func rows(_ reader: VersionReader) throws -> [String: [String: String]] {
-        var rows: [String: [String: String]] = [:]
-        for (index, table) in reader.tables.enumerated() {
-            try reader.forEachRow(table: index) { cursor in
-                let values = table.values(cursor)
-                let key = table.keyColumns.map { values[$0].jsonText }.joined(separator: ",")
-                rows[table.name, default: [:]]["[\(key)]"] = ChangeFollower.object(values, table)
-            }
-        }
-        return rows
-    }
-}
-
-/// The last number of a key; a negative one deletes the row.
-private struct Latest: Codable, Equatable, Sendable {
-    var value: Int
-    var note: String?
-}
-
-private func latest(_ digest: String, noting note: String? = nil) -> View<Latest> {
-    View("latest", row: Latest.self, digest: digest) {
-        On(Tick.self, key: \.k) { event, row in
-            row = event.v < 0 ? nil : Latest(value: event.v, note: note)
-        }
-    }
-}
-
 @Suite("Following the changes of a view")
 struct ChangeFollowerTests {
     private let folder: VersionsFolder
@@ -113,6 +59,36 @@ struct ChangeFollowerTests {
         }
     }
 
+    @Test("a promotion is told before its difference comes, with both versions; a rollback too")
+    func marker() throws {
+        try folder.append(ticks: 10)
+        try folder.catchUp([tally("a")])
+        let follower = ChangeFollower("tally", try folder.catalog(), fromNow: false)
+        _ = try follower.poll { #expect($0.version == VersionNumber(1)) }
+        func switched() throws -> [Change] {
+            var changes: [Change] = []
+            _ = try follower.poll { changes.append($0) }
+            return changes
+        }
+        try folder.append(ticks: 5)
+        try folder.catchUp([tally("b", below: 3)])
+        let promoted = try switched()
+        #expect(promoted.count == 6)
+        #expect(
+            promoted.first
+                == Change(
+                    offset: Offset(15), table: "", operation: .promoted, key: "",
+                    version: VersionNumber(2), previous: VersionNumber(1)))
+        #expect(promoted.dropFirst().allSatisfy { $0.offset == Offset(15) && $0.previous == nil })
+        #expect(promoted.allSatisfy { $0.version == VersionNumber(2) })
+        _ = try Promotion(folder.catalog()).rollBack(["tally"])
+        let back = try switched()
+        #expect(back.first?.operation == .promoted)
+        #expect(back.first?.offset == Offset(10))
+        #expect(back.first?.version == VersionNumber(1))
+        #expect(back.count == 6)
+    }
+
     @Test("a view without a live version has no changes yet; its first promotion brings the rows")
     func beforeFirst() throws {
         let mirror = try Mirror("tally", folder)
@@ -158,8 +134,8 @@ struct ChangeFollowerTests {
         while try follower.poll(atMost: 2, { _ in portions[portions.count - 1] += 1 }) {
             portions.append(0)
         }
-        // Five changes; the difference, which is five more, comes whole behind the last of them.
-        #expect(portions == [2, 2, 6, 0])
+        // Five changes; behind the last of them the promotion with its whole difference, five more.
+        #expect(portions == [2, 2, 7, 0])
     }
 
     @Test("a version that retired, was brought forward and came back has told all of it")

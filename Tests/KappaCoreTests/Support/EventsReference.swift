@@ -131,10 +131,9 @@ struct EventsReference<Element> {
         let index = groups.firstIndex { $0.key == new.key && $0.start == start }
         if let index {
             groups[index].elements += new.elements
-        } else {
-            groups.append(
-                Group(key: new.key, start: start, last: new.last, elements: new.elements))
+            return
         }
+        groups.append(Group(key: new.key, start: start, last: new.last, elements: new.elements))
     }
 
     private func row(_ group: Group) -> (key: [Value], row: [Value]) {

@@ -51,4 +51,37 @@ extension EventsAggregates {
         }
         return .integer(sketch.estimate)
     }
+
+    /// By nearest rank over the sorted values.
+    static func quantile<V: ColumnValue>(
+        _ values: [V?], _ fraction: Double, by precedes: (V, V) -> Bool
+    ) -> Value {
+        let sorted = there(values).sorted(by: precedes)
+        if sorted.isEmpty { return .null }
+        return sorted[max(0, Int((fraction * Double(sorted.count)).rounded(.up)) - 1)].cell
+    }
+
+    /// What the bucket of the exact quantile stands for.
+    static func bucketed(_ values: [Double?], _ fraction: Double, isWhole: Bool = false) -> Value {
+        guard case .double(let exact) = quantile(values, fraction, by: <) else { return .null }
+        return .double(QuantileBucket.value(QuantileBucket.number(exact), isWhole: isWhole))
+    }
+
+    /// The values of the best elements; a sort that keeps the order of equals decides.
+    static func ranked<E, K>(
+        _ elements: [E], _ limit: Int, value: (E) -> some ColumnValue, key: (E) -> K?,
+        beats: (K, K) -> Bool
+    ) -> Value {
+        let keyed = elements.compactMap { element in key(element).map { (element, $0) } }
+        let best = keyed.sorted { beats($0.1, $1.1) }.prefix(limit)
+        return .json("[\(best.map { value($0.0).cell.jsonText }.joined(separator: ","))]")
+    }
+
+    /// For few small integers, whose quotient as a double is whole only where it is.
+    static func wholeAverage(_ values: [Int?], _ rule: FloatingPointRoundingRule) -> Value {
+        let values = there(values)
+        if values.isEmpty { return .null }
+        let mean = Double(values.reduce(0, +)) / Double(values.count)
+        return .integer(Int64(mean.rounded(rule)))
+    }
 }

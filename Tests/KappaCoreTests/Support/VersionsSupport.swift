@@ -145,9 +145,12 @@ final class RunningBuild: Sendable {
         case .heldElsewhere(let id, _): "left \(id)"
         case .caughtUp(let id, _): "caught up \(id)"
         case .promoted(let change): "promoted \(change.view)@\(change.to)"
-        case .heldBack(let id): "held back \(id)"
+        case .heldBack(let id, _): "held back \(id)"
+        case .refused(let judgement): "refused \(judgement.candidate)"
+        case .identical(let judgement): "identical \(judgement.candidate)"
         case .letGo(let id): "let go \(id)"
         case .failed(let id, let error): "failed \(id) \(error.what)"
+        case .snapshotFailed(let id, let error): "no snapshot of \(id) \(error.what)"
         }
     }
 }

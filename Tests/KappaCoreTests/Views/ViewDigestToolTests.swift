@@ -123,6 +123,25 @@ import Views
                 != digests[0])
     }
 
+    @Test("gates change no digest, however they are written")
+    func gates() throws {
+        let digest = try #require(self.digest(Self.view))
+        let gates = [
+            ".promote(when: .changedRows(atMost: 1))",
+            "\n.promote(\n    when: .sql(\"SELECT ')' FROM new\"), .manualApproval\n)",
+            " .promote(when: .check(\")\") { new in f(new) /* ) */ })",
+        ]
+        for gate in gates {
+            #expect(self.digest(Self.view + gate) == digest, "\(gate)")
+            #expect(self.digest(Self.view + gate + "\nlet a = 1") != digest)
+            #expect(
+                self.digest(Self.view + gate + "\nlet a = 1")
+                    == self.digest(Self.view + "\nlet a = 1"))
+        }
+        #expect(self.digest(Self.view + ".promote(now: true)") != digest)
+        #expect(text("a.promote(when: b)") == "a.promote(when: b)")
+    }
+
     @Test("a view file changes only its own digest, in whatever order files are given")
     func others() {
         func files(_ second: String) -> [(name: String, digest: String)] {

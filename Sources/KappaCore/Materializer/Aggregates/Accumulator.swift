@@ -2,42 +2,45 @@ import CKappaJSON
 
 /// One aggregate's state inside a record: where it stands, and how it takes values in.
 ///
-/// The layouts, all zero at first: a count is an integer; a sum is a ``StoredCell``; an average is a
-/// sum and a count; least, largest, first and last are a ``StoredCell`` (first and last with the
-/// offset that it comes from); what keeps many values is a reference to a ``StateObject``. The others
-/// say so where they stand.
+/// ``AggregateFunction/StateForm`` tells the layouts; all are zero at first.
 struct Accumulator {
     let function: AggregateFunction
+    let form: AggregateFunction.StateForm
     let kind: ColumnKind
     /// Where the state begins, in bytes from the record's beginning.
     let place: Int
     /// Whether first and last keep their offsets across restarts, because groups may merge.
     let savesOffsets: Bool
-    /// The kind of the value that decides, for argMin and argMax.
+    /// The kind of the value that decides, for argMin and its sisters.
     let orderKind: ColumnKind
-    /// How many values collect keeps.
-    let limit: Int
+    let settings: AggregateSettings
     /// Whether first and last keep across restarts that they have taken nothing yet.
-    private let mayLackFirst: Bool
+    let mayLackFirst: Bool
+    /// Counts what state objects hold; it outlives them.
+    let heldBytes: UnsafeMutablePointer<Int>
 
-    init(_ shape: AggregateShape, place: Int, savesOffsets: Bool) {
+    init(
+        _ shape: AggregateShape, place: Int, savesOffsets: Bool,
+        heldBytes: UnsafeMutablePointer<Int>
+    ) {
         function = shape.function
+        form = shape.function.form
         kind = shape.input ?? .integer
-        orderKind = shape.order ?? .integer
-        limit = shape.limit
+        orderKind = shape.order ?? shape.input ?? .integer
+        settings = shape.settings
         mayLackFirst = shape.mayLackFirst
         self.place = place
         self.savesOffsets = savesOffsets
+        self.heldBytes = heldBytes
     }
 
     var size: Int {
-        switch function {
-        case .count, .countValues, .countDistinct, .approximateDistinct, .collect: 8
-        case .populationVariance, .sampleVariance, .populationDeviation, .sampleDeviation:
-            Moments.size
-        case .argMin, .argMax: ArgExtreme.size
-        case .sum, .min, .max: StoredCell.size
-        case .average, .first, .last: StoredCell.size + 8
+        switch form {
+        case .counter, .object: 8
+        case .spread: Moments.size
+        case .argument: ArgExtreme.size
+        case .sum, .extreme: StoredCell.size
+        case .mean, .end: StoredCell.size + 8
         }
     }
 
@@ -47,7 +50,7 @@ struct Accumulator {
     }
 
     @inline(__always)
-    private func number(_ record: UnsafeMutableRawPointer) -> Int64 {
+    func number(_ record: UnsafeMutableRawPointer) -> Int64 {
         record.load(fromByteOffset: place, as: Int64.self)
     }
 
@@ -68,51 +71,41 @@ struct Accumulator {
         _ record: UnsafeMutableRawPointer, _ input: AggregateColumns, _ row: Int, offset: Int64
     ) throws(KappaError) {
         if let mask = input.mask, mask[row] == 0 { return }
-        let column = input.value
-        switch function {
-        case .count: addOne(record)
-        case .countValues: if isThere(column, row) { addOne(record) }
-        case .sum:
-            if let column, isThere(column, row) { try addToSum(cell(record), column, row) }
-        case .average:
-            if let column, isThere(column, row) {
-                try addToSum(cell(record), column, row)
-                setExtra(record, extra(record) + 1)
-            }
-        case .min, .max:
-            if let column, isThere(column, row) { addToExtreme(record, column, row) }
-        case .first:
-            if let column, cell(record).tag == StoredCell.none || offset < extra(record) {
+        guard let column = input.value else { return addOne(record) }
+        if form != .end {
+            let decides = input.order?.pointee ?? column
+            guard isThere(decides, row) else { return }
+        }
+        switch form {
+        case .counter: addOne(record)
+        case .sum: try addToSum(cell(record), column, row)
+        case .mean:
+            try addToMean(cell(record), column, row)
+            setExtra(record, extra(record) + 1)
+        case .extreme: addToExtreme(record, column, row)
+        case .end:
+            let isBetter =
+                function == .first ? offset < extra(record) : offset >= extra(record)
+            if isBetter || cell(record).tag == StoredCell.none {
                 cell(record).set(from: column, row, kind: kind)
                 setExtra(record, offset)
             }
-        case .last:
-            if let column, cell(record).tag == StoredCell.none || offset >= extra(record) {
-                cell(record).set(from: column, row, kind: kind)
-                setExtra(record, offset)
-            }
-        case .countDistinct, .approximateDistinct, .collect:
-            if let column, isThere(column, row) {
-                object(record).add(column, row, kind: kind, offset: offset)
-            }
-        case .populationVariance, .sampleVariance, .populationDeviation, .sampleDeviation:
-            if let column, isThere(column, row) {
-                moments(record).add(doubleValue(column, row))
-            }
-        case .argMin, .argMax:
-            if let column, let order = input.order?.pointee, isThere(order, row) {
+        case .object: object(record).add(column, input.order?.pointee, row, offset: offset)
+        case .spread: moments(record).add(doubleValue(column, row))
+        case .argument:
+            if let order = input.order?.pointee {
                 argExtreme(record).add(column, order, row, offset: offset)
             }
         }
     }
 
     @inline(__always)
-    private func isThere(_ column: kj_column?, _ row: Int) -> Bool {
-        column?.states[row] == UInt8(KJ_VALUE.rawValue)
+    func isThere(_ column: kj_column, _ row: Int) -> Bool {
+        column.states[row] == UInt8(KJ_VALUE.rawValue)
     }
 
     @inline(__always)
-    private func addOne(_ record: UnsafeMutableRawPointer) {
+    func addOne(_ record: UnsafeMutableRawPointer) {
         record.storeBytes(of: number(record) + 1, toByteOffset: place, as: Int64.self)
     }
 
@@ -132,6 +125,17 @@ struct Accumulator {
             cell.integer = sum
             cell.tag = StoredCell.value
         }
+    }
+
+    /// As a sum, but integers never grow too large for it.
+    @inline(__always)
+    func addToMean(
+        _ cell: StoredCell, _ column: kj_column, _ row: Int
+    ) throws(KappaError) {
+        guard kind == .integer else { return try addToSum(cell, column, row) }
+        // Of 2^63 values of 64 bits the sum fits 128.
+        cell.mantissa &+= Int128(column.integers[row])
+        cell.tag = StoredCell.value
     }
 
     /// A sum keeps the largest scale it has seen, so that its mantissa is not normalised each time.
@@ -158,7 +162,7 @@ struct Accumulator {
         (0..<power).reduce(Int64(1)) { product, _ in product * 10 }
     }
 
-    private func addToDecimalSum(_ cell: StoredCell, _ value: Decimal) throws(KappaError) {
+    func addToDecimalSum(_ cell: StoredCell, _ value: Decimal) throws(KappaError) {
         let oldScale = cell.tag == StoredCell.none ? 0 : Int(cell.tag - StoredCell.value)
         let old = cell.tag == StoredCell.none ? 0 : cell.mantissa
         let scale = Swift.max(oldScale, value.scale)
@@ -206,168 +210,6 @@ struct Accumulator {
             let text = column.strings[row].buffer
             let order = KeyOrder.compare(text, current.text)
             if function == .min ? order < 0 : order > 0 { current.set(text: text) }
-        }
-    }
-
-    // MARK: Merging, saving, freeing
-
-    /// Takes the state of `other` in; both hold different events. `other` is as it was.
-    func merge(
-        _ other: UnsafeMutableRawPointer, into record: UnsafeMutableRawPointer
-    ) throws(KappaError) {
-        let theirs = cell(other)
-        switch function {
-        case .count, .countValues:
-            record.storeBytes(
-                of: number(record) + number(other), toByteOffset: place, as: Int64.self)
-        case .sum: try mergeSum(theirs, into: cell(record))
-        case .average:
-            try mergeSum(theirs, into: cell(record))
-            setExtra(record, extra(record) + extra(other))
-        case .min, .max:
-            let mine = cell(record)
-            guard theirs.tag >= StoredCell.value else { return }
-            let isBetter =
-                mine.tag < StoredCell.value
-                || (function == .min
-                    ? mine.isAfter(theirs, kind: kind) : theirs.isAfter(mine, kind: kind))
-            if isBetter { mine.copy(from: theirs, kind: kind) }
-        case .first, .last:
-            guard theirs.tag != StoredCell.none else { return }
-            let isBetter =
-                cell(record).tag == StoredCell.none
-                || (function == .first
-                    ? extra(other) < extra(record) : extra(other) > extra(record))
-            if isBetter {
-                cell(record).copy(from: theirs, kind: kind)
-                setExtra(record, extra(other))
-            }
-        case .countDistinct, .approximateDistinct, .collect:
-            object(record).merge(object(other))
-        case .populationVariance, .sampleVariance, .populationDeviation, .sampleDeviation:
-            moments(record).merge(moments(other))
-        case .argMin, .argMax: argExtreme(record).merge(argExtreme(other))
-        }
-    }
-
-    private func mergeSum(_ theirs: StoredCell, into mine: StoredCell) throws(KappaError) {
-        guard theirs.tag != StoredCell.none else { return }
-        switch kind {
-        case .double:
-            mine.double += theirs.double
-            mine.tag = StoredCell.value
-        case .decimal: try addToDecimalSum(mine, theirs.decimal)
-        case .bool, .integer, .timestamp, .text, .json:
-            let (sum, overflow) = mine.integer.addingReportingOverflow(theirs.integer)
-            if overflow { throw tooLarge() }
-            mine.integer = sum
-            mine.tag = StoredCell.value
-        }
-    }
-
-    /// Gives back what the state holds outside of the record.
-    func free(_ record: UnsafeMutableRawPointer) {
-        switch function {
-        case .countDistinct, .approximateDistinct, .collect: releaseObject(record)
-        case .argMin, .argMax: argExtreme(record).free()
-        case .min, .max, .first, .last:
-            if kind == .text || kind == .json { cell(record).freeText() }
-        case .count, .countValues, .sum, .average, .populationVariance, .sampleVariance,
-            .populationDeviation,
-            .sampleDeviation:
-            break
-        }
-    }
-
-    var ownsMemory: Bool {
-        switch function {
-        case .countDistinct, .approximateDistinct, .collect: true
-        case .min, .max, .first, .last: kind == .text || kind == .json
-        case .argMin, .argMax: kind == .text || kind == .json || orderKind == .text
-        case .count, .countValues, .sum, .average, .populationVariance, .sampleVariance,
-            .populationDeviation,
-            .sampleDeviation:
-            false
-        }
-    }
-
-    /// The aggregate's cell of the row.
-    func emit(_ record: UnsafeMutableRawPointer, to sink: inout some CellSink) {
-        switch function {
-        case .count, .countValues: sink.integer(number(record))
-        case .countDistinct, .approximateDistinct, .collect: object(record).emit(to: &sink)
-        case .populationVariance, .sampleVariance, .populationDeviation, .sampleDeviation:
-            emitSpread(record, to: &sink)
-        case .argMin, .argMax: argExtreme(record).value.emit(kind, to: &sink)
-        case .min, .max, .first, .last: cell(record).emit(kind, to: &sink)
-        case .sum: emitSum(cell(record), to: &sink)
-        case .average:
-            let count = extra(record)
-            if count == 0 { return sink.null() }
-            let sum = cell(record)
-            let total =
-                switch kind {
-                case .double: sum.double
-                case .decimal: sum.decimal.doubleValue
-                case .bool, .integer, .timestamp, .text, .json: Double(sum.integer)
-                }
-            sink.double(total / Double(count))
-        }
-    }
-
-    private func emitSum(_ cell: StoredCell, to sink: inout some CellSink) {
-        guard cell.tag == StoredCell.none else { return cell.emit(kind, to: &sink) }
-        switch kind {
-        case .double: sink.double(0)
-        case .decimal: sink.decimal(0)
-        case .bool, .integer, .timestamp, .text, .json: sink.integer(0)
-        }
-    }
-
-    /// Writes what the row's columns do not tell.
-    func save(_ record: UnsafeMutableRawPointer, to state: inout StateWriter) {
-        switch function {
-        case .average:
-            state.write(extra(record))
-            state.write(cell(record).tag)
-            state.write(cell(record).mantissa)
-        case .countDistinct, .approximateDistinct, .collect: object(record).save(to: &state)
-        case .populationVariance, .sampleVariance, .populationDeviation, .sampleDeviation:
-            moments(record).save(to: &state)
-        case .argMin, .argMax: argExtreme(record).save(to: &state)
-        case .first, .last:
-            if savesOffsets { state.write(extra(record)) }
-            if mayLackFirst { state.write(cell(record).tag) }
-        case .count, .countValues, .sum, .min, .max: break
-        }
-    }
-
-    /// Takes the state in that a stored row holds: its column and its part of the blob.
-    func load(
-        _ record: UnsafeMutableRawPointer, _ cursor: any RowCursor, _ column: Int,
-        _ state: inout StateReader
-    ) throws(KappaError) {
-        switch function {
-        case .count, .countValues:
-            record.storeBytes(of: cursor.integer(column), toByteOffset: place, as: Int64.self)
-        case .sum, .min, .max: cell(record).load(cursor, column, kind: kind)
-        case .first, .last:
-            cell(record).load(cursor, column, kind: kind)
-            if savesOffsets { setExtra(record, try state.readInteger()) }
-            if mayLackFirst, try state.readInteger() == StoredCell.none {
-                cell(record).tag = StoredCell.none
-            }
-        case .average:
-            setExtra(record, try state.readInteger())
-            cell(record).tag = try state.readInteger()
-            cell(record).mantissa = try state.readMantissa()
-        case .countDistinct, .approximateDistinct, .collect:
-            try object(record).load(from: &state, cursor, column)
-        case .populationVariance, .sampleVariance, .populationDeviation, .sampleDeviation:
-            try moments(record).load(from: &state)
-        case .argMin, .argMax:
-            argExtreme(record).value.load(cursor, column, kind: kind)
-            try argExtreme(record).load(from: &state)
         }
     }
 }

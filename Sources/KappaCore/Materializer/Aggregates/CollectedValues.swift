@@ -7,29 +7,33 @@ final class CollectedValues: StateObject {
         var json: [UInt8]
     }
     private let limit: Int
+    private let kind: ColumnKind
     private var items: [Item] = []
+    private var textBytes = 0
+    private var held = HeldText()
 
-    /// What was emitted last.
-    private var rendered = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    init(limit: Int, kind: ColumnKind, _ counter: UnsafeMutablePointer<Int>? = nil) {
+        self.limit = limit
+        self.kind = kind
+        super.init(counter)
+        account()
+    }
 
-    init(limit: Int) { self.limit = limit }
+    private func account() {
+        // Each text is an array with a header of 32 bytes.
+        hold(
+            StateObject.overheadBytes + items.capacity * MemoryLayout<Item>.stride
+                + items.count * 32 + textBytes + held.byteCount)
+    }
 
-    deinit { rendered.deallocate() }
-
-    override func add(_ column: kj_column, _ row: Int, kind: ColumnKind, offset: Int64) {
+    override func add(_ column: kj_column, _ order: kj_column?, _ row: Int, offset: Int64) {
         // Rows come in log order: what comes later is behind what is there.
         guard items.count < limit else { return }
         var text = JSONText()
-        switch kind {
-        case .bool: text.append(column.integers[row] != 0)
-        case .integer: text.append(column.integers[row])
-        case .timestamp: text.append(Timestamp(microseconds: column.integers[row]))
-        case .double: text.append(column.doubles[row])
-        case .decimal: text.append(column.decimal(row) ?? 0)
-        case .text: text.append(utf8: column.strings[row].buffer)
-        case .json: text.bytes.append(contentsOf: column.strings[row].buffer)
-        }
+        text.append(column, row, kind)
         items.append(Item(offset: offset, json: text.bytes))
+        textBytes += text.bytes.count
+        account()
     }
 
     /// Both lists are in log order; so is what becomes of them.
@@ -48,44 +52,36 @@ final class CollectedValues: StateObject {
             }
         }
         items = merged
+        textBytes = items.reduce(0) { $0 + $1.json.count }
+        account()
     }
 
-    /// A sink may read the text until the row is written: it stays where it is until then.
     override func emit(to sink: inout some CellSink) {
-        var text: [UInt8] = [UInt8(ascii: "[")]
-        for (index, item) in items.enumerated() {
-            if index > 0 { text.append(UInt8(ascii: ",")) }
-            text += item.json
-        }
-        text.append(UInt8(ascii: "]"))
-        rendered.deallocate()
-        rendered = .allocate(byteCount: text.count, alignment: 1)
-        rendered.copyBytes(from: text)
-        sink.json(UnsafeRawBufferPointer(rendered))
+        var text = JSONText()
+        text.append(array: items.lazy.map(\.json))
+        sink.json(held.hold(text.bytes))
+        account()
     }
 
     /// The row's own cell has the texts: only where they end and where they come from is missing.
     override func save(to state: inout StateWriter) {
-        state.write(Int64(items.count))
+        state.write(short: UInt64(items.count))
         for item in items {
             state.write(item.offset)
-            state.write(Int64(item.json.count))
+            state.write(short: UInt64(item.json.count))
         }
     }
 
     override func load(
         from state: inout StateReader, _ cursor: any RowCursor, _ column: Int
     ) throws(KappaError) {
-        let text = cursor.text(column)
-        var start = 1
-        for _ in 0..<(try state.readCount()) {
+        var texts = ArrayTexts(cursor.text(column))
+        for _ in 0..<(try state.readShortCount()) {
             let offset = try state.readInteger()
-            let count = try state.readInteger()
-            guard count >= 0, count <= text.count - start - 1 else {
-                throw StateReader.damage("a list is shorter than it should be")
-            }
-            items.append(Item(offset: offset, json: Array(text[start..<start + Int(count)])))
-            start += Int(count) + 1
+            let json = try texts.next(try state.readShort())
+            items.append(Item(offset: offset, json: json))
+            textBytes += json.count
         }
+        account()
     }
 }

@@ -17,8 +17,19 @@ final class DistinctSketch: StateObject {
     private var sparse: [UInt32] = []
     /// All registers, once there are many; else empty.
     private var dense: [UInt8] = []
+    private let kind: ColumnKind
 
-    override func add(_ column: kj_column, _ row: Int, kind: ColumnKind, offset: Int64) {
+    init(kind: ColumnKind = .integer, _ counter: UnsafeMutablePointer<Int>? = nil) {
+        self.kind = kind
+        super.init(counter)
+        account()
+    }
+
+    private func account() {
+        hold(StateObject.overheadBytes + sparse.capacity * 4 + dense.capacity)
+    }
+
+    override func add(_ column: kj_column, _ order: kj_column?, _ row: Int, offset: Int64) {
         insert(hash: Self.hash(column, row, kind: kind))
     }
 
@@ -45,7 +56,9 @@ final class DistinctSketch: StateObject {
         if low < sparse.count, sparse[low] >> 8 == UInt32(index) {
             sparse[low] = max(sparse[low], entry)
         } else {
+            let isFull = sparse.count == sparse.capacity
             sparse.insert(entry, at: low)
+            if isFull { account() }
             if sparse.count > Self.sparseLimit { becomeDense() }
         }
     }
@@ -54,6 +67,7 @@ final class DistinctSketch: StateObject {
         dense = [UInt8](repeating: 0, count: Self.registerCount)
         for entry in sparse { dense[Int(entry >> 8)] = UInt8(truncatingIfNeeded: entry) }
         sparse = []
+        account()
     }
 
     override func merge(_ other: StateObject) {

@@ -58,13 +58,7 @@ extension Accumulator {
         Moments(address: record + place)
     }
 
-    func doubleValue(_ column: kj_column, _ row: Int) -> Double {
-        switch kind {
-        case .double: column.doubles[row]
-        case .decimal: column.decimal(row)?.doubleValue ?? 0
-        case .bool, .integer, .timestamp, .text, .json: Double(column.integers[row])
-        }
-    }
+    func doubleValue(_ column: kj_column, _ row: Int) -> Double { column.doubleValue(row, kind) }
 
     /// A variance or a standard deviation; null where too few values are there.
     func emitSpread(_ record: UnsafeMutableRawPointer, to sink: inout some CellSink) {
@@ -75,5 +69,16 @@ extension Accumulator {
         let variance = moments.squares / Double(divisor)
         let isVariance = function == .populationVariance || function == .sampleVariance
         sink.double(isVariance ? variance : variance.squareRoot())
+    }
+}
+
+extension kj_column {
+    /// The number in a row, as a double.
+    func doubleValue(_ row: Int, _ kind: ColumnKind) -> Double {
+        switch kind {
+        case .double: doubles[row]
+        case .decimal: decimal(row)?.doubleValue ?? 0
+        case .bool, .integer, .timestamp, .text, .json: Double(integers[row])
+        }
     }
 }

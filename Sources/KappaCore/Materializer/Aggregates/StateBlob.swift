@@ -11,31 +11,27 @@ struct StateWriter {
         bytes.append(contentsOf: text.utf8)
     }
 
-    mutating func write(_ value: Value) {
-        switch value {
-        case .null: write(UInt8(0))
-        case .bool(let bool):
-            write(UInt8(1))
-            write(UInt8(bool ? 1 : 0))
-        case .integer(let integer):
-            write(UInt8(2))
-            write(integer)
-        case .double(let double):
-            write(UInt8(3))
-            write(double.bitPattern)
-        case .decimal(let decimal):
-            write(UInt8(4))
-            write(decimal.mantissa)
-            write(UInt8(decimal.scale))
-        case .text(let text):
-            write(UInt8(5))
-            write(text: text)
-        case .timestamp(let time):
-            write(UInt8(6))
-            write(time.microseconds)
-        case .json(let text):
-            write(UInt8(7))
-            write(text: text)
+    mutating func write(text: UnsafeRawBufferPointer) {
+        write(short: UInt64(text.count))
+        bytes.append(contentsOf: text)
+    }
+
+    /// Seven bits in each byte, the lowest first; the last byte has no high bit (LEB128).
+    mutating func write(short value: UInt64) {
+        var rest = value
+        while rest >= 0x80 {
+            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        bytes.append(UInt8(rest))
+    }
+
+    /// Integers in ascending order: the first, then how much larger each is than the one before.
+    mutating func write(ascending values: some Sequence<Int64>) {
+        var last = Int64.min
+        for value in values {
+            write(short: UInt64(bitPattern: value &- last))
+            last = value
         }
     }
 }
@@ -80,21 +76,36 @@ struct StateReader {
         return String(decoding: bytes[at..<at + Int(count)], as: UTF8.self)
     }
 
-    mutating func readValue() throws(KappaError) -> Value {
-        switch try read(UInt8.self) {
-        case 0: return .null
-        case 1: return .bool(try read(UInt8.self) != 0)
-        case 2: return .integer(try readInteger())
-        case 3: return .double(Double(bitPattern: try read(UInt64.self)))
-        case 4:
-            let mantissa = try readMantissa()
-            let scale = Int(try read(UInt8.self))
-            guard scale <= Decimal.maximumScale else { throw damage() }
-            return .decimal(Decimal(mantissa: mantissa, scale: scale))
-        case 5: return .text(try readText())
-        case 6: return .timestamp(Timestamp(microseconds: try readInteger()))
-        case 7: return .json(try readText())
-        default: throw damage()
+    /// A text that `write(text:)` wrote; valid as long as the blob is.
+    mutating func readBytes() throws(KappaError) -> UnsafeRawBufferPointer {
+        let count = try readShort()
+        guard count <= UInt64(bytes.count - at) else { throw damage() }
+        defer { at += Int(count) }
+        return UnsafeRawBufferPointer(rebasing: bytes[at..<at + Int(count)])
+    }
+
+    mutating func readShort() throws(KappaError) -> UInt64 {
+        var value: UInt64 = 0
+        for shift in stride(from: UInt64(0), to: 64, by: 7) {
+            let byte = try read(UInt8.self)
+            value |= UInt64(byte & 0x7F) << shift
+            if byte < 0x80 { return value }
         }
+        throw Self.damage("a number has no end")
+    }
+
+    /// The next of some ascending integers, of which `last` was read before; `Int64.min` for none.
+    mutating func readInteger(above last: Int64) throws(KappaError) -> Int64 {
+        let step = try readShort()
+        let value = last &+ Int64(bitPattern: step)
+        guard value >= last else { throw Self.damage("its values are not in order") }
+        return value
+    }
+
+    /// A number of things that follow, each of one byte at least.
+    mutating func readShortCount() throws(KappaError) -> Int {
+        let count = try readShort()
+        guard count <= UInt64(bytes.count - at) else { throw damage() }
+        return Int(count)
     }
 }

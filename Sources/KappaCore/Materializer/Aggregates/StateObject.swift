@@ -1,9 +1,37 @@
 import CKappaJSON
 
+/// Counts the bytes that the state objects of one table hold. It outlives them.
+final class StateBytes {
+    let counter = UnsafeMutablePointer<Int>.allocate(capacity: 1)
+
+    init() { counter.initialize(to: 0) }
+    deinit { counter.deallocate() }
+
+    var total: Int { counter.pointee }
+}
+
 /// A state of many values. Owned by a record through an unmanaged reference.
+///
+/// An object says itself how much memory it holds, whenever that changes: so a table knows the sum of
+/// all without looking at them.
 class StateObject {
-    /// Takes in the value of a row, which is there.
-    func add(_ column: kj_column, _ row: Int, kind: ColumnKind, offset: Int64) {}
+    private let counter: UnsafeMutablePointer<Int>?
+    private(set) final var byteCount = 0
+
+    /// - Parameter counter: where the bytes of all objects are added up; nil for one that nobody
+    ///   counts.
+    init(_ counter: UnsafeMutablePointer<Int>?) { self.counter = counter }
+
+    deinit { counter?.pointee -= byteCount }
+
+    /// Notes how many bytes the object holds now.
+    final func hold(_ bytes: Int) {
+        counter?.pointee += bytes - byteCount
+        byteCount = bytes
+    }
+
+    /// Takes in a row. What decides is there: the value of `order`, or the row's own where that is nil.
+    func add(_ column: kj_column, _ order: kj_column?, _ row: Int, offset: Int64) {}
     /// Takes in another state of the same aggregate, over other events.
     func merge(_ other: StateObject) {}
     func emit(to sink: inout some CellSink) { sink.null() }
@@ -12,6 +40,9 @@ class StateObject {
     func load(
         from state: inout StateReader, _ cursor: any RowCursor, _ column: Int
     ) throws(KappaError) {}
+
+    /// What an object takes besides what its storage holds, about.
+    static let overheadBytes = 96
 }
 
 extension Accumulator {
@@ -20,16 +51,47 @@ extension Accumulator {
         if let known = record.load(fromByteOffset: place, as: UnsafeRawPointer?.self) {
             return Unmanaged<StateObject>.fromOpaque(known).takeUnretainedValue()
         }
-        let new: StateObject =
-            switch function {
-            case .collect: CollectedValues(limit: limit)
-            case .approximateDistinct: DistinctSketch()
-            default: DistinctValues()
-            }
+        let new = makeObject()
         record.storeBytes(
             of: UnsafeRawPointer(Unmanaged.passRetained(new).toOpaque()), toByteOffset: place,
             as: UnsafeRawPointer.self)
         return new
+    }
+
+    private func makeObject() -> StateObject {
+        switch function {
+        case .collect: return CollectedValues(limit: settings.limit, kind: kind, heldBytes)
+        case .approximateDistinct: return DistinctSketch(kind: kind, heldBytes)
+        case .top, .bottom:
+            return switch orderKind {
+            case .text, .json: RankedValues<ByteText>(self)
+            case .decimal: RankedValues<Decimal>(self)
+            case .bool, .integer, .timestamp, .double: RankedValues<Int64>(self)
+            }
+        case .quantile:
+            return switch kind {
+            case .text, .json: ValueBag<ByteText>(self)
+            case .decimal: ValueBag<Decimal>(self)
+            case .bool, .integer, .timestamp, .double: ValueBag<Int64>(self)
+            }
+        case .approximateQuantile: return ValueBag<Int64>(self)
+        default:
+            return switch kind {
+            case .text, .json, .decimal: DistinctTexts(kind: kind, heldBytes)
+            case .bool, .integer, .timestamp, .double: DistinctIntegers(kind: kind, heldBytes)
+            }
+        }
+    }
+
+    /// Takes one integer into a record's ``DistinctIntegers``.
+    @inline(__always)
+    func insertDistinct(_ record: UnsafeMutableRawPointer, _ value: Int64) {
+        guard let known = record.load(fromByteOffset: place, as: UnsafeRawPointer?.self) else {
+            return unsafeDowncast(object(record), to: DistinctIntegers.self).insert(value)
+        }
+        Unmanaged<DistinctIntegers>.fromOpaque(known)._withUnsafeGuaranteedRef {
+            $0.insert(value)
+        }
     }
 
     func releaseObject(_ record: UnsafeMutableRawPointer) {

@@ -29,8 +29,13 @@ final class BulkFile {
     /// The number of a new page. Pages are counted from one.
     func allocate() -> UInt32 {
         pages += 1
+        if pages == Self.lockPage { pages += 1 }
         return pages
     }
+
+    /// SQLite locks bytes of this page and keeps nothing in it
+    /// (https://www.sqlite.org/fileformat2.html, section 1.4).
+    static let lockPage = UInt32((1 << 30) / BulkPage.size) + 1
 
     func write(_ page: some Sequence<UInt8>, at number: UInt32) throws(KappaError) {
         let next = waitingFirst + UInt32(waiting.count / BulkPage.size)

@@ -109,12 +109,17 @@ extension Array {
 
 /// Evaluates what aggregates take of a group's rows.
 private struct AggregatedRows<Element> {
+    private let conditions = ComputedConditions<Element>()
     private let inputs: [ComputedInput<Element>]
 
-    init(_ inputs: [AggregateInput<Element>]) { self.inputs = inputs.map { ComputedInput($0) } }
+    init(_ inputs: [AggregateInput<Element>]) {
+        let conditions = conditions
+        self.inputs = inputs.map { ComputedInput($0, conditions) }
+    }
 
     func columns(of elements: [Element]) throws -> [AggregateColumns] {
         for (row, element) in elements.enumerated() {
+            try conditions.set(row, element)
             for input in inputs { try input.set(row, element) }
         }
         return inputs.map(\.columns)

@@ -82,16 +82,23 @@ extension TableRows {
         }
     }
 
-    /// Groups by the values of properties.
-    public func grouped<A: KeyValue, each More: KeyValue>(
-        by key: KeyPath<Element, A> & Sendable,
-        _ more: repeat KeyPath<Element, each More> & Sendable
+    /// Groups by the value of a property, or of several.
+    public func grouped<A: KeyValue, each B: KeyValue>(
+        by first: KeyPath<Element, A> & Sendable,
+        _ next: repeat KeyPath<Element, each B> & Sendable
     ) -> TableGroups<Element> {
-        var keys = [GroupKey<Element>(name: nil, expression: Expression(key))]
-        for key in repeat each more {
-            keys.append(GroupKey(name: nil, expression: Expression(key)))
-        }
-        return TableGroups(rows: self, keys: keys)
+        TableGroups(rows: self, keys: GroupKey.properties(first, repeat each next))
+    }
+
+    /// Groups by the values of properties and then by a computed key, with the name of its column.
+    public func grouped<A: KeyValue, each B: KeyValue, C: KeyValue>(
+        by first: KeyPath<Element, A> & Sendable,
+        _ next: repeat KeyPath<Element, each B> & Sendable,
+        as name: String, by key: @escaping @Sendable (Element) throws -> C
+    ) -> TableGroups<Element> {
+        let computed = GroupKey(name: name, expression: Expression(key))
+        return TableGroups(
+            rows: self, keys: GroupKey.properties(first, repeat each next) + [computed])
     }
 
     /// Groups by a computed key, with the name of its column.

@@ -38,10 +38,18 @@ public struct JoinBound: Sendable {
         return Window.start(of: time, size: size)
     }
 
+    /// Lets an element in: it gets the key by which it meets others.
+    /// - Throws: ``LateElement`` if it has gone by for good.
+    func admit(_ meta: JoinMeta, now: Int64, _ value: Value) throws -> JoinKey {
+        if isPast(meta.time, streamTime: now) { throw LateElement() }
+        return JoinKey(value: value, window: window(of: meta.time))
+    }
+
     /// Whether the times of two elements with the same key allow them to meet.
-    func allows(_ a: Int64, _ b: Int64) -> Bool {
+    func canMeet(_ a: JoinMeta, _ b: JoinMeta, now: Int64) -> Bool {
+        if isPast(b.time, streamTime: now) { return false }
         guard case .within(let span) = kind else { return true }
-        return abs(a &- b) <= span
+        return abs(a.time &- b.time) <= span
     }
 
     /// Whether an element has gone by for good.
@@ -131,7 +139,7 @@ struct InnerJoin<Left: ViewRow, Right: ViewRow, New>: Sendable {
         let join = self
         return StreamSource(
             open: { context throws(KappaError) in
-                try join.checkTimes()
+                try join.bound.check(join.left, join.right)
                 return try JoinReader(join, context)
             },
             signature: "(\(left.source.signature)).join(\(right.source.signature)) "
@@ -141,15 +149,5 @@ struct InnerJoin<Left: ViewRow, Right: ViewRow, New>: Sendable {
             fansOut: true,
             states: left.source.states + right.source.states
                 + [left.stateTable, right.stateTable])
-    }
-
-    private func checkTimes() throws(KappaError) {
-        if bound.needsTime, !left.source.hasTime || !right.source.hasTime {
-            throw KappaError(
-                .usage, "a join has a bound in time, but its events have no time",
-                at: "join of \(Left.self) and \(Right.self)",
-                because: "how far apart two events are is told by their event times",
-                advice: "Name the event time of both: Events(\(Left.self).self, at: \\.timestamp)")
-        }
     }
 }

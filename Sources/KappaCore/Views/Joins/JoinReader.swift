@@ -5,7 +5,8 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
     private let join: InnerJoin<Left, Right, New>
     private let left: JoinHalf<Left>
     private let right: JoinHalf<Right>
-    private let clock: StreamClock
+    private let clock: JoinClock
+    private var batch: EventBatch?
     private var firstOffset: Int64 = 0
 
     init(
@@ -16,15 +17,17 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
         let rightReader = try join.right.source.open(context)
         left = JoinHalf(leftReader, join.left, try context.joinSide(join.left.key, join.bound))
         right = JoinHalf(rightReader, join.right, try context.joinSide(join.right.key, join.bound))
-        clock = context.clock()
+        clock = JoinClock(
+            context.clock(), columns: join.bound.needsTime ? left.timeColumns(and: right) : [])
     }
 
     var columns: ElementColumns<New>? { nil }
     var timeColumns: [Int] {
-        left.timeColumns + right.timeColumns.filter { !left.timeColumns.contains($0) }
+        left.timeColumns(and: right)
     }
 
     func load(_ batch: EventBatch) {
+        self.batch = batch
         firstOffset = Int64(truncatingIfNeeded: batch.firstOffset.rawValue)
         left.load(batch)
         right.load(batch)
@@ -35,6 +38,7 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
     }
 
     func select(_ range: Range<Int>, into selection: inout [Int32]) {
+        clock.pass(batch, range)
         left.select(range)
         right.select(range)
         for event in range where left.isSelected(event) || right.isSelected(event) {
@@ -44,7 +48,6 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
 
     func read(_ event: Int, _ body: (New, Timestamp?) throws -> Void) throws {
         // What an event changes is undone where something of it cannot be taken.
-        let time = clock.time
         left.begin()
         right.begin()
         do {
@@ -65,8 +68,6 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
         } catch {
             left.undo()
             right.undo()
-            // The time has passed all the same.
-            if !(error is LateElement) { clock.time = time }
             throw error
         }
         left.settle()
@@ -87,14 +88,11 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
         _ pair: (Theirs, Int64) throws -> Void
     ) throws {
         let bound = join.bound
-        clock.time = max(clock.time, meta.time)
-        if bound.isPast(meta.time, streamTime: clock.time) { throw LateElement() }
-        let key = JoinKey(value: try mine.key(element), window: bound.window(of: meta.time))
+        let now = clock.time(at: Int(meta.offset - firstOffset), meta.time)
+        let key = try bound.admit(meta, now: now, try mine.key(element))
         var hasMet = false
         try theirs.side.forEach(key) { number, other, otherMeta in
-            guard bound.allows(meta.time, otherMeta.time),
-                !bound.isPast(otherMeta.time, streamTime: clock.time)
-            else { return }
+            guard bound.canMeet(meta, otherMeta, now: now) else { return }
             hasMet = true
             try pair(other, max(meta.time, otherMeta.time))
             // No other element of my key will come: what has met me need not wait.
@@ -103,81 +101,5 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
         // What is alone on the other side, and has been met, is all that I could wait for.
         if hasMet, theirs.isUnique { return }
         mine.keep(element, key, meta)
-    }
-}
-
-/// One half of a join: its stream, and the elements that wait.
-private final class JoinHalf<Element: ViewRow> {
-    let side: any JoinSide<Element>
-    let isUnique: Bool
-    let hasTime: Bool
-    private let reader: any ElementReader<Element>
-    private let expression: Expression<Element>
-    private var selection: [Int32] = []
-    private var isTaken: [Bool] = []
-    private var kept: [UInt32] = []
-    private var toForget: [UInt32] = []
-
-    init(
-        _ reader: any ElementReader<Element>, _ input: JoinInput<Element>,
-        _ side: any JoinSide<Element>
-    ) {
-        self.reader = reader
-        self.side = side
-        isUnique = input.isUnique
-        hasTime = input.source.hasTime
-        expression = input.key
-    }
-
-    func key(_ element: Element) throws -> Value { try expression.evaluate(element) }
-    var timeColumns: [Int] { reader.timeColumns }
-
-    func load(_ batch: EventBatch) {
-        reader.load(batch)
-        isTaken.removeAll(keepingCapacity: true)
-        isTaken.append(contentsOf: repeatElement(false, count: batch.count))
-    }
-
-    func select(_ range: Range<Int>) {
-        selection.removeAll(keepingCapacity: true)
-        reader.select(range, into: &selection)
-        for event in selection { isTaken[Int(event)] = true }
-    }
-
-    func isSelected(_ event: Int) -> Bool { isTaken[event] }
-
-    func forEach(
-        _ event: Int, at firstOffset: Int64, _ body: (Element, JoinMeta) throws -> Void
-    ) throws {
-        var part: Int64 = 0
-        try reader.read(event) { element, time in
-            try body(
-                element,
-                JoinMeta(
-                    offset: firstOffset + Int64(event), part: part,
-                    time: time?.microseconds ?? 0))
-            part += 1
-        }
-    }
-
-    func begin() {
-        kept.removeAll(keepingCapacity: true)
-        toForget.removeAll(keepingCapacity: true)
-    }
-    func keep(_ element: Element, _ key: JoinKey, _ meta: JoinMeta) {
-        kept.append(side.insert(element, key: key, meta))
-    }
-    func forgetLater(_ number: UInt32) { toForget.append(number) }
-    func undo() { for number in kept { side.remove(number) } }
-    func settle() { for number in toForget { side.remove(number) } }
-}
-
-extension StreamContext {
-    fileprivate func joinSide<Element: ViewRow>(
-        _ key: Expression<Element>, _ bound: JoinBound
-    ) throws(KappaError) -> any JoinSide<Element> {
-        try joinSide(Element.self, kind: key.kind) { element, time in
-            JoinKey(value: try key.evaluate(element), window: bound.window(of: time))
-        }
     }
 }

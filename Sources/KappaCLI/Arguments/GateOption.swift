@@ -1,0 +1,60 @@
+import Glibc
+import KappaCore
+
+/// Gates as they are written on the command line.
+enum GateOption {
+    static let spec = OptionSpec(
+        name: "--gate", value: "GATE",
+        summary: "a check that must pass, such as max-changed=1%", repeats: true)
+
+    static let explanation = """
+        A gate is max-changed, max-added, max-removed or max-differing with a number of rows or a
+        percentage of the live rows (max-changed=1%), column:NAME with how far the column's sum may
+        move (column:revenue=5%), or sql with a SELECT, or a file that holds one, over the tables
+        old and new, which must return no rows.
+        """
+
+    /// - Throws: `.usage` where it is no gate.
+    static func parse(_ text: String) throws(KappaError) -> Gate {
+        guard let equals = text.firstIndex(of: "=") else { throw unknown(text) }
+        let name = String(text[..<equals])
+        let value = String(text[text.index(after: equals)...])
+        if name == "sql" { return .sql(try select(value)) }
+        let rows = Gate.Rows.allCases.first { name == "max-\($0.rawValue)" }
+        let isColumn = name.hasPrefix("column:") && name != "column:"
+        guard rows != nil || isColumn else { throw unknown(text) }
+        guard let allowance = Allowance(parsing: value) else {
+            throw KappaError(
+                .usage, "--gate \(text) cannot be used",
+                because: "\"\(value)\" is neither a number nor a percentage",
+                advice: "Write \(name)=10 or \(name)=1%")
+        }
+        if let rows { return Gate(.rows(rows, allowance)) }
+        return .columnDrift(String(name.dropFirst("column:".count)), atMost: allowance)
+    }
+
+    private static func unknown(_ text: String) -> KappaError {
+        let names = Gate.Rows.allCases.map { "max-\($0.rawValue)" } + ["column:NAME", "sql"]
+        let name = text.prefix { $0 != "=" }
+        let nearest = Spelling.nearest(String(name), among: names)
+        return KappaError(
+            .usage, "\"\(text)\" is no gate",
+            because: nearest.map { "did you mean \($0)=…?" }
+                ?? "gates are \(names.joined(separator: ", "))",
+            advice: "Write --gate max-changed=1%, for example; see `kappa help promote`")
+    }
+
+    /// The text of a file where there is one, else what was written.
+    private static func select(_ text: String) throws(KappaError) -> String {
+        guard access(text, F_OK) == 0, let file = fopen(text, "r") else { return text }
+        defer { fclose(file) }
+        var bytes = [UInt8](repeating: 0, count: mostBytes + 1)
+        let count = fread(&bytes, 1, bytes.count, file)
+        guard count <= mostBytes else {
+            throw KappaError(.usage, "--gate sql=\(text) is too long", at: text)
+        }
+        return String(decoding: bytes[..<count], as: UTF8.self)
+    }
+
+    private static let mostBytes = 100_000
+}

@@ -1,0 +1,66 @@
+import KappaCore
+
+/// `kappa history`: what became of a view's versions.
+struct HistoryCommand: Command {
+    static let spec = CommandSpec(
+        name: "history", summary: "every switch of a view, and what gates said",
+        discussion: """
+            Oldest first. A switch tells why it was made (run, rebuild, promote, rollback), a
+            judgement what came of it (passed, refused, forced, identical), with the figures of each
+            gate and how many rows were added, removed, changed and the same.
+            """,
+        arguments: [ArgumentSpec(name: "VIEW", isView: true)],
+        make: { HistoryCommand(view: $0.positional[0]) })
+
+    let view: String
+
+    private static let columns = [
+        "at", "what", "from", "to", "position", "added", "removed", "changed", "same", "gates",
+    ]
+
+    func run(_ context: Context) throws -> Int32 {
+        try context.data.require()
+        let catalog = try Catalog(context.data)
+        let name = try VersionReference(view).view
+        let switches = try catalog.history(of: name)
+        let judgements = try catalog.judgements(of: name)
+        if switches.isEmpty, judgements.isEmpty {
+            _ = try catalog.resolve(VersionReference(name, nil))
+        }
+        // A judgement stands before the switch that it allowed.
+        let records =
+            judgements.map { (at: $0.atMicros, cells: cells($0, context.format)) }
+            + switches.map { (at: $0.atMicros, cells: cells($0)) }
+        let printer = RecordPrinter(Self.columns, context.format, Output())
+        for record in records.sorted(by: { $0.at < $1.at }) { try printer.print(record.cells) }
+        try printer.finish()
+        return 0
+    }
+
+    private func cells(_ change: Catalog.Switch) -> [Value] {
+        cells(
+            change.atMicros, change.reason, change.from, change.to, change.position, nil, .null)
+    }
+
+    private func cells(_ judgement: Judgement, _ format: RecordFormat) -> [Value] {
+        let text = judgement.findings.map { "\($0.gate): \($0.figures)" }.joined(separator: "; ")
+        let gates: Value =
+            judgement.findings.isEmpty
+            ? .null : format == .json ? .json(judgement.gatesJSON) : .text(text)
+        return cells(
+            judgement.atMicros, judgement.verdict.rawValue, judgement.live,
+            judgement.candidate.number, judgement.position, judgement.counts, gates)
+    }
+
+    private func cells(
+        _ at: Int64, _ what: String, _ from: VersionNumber?, _ to: VersionNumber,
+        _ position: Offset, _ counts: Judgement.Counts?, _ gates: Value
+    ) -> [Value] {
+        let figures = [counts?.added, counts?.removed, counts?.changed, counts?.same]
+        return [
+            .timestamp(Timestamp(microseconds: at)), .text(what),
+            from.map { .integer(Int64($0.rawValue)) } ?? .null, .integer(Int64(to.rawValue)),
+            .integer(Int64(position.rawValue)),
+        ] + figures.map { $0.map { .integer(Int64($0)) } ?? .null } + [gates]
+    }
+}

@@ -1,0 +1,45 @@
+import Glibc
+import KappaCore
+
+/// `kappa replay-aside`: what `kappa verify` has another process do. It writes how far it is, one
+/// offset a line.
+struct ReplayAsideCommand: Command {
+    static let spec = CommandSpec(
+        name: "replay-aside", summary: "replays a version into a file; for kappa verify",
+        arguments: [ArgumentSpec(name: "VIEW@N", isView: true)],
+        options: [
+            OptionSpec(name: "--file", value: "FILE", summary: "the file to make or to go on with"),
+            OptionSpec(name: "--until", value: "OFFSET", summary: "where to stop"),
+        ],
+        isHidden: true,
+        make: { try ReplayAsideCommand($0) })
+
+    private let reference: VersionReference
+    private let file: String
+    private let end: Offset
+
+    init(_ arguments: ParsedArguments) throws(KappaError) {
+        reference = try VersionReference(arguments.positional[0])
+        guard let file = arguments.string("--file"), let end = try arguments.offset("--until")
+        else {
+            throw KappaError(.usage, "kappa replay-aside lacks --file or --until")
+        }
+        self.file = file
+        self.end = end
+    }
+
+    func run(_ context: Context) throws -> Int32 {
+        // No two threads of it are ever at work at the same time: one more way that must not show.
+        _ = WorkerThread.stayOnOneCore()
+        let entry = try Catalog(context.data).resolve(reference)
+        let definition = try context.views.definition(of: entry)
+        let clock = ContinuousClock()
+        var last = clock.now
+        try Replay(entry.id, file: file, end: end).run(definition, in: context.data) { done, _ in
+            guard clock.now - last > .milliseconds(100) else { return }
+            last = clock.now
+            _ = try Program.print("\(done)")
+        }
+        return 0
+    }
+}

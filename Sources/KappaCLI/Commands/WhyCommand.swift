@@ -1,0 +1,164 @@
+import KappaCore
+
+/// `kappa why`: how one row came about.
+struct WhyCommand: Command {
+    static let spec = CommandSpec(
+        name: "why", summary: "the events that touched one row, and the row after each",
+        discussion: """
+            Replays the log for that row alone, with the definition of the version in this build, up to
+            where the version stands. With --versions two are shown side by side, and the first event
+            after which their rows differ is marked; in the place of a number, "build" is the
+            definition of this build, which may have no version yet. A version that another build has
+            made needs that build's program: --with. Of a session, give the key that it has now: it is
+            followed while it grows and merges.
+            """,
+        arguments: [ArgumentSpec(name: "VIEW", isView: true)],
+        options: [
+            OptionSpec(
+                name: "--key", value: "JSON",
+                summary: "the row's key: a value, or an array of its parts"),
+            OptionSpec(name: "--table", value: "T", summary: "another table than the first"),
+            OptionSpec(name: "--versions", value: "A,B", summary: "two versions side by side"),
+            OptionSpec(
+                name: "--with", value: "PROGRAM",
+                summary: "another build, for the version whose definition this one lacks"),
+            OptionSpec(name: "--at", value: "OFFSET", summary: "only events below this offset"),
+            OptionSpec(
+                name: "--limit", value: "N",
+                summary: "at most N events, and the one at which the versions part"),
+        ],
+        make: { try WhyCommand($0) })
+
+    var stopsGently: Bool { true }
+    private let view: VersionReference
+    private let key: JSONValue
+    private let keyText: String
+    private let program: String?
+    private let table: String?
+    private let versions: [Choice]
+    private let offset: Offset?
+    private let limit: Int
+
+    private enum Choice: Equatable {
+        case number(VersionNumber)
+        case build
+    }
+
+    init(_ arguments: ParsedArguments) throws(KappaError) {
+        view = try VersionReference(arguments.positional[0])
+        guard let key = arguments.key("--key") else {
+            throw KappaError(
+                .usage, "kappa why lacks --key", because: "it tells about one row",
+                advice: "Name the row: kappa why \(view) --key '\"user_1\"'")
+        }
+        self.key = key
+        keyText = arguments.string("--key") ?? ""
+        program = arguments.string("--with")
+        table = arguments.string("--table")
+        offset = try arguments.offset("--at")
+        limit = try arguments.integer("--limit") ?? .max
+        versions = try arguments.string("--versions").map(Self.choices) ?? []
+        if !versions.isEmpty, view.number != nil {
+            throw KappaError(
+                .usage, "\(view) names a version, and so does --versions",
+                advice: "Write \(view.view) --versions A,B, or \(view) alone")
+        }
+    }
+
+    private static func choices(_ text: String) throws(KappaError) -> [Choice] {
+        var choices: [Choice] = []
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let digits = part.split(separator: "@").last ?? part
+            if part == "build" {
+                choices.append(.build)
+            } else if let number = Int(digits), number > 0 {
+                choices.append(.number(VersionNumber(number)))
+            }
+        }
+        guard choices.count == 2, choices[0] != choices[1],
+            text.count(where: { $0 == "," }) == 1
+        else {
+            throw KappaError(
+                .usage, "--versions \(text) cannot be used",
+                because: "it takes the numbers of two versions, or one and the word build",
+                advice: "Write --versions 1,2")
+        }
+        return choices
+    }
+
+    func run(_ context: Context) throws -> Int32 {
+        try context.data.require()
+        let catalog = try Catalog(context.data)
+        let definitions = ReplayDefinitions(catalog, try context.views.comparable())
+        let targets = try targets(catalog, definitions)
+        let end = try offset ?? definitions.end(of: targets)
+        let printer = WhyPrinter(targets.map(\.description), context.format)
+        let progress = ScratchProgress("why")
+        var told = 0
+        var parting: Offset?
+        // What is there to see is told up to the limit, and in any case the parting.
+        func tell(_ moment: WhyMoment) throws -> Bool {
+            if moment.diverges { parting = moment.offset }
+            if told < limit || moment.diverges {
+                told += 1
+                try printer.print(moment)
+            }
+            return told < limit || (targets.count == 2 && parting == nil)
+        }
+        try progress.during {
+            try replay(targets, definitions, to: end, context, progress, tell)
+        }
+        try printer.finish(told, parting, end, isCut: told >= limit)
+        return 0
+    }
+
+    private func targets(
+        _ catalog: Catalog, _ definitions: ReplayDefinitions
+    ) throws -> [CompareTarget] {
+        if versions.isEmpty { return [try definitions.target(view)] }
+        return try versions.map { choice in
+            guard case .number(let number) = choice else { return .definition(view.view) }
+            return .version(try catalog.resolve(VersionReference(view.view, number)).id)
+        }
+    }
+
+    private func replay(
+        _ targets: [CompareTarget], _ definitions: ReplayDefinitions, to end: Offset,
+        _ context: Context, _ progress: ScratchProgress,
+        _ tell: @escaping (WhyMoment) throws -> Bool
+    ) throws {
+        let known = targets.map { try? definitions.definition(of: $0) }
+        let foreign = targets.indices.filter { known[$0] == nil }
+        guard let program, foreign.count == 1, targets.count == 2,
+            case .version(let id) = targets[foreign[0]]
+        else {
+            let why = try Why(
+                try targets.map { try definitions.definition(of: $0) }, key: key, table: table,
+                to: end, in: context.data)
+            return try why.run(progress: progress.show) { step in
+                try tell(
+                    WhyMoment(
+                        offset: step.offset, event: step.event,
+                        rows: zip(step.rows, why.schemas).map { row, schema in
+                            row.map { WhyRow($0, schema) }
+                        }, diverges: step.diverges))
+            }
+        }
+        let why = try Why(
+            known.compactMap(\.self), key: key, table: table, to: end, in: context.data)
+        var words = [
+            "why", "\(id)", "--key", keyText, "--at", "\(end)", "--format", "json", "--data",
+            context.data.path,
+        ]
+        if let table { words += ["--table", table] }
+        let merge = try WhyMerge(
+            try OtherBuild(program, words), at: foreign[0], why.schemas[0], log: context.data.log,
+            tell)
+        var goesOn = true
+        try why.run(progress: progress.show) { step in
+            goesOn = try merge.add(step)
+            return goesOn
+        }
+        if goesOn { try merge.finish() }
+    }
+}

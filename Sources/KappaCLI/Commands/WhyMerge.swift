@@ -1,0 +1,72 @@
+import KappaCore
+
+/// Puts what this build tells about a row side by side with what another build tells.
+final class WhyMerge {
+    private let other: OtherBuild
+    /// Which of the two sides is the other build's.
+    private let otherIndex: Int
+    private let schema: TableSchema
+    private let log: LogReader
+    private let buffer = BlockBuffer()
+    private let tell: (WhyMoment) throws -> Bool
+    private var pending: OtherBuild.Step?
+    private var rows: [WhyRow?] = [nil, nil]
+    private var hasParted = false
+
+    /// - Parameters:
+    ///   - schema: The row's table in this build.
+    ///   - tell: Gets the events of both in log order; returns whether to go on.
+    init(
+        _ other: OtherBuild, at otherIndex: Int, _ schema: TableSchema, log: String,
+        _ tell: @escaping (WhyMoment) throws -> Bool
+    ) throws {
+        self.other = other
+        self.otherIndex = otherIndex
+        self.schema = schema
+        self.log = try LogReader(log)
+        self.tell = tell
+        pending = try other.next()
+    }
+
+    /// Takes the next event of this build; returns whether to go on.
+    func add(_ step: Why.Step) throws -> Bool {
+        while let next = pending, next.offset < step.offset {
+            guard try takeOther(next) else { return false }
+        }
+        rows[1 - otherIndex] = step.rows[0].map { WhyRow($0, schema) }
+        if let next = pending, next.offset == step.offset { try set(next) }
+        return try told(step.offset, step.event)
+    }
+
+    /// Tells what is left of the other build.
+    func finish() throws {
+        while let next = pending, try takeOther(next) {}
+    }
+
+    private func takeOther(_ step: OtherBuild.Step) throws -> Bool {
+        try set(step)
+        return try told(step.offset, try event(at: step.offset))
+    }
+
+    private func set(_ step: OtherBuild.Step) throws {
+        let keys = schema.keyColumns.map { schema.columns[$0].name }
+        rows[otherIndex] = step.row.map { WhyRow($0, keys: keys) }
+        pending = try other.next()
+    }
+
+    private func told(_ offset: Offset, _ event: String) throws -> Bool {
+        var moment = WhyMoment(offset: offset, event: event, rows: rows)
+        if !hasParted, !WhyRow.isSame(rows[0], rows[1]) {
+            moment.diverges = true
+            hasParted = true
+        }
+        return try tell(moment)
+    }
+
+    /// An event of the log as it was appended.
+    private func event(at offset: Offset) throws -> String {
+        try log.seek(to: offset)
+        guard let block = try log.next(into: buffer, upTo: offset + 1) else { return "null" }
+        return String(decoding: block.payload.prefix { $0 != 0x0A }, as: UTF8.self)
+    }
+}

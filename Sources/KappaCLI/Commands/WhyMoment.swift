@@ -1,0 +1,88 @@
+import KappaCore
+
+/// An event that touched a row, with the row after it under each definition: what `kappa why` prints.
+struct WhyMoment {
+    var offset: Offset
+    var event: String
+    var rows: [WhyRow?]
+    var diverges = false
+}
+
+/// A row as it is shown, wherever it comes from.
+struct WhyRow {
+    /// The row as a JSON object.
+    let json: String
+    let cells: [Cell]
+
+    struct Cell: Equatable {
+        var name: String
+        var text: String
+        var isKey: Bool
+    }
+
+    init(_ values: [Value], _ schema: TableSchema) {
+        json = ChangeFollower.object(values, schema)
+        cells = zip(schema.columns, values).map { column, value in
+            Cell(name: column.name, text: RecordPrinter.cell(value), isKey: column.isKey)
+        }
+    }
+
+    /// A row that another build has printed.
+    init(_ object: JSONValue, keys: [String]) {
+        json = object.text
+        guard case .object(let members) = object else {
+            cells = []
+            return
+        }
+        cells = members.map { name, value in
+            let text =
+                switch value {
+                case .null: "·"
+                case .string(let string): RecordPrinter.shown(string)
+                default: RecordPrinter.shown(value.text)
+                }
+            return Cell(name: name, text: text, isKey: keys.contains(name))
+        }
+    }
+
+    /// Whether two rows show the same. A column that only one of them has is as one without a value.
+    static func isSame(_ a: WhyRow?, _ b: WhyRow?) -> Bool {
+        guard let a, let b else { return a == nil && b == nil }
+        func cell(_ name: String, _ row: WhyRow) -> String {
+            row.cells.first { $0.name == name }?.text ?? "·"
+        }
+        return (a.cells + b.cells).allSatisfy { cell($0.name, a) == cell($0.name, b) }
+    }
+}
+
+extension JSONValue {
+    /// As JSON text.
+    fileprivate var text: String { JSONText.string { append(to: &$0) } }
+
+    private func append(to text: inout JSONText) {
+        switch self {
+        case .null: text.append(raw: "null")
+        case .bool(let bool): text.append(bool)
+        case .number(let digits): text.append(raw: digits)
+        case .string(let string): text.append(string: string)
+        case .time(let time): text.append(time)
+        case .double(let double): text.append(double)
+        case .array(let elements):
+            text.append(raw: "[")
+            for (index, element) in elements.enumerated() {
+                if index > 0 { text.append(raw: ",") }
+                element.append(to: &text)
+            }
+            text.append(raw: "]")
+        case .object(let members):
+            text.append(raw: "{")
+            for (index, member) in members.enumerated() {
+                if index > 0 { text.append(raw: ",") }
+                text.append(string: member.key)
+                text.append(raw: ":")
+                member.value.append(to: &text)
+            }
+            text.append(raw: "}")
+        }
+    }
+}

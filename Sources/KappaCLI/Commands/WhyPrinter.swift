@@ -1,0 +1,94 @@
+import KappaCore
+
+/// Prints the events that touched a row, with the row after each.
+final class WhyPrinter {
+    private let names: [String]
+    private let format: RecordFormat
+    private let output = Output()
+    private let csv: RecordPrinter
+    /// The rows after the event before, to mark what has changed.
+    private var before: [WhyRow?]
+
+    /// - Parameter names: What the definitions are called.
+    init(_ names: [String], _ format: RecordFormat) {
+        self.names = names
+        self.format = format
+        csv = RecordPrinter(["offset", "event"] + names + ["diverges"], .csv, output)
+        before = names.map { _ in nil }
+    }
+
+    func print(_ moment: WhyMoment) throws {
+        switch format {
+        case .text: try output.write(text(moment))
+        case .json: try output.write(json(moment) + "\n")
+        case .csv:
+            let rows = moment.rows.map { row in row.map { Value.json($0.json) } ?? .null }
+            try csv.print(
+                [.integer(Int64(moment.offset.rawValue)), .json(moment.event)] + rows
+                    + [.bool(moment.diverges)])
+        }
+        before = moment.rows
+    }
+
+    /// - Parameters:
+    ///   - count: How many events were printed.
+    ///   - isCut: Whether there may be more.
+    func finish(_ count: Int, _ parting: Offset?, _ end: Offset, isCut: Bool) throws {
+        if format == .csv { try csv.finish() }
+        try output.flush()
+        var line = "\(count) event\(count == 1 ? "" : "s") below offset \(end)"
+        if isCut { line = "\(count) shown; there may be more events below offset \(end)" }
+        if count == 0 { line = "no event below offset \(end) touched the row" }
+        if names.count == 2, count > 0 {
+            let both = names.joined(separator: " and ")
+            line += parting.map { "; \(both) part at offset \($0)" } ?? "; \(both) do not part"
+        }
+        Output.say("kappa: \(line)")
+    }
+
+    // MARK: Text
+
+    private func text(_ moment: WhyMoment) -> String {
+        var text = styled("\(moment.offset)", 1) + "  " + RecordPrinter.shown(moment.event) + "\n"
+        let width = names.map(\.count).max() ?? 0
+        for index in names.indices {
+            let padding = String(repeating: " ", count: width - names[index].count)
+            text += "  \(names[index])\(padding)  \(cells(moment, index))\n"
+        }
+        if moment.diverges { text += styled("  ↑ here the two part", 33) + "\n" }
+        return text
+    }
+
+    /// The cells of a row; those that the event has changed stand out. The key is told with the first
+    /// row, and where it changes, as that of a session does.
+    private func cells(_ moment: WhyMoment, _ index: Int) -> String {
+        guard let row = moment.rows[index] else { return "no row" }
+        return row.cells.compactMap { cell in
+            let isSame = before[index]?.cells.contains(cell) == true
+            if cell.isKey, isSame { return nil }
+            let text = "\(cell.name) \(cell.text)"
+            return isSame ? text : styled(text, 1)
+        }.joined(separator: ", ")
+    }
+
+    private func styled(_ text: String, _ code: Int) -> String {
+        Output.usesColour ? "\u{1B}[\(code)m\(text)\u{1B}[0m" : text
+    }
+
+    // MARK: JSON
+
+    private func json(_ moment: WhyMoment) -> String {
+        JSONText.string { text in
+            text.append(raw: "{\"offset\":\(moment.offset),\"event\":")
+            text.append(raw: moment.event)
+            text.append(raw: ",\"rows\":{")
+            for index in names.indices {
+                if index > 0 { text.append(raw: ",") }
+                text.append(string: names[index])
+                text.append(raw: ":")
+                text.append(raw: moment.rows[index]?.json ?? "null")
+            }
+            text.append(raw: "},\"diverges\":\(moment.diverges)}")
+        }
+    }
+}

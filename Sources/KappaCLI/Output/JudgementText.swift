@@ -1,0 +1,44 @@
+import KappaCore
+
+/// What gates say, for people, on standard error.
+enum JudgementText {
+    /// Each gate with its figures, and a sample of what those that refuse complain about.
+    static func say(_ judgement: Judgement) {
+        let id = judgement.candidate
+        var heading = "\(id)"
+        if let live = judgement.live { heading += " against \(id.view)@\(live)" }
+        heading += " at offset \(judgement.position)"
+        if let counts = judgement.counts {
+            heading += ": \(counts.added) added, \(counts.removed) removed, "
+            heading += "\(counts.changed) changed, \(counts.same) same"
+        }
+        Output.say(heading)
+        for finding in judgement.findings {
+            let word = judgement.isForced ? "skipped" : finding.passes ? "passes" : "refuses"
+            Output.say("  \(word)  \(finding.gate): \(finding.figures)")
+            for line in finding.sample { Output.say("    \(line)") }
+        }
+    }
+
+    static func identical(_ judgement: Judgement) -> String {
+        let old = judgement.live.map { "\(judgement.candidate.view)@\($0)" } ?? "the old version"
+        return "\(judgement.candidate): identical rows, those of \(old): "
+            + "the change of source did not change the view"
+    }
+
+    /// The refusal of a promotion.
+    static func error(_ refused: [Judgement], named all: Int) -> KappaError {
+        let names = refused.map(\.candidate.description).joined(separator: ", ")
+        let others = all > refused.count ? "; so none is promoted" : ""
+        let comparisons = refused.compactMap { judgement in
+            judgement.live.map {
+                "kappa diff \(judgement.candidate.view)@\($0) \(judgement.candidate)"
+            }
+        }
+        let look = comparisons.first.map { "Look at `\($0)`; " } ?? ""
+        return KappaError(
+            .refused, "gates refuse \(names)\(others)",
+            because: refused.map(\.refusal).joined(separator: "; "),
+            advice: look + "`kappa promote --force` passes over the gates")
+    }
+}

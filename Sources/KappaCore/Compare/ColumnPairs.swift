@@ -1,0 +1,114 @@
+/// Which columns of two tables belong together, by name.
+struct ColumnPairs {
+    /// What is known of the columns that differ in some row.
+    private(set) var statistics: [ColumnDifference]
+    private let name: String
+    private let tolerance: Double
+    private let pairs: [Pair]
+    /// The columns that a row which only one version has is told with.
+    private let oldColumns: [String]
+    private let newColumns: [String]
+
+    private struct Pair {
+        var left: Int?
+        var right: Int?
+    }
+
+    init(_ left: TableSchema?, _ right: TableSchema?, tolerance: Double, ignored: Set<String>) {
+        let name = left?.name ?? right?.name ?? ""
+        self.name = name
+        self.tolerance = tolerance
+        func compared(_ schema: TableSchema?) -> [(index: Int, column: ColumnSchema)] {
+            (schema?.columns ?? []).enumerated().filter { !ignored.contains($0.element.name) }
+                .map { (index: $0.offset, column: $0.element) }
+        }
+        oldColumns = compared(left).map(\.column.name)
+        newColumns = compared(right).map(\.column.name)
+        var pairs: [Pair] = []
+        var names: [String] = []
+        for (index, column) in compared(left) where !column.isKey {
+            let other = right?.columns.firstIndex { $0.name == column.name }
+            pairs.append(Pair(left: index, right: other))
+            names.append(column.name)
+        }
+        for (index, column) in compared(right) where !column.isKey {
+            if left?.columns.contains(where: { $0.name == column.name }) != true {
+                pairs.append(Pair(left: nil, right: index))
+                names.append(column.name)
+            }
+        }
+        self.pairs = pairs
+        statistics = names.map { ColumnDifference(table: name, column: $0) }
+    }
+
+    func only(_ side: Side, _ operation: RowDifference.Operation) -> RowDifference {
+        let values = side.values
+        return RowDifference(
+            table: name, operation: operation, key: side.key,
+            columns: operation == .removed ? oldColumns : newColumns,
+            before: operation == .removed ? values : nil,
+            after: operation == .added ? values : nil)
+    }
+
+    func changed(_ left: Side, _ right: Side, _ differing: [Int]) -> RowDifference {
+        RowDifference(
+            table: name, operation: .changed, key: left.key,
+            columns: differing.map { statistics[$0].column }, before: left.values,
+            after: right.values)
+    }
+
+    /// Counts the columns that differ in a row.
+    mutating func note(_ left: Side, _ right: Side, _ differing: [Int]) {
+        for index in differing {
+            let pair = pairs[index]
+            statistics[index].note(
+                pair.left.map { left.value($0) } ?? .null,
+                pair.right.map { right.value($0) } ?? .null)
+        }
+    }
+
+    /// The columns whose cells differ. Values are built only where bytes do.
+    func differing(_ left: Side, _ right: Side, into differing: inout [Int]) {
+        differing.removeAll(keepingCapacity: true)
+        for (index, pair) in pairs.enumerated() where !isSame(pair, left, right) {
+            differing.append(index)
+        }
+    }
+
+    private func isSame(_ pair: Pair, _ left: Side, _ right: Side) -> Bool {
+        guard let a = left.cursor, let b = right.cursor else { return false }
+        guard let x = pair.left, let y = pair.right else {
+            // A column that one version lacks is as one without a value.
+            return pair.left.map { a.isNull($0) } ?? pair.right.map { b.isNull($0) } ?? true
+        }
+        let storage = a.storage(x)
+        if storage == b.storage(y) {
+            switch storage {
+            case .null: return true
+            case .integer: if a.integer(x) == b.integer(y) { return true }
+            case .double: if a.double(x) == b.double(y) { return true }
+            case .text, .blob: if KeyOrder.compare(a.text(x), b.text(y)) == 0 { return true }
+            }
+        }
+        return Self.isSame(left.value(x), right.value(y), tolerance)
+    }
+
+    /// Whether two cells are the same, numbers with fractions up to a tolerance.
+    private static func isSame(_ old: Value, _ new: Value, _ tolerance: Double) -> Bool {
+        if old == new { return true }
+        guard tolerance > 0, old.isFraction, new.isFraction, let from = old.number,
+            let to = new.number
+        else { return false }
+        return abs(from - to) <= tolerance
+    }
+}
+
+extension Value {
+    /// Whether it is of a kind of numbers with fractions.
+    fileprivate var isFraction: Bool {
+        switch self {
+        case .double, .decimal: true
+        case .null, .bool, .integer, .text, .timestamp, .json: false
+        }
+    }
+}

@@ -1,0 +1,149 @@
+/// One thing that two files of one definition hold differently.
+package struct Finding: Equatable, Sendable {
+    package var table: String
+    package var key: [Value]
+    /// The column; nil where only one of them has the row.
+    package var column: String?
+    /// What the two hold: a cell, or a whole row as a JSON object; nil where a row is not there.
+    package var first: Value?
+    package var second: Value?
+
+    /// What two files hold differently: rows, dead letters and counts, in this order.
+    struct List {
+        private(set) var findings: [Finding] = []
+        private(set) var count = 0
+        private let most: Int
+        /// Ends a comparison that has found enough.
+        private struct Enough: Error {}
+        private let stopsThere: Bool
+
+        /// Compares two files, each as it is at one moment.
+        /// - Parameters:
+        ///   - most: How many findings are kept.
+        ///   - stopsThere: Whether to look no further then, or to go on and count.
+        init(
+            _ first: VersionReader, _ second: VersionReader, most: Int, stopsThere: Bool = false
+        ) throws {
+            self.most = most
+            self.stopsThere = stopsThere
+            do {
+                try first.snapshot {
+                    try second.snapshot { try compare(first, second) }
+                }
+            } catch is Enough {}
+        }
+
+        private mutating func add(_ finding: Finding) throws {
+            count += 1
+            if findings.count < most { findings.append(finding) }
+            if stopsThere, count >= most { throw Enough() }
+        }
+
+        private mutating func compare(_ first: VersionReader, _ second: VersionReader) throws {
+            var summary = DiffSummary()
+            try Diff(first, second).compareRows(&summary) { difference in
+                try add(difference, first.tables, second.tables)
+            }
+            try compareDeadLetters(first, second)
+            try compareCounters(try first.checkpoint(), try second.checkpoint())
+        }
+
+        private mutating func add(
+            _ difference: RowDifference, _ first: [TableSchema], _ second: [TableSchema]
+        ) throws {
+            let old = first.first { $0.name == difference.table }
+            let new = second.first { $0.name == difference.table }
+            guard difference.operation == .changed else {
+                return try add(
+                    Finding(
+                        table: difference.table, key: difference.key, column: nil,
+                        first: difference.before.flatMap { Self.row($0, old) },
+                        second: difference.after.flatMap { Self.row($0, new) }))
+            }
+            for column in difference.columns {
+                try add(
+                    Finding(
+                        table: difference.table, key: difference.key, column: column,
+                        first: Self.cell(column, difference.before, old),
+                        second: Self.cell(column, difference.after, new)))
+            }
+        }
+
+        private static func cell(
+            _ column: String, _ row: [Value]?, _ schema: TableSchema?
+        ) -> Value {
+            guard let row, let index = schema?.columns.firstIndex(where: { $0.name == column })
+            else { return .null }
+            return sound(row[index])
+        }
+
+        private static func row(_ row: [Value], _ schema: TableSchema?) -> Value? {
+            guard let schema else { return nil }
+            return .json(
+                JSONText.string { text in
+                    for (index, column) in schema.columns.enumerated() {
+                        text.append(raw: index == 0 ? "{" : ",")
+                        text.append(string: column.name)
+                        text.append(raw: ":")
+                        sound(row[index]).append(to: &text)
+                    }
+                    text.append(raw: "}")
+                })
+        }
+
+        /// What a damaged file holds for JSON may be none: then it is shown as text.
+        private static func sound(_ value: Value) -> Value {
+            guard case .json(let text) = value else { return value }
+            return (try? JSONValue(parsing: text)) == nil ? .text(text) : value
+        }
+
+        private mutating func compareDeadLetters(
+            _ first: VersionReader, _ second: VersionReader
+        ) throws {
+            let sql = "SELECT offset, reason, event FROM _kappa_dead ORDER BY offset"
+            let old = try first.connection.prepare(sql)
+            let new = try second.connection.prepare(sql)
+            var hasOld = try old.step()
+            var hasNew = try new.step()
+            while hasOld || hasNew {
+                let a = hasOld ? old.integer(0) : .max
+                let b = hasNew ? new.integer(0) : .max
+                let key = [Value.integer(min(a, b))]
+                if a != b {
+                    try add(
+                        Finding(
+                            table: "_kappa_dead", key: key, column: nil,
+                            first: a < b ? .text(old.string(1)) : nil,
+                            second: b < a ? .text(new.string(1)) : nil))
+                } else {
+                    for (index, column) in [(1, "reason"), (2, "event")]
+                    where old.string(index) != new.string(index) {
+                        try add(
+                            Finding(
+                                table: "_kappa_dead", key: key, column: column,
+                                first: .text(old.string(index)),
+                                second: .text(new.string(index))))
+                    }
+                }
+                if a <= b { hasOld = try old.step() }
+                if b <= a { hasNew = try new.step() }
+            }
+        }
+
+        private mutating func compareCounters(_ first: Checkpoint, _ second: Checkpoint) throws {
+            let counters: [(String, KeyPath<Counters, UInt64>)] = [
+                ("applied", \.applied), ("filtered", \.filtered), ("late", \.late),
+                ("dead", \.dead),
+            ]
+            for (name, path) in counters {
+                let (a, b) = (first.counters[keyPath: path], second.counters[keyPath: path])
+                if a == b { continue }
+                try add(
+                    Finding(
+                        table: "_kappa_checkpoint", key: [], column: name,
+                        first: .integer(Int64(bitPattern: a)),
+                        second: .integer(Int64(bitPattern: b))))
+            }
+        }
+    }
+}

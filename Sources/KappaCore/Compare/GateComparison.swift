@@ -1,0 +1,211 @@
+/// Two versions that stand still at one position, as gates see them.
+final class GateComparison {
+    private let old: VersionReader?
+    private let new: VersionReader
+    let live: VersionID?
+    let position: Offset
+    let counts: Judgement.Counts
+    /// The first differences of each kind, each on a line.
+    private var samples: [RowDifference.Operation: [String]] = [:]
+
+    /// How many rows a refusal shows.
+    private static let sampleRows = 5
+
+    /// A first version: all of its rows are added.
+    init(new: VersionReader) throws {
+        old = nil
+        live = nil
+        self.new = new
+        position = try new.checkpoint().offset
+        let rows = try new.tables.indices.map { try new.rowCount(table: $0) }.reduce(0, +)
+        counts = Judgement.Counts(added: rows, removed: 0, changed: 0, same: 0)
+    }
+
+    init(old: VersionReader, new: VersionReader, _ live: VersionID) throws {
+        self.old = old
+        self.new = new
+        self.live = live
+        var samples: [RowDifference.Operation: [String]] = [:]
+        let summary = try Diff(old, new).run { difference in
+            let kind = difference.operation
+            guard samples[kind, default: []].count < Self.sampleRows else { return }
+            samples[kind, default: []].append(difference.line(from: old.tables, to: new.tables))
+        }
+        self.samples = samples
+        position = summary.position
+        counts = Judgement.Counts(
+            added: summary.added, removed: summary.removed, changed: summary.changed,
+            same: summary.same)
+    }
+
+    /// Judges a gate that looks at rows. What cannot be judged is refused, with the reason.
+    func judge(_ gate: Gate) -> Judgement.Finding {
+        do {
+            switch gate.rule {
+            case .rows(let rows, let allowance): return judge(gate, rows, allowance)
+            case .drift(let column, let allowance):
+                return try judge(gate, drift: column, allowance)
+            case .sql(let select): return try judge(gate, sql: select)
+            case .check(_, let passes):
+                return try passes(comparison)
+                    ? finding(gate, true, "it says yes") : finding(gate, false, "it says no")
+            case .manualApproval: return finding(gate, false, "it is no question of rows")
+            }
+        } catch let error as KappaError {
+            let why = error.reason.map { ": \($0)" } ?? ""
+            return finding(gate, false, "it cannot be judged, \(error.what)\(why)")
+        } catch {
+            return finding(gate, false, "it says no: \(error)")
+        }
+    }
+
+    private func finding(
+        _ gate: Gate, _ passes: Bool, _ figures: String, _ sample: [String] = []
+    ) -> Judgement.Finding {
+        Judgement.Finding("\(gate)", passes: passes, figures, sample: passes ? [] : sample)
+    }
+
+    // MARK: Rows
+
+    private func judge(_ gate: Gate, _ rows: Gate.Rows, _ allowance: Allowance) -> Judgement.Finding
+    {
+        if live == nil { return finding(gate, true, "a first version") }
+        let kinds: [RowDifference.Operation]
+        switch rows {
+        case .added: kinds = [.added]
+        case .removed: kinds = [.removed]
+        case .changed: kinds = [.changed]
+        case .differing: kinds = [.added, .removed, .changed]
+        }
+        let count = kinds.map(count).reduce(0, +)
+        let whole = comparison.oldRows
+        let verb = rows == .differing ? "differ" : rows.rawValue
+        let part = Self.percent(Double(count), of: Double(whole))
+        return finding(
+            gate, allowance.allows(Double(count), of: Double(whole)),
+            "\(count) \(verb) of \(whole) live rows\(part)",
+            Array(kinds.flatMap { samples[$0] ?? [] }.prefix(Self.sampleRows)))
+    }
+
+    private func count(_ kind: RowDifference.Operation) -> Int {
+        switch kind {
+        case .added: counts.added
+        case .removed: counts.removed
+        case .changed: counts.changed
+        }
+    }
+
+    /// Such as ` (7.25%)`; nothing where there is nothing to be a part of.
+    private static func percent(_ amount: Double, of whole: Double) -> String {
+        guard whole != 0 else { return "" }
+        return " (\(Allowance.text((amount / abs(whole) * 10_000).rounded() / 100))%)"
+    }
+
+    private func judge(
+        _ gate: Gate, drift name: String, _ allowance: Allowance
+    ) throws -> Judgement.Finding {
+        let (table, column) = try new.tables.numbers(name, in: "\(new.view)@\(new.number)")
+        if live == nil { return finding(gate, true, "a first version") }
+        let suffix = VersionSchema.quoted("old_" + new.tables[table].name)
+        let other = VersionSchema.quoted("new_" + new.tables[table].name)
+        let (before, after) = try comparison.totals(of: column, old: suffix, new: other)
+        let drift = abs(after - before)
+        return finding(
+            gate, allowance.allows(drift, of: abs(before)),
+            "its sum goes from \(Allowance.text(before)) to \(Allowance.text(after))"
+                + Self.percent(drift, of: before))
+    }
+
+    // MARK: SQL
+
+    private func judge(_ gate: Gate, sql select: String) throws -> Judgement.Finding {
+        let names = try self.select(select)
+        var count = 0
+        var sample: [String] = []
+        try names.run { values in
+            count += 1
+            if count <= Self.sampleRows {
+                sample.append(
+                    zip(names.columns, values).map { "\($0) \($1.shown)" }.joined(separator: ", "))
+            }
+        }
+        return finding(
+            gate, count == 0, count == 1 ? "it returns 1 row" : "it returns \(count) rows", sample)
+    }
+
+    /// A statement over the tables of both versions.
+    private func select(_ select: String) throws -> GuardedSelect {
+        let connection = try SQLiteConnection(":memory:", .create)
+        try GuardedSelect.attach(new.connection.path, as: "new_version", to: connection)
+        var tables = Self.tables("new", of: new, in: "new_version")
+        if let old {
+            try GuardedSelect.attach(old.connection.path, as: "old_version", to: connection)
+            tables += Self.tables("old", of: old, in: "old_version")
+        } else {
+            try GuardedSelect.attach(":memory:", as: "old_version", to: connection)
+            for table in new.tables { try Self.makeEmpty(table, connection) }
+            tables += Self.tables("old", of: new, in: "old_version")
+        }
+        return try GuardedSelect(select, over: tables, on: connection)
+    }
+
+    private static func tables(
+        _ side: String, of reader: VersionReader, in database: String
+    ) -> [GuardedSelect.Table] {
+        let all = reader.tables.map { GuardedSelect.Table("\(side)_\($0.name)", in: database, $0) }
+        return all + reader.tables.prefix(1).map { GuardedSelect.Table(side, in: database, $0) }
+    }
+
+    private static func makeEmpty(
+        _ table: TableSchema, _ connection: SQLiteConnection
+    ) throws(KappaError) {
+        let columns = table.columns.map { VersionSchema.quoted($0.name) }.joined(separator: ", ")
+        try connection.execute(
+            "CREATE TABLE old_version.\(VersionSchema.quoted(table.name)) (\(columns))")
+    }
+
+    /// What a check in Swift is given.
+    private var comparison: VersionComparison {
+        VersionComparison(
+            view: new.view, position: position, isFirst: live == nil, added: counts.added,
+            removed: counts.removed, changed: counts.changed, same: counts.same
+        ) { sql in
+            let select = try self.select(sql)
+            let names = select.columns
+            var rows: [Columns] = []
+            try select.run { rows.append(Columns(cells: Array(zip(names, $0)))) }
+            return rows
+        }
+    }
+}
+
+extension RowDifference {
+    /// The difference on one line: `~ k1  n 4 → 5`.
+    func line(from old: [TableSchema], to new: [TableSchema]) -> String {
+        let key = self.key.map(\.shown).joined(separator: " ")
+        let name = old.count > 1 || new.count > 1 ? "\(table) \(key)" : key
+        func cell(_ column: String, _ values: [Value]?, _ tables: [TableSchema]) -> String {
+            let schema = tables.first { $0.name == table }
+            guard let values, let index = schema?.columns.firstIndex(where: { $0.name == column })
+            else { return "·" }
+            return values[index].shown
+        }
+        func cells(_ values: [Value]?, _ tables: [TableSchema]) -> String {
+            let columns = tables.first { $0.name == table }?.columns ?? []
+            return columns.filter { !$0.isKey }
+                .map { "\($0.name) \(cell($0.name, values, tables))" }.joined(separator: ", ")
+        }
+        switch operation {
+        case .added: return "+ \(name)  \(cells(after, new))"
+        case .removed: return "- \(name)  \(cells(before, old))"
+        case .changed:
+            let changes = columns.map { "\($0) \(cell($0, before, old)) → \(cell($0, after, new))" }
+            return "~ \(name)  \(changes.joined(separator: ", "))"
+        }
+    }
+}
+
+extension Value {
+    /// The value for people; a dot where there is none.
+    fileprivate var shown: String { self == .null ? "·" : plainText }
+}

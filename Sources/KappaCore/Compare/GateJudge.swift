@@ -1,0 +1,129 @@
+/// Judges versions by the gates of their views: those in the code of this build, and further ones.
+package final class GateJudge: Gatekeeper {
+    /// Who promotes.
+    package enum Promoter: Sendable {
+        /// A program that has caught up.
+        case program
+        /// Somebody who has named the versions, and so approves of them.
+        case person
+        /// Somebody who passes over the gates.
+        case force
+    }
+
+    private let folder: DataFolder
+    private let views: ViewSet
+    private let promoter: Promoter
+    private let gates: [String: [Gate]]
+    private let further: [Gate]
+    private let looks = Monitor<[RowsLook]>([])
+    /// Called where a version has the same rows as the one that it has replaced.
+    private let foundIdentical: @Sendable (Judgement) -> Void
+
+    /// - Parameter further: Gates for all versions, beside those of their views.
+    package init(
+        _ folder: DataFolder, _ views: ViewSet, further: [Gate] = [],
+        promoter: Promoter = .program,
+        foundIdentical: @escaping @Sendable (Judgement) -> Void = { _ in }
+    ) throws(KappaError) {
+        self.folder = folder
+        self.views = views
+        self.further = further
+        self.promoter = promoter
+        self.foundIdentical = foundIdentical
+        var gates: [String: [Gate]] = [:]
+        for definition in try views.definitions() { gates[definition.name] = definition.gates }
+        self.gates = gates
+    }
+
+    private func gates(of view: String) -> [Gate] { (gates[view] ?? []) + further }
+
+    package func compares(_ view: String) -> Bool {
+        promoter != .force && gates(of: view).contains(where: \.compares)
+    }
+
+    package func judge(_ candidate: VersionID, against live: VersionID?) throws -> Judgement? {
+        let gates = gates(of: candidate.view)
+        if gates.isEmpty { return nil }
+        guard promoter != .force, gates.contains(where: \.compares) else {
+            let position = try VersionReader(folder.file(candidate)).checkpoint().offset
+            return Judgement(
+                candidate, against: live?.number, at: position,
+                findings: gates.map { gate in
+                    promoter == .force
+                        ? Judgement.Finding("\(gate)", passes: false, "passed over by --force")
+                        : approval(gate)
+                }, isForced: promoter == .force)
+        }
+        guard let live else {
+            let new = try VersionReader(folder.file(candidate))
+            return try judge(candidate, GateComparison(new: new), gates)
+        }
+        do {
+            return try compare(candidate, with: live, gates)
+        } catch let error as KappaError where promoter == .program {
+            // A program goes on with what is live; a person is told at once.
+            let why = error.reason.map { ": \($0)" } ?? ""
+            let position = try VersionReader(folder.file(candidate)).checkpoint().offset
+            return Judgement(
+                candidate, against: live.number, at: position,
+                findings: gates.map { gate in
+                    gate.compares
+                        ? Judgement.Finding(
+                            "\(gate)", passes: false, "it cannot be judged, \(error.what)\(why)")
+                        : approval(gate)
+                })
+        }
+    }
+
+    private func compare(
+        _ candidate: VersionID, with live: VersionID, _ gates: [Gate]
+    ) throws -> Judgement {
+        let alignment = try Alignment(live, candidate, in: folder, views)
+        // Copies that were brought forward go away with it.
+        return try withExtendedLifetime(alignment) {
+            try judge(
+                candidate, GateComparison(old: alignment.old, new: alignment.new, live), gates)
+        }
+    }
+
+    private func judge(
+        _ candidate: VersionID, _ comparison: GateComparison, _ gates: [Gate]
+    ) throws -> Judgement {
+        Judgement(
+            candidate, against: comparison.live?.number, at: comparison.position,
+            counts: comparison.counts,
+            findings: gates.map { $0.compares ? comparison.judge($0) : approval($0) })
+    }
+
+    private func approval(_ gate: Gate) -> Judgement.Finding {
+        promoter == .person
+            ? Judgement.Finding("\(gate)", passes: true, "a person promotes it")
+            : Judgement.Finding("\(gate)", passes: false, "it waits for `kappa promote`")
+    }
+
+    // MARK: Identical rows
+
+    package func look(at candidate: VersionID, beside live: VersionID) {
+        let look = RowsLook(candidate, beside: live, in: folder, found: foundIdentical)
+        looks.withLock { $0.append(look) }
+    }
+
+    package func finish() {
+        let looks = looks.withLock { looks in
+            defer { looks = [] }
+            return looks
+        }
+        for look in looks { look.wait() }
+    }
+}
+
+extension ViewRunner {
+    /// A runner that obeys the gates of its views.
+    package convenience init(
+        _ folder: DataFolder, _ views: ViewSet, options: Options = Options(),
+        report: @escaping @Sendable (Report) -> Void = { _ in }
+    ) throws(KappaError) {
+        let judge = try GateJudge(folder, views) { report(.identical($0)) }
+        try self.init(folder, views, options: options, gatekeeper: judge, report: report)
+    }
+}

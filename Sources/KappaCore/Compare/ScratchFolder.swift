@@ -1,0 +1,40 @@
+import Glibc
+
+/// A folder for files that are needed for a moment; removed with all in it.
+final class ScratchFolder {
+    let path: String
+    /// Locked for as long as the folder is in use: what nobody holds was left behind.
+    private let lock: OpenFile
+
+    init(_ folder: DataFolder) throws(KappaError) {
+        (path, lock) = try Self.make(folder)
+    }
+
+    private static func make(_ folder: DataFolder) throws(KappaError) -> (String, OpenFile) {
+        while true {
+            var template = Array((folder.path + "/scratch-XXXXXX").utf8CString)
+            guard mkdtemp(&template) != nil else {
+                throw KappaError(
+                    .cannotCreate, "cannot create a folder to compare in", at: folder.path,
+                    because: String(cString: strerror(errno)),
+                    advice: "Check that the disk has room and who owns the folder")
+            }
+            let path = template.withUnsafeBufferPointer { buffer in
+                buffer.baseAddress.map { String(cString: $0) } ?? ""
+            }
+            // Somebody who cleans up may have taken it for a leftover before it was locked.
+            guard let lock = try? OpenFile(reading: path) else { continue }
+            flock(lock.descriptor, LOCK_EX)
+            if access(path, F_OK) == 0 { return (path, lock) }
+        }
+    }
+
+    deinit { DataFolder.remove(path) }
+
+    /// A copy of a version's file as it is for a reader.
+    func copy(_ reader: VersionReader) throws(KappaError) -> String {
+        let copy = path + "/copy.db"
+        try reader.connection.copy(to: copy)
+        return copy
+    }
+}

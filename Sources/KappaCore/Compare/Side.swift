@@ -1,0 +1,117 @@
+/// The rows of one table of one version, one after another in key order.
+final class Side {
+    let schema: TableSchema?
+    /// The row at hand; nil behind the last.
+    private(set) var cursor: SQLiteStatement?
+    private let statement: SQLiteStatement?
+    private let keyColumns: [Int]
+    private let keyIsText: [Bool]
+    private let hasCondition: Bool
+    /// Lets the condition read this table alone, for as long as the rows are read.
+    private let guardian: SQLGuard?
+
+    /// - Parameters:
+    ///   - key: Only the row of this key.
+    ///   - condition: Judged for each row; see ``isWanted``.
+    init(
+        _ reader: VersionReader, _ table: String, key: [Value] = [], condition: String? = nil
+    ) throws {
+        schema = reader.tables.first { $0.name == table }
+        let keyColumns = schema?.keyColumns ?? []
+        self.keyColumns = keyColumns
+        keyIsText =
+            schema.map { schema in
+                keyColumns.map {
+                    schema.columns[$0].kind == .text || schema.columns[$0].kind == .json
+                }
+            } ?? []
+        guard let schema else {
+            statement = nil
+            guardian = nil
+            hasCondition = false
+            return
+        }
+        hasCondition = condition != nil
+        if condition != nil { SQLGuard.addFunctions(to: reader.connection) }
+        guardian = condition.map { _ in
+            SQLGuard(reader.connection, tables: [table], seconds: Self.mostSeconds)
+        }
+        let statement = try reader.connection.prepare(
+            Self.sql(schema, hasKey: !key.isEmpty, condition))
+        self.statement = statement
+        for (index, part) in key.enumerated() { statement.bind(index, part) }
+        try next()
+    }
+
+    /// How long a condition may be judged.
+    private static let mostSeconds = 3_600
+
+    private static func sql(
+        _ schema: TableSchema, hasKey: Bool, _ condition: String?
+    ) -> String {
+        var columns = schema.columns.map { VersionSchema.quoted($0.name) }
+        if let condition { columns.append("(\(condition)\n)") }
+        let parts = schema.keyColumns.map { "\(VersionSchema.quoted(schema.columns[$0].name)) = ?" }
+        let filter = hasKey ? " WHERE " + parts.joined(separator: " AND ") : ""
+        return "SELECT \(columns.joined(separator: ", ")) FROM "
+            + "\(VersionSchema.quoted(schema.name))\(filter) "
+            + "ORDER BY \(VersionSchema.keyList(schema))"
+    }
+
+    func next() throws(KappaError) {
+        guard let statement else { return }
+        cursor = try statement.step() ? statement : nil
+    }
+
+    var isThere: Bool { cursor != nil }
+
+    /// Whether the condition holds for the row at hand; true where there is none.
+    var isWanted: Bool {
+        guard hasCondition else { return true }
+        guard let cursor, let count = schema?.columns.count else { return false }
+        return cursor.isTrue(count)
+    }
+
+    func value(_ column: Int) -> Value {
+        guard let cursor, let schema else { return .null }
+        return schema.value(cursor, column)
+    }
+
+    var values: [Value] { schema?.columns.indices.map { value($0) } ?? [] }
+    var key: [Value] { keyColumns.map { value($0) } }
+
+    /// Negative, zero or positive, as the left row's key stands before, at or behind the right one's.
+    static func compare(_ left: Side, _ right: Side) -> Int {
+        guard let a = left.cursor, let b = right.cursor else { return left.isThere ? -1 : 1 }
+        for index in left.keyColumns.indices {
+            let x = left.keyColumns[index]
+            let y = right.keyColumns[index]
+            if left.keyIsText[index] {
+                let order = KeyOrder.compare(a.text(x), b.text(y))
+                if order != 0 { return order }
+            } else {
+                let (i, j) = (a.integer(x), b.integer(y))
+                if i != j { return i < j ? -1 : 1 }
+            }
+        }
+        return 0
+    }
+}
+
+extension SQLiteStatement {
+    /// Binds a cell; texts are copied.
+    func bind(_ index: Int, _ value: Value) {
+        switch value {
+        case .null: bindNull(index)
+        case .bool(let bool): bind(index, Int64(bool ? 1 : 0))
+        case .integer(let integer): bind(index, integer)
+        case .double(let double): bind(index, double)
+        case .decimal(let decimal): DecimalCell.bind(decimal, to: self, at: index)
+        case .text(let text), .json(let text): bind(index, text)
+        case .timestamp(let time): bind(index, time.microseconds)
+        }
+    }
+
+    /// Whether a cell is true as SQL has it: a number other than zero.
+    fileprivate func isTrue(_ index: Int) -> Bool { double(index) != 0 }
+}

@@ -1,0 +1,135 @@
+import CKappaJSON
+
+/// An event that may touch the row of a key.
+struct KeyCandidate {
+    /// Its index in the batch.
+    var event: Int
+    /// The step's stream time before it.
+    var streamTime = Int64.min
+}
+
+/// Finds the events that may touch the row of a key, by the column of the key alone.
+protocol KeyFinder: AnyObject {
+    /// Appends the candidates of a batch, in log order. Batches come in log order, too: event times
+    /// add up.
+    func find(in batch: EventBatch, into candidates: inout [KeyCandidate])
+}
+
+/// Finds the events of an aggregation's group.
+final class GroupFinder: KeyFinder {
+    private let input: any AggregationInput
+    private let key: [KeyPart]
+    /// The bounds of the only window that is looked for.
+    private let window: Range<Int64>?
+    private let isWindowed: Bool
+    private var streamTime = Int64.min
+
+    /// Nil where the stream remembers something from event to event: then what it makes of an event
+    /// depends on those before.
+    init?(
+        _ definition: AggregationDefinition, key: [KeyPart], plan: ExtractionPlan
+    ) throws(KappaError) {
+        guard definition.stateTables.isEmpty else { return nil }
+        var parts: [KeyPart] = []
+        var start: Int64?
+        for (column, part) in zip(definition.table.keyColumns, key) {
+            if case .key = definition.origins[column] {
+                parts.append(part)
+            } else if case .integer(let time) = part {
+                start = time
+            }
+        }
+        self.key = parts
+        isWindowed = definition.window != nil
+        window = start.flatMap { start in
+            WindowCut(definition).map { start..<max(start, $0.end(ofStart: start)) }
+        }
+        input = try definition.open(PlanContext(plan))
+    }
+
+    func find(in batch: EventBatch, into candidates: inout [KeyCandidate]) {
+        let rows = input.rows(of: batch, 0..<batch.count).value
+        let times = isWindowed ? rows.time?.integers : nil
+        var clock = PartitionClock(
+            streamTime, columns: isWindowed ? rows.clockColumns : [], from: 0)
+        var before = streamTime
+        var event: Int32 = -1
+        for (row, of) in zip(rows.rows, rows.events) {
+            if of != event {
+                event = of
+                clock.advance(through: Int(of) - 1)
+                before = clock.time
+            }
+            if let time = times?[Int(row)] {
+                clock.meet(time)
+                if let window, !window.contains(time) { continue }
+            }
+            guard candidates.last?.event != Int(of), key.matches(rows.keys, Int(row)) else {
+                continue
+            }
+            candidates.append(KeyCandidate(event: Int(of), streamTime: before))
+        }
+        clock.advance(through: batch.count - 1)
+        streamTime = clock.time
+    }
+}
+
+/// For streams that remember nothing.
+private final class PlanContext: StreamContext {
+    let plan: ExtractionPlan
+
+    init(_ plan: ExtractionPlan) { self.plan = plan }
+
+    func joinSide<Element: ViewRow>(
+        _ type: Element.Type, kind: ColumnKind,
+        key: @escaping (Element, Int64) throws -> JoinKey
+    ) throws(KappaError) -> any JoinSide<Element> {
+        throw KappaError(.bug, "a stream remembers more than it says")
+    }
+
+    func clock() -> StreamClock { StreamClock(.min) }
+}
+
+/// Finds the events that the handlers of one table of a fold take under a key.
+final class HandlerFinder: KeyFinder {
+    private let readers: [any FoldReader]
+    private let key: [KeyPart]
+    private var selection: [Int32] = []
+    private var found: Set<Int> = []
+
+    /// Nil where handlers look at other rows than those under their keys.
+    init?(
+        _ definition: FoldDefinition, table: Int, key: [KeyPart], plan: ExtractionPlan
+    ) throws(KappaError) {
+        if definition.handlers.contains(where: \.handler.seesTables) { return nil }
+        self.key = key
+        var readers: [any FoldReader] = []
+        for (index, handler) in definition.handlers where index == table {
+            readers.append(try handler.open(plan, definition.tables[index].initial))
+        }
+        self.readers = readers
+    }
+
+    func find(in batch: EventBatch, into candidates: inout [KeyCandidate]) {
+        found.removeAll(keepingCapacity: true)
+        for reader in readers {
+            selection.removeAll(keepingCapacity: true)
+            reader.load(batch)
+            reader.select(0..<batch.count, into: &selection)
+            let column = reader.keys(of: &selection, batch) { _, _ in }
+            // A computed column has no memory before its first value.
+            if selection.isEmpty { continue }
+            for event in selection where key.matches([column], Int(event)) {
+                found.insert(Int(event))
+            }
+        }
+        candidates += found.sorted().map { KeyCandidate(event: $0) }
+    }
+}
+
+/// Takes every event for a candidate: for steps of which nothing else is known.
+final class EveryEventFinder: KeyFinder {
+    func find(in batch: EventBatch, into candidates: inout [KeyCandidate]) {
+        for event in 0..<batch.count { candidates.append(KeyCandidate(event: event)) }
+    }
+}

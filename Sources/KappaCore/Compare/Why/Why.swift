@@ -1,0 +1,172 @@
+/// Tells how one row came about: the events that touched it, in log order, and the row after each, under
+/// one definition or under two side by side.
+package struct Why {
+    /// An event that touched the row under some of the definitions.
+    package struct Step: Sendable {
+        package var offset: Offset
+        /// The event's JSON, as appended.
+        package var event: String
+        /// The row after the event under each definition; nil where there is none.
+        package var rows: [[Value]?]
+        /// Under which of the definitions the event touched the row.
+        package var touched: [Bool]
+        /// Whether this is the first event after which the rows differ.
+        package var diverges = false
+    }
+
+    /// The row's table under each definition.
+    package let schemas: [TableSchema]
+    private let definitions: [ViewDefinition]
+    private let question: KeyTrace.Question
+    private let end: Offset
+    private let folder: DataFolder
+
+    /// - Parameters:
+    ///   - definitions: One, or two of the same view.
+    ///   - key: The row's key as JSON. For a session, the key of the session as it is at `end`.
+    ///   - table: The row's table; nil for the view's first.
+    ///   - end: Up to where the log is replayed.
+    ///   - isThorough: Applies every event to the whole view instead of looking for the key's.
+    package init(
+        _ definitions: [ViewDefinition], key: JSONValue, table: String? = nil, to end: Offset,
+        in folder: DataFolder, isThorough: Bool = false
+    ) throws {
+        self.definitions = definitions
+        self.end = end
+        self.folder = folder
+        let question = KeyTrace.Question(key: key, table: table, isThorough: isThorough)
+        self.question = question
+        schemas = try definitions.map { try KeyTrace.schema($0, question) }
+        let logEnd = try LogReader(folder.log).durableEnd()
+        guard end <= logEnd else {
+            throw KappaError(
+                .notFound, "offset \(end) is behind the log's end", at: folder.log,
+                because: "the log ends at offset \(logEnd)",
+                advice: "Name an offset up to \(logEnd)")
+        }
+    }
+
+    /// Visits the events that touched the row.
+    /// - Parameter visit: Returns whether to go on.
+    package func run(
+        progress: ScratchVersion.Progress = { _, _ in }, _ visit: (Step) throws -> Bool
+    ) throws {
+        var question = question
+        question.span = try sessionSpan(progress)
+        var hasParted = false
+        try replay(question, progress) { offset, event, traces, touched in
+            let rows = traces.map(\.row)
+            let isParted = !hasParted && traces.count == 2 && !isSame(rows)
+            if isParted { hasParted = true }
+            return try visit(
+                Step(
+                    offset: offset, event: event, rows: rows, touched: touched,
+                    diverges: isParted))
+        }
+    }
+
+    /// The times of the sessions under the key as they are at the end, under any of the definitions;
+    /// nil where the table has no sessions.
+    private func sessionSpan(_ progress: ScratchVersion.Progress) throws -> Range<Int64>? {
+        let isSession = definitions.contains { definition in
+            definition.steps.contains {
+                if case .aggregation(let aggregation) = $0.kind,
+                    case .session? = aggregation.window
+                {
+                    true
+                } else {
+                    false
+                }
+            }
+        }
+        guard isSession else { return nil }
+        let traces = try replay(question, progress) { _, _, _, _ in true }
+        let spans = traces.compactMap(\.sessionSpan)
+        guard let first = spans.first else { return nil }
+        return spans.dropFirst().reduce(first) { all, span in
+            min(all.lowerBound, span.lowerBound)..<max(all.upperBound, span.upperBound)
+        }
+    }
+
+    // MARK: Replaying
+
+    private typealias Visit = (Offset, String, [KeyTrace], [Bool]) throws -> Bool
+
+    /// Replays the definitions in step and visits the events that touched the row under any of them.
+    @discardableResult
+    private func replay(
+        _ question: KeyTrace.Question, _ progress: ScratchVersion.Progress, _ visit: Visit
+    ) throws -> [KeyTrace] {
+        let plan = ExtractionPlan()
+        let singles = ExtractionPlan()
+        let traces = try definitions.map {
+            try KeyTrace($0, question, plan: plan, singles: singles, in: folder)
+        }
+        let single = SingleEvent(singles)
+        let pipeline = try BatchPipeline(
+            try LogReader(folder.log), plan: plan, upTo: end, waits: false)
+        defer { pipeline.stop() }
+        try progress(.zero, end)
+        while true {
+            switch pipeline.next() {
+            case .batch(let slot):
+                for trace in traces { trace.load(slot.batch) }
+                guard try apply(slot.batch, traces, single, visit) else { return traces }
+                let done = slot.batch.firstOffset + slot.batch.count
+                pipeline.recycle(slot)
+                try progress(done, end)
+            case .caughtUp, .ended: return traces
+            case .failed(let error): throw error
+            }
+        }
+    }
+
+    /// Applies the candidates of a batch; returns whether to go on.
+    private func apply(
+        _ batch: EventBatch, _ traces: [KeyTrace], _ single: SingleEvent, _ visit: Visit
+    ) throws -> Bool {
+        while let event = traces.compactMap(\.nextCandidate).min() {
+            try single.load(batch, event)
+            let touched = try traces.map { trace in
+                trace.nextCandidate == event ? try trace.apply(single.batch) : false
+            }
+            guard touched.contains(true) else { continue }
+            let goesOn = try visit(
+                batch.firstOffset + event, batch.event(event), traces, touched)
+            if !goesOn { return false }
+        }
+        return true
+    }
+
+    /// Whether two rows are the same, as a comparison has it: column by column, by name. A column that
+    /// only one of them has is as one without a value.
+    private func isSame(_ rows: [[Value]?]) -> Bool {
+        guard let a = rows[0], let b = rows[1] else { return rows[0] == nil && rows[1] == nil }
+        func cell(_ name: String, _ side: Int, _ row: [Value]) -> Value {
+            let index = schemas[side].columns.firstIndex { $0.name == name }
+            return index.map { row[$0] } ?? .null
+        }
+        return schemas.flatMap(\.columns).allSatisfy {
+            cell($0.name, 0, a) == cell($0.name, 1, b)
+        }
+    }
+}
+
+/// A batch of one event of the log.
+private final class SingleEvent {
+    let batch: EventBatch
+    private let buffer = BlockBuffer(capacity: 1 << 12)
+
+    init(_ plan: ExtractionPlan) { batch = EventBatch(plan: plan) }
+
+    func load(_ other: EventBatch, _ event: Int) throws {
+        let bytes = other.bytes(of: event)
+        buffer.reserve(bytes.count + 1, keeping: 0)
+        let line = buffer.slice(0..<(bytes.count + 1))
+        line.copyBytes(from: bytes)
+        line[bytes.count] = 0x0A
+        try batch.load(
+            buffer.payload(0..<(bytes.count + 1)), count: 1,
+            firstOffset: other.firstOffset + event, runs: other.runs(of: event))
+    }
+}

@@ -1,0 +1,74 @@
+/// The rows of one chunk of a batch that conditions let through. Aggregates with one condition share
+/// its rows: they are found once.
+final class ChunkRows {
+    private final class Kept {
+        var mask: UnsafePointer<UInt8>?
+        var count = 0
+        private var capacity: Int
+        private(set) var ids: UnsafeMutablePointer<UInt32>
+        private(set) var rows: UnsafeMutablePointer<Int32>
+        private(set) var events: UnsafeMutablePointer<Int32>
+
+        init(capacity: Int) {
+            self.capacity = capacity
+            ids = .allocate(capacity: capacity)
+            rows = .allocate(capacity: capacity)
+            events = .allocate(capacity: capacity)
+        }
+
+        deinit { deallocate() }
+
+        private func deallocate() {
+            ids.deallocate()
+            rows.deallocate()
+            events.deallocate()
+        }
+
+        func take(_ all: GroupedRows, _ mask: UnsafePointer<UInt8>) {
+            self.mask = mask
+            reserve(all.count)
+            let (ids, rows, events) = (ids, rows, events)
+            var kept = 0
+            // Each row is written, and only counted where it is let through: no branch to guess.
+            for index in 0..<all.count {
+                let row = all.rows[index]
+                rows[kept] = row
+                ids[kept] = all.ids[index]
+                events[kept] = all.events[index]
+                kept += Int(mask[Int(row)])
+            }
+            count = kept
+        }
+
+        private func reserve(_ rows: Int) {
+            guard rows > capacity else { return }
+            deallocate()
+            capacity = rows
+            ids = .allocate(capacity: capacity)
+            self.rows = .allocate(capacity: capacity)
+            events = .allocate(capacity: capacity)
+        }
+    }
+
+    private var kept: [Kept] = []
+    private var used = 0
+
+    /// Begins another chunk.
+    func reset() { used = 0 }
+
+    /// The rows of the chunk `all` that a mask lets through; valid until ``reset()``.
+    func rows(_ all: GroupedRows, _ mask: UnsafePointer<UInt8>?) -> GroupedRows {
+        guard let mask else { return all }
+        let found = kept[..<used].first { $0.mask == mask } ?? add(all, mask)
+        return GroupedRows(
+            base: all.base, stride: all.stride, count: found.count, ids: found.ids,
+            rows: found.rows, events: found.events)
+    }
+
+    private func add(_ all: GroupedRows, _ mask: UnsafePointer<UInt8>) -> Kept {
+        if used == kept.count { kept.append(Kept(capacity: all.count)) }
+        used += 1
+        kept[used - 1].take(all, mask)
+        return kept[used - 1]
+    }
+}

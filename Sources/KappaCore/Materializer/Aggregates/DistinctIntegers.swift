@@ -1,0 +1,167 @@
+import CKappaJSON
+
+/// The different integers that a group has seen (or timestamps, booleans, doubles by their bits): an
+/// open-addressing set of 64-bit words.
+///
+/// What is saved are the integers in order, so that it depends on the set alone.
+final class DistinctIntegers: StateObject {
+    private let kind: ColumnKind
+    /// Zero stands for an empty slot.
+    private var slots: UnsafeMutablePointer<Int64>
+    private var slotBits = 2
+    /// How many slots are taken, and how many may be.
+    private var taken = 0
+    private var most = 3
+    private var hasZero = false
+
+    init(kind: ColumnKind, _ counter: UnsafeMutablePointer<Int>? = nil) {
+        self.kind = kind
+        slots = Self.makeSlots(bits: 2)
+        super.init(counter)
+        account()
+    }
+
+    deinit { slots.deallocate() }
+
+    var count: Int { taken + (hasZero ? 1 : 0) }
+
+    private static func makeSlots(bits: Int) -> UnsafeMutablePointer<Int64> {
+        let slots = UnsafeMutablePointer<Int64>.allocate(capacity: 1 << bits)
+        slots.initialize(repeating: 0, count: 1 << bits)
+        return slots
+    }
+
+    private func account() { hold(StateObject.overheadBytes + 8 << slotBits) }
+
+    override func add(_ column: kj_column, _ order: kj_column?, _ row: Int, offset: Int64) {
+        switch kind {
+        // Zero has two doubles that are equal; both are one value.
+        case .double: insert(Int64(bitPattern: (column.doubles[row] + 0).bitPattern))
+        case .bool: insert(column.integers[row] != 0 ? 1 : 0)
+        case .integer, .timestamp, .decimal, .text, .json: insert(column.integers[row])
+        }
+    }
+
+    @inline(__always)
+    func insert(_ value: Int64) {
+        let (slots, bits) = (slots, slotBits)
+        var slot = Self.home(value, bits)
+        // An empty slot is found at the latest: a quarter of them is.
+        while slots[slot] != value {
+            if slots[slot] == 0 { return insertNew(value, at: slot) }
+            slot = (slot + 1) & (1 << bits - 1)
+        }
+        if value == 0 { hasZero = true }
+    }
+
+    @inline(__always)
+    private static func home(_ value: Int64, _ bits: Int) -> Int {
+        let product = UInt64(bitPattern: value) &* 0x9E37_79B9_7F4A_7C15
+        return Int(truncatingIfNeeded: product >> UInt64(64 - bits))
+    }
+
+    private func insertNew(_ value: Int64, at slot: Int) {
+        slots[slot] = value
+        taken += 1
+        if taken > most { grow() }
+    }
+
+    private func grow() {
+        let old = slots
+        let oldCount = 1 << slotBits
+        slotBits += 1
+        most = (1 << slotBits) / 4 * 3
+        slots = Self.makeSlots(bits: slotBits)
+        for index in 0..<oldCount where old[index] != 0 {
+            var slot = Self.home(old[index], slotBits)
+            while slots[slot] != 0 { slot = (slot + 1) & (1 << slotBits - 1) }
+            slots[slot] = old[index]
+        }
+        old.deallocate()
+        account()
+    }
+
+    override func merge(_ other: StateObject) {
+        guard let other = other as? DistinctIntegers else { return }
+        if other.hasZero { hasZero = true }
+        for index in 0..<(1 << other.slotBits) where other.slots[index] != 0 {
+            insert(other.slots[index])
+        }
+    }
+
+    override func emit(to sink: inout some CellSink) { sink.integer(Int64(count)) }
+
+    /// The values in order.
+    var sorted: [Int64] {
+        var values: [Int64] = []
+        values.reserveCapacity(count)
+        if hasZero { values.append(0) }
+        for index in 0..<(1 << slotBits) where slots[index] != 0 { values.append(slots[index]) }
+        WordSort.sort(&values)
+        return values
+    }
+
+    override func save(to state: inout StateWriter) {
+        let values = sorted
+        state.write(short: UInt64(values.count))
+        state.write(ascending: values)
+    }
+
+    override func load(
+        from state: inout StateReader, _ cursor: any RowCursor, _ column: Int
+    ) throws(KappaError) {
+        try load(from: &state)
+    }
+
+    func load(from state: inout StateReader) throws(KappaError) {
+        var last = Int64.min
+        for _ in 0..<(try state.readShortCount()) {
+            last = try state.readInteger(above: last)
+            insert(last)
+        }
+    }
+}
+
+/// Sorts integers: many of them by one radix pass for each byte in which they differ.
+enum WordSort {
+    private static let few = 256
+
+    static func sort(_ values: inout [Int64]) {
+        guard values.count > few else { return values.sort() }
+        var differing: UInt64 = 0
+        for value in values { differing |= UInt64(bitPattern: value ^ values[0]) }
+        var scratch = values
+        for shift in stride(from: UInt64(0), to: 64, by: 8) where differing >> shift & 0xFF != 0 {
+            pass(values, shift, into: &scratch)
+            swap(&values, &scratch)
+        }
+    }
+
+    private static func pass(_ source: [Int64], _ shift: UInt64, into target: inout [Int64]) {
+        source.withUnsafeBufferPointer { source in
+            target.withUnsafeMutableBufferPointer { target in
+                withUnsafeTemporaryAllocation(of: Int.self, capacity: 256) { places in
+                    places.initialize(repeating: 0)
+                    for value in source { places[digit(value, shift)] += 1 }
+                    var next = 0
+                    for digit in 0..<256 {
+                        let count = places[digit]
+                        places[digit] = next
+                        next += count
+                    }
+                    for value in source {
+                        let digit = digit(value, shift)
+                        target[places[digit]] = value
+                        places[digit] += 1
+                    }
+                }
+            }
+        }
+    }
+
+    /// With the sign turned round, words order as integers do.
+    @inline(__always)
+    private static func digit(_ value: Int64, _ shift: UInt64) -> Int {
+        Int((UInt64(bitPattern: value) ^ (1 << 63)) >> shift & 0xFF)
+    }
+}

@@ -1,0 +1,206 @@
+import CKappaJSON
+
+/// The values of a group in order, each with how often it came: what an exact quantile needs. With the
+/// numbers of a ``QuantileBucket`` for values it is the sketch of an approximate one.
+///
+/// What it holds depends on the multiset of values alone, and so do its saved bytes.
+///
+/// A generic class is not specialised by itself: what runs for each value says for which keys it is.
+final class ValueBag<Key: StateKey>: StateObject {
+    private let kind: ColumnKind
+    private let isApproximate: Bool
+    private let fraction: Double
+    /// Different values in ascending order.
+    private var keys: [Key] = []
+    private var counts: [Int64] = []
+    private var total: Int64 = 0
+    /// Values that are still to be put into their places.
+    private var pending: [Key] = []
+    private var heapBytes = 0
+    private var held = HeldText()
+
+    init(_ accumulator: Accumulator) {
+        kind = accumulator.kind
+        isApproximate = accumulator.function == .approximateQuantile
+        fraction = accumulator.settings.fraction
+        super.init(accumulator.heldBytes)
+        account()
+    }
+
+    private func account() {
+        let stride = MemoryLayout<Key>.stride
+        hold(
+            StateObject.overheadBytes + (keys.capacity + pending.capacity) * stride
+                + counts.capacity * 8 + heapBytes + held.byteCount)
+    }
+
+    @_specialize(where Key == Int64)
+    @_specialize(where Key == Decimal)
+    override func add(_ column: kj_column, _ order: kj_column?, _ row: Int, offset: Int64) {
+        guard let key = isApproximate ? bucket(column, row) : Key.read(column, row, kind) else {
+            return
+        }
+        add(key)
+    }
+
+    private func bucket(_ column: kj_column, _ row: Int) -> Key? {
+        QuantileBucket.number(column.doubleValue(row, kind)) as? Key
+    }
+
+    @inline(__always)
+    private func add(_ key: Key) {
+        let isFull = pending.count == pending.capacity
+        pending.append(key)
+        heapBytes += key.heapBytes
+        if isFull { account() }
+        if pending.count >= max(64, keys.count / 4) { fold() }
+    }
+
+    /// Puts all values into their places.
+    @_specialize(where Key == Int64)
+    @_specialize(where Key == Decimal)
+    private func fold() {
+        guard !pending.isEmpty else { return }
+        pending.sort()
+        combine(pending, nil)
+        pending.removeAll(keepingCapacity: true)
+    }
+
+    /// Takes in other values, which are in order, each as often as `times` says; once where that is
+    /// nil, and then equal ones may follow each other.
+    @_specialize(where Key == Int64)
+    @_specialize(where Key == Decimal)
+    private func combine(_ others: [Key], _ times: [Int64]?) {
+        var merged: [Key] = []
+        var mergedCounts: [Int64] = []
+        merged.reserveCapacity(keys.count + others.count)
+        mergedCounts.reserveCapacity(keys.count + others.count)
+        var mine = 0
+        for (index, other) in others.enumerated() {
+            while mine < keys.count, !(other < keys[mine]) {
+                merged.append(keys[mine])
+                mergedCounts.append(counts[mine])
+                mine += 1
+            }
+            let count = times?[index] ?? 1
+            total &+= count
+            if let last = merged.last, last == other {
+                mergedCounts[mergedCounts.count - 1] &+= count
+                heapBytes -= other.heapBytes
+            } else {
+                merged.append(other)
+                mergedCounts.append(count)
+            }
+        }
+        merged += keys[mine...]
+        mergedCounts += counts[mine...]
+        keys = merged
+        counts = mergedCounts
+        account()
+    }
+
+    override func merge(_ other: StateObject) {
+        guard let other = other as? ValueBag<Key> else { return }
+        fold()
+        other.fold()
+        heapBytes += other.heapBytes
+        combine(other.keys, other.counts)
+    }
+
+    /// By nearest rank: of n values in order the one at place ⌈fraction × n⌉, the first for 0.
+    private var quantile: Key? {
+        fold()
+        let rank = max(1, min(total, Int64((fraction * Double(total)).rounded(.up))))
+        var passed: Int64 = 0
+        for (key, count) in zip(keys, counts) {
+            passed &+= count
+            if passed >= rank { return key }
+        }
+        return nil
+    }
+
+    override func emit(to sink: inout some CellSink) {
+        guard let quantile else { return sink.null() }
+        if isApproximate, let number = quantile as? Int64 {
+            sink.double(QuantileBucket.value(number, isWhole: kind == .integer))
+        } else {
+            quantile.emit(kind, &held, to: &sink)
+        }
+        account()
+    }
+
+    override func save(to state: inout StateWriter) {
+        fold()
+        state.write(short: UInt64(keys.count))
+        if let integers = keys as? [Int64] {
+            state.write(ascending: integers)
+        } else {
+            for key in keys { key.write(to: &state) }
+        }
+        for count in counts { state.write(short: UInt64(count)) }
+    }
+
+    override func load(
+        from state: inout StateReader, _ cursor: any RowCursor, _ column: Int
+    ) throws(KappaError) {
+        try load(from: &state)
+    }
+
+    func load(from state: inout StateReader) throws(KappaError) {
+        var keys: [Key] = []
+        var integer = Int64.min
+        for _ in 0..<(try state.readShortCount()) {
+            if Key.self == Int64.self {
+                integer = try state.readInteger(above: integer)
+                if let key = integer as? Key { keys.append(key) }
+            } else {
+                keys.append(try Key.read(from: &state))
+            }
+        }
+        var counts: [Int64] = []
+        var sum: Int64 = 0
+        for (index, key) in keys.enumerated() {
+            let count = Int64(truncatingIfNeeded: try state.readShort())
+            let (next, overflow) = sum.addingReportingOverflow(count)
+            guard count > 0, !overflow, index == 0 || keys[index - 1] < key else {
+                throw StateReader.damage("its values are not in order")
+            }
+            sum = next
+            counts.append(count)
+            heapBytes += key.heapBytes
+        }
+        combine(keys, counts)
+    }
+}
+
+/// The buckets of an approximate quantile: 64 for each power of two, of positive numbers and of
+/// negative ones, and one for zero.
+///
+/// The guarantee is that of DDSketch (Masson, Rim and Lee, 2019): what a bucket stands for is at most
+/// 1/129 = 0.78 % away from any number in it. Its logarithm is replaced by the exponent and the upper
+/// bits of the number itself: no rounding of a logarithm can differ from machine to machine.
+enum QuantileBucket {
+    private static let shift: UInt64 = 46
+    private static let infinity: Int64 = 0x7FF << 6
+
+    /// Buckets are numbered in the order of their values. Numbers nearer to zero than 2^-1022 count
+    /// as zero.
+    static func number(_ value: Double) -> Int64 {
+        guard !value.isSubnormal else { return 0 }
+        let number = Int64(value.magnitude.bitPattern >> shift)
+        return value < 0 ? -number : number
+    }
+
+    /// What a bucket stands for. Of whole numbers it is the one that is in the bucket, where there is
+    /// only one.
+    static func value(_ number: Int64, isWhole: Bool) -> Double {
+        guard number != 0 else { return 0 }
+        let sign: Double = number < 0 ? -1 : 1
+        let magnitude = min(infinity, Int64(clamping: number.magnitude))
+        guard magnitude < infinity else { return sign * .infinity }
+        let least = Double(bitPattern: UInt64(magnitude) << shift)
+        if isWhole, least < 128 { return sign * least.rounded(.up) }
+        // As far from the one end as from the other, in parts of that end.
+        return sign * least * (1 + 1 / Double(129 + 2 * (magnitude & 63)))
+    }
+}

@@ -1,0 +1,78 @@
+/// Looking back: rows as they were at an offset of the log.
+///
+/// They are read where a snapshot is kept at that offset, else replayed aside by this build's
+/// definition, from the nearest snapshot before it or from zero: that takes as long as a rebuild up to
+/// there. A cancelled task ends the replay.
+extension Kappa {
+    /// The row of a fold under a key as it was before the event at `offset`; nil if there was none.
+    /// - Throws: ``KappaError``: `.notFound` where the offset is behind the log's end, or where the view
+    ///   is not one of this `Kappa`'s.
+    public func row<Row: ViewRow, Key: KeyValue>(
+        of view: View<Row>, key: Key, at offset: Offset
+    ) async throws -> Row? {
+        let table = try foldTable(view)
+        let key = key.cell
+        return try await reading(view.name, at: offset) { reader in
+            var row: Row?
+            try reader.forRow(table: 0, key: [key]) { row = try table.decode(Row.self, $0) }
+            return row
+        }
+    }
+
+    /// All rows of a fold as they were before the event at `offset`, in key order.
+    /// - Throws: ``KappaError``: `.notFound` where the offset is behind the log's end, or where the view
+    ///   is not one of this `Kappa`'s.
+    public func rows<Row: ViewRow>(
+        of view: View<Row>, at offset: Offset
+    ) async throws -> [Row] {
+        let table = try foldTable(view)
+        return try await reading(view.name, at: offset) { reader in
+            var rows: [Row] = []
+            try reader.forEachRow(table: 0) { rows.append(try table.decode(Row.self, $0)) }
+            return rows
+        }
+    }
+
+    /// All rows of a declarative view's first table as they were before the event at `offset`, in key
+    /// order.
+    public func rows(of view: View<Columns>, at offset: Offset) async throws -> [Columns] {
+        try await reading(view.name, at: offset) { reader in
+            let schema = reader.tables[0]
+            let names = schema.columns.map(\.name)
+            var rows: [Columns] = []
+            try reader.forEachRow(table: 0) { cursor in
+                rows.append(Columns(cells: Array(zip(names, schema.values(cursor)))))
+            }
+            return rows
+        }
+    }
+
+    /// The offset after the last event that was appended at or before a time; zero where there is none.
+    public func offset(asOf time: Timestamp) async throws -> Offset {
+        let (log, micros) = (data.log, time.microseconds)
+        return try await Self.onThread { try IngestionTimes.end(asOfMicros: micros, in: log) }
+    }
+
+    private func reading<R: Sendable>(
+        _ view: String, at offset: Offset,
+        _ body: @escaping @Sendable (VersionReader) throws -> R
+    ) async throws -> R {
+        try checkOpen()
+        guard let definition = definitions.first(where: { $0.name == view }) else {
+            throw KappaError.noSuchView(view, among: definitions.map(\.name))
+        }
+        let data = data
+        let isCancelled = Monitor(false)
+        return try await withTaskCancellationHandler {
+            try await Self.onThread {
+                let past = try PastVersion(definition, at: offset, Catalog(data)) { _, _ in
+                    if isCancelled.withLock({ $0 }) { throw CancellationError() }
+                }
+                defer { withExtendedLifetime(past) {} }
+                return try past.reader.snapshot { try body(past.reader) }
+            }
+        } onCancel: {
+            isCancelled.withLock { $0 = true }
+        }
+    }
+}

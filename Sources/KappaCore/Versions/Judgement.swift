@@ -1,0 +1,104 @@
+/// What was found out about a version before it could become live.
+package struct Judgement: Equatable, Sendable {
+    /// What one gate says.
+    package struct Finding: Equatable, Sendable {
+        /// The gate, as it is written on the command line.
+        package var gate: String
+        package var passes: Bool
+        /// Why, with figures.
+        package var figures: String
+        /// Some of what it complains about, each on a line.
+        package var sample: [String]
+
+        package init(_ gate: String, passes: Bool, _ figures: String, sample: [String] = []) {
+            self.gate = gate
+            self.passes = passes
+            self.figures = figures
+            self.sample = sample
+        }
+    }
+
+    /// How many rows of the two versions are alike.
+    package struct Counts: Equatable, Sendable {
+        package var added: Int
+        package var removed: Int
+        package var changed: Int
+        package var same: Int
+
+        package init(added: Int, removed: Int, changed: Int, same: Int) {
+            self.added = added
+            self.removed = removed
+            self.changed = changed
+            self.same = same
+        }
+
+        package var isSame: Bool { added + removed + changed == 0 }
+    }
+
+    /// What came out.
+    package enum Verdict: String, Sendable {
+        case passed, refused
+        /// Somebody passed over the gates.
+        case forced
+        /// The rows are those of the live version, though the definition is another one.
+        case identical
+    }
+
+    package var candidate: VersionID
+    /// The live version that it was compared with; nil for a first version.
+    package var live: VersionNumber?
+    /// Where both were compared.
+    package var position: Offset
+    /// Nil where no gate compares rows.
+    package var counts: Counts?
+    package var findings: [Finding]
+    package var isForced: Bool
+    /// Whether the two versions are of different definitions.
+    package var isOtherDefinition = false
+    /// When it was written down, in microseconds since 1970-01-01T00:00:00Z.
+    package var atMicros: Int64 = 0
+
+    package init(
+        _ candidate: VersionID, against live: VersionNumber?, at position: Offset,
+        counts: Counts? = nil, findings: [Finding] = [], isForced: Bool = false
+    ) {
+        self.candidate = candidate
+        self.live = live
+        self.position = position
+        self.counts = counts
+        self.findings = findings
+        self.isForced = isForced
+    }
+
+    package var passes: Bool { isForced || findings.allSatisfy(\.passes) }
+    /// Whether both versions have the same rows, though their definitions differ.
+    package var isIdentical: Bool { isOtherDefinition && counts?.isSame == true }
+
+    package var verdict: Verdict {
+        if isForced { return .forced }
+        if !passes { return .refused }
+        return findings.isEmpty && isIdentical ? .identical : .passed
+    }
+
+    /// Why it was refused, in one line.
+    package var refusal: String {
+        findings.filter { !$0.passes }.map { "\($0.gate): \($0.figures)" }.joined(separator: "; ")
+    }
+}
+
+/// Judges versions that are about to become live. A promotion asks it while nothing moves.
+package protocol Gatekeeper: Sendable {
+    /// Whether versions of a view are compared, so that both must stand at one position.
+    func compares(_ view: String) -> Bool
+
+    /// Judges a version; nil where its view has no gates. Both versions stand still meanwhile.
+    /// - Parameter live: The version that it would replace; nil for a first one.
+    func judge(_ candidate: VersionID, against live: VersionID?) throws -> Judgement?
+
+    /// Begins to find out whether two versions that stand at one position have the same rows. Both
+    /// are held as they are now; they may move when this returns.
+    func look(at candidate: VersionID, beside live: VersionID)
+
+    /// Waits until all that it looks at is known.
+    func finish()
+}

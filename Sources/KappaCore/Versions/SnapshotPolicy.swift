@@ -1,0 +1,60 @@
+/// How often a version's file is kept as it is, and how many such snapshots there may be.
+package struct SnapshotPolicy: Equatable, Sendable {
+    package enum Interval: Equatable, Sendable {
+        /// At the first commit at or past each so many events of the log.
+        case events(Int)
+        /// At the first commit of each so many microseconds of ingestion time, counted from 1970.
+        case micros(Int64)
+    }
+
+    package var every: Interval
+    /// How many of a version are kept, the newest.
+    package var keep = 24
+
+    package init(every: Interval, keep: Int = 24) {
+        self.every = every
+        self.keep = keep
+    }
+
+    /// Parses `every=1000000`, `every=1h`, `every=30m,keep=48`.
+    package init(_ text: String) throws(KappaError) {
+        var every: Interval?
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let words = part.split(separator: "=", maxSplits: 1)
+            guard words.count == 2 else { throw Self.refusal(text) }
+            switch words[0] {
+            case "every": every = Self.interval(words[1])
+            case "keep":
+                guard let number = Int(words[1]), number > 0 else { throw Self.refusal(text) }
+                keep = number
+            default: throw Self.refusal(text)
+            }
+        }
+        guard let every else { throw Self.refusal(text) }
+        self.every = every
+    }
+
+    private static func interval(_ text: Substring) -> Interval? {
+        let seconds: [Character: Int64] = ["s": 1, "m": 60, "h": 3_600, "d": 86_400]
+        if let events = Int(text) { return events > 0 ? .events(events) : nil }
+        guard let unit = text.last.flatMap({ seconds[$0] }), let number = Int64(text.dropLast()),
+            (1...1_000_000).contains(number)
+        else { return nil }
+        return .micros(number * unit * 1_000_000)
+    }
+
+    private static func refusal(_ text: String) -> KappaError {
+        KappaError(
+            .usage, "--keep-snapshots \(text) cannot be used",
+            because: "it takes a number of events, or a time of log, and how many are kept",
+            advice: "Write every=1000000 or every=1h (s, m, h, d), with ,keep=24 behind it")
+    }
+
+    /// Which interval a place in the log lies in; a snapshot is due where the next one has begun.
+    func interval(at offset: Offset, ingestedAtMicros micros: Int64) -> Int64 {
+        switch every {
+        case .events(let events): Int64(clamping: offset.rawValue / UInt64(events))
+        case .micros(let length): micros / length
+        }
+    }
+}

@@ -1,0 +1,37 @@
+import Glibc
+
+/// The rows of a version as they were after the log's first events, kept beside it.
+///
+/// Another definition is compared with them before anything is built: `kappa plan` replays it over the
+/// same few events. The build that has the version's definition makes its sample; later ones have not.
+package struct VersionSample {
+    /// After how many events it is taken. A version that is not past them is its own sample.
+    package static let usualEvents = 100_000
+
+    /// Where the sample of a version is, if there is one.
+    package static func path(of id: VersionID, in folder: DataFolder) -> String? {
+        let path = folder.sample(id)
+        return access(path, F_OK) == 0 ? path : nil
+    }
+
+    /// Makes the samples of versions that lack them, in one scan.
+    static func make(
+        _ versions: [(id: VersionID, definition: ViewDefinition)], after events: Int,
+        in folder: DataFolder
+    ) throws {
+        let plan = ExtractionPlan()
+        let end = Offset(UInt64(events))
+        let materializers = try versions.map { id, definition in
+            let store = try VersionStore(
+                at: folder.sample(id), view: id.view, number: id.number.rawValue,
+                digest: definition.digest, tables: definition.tables)
+            return try VersionMaterializer(
+                definition, store: store, plan: plan, budgetBytes: budgetBytes / versions.count)
+        }
+        let late = materializers.filter { $0.offset < end }
+        if late.isEmpty { return }
+        try Scan(folder.log, late, plan: plan, options: .init(end: end)).run()
+    }
+
+    private static let budgetBytes = 1 << 28
+}

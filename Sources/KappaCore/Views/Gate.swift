@@ -1,0 +1,136 @@
+/// A check on the comparison of new and live that must pass before a version is promoted.
+///
+/// ```swift
+/// View("user_totals") { … }
+///     .promote(
+///         when: .changedRows(atMost: .percent(1)), .removedRows(atMost: 0),
+///         .columnDrift("revenue", atMost: .percent(5)),
+///         .sql("SELECT * FROM new WHERE revenue < 0"))
+/// ```
+/// Gates say when a version may become live, not what its rows are: they count for nothing in the
+/// digest of a view.
+public struct Gate: Sendable, CustomStringConvertible {
+    package enum Rule: Sendable {
+        case rows(Rows, Allowance)
+        case drift(String, Allowance)
+        case sql(String)
+        case check(String, @Sendable (VersionComparison) throws -> Bool)
+        case manualApproval
+    }
+
+    /// Which rows are counted.
+    package enum Rows: String, CaseIterable, Sendable { case added, removed, changed, differing }
+
+    package let rule: Rule
+
+    package init(_ rule: Rule) { self.rule = rule }
+
+    /// At most so many rows that both versions have may differ; percents are of the live rows.
+    public static func changedRows(atMost allowance: Allowance) -> Gate {
+        Gate(.rows(.changed, allowance))
+    }
+
+    /// At most so many rows of the new version may lack in the live one; percents are of the live
+    /// rows.
+    public static func addedRows(atMost allowance: Allowance) -> Gate {
+        Gate(.rows(.added, allowance))
+    }
+
+    /// At most so many live rows may lack in the new version; percents are of the live rows.
+    public static func removedRows(atMost allowance: Allowance) -> Gate {
+        Gate(.rows(.removed, allowance))
+    }
+
+    /// At most so many rows may be added, removed or changed, all together; percents are of the live
+    /// rows. Where keys change, rows are added and removed, and none is changed.
+    public static func differingRows(atMost allowance: Allowance) -> Gate {
+        Gate(.rows(.differing, allowance))
+    }
+
+    /// The sum of a column may move by so much at most; percents are of the live version's sum.
+    /// - Parameter column: A column of numbers, or `table.column` where several tables have it.
+    public static func columnDrift(_ column: String, atMost allowance: Allowance) -> Gate {
+        Gate(.drift(column, allowance))
+    }
+
+    /// A `SELECT` over the tables `old` and `new` that must return no rows: each row is a failure.
+    ///
+    /// `old` and `new` are the view's first table in the two versions; every table is there as
+    /// `old_NAME` and `new_NAME`. For a view's first version, `old` has no rows.
+    public static func sql(_ select: String) -> Gate { Gate(.sql(select)) }
+
+    /// A check in Swift over both versions.
+    /// - Parameters:
+    ///   - name: How a refusal calls it.
+    ///   - passes: Whether the version may become live; what it throws is a refusal, too.
+    public static func check(
+        _ name: String, _ passes: @escaping @Sendable (VersionComparison) throws -> Bool
+    ) -> Gate {
+        Gate(.check(name, passes))
+    }
+
+    /// A version stays ready until a person calls `kappa promote`.
+    public static var manualApproval: Gate { Gate(.manualApproval) }
+
+    /// Whether it looks at rows.
+    package var compares: Bool { if case .manualApproval = rule { false } else { true } }
+
+    /// The gate as it is written on the command line.
+    public var description: String {
+        switch rule {
+        case .rows(let rows, let allowance): "max-\(rows.rawValue)=\(allowance)"
+        case .drift(let column, let allowance): "column:\(column)=\(allowance)"
+        case .sql(let select):
+            "sql=" + select.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        case .check(let name, _): "check \"\(name)\""
+        case .manualApproval: "manual approval"
+        }
+    }
+}
+
+/// How much a gate lets through: a number, or a part of what the live version has.
+public struct Allowance: Equatable, Sendable, CustomStringConvertible,
+    ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral
+{
+    private let amount: Double
+    private let isPercent: Bool
+
+    private init(amount: Double, isPercent: Bool) {
+        self.amount = amount
+        self.isPercent = isPercent
+    }
+
+    /// So many, or so much.
+    public init(_ amount: Double) { self.init(amount: amount, isPercent: false) }
+    /// So many.
+    public init(integerLiteral amount: Int) { self.init(Double(amount)) }
+    /// So much.
+    public init(floatLiteral amount: Double) { self.init(amount) }
+    /// A part of what the live version has, in percent.
+    public static func percent(_ percent: Double) -> Allowance {
+        Allowance(amount: percent, isPercent: true)
+    }
+
+    /// Reads `20`, `0.5` or `1%`; nil where it is neither.
+    package init?(parsing text: String) {
+        let isPercent = text.hasSuffix("%")
+        guard let amount = Double(isPercent ? text.dropLast() : text[...]), amount >= 0,
+            amount.isFinite
+        else { return nil }
+        self.init(amount: amount, isPercent: isPercent)
+    }
+
+    /// Whether `amount` is no more than it lets through.
+    /// - Parameter whole: What percents are of.
+    package func allows(_ amount: Double, of whole: Double) -> Bool {
+        isPercent ? amount * 100 <= self.amount * whole : amount <= self.amount
+    }
+
+    /// As `20` or `1%`.
+    public var description: String { Self.text(amount) + (isPercent ? "%" : "") }
+
+    /// A number without a fraction that says nothing.
+    package static func text(_ number: Double) -> String {
+        number == number.rounded() && abs(number) < 1e15 ? "\(Int64(number))" : "\(number)"
+    }
+}
