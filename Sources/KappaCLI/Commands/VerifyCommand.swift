@@ -144,13 +144,13 @@ struct VerificationPrinter {
             """
     }
 
-    private static func place(_ finding: Finding) -> String {
+    private static func place(_ finding: Discrepancy) -> String {
         let key = finding.key.map(\.plainText).joined(separator: " ")
         let column = finding.column.map { ", column \($0)" } ?? ""
         return "table \(finding.table)\(key.isEmpty ? "" : ", key \(key)")\(column)"
     }
 
-    private static func values(_ finding: Finding, _ word: String) -> String {
+    private static func values(_ finding: Discrepancy, _ word: String) -> String {
         "\(shown(finding.first)) \(word) \(shown(finding.second))"
     }
 

@@ -39,7 +39,7 @@ final class GateComparison {
     }
 
     /// Judges a gate that looks at rows. What cannot be judged is refused, with the reason.
-    func judge(_ gate: Gate) -> Judgement.Finding {
+    func judge(_ gate: Gate) -> Judgement.GateFinding {
         do {
             switch gate.rule {
             case .rows(let rows, let allowance): return judge(gate, rows, allowance)
@@ -61,13 +61,14 @@ final class GateComparison {
 
     private func finding(
         _ gate: Gate, _ passes: Bool, _ figures: String, _ sample: [String] = []
-    ) -> Judgement.Finding {
-        Judgement.Finding("\(gate)", passes: passes, figures, sample: passes ? [] : sample)
+    ) -> Judgement.GateFinding {
+        Judgement.GateFinding("\(gate)", passes: passes, figures, sample: passes ? [] : sample)
     }
 
     // MARK: Rows
 
-    private func judge(_ gate: Gate, _ rows: Gate.Rows, _ allowance: Allowance) -> Judgement.Finding
+    private func judge(_ gate: Gate, _ rows: Gate.Rows, _ allowance: Allowance)
+        -> Judgement.GateFinding
     {
         if live == nil { return finding(gate, true, "a first version") }
         let kinds: [RowDifference.Operation]
@@ -103,7 +104,7 @@ final class GateComparison {
 
     private func judge(
         _ gate: Gate, drift name: String, _ allowance: Allowance
-    ) throws -> Judgement.Finding {
+    ) throws -> Judgement.GateFinding {
         let (table, column) = try new.tables.numbers(name, in: "\(new.view)@\(new.number)")
         if live == nil { return finding(gate, true, "a first version") }
         let suffix = VersionSchema.quoted("old_" + new.tables[table].name)
@@ -118,7 +119,7 @@ final class GateComparison {
 
     // MARK: SQL
 
-    private func judge(_ gate: Gate, sql select: String) throws -> Judgement.Finding {
+    private func judge(_ gate: Gate, sql select: String) throws -> Judgement.GateFinding {
         let names = try self.select(select)
         var count = 0
         var sample: [String] = []

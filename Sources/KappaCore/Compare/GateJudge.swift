@@ -50,7 +50,7 @@ package final class GateJudge: Gatekeeper {
                 candidate, against: live?.number, at: position,
                 findings: gates.map { gate in
                     promoter == .force
-                        ? Judgement.Finding("\(gate)", passes: false, "passed over by --force")
+                        ? Judgement.GateFinding("\(gate)", passes: false, "passed over by --force")
                         : approval(gate)
                 }, isForced: promoter == .force)
         }
@@ -68,7 +68,7 @@ package final class GateJudge: Gatekeeper {
                 candidate, against: live.number, at: position,
                 findings: gates.map { gate in
                     gate.compares
-                        ? Judgement.Finding(
+                        ? Judgement.GateFinding(
                             "\(gate)", passes: false, "it cannot be judged, \(error.what)\(why)")
                         : approval(gate)
                 })
@@ -95,10 +95,10 @@ package final class GateJudge: Gatekeeper {
             findings: gates.map { $0.compares ? comparison.judge($0) : approval($0) })
     }
 
-    private func approval(_ gate: Gate) -> Judgement.Finding {
+    private func approval(_ gate: Gate) -> Judgement.GateFinding {
         promoter == .person
-            ? Judgement.Finding("\(gate)", passes: true, "a person promotes it")
-            : Judgement.Finding("\(gate)", passes: false, "it waits for `kappa promote`")
+            ? Judgement.GateFinding("\(gate)", passes: true, "a person promotes it")
+            : Judgement.GateFinding("\(gate)", passes: false, "it waits for `kappa promote`")
     }
 
     // MARK: Identical rows

@@ -1,7 +1,7 @@
 import Glibc
 
 /// The files of two replays.
-struct Pair {
+struct ReplayPair {
     let here: String
     let there: String
 
@@ -11,7 +11,7 @@ struct Pair {
     }
 
     /// Makes these files copies of other ones, which nobody writes to.
-    func copy(of other: Pair) throws {
+    func copy(of other: ReplayPair) throws {
         for (from, to) in [(other.here, here), (other.there, there)] {
             for suffix in ["", "-wal"] where access(from + suffix, F_OK) == 0 {
                 try FileCopy.copy(from + suffix, to: to + suffix)
@@ -34,15 +34,15 @@ struct Pair {
 /// about one more replay. A definition that draws lots parts elsewhere each time: what is found is
 /// the first event at which two replays of it, alike until then, were seen to part.
 final class PartingSearch {
-    typealias Parting = (offset: Offset, finding: Finding)
+    typealias Parting = (offset: Offset, finding: Discrepancy)
 
     private let scratch: ScratchFolder
     private let end: Offset
-    private let replay: (Pair, Offset) throws -> Void
-    private let compare: (Pair) throws -> Finding?
+    private let replay: (ReplayPair, Offset) throws -> Void
+    private let compare: (ReplayPair) throws -> Discrepancy?
     /// Up to where the two were last seen to agree, and their files there; nil at offset zero.
     private var alike = Offset.zero
-    private var base: Pair?
+    private var base: ReplayPair?
     private var number = 0
 
     /// Chance may let two replays agree: so often a step from one event to the next is tried.
@@ -54,8 +54,9 @@ final class PartingSearch {
     ///   - replay: Brings a pair of files to an offset, from zero where they are not there.
     ///   - compare: The first thing that the two hold differently.
     init(
-        in scratch: ScratchFolder, end: Offset, replay: @escaping (Pair, Offset) throws -> Void,
-        compare: @escaping (Pair) throws -> Finding?
+        in scratch: ScratchFolder, end: Offset,
+        replay: @escaping (ReplayPair, Offset) throws -> Void,
+        compare: @escaping (ReplayPair) throws -> Discrepancy?
     ) {
         self.scratch = scratch
         self.end = end
@@ -64,7 +65,7 @@ final class PartingSearch {
     }
 
     /// - Parameter known: What the two were seen to hold differently at the end.
-    func run(_ known: Finding) throws -> Parting {
+    func run(_ known: Discrepancy) throws -> Parting {
         var parting: Parting = (end, known)
         for _ in 0..<Self.rounds {
             if let found = try narrow(parting) { return found }
@@ -93,9 +94,9 @@ final class PartingSearch {
 
     /// Brings the two from where they agree to an offset, and compares. If they agree there, too, they
     /// go on from there the next time.
-    private func finding(at offset: Offset, keepsAlike: Bool = true) throws -> Finding? {
+    private func finding(at offset: Offset, keepsAlike: Bool = true) throws -> Discrepancy? {
         number += 1
-        let pair = Pair(in: scratch, number)
+        let pair = ReplayPair(in: scratch, number)
         if let base { try pair.copy(of: base) }
         try replay(pair, offset)
         let found = try compare(pair)

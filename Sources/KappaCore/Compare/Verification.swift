@@ -19,7 +19,7 @@ package struct Verification: Equatable, Sendable {
     package fileprivate(set) var offset: Offset?
     /// What differs, the first of it. ``Fault/definition``: what two replays hold. ``Fault/store``: what
     /// the file holds, and what the replays do.
-    package fileprivate(set) var findings: [Finding] = []
+    package fileprivate(set) var findings: [Discrepancy] = []
     package fileprivate(set) var differences = 0
     /// Why the log or the file could not be read, or does not belong to the other.
     package fileprivate(set) var error: KappaError?
@@ -66,7 +66,7 @@ package struct Verifier {
         var result = Verification(entry.id)
         let scratch = try ScratchFolder(folder)
         guard let stored = try examine(entry, scratch, &result) else { return result }
-        let pair = Pair(in: scratch, 0)
+        let pair = ReplayPair(in: scratch, 0)
         do {
             try replay(pair, of: entry.id, to: result.position, definition)
         } catch let error as KappaError where error.code == .damaged {
@@ -163,7 +163,7 @@ package struct Verifier {
         _ stored: VersionReader, _ replayed: VersionReader, _ result: inout Verification
     ) throws {
         do {
-            let list = try Finding.List(stored, replayed, most: Verification.mostFindings)
+            let list = try Discrepancy.List(stored, replayed, most: Verification.mostFindings)
             result.findings = list.findings
             result.differences = list.count
             if list.count > 0 { result.fault = .store }
@@ -175,8 +175,8 @@ package struct Verifier {
 
     // MARK: Replays
 
-    private func firstFinding(_ pair: Pair) throws -> Finding? {
-        try Finding.List(
+    private func firstFinding(_ pair: ReplayPair) throws -> Discrepancy? {
+        try Discrepancy.List(
             VersionReader(pair.here), VersionReader(pair.there), most: 1, stopsThere: true
         ).findings.first
     }
@@ -200,7 +200,7 @@ package struct Verifier {
     /// Brings both files of a pair to an offset, side by side on two threads: the first one here, the
     /// second one elsewhere.
     private func replay(
-        _ pair: Pair, of id: VersionID, to end: Offset, _ definition: ViewDefinition
+        _ pair: ReplayPair, of id: VersionID, to end: Offset, _ definition: ViewDefinition
     ) throws {
         let other = Monitor(Other())
         let there = Replay(id, file: pair.there, end: end)

@@ -33,30 +33,37 @@ final class RankingRunner: StepRunner {
     var dirtyRows: Int { dirty.count }
 
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
-        input.read(batch, range) { pass.note($0, $1) }
+        input.read(batch, range) { row in
+            find([Int32(truncatingIfNeeded: row)])
+            return Int(ids[0])
+        } _: {
+            pass.note($0, $1)
+        }
+        for id in input.chosen { markDirty(UInt32(id)) }
         let rows = input.rows
         guard !rows.isEmpty else { return }
+        find(rows)
+        for (row, id) in zip(rows, ids) where try input.add(Int(row), to: Int(id)) {
+            markDirty(id)
+        }
+    }
+
+    /// Finds the groups of elements, and makes those that are new.
+    private func find(_ rows: [Int32]) {
         let keys: [KeyColumn] = zip(input.keys, keyIsText).map { column, isText in
             isText ? .texts(column.strings) : .integers(column.integers)
         }
         groups.find(rows: rows[...], keys: keys, into: &ids, fresh: &fresh)
         fresh.removeAll(keepingCapacity: true)
         input.grow(to: groups.count)
-        for (row, id) in zip(rows, ids) where add(Int(row), to: Int(id), pass) {
-            let flags = groups.record(id).load(fromByteOffset: 4, as: UInt32.self)
-            if flags & Self.dirtyFlag != 0 { continue }
-            groups.record(id).storeBytes(
-                of: flags | Self.dirtyFlag, toByteOffset: 4, as: UInt32.self)
-            dirty.append(id)
-        }
     }
 
-    /// Whether an element changed its group. Where the view cannot take it, its event is dead.
-    private func add(_ row: Int, to id: Int, _ pass: BatchPass) -> Bool {
-        do { return try input.add(row, to: id) } catch {
-            pass.kill(input.event(row), FieldFailure.reason(error))
-            return false
-        }
+    private func markDirty(_ id: UInt32) {
+        let flags = groups.record(id).load(fromByteOffset: 4, as: UInt32.self)
+        if flags & Self.dirtyFlag != 0 { return }
+        groups.record(id).storeBytes(
+            of: flags | Self.dirtyFlag, toByteOffset: 4, as: UInt32.self)
+        dirty.append(id)
     }
 
     private func storedRows(_ id: UInt32) -> Int {

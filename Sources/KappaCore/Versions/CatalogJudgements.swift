@@ -93,13 +93,13 @@ extension Catalog {
         }
     }
 
-    private static func findings(_ json: String) -> [Judgement.Finding] {
+    private static func findings(_ json: String) -> [Judgement.GateFinding] {
         guard case .array(let elements) = try? JSONValue(parsing: json) else { return [] }
         return elements.compactMap { element in
             guard case .string(let gate) = element["gate"],
                 case .string(let figures) = element["figures"]
             else { return nil }
-            return Judgement.Finding(gate, passes: element["passes"] == .bool(true), figures)
+            return Judgement.GateFinding(gate, passes: element["passes"] == .bool(true), figures)
         }
     }
 }

@@ -1,7 +1,7 @@
 /// What was found out about a version before it could become live.
 package struct Judgement: Equatable, Sendable {
     /// What one gate says.
-    package struct Finding: Equatable, Sendable {
+    package struct GateFinding: Equatable, Sendable {
         /// The gate, as it is written on the command line.
         package var gate: String
         package var passes: Bool
@@ -51,7 +51,7 @@ package struct Judgement: Equatable, Sendable {
     package var position: Offset
     /// Nil where no gate compares rows.
     package var counts: Counts?
-    package var findings: [Finding]
+    package var findings: [GateFinding]
     package var isForced: Bool
     /// Whether the two versions are of different definitions.
     package var isOtherDefinition = false
@@ -60,7 +60,7 @@ package struct Judgement: Equatable, Sendable {
 
     package init(
         _ candidate: VersionID, against live: VersionNumber?, at position: Offset,
-        counts: Counts? = nil, findings: [Finding] = [], isForced: Bool = false
+        counts: Counts? = nil, findings: [GateFinding] = [], isForced: Bool = false
     ) {
         self.candidate = candidate
         self.live = live

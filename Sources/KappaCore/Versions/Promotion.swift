@@ -58,7 +58,7 @@ package struct Promotion {
     // MARK: Looking
 
     /// A version with the one that it would replace.
-    private struct Pair {
+    private struct Candidacy {
         var candidate: VersionID
         /// Nil for a first version.
         var live: VersionID?
@@ -70,11 +70,11 @@ package struct Promotion {
     /// Brings the candidates to where they must be: those that are compared, all to one position.
     private func place(
         _ candidates: [VersionID]
-    ) throws -> (pairs: [Pair], behind: [(id: VersionID, needs: Offset)]) {
+    ) throws -> (pairs: [Candidacy], behind: [(id: VersionID, needs: Offset)]) {
         let pairs = try candidates.map(pair)
         let compared = pairs.filter(isCompared)
         let target = compared.flatMap { [$0.new.offset, $0.seen ?? .zero] }.max() ?? .zero
-        var placed: [Pair] = []
+        var placed: [Candidacy] = []
         var behind: [(id: VersionID, needs: Offset)] = []
         for var pair in pairs {
             let needs = isCompared(pair) ? target : pair.seen ?? .zero
@@ -87,21 +87,21 @@ package struct Promotion {
         return (placed, behind)
     }
 
-    private func isCompared(_ pair: Pair) -> Bool {
+    private func isCompared(_ pair: Candidacy) -> Bool {
         pair.seen != nil && gatekeeper?.compares(pair.candidate.view) == true
     }
 
-    private func pair(_ candidate: VersionID) throws -> Pair {
+    private func pair(_ candidate: VersionID) throws -> Candidacy {
         _ = try catalog.resolve(VersionReference(candidate.view, candidate.number))
         let live = try catalog.live(candidate.view).map { VersionID(candidate.view, $0) }
-        return Pair(
+        return Candidacy(
             candidate: candidate, live: live,
             seen: live == candidate ? nil : try live.map(seenOffset),
             new: try checkpoint(candidate))
     }
 
     /// Brings one candidate to an offset; returns the version that has yet to come there.
-    private func place(_ pair: inout Pair, _ needs: Offset) throws -> VersionID? {
+    private func place(_ pair: inout Candidacy, _ needs: Offset) throws -> VersionID? {
         guard let live = pair.live, let seen = pair.seen else { return nil }
         if pair.new.offset < needs {
             try checkLog(reaches: seen, of: live)
@@ -114,7 +114,7 @@ package struct Promotion {
 
     /// Judges versions that are where they must be.
     private func judge(
-        _ pairs: [Pair], _ reason: String
+        _ pairs: [Candidacy], _ reason: String
     ) throws -> (switches: [Catalog.Switch], refused: [Judgement]) {
         for pair in pairs { try prove(pair.candidate, pair.new) }
         var switches: [Catalog.Switch] = []

@@ -44,6 +44,7 @@ package struct AggregationDefinition: Sendable {
     init<Element>(
         table name: String, grouping: Grouping<Element>, aggregates: [Aggregate<Element>]
     ) throws(KappaError) {
+        try grouping.source.check()
         var columns: [ColumnSchema] = []
         var origins: [ColumnOrigin] = []
         func addWindow() {

@@ -136,7 +136,7 @@ final class ExpressionInput<Element>: AggregationInput {
         for event in selection {
             let count = result.value.rows.count
             do {
-                try reader.read(Int(event)) { element, time in try append(element, time, event) }
+                try reader.take(Int(event)) { element, time in try append(element, time, event) }
             } catch {
                 truncate(to: count)
                 switch EventOutcome(error) {

@@ -19,8 +19,15 @@ public struct StreamSource<Element>: Sendable {
     var fansOut = false
     /// What the stream remembers from event to event, as tables of its own.
     var states: [TableSchema] = []
+    /// Why the stream cannot be right; told when the view is defined.
+    var problem: KappaError?
     /// The property by which the elements differ, if they are known to.
     var uniqueBy: (PartialKeyPath<Element> & Sendable)?
+
+    /// Throws what is known to be wrong with the stream.
+    func check() throws(KappaError) {
+        if let problem { throw problem }
+    }
 
     /// The stream with something more that makes it what it is.
     func signed(_ part: String) -> StreamSource {
@@ -62,14 +69,34 @@ protocol ElementReader<Element>: AnyObject {
     func load(_ batch: EventBatch)
     /// Appends the indices of the events that are of the stream's type.
     func select(_ range: Range<Int>, into selection: inout [Int32])
-    /// Makes the elements of one selected event: none, one or several.
+    /// Makes the elements of one selected event: none, one or several. What the stream remembers of
+    /// them is up to a call of `settle` or `undo`; ``take(_:_:)`` makes it.
     func read(_ row: Int, _ body: (Element, Timestamp?) throws -> Void) throws
+    /// What was read was taken: what it changed in what the stream remembers stays.
+    func settle()
+    /// What was read could not be taken: it leaves no trace in what the stream remembers.
+    func undo()
     /// Where columns can stand for the elements: the tracing of key paths to them. Nil where a
     /// closure stands between the events and the elements.
     var columns: ElementColumns<Element>? { get }
     /// The plan's columns in which event times stand, as every event of the log has them that has
     /// such a field at all. None where the time is computed.
     var timeColumns: [Int] { get }
+}
+
+extension ElementReader {
+    func settle() {}
+    func undo() {}
+
+    /// Hands the elements of one selected event to what they are for. Where any of them cannot be
+    /// taken, none of them has been.
+    func take(_ row: Int, _ body: (Element, Timestamp?) throws -> Void) throws {
+        do { try read(row, body) } catch {
+            undo()
+            throw error
+        }
+        settle()
+    }
 }
 
 /// The columns that a stream's elements are made of.
@@ -192,7 +219,8 @@ extension EventStream {
                 },
                 signature: "\(upstream.signature).\(name)",
                 eventTypes: upstream.eventTypes, hasTime: upstream.hasTime,
-                fansOut: upstream.fansOut, states: upstream.states))
+                fansOut: upstream.fansOut, states: upstream.states,
+                problem: upstream.problem))
     }
 }
 
@@ -277,4 +305,6 @@ private final class TransformReader<Old, New>: ElementReader {
             try transform(old) { new in try body(new, time) }
         }
     }
+    func settle() { upstream.settle() }
+    func undo() { upstream.undo() }
 }

@@ -47,7 +47,7 @@ struct VerificationTests {
     func planted() throws {
         try folder.append(ticks: 100, keys: 5)
         try folder.catchUp([tally("a")])
-        func finding(_ sql: String) throws -> Finding? {
+        func finding(_ sql: String) throws -> Discrepancy? {
             try plant("SAVEPOINT s; CREATE TABLE kept AS SELECT * FROM tally; RELEASE s")
             try plant(sql)
             let result = try verify([tally("a")])
@@ -61,17 +61,17 @@ struct VerificationTests {
         let row = #"{"k":"k3","n":20,"total":1010}"#
         #expect(
             try finding("UPDATE tally SET total = total + 1 WHERE k = 'k3'")
-                == Finding(
+                == Discrepancy(
                     table: "tally", key: [.text("k3")], column: "total", first: .integer(1011),
                     second: .integer(1010)))
         #expect(
             try finding("UPDATE tally SET n = NULL WHERE k = 'k3'")
-                == Finding(
+                == Discrepancy(
                     table: "tally", key: [.text("k3")], column: "n", first: .null,
                     second: .integer(20)))
         #expect(
             try finding("DELETE FROM tally WHERE k = 'k3'")
-                == Finding(
+                == Discrepancy(
                     table: "tally", key: [.text("k3")], column: nil, first: nil,
                     second: .json(row)))
         let added = try finding("INSERT INTO tally (k, n, total) VALUES ('k9', 1, 2)")

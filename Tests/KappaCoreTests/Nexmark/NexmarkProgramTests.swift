@@ -40,7 +40,6 @@ struct NexmarkProgramTests {
         #expect(run.code == 0, "\(run)")
         // A header and a line for each query.
         #expect(run.lines.count == 3, "\(run)")
-        #expect(run.errors.contains("q11: "), "\(run)")
         let queries = NexmarkQuery.all(lateness: .milliseconds(250)).filter {
             ["q4", "q11"].contains($0.name)
         }
@@ -80,7 +79,7 @@ struct NexmarkProgramTests {
         }
         let queries = NexmarkQuery.all().filter { $0.name == name }
         let expected = try NexmarkViews.atOnce(queries, lines)
-        #expect(expected[name]?.utf8.count ?? 0 > 100)
+        #expect(expected[name]?.utf8.count ?? 0 > 20)
         expectEqual([name: try text("\(name).csv")], expected, "KAPPA_SEED=\(seed)")
     }
 

@@ -1,3 +1,4 @@
+import Glibc
 import KappaTesting
 import Testing
 
@@ -105,6 +106,22 @@ struct BulkTableTests {
                 try writer.execute()
             }
         }
+    }
+
+    @Test("the page that SQLite locks, at 1 GiB, is left out")
+    func lockPage() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/large.db"
+        // A file of holes that ends two pages before it.
+        let before = BulkFile.lockPage - 2
+        #expect(Int(BulkFile.lockPage - 1) * BulkPage.size == 1 << 30)
+        let descriptor = open(path, O_RDWR | O_CREAT, 0o644)
+        #expect(ftruncate(descriptor, off_t(before) * off_t(BulkPage.size)) == 0)
+        close(descriptor)
+        let file = try BulkFile(path)
+        #expect(file.allocate() == before + 1)
+        #expect(file.allocate() == before + 3)
+        #expect(file.allocate() == before + 4)
     }
 
     @Test("rows in the wrong order are refused, and nothing is left of the file")

@@ -55,11 +55,14 @@ struct EventsWay: CustomStringConvertible {
     var commitMilliseconds = 3_000
     var budgetBytes = 1 << 26
     var forbidColumns = false
+    /// Whether there is a feed of changes; then the rows are made of it again and compared.
+    var feeds = false
     var seed: UInt64 = 0
 
     var description: String {
         "appends of \(appends), \(restarts) % restarts, midway \(stopsMidway), commits every "
-            + "\(commitMilliseconds) ms, \(budgetBytes) bytes, structs \(forbidColumns)"
+            + "\(commitMilliseconds) ms, \(budgetBytes) bytes, structs \(forbidColumns), "
+            + "feed \(feeds)"
     }
 
     static func whole(_ count: Int) -> EventsWay { EventsWay(appends: [count]) }
@@ -77,7 +80,8 @@ struct EventsWay: CustomStringConvertible {
             appends: appends, scans: random.pick([30, 100]), restarts: random.pick([0, 40, 100]),
             stopsMidway: random.chance(1, in: 2), commitMilliseconds: random.pick([0, 3_000]),
             budgetBytes: random.pick([0, 1, 20_000, 1 << 26]),
-            forbidColumns: random.chance(1, in: 2), seed: random.next())
+            forbidColumns: random.chance(1, in: 2), feeds: random.chance(1, in: 2),
+            seed: random.next())
     }
 
     /// Appends the lines and materializes the view, this way.
@@ -103,20 +107,23 @@ struct EventsWay: CustomStringConvertible {
             }
             try scan(version, to: nil)
         }
+        if feeds, let difference = try version.feedDifference() {
+            Issue.record("the feed does not make the rows: \(difference); \(self)")
+        }
         return try version.outcome()
     }
 
     private func scan(_ version: EventsVersion, to end: Offset?) throws {
         try version.scan(
             to: end, commitMilliseconds: commitMilliseconds, budgetBytes: budgetBytes,
-            forbidColumns: forbidColumns)
+            forbidColumns: forbidColumns, feeds: feeds)
     }
 }
 
 /// One version of a view in a folder of its own, which can be closed and opened again.
 final class EventsVersion {
     let log: String
-    private let file: String
+    let file: String
     private let definition: ViewDefinition
     private var open: (plan: ExtractionPlan, version: VersionMaterializer)?
 
@@ -138,7 +145,7 @@ final class EventsVersion {
 
     func scan(
         to end: Offset? = nil, commitMilliseconds: Int = 3_000, budgetBytes: Int = 1 << 26,
-        forbidColumns: Bool = false
+        forbidColumns: Bool = false, feeds: Bool = false
     ) throws {
         if open == nil {
             let plan = ExtractionPlan()
@@ -152,6 +159,7 @@ final class EventsVersion {
             open = (plan, version)
         }
         guard let (plan, version) = open else { return }
+        version.recordsChanges = feeds
         let options = Scan.Options(end: end, commitMilliseconds: commitMilliseconds)
         try Scan(log, [version], plan: plan, options: options).run()
     }

@@ -33,7 +33,7 @@ struct GateTests {
     /// What a gate says of tally@2 beside tally@1, or of tally@1 alone.
     private func finding(
         _ gate: Gate, ofFirst isFirst: Bool = false
-    ) throws -> Judgement.Finding {
+    ) throws -> Judgement.GateFinding {
         let judge = try GateJudge(folder.data, .empty, further: [gate], promoter: .person)
         let judgement = try judge.judge(id(isFirst ? 1 : 2), against: isFirst ? nil : id(1))
         return try #require(judgement?.findings.first)

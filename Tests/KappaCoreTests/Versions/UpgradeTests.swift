@@ -110,10 +110,11 @@ struct UpgradeTests {
         #expect(try live() == 2)
         try folder.append(ticks: 10)
         try waitFor("tally@2 is followed") { try position("tally", 2) == 60 }
-        #expect(
+        try waitFor("it has said so") {
             Array(running.said.suffix(3)) == [
                 "let go tally@1", "started tally@2 keep", "caught up tally@2",
-            ])
+            ]
+        }
         try running.stop()
     }
 

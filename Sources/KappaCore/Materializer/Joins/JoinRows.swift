@@ -106,8 +106,8 @@ final class JoinRows<Element: ViewRow>: JoinSide, StateTable {
         }
     }
 
-    func insert(_ element: Element, key: JoinKey, _ meta: JoinMeta) -> UInt32 {
-        let number = place(element, key: key, meta)
+    func insert(_ element: Element, key: JoinKey, _ meta: JoinMeta) throws -> UInt32 {
+        let number = place(try codec.settled(element), key: key, meta)
         nodes[Int(number)].isDirty = true
         dirty.append(number)
         return number

@@ -118,6 +118,7 @@ private struct AggregatedRows<Element> {
     }
 
     func columns(of elements: [Element]) throws -> [AggregateColumns] {
+        for input in inputs { input.clear() }
         for (row, element) in elements.enumerated() {
             try conditions.set(row, element)
             for input in inputs { try input.set(row, element) }

@@ -72,7 +72,10 @@ final class DerivedGroups<Element>: DerivedInput {
     func keyCells(_ group: PackedKey) -> [Value] { groups[group]?.cells ?? [] }
 
     func output(_ group: PackedKey, _ body: (DerivedOutput) throws -> Void) throws {
-        guard let rows = groups[group]?.rows, !rows.isEmpty else { return try body(.nothing) }
+        guard let rows = groups[group]?.rows, !rows.isEmpty else {
+            groups.removeValue(forKey: group)
+            return try body(.nothing)
+        }
         let ordered = rows.sorted { $0.key < $1.key }.map(\.value)
         try make(ordered, body)
     }

@@ -125,6 +125,16 @@ struct JoinInput<Element: ViewRow>: Sendable {
     var stateTable: TableSchema {
         .joinSide((try? RowCodec<Element>().columns) ?? [])
     }
+
+    /// Why elements cannot be kept as rows.
+    var problem: KappaError? {
+        do throws(KappaError) {
+            _ = try RowCodec<Element>()
+            return nil
+        } catch {
+            return error
+        }
+    }
 }
 
 /// An inner join as a stream.
@@ -138,16 +148,15 @@ struct InnerJoin<Left: ViewRow, Right: ViewRow, New>: Sendable {
     var source: StreamSource<New> {
         let join = self
         return StreamSource(
-            open: { context throws(KappaError) in
-                try join.bound.check(join.left, join.right)
-                return try JoinReader(join, context)
-            },
+            open: { context throws(KappaError) in try JoinReader(join, context) },
             signature: "(\(left.source.signature)).join(\(right.source.signature)) "
                 + bound.signature,
             eventTypes: left.source.eventTypes + right.source.eventTypes,
             hasTime: left.source.hasTime && right.source.hasTime,
             fansOut: true,
             states: left.source.states + right.source.states
-                + [left.stateTable, right.stateTable])
+                + [left.stateTable, right.stateTable],
+            problem: left.source.problem ?? right.source.problem ?? left.problem
+                ?? right.problem ?? bound.problem(left, right))
     }
 }

@@ -7,6 +7,7 @@ final class JoinHalf<Element: ViewRow> {
     private let expression: Expression<Element>
     private var selection: [Int32] = []
     private var isTaken: [Bool] = []
+    /// What the event at hand has kept, and what it makes unneeded or matched.
     private var kept: [UInt32] = []
     private var toForget: [UInt32] = []
     private var toMatch: [UInt32] = []
@@ -56,24 +57,31 @@ final class JoinHalf<Element: ViewRow> {
         }
     }
 
-    func begin() {
-        kept.removeAll(keepingCapacity: true)
-        toForget.removeAll(keepingCapacity: true)
-        toMatch.removeAll(keepingCapacity: true)
-    }
-    func keep(_ element: Element, _ key: JoinKey, _ meta: JoinMeta) {
-        kept.append(side.insert(element, key: key, meta))
+    func keep(_ element: Element, _ key: JoinKey, _ meta: JoinMeta) throws {
+        kept.append(try side.insert(element, key: key, meta))
     }
     func forgetLater(_ number: UInt32) { toForget.append(number) }
     func matchLater(_ number: UInt32) { toMatch.append(number) }
 
     /// The event cannot be taken: what was kept of it is forgotten.
-    func undo() { for number in kept { side.remove(number) } }
+    func undo() {
+        for number in kept { side.remove(number) }
+        forgetEvent()
+        reader.undo()
+    }
 
     /// The event has been taken: what was put off is done.
     func settle() {
         for number in toMatch { side.setMatched(number) }
         for number in toForget { side.remove(number) }
+        forgetEvent()
+        reader.settle()
+    }
+
+    private func forgetEvent() {
+        kept.removeAll(keepingCapacity: true)
+        toForget.removeAll(keepingCapacity: true)
+        toMatch.removeAll(keepingCapacity: true)
     }
 }
 

@@ -47,31 +47,30 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
     }
 
     func read(_ event: Int, _ body: (New, Timestamp?) throws -> Void) throws {
-        // What an event changes is undone where something of it cannot be taken.
-        left.begin()
-        right.begin()
-        do {
-            if left.isSelected(event) {
-                try left.forEach(event, at: firstOffset) { element, time in
-                    try meet(element, time, left, right) { other, pairTime in
-                        try emit(element, other, pairTime, body)
-                    }
+        if left.isSelected(event) {
+            try left.forEach(event, at: firstOffset) { element, time in
+                try meet(element, time, left, right) { other, pairTime in
+                    try emit(element, other, pairTime, body)
                 }
             }
-            if right.isSelected(event) {
-                try right.forEach(event, at: firstOffset) { element, time in
-                    try meet(element, time, right, left) { other, pairTime in
-                        try emit(other, element, pairTime, body)
-                    }
-                }
-            }
-        } catch {
-            left.undo()
-            right.undo()
-            throw error
         }
+        if right.isSelected(event) {
+            try right.forEach(event, at: firstOffset) { element, time in
+                try meet(element, time, right, left) { other, pairTime in
+                    try emit(other, element, pairTime, body)
+                }
+            }
+        }
+    }
+
+    func settle() {
         left.settle()
         right.settle()
+    }
+
+    func undo() {
+        left.undo()
+        right.undo()
     }
 
     private func emit(
@@ -100,6 +99,6 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
         }
         // What is alone on the other side, and has been met, is all that I could wait for.
         if hasMet, theirs.isUnique { return }
-        mine.keep(element, key, meta)
+        try mine.keep(element, key, meta)
     }
 }

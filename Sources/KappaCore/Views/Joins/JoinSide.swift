@@ -7,7 +7,7 @@ package protocol JoinSide<Element>: AnyObject {
         _ key: JoinKey, _ body: (UInt32, Element, JoinMeta) throws -> Void
     ) rethrows
     /// Keeps an element; returns its number.
-    func insert(_ element: Element, key: JoinKey, _ meta: JoinMeta) -> UInt32
+    func insert(_ element: Element, key: JoinKey, _ meta: JoinMeta) throws -> UInt32
     /// Forgets an element.
     func remove(_ number: UInt32)
     /// Notes that an element has met one of the other side.

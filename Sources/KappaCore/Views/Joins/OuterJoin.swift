@@ -93,8 +93,11 @@ package struct JoinedRowsDefinition: Sendable {
     init<Left: ViewRow, Right: ViewRow, New: ViewRow>(
         table name: String, _ join: OuterJoin<Left, Right, New>
     ) throws(KappaError) {
-        try join.bound.check(join.left, join.right)
         let (left, right) = (join.left.source, join.right.source)
+        let problem =
+            left.problem ?? right.problem ?? join.left.problem ?? join.right.problem
+            ?? join.bound.problem(join.left, join.right)
+        if let problem { throw problem }
         let keys = [
             ("left_offset", true), ("left_part", left.fansOut), ("right_offset", true),
             ("right_part", right.fansOut),
@@ -112,12 +115,12 @@ package struct JoinedRowsDefinition: Sendable {
 }
 
 extension JoinBound {
-    /// - Throws: `.usage` where the bound needs times that a stream has not.
-    func check<Left, Right>(
+    /// Why the bound cannot be kept: it needs times that a stream has not.
+    func problem<Left, Right>(
         _ left: JoinInput<Left>, _ right: JoinInput<Right>
-    ) throws(KappaError) {
-        guard needsTime, !left.source.hasTime || !right.source.hasTime else { return }
-        throw KappaError(
+    ) -> KappaError? {
+        guard needsTime, !left.source.hasTime || !right.source.hasTime else { return nil }
+        return KappaError(
             .usage, "a join has a bound in time, but its events have no time",
             at: "join of \(Left.self) and \(Right.self)",
             because: "how far apart two events are is told by their event times",

@@ -84,8 +84,6 @@ final class OuterJoinRows<Left: ViewRow, Right: ViewRow, New: ViewRow>: JoinedRo
     /// Takes one event; whether it had any elements.
     private func take(_ event: Int) throws -> Bool {
         ofEvent.removeAll(keepingCapacity: true)
-        left.begin()
-        right.begin()
         var elements = 0
         if left.isSelected(event) {
             try left.forEach(event, at: firstOffset) { element, meta in
@@ -123,7 +121,7 @@ final class OuterJoinRows<Left: ViewRow, Right: ViewRow, New: ViewRow>: JoinedRo
         }
         if !meta.isMatched, join.showsLeft { try add(JoinedKey(left: meta), element, nil) }
         if meta.isMatched, right.isUnique { return }
-        left.keep(element, key, meta)
+        try left.keep(element, key, meta)
     }
 
     private func meet(right element: Right, _ meta: JoinMeta) throws {
@@ -144,7 +142,7 @@ final class OuterJoinRows<Left: ViewRow, Right: ViewRow, New: ViewRow>: JoinedRo
         }
         if !meta.isMatched, join.showsRight { try add(JoinedKey(right: meta), nil, element) }
         if meta.isMatched, left.isUnique { return }
-        right.keep(element, key, meta)
+        try right.keep(element, key, meta)
     }
 
     private func add(_ key: JoinedKey, _ a: Left?, _ b: Right?) throws {

@@ -18,7 +18,8 @@ extension EventStream {
                 eventTypes: upstream.eventTypes, hasTime: upstream.hasTime,
                 fansOut: upstream.fansOut,
                 states: upstream.states
-                    + [.joinSide((try? RowCodec<SeenKey>().columns) ?? [])]))
+                    + [.joinSide((try? RowCodec<SeenKey>().columns) ?? [])],
+                problem: upstream.problem))
         stream.source.uniqueBy = key
         return stream
     }
@@ -56,6 +57,7 @@ private final class UniqueReader<Element>: ElementReader {
     private let key: Expression<Element>
     private let seen: any JoinSide<SeenKey>
     private var firstOffset: Int64 = 0
+    /// The keys that the event at hand has brought.
     private var kept: [UInt32] = []
 
     init(
@@ -83,24 +85,29 @@ private final class UniqueReader<Element>: ElementReader {
     }
 
     func read(_ event: Int, _ body: (Element, Timestamp?) throws -> Void) throws {
-        kept.removeAll(keepingCapacity: true)
         var part: Int64 = 0
-        do {
-            try upstream.read(event) { element, time in
-                let key = JoinKey(value: try key.evaluate(element))
-                var isNew = true
-                seen.forEach(key) { _, _, _ in isNew = false }
-                guard isNew else { return }
-                let meta = JoinMeta(
-                    offset: firstOffset + Int64(event), part: part, time: 0)
-                part += 1
-                kept.append(seen.insert(SeenKey(key.value), key: key, meta))
-                try body(element, time)
-            }
-        } catch {
-            // An event that cannot be taken has not been seen.
-            for number in kept { seen.remove(number) }
-            throw error
+        try upstream.read(event) { element, time in
+            let key = JoinKey(value: try key.evaluate(element))
+            var isNew = true
+            seen.forEach(key) { _, _, _ in isNew = false }
+            guard isNew else { return }
+            let meta = JoinMeta(
+                offset: firstOffset + Int64(event), part: part, time: 0)
+            part += 1
+            kept.append(try seen.insert(SeenKey(key.value), key: key, meta))
+            try body(element, time)
         }
+    }
+
+    func settle() {
+        kept.removeAll(keepingCapacity: true)
+        upstream.settle()
+    }
+
+    /// An event that cannot be taken has not been seen.
+    func undo() {
+        for number in kept { seen.remove(number) }
+        kept.removeAll(keepingCapacity: true)
+        upstream.undo()
     }
 }

@@ -2,14 +2,17 @@ import CKappaJSON
 
 /// The elements of a ranking's groups, without their type.
 package protocol RankingInput: AnyObject {
-    /// Reads the elements of the events in `range`, and tells what became of each event.
+    /// Reads the elements of the events in `range`, and tells what became of each event. `group` finds
+    /// the group of an element, where the view itself chooses which elements its groups keep: it
+    /// does so at once, so that an event of which it refuses an element can be taken back.
     func read(
-        _ batch: EventBatch, _ range: Range<Int>, _ outcome: (Int, EventOutcome) -> Void)
-    /// The elements that were read, as indices of the keys' columns.
+        _ batch: EventBatch, _ range: Range<Int>, group: (_ row: Int) -> Int,
+        _ outcome: (Int, EventOutcome) -> Void)
+    /// The groups that the view itself has changed meanwhile.
+    var chosen: [Int] { get }
+    /// The elements that were read and are to be added, as indices of the keys' columns.
     var rows: [Int32] { get }
     var keys: [kj_column] { get }
-    /// The event of an element that was read, as an index into the batch.
-    func event(_ row: Int) -> Int
     /// Makes room for groups up to a number.
     func grow(to groups: Int)
     /// Lets a group take an element in that was read; whether that changed its ranking.
@@ -39,8 +42,10 @@ final class RankedElements<Element: ViewRow>: RankingInput {
     private let computedKeys: [ComputedColumn]
     private var selection: [Int32] = []
     private var elements: [Element] = []
-    private var events: [Int32] = []
     private(set) var rows: [Int32] = []
+    private(set) var chosen: [Int] = []
+    /// What the event at hand has changed, as it was before.
+    private var before: [(group: Int, entries: [Entry])] = []
     private var groups: [[Entry]] = []
     private var entryCount = 0
 
@@ -59,39 +64,52 @@ final class RankedElements<Element: ViewRow>: RankingInput {
     // MARK: Reading
 
     func read(
-        _ batch: EventBatch, _ range: Range<Int>, _ outcome: (Int, EventOutcome) -> Void
+        _ batch: EventBatch, _ range: Range<Int>, group: (_ row: Int) -> Int,
+        _ outcome: (Int, EventOutcome) -> Void
     ) {
         selection.removeAll(keepingCapacity: true)
         elements.removeAll(keepingCapacity: true)
-        events.removeAll(keepingCapacity: true)
+        chosen.removeAll(keepingCapacity: true)
         for column in computedKeys { column.clear() }
         reader.load(batch)
         reader.select(range, into: &selection)
         for event in selection {
-            let before = elements.count
+            let count = elements.count
             do {
-                try reader.read(Int(event)) { element, _ in
+                try reader.take(Int(event)) { element, _ in
+                    let element = try codec.settled(element)
                     for (column, key) in zip(computedKeys, expressions) {
                         column.set(elements.count, try key.evaluate(element))
                     }
                     // What it is ordered by must be there to be compared.
                     for ordering in rule.orderings { _ = try ordering.value.evaluate(element) }
                     elements.append(element)
-                    events.append(event)
+                    if let keep = rule.keep {
+                        try choose(element, group(elements.count - 1), keep)
+                    }
                 }
-                if elements.count > before { outcome(Int(event), .applied) }
+                chosen += before.map(\.group)
+                if elements.count > count { outcome(Int(event), .applied) }
             } catch {
-                elements.removeLast(elements.count - before)
-                events.removeLast(events.count - before)
+                elements.removeLast(elements.count - count)
+                undo()
                 outcome(Int(event), EventOutcome(error))
             }
+            before.removeAll(keepingCapacity: true)
         }
         rows.removeAll(keepingCapacity: true)
-        rows.append(contentsOf: 0..<Int32(elements.count))
+        if rule.keep == nil { rows.append(contentsOf: 0..<Int32(elements.count)) }
+    }
+
+    /// Takes back what the event at hand has changed.
+    private func undo() {
+        for (group, entries) in before.reversed() {
+            entryCount += entries.count - groups[group].count
+            groups[group] = entries
+        }
     }
 
     var keys: [kj_column] { computedKeys.map(\.column) }
-    func event(_ row: Int) -> Int { Int(events[row]) }
 
     // MARK: Ranking
 
@@ -101,7 +119,6 @@ final class RankedElements<Element: ViewRow>: RankingInput {
 
     func add(_ row: Int, to group: Int) throws -> Bool {
         let element = elements[row]
-        if let keep = rule.keep { return try choose(element, group, keep) }
         let order = try rule.orderings.first?.value.evaluate(element) ?? .null
         let entry = Entry(element: element, order: order)
         let count = groups[group].count
@@ -121,14 +138,15 @@ final class RankedElements<Element: ViewRow>: RankingInput {
     private func choose(
         _ element: Element, _ group: Int,
         _ keep: (inout [Element], Element) throws -> Void
-    ) throws -> Bool {
-        let before = groups[group].map(\.element)
-        var kept = before
+    ) throws {
+        let entries = groups[group]
+        let old = entries.map(\.element)
+        var kept = old
         try keep(&kept, element)
-        if kept == before { return false }
-        groups[group] = kept.map { Entry(element: $0, order: .null) }
-        entryCount += kept.count - before.count
-        return true
+        if kept == old { return }
+        groups[group] = try kept.map { Entry(element: try codec.settled($0), order: .null) }
+        before.append((group, entries))
+        entryCount += kept.count - old.count
     }
 
     /// Whether a new element is out of the question: a full ranking ends before it.

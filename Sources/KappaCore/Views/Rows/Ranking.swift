@@ -120,6 +120,7 @@ package struct RankingDefinition: Sendable {
                 advice: "Make the window's start a property of the element with map or flatMap, "
                     + "and group by it")
         }
+        try grouping.source.check()
         var columns = try RowCodec<Element>().columns
         // A key that is a property of the element is a column already.
         var added: [ColumnSchema] = []

@@ -7,6 +7,7 @@ final class RowCodec<Row: ViewRow> {
     let columns: [ColumnSchema]
     private let fields: [EventField]
     private let layout: StructLayout?
+    private let hasOptionalDoubles: Bool
 
     init() throws(KappaError) {
         let shape = try EventShape(of: Row.self)
@@ -28,6 +29,7 @@ final class RowCodec<Row: ViewRow> {
                 advice: "Declare it without @Hidden, or leave it out")
         }
         self.fields = fields
+        hasOptionalDoubles = fields.contains { $0.kind == .double && $0.isOptional }
         columns = fields.map { ColumnSchema($0.columnName, $0.kind) }
         layout =
             isFlat && !EventReaderOptions.forbidLayouts
@@ -48,15 +50,40 @@ final class RowCodec<Row: ViewRow> {
         }
     }
 
-    /// The cells of a struct.
+    /// The cells of a struct, as the store keeps them: it has no NaN.
     func values(_ row: Row) throws -> [Value] {
         guard case .object(let members) = try EncodedValue(encoding: row) else {
             return columns.map { _ in .null }
         }
         return fields.map { field in
             let member = members.first { $0.key == field.path.first }
-            return member.map { Value($0.value, kind: field.kind) } ?? .null
+            let cell = member.map { Value($0.value, kind: field.kind) } ?? .null
+            if case .double(let double) = cell, double.isNaN { return .null }
+            return cell
         }
+    }
+
+    /// The struct as it will come back from the store. It has no NaN: an optional one becomes nil, so
+    /// that what is remembered is the same before a restart and after it.
+    func settled(_ row: Row) throws -> Row {
+        guard hasOptionalDoubles else { return row }
+        guard let layout else {
+            let members = try zip(fields, values(row)).compactMap { field, value in
+                try field.path.first.map {
+                    ($0, try JSONValue(value, field.kind, isOptional: field.isOptional))
+                }
+            }
+            return try Row(from: ValueDecoder(.object(members)))
+        }
+        var row = row
+        withUnsafeMutablePointer(to: &row) { address in
+            let base = UnsafeMutableRawPointer(address)
+            for slot in layout.slots where slot.kind == .double && slot.isOptional {
+                let place = (base + slot.offset).assumingMemoryBound(to: Double?.self)
+                if place.pointee?.isNaN == true { place.pointee = nil }
+            }
+        }
+        return row
     }
 
     /// The struct that a stored row stands for; its cells begin at index `first`.

@@ -49,6 +49,7 @@ package struct RowsDefinition: Sendable {
     init<Element: ViewRow>(
         table name: String, source: StreamSource<Element>
     ) throws(KappaError) {
+        try source.check()
         var keys = [ColumnSchema("offset", .integer, isKey: true)]
         if source.fansOut { keys.append(ColumnSchema("part", .integer, isKey: true)) }
         let columns = try RowCodec<Element>().columns
@@ -116,7 +117,7 @@ private final class ElementRows<Element: ViewRow>: RowsInput {
         for event in selection {
             let before = elements.count
             do {
-                try reader.read(Int(event)) { element, _ in
+                try reader.take(Int(event)) { element, _ in
                     let part = Int64(elements.count - before)
                     elements.append(element)
                     origins.append((firstOffset + Int64(event), part))

@@ -76,6 +76,21 @@ extension Value {
 }
 
 extension JSONValue {
+    /// A cell as JSON, to decode a row from.
+    init(_ cell: Value, _ kind: ColumnKind, isOptional: Bool) throws {
+        switch cell {
+        // As the store keeps a double that is not a number.
+        case .null: self = kind == .double && !isOptional ? .double(.nan) : .null
+        case .bool(let bool): self = .bool(bool)
+        case .integer(let integer): self = .number(String(integer))
+        case .double(let double): self = .double(double)
+        case .decimal(let decimal): self = .number(decimal.description)
+        case .timestamp(let time): self = .time(time)
+        case .text(let text): self = .string(text)
+        case .json(let text): self = try JSONValue(parsing: text)
+        }
+    }
+
     /// A stored cell as JSON, to decode a row from.
     init(_ cursor: any RowCursor, _ column: Int, _ kind: ColumnKind, isOptional: Bool) throws {
         guard !cursor.isNull(column) else {

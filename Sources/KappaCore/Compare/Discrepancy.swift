@@ -1,5 +1,5 @@
 /// One thing that two files of one definition hold differently.
-package struct Finding: Equatable, Sendable {
+package struct Discrepancy: Equatable, Sendable {
     package var table: String
     package var key: [Value]
     /// The column; nil where only one of them has the row.
@@ -10,7 +10,7 @@ package struct Finding: Equatable, Sendable {
 
     /// What two files hold differently: rows, dead letters and counts, in this order.
     struct List {
-        private(set) var findings: [Finding] = []
+        private(set) var findings: [Discrepancy] = []
         private(set) var count = 0
         private let most: Int
         /// Ends a comparison that has found enough.
@@ -33,7 +33,7 @@ package struct Finding: Equatable, Sendable {
             } catch is Enough {}
         }
 
-        private mutating func add(_ finding: Finding) throws {
+        private mutating func add(_ finding: Discrepancy) throws {
             count += 1
             if findings.count < most { findings.append(finding) }
             if stopsThere, count >= most { throw Enough() }
@@ -55,14 +55,14 @@ package struct Finding: Equatable, Sendable {
             let new = second.first { $0.name == difference.table }
             guard difference.operation == .changed else {
                 return try add(
-                    Finding(
+                    Discrepancy(
                         table: difference.table, key: difference.key, column: nil,
                         first: difference.before.flatMap { Self.row($0, old) },
                         second: difference.after.flatMap { Self.row($0, new) }))
             }
             for column in difference.columns {
                 try add(
-                    Finding(
+                    Discrepancy(
                         table: difference.table, key: difference.key, column: column,
                         first: Self.cell(column, difference.before, old),
                         second: Self.cell(column, difference.after, new)))
@@ -111,7 +111,7 @@ package struct Finding: Equatable, Sendable {
                 let key = [Value.integer(min(a, b))]
                 if a != b {
                     try add(
-                        Finding(
+                        Discrepancy(
                             table: "_kappa_dead", key: key, column: nil,
                             first: a < b ? .text(old.string(1)) : nil,
                             second: b < a ? .text(new.string(1)) : nil))
@@ -119,7 +119,7 @@ package struct Finding: Equatable, Sendable {
                     for (index, column) in [(1, "reason"), (2, "event")]
                     where old.string(index) != new.string(index) {
                         try add(
-                            Finding(
+                            Discrepancy(
                                 table: "_kappa_dead", key: key, column: column,
                                 first: .text(old.string(index)),
                                 second: .text(new.string(index))))
@@ -139,7 +139,7 @@ package struct Finding: Equatable, Sendable {
                 let (a, b) = (first.counters[keyPath: path], second.counters[keyPath: path])
                 if a == b { continue }
                 try add(
-                    Finding(
+                    Discrepancy(
                         table: "_kappa_checkpoint", key: [], column: name,
                         first: .integer(Int64(bitPattern: a)),
                         second: .integer(Int64(bitPattern: b))))

@@ -1,0 +1,198 @@
+import KappaTesting
+import Testing
+
+@testable import KappaCore
+
+/// Joins over random events, brought forward in random ways, against nested loops: rows, counters
+/// and dead letters; and what is remembered is no more than needed.
+@Suite("Joins equal the reference") struct JoinPropertyTests {
+    typealias Sale = StreamsMarket.Sale
+    typealias Offer = StreamsMarket.Offer
+    private static let second: Int64 = 1_000_000
+
+    struct Pair: ViewRow {
+        var user: String
+        var item: Int
+        var price: Decimal
+        var weight: Double
+        var note: String?
+        var limit: Int
+
+        static let combine: @Sendable (Sale, Offer) throws -> Pair = { sale, offer in
+            if sale.item == 1, offer.limit == 6 { throw StreamsMarket.Refusal("one and six") }
+            return Pair(
+                user: offer.user, item: sale.item, price: sale.price, weight: sale.weight,
+                note: sale.note, limit: offer.limit)
+        }
+        static let isJoined: @Sendable (Sale, Offer) throws -> Bool = { sale, offer in
+            if sale.weight == 0.7, offer.limit == 2 { throw StreamsMarket.Refusal("refused") }
+            return offer.limit != 5
+        }
+        var cells: [Value] {
+            [user.cell, item.cell, price.cell, weight.cell, note.cell, limit.cell]
+        }
+    }
+
+    /// Pairs, and what comes of them.
+    struct Model: StreamsModel {
+        var join: JoinModel<Sale, Offer>
+        var seenSales: Set<Int>?
+        var seenOffers: Set<Int>?
+        var made: [(offset: Int64, part: Int64, pair: Pair)] = []
+        var makesRows: ([(offset: Int64, part: Int64, pair: Pair)]) -> [[Value]] = { made in
+            made.map { [$0.offset.cell, $0.part.cell] + $0.pair.cells }
+        }
+
+        var rows: [[Value]] { makesRows(made) }
+
+        mutating func pass(_ time: Int64) { join.pass(time) }
+
+        mutating func take(_ event: JSONValue, offset: Int64) throws -> Int {
+            var part: Int64 = 0
+            let sales = try StreamsMarket.sales(event).filter {
+                seenSales?.insert($0.0.item).inserted ?? true
+            }
+            let offers = try StreamsMarket.offers(event).filter {
+                seenOffers?.insert($0.0.item).inserted ?? true
+            }
+            try join.take(sales, offers) { sale, offer, _ in
+                guard try Pair.isJoined(sale, offer) else { return }
+                made.append((offset, part, try Pair.combine(sale, offer)))
+                part += 1
+            }
+            return Int(part)
+        }
+    }
+
+    private static let bounds: [(JoinBound, JoinModel<Sale, Offer>.Bound)] = [
+        (.anyTime, .none),
+        (.within(.seconds(3)), .within(3 * second, lateness: nil)),
+        (.within(.seconds(5), lateness: .seconds(2)), .within(5 * second, lateness: 2 * second)),
+        (.within(.zero, lateness: .seconds(4)), .within(0, lateness: 4 * second)),
+        (.sameWindow(.seconds(10)), .sameWindow(10 * second, lateness: nil)),
+        (
+            .sameWindow(.seconds(8), lateness: .seconds(1)),
+            .sameWindow(8 * second, lateness: second)
+        ),
+    ]
+
+    private static func joined(_ seed: UInt64, _ bound: JoinBound) -> MappedStream<Pair> {
+        let sales = Events(Sale.self, at: \.at)
+        let offers = Events(Offer.self, at: \.at)
+        return switch seed / 6 % 4 {
+        case 0:
+            sales.join(
+                offers, on: \.user, equals: \.user, bound, where: Pair.isJoined, Pair.combine)
+        case 1:
+            sales.join(
+                offers, on: \.item, equals: \.item, bound, where: Pair.isJoined, Pair.combine)
+        case 2:
+            sales.join(
+                offers, on: \.isGood, equals: \.isGood, bound, where: Pair.isJoined,
+                Pair.combine)
+        default:
+            sales.join(
+                offers, on: \.day, equals: \.day, bound, where: Pair.isJoined, Pair.combine)
+        }
+    }
+
+    private static func areEqual(_ seed: UInt64) -> (Sale, Offer) -> Bool {
+        switch seed / 6 % 4 {
+        case 0: { $0.user.cell == $1.user.cell }
+        case 1: { $0.item == $1.item }
+        case 2: { $0.isGood == $1.isGood }
+        default: { $0.day == $1.day }
+        }
+    }
+
+    @Test(
+        "pairs by keys of every kind within every bound, with closures that throw",
+        arguments: EventsSeeds.random(24))
+    func pairs(seed: UInt64) throws {
+        let bound = Self.bounds[Int(seed % 6)]
+        let view = View("pairs") { Self.joined(seed, bound.0).rows() }
+        let model = Model(join: JoinModel(bound.1, where: Self.areEqual(seed)))
+        try StreamsReference.check(view, model, seed: seed)
+    }
+
+    @Test(
+        "pairs that are aggregated, late ones counted as late", arguments: EventsSeeds.random(12))
+    func aggregated(seed: UInt64) throws {
+        let bound = Self.bounds[Int(seed % 6)]
+        let view = View("aggregated") {
+            Self.joined(seed, bound.0).grouped(by: \.item, \.user)
+                .aggregate(
+                    .count(as: "pairs"), .sum(\.price, as: "prices"),
+                    .sum(\.weight, as: "weights"), .last(\.note, as: "last_note"))
+        }
+        var model = Model(join: JoinModel(bound.1, where: Self.areEqual(seed)))
+        model.makesRows = { made in
+            let groups = Dictionary(grouping: made.map(\.pair)) {
+                [$0.item.cell, $0.user.cell]
+            }
+            return groups.map { key, pairs in
+                key + [
+                    pairs.count.cell, pairs.map(\.price).reduce(0, +).cell,
+                    pairs.map(\.weight).reduce(0, +).cell, pairs[pairs.count - 1].note.cell,
+                ]
+            }.sorted { StreamsOrder.isLess($0, $1, keys: 2) }
+        }
+        try StreamsReference.check(view, model, seed: seed)
+    }
+
+    @Test(
+        "where keys are unique on a side, as many elements are kept as may still meet one",
+        arguments: EventsSeeds.random(12))
+    func unique(seed: UInt64) throws {
+        let (left, right) = [(true, false), (false, true), (true, true)][Int(seed % 3)]
+        let sales = Events(Sale.self, at: \.at).filter { _ in true }
+        let offers = Events(Offer.self, at: \.at).filter { _ in true }
+        let view = View("unique") {
+            (left ? sales.unique(by: \.item) : sales)
+                .join(
+                    right ? offers.unique(by: \.item) : offers, on: \.item, equals: \.item,
+                    where: Pair.isJoined, Pair.combine
+                )
+                .rows()
+        }
+        var model = Model(join: JoinModel { $0.item == $1.item })
+        if left { model.seenSales = [] }
+        if right { model.seenOffers = [] }
+        try StreamsReference.check(view, model, seed: seed)
+
+        // What is kept of each side.
+        let lines = MarketMaker.lines(100, seed: seed)
+        _ = try StreamsReference.run(lines, &model)
+        let (keptSales, keptOffers) = (model.join.lefts, model.join.rights)
+        let folder = try TemporaryFolder(inMemory: true)
+        let version = try EventsVersion(view, in: folder.path)
+        let writer = try LogWriter(version.log)
+        for line in lines { _ = try writer.append(try EventLines(event: line)) }
+        try version.scan()
+        let saleItems = Set(keptSales.map(\.0.item))
+        let offerItems = Set(keptOffers.map(\.0.item))
+        // An element of a side is done with once it has met the only one of the other side.
+        let waitingSales = keptSales.count { !right || !offerItems.contains($0.0.item) }
+        let waitingOffers = keptOffers.count { !left || !saleItems.contains($0.0.item) }
+        let seen = (left ? [saleItems.count] : []) + (right ? [offerItems.count] : [])
+        #expect(
+            try version.stateRows() == seen + [waitingSales, waitingOffers], "seed \(seed)")
+    }
+}
+
+/// The order of rows by their keys.
+enum StreamsOrder {
+    static func isLess(_ a: [Value], _ b: [Value], keys: Int) -> Bool {
+        for (x, y) in zip(a, b).prefix(keys) where x != y {
+            switch (x, y) {
+            case (.integer(let i), .integer(let j)): return i < j
+            case (.timestamp(let i), .timestamp(let j)): return i < j
+            case (.bool(let i), .bool(let j)): return !i && j
+            case (.text(let i), .text(let j)):
+                return Array(i.utf8).lexicographicallyPrecedes(Array(j.utf8))
+            default: return false
+            }
+        }
+        return false
+    }
+}
