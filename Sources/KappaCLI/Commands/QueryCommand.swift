@@ -22,6 +22,9 @@ struct QueryCommand: Command {
                 name: "--order", value: "COLUMNS", summary: "such as 'revenue desc, user_id'"),
             OptionSpec(name: "--limit", value: "N", summary: "at most N rows"),
             OptionSpec(
+                name: "--final-only",
+                summary: "only rows of windows that have closed: nothing changes them any more"),
+            OptionSpec(
                 name: "--at", value: "OFFSET|TIME", summary: "as the rows were; a time in RFC 3339"),
         ],
         make: { try QueryCommand($0) })
@@ -29,9 +32,11 @@ struct QueryCommand: Command {
     private let reference: VersionReference
     private var query = RowQuery()
     private let place: PastPlace?
+    private let finalOnly: Bool
 
     init(_ arguments: ParsedArguments) throws {
         reference = try VersionReference(arguments.positional[0])
+        finalOnly = arguments.has("--final-only")
         place = try arguments.string("--at").map { (text) throws(KappaError) in
             try PastPlace(text)
         }
@@ -52,22 +57,37 @@ struct QueryCommand: Command {
         let catalog = try Catalog(context.data)
         let entry = try catalog.resolve(reference)
         guard let place else {
-            try print(try VersionReader(context.data.file(entry.id)), context)
+            try print(try VersionReader(context.data.file(entry.id)), entry.id, context)
             return 0
         }
         let past = try place.version(entry, catalog, context)
-        try print(past.reader, context)
+        try print(past.reader, entry.id, context)
         withExtendedLifetime(past) {}
         return 0
     }
 
-    private func print(_ reader: VersionReader, _ context: Context) throws {
+    private func print(
+        _ reader: VersionReader, _ id: VersionID, _ context: Context
+    ) throws {
         let schema = reader.tables[try reader.table(query.table)]
+        let final = finalOnly ? try finalRows(reader, id, context) : nil
         let printer = RecordPrinter(schema.columns.map(\.name), context.format, Output())
         try reader.snapshot {
+            var query = query
+            if let final {
+                query.ended = (nil, try final.until(reader.checkpoint()) ?? .min)
+            }
             try query.run(on: reader) { try printer.print($0) }
         }
         try printer.finish()
+    }
+
+    private func finalRows(
+        _ reader: VersionReader, _ id: VersionID, _ context: Context
+    ) throws -> FinalRows {
+        let definition = try FinalRows.definition(
+            of: reader, id, among: context.views.definitions())
+        return try FinalRows(definition, table: query.table)
     }
 }
 

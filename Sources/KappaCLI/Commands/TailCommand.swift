@@ -8,14 +8,26 @@ struct TailCommand: Command {
             Begins with the rows as they are, as inserts, unless --from-now is given. When another
             version is promoted, that is told (`promoted`, with the numbers of both), and the
             difference comes as ordinary changes with the same offset.
+
+            With --final-only, each row of a window comes once, as an insert, when its window has
+            closed and nothing can change it any more; with another version, rows of later windows
+            go on from there.
             """,
         arguments: [ArgumentSpec(name: "VIEW", isView: true)],
-        options: [OptionSpec(name: "--from-now", summary: "only changes from now on")],
-        make: { TailCommand(view: $0.positional[0], fromNow: $0.has("--from-now")) })
+        options: [
+            OptionSpec(name: "--from-now", summary: "only changes from now on"),
+            OptionSpec(name: "--final-only", summary: "each row once, when it has become final"),
+        ],
+        make: {
+            TailCommand(
+                view: $0.positional[0], fromNow: $0.has("--from-now"),
+                finalOnly: $0.has("--final-only"))
+        })
 
     var stopsGently: Bool { true }
     let view: String
     let fromNow: Bool
+    let finalOnly: Bool
 
     func run(_ context: Context) throws -> Int32 {
         try context.data.require()
@@ -25,12 +37,12 @@ struct TailCommand: Command {
             let names = try context.views.definitions().map(\.name)
             if !names.contains(view) { throw KappaError.noSuchView(view, among: names) }
         }
-        let follower = ChangeFollower(view, catalog, fromNow: fromNow)
+        let poll = try poll(catalog, context)
         let output = Output()
         let printer = RecordPrinter(
             ["offset", "op", "table", "key", "before", "after"], context.format, output)
         while !Interrupt.wasAsked {
-            let any = try follower.poll { change in
+            let any = try poll { change in
                 if change.operation == .promoted, context.format == .json {
                     try output.write(Self.promotion(change) + "\n")
                 } else {
@@ -46,6 +58,18 @@ struct TailCommand: Command {
         }
         try printer.finish()
         return 0
+    }
+
+    /// What visits the next changes and returns whether there were any.
+    private func poll(
+        _ catalog: Catalog, _ context: Context
+    ) throws -> ((Change) throws -> Void) throws -> Bool {
+        if finalOnly {
+            let definitions = try context.views.definitions()
+            return try FinalFollower(view, catalog, definitions, fromNow: fromNow).poll
+        }
+        let follower = ChangeFollower(view, catalog, fromNow: fromNow)
+        return { try follower.poll($0) }
     }
 
     private func cells(_ change: Change) -> [Value] {

@@ -12,6 +12,7 @@ package final class ExtractionPlan {
     private var objects: [[String]: UInt32] = [[]: 0]
     private var presences: [[String]: Int] = [:]
     private(set) var columnCount = 0
+    fileprivate var hasIngestionTimes = false
 
     private struct FieldKey: Hashable {
         var path: [String]
@@ -33,6 +34,16 @@ package final class ExtractionPlan {
         columns[key] = Int(column)
         columnCount += 1
         return Int(column)
+    }
+
+    /// Stands for the column of the events' ingestion times, which are not in their JSON; see
+    /// ``EventBatch/times(_:)``.
+    static let ingestionTimes = -1
+
+    /// Asks for the events' ingestion times.
+    func ingestionColumn() -> Int {
+        hasIngestionTimes = true
+        return Self.ingestionTimes
     }
 
     /// The column that tells whether an object stands at `path`; it holds states alone.
@@ -120,6 +131,7 @@ package final class EventBatch {
     package private(set) var count = 0
     private(set) var payload = UnsafeRawBufferPointer(start: nil, count: 0)
     private(set) var columns: [kj_column] = []
+    private var ingestion: IngestionColumn?
 
     package init(plan: ExtractionPlan) {
         self.plan = plan
@@ -128,16 +140,18 @@ package final class EventBatch {
     deinit { kj_batch_free(batch) }
 
     /// Extracts `count` events. The payload needs ``padding`` readable bytes behind it.
+    /// - Parameter runs: When the events were appended, as their block tells it.
     package func load(
-        _ payload: UnsafeRawBufferPointer, count: Int, firstOffset: Offset
+        _ payload: UnsafeRawBufferPointer, count: Int, firstOffset: Offset,
+        runs: [IngestionRun] = []
     ) throws(KappaError) {
-        try load(payload, count: count, firstOffset: firstOffset, by: nil)
+        try load(payload, count: count, firstOffset: firstOffset, runs: runs, by: nil)
     }
 
     /// The same on another thread than the plan's.
     func load(
         _ payload: UnsafeRawBufferPointer, count: Int, firstOffset: Offset,
-        by extractor: BlockExtractor?
+        runs: [IngestionRun], by extractor: BlockExtractor?
     ) throws(KappaError) {
         guard plan.extract(payload, count: count, into: batch, by: extractor) else {
             throw KappaError(
@@ -150,6 +164,25 @@ package final class EventBatch {
         self.count = count
         self.firstOffset = firstOffset
         columns = (0..<plan.columnCount).map { kj_batch_column(batch, UInt32($0)) }
+        guard plan.hasIngestionTimes else { return }
+        let ingestion = ingestion ?? IngestionColumn()
+        ingestion.fill(runs, count: count)
+        self.ingestion = ingestion
+    }
+
+    /// When one event was appended, for a batch of that event alone.
+    func runs(of event: Int) -> [IngestionRun] {
+        guard let time = ingestion?.column.integers[event] else { return [] }
+        return [IngestionRun(events: 1, ingestedAtMicros: time)]
+    }
+
+    /// A column of times: one of the plan's, or that of the ingestion times.
+    func times(_ column: Int) -> kj_column {
+        guard column == ExtractionPlan.ingestionTimes else { return columns[column] }
+        guard let ingestion else {
+            preconditionFailure("a plan asks for ingestion times before a batch is loaded")
+        }
+        return ingestion.column
     }
 
     package static let padding = Int(KJ_PADDING)

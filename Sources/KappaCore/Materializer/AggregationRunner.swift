@@ -39,7 +39,7 @@ final class AggregationRunner: StepRunner {
         tableIndex = table
         stepIndex = step
         self.budgetBytes = budgetBytes
-        cut = WindowCut(definition.window)
+        cut = WindowCut(definition)
         var keyIsText = definition.keyKinds.map { $0 == .text || $0 == .json }
         let windowIsFirst = if case .windowStart? = definition.origins.first { true } else { false }
         windowPart = windowIsFirst ? 0 : keyIsText.count
@@ -146,7 +146,7 @@ final class AggregationRunner: StepRunner {
         let starts = windowStarts(upTo: last)
         var clock = PartitionClock(
             pass.streamTimes[stepIndex], columns: input.clockColumns, from: range.lowerBound)
-        var pane = WindowCut.Pane(start: 0, end: 0, newest: 0, windows: 0)
+        var pane = WindowCut.Pane(start: 0, end: 0, newest: 0, newestEnd: 0, windows: 0)
         var kept = 0
         input.rows.withUnsafeMutableBufferPointer { rows in
             input.events.withUnsafeMutableBufferPointer { events in
@@ -162,7 +162,9 @@ final class AggregationRunner: StepRunner {
                     if let lateness {
                         open = cut.openWindows(pane, lateness: lateness, streamTime: clock.time)
                         if open == 0 {
-                            pass.mark(Int(events[index]), .late)
+                            pass.markLate(
+                                Int(events[index]), definition.late, time: time,
+                                streamTime: clock.time)
                             continue
                         }
                     }

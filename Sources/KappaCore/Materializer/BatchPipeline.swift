@@ -18,7 +18,7 @@ final class BatchPipeline {
             guard let block else { return }
             try batch.load(
                 block.payload, count: block.events, firstOffset: block.firstOffset,
-                by: extractor)
+                runs: block.runs, by: extractor)
         }
     }
 

@@ -108,7 +108,8 @@ final class SessionRunner: StepRunner {
         clock.advance(through: event)
         clock.meet(time)
         guard let session = try chains.session(for: time, of: key, streamTime: clock.time) else {
-            return pass.mark(event, .late)
+            return pass.markLate(
+                event, definition.late, time: time, streamTime: clock.time)
         }
         pass.mark(event, .applied)
         let record = sessions.record(session)

@@ -73,6 +73,15 @@ final class BatchPass {
         outcomes[event] = Outcome.dead.rawValue
     }
 
+    /// An event at `time` came after its windows had closed.
+    func markLate(_ event: Int, _ late: LateEvents, time: Int64, streamTime: Int64) {
+        guard late == .deadLetters else { return mark(event, .late) }
+        kill(
+            event,
+            "late: its time is \(Timestamp(microseconds: time)), and its windows have closed: "
+                + "the stream time is \(Timestamp(microseconds: streamTime))")
+    }
+
     /// Adds up the outcomes of the events in `range`.
     func count(_ range: Range<Int>, into counters: inout Counters) {
         var counts: (UInt64, UInt64, UInt64) = (0, 0, 0)

@@ -113,11 +113,7 @@ package final class ChangeFollower {
         for (index, table) in reader.tables.enumerated() {
             try reader.forEachRow(table: index) { cursor in
                 let values = table.values(cursor)
-                try visit(
-                    Change(
-                        offset: offset, table: table.name, operation: .insert,
-                        key: Self.array(table.keyColumns.map { values[$0] }), before: nil,
-                        after: Self.object(values, table), version: number))
+                try visit(Change(row: values, of: table, at: offset, version: number))
             }
         }
     }
@@ -143,7 +139,7 @@ package final class ChangeFollower {
             after: json(difference.after, new), version: VersionNumber(new.number))
     }
 
-    private static func array(_ values: [Value]) -> String {
+    fileprivate static func array(_ values: [Value]) -> String {
         JSONText.string { text in
             text.append(raw: "[")
             for (index, value) in values.enumerated() {
@@ -166,5 +162,17 @@ package final class ChangeFollower {
             }
             text.append(raw: "}")
         }
+    }
+}
+
+extension Change {
+    /// A row that comes to be as it is.
+    init(
+        row values: [Value], of table: TableSchema, at offset: Offset, version: VersionNumber
+    ) {
+        self.init(
+            offset: offset, table: table.name, operation: .insert,
+            key: ChangeFollower.array(table.keyColumns.map { values[$0] }), before: nil,
+            after: ChangeFollower.object(values, table), version: version)
     }
 }

@@ -9,6 +9,8 @@ package struct RowQuery: Sendable {
     /// Columns to order by, each perhaps with `desc` behind it; in key order otherwise.
     package var order: [String] = []
     package var limit: Int?
+    /// Only rows whose window has ended in this stretch of time, in microseconds.
+    package var ended: (after: Int64?, until: Int64)?
     /// How long it may run, in seconds.
     var seconds = 60
 
@@ -41,6 +43,10 @@ package struct RowQuery: Sendable {
             conditions += schema.keyColumns.map {
                 "\(VersionSchema.quoted(schema.columns[$0].name)) = ?"
             }
+        }
+        if let ended {
+            if let after = ended.after, after > .min { conditions.append("window_end > \(after)") }
+            conditions.append("window_end <= \(ended.until)")
         }
         let columns = schema.columns.map { VersionSchema.quoted($0.name) }.joined(separator: ", ")
         var sql = "SELECT \(columns) FROM \(VersionSchema.quoted(schema.name))"

@@ -22,7 +22,10 @@ public struct Aggregation: TableStep {
 package struct AggregationDefinition: Sendable {
     package let table: TableSchema
     package let window: Window.Kind?
+    /// The time zone of calendar windows.
+    let zone: TimeZoneRules
     package let latenessMicroseconds: Int64?
+    let late: LateEvents
     package let keyKinds: [ColumnKind]
     package let functions: [AggregateShape]
     /// Where each of the table's columns comes from.
@@ -76,7 +79,13 @@ package struct AggregationDefinition: Sendable {
             hasState: needsOffsets || aggregates.contains { $0.needsState })
         self.origins = origins
         window = grouping.window?.kind
+        var zone = TimeZoneRules.utc
+        if case .calendar(let calendar) = grouping.window?.kind {
+            zone = try Self.zone(calendar.zone, ofTable: name)
+        }
+        self.zone = zone
         latenessMicroseconds = grouping.latenessMicroseconds
+        late = grouping.late
         keyKinds = grouping.keys.map(\.expression.kind)
         functions = aggregates.map { AggregateShape($0) }
         eventTypes = grouping.source.eventTypes
@@ -92,5 +101,19 @@ package struct AggregationDefinition: Sendable {
         signature =
             "\(source.signature) \(grouping.window.map { "\($0.kind)" } ?? "") "
             + "\(latenessMicroseconds.map(String.init) ?? "") \(described) \(functionNames)"
+            + (zone.digest.isEmpty ? "" : " zone \(zone.digest)")
+            + (late == .dropped ? "" : " late \(late)")
+    }
+
+    private static func zone(
+        _ name: String?, ofTable table: String
+    ) throws(KappaError) -> TimeZoneRules {
+        do {
+            return try TimeZoneDatabase.rules(of: name)
+        } catch {
+            var error = error
+            error.place = "table \(table), \(error.place ?? "")"
+            throw error
+        }
     }
 }

@@ -90,7 +90,7 @@ final class ExpressionInput<Element>: AggregationInput {
         result.value.late.removeAll(keepingCapacity: true)
         reader.load(batch)
         reader.select(range, into: &selection)
-        result.value.clockColumns = reader.timeColumns.map { batch.columns[$0] }
+        result.value.clockColumns = reader.timeColumns.map { batch.times($0) }
         if let direct { readColumns(direct, batch) } else { readElements() }
         return result
     }
@@ -99,7 +99,7 @@ final class ExpressionInput<Element>: AggregationInput {
         for required in direct.required { check(required, batch) }
         result.value.rows = selection
         result.value.events = selection
-        result.value.time = direct.time.map { batch.columns[$0] }
+        result.value.time = direct.time.map { batch.times($0) }
         result.value.keys = direct.keys.map { batch.columns[$0] }
         direct.conditions.evaluate(selection, in: batch)
         result.value.inputs = direct.inputs.map { $0.columns(in: batch) }

@@ -126,18 +126,40 @@ public struct Events<Element: Event>: EventStream {
 
     /// Events with the property that is their event time, for windows.
     public init(_ type: Element.Type, at time: KeyPath<Element, Timestamp> & Sendable) {
-        self.init(time: time)
+        self.init(time: .property(time))
     }
 
-    private init(time: (KeyPath<Element, Timestamp> & Sendable)?) {
+    /// Events with another time than one of their properties.
+    ///
+    /// ```swift
+    /// Events(UserEvent.self, at: .ingestion)
+    /// ```
+    public init(_ type: Element.Type, at time: EventTime) {
+        self.init(time: .ingestion)
+    }
+
+    private init(time: TimeSource<Element>?) {
+        let suffix = if case .ingestion = time { " at ingestion" } else { "" }
         source = StreamSource(
             open: { context throws(KappaError) in
                 try TypedEventReader(plan: context.plan, time: time)
             },
-            signature: "events(\(Element.eventType ?? "-"))",
+            signature: "events(\(Element.eventType ?? "-"))\(suffix)",
             eventTypes: [Element.eventType ?? "*"],
             hasTime: time != nil)
     }
+}
+
+/// A time of events that is none of their properties.
+public struct EventTime: Sendable {
+    /// When the event was appended to the log, as the log keeps it: a replay finds the same time.
+    public static let ingestion = EventTime()
+}
+
+/// Where the time of events comes from.
+private enum TimeSource<Element>: Sendable {
+    case property(KeyPath<Element, Timestamp> & Sendable)
+    case ingestion
 }
 
 /// What ``EventStream/filter(_:)`` and its sisters return.
@@ -205,21 +227,32 @@ extension EventStream {
 private final class TypedEventReader<E: Event>: ElementReader {
     private let reader: EventReader<E>
     private let time: (KeyPath<E, Timestamp> & Sendable)?
+    /// Where the column stands for the time of every event that can be decoded.
     private let timeColumn: Int?
     private var times: UnsafePointer<Int64>?
     let timeColumns: [Int]
     let columns: ElementColumns<E>?
 
     init(
-        plan: ExtractionPlan, time: (KeyPath<E, Timestamp> & Sendable)?
+        plan: ExtractionPlan, time: TimeSource<E>?
     ) throws(KappaError) {
         let reader = try EventReader<E>(plan: plan)
         self.reader = reader
-        self.time = time
         let tracer = reader.tracer
-        let timeColumn = time.flatMap { tracer.field(of: $0) }.map { reader.fieldColumns[$0] }
+        let timeColumn: Int?
+        switch time {
+        case .property(let property):
+            self.time = property
+            timeColumn = tracer.field(of: property).map { reader.fieldColumns[$0] }
+            self.timeColumn = reader.isPlain ? timeColumn : nil
+        case .ingestion:
+            self.time = nil
+            timeColumn = plan.ingestionColumn()
+            self.timeColumn = timeColumn
+        case nil:
+            (self.time, timeColumn, self.timeColumn) = (nil, nil, nil)
+        }
         timeColumns = timeColumn.map { [$0] } ?? []
-        self.timeColumn = reader.isPlain ? timeColumn : nil
         if reader.isPlain, time == nil || timeColumn != nil {
             columns = ElementColumns(
                 column: { tracer.field(of: $0).map { reader.fieldColumns[$0] } },
@@ -232,7 +265,7 @@ private final class TypedEventReader<E: Event>: ElementReader {
 
     func load(_ batch: EventBatch) {
         reader.load(batch)
-        times = timeColumn.flatMap { UnsafePointer(batch.columns[$0].integers) }
+        times = timeColumn.flatMap { UnsafePointer(batch.times($0).integers) }
     }
     func select(_ range: Range<Int>, into selection: inout [Int32]) {
         reader.select(range, into: &selection)

@@ -4,8 +4,17 @@ public struct Grouping<Element>: Sendable {
     var keys: [GroupKey<Element>] = []
     var window: Window?
     var latenessMicroseconds: Int64?
+    var late = LateEvents.dropped
     /// Columns stand in the order in which they are written: windows first, or keys first.
     var windowComesFirst = true
+}
+
+/// What becomes of an event that comes after its windows have closed.
+public enum LateEvents: Sendable {
+    /// It is left out, and counted as late.
+    case dropped
+    /// It is kept with the view's dead letters, and counted as dead.
+    case deadLetters
 }
 
 /// One part of a group's key.
@@ -31,12 +40,15 @@ struct GroupKey<Element>: Sendable {
 public struct KeyedStream<Element>: Sendable {
     let grouping: Grouping<Element>
 
-    /// Cuts each group into windows of event time. An event is late, is counted as such and left
-    /// out, once `window end + lateness <= stream time`; without a lateness, nothing is ever late.
-    public func window(_ window: Window, lateness: Duration? = nil) -> Grouping<Element> {
-        var grouping = grouping
-        grouping.window = window
-        grouping.latenessMicroseconds = lateness.map { $0.eventTimeMicroseconds }
+    /// Cuts each group into windows of event time.
+    /// - Parameters:
+    ///   - lateness: An event is late once `window end + lateness <= stream time`; without a
+    ///     lateness, nothing is ever late.
+    ///   - late: What becomes of late events.
+    public func window(
+        _ window: Window, lateness: Duration? = nil, late: LateEvents = .dropped
+    ) -> Grouping<Element> {
+        var grouping = grouping.cut(window, lateness, late)
         grouping.windowComesFirst = false
         return grouping
     }
@@ -90,6 +102,16 @@ public struct WindowedStream<Element>: Sendable {
 }
 
 extension Grouping {
+    fileprivate func cut(
+        _ window: Window, _ lateness: Duration?, _ late: LateEvents
+    ) -> Grouping<Element> {
+        var grouping = self
+        grouping.window = window
+        grouping.latenessMicroseconds = lateness.map { $0.eventTimeMicroseconds }
+        grouping.late = late
+        return grouping
+    }
+
     /// One row for each group.
     public func aggregate(_ aggregates: Aggregate<Element>...) -> Aggregation {
         Aggregation(self, aggregates)
@@ -97,13 +119,15 @@ extension Grouping {
 }
 
 extension EventStream {
-    /// Cuts the stream into windows of event time. An event is late, is counted as such and left
-    /// out, once `window end + lateness <= stream time`; without a lateness, nothing is ever late.
-    public func window(_ window: Window, lateness: Duration? = nil) -> WindowedStream<Element> {
-        var grouping = Grouping(source: source)
-        grouping.window = window
-        grouping.latenessMicroseconds = lateness.map { $0.eventTimeMicroseconds }
-        return WindowedStream(grouping: grouping)
+    /// Cuts the stream into windows of event time.
+    /// - Parameters:
+    ///   - lateness: An event is late once `window end + lateness <= stream time`; without a
+    ///     lateness, nothing is ever late.
+    ///   - late: What becomes of late events.
+    public func window(
+        _ window: Window, lateness: Duration? = nil, late: LateEvents = .dropped
+    ) -> WindowedStream<Element> {
+        WindowedStream(grouping: Grouping(source: source).cut(window, lateness, late))
     }
 
     /// Groups by the value of a property, or of several.

@@ -1,13 +1,14 @@
 /// How event time is cut into windows.
 ///
 /// A window includes its start and excludes its end. Windows of a fixed size are aligned to
-/// 1970-01-01T00:00:00Z, or to an `offset` from there.
+/// 1970-01-01T00:00:00Z, or to an `offset` from there; days, weeks and months go by a calendar.
 public struct Window: Hashable, Sendable {
     /// Its printed form is a part of views' digests.
     package enum Kind: Hashable, Sendable {
         case tumbling(microseconds: Int64)
         case hopping(microseconds: Int64, every: Int64, offset: Int64)
         case session(gapMicroseconds: Int64)
+        case calendar(CalendarWindow)
     }
     package let kind: Kind
 
@@ -46,6 +47,25 @@ public struct Window: Hashable, Sendable {
     /// order they arrive. A session ends `gap` after its last event.
     public static func session(gap: Duration) -> Window {
         Window(kind: .session(gapMicroseconds: positive(gap, "a session's gap")))
+    }
+
+    /// Days by the calendar of a time zone: from 23 to 25 hours where clocks change.
+    /// - Parameter zone: A name of the system's time zone database, such as `Europe/Berlin`; UTC if
+    ///   none is given. Its file is read when the view is defined, and is a part of the view's digest.
+    public static func daily(in zone: String? = nil) -> Window {
+        Window(kind: .calendar(CalendarWindow(unit: .day, zone: zone)))
+    }
+
+    /// Weeks by the calendar of a time zone; see ``daily(in:)``.
+    public static func weekly(
+        startingOn weekday: Weekday = .monday, in zone: String? = nil
+    ) -> Window {
+        Window(kind: .calendar(CalendarWindow(unit: .week(startingOn: weekday), zone: zone)))
+    }
+
+    /// Months by the calendar of a time zone; see ``daily(in:)``.
+    public static func monthly(in zone: String? = nil) -> Window {
+        Window(kind: .calendar(CalendarWindow(unit: .month, zone: zone)))
     }
 
     private static func positive(_ duration: Duration, _ what: String) -> Int64 {

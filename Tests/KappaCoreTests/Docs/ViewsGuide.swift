@@ -133,6 +133,23 @@ let busyHours = View("busy_hours") {
 }
 // docs: end
 
+// docs: calendar
+let monthly = View("monthly") {
+    Events(Purchase.self, at: \.at)
+        .window(.monthly(in: "Europe/Berlin"))
+        .grouped(by: \.shop)
+        .aggregate(.sum(\.price, as: "revenue"))
+}
+// docs: end
+
+// docs: ingestion
+let arrivals = View("arrivals") {
+    Events(Purchase.self, at: .ingestion)
+        .window(.tumbling(.minutes(1)))
+        .aggregate(.count(as: "purchases"))
+}
+// docs: end
+
 // docs: sessions
 let visits = View("visits") {
     Events(Purchase.self, at: \.at)

@@ -89,6 +89,25 @@ struct ViewsGuideTests {
             "2024-03-01T10:00:00Z,2024-03-01T11:00:00Z,south,1,3.25")
     }
 
+    @Test(
+        "months begin where the zone's calendar says so",
+        .enabled(if: CalendarWindowTests.hasDatabase))
+    func calendar() throws {
+        let lastOfMonth =
+            #"{"event_type":"purchase","user_id":"bob","shop":"north","price":1,"#
+            + #""at":"2024-03-31T21:59:59Z"}"#
+        try Scenario(monthly).given(lines: Self.purchaseLines).given(lastOfMonth).expect(
+            "window_start,window_end,shop,revenue",
+            "2024-02-29T23:00:00Z,2024-03-31T22:00:00Z,north,22.5",
+            "2024-02-29T23:00:00Z,2024-03-31T22:00:00Z,south,3.25")
+    }
+
+    @Test("windows over ingestion time hold every event")
+    func ingestion() throws {
+        let rows = try Scenario(arrivals).given(lines: Self.purchaseLines).rows()
+        #expect(rows.columns == ["window_start", "window_end", "purchases"])
+    }
+
     @Test("an event counts in each of its windows that is still open")
     func hopping() throws {
         let late =

@@ -151,4 +151,54 @@ import Testing
             aggregates: [{ $0.count.cell }]
         ).check(view, seed: seed)
     }
+
+    @Test("many keys, properties and computed ones", arguments: EventsSeeds.random(4))
+    func manyKeys(seed: UInt64) throws {
+        let view = View("many_keys") {
+            Events(Reading.self, at: \.at)
+                .grouped(by: \.user, \.place, \.isGood, \.at, as: "is_large") { $0.count > 0 }
+                .window(.hopping(.seconds(3), every: .seconds(2)), lateness: .seconds(60))
+                .aggregate(.count(as: "events"))
+        }
+        try EventsReference<Reading>(
+            elements: Self.readings,
+            keys: [
+                { $0.user.cell }, { $0.place.cell }, { $0.isGood.cell }, { $0.at.cell },
+                { ($0.count > 0).cell },
+            ],
+            cut: .hopping(3 * Self.second, 2 * Self.second, 0), lateness: 60 * Self.second,
+            clock: Reading.time, windowFirst: false, aggregates: [{ $0.count.cell }]
+        ).check(view, seed: seed)
+        let behind = View("behind") {
+            Events(Reading.self, at: \.at)
+                .window(.tumbling(.seconds(9)))
+                .grouped(by: \.place, \.user, as: "is_large") { $0.count > 0 }
+                .aggregate(.count(as: "events"))
+        }
+        try EventsReference<Reading>(
+            elements: Self.readings,
+            keys: [{ $0.place.cell }, { $0.user.cell }, { ($0.count > 0).cell }],
+            cut: .tumbling(9 * Self.second), aggregates: [{ $0.count.cell }]
+        ).check(behind, seed: seed, ways: 2)
+    }
+
+    @Test("late events are dead letters where that is asked", arguments: EventsSeeds.random(6))
+    func lateDeadLetters(seed: UInt64) throws {
+        let isSession = seed % 2 == 0
+        let view = View("late_letters") {
+            Events(Reading.self, at: \.at)
+                .window(
+                    isSession ? .session(gap: .seconds(2)) : .tumbling(.seconds(3)),
+                    lateness: .seconds(1), late: .deadLetters
+                )
+                .grouped(by: \.isGood)
+                .aggregate(.count(as: "events"))
+        }
+        var reference = EventsReference<Reading>(
+            elements: Self.readings, keys: [{ $0.isGood.cell }],
+            cut: isSession ? .session(2 * Self.second) : .tumbling(3 * Self.second),
+            lateness: Self.second, clock: Reading.time, aggregates: [{ $0.count.cell }])
+        reference.lateAreDead = true
+        try reference.check(view, seed: seed)
+    }
 }

@@ -15,6 +15,8 @@ struct EventsReference<Element> {
     var keys: [(Element) throws -> Value] = []
     var cut = Cut.none
     var lateness: Int64?
+    /// Whether late events become dead letters.
+    var lateAreDead = false
     /// The time of any event that moves the stream time, whether or not the view takes it.
     var clock: (JSONValue) -> Timestamp? = { _ in nil }
     var windowFirst = true
@@ -26,6 +28,15 @@ struct EventsReference<Element> {
         var start: Int64
         var last: Int64
         var elements: [(place: Int, element: Element)]
+    }
+
+    private struct Late: Error, CustomStringConvertible {
+        var time: Timestamp
+        var streamTime: Timestamp
+        var description: String {
+            "late: its time is \(time), and its windows have closed: the stream time is "
+                + "\(streamTime)"
+        }
     }
 
     private enum Fate: Int {
@@ -53,6 +64,9 @@ struct EventsReference<Element> {
                     let isTaken = add(
                         element, place, key, time.microseconds, streamTime, to: &groups)
                     fate = Fate(rawValue: max(fate.rawValue, isTaken ? 1 : 2)) ?? fate
+                    if !isTaken, lateAreDead {
+                        throw Late(time: time, streamTime: Timestamp(microseconds: streamTime))
+                    }
                 }
             } catch {
                 fate = .dead

@@ -42,7 +42,7 @@ final class GroupFinder: KeyFinder {
         self.key = parts
         isWindowed = definition.window != nil
         window = start.flatMap { start in
-            WindowCut(definition.window).map { start..<max(start, $0.end(ofStart: start)) }
+            WindowCut(definition).map { start..<max(start, $0.end(ofStart: start)) }
         }
         input = try definition.open(PlanContext(plan))
     }

@@ -167,6 +167,6 @@ private final class SingleEvent {
         line[bytes.count] = 0x0A
         try batch.load(
             buffer.payload(0..<(bytes.count + 1)), count: 1,
-            firstOffset: other.firstOffset + event)
+            firstOffset: other.firstOffset + event, runs: other.runs(of: event))
     }
 }

@@ -1,6 +1,7 @@
 /// The windows of fixed bounds that a time falls into, in numbers.
 struct WindowCut {
     private let size: Int64
+    private let calendar: (window: CalendarWindow, zone: TimeZoneRules)?
     /// How far apart two windows begin.
     let every: Int64
     private let offset: Int64
@@ -8,44 +9,51 @@ struct WindowCut {
     let mostWindows: Int
 
     /// Nil where the bounds depend on the events.
-    init?(_ kind: Window.Kind?) {
-        switch kind {
+    init?(_ definition: AggregationDefinition) {
+        var calendar: CalendarWindow?
+        switch definition.window {
         case .tumbling(let micros): (size, every, offset) = (micros, micros, 0)
         case .hopping(let micros, let hop, let start): (size, every, offset) = (micros, hop, start)
+        case .calendar(let window):
+            calendar = window
+            (size, every, offset) = (1, 1, 0)
         case .session, nil: return nil
         }
+        self.calendar = calendar.map { ($0, definition.zone) }
         mostWindows = Int((size - 1) / every + 1)
     }
 
-    /// Of the windows that hold a time, the one that begins last.
-    @inline(__always)
-    func newestStart(at time: Int64) -> Int64 {
-        Window.start(of: time &- offset, size: every) &+ offset
+    /// The end of a window, by its start.
+    func end(ofStart start: Int64) -> Int64 {
+        calendar.map { $0.window.bounds(around: start, $0.zone).end } ?? start &+ size
     }
-
-    @inline(__always)
-    func end(ofStart start: Int64) -> Int64 { start &+ size }
 
     /// The stretch of time around `time` all of which falls into the same windows.
     func pane(at time: Int64) -> Pane {
-        let newest = newestStart(at: time)
+        if let calendar {
+            let (start, end) = calendar.window.bounds(around: time, calendar.zone)
+            return Pane(start: start, end: end, newest: start, newestEnd: end, windows: 1)
+        }
+        let newest = Window.start(of: time &- offset, size: every) &+ offset
+        let (next, end) = (newest &+ every, newest &+ size)
         // The oldest window ends in the middle of a step where the size is no multiple of it.
         let rest = size % every
         let split = newest &+ rest
-        if rest == 0 {
-            return Pane(start: newest, end: newest &+ every, newest: newest, windows: mostWindows)
+        if rest == 0 || time < split {
+            return Pane(
+                start: newest, end: rest == 0 ? next : split, newest: newest, newestEnd: end,
+                windows: mostWindows)
         }
-        return time < split
-            ? Pane(start: newest, end: split, newest: newest, windows: mostWindows)
-            : Pane(
-                start: split, end: newest &+ every, newest: newest, windows: mostWindows - 1)
+        return Pane(
+            start: split, end: next, newest: newest, newestEnd: end, windows: mostWindows - 1)
     }
 
     struct Pane {
         var start: Int64
         var end: Int64
-        /// The start of the newest of its windows; each older one begins a step earlier.
+        /// The bounds of the newest of its windows; each older one begins and ends a step earlier.
         var newest: Int64
+        var newestEnd: Int64
         var windows: Int
     }
 
@@ -53,9 +61,9 @@ struct WindowCut {
     /// `end + lateness > streamTime`.
     @inline(__always)
     func openWindows(_ pane: Pane, lateness: Int64, streamTime: Int64) -> Int {
-        let oldestEnd = pane.newest &+ size &- Int64(pane.windows - 1) &* every
+        let oldestEnd = pane.newestEnd &- Int64(pane.windows - 1) &* every
         if oldestEnd &+ lateness > streamTime { return pane.windows }
-        let rest = pane.newest &+ size &+ lateness &- streamTime
+        let rest = pane.newestEnd &+ lateness &- streamTime
         return rest <= 0 ? 0 : min(pane.windows, Int((rest - 1) / every) + 1)
     }
 }

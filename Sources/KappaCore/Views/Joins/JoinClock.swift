@@ -23,7 +23,7 @@ final class JoinClock {
     /// Passes over the events of a range.
     func pass(_ batch: EventBatch?, _ range: Range<Int>) {
         guard let batch, !columns.isEmpty else { return }
-        let columns = columns.map { batch.columns[$0] }
+        let columns = columns.map { batch.times($0) }
         first = range.lowerBound
         times.removeAll(keepingCapacity: true)
         for event in range {
