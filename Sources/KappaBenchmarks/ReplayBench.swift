@@ -109,6 +109,7 @@ private final class NoStore: RowStore {
         _ visit: (any RowCursor) throws -> Void
     ) {}
     func scan(table: Int, _ visit: (any RowCursor) throws -> Void) {}
+    func rowsEnded(table: Int, by end: Int64) -> [[Value]] { [] }
     func rowCount(table: Int) -> Int { 0 }
     func commit(_ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void) {}
     var canSpill: Bool { false }

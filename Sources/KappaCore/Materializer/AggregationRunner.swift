@@ -17,6 +17,8 @@ final class AggregationRunner: StepRunner {
     private let groups: GroupTable
     /// Where a row may be in several windows.
     private let panes: HoppingPanes?
+    /// Where rows are not kept for ever.
+    private var retention: Retention?
     private let budgetBytes: Int
     /// Whether every row of the store is in memory, so that an unknown key is a new one.
     private var isComplete: Bool
@@ -40,6 +42,7 @@ final class AggregationRunner: StepRunner {
         stepIndex = step
         self.budgetBytes = budgetBytes
         cut = WindowCut(definition)
+        retention = Retention(definition)
         var keyIsText = definition.keyKinds.map { $0 == .text || $0 == .json }
         let windowIsFirst = if case .windowStart? = definition.origins.first { true } else { false }
         windowPart = windowIsFirst ? 0 : keyIsText.count
@@ -183,6 +186,7 @@ final class AggregationRunner: StepRunner {
         input.events.removeLast(input.events.count - kept)
         clock.advance(through: range.upperBound - 1)
         pass.streamTimes[stepIndex] = clock.time
+        retention?.streamTime = clock.time
     }
 
     private func windowStarts(upTo row: Int) -> UnsafeMutableBufferPointer<Int64> {
@@ -230,6 +234,9 @@ final class AggregationRunner: StepRunner {
     }
 
     func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
+        try retention?.deleteRows(
+            from: store, tableIndex, definition.table, transaction, changesAt: offset)
+        if let retention { dirty.removeAll { retention.isGone(place($0).windowEnd) } }
         KeyOrder.sort(&dirty, in: groups)
         let writer = transaction.upsert(into: tableIndex)
         let changes = ChangeLog(
@@ -275,7 +282,7 @@ final class AggregationRunner: StepRunner {
 
     // MARK: Rows put aside
 
-    var canSpill: Bool { rows.accumulators.allSatisfy(\.mergesExactly) }
+    var canSpill: Bool { retention == nil && rows.accumulators.allSatisfy(\.mergesExactly) }
 
     func spill() {
         dirty.removeAll(keepingCapacity: true)

@@ -21,6 +21,10 @@ package protocol RowStore: AnyObject {
     /// Visits every row of a table in key order.
     func scan(table: Int, _ visit: (any RowCursor) throws -> Void) throws
 
+    /// The stored rows of a table of windows that have ended by a time, in microseconds. While a
+    /// transaction of the store is open, before it changes the table.
+    func rowsEnded(table: Int, by end: Int64) throws(KappaError) -> [[Value]]
+
     /// The number of rows of a table.
     func rowCount(table: Int) throws(KappaError) -> Int
 

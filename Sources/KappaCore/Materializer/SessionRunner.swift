@@ -14,6 +14,7 @@ final class SessionRunner: StepRunner {
     private let keys: GroupTable
     private let sessions: SessionSlab
     private let budgetBytes: Int
+    private var retention: Retention?
     private var isComplete: Bool
 
     private var ids: [UInt32] = []
@@ -30,6 +31,7 @@ final class SessionRunner: StepRunner {
         tableIndex = table
         stepIndex = step
         self.budgetBytes = budgetBytes
+        retention = Retention(definition)
         windowIsFirst = if case .windowStart? = definition.origins.first { true } else { false }
         rows = GroupRows(definition, at: SessionSlab.stateOffset)
         chains = SessionChains(
@@ -59,6 +61,7 @@ final class SessionRunner: StepRunner {
         try take(input, firstOffset: batch.firstOffset, &clock, pass)
         clock.advance(through: range.upperBound - 1)
         pass.streamTimes[stepIndex] = clock.time
+        retention?.streamTime = clock.time
     }
 
     private func take(
@@ -127,6 +130,8 @@ final class SessionRunner: StepRunner {
     }
 
     func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
+        try retention?.deleteRows(
+            from: store, tableIndex, definition.table, transaction, changesAt: offset)
         let dirty = takeSorted()
         let changes = ChangeLog(
             transaction: transaction, store: store, table: tableIndex, schema: definition.table,
@@ -181,7 +186,9 @@ final class SessionRunner: StepRunner {
     /// The sessions to be written, sorted as the store orders their rows. Each key is looked at once:
     /// sessions are sorted by their keys' ranks.
     private func takeSorted() -> [UInt32] {
-        let dirty = chains.dirty.filter { sessions.isDirty($0) }
+        let dirty = chains.dirty.filter {
+            sessions.isDirty($0) && retention?.isGone(sessions.last($0) &+ gap) != true
+        }
         var ranks = [UInt32](repeating: .max, count: keys.count)
         var used: [UInt32] = []
         for id in dirty where ranks[Int(sessions.key(id))] == .max {

@@ -69,6 +69,20 @@ final class VersionFile {
         while try select.step() { try visit(select) }
     }
 
+    /// They are found by an index, which is made when it is needed first.
+    func rowsEnded(table: Int, by end: Int64) throws(KappaError) -> [[Value]] {
+        let schema = tables[table]
+        let name = VersionSchema.quoted(schema.name)
+        let index = VersionSchema.quoted("_kappa_ends_\(schema.name)")
+        try connection.execute("CREATE INDEX IF NOT EXISTS \(index) ON \(name) (window_end)")
+        let select = try connection.prepare(
+            "SELECT * FROM \(name) WHERE window_end <= ? ORDER BY \(VersionSchema.keyList(schema))")
+        select.bind(0, end)
+        var rows: [[Value]] = []
+        while try select.step() { rows.append(schema.values(select)) }
+        return rows
+    }
+
     func commit(
         _ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void
     ) throws {

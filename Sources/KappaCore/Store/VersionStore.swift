@@ -45,6 +45,10 @@ package final class VersionStore: RowStore {
         try file?.rowCount(table: table) ?? 0
     }
 
+    package func rowsEnded(table: Int, by end: Int64) throws(KappaError) -> [[Value]] {
+        try file?.rowsEnded(table: table, by: end) ?? []
+    }
+
     package func lookUp(
         table: Int, bindKey: (any RowWriter) -> Void, read: (any RowCursor) throws -> Void
     ) throws -> Bool {

@@ -26,6 +26,8 @@ package struct AggregationDefinition: Sendable {
     let zone: TimeZoneRules
     package let latenessMicroseconds: Int64?
     let late: LateEvents
+    /// How long rows stay after their window has ended.
+    let keepMicroseconds: Int64?
     package let keyKinds: [ColumnKind]
     package let functions: [AggregateShape]
     /// Where each of the table's columns comes from.
@@ -84,8 +86,19 @@ package struct AggregationDefinition: Sendable {
             zone = try Self.zone(calendar.zone, ofTable: name)
         }
         self.zone = zone
-        latenessMicroseconds = grouping.latenessMicroseconds
+        // What is not kept cannot be changed either.
+        latenessMicroseconds = grouping.latenessMicroseconds ?? grouping.keepMicroseconds
         late = grouping.late
+        keepMicroseconds = grouping.keepMicroseconds
+        if let keep = grouping.keepMicroseconds, let lateness = grouping.latenessMicroseconds,
+            keep < lateness
+        {
+            throw KappaError(
+                .usage, "table \(name) keeps its rows for a shorter time than events may be late",
+                at: "view \(name)",
+                because: "a late event would change a row that has been deleted",
+                advice: "Keep rows for at least as long as the lateness")
+        }
         keyKinds = grouping.keys.map(\.expression.kind)
         functions = aggregates.map { AggregateShape($0) }
         eventTypes = grouping.source.eventTypes
@@ -103,6 +116,7 @@ package struct AggregationDefinition: Sendable {
             + "\(latenessMicroseconds.map(String.init) ?? "") \(described) \(functionNames)"
             + (zone.digest.isEmpty ? "" : " zone \(zone.digest)")
             + (late == .dropped ? "" : " late \(late)")
+            + (keepMicroseconds.map { " keep \($0)" } ?? "")
     }
 
     private static func zone(

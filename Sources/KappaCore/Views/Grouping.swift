@@ -5,6 +5,7 @@ public struct Grouping<Element>: Sendable {
     var window: Window?
     var latenessMicroseconds: Int64?
     var late = LateEvents.dropped
+    var keepMicroseconds: Int64?
     /// Columns stand in the order in which they are written: windows first, or keys first.
     var windowComesFirst = true
 }
@@ -45,10 +46,13 @@ public struct KeyedStream<Element>: Sendable {
     ///   - lateness: An event is late once `window end + lateness <= stream time`; without a
     ///     lateness, nothing is ever late.
     ///   - late: What becomes of late events.
+    ///   - keep: The row of a window is deleted once `window end + keep <= stream time`. An event
+    ///     into such a window is late. Without it, all rows stay.
     public func window(
-        _ window: Window, lateness: Duration? = nil, late: LateEvents = .dropped
+        _ window: Window, lateness: Duration? = nil, late: LateEvents = .dropped,
+        keep: Duration? = nil
     ) -> Grouping<Element> {
-        var grouping = grouping.cut(window, lateness, late)
+        var grouping = grouping.cut(window, lateness, late, keep)
         grouping.windowComesFirst = false
         return grouping
     }
@@ -103,12 +107,13 @@ public struct WindowedStream<Element>: Sendable {
 
 extension Grouping {
     fileprivate func cut(
-        _ window: Window, _ lateness: Duration?, _ late: LateEvents
+        _ window: Window, _ lateness: Duration?, _ late: LateEvents, _ keep: Duration?
     ) -> Grouping<Element> {
         var grouping = self
         grouping.window = window
         grouping.latenessMicroseconds = lateness.map { $0.eventTimeMicroseconds }
         grouping.late = late
+        grouping.keepMicroseconds = keep.map { $0.eventTimeMicroseconds }
         return grouping
     }
 
@@ -124,10 +129,13 @@ extension EventStream {
     ///   - lateness: An event is late once `window end + lateness <= stream time`; without a
     ///     lateness, nothing is ever late.
     ///   - late: What becomes of late events.
+    ///   - keep: The row of a window is deleted once `window end + keep <= stream time`. An event
+    ///     into such a window is late. Without it, all rows stay.
     public func window(
-        _ window: Window, lateness: Duration? = nil, late: LateEvents = .dropped
+        _ window: Window, lateness: Duration? = nil, late: LateEvents = .dropped,
+        keep: Duration? = nil
     ) -> WindowedStream<Element> {
-        WindowedStream(grouping: Grouping(source: source).cut(window, lateness, late))
+        WindowedStream(grouping: Grouping(source: source).cut(window, lateness, late, keep))
     }
 
     /// Groups by the value of a property, or of several.

@@ -201,4 +201,36 @@ import Testing
         reference.lateAreDead = true
         try reference.check(view, seed: seed)
     }
+
+    @Test(
+        "rows of old windows go, the same ones however the log is cut",
+        arguments: EventsSeeds.random(12))
+    func retention(seed: UInt64) throws {
+        var random = SplitMix(state: seed ^ 3)
+        let keep = Int64(2 + random.below(20))
+        let lateness = random.pick([nil, 0, min(keep, 3)])
+        let (window, cut) = random.pick(
+            [
+                (Window.tumbling(.seconds(3)), .tumbling(3 * Self.second)),
+                (
+                    .hopping(.seconds(5), every: .seconds(2)),
+                    .hopping(5 * Self.second, 2 * Self.second, 0)
+                ),
+                (.session(gap: .seconds(2)), .session(2 * Self.second)),
+            ] as [(Window, EventsReference<Reading>.Cut)])
+        let view = View("retention") {
+            Events(Reading.self, at: \.at)
+                .grouped(by: \.user)
+                .window(
+                    window, lateness: lateness.map { .seconds($0) }, keep: .seconds(keep)
+                )
+                .aggregate(.count(as: "events"), .countDistinct(\.note, as: "notes"))
+        }
+        try EventsReference<Reading>(
+            elements: Self.readings, keys: [{ $0.user.cell }], cut: cut,
+            lateness: lateness.map { $0 * Self.second }, keep: keep * Self.second,
+            clock: Reading.time, windowFirst: false,
+            aggregates: [{ $0.count.cell }, { EventsAggregates.distinct($0.map(\.note)) }]
+        ).check(view, seed: seed, ways: 4)
+    }
 }

@@ -15,6 +15,8 @@ struct EventsReference<Element> {
     var keys: [(Element) throws -> Value] = []
     var cut = Cut.none
     var lateness: Int64?
+    /// How long rows stay after the end of their window; at least the lateness.
+    var keep: Int64?
     /// Whether late events become dead letters.
     var lateAreDead = false
     /// The time of any event that moves the stream time, whether or not the view takes it.
@@ -82,6 +84,12 @@ struct EventsReference<Element> {
             case .dead: outcome.counters.dead += 1
             }
         }
+        if let keep {
+            groups.removeAll { group in
+                guard case .timestamp(let end) = window(group)[1] else { return false }
+                return end.microseconds + keep <= streamTime
+            }
+        }
         outcome.tables = [groups.map(row).sorted { isOrdered($0.key, $1.key) }.map(\.row)]
         return outcome
     }
@@ -91,7 +99,9 @@ struct EventsReference<Element> {
         _ element: Element, _ place: Int, _ key: [Value], _ time: Int64, _ streamTime: Int64,
         to groups: inout [Group]
     ) -> Bool {
-        func isOpen(_ end: Int64) -> Bool { lateness.map { end + $0 > streamTime } ?? true }
+        func isOpen(_ end: Int64) -> Bool {
+            (lateness ?? keep).map { end + $0 > streamTime } ?? true
+        }
         let new = Group(key: key, start: time, last: time, elements: [(place, element)])
         switch cut {
         case .none: join(new, startingAt: 0, &groups)
@@ -136,16 +146,21 @@ struct EventsReference<Element> {
         groups.append(Group(key: new.key, start: start, last: new.last, elements: new.elements))
     }
 
-    private func row(_ group: Group) -> (key: [Value], row: [Value]) {
+    /// The start and the end of a group's window, where there are windows.
+    private func window(_ group: Group) -> [Value] {
         let start = Value.timestamp(Timestamp(microseconds: group.start))
-        var window: [Value] = []
         switch cut {
-        case .none: break
+        case .none: return []
         case .tumbling(let size), .hopping(let size, _, _):
-            window = [start, .timestamp(Timestamp(microseconds: group.start + size))]
+            return [start, .timestamp(Timestamp(microseconds: group.start + size))]
         case .session(let gap):
-            window = [start, .timestamp(Timestamp(microseconds: group.last + gap))]
+            return [start, .timestamp(Timestamp(microseconds: group.last + gap))]
         }
+    }
+
+    private func row(_ group: Group) -> (key: [Value], row: [Value]) {
+        let window = window(group)
+        let start = Value.timestamp(Timestamp(microseconds: group.start))
         let cells = aggregates.map { $0(group.elements.map(\.element)) }
         let head = windowFirst ? window + group.key : group.key + window
         let bounds = window.isEmpty ? [] : [start]

@@ -42,6 +42,10 @@ final class WatchedStore: RowStore {
         try store.scan(table: table, visit)
     }
 
+    func rowsEnded(table: Int, by end: Int64) throws(KappaError) -> [[Value]] {
+        try store.rowsEnded(table: table, by: end)
+    }
+
     func rowCount(table: Int) throws(KappaError) -> Int { try store.rowCount(table: table) }
 
     func commit(
