@@ -14,15 +14,7 @@ public final class TemporaryFolder: Sendable {
         let memory = "/dev/shm"
         let usual = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         let parent = inMemory && access(memory, W_OK | X_OK) == 0 ? memory : usual
-        var template = Array((parent + "/kappa-test-XXXXXX").utf8CString)
-        guard mkdtemp(&template) != nil else {
-            throw KappaError(
-                .cannotCreate, "cannot create a temporary folder", at: parent,
-                because: String(cString: strerror(errno)))
-        }
-        path = template.withUnsafeBufferPointer { buffer in
-            buffer.baseAddress.map { String(cString: $0) } ?? ""
-        }
+        path = try DataFolder.makeTemporary(in: parent, prefix: "kappa-test")
     }
 
     deinit { DataFolder.remove(path) }

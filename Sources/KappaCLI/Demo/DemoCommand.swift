@@ -19,25 +19,12 @@ struct DemoCommand: Command {
     let keeps: Bool
 
     func run(_ context: Context) throws -> Int32 {
-        let folder = try Self.temporaryFolder()
+        let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        let folder = try DataFolder.makeTemporary(in: parent, prefix: "kappa-demo")
         defer { if !keeps { DataFolder.remove(folder) } }
         let story = DemoStory(DataFolder(folder), events: events)
         try story.tell()
         if keeps { story.say("\nThe folder is kept: \(folder)") }
         return 0
-    }
-
-    private static func temporaryFolder() throws(KappaError) -> String {
-        let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-        var template = Array((parent + "/kappa-demo-XXXXXX").utf8CString)
-        guard mkdtemp(&template) != nil else {
-            throw KappaError(
-                .cannotCreate, "cannot create a temporary folder", at: parent,
-                because: String(cString: strerror(errno)),
-                advice: "Name another place with TMPDIR")
-        }
-        return template.withUnsafeBufferPointer { buffer in
-            buffer.baseAddress.map { String(cString: $0) } ?? ""
-        }
     }
 }

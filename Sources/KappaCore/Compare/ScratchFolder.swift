@@ -12,16 +12,7 @@ final class ScratchFolder {
 
     private static func make(_ folder: DataFolder) throws(KappaError) -> (String, OpenFile) {
         while true {
-            var template = Array((folder.path + "/scratch-XXXXXX").utf8CString)
-            guard mkdtemp(&template) != nil else {
-                throw KappaError(
-                    .cannotCreate, "cannot create a folder to compare in", at: folder.path,
-                    because: String(cString: strerror(errno)),
-                    advice: "Check that the disk has room and who owns the folder")
-            }
-            let path = template.withUnsafeBufferPointer { buffer in
-                buffer.baseAddress.map { String(cString: $0) } ?? ""
-            }
+            let path = try DataFolder.makeTemporary(in: folder.path, prefix: "scratch")
             // Somebody who cleans up may have taken it for a leftover before it was locked.
             guard let lock = try? OpenFile(reading: path) else { continue }
             flock(lock.descriptor, LOCK_EX)

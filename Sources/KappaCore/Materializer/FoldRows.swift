@@ -271,18 +271,10 @@ extension FoldTable {
 }
 
 extension FoldKey {
-    fileprivate var cell: Value {
-        switch self {
-        case .integer(let integer): .integer(integer)
-        case .text(let text): .text(text)
-        }
-    }
-
     fileprivate func cell(_ kind: ColumnKind) -> Value {
-        switch (self, kind) {
-        case (.integer(let integer), .timestamp): .timestamp(Timestamp(microseconds: integer))
-        case (.integer(let integer), .bool): .bool(integer != 0)
-        default: cell
+        switch self {
+        case .integer(let integer): Value(integerKey: integer, kind: kind)
+        case .text(let text): .text(text)
         }
     }
 }

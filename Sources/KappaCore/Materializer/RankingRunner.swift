@@ -148,16 +148,11 @@ final class RankingRunner: StepRunner {
     }
 
     private func key(_ id: UInt32, _ part: Int) -> Value {
-        let kind = definition.keyKinds[part]
         if keyIsText[part] {
             return .text(String(decoding: groups.textKey(id, part), as: UTF8.self))
         }
-        let value = groups.integerKey(id, part)
-        return switch kind {
-        case .timestamp: .timestamp(Timestamp(microseconds: value))
-        case .bool: .bool(value != 0)
-        case .integer, .double, .decimal, .text, .json: .integer(value)
-        }
+        return Value(
+            integerKey: groups.integerKey(id, part), kind: definition.keyKinds[part])
     }
 
     func committed(mayEvict: Bool) {

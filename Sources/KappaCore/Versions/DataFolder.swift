@@ -77,6 +77,24 @@ package struct DataFolder: Sendable {
         return names.sorted()
     }
 
+    /// Makes a new, empty folder that nobody else has, named with a prefix.
+    /// - Throws: `.cannotCreate`.
+    package static func makeTemporary(
+        in parent: String, prefix: String
+    ) throws(KappaError) -> String {
+        var template = Array("\(parent)/\(prefix)-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else {
+            throw KappaError(
+                .cannotCreate, "cannot create a temporary folder", at: parent,
+                because: String(cString: strerror(errno)),
+                advice: "Check that the disk has room and who owns the folder; TMPDIR names "
+                    + "another place for what is not in a data folder")
+        }
+        return template.withUnsafeBufferPointer { buffer in
+            buffer.baseAddress.map { String(cString: $0) } ?? ""
+        }
+    }
+
     /// Removes a folder with all in it.
     package static func remove(_ path: String) {
         for name in names(in: path) {

@@ -43,12 +43,7 @@ struct SeenKey: ViewRow {
     /// The key again, as one of its kind.
     func key(_ kind: ColumnKind) -> Value {
         if let text { return .text(text) }
-        let value = integer ?? 0
-        return switch kind {
-        case .timestamp: .timestamp(Timestamp(microseconds: value))
-        case .bool: .bool(value != 0)
-        case .integer, .double, .decimal, .text, .json: .integer(value)
-        }
+        return Value(integerKey: integer ?? 0, kind: kind)
     }
 }
 

@@ -42,6 +42,17 @@ extension Value {
     }
 }
 
+extension Value {
+    /// The cell of a key that is kept as an integer.
+    init(integerKey value: Int64, kind: ColumnKind) {
+        switch kind {
+        case .timestamp: self = .timestamp(Timestamp(microseconds: value))
+        case .bool: self = .bool(value != 0)
+        case .integer, .double, .decimal, .text, .json: self = .integer(value)
+        }
+    }
+}
+
 extension String {
     /// Hashes the bytes of the text, for types whose texts are equal only where their bytes are.
     func hashBytes(into hasher: inout Hasher) {
