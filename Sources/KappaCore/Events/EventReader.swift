@@ -35,6 +35,8 @@ final class EventReader<E: Event> {
         builder = layout.map { StructBuilder($0, fieldColumns: columns, required: required) }
     }
 
+    /// Whether structs are made in memory, of columns alone.
+    var hasLayout: Bool { builder != nil }
     /// Whether the columns alone decide which events are taken: see ``EventShape/isPlain``.
     var isPlain: Bool { shape.isPlain && upcasters.isEmpty }
 

@@ -33,29 +33,19 @@ final class RankingRunner: StepRunner {
     var dirtyRows: Int { dirty.count }
 
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
-        input.read(batch, range) { row in
-            find([Int32(truncatingIfNeeded: row)])
-            return Int(ids[0])
+        input.take(batch, range) { rows, columns in
+            guard !rows.isEmpty else { return [] }
+            let keys: [KeyColumn] = zip(columns, keyIsText).map { column, isText in
+                isText ? .texts(column.strings) : .integers(column.integers)
+            }
+            groups.find(rows: rows, keys: keys, into: &ids, fresh: &fresh)
+            fresh.removeAll(keepingCapacity: true)
+            return ids
+        } changed: { id in
+            markDirty(id)
         } _: {
             pass.note($0, $1)
         }
-        for id in input.chosen { markDirty(UInt32(id)) }
-        let rows = input.rows
-        guard !rows.isEmpty else { return }
-        find(rows)
-        for (row, id) in zip(rows, ids) where try input.add(Int(row), to: Int(id)) {
-            markDirty(id)
-        }
-    }
-
-    /// Finds the groups of elements, and makes those that are new.
-    private func find(_ rows: [Int32]) {
-        let keys: [KeyColumn] = zip(input.keys, keyIsText).map { column, isText in
-            isText ? .texts(column.strings) : .integers(column.integers)
-        }
-        groups.find(rows: rows[...], keys: keys, into: &ids, fresh: &fresh)
-        fresh.removeAll(keepingCapacity: true)
-        input.grow(to: groups.count)
     }
 
     private func markDirty(_ id: UInt32) {
@@ -168,7 +158,6 @@ final class RankingRunner: StepRunner {
         try store.scan(table: tableIndex) { cursor in
             key.load(cursor, definition.keyColumns, isText: groups.isText)
             let (id, _) = groups.find(keys: key.columns)
-            input.grow(to: groups.count)
             try input.load(cursor, into: Int(id))
             setStoredRows(id, storedRows(id) + 1)
         }

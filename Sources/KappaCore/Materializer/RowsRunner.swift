@@ -21,8 +21,8 @@ final class RowsRunner: StepRunner {
         let changes = RowChanges(
             transaction: transaction, table: tableIndex, schema: schema, offset: offset)
         for index in 0..<input.count {
-            if offset != nil { try changes.note(before: nil, after: try input.values(index)) }
-            try input.bind(index, to: writer)
+            if offset != nil { try changes.note(before: nil, after: input.values(index)) }
+            input.bind(index, to: writer)
             try writer.execute()
         }
     }
@@ -38,7 +38,7 @@ final class RowsRunner: StepRunner {
         }
     }
 
-    var memoryBytes: Int { input.count * input.rowBytes }
+    var memoryBytes: Int { input.memoryBytes }
     var dirtyRows: Int { input.count }
 }
 

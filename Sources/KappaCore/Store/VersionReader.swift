@@ -205,15 +205,6 @@ extension TableSchema {
 
     /// One cell of a row, by its column's kind.
     package func value(_ cursor: any RowCursor, _ index: Int) -> Value {
-        if cursor.isNull(index) { return .null }
-        switch columns[index].kind {
-        case .bool: return .bool(cursor.integer(index) != 0)
-        case .integer: return .integer(cursor.integer(index))
-        case .double: return .double(cursor.double(index))
-        case .decimal: return DecimalCell.read(cursor, index).map { .decimal($0) } ?? .null
-        case .timestamp: return .timestamp(Timestamp(microseconds: cursor.integer(index)))
-        case .text: return .text(String(decoding: cursor.text(index), as: UTF8.self))
-        case .json: return .json(String(decoding: cursor.text(index), as: UTF8.self))
-        }
+        columns[index].kind.value(cursor, index)
     }
 }

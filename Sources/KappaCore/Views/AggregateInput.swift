@@ -19,7 +19,7 @@ struct AggregateColumns {
     var mask: UnsafePointer<UInt8>?
 }
 
-/// An input that can be read from columns of the batch.
+/// An input that can be read from the columns of fields.
 final class DirectInput {
     private let value: Int?
     private let order: Int?
@@ -43,10 +43,10 @@ final class DirectInput {
     deinit { orderColumn.deallocate() }
 
     /// The conditions have been evaluated for the batch.
-    func columns(in batch: EventBatch) -> AggregateColumns {
-        var columns = AggregateColumns(value: value.map { batch.columns[$0] })
+    func columns(_ field: (Int) -> kj_column) -> AggregateColumns {
+        var columns = AggregateColumns(value: value.map(field))
         if let order {
-            orderColumn.pointee = batch.columns[order]
+            orderColumn.pointee = field(order)
             columns.order = UnsafePointer(orderColumn)
         }
         columns.mask = mask.map { UnsafePointer($0.bytes) }

@@ -32,26 +32,21 @@ package final class AggregationRowsRef {
     var value = AggregationRows()
 }
 
-/// Evaluates expressions over a stream: on columns where all of them are plain properties, else on
-/// decoded elements. Both give the same rows.
+/// Evaluates expressions over a stream: from the columns of its elements where these stand for them, else
+/// from the elements. Both give the same rows.
 final class ExpressionInput<Element>: AggregationInput {
     private let reader: any ElementReader<Element>
-    private let keys: [Expression<Element>]
     private let result = AggregationRowsRef()
-    private var selection: [Int32] = []
-    private let direct: DirectColumns?
-    private let computedTime = ComputedColumn(kind: .timestamp)
-    private let computedKeys: [ComputedColumn]
-    private let computedConditions: ComputedConditions<Element>
-    private let computedInputs: [ComputedInput<Element>]
+    private let keys: ExpressionColumns<Element>
+    private let conditions = ColumnConditions()
+    private let computedConditions = ComputedConditions<Element>()
+    private let inputs: [Input]
+    private let needsStructs: Bool
 
-    /// The plan's columns that stand for the expressions.
-    private struct DirectColumns {
-        var time: Int?
-        var keys: [Int]
-        var conditions: ColumnConditions
-        var inputs: [DirectInput]
-        var required: [RequiredColumn]
+    /// What an aggregate takes: from fields alone, or with something that is computed.
+    private enum Input {
+        case direct(DirectInput)
+        case computed(ComputedInput<Element>)
     }
 
     init(
@@ -59,116 +54,91 @@ final class ExpressionInput<Element>: AggregationInput {
         inputs: [AggregateInput<Element>], allowColumns: Bool = true
     ) {
         self.reader = reader
-        self.keys = keys
-        computedKeys = keys.map { ComputedColumn(kind: $0.kind) }
-        let conditions = ComputedConditions<Element>()
-        computedConditions = conditions
-        computedInputs = inputs.map { ComputedInput($0, conditions) }
+        self.keys = ExpressionColumns(reader, keys, allowFields: allowColumns)
         let useColumns = allowColumns && !ExpressionInputOptions.forbidColumns
-        direct = useColumns ? Self.direct(reader.columns, keys, inputs) : nil
-    }
-
-    private static func direct(
-        _ columns: ElementColumns<Element>?, _ keys: [Expression<Element>],
-        _ inputs: [AggregateInput<Element>]
-    ) -> DirectColumns? {
-        guard let columns else { return nil }
-        let keyColumns = keys.compactMap { $0.keyPath.flatMap { columns.column($0) } }
-        let conditions = ColumnConditions()
-        let inputColumns = inputs.compactMap { DirectInput($0, conditions, columns.column) }
-        guard keyColumns.count == keys.count, inputColumns.count == inputs.count else {
-            return nil
+        let (conditions, computedConditions) = (conditions, computedConditions)
+        let all = inputs.map { input -> Input in
+            let direct =
+                useColumns ? DirectInput(input, conditions) { reader.field(of: $0) } : nil
+            return direct.map { .direct($0) } ?? .computed(ComputedInput(input, computedConditions))
         }
-        return DirectColumns(
-            time: columns.time, keys: keyColumns, conditions: conditions, inputs: inputColumns,
-            required: columns.required)
+        self.inputs = all
+        needsStructs =
+            self.keys.needsStructs
+            || all.contains { if case .computed = $0 { true } else { false } }
     }
 
     func rows(of batch: EventBatch, _ range: Range<Int>) -> AggregationRowsRef {
-        selection.removeAll(keepingCapacity: true)
-        result.value.dead.removeAll(keepingCapacity: true)
-        result.value.late.removeAll(keepingCapacity: true)
         reader.load(batch)
-        reader.select(range, into: &selection)
-        result.value.clockColumns = reader.timeColumns.map { batch.times($0) }
-        if let direct { readColumns(direct, batch) } else { readElements() }
+        keys.clear()
+        for case .computed(let input) in inputs { input.clear() }
+        result.value.rows.removeAll(keepingCapacity: true)
+        result.value.events.removeAll(keepingCapacity: true)
+        var standing = 0
+        reader.forEachReading(range) { new in
+            take(new)
+        } settled: { stands in
+            if !stands { truncate(to: standing) }
+            standing = result.value.rows.count
+        }
+        finish(batch)
         return result
     }
 
-    private func readColumns(_ direct: DirectColumns, _ batch: EventBatch) {
-        for required in direct.required { check(required, batch) }
-        result.value.rows = selection
-        result.value.events = selection
-        result.value.time = direct.time.map { batch.times($0) }
-        result.value.keys = direct.keys.map { batch.columns[$0] }
-        direct.conditions.evaluate(selection, in: batch)
-        result.value.inputs = direct.inputs.map { $0.columns(in: batch) }
-    }
-
-    /// Takes the events out of the selection whose field is not what the type needs.
-    private func check(_ required: RequiredColumn, _ batch: EventBatch) {
-        let column = batch.columns[required.column]
-        guard let states = column.states else { return }
-        let allGood = selection.withUnsafeBufferPointer { rows in
-            var good = true
-            for row in rows {
-                good = good && states[Int(row)] == UInt8(KJ_VALUE.rawValue)
-            }
-            return good
+    private func take(_ new: Range<Int>) {
+        let list = reader.list
+        guard needsStructs else {
+            result.value.rows.append(contentsOf: list.rows[new])
+            result.value.events.append(contentsOf: list.events[new])
+            return
         }
-        if allGood, !required.isDecimal { return }
-        let isGood = { (row: Int32) in required.isGood(column, Int(row)) }
-        if selection.allSatisfy(isGood) { return }
-        selection.removeAll { row in
-            if isGood(row) { return false }
-            let failure = required.failure(kj_state(UInt32(states[Int(row)])))
-            result.value.dead.append((Int(row), failure.description))
-            return true
-        }
-    }
-
-    private func readElements() {
-        result.value.rows.removeAll(keepingCapacity: true)
-        result.value.events.removeAll(keepingCapacity: true)
-        computedTime.clear()
-        for column in computedKeys { column.clear() }
-        for input in computedInputs { input.clear() }
-        for event in selection {
+        list.forEachEvent(new) { event, elements in
             let count = result.value.rows.count
             do {
-                try reader.take(Int(event)) { element, time in try append(element, time, event) }
+                for index in elements {
+                    let row = list.rows[index]
+                    try reader.with(Int(row)) { try compute(Int(row), $0) }
+                    result.value.rows.append(row)
+                    result.value.events.append(event)
+                }
             } catch {
                 truncate(to: count)
-                switch EventOutcome(error) {
-                case .dead(let reason): result.value.dead.append((Int(event), reason))
-                case .late, .applied: result.value.late.append(Int(event))
-                }
+                reader.fail(event, error)
             }
         }
-        result.value.time = computedTime.column
-        result.value.keys = computedKeys.map(\.column)
-        result.value.inputs = computedInputs.map(\.columns)
     }
 
-    private func append(_ element: Element, _ time: Timestamp?, _ event: Int32) throws {
-        let row = result.value.rows.count
-        computedTime.set(row, time.map { .timestamp($0) } ?? .null)
-        for (column, key) in zip(computedKeys, keys) {
-            column.set(row, try key.evaluate(element))
-        }
-        try computedConditions.set(row, element)
-        for input in computedInputs { try input.set(row, element) }
-        result.value.rows.append(Int32(row))
-        result.value.events.append(event)
+    private func compute(_ row: Int, _ element: UnsafePointer<Element>) throws {
+        try keys.compute(row, element)
+        try computedConditions.set(row, element.pointee)
+        for case .computed(let input) in inputs { try input.set(row, element.pointee) }
     }
 
     private func truncate(to count: Int) {
+        guard count < result.value.rows.count else { return }
         result.value.rows.removeLast(result.value.rows.count - count)
         result.value.events.removeLast(result.value.events.count - count)
     }
-}
 
-/// Lets tests hold the two paths together.
-package enum ExpressionInputOptions {
-    @TaskLocal package static var forbidColumns = false
+    /// All of the batch's rows are there.
+    private func finish(_ batch: EventBatch) {
+        result.value.dead.removeAll(keepingCapacity: true)
+        result.value.late.removeAll(keepingCapacity: true)
+        for (event, outcome) in reader.list.failures {
+            switch outcome {
+            case .dead(let reason): result.value.dead.append((event, reason))
+            case .late, .applied: result.value.late.append(event)
+            }
+        }
+        result.value.clockColumns = reader.timeColumns.map { batch.times($0) }
+        result.value.time = reader.times
+        result.value.keys = keys.columns
+        conditions.evaluate(result.value.rows) { reader.column($0) }
+        result.value.inputs = inputs.map { input in
+            switch input {
+            case .direct(let direct): direct.columns { reader.column($0) }
+            case .computed(let computed): computed.columns
+            }
+        }
+    }
 }

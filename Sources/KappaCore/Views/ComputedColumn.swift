@@ -18,7 +18,7 @@ final class ComputedColumn {
     func clear() { texts.clear() }
 
     func set(_ row: Int, _ value: Value) {
-        if row >= capacity { grow(to: max(1_024, capacity * 2)) }
+        if row >= capacity { grow(to: max(1_024, capacity * 2, row + 1)) }
         column.states[row] = UInt8(KJ_VALUE.rawValue)
         switch value {
         case .null: column.states[row] = UInt8(KJ_NULL.rawValue)
@@ -33,6 +33,12 @@ final class ComputedColumn {
             var text = text
             column.strings[row] = text.withUTF8 { texts.add(UnsafeRawBufferPointer($0)) }
         }
+    }
+
+    func set(_ row: Int, integer: Int64?) {
+        if row >= capacity { grow(to: max(1_024, capacity * 2, row + 1)) }
+        column.states[row] = UInt8(integer == nil ? KJ_NULL.rawValue : KJ_VALUE.rawValue)
+        column.integers[row] = integer ?? 0
     }
 
     private func set(_ row: Int, _ decimal: Decimal) {

@@ -41,7 +41,7 @@ final class ColumnConditions {
     /// How many loops a batch takes.
     var count: Int { forms.count }
 
-    /// The mask that tells where a condition holds, once ``evaluate(_:in:)`` has been called. Nil
+    /// The mask that tells where a condition holds, once ``evaluate(_:_:)`` has been called. Nil
     /// where a closure or a computed property is part of the condition.
     func mask<Element>(
         of condition: Condition<Element>, _ column: (PartialKeyPath<Element>) -> Int?
@@ -104,22 +104,23 @@ final class ColumnConditions {
     }
 
     /// Finds out for the given rows where each condition holds.
-    func evaluate(_ rows: [Int32], in batch: EventBatch) {
+    /// - Parameter field: The column of a field, by row.
+    func evaluate(_ rows: [Int32], _ field: (Int) -> kj_column) {
         for (form, mask) in zip(forms, masks) {
             mask.reserve(Int(rows.last ?? 0) + 1)
-            evaluate(form, into: mask.bytes, rows, in: batch)
+            evaluate(form, into: mask.bytes, rows, field)
         }
     }
 
     private func evaluate(
         _ form: Form, into result: UnsafeMutablePointer<UInt8>, _ rows: [Int32],
-        in batch: EventBatch
+        _ field: (Int) -> kj_column
     ) {
         switch form {
         case .compare(let column, let comparison, let constant):
-            compare(batch.columns[column], comparison, constant, rows, result)
+            compare(field(column), comparison, constant, rows, result)
         case .within(let column, let range):
-            let column = batch.columns[column]
+            let column = field(column)
             let low = range.lowerBound
             let span = UInt64(bitPattern: range.upperBound &- low)
             for row in rows {

@@ -9,7 +9,7 @@ public protocol EventStream<Element>: Sendable {
 /// ``EventStream``.
 public struct StreamSource<Element>: Sendable {
     /// Registers the needed fields with the plan of a scan and returns what reads the elements.
-    let open: @Sendable (any StreamContext) throws(KappaError) -> any ElementReader<Element>
+    var open: @Sendable (any StreamContext) throws(KappaError) -> any ElementReader<Element>
     /// What makes this stream, in words; a part of a view's digest.
     var signature: String
     /// The names of the event types that are read, for `kappa views`.
@@ -41,14 +41,14 @@ public struct StreamSource<Element>: Sendable {
 /// which ``StreamSource/states`` lists them.
 package protocol StreamContext: AnyObject {
     var plan: ExtractionPlan { get }
-    /// Elements by key, for one side of a join.
+    /// The elements that wait in a stream by key, for each of its sides.
     /// - Parameters:
+    ///   - cells: How many cells the rows of each side have.
     ///   - kind: Of the key.
-    ///   - key: The key of an element with an event time in microseconds.
-    func joinSide<Element: ViewRow>(
-        _ type: Element.Type, kind: ColumnKind,
-        key: @escaping (Element, Int64) throws -> JoinKey
-    ) throws(KappaError) -> any JoinSide<Element>
+    ///   - window: The start of the window of an event time; both in microseconds.
+    func joinSides(
+        cells: [Int], kind: ColumnKind, window: @escaping (Int64) -> Int64
+    ) throws(KappaError) -> (keys: any JoinKeys, sides: [any JoinSide])
     /// The times by which a stream judges what is late; kept with the checkpoint.
     func clock() -> StreamClock
 }
@@ -59,55 +59,6 @@ package final class StreamClock {
     package var time: Int64
 
     package init(_ time: Int64) { self.time = time }
-}
-
-/// Reads the elements of a stream out of batches.
-protocol ElementReader<Element>: AnyObject {
-    associatedtype Element
-
-    /// Takes a batch as the one that the other calls are about.
-    func load(_ batch: EventBatch)
-    /// Appends the indices of the events that are of the stream's type.
-    func select(_ range: Range<Int>, into selection: inout [Int32])
-    /// Makes the elements of one selected event: none, one or several. What the stream remembers of
-    /// them is up to a call of `settle` or `undo`; ``take(_:_:)`` makes it.
-    func read(_ row: Int, _ body: (Element, Timestamp?) throws -> Void) throws
-    /// What was read was taken: what it changed in what the stream remembers stays.
-    func settle()
-    /// What was read could not be taken: it leaves no trace in what the stream remembers.
-    func undo()
-    /// Where columns can stand for the elements: the tracing of key paths to them. Nil where a
-    /// closure stands between the events and the elements.
-    var columns: ElementColumns<Element>? { get }
-    /// The plan's columns in which event times stand, as every event of the log has them that has
-    /// such a field at all. None where the time is computed.
-    var timeColumns: [Int] { get }
-}
-
-extension ElementReader {
-    func settle() {}
-    func undo() {}
-
-    /// Hands the elements of one selected event to what they are for. Where any of them cannot be
-    /// taken, none of them has been.
-    func take(_ row: Int, _ body: (Element, Timestamp?) throws -> Void) throws {
-        do { try read(row, body) } catch {
-            undo()
-            throw error
-        }
-        settle()
-    }
-}
-
-/// The columns that a stream's elements are made of.
-struct ElementColumns<Element> {
-    /// The plan's column for a stored property; nil for a computed one.
-    let column: (PartialKeyPath<Element>) -> Int?
-    /// The column of the event time, if the stream has one.
-    let time: Int?
-    /// Every column that must hold a value (or, where optional, no value of a wrong type), with
-    /// its path, for an event to be taken.
-    let required: [RequiredColumn]
 }
 
 /// All events of one type.
@@ -157,7 +108,7 @@ public struct EventTime: Sendable {
 }
 
 /// Where the time of events comes from.
-private enum TimeSource<Element>: Sendable {
+enum TimeSource<Element>: Sendable {
     case property(KeyPath<Element, Timestamp> & Sendable)
     case ingestion
 }
@@ -173,11 +124,13 @@ extension EventStream {
     public func filter(
         _ isIncluded: @escaping @Sendable (Element) throws -> Bool
     ) -> MappedStream<Element> {
-        var stream = transformed("filter") { (element: Element, body) in
-            if try isIncluded(element) { try body(element) }
+        let upstream = source
+        var source = upstream
+        source.signature = "\(upstream.signature).filter"
+        source.open = { context throws(KappaError) in
+            FilterReader(upstream: try upstream.open(context), isIncluded: isIncluded)
         }
-        stream.source.uniqueBy = source.uniqueBy
-        return stream
+        return MappedStream(source: source)
     }
 
     /// One new element for each. It keeps the event's time.
@@ -222,89 +175,4 @@ extension EventStream {
                 fansOut: upstream.fansOut, states: upstream.states,
                 problem: upstream.problem))
     }
-}
-
-private final class TypedEventReader<E: Event>: ElementReader {
-    private let reader: EventReader<E>
-    private let time: (KeyPath<E, Timestamp> & Sendable)?
-    /// Where the column stands for the time of every event that can be decoded.
-    private let timeColumn: Int?
-    private var times: UnsafePointer<Int64>?
-    let timeColumns: [Int]
-    let columns: ElementColumns<E>?
-
-    init(
-        plan: ExtractionPlan, time: TimeSource<E>?
-    ) throws(KappaError) {
-        let reader = try EventReader<E>(plan: plan)
-        self.reader = reader
-        let tracer = reader.tracer
-        let timeColumn: Int?
-        switch time {
-        case .property(let property):
-            self.time = property
-            timeColumn = tracer.field(of: property).map { reader.fieldColumns[$0] }
-            self.timeColumn = reader.isPlain ? timeColumn : nil
-        case .ingestion:
-            self.time = nil
-            timeColumn = plan.ingestionColumn()
-            self.timeColumn = timeColumn
-        case nil:
-            (self.time, timeColumn, self.timeColumn) = (nil, nil, nil)
-        }
-        timeColumns = timeColumn.map { [$0] } ?? []
-        if reader.isPlain, time == nil || timeColumn != nil {
-            columns = ElementColumns(
-                column: { tracer.field(of: $0).map { reader.fieldColumns[$0] } },
-                time: timeColumn,
-                required: reader.required)
-        } else {
-            columns = nil
-        }
-    }
-
-    func load(_ batch: EventBatch) {
-        reader.load(batch)
-        times = timeColumn.flatMap { UnsafePointer(batch.times($0).integers) }
-    }
-    func select(_ range: Range<Int>, into selection: inout [Int32]) {
-        reader.select(range, into: &selection)
-    }
-    func read(_ row: Int, _ body: (E, Timestamp?) throws -> Void) throws {
-        try reader.with(row) { event in
-            if let times {
-                try body(event.pointee, Timestamp(microseconds: times[row]))
-            } else {
-                try body(event.pointee, time.map { event.pointee[keyPath: $0] })
-            }
-        }
-    }
-}
-
-private final class TransformReader<Old, New>: ElementReader {
-    typealias Element = New
-    private let upstream: any ElementReader<Old>
-    private let transform: @Sendable (Old, (New) throws -> Void) throws -> Void
-
-    init(
-        upstream: any ElementReader<Old>,
-        transform: @escaping @Sendable (Old, (New) throws -> Void) throws -> Void
-    ) {
-        self.upstream = upstream
-        self.transform = transform
-    }
-
-    var columns: ElementColumns<New>? { nil }
-    var timeColumns: [Int] { upstream.timeColumns }
-    func load(_ batch: EventBatch) { upstream.load(batch) }
-    func select(_ range: Range<Int>, into selection: inout [Int32]) {
-        upstream.select(range, into: &selection)
-    }
-    func read(_ row: Int, _ body: (New, Timestamp?) throws -> Void) throws {
-        try upstream.read(row) { old, time in
-            try transform(old) { new in try body(new, time) }
-        }
-    }
-    func settle() { upstream.settle() }
-    func undo() { upstream.undo() }
 }

@@ -80,10 +80,9 @@ private final class PlanContext: StreamContext {
 
     init(_ plan: ExtractionPlan) { self.plan = plan }
 
-    func joinSide<Element: ViewRow>(
-        _ type: Element.Type, kind: ColumnKind,
-        key: @escaping (Element, Int64) throws -> JoinKey
-    ) throws(KappaError) -> any JoinSide<Element> {
+    func joinSides(
+        cells: [Int], kind: ColumnKind, window: @escaping (Int64) -> Int64
+    ) throws(KappaError) -> (keys: any JoinKeys, sides: [any JoinSide]) {
         throw KappaError(.bug, "a stream remembers more than it says")
     }
 

@@ -22,15 +22,35 @@ final class LoadedKey {
         columns.removeAll(keepingCapacity: true)
         for (part, column) in keyColumns.enumerated() {
             if isText(part) {
-                let text = cursor.text(column)
-                let start = text.baseAddress?.assumingMemoryBound(to: CChar.self)
-                texts[part] = kj_string(
-                    data: start, length: UInt32(text.count), hash: kj_hash(start, text.count))
-                columns.append(.texts(texts + part))
+                set(part, cursor.text(column))
             } else {
-                integers[part] = cursor.integer(column)
-                columns.append(.integers(integers + part))
+                set(part, cursor.integer(column))
             }
         }
+    }
+
+    /// Takes the key of a group of another table.
+    func load(_ id: UInt32, of table: GroupTable) {
+        columns.removeAll(keepingCapacity: true)
+        for part in 0..<table.keyParts {
+            if table.isText(part) {
+                set(part, table.textKey(id, part))
+            } else {
+                set(part, table.integerKey(id, part))
+            }
+        }
+    }
+
+    /// Sets the next part of a key.
+    func set(_ part: Int, _ integer: Int64) {
+        integers[part] = integer
+        columns.append(.integers(integers + part))
+    }
+
+    private func set(_ part: Int, _ text: UnsafeRawBufferPointer) {
+        let start = text.baseAddress?.assumingMemoryBound(to: CChar.self)
+        texts[part] = kj_string(
+            data: start, length: UInt32(text.count), hash: kj_hash(start, text.count))
+        columns.append(.texts(texts + part))
     }
 }

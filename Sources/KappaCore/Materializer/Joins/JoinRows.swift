@@ -3,7 +3,7 @@ import CKappaJSON
 /// The elements of one side of a join in memory, over their table.
 ///
 /// The elements of a key are a chain in log order. Numbers of elements that are gone are used again.
-final class JoinRows<Element: ViewRow>: JoinSide, StateTable {
+final class JoinRows: JoinSide, StateTable {
     private struct Node {
         var meta: JoinMeta
         var key: UInt32
@@ -14,17 +14,13 @@ final class JoinRows<Element: ViewRow>: JoinSide, StateTable {
         var isDirty = false
         var isInHeap = false
         var isThere = true
+        var row: PackedRow
     }
 
-    private let codec: RowCodec<Element>
-    private let key: (Element, Int64) throws -> JoinKey
-    /// One record for each key; its state is the first and the last element's number plus one.
-    private let keys: GroupTable
-    private let keyIsText: Bool
-    private let scratch = UnsafeMutablePointer<Int64>.allocate(capacity: 2)
-    private let textScratch = UnsafeMutablePointer<kj_string>.allocate(capacity: 1)
-    private let keyColumns: [KeyColumn]
-    private let elements = StateMemory<Element?>(empty: nil)
+    private let keys: JoinKeyTable
+    private let side: Int
+    private let builder: PackedRowBuilder
+    private let arena = RowArena()
     private var nodes: [Node] = []
     private var free: [UInt32] = []
     private var dirty: [UInt32] = []
@@ -32,91 +28,39 @@ final class JoinRows<Element: ViewRow>: JoinSide, StateTable {
     /// Elements by time, oldest on top, for as long as any are to be forgotten by time.
     private var oldest = TimeHeap()
     private var expires = false
-    private static var stateOffset: Int { GroupTable.stateOffset(keyParts: 2) }
 
-    /// - Parameter key: The key of an element with an event time in microseconds.
-    init(
-        kind: ColumnKind, key: @escaping (Element, Int64) throws -> JoinKey
-    ) throws(KappaError) {
-        codec = try RowCodec()
-        self.key = key
-        keyIsText = kind == .text || kind == .json
-        keys = GroupTable(keyIsText: [keyIsText, false], stateBytes: 8)
-        scratch.initialize(repeating: 0, count: 2)
-        textScratch.initialize(to: kj_string())
-        keyColumns = [
-            keyIsText ? .texts(UnsafePointer(textScratch)) : .integers(UnsafePointer(scratch)),
-            .integers(UnsafePointer(scratch + 1)),
-        ]
-    }
-
-    deinit {
-        scratch.deallocate()
-        textScratch.deallocate()
-    }
-
-    // MARK: Keys
-
-    /// The record of a key, made if it is new.
-    private func record(_ key: JoinKey) -> UInt32 {
-        scratch[1] = key.window
-        switch key.value {
-        case .text(var text), .json(var text):
-            return text.withUTF8 { bytes in
-                let data = UnsafeRawPointer(bytes.baseAddress)?.assumingMemoryBound(
-                    to: CChar.self)
-                textScratch.pointee = kj_string(
-                    data: data, length: UInt32(bytes.count), hash: kj_hash(data, bytes.count))
-                return keys.find(keys: keyColumns).id
-            }
-        case .integer(let value): scratch[0] = value
-        case .timestamp(let time): scratch[0] = time.microseconds
-        case .bool(let bool): scratch[0] = bool ? 1 : 0
-        case .null, .double, .decimal: scratch[0] = 0
-        }
-        return keys.find(keys: keyColumns).id
-    }
-
-    private func first(_ record: UInt32) -> UInt32 {
-        keys.record(record).load(fromByteOffset: Self.stateOffset, as: UInt32.self)
-    }
-    private func last(_ record: UInt32) -> UInt32 {
-        keys.record(record).load(fromByteOffset: Self.stateOffset + 4, as: UInt32.self)
-    }
-    private func set(_ record: UInt32, first: UInt32) {
-        keys.record(record).storeBytes(
-            of: first, toByteOffset: Self.stateOffset, as: UInt32.self)
-    }
-    private func set(_ record: UInt32, last: UInt32) {
-        keys.record(record).storeBytes(
-            of: last, toByteOffset: Self.stateOffset + 4, as: UInt32.self)
+    /// - Parameter side: Which side it is of those that share the keys.
+    init(_ keys: JoinKeyTable, side: Int, cells: Int) {
+        self.keys = keys
+        self.side = side
+        builder = PackedRowBuilder(cells: cells)
     }
 
     // MARK: Elements
 
-    func forEach(
-        _ key: JoinKey, _ body: (UInt32, Element, JoinMeta) throws -> Void
-    ) rethrows {
-        var next = first(record(key))
-        while next != 0 {
-            let number = next - 1
-            let node = nodes[Int(number)]
-            next = node.next
-            if let element = elements[Int(number)] { try body(number, element, node.meta) }
-        }
+    func first(_ key: UInt32) -> UInt32? {
+        let first = keys.ends(key, side).first
+        return first == 0 ? nil : first - 1
     }
 
-    func insert(_ element: Element, key: JoinKey, _ meta: JoinMeta) throws -> UInt32 {
-        let number = place(try codec.settled(element), key: key, meta)
+    func next(_ number: UInt32) -> UInt32? {
+        let next = nodes[Int(number)].next
+        return next == 0 ? nil : next - 1
+    }
+
+    func row(_ number: UInt32) -> PackedRow { nodes[Int(number)].row }
+    func meta(_ number: UInt32) -> JoinMeta { nodes[Int(number)].meta }
+
+    func insert(_ builder: PackedRowBuilder, key: UInt32, _ meta: JoinMeta) -> UInt32 {
+        let number = place(builder.finish(in: arena), key: key, meta)
         nodes[Int(number)].isDirty = true
         dirty.append(number)
         return number
     }
 
-    private func place(_ element: Element, key: JoinKey, _ meta: JoinMeta) -> UInt32 {
-        let record = record(key)
-        var node = Node(meta: meta, key: record)
-        node.previous = last(record)
+    private func place(_ row: PackedRow, key: UInt32, _ meta: JoinMeta) -> UInt32 {
+        var ends = keys.ends(key, side)
+        let node = Node(meta: meta, key: key, previous: ends.last, row: row)
         let number: UInt32
         if let reused = free.popLast() {
             number = reused
@@ -124,22 +68,21 @@ final class JoinRows<Element: ViewRow>: JoinSide, StateTable {
         } else {
             number = UInt32(nodes.count)
             nodes.append(node)
-            elements.grow(to: nodes.count)
         }
-        elements[Int(number)] = element
-        if node.previous != 0 {
-            nodes[Int(node.previous - 1)].next = number + 1
+        if ends.last != 0 {
+            nodes[Int(ends.last - 1)].next = number + 1
         } else {
-            set(record, first: number + 1)
+            ends.first = number + 1
         }
-        set(record, last: number + 1)
+        ends.last = number + 1
+        keys.set(key, side, ends)
         if expires { push(number) }
         return number
     }
 
-    func setMatched(_ number: UInt32) {
-        guard !nodes[Int(number)].meta.isMatched else { return }
-        nodes[Int(number)].meta.isMatched = true
+    func setMatched(_ number: UInt32, _ isMatched: Bool) {
+        guard nodes[Int(number)].meta.isMatched != isMatched else { return }
+        nodes[Int(number)].meta.isMatched = isMatched
         if !nodes[Int(number)].isDirty {
             nodes[Int(number)].isDirty = true
             dirty.append(number)
@@ -150,17 +93,19 @@ final class JoinRows<Element: ViewRow>: JoinSide, StateTable {
         let node = nodes[Int(number)]
         guard node.isThere else { return }
         nodes[Int(number)].isThere = false
+        var ends = keys.ends(node.key, side)
         if node.previous != 0 {
             nodes[Int(node.previous - 1)].next = node.next
         } else {
-            set(node.key, first: node.next)
+            ends.first = node.next
         }
         if node.next != 0 {
             nodes[Int(node.next - 1)].previous = node.previous
         } else {
-            set(node.key, last: node.previous)
+            ends.last = node.previous
         }
-        elements[Int(number)] = nil
+        keys.set(node.key, side, ends)
+        arena.release(node.row)
         if node.isStored { gone.append(node.meta) }
         recycle(number)
     }
@@ -187,14 +132,30 @@ final class JoinRows<Element: ViewRow>: JoinSide, StateTable {
         }
     }
 
+    // MARK: Keys
+
+    /// How many elements there are.
+    var count: Int { nodes.count - free.count }
+
+    /// Visits the keys of the elements, which get other numbers.
+    func renumberKeys(_ number: (UInt32) -> UInt32) {
+        for index in nodes.indices where nodes[index].isThere {
+            nodes[index].key = number(nodes[index].key)
+        }
+    }
+
     // MARK: The table
 
     func load(_ cursor: any RowCursor) throws {
-        let element = try codec.decode(cursor, at: TableSchema.joinSideColumns)
+        builder.begin()
+        for cell in 0..<builder.cells {
+            builder.set(cell, cursor, TableSchema.joinSideColumns + cell)
+        }
         let meta = JoinMeta(
             offset: cursor.integer(0), part: cursor.integer(1), time: cursor.integer(2),
             isMatched: cursor.integer(3) != 0)
-        let number = place(element, key: try key(element, meta.time), meta)
+        let key = keys.find(cursor, TableSchema.joinSideKey, time: meta.time)
+        let number = place(builder.finish(in: arena), key: key, meta)
         nodes[Int(number)].isStored = true
     }
 
@@ -217,15 +178,14 @@ final class JoinRows<Element: ViewRow>: JoinSide, StateTable {
             return (a.offset, a.part) < (b.offset, b.part)
         }
         for number in dirty {
-            guard let element = elements[Int(number)] else { continue }
-            let meta = nodes[Int(number)].meta
-            upsert.bind(0, meta.offset)
-            upsert.bind(1, meta.part)
-            upsert.bind(2, meta.time)
-            upsert.bind(3, meta.isMatched ? Int64(1) : 0)
-            try withUnsafePointer(to: element) {
-                try codec.bind($0, to: upsert, at: TableSchema.joinSideColumns)
-            }
+            let node = nodes[Int(number)]
+            upsert.bind(0, node.meta.offset)
+            upsert.bind(1, node.meta.part)
+            upsert.bind(2, node.meta.time)
+            upsert.bind(3, node.meta.isMatched ? Int64(1) : 0)
+            keys.bind(node.key, to: upsert, at: TableSchema.joinSideKey)
+            node.row.bind(
+                builder.cells, of: builder.cells, to: upsert, at: TableSchema.joinSideColumns)
             try upsert.execute()
         }
     }
@@ -237,70 +197,12 @@ final class JoinRows<Element: ViewRow>: JoinSide, StateTable {
         }
         dirty.removeAll(keepingCapacity: true)
         gone.removeAll(keepingCapacity: true)
-        compact()
-    }
-
-    /// Forgets the keys that have no elements any more, where they are most.
-    private func compact() {
-        let count = nodes.count - free.count
-        guard keys.count > 4_096, keys.count > 4 * count else { return }
-        let live = nodes.indices.filter { nodes[$0].isThere }.sorted {
-            let (a, b) = (nodes[$0].meta, nodes[$1].meta)
-            return (a.offset, a.part) < (b.offset, b.part)
-        }
-        let kept = live.compactMap { number in
-            elements[number].map { ($0, nodes[number].meta) }
-        }
-        keys.reset()
-        elements.reset()
-        nodes.removeAll()
-        free.removeAll()
-        oldest = TimeHeap()
-        for (element, meta) in kept {
-            // A key that was made once is made again.
-            guard let key = try? key(element, meta.time) else { continue }
-            nodes[Int(place(element, key: key, meta))].isStored = true
-        }
+        keys.compact()
     }
 
     var memoryBytes: Int {
-        keys.memoryBytes + nodes.count * (MemoryLayout<Node>.stride + rowBytes)
+        (side == 0 ? keys.memoryBytes : 0) + nodes.count * MemoryLayout<Node>.stride
+            + arena.memoryBytes
     }
-    /// An estimate: what an element points to is counted as one short text.
-    private var rowBytes: Int { MemoryLayout<Element?>.stride + 32 }
     var dirtyRows: Int { dirty.count + gone.count }
-}
-
-/// Numbers by time: a binary heap with the oldest on top.
-struct TimeHeap {
-    private var entries: [(time: Int64, number: UInt32)] = []
-
-    mutating func insert(_ time: Int64, _ number: UInt32) {
-        entries.append((time, number))
-        var child = entries.count - 1
-        while child > 0 {
-            let parent = (child - 1) / 2
-            if entries[parent].time <= entries[child].time { return }
-            entries.swapAt(parent, child)
-            child = parent
-        }
-    }
-
-    /// Takes the oldest number out, if its time is `time` or earlier.
-    mutating func pop(upTo time: Int64) -> UInt32? {
-        guard let top = entries.first, top.time <= time else { return nil }
-        entries.swapAt(0, entries.count - 1)
-        entries.removeLast()
-        var parent = 0
-        while true {
-            var child = 2 * parent + 1
-            guard child < entries.count else { return top.number }
-            if child + 1 < entries.count, entries[child + 1].time < entries[child].time {
-                child += 1
-            }
-            if entries[parent].time <= entries[child].time { return top.number }
-            entries.swapAt(parent, child)
-            parent = child
-        }
-    }
 }

@@ -33,13 +33,16 @@ final class StateTables: StreamContext {
         self.clockTimes = clockTimes
     }
 
-    func joinSide<Element: ViewRow>(
-        _ type: Element.Type, kind: ColumnKind,
-        key: @escaping (Element, Int64) throws -> JoinKey
-    ) throws(KappaError) -> any JoinSide<Element> {
-        let rows = try JoinRows<Element>(kind: kind, key: key)
-        try add(rows)
-        return rows
+    func joinSides(
+        cells: [Int], kind: ColumnKind, window: @escaping (Int64) -> Int64
+    ) throws(KappaError) -> (keys: any JoinKeys, sides: [any JoinSide]) {
+        let keys = JoinKeyTable(kind: kind, sides: cells.count, window: window)
+        let sides = cells.enumerated().map { JoinRows(keys, side: $0.offset, cells: $0.element) }
+        for side in sides {
+            keys.add(side)
+            try add(side)
+        }
+        return (keys, sides)
     }
 
     /// Adds the next table, with what is stored of it.

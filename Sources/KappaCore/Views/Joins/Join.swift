@@ -38,11 +38,12 @@ public struct JoinBound: Sendable {
         return Window.start(of: time, size: size)
     }
 
-    /// Lets an element in: it gets the key by which it meets others.
+    var hasWindows: Bool { if case .window = kind { true } else { false } }
+
+    /// Lets an element in.
     /// - Throws: ``LateElement`` if it has gone by for good.
-    func admit(_ meta: JoinMeta, now: Int64, _ value: Value) throws -> JoinKey {
+    func admit(_ meta: JoinMeta, now: Int64) throws {
         if isPast(meta.time, streamTime: now) { throw LateElement() }
-        return JoinKey(value: value, window: window(of: meta.time))
     }
 
     /// Whether the times of two elements with the same key allow them to meet.
@@ -123,8 +124,11 @@ struct JoinInput<Element: ViewRow>: Sendable {
     }
 
     var stateTable: TableSchema {
-        .joinSide((try? RowCodec<Element>().columns) ?? [])
+        .joinSide(key: key.kind, (try? RowCodec<Element>().columns) ?? [])
     }
+
+    /// How many cells an element has that waits.
+    var cells: Int { stateTable.columns.count - TableSchema.joinSideColumns }
 
     /// Why elements cannot be kept as rows.
     var problem: KappaError? {

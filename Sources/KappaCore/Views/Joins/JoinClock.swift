@@ -7,9 +7,12 @@ import CKappaJSON
 final class JoinClock {
     private let clock: StreamClock
     private let columns: [Int]
+    private var batch: EventBatch?
     /// The time as of each event of the range at hand.
     private var times: [Int64] = []
-    private var first = 0
+    private var range = 0..<0
+    /// The time before the range at hand.
+    private var before: Int64 = .min
 
     /// - Parameter columns: The plan's columns that hold the streams' event times.
     init(_ clock: StreamClock, columns: [Int]) {
@@ -20,11 +23,14 @@ final class JoinClock {
     /// The time as of the last event.
     var time: Int64 { clock.time }
 
+    func load(_ batch: EventBatch) { self.batch = batch }
+
     /// Passes over the events of a range.
-    func pass(_ batch: EventBatch?, _ range: Range<Int>) {
+    func pass(_ range: Range<Int>) {
+        before = clock.time
+        self.range = range
         guard let batch, !columns.isEmpty else { return }
         let columns = columns.map { batch.times($0) }
-        first = range.lowerBound
         times.removeAll(keepingCapacity: true)
         for event in range {
             for column in columns where column.states[event] == UInt8(KJ_VALUE.rawValue) {
@@ -34,12 +40,16 @@ final class JoinClock {
         }
     }
 
+    /// The range will be passed over again, in smaller ones. A single event has been there, whether
+    /// or not it could be taken.
+    func undo() { if range.count > 1 { clock.time = before } }
+
     /// The time as of an event that makes an element of a time.
     func time(at event: Int, _ own: Int64) -> Int64 {
         if columns.isEmpty {
             clock.time = max(clock.time, own)
             return clock.time
         }
-        return max(times[event - first], own)
+        return max(times[event - range.lowerBound], own)
     }
 }

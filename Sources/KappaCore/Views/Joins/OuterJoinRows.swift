@@ -33,120 +33,103 @@ private struct JoinedKey: Hashable, Comparable {
 
 final class OuterJoinRows<Left: ViewRow, Right: ViewRow, New: ViewRow>: JoinedRowsInput {
     private let join: OuterJoin<Left, Right, New>
-    private let left: JoinHalf<Left>
-    private let right: JoinHalf<Right>
-    private let clock: JoinClock
-    private var firstOffset: Int64 = 0
+    private let halves: JoinHalves<Left, Right>
+    private let failures = ElementList()
     private let codec: RowCodec<New>
     /// The rows that have changed; nil where one is gone.
     private var pending: [JoinedKey: New?] = [:]
-    /// What the event at hand changes; kept only if all of it can be taken.
-    private var ofEvent: [(key: JoinedKey, row: New?)] = []
+    /// What the reading at hand changes; kept only if it stands.
+    private var changed: [(key: JoinedKey, row: New?)] = []
 
     init(
         _ join: OuterJoin<Left, Right, New>, _ context: any StreamContext
     ) throws(KappaError) {
         self.join = join
         codec = try RowCodec()
-        let leftReader = try join.left.source.open(context)
-        let rightReader = try join.right.source.open(context)
-        left = JoinHalf(leftReader, join.left, try context.joinSide(join.left.key, join.bound))
-        right = JoinHalf(
-            rightReader, join.right, try context.joinSide(join.right.key, join.bound))
-        clock = JoinClock(
-            context.clock(), columns: join.bound.needsTime ? left.timeColumns(and: right) : [])
+        halves = try JoinHalves(join.left, join.right, join.bound, context)
     }
 
     func take(
         _ batch: EventBatch, _ range: Range<Int>, _ outcome: (Int, EventOutcome) -> Void
     ) {
-        left.load(batch)
-        right.load(batch)
-        if let past = join.bound.past(streamTime: clock.time) {
-            left.side.removeAll(upTo: past)
-            right.side.removeAll(upTo: past)
-        }
-        clock.pass(batch, range)
-        left.select(range)
-        right.select(range)
-        firstOffset = Int64(truncatingIfNeeded: batch.firstOffset.rawValue)
-        for event in range where left.isSelected(event) || right.isSelected(event) {
-            do {
-                if try take(event) { outcome(event, .applied) }
-            } catch {
-                left.undo()
-                right.undo()
-                outcome(event, EventOutcome(error))
+        halves.load(batch)
+        failures.clear()
+        failures.forEachReading(range) { range in
+            read(range, outcome)
+        } settle: { stands in
+            if stands {
+                for change in changed { pending[change.key] = .some(change.row) }
+                halves.settle()
+            } else {
+                halves.undo()
             }
+            changed.removeAll(keepingCapacity: true)
+        }
+        for (event, failure) in failures.failures { outcome(event, failure) }
+    }
+
+    private func read(_ range: Range<Int>, _ outcome: (Int, EventOutcome) -> Void) {
+        var count = 0
+        failures.begin()
+        halves.read(range, failures) { _ in
+            count = changed.count
+        } left: { index, meta in
+            try meet(left: index, meta)
+            outcome(Int(halves.left.list.events[index]), .applied)
+        } right: { index, meta in
+            try meet(right: index, meta)
+            outcome(Int(halves.right.list.events[index]), .applied)
+        } undo: { _ in
+            changed.removeLast(changed.count - count)
         }
     }
 
-    /// Takes one event; whether it had any elements.
-    private func take(_ event: Int) throws -> Bool {
-        ofEvent.removeAll(keepingCapacity: true)
-        var elements = 0
-        if left.isSelected(event) {
-            try left.forEach(event, at: firstOffset) { element, meta in
-                elements += 1
-                try meet(left: element, meta)
-            }
-        }
-        if right.isSelected(event) {
-            try right.forEach(event, at: firstOffset) { element, meta in
-                elements += 1
-                try meet(right: element, meta)
-            }
-        }
-        for change in ofEvent { pending[change.key] = .some(change.row) }
-        left.settle()
-        right.settle()
-        return elements > 0
-    }
-
-    private func meet(left element: Left, _ meta: JoinMeta) throws {
+    private func meet(left index: Int, _ meta: JoinMeta) throws {
+        let (left, right) = (halves.left, halves.right)
         var meta = meta
-        let now = clock.time(at: Int(meta.offset - firstOffset), meta.time)
-        let key = try join.bound.admit(meta, now: now, try left.key(element))
-        try right.side.forEach(key) { number, other, otherMeta in
-            guard join.bound.canMeet(meta, otherMeta, now: now),
-                try join.isJoined?(element, other) ?? true
-            else { return }
-            meta.isMatched = true
-            if join.showsRight, !otherMeta.isMatched {
-                ofEvent.append((JoinedKey(right: otherMeta), nil))
-                right.matchLater(number)
+        _ = try halves.meet(index, meta, left, right) { element, number, _ in
+            try right.withKept(number) { other in
+                guard try join.isJoined?(element.pointee, other.pointee) ?? true else { return }
+                meta.isMatched = true
+                let otherMeta = right.side.meta(number)
+                if join.showsRight, !otherMeta.isMatched {
+                    changed.append((JoinedKey(right: otherMeta), nil))
+                    right.match(number)
+                }
+                try add(JoinedKey(left: meta, right: otherMeta), element.pointee, other.pointee)
             }
-            try add(JoinedKey(left: meta, right: otherMeta), element, other)
-            if left.isUnique { right.forgetLater(number) }
         }
-        if !meta.isMatched, join.showsLeft { try add(JoinedKey(left: meta), element, nil) }
+        if !meta.isMatched, join.showsLeft {
+            try left.with(index) { try add(JoinedKey(left: meta), $0.pointee, nil) }
+        }
         if meta.isMatched, right.isUnique { return }
-        try left.keep(element, key, meta)
+        try left.keep(index, meta)
     }
 
-    private func meet(right element: Right, _ meta: JoinMeta) throws {
+    private func meet(right index: Int, _ meta: JoinMeta) throws {
+        let (left, right) = (halves.left, halves.right)
         var meta = meta
-        let now = clock.time(at: Int(meta.offset - firstOffset), meta.time)
-        let key = try join.bound.admit(meta, now: now, try right.key(element))
-        try left.side.forEach(key) { number, other, otherMeta in
-            guard join.bound.canMeet(meta, otherMeta, now: now),
-                try join.isJoined?(other, element) ?? true
-            else { return }
-            meta.isMatched = true
-            if join.showsLeft, !otherMeta.isMatched {
-                ofEvent.append((JoinedKey(left: otherMeta), nil))
-                left.matchLater(number)
+        _ = try halves.meet(index, meta, right, left) { element, number, _ in
+            try left.withKept(number) { other in
+                guard try join.isJoined?(other.pointee, element.pointee) ?? true else { return }
+                meta.isMatched = true
+                let otherMeta = left.side.meta(number)
+                if join.showsLeft, !otherMeta.isMatched {
+                    changed.append((JoinedKey(left: otherMeta), nil))
+                    left.match(number)
+                }
+                try add(JoinedKey(left: otherMeta, right: meta), other.pointee, element.pointee)
             }
-            try add(JoinedKey(left: otherMeta, right: meta), other, element)
-            if right.isUnique { left.forgetLater(number) }
         }
-        if !meta.isMatched, join.showsRight { try add(JoinedKey(right: meta), nil, element) }
+        if !meta.isMatched, join.showsRight {
+            try right.with(index) { try add(JoinedKey(right: meta), nil, $0.pointee) }
+        }
         if meta.isMatched, left.isUnique { return }
-        try right.keep(element, key, meta)
+        try right.keep(index, meta)
     }
 
     private func add(_ key: JoinedKey, _ a: Left?, _ b: Right?) throws {
-        ofEvent.append((key, try join.combine(a, b)))
+        changed.append((key, try join.combine(a, b)))
     }
 
     // MARK: Rows

@@ -1,3 +1,5 @@
+import CKappaJSON
+
 extension EventStream {
     /// Only the first element of each key, in log order.
     ///
@@ -9,50 +11,28 @@ extension EventStream {
         let upstream = source
         let expression = Expression(key)
         let name = expression.propertyName ?? "key"
-        var stream = MappedStream(
-            source: StreamSource<Element>(
-                open: { context throws(KappaError) in
-                    try UniqueReader(upstream.open(context), expression, context)
-                },
-                signature: "\(upstream.signature).unique(\(name))",
-                eventTypes: upstream.eventTypes, hasTime: upstream.hasTime,
-                fansOut: upstream.fansOut,
-                states: upstream.states
-                    + [.joinSide((try? RowCodec<SeenKey>().columns) ?? [])],
-                problem: upstream.problem))
-        stream.source.uniqueBy = key
-        return stream
-    }
-}
-
-/// A key that has been seen.
-struct SeenKey: ViewRow {
-    var integer: Int64?
-    var text: String?
-
-    init(_ key: Value) {
-        switch key {
-        case .integer(let value): integer = value
-        case .timestamp(let time): integer = time.microseconds
-        case .bool(let bool): integer = bool ? 1 : 0
-        case .text(let value), .json(let value): text = value
-        case .null, .double, .decimal: break
+        var source = upstream
+        source.signature = "\(upstream.signature).unique(\(name))"
+        source.states.append(.joinSide(key: expression.kind, []))
+        source.open = { context throws(KappaError) in
+            try UniqueReader(upstream.open(context), expression, context)
         }
-    }
-
-    /// The key again, as one of its kind.
-    func key(_ kind: ColumnKind) -> Value {
-        if let text { return .text(text) }
-        return Value(integerKey: integer ?? 0, kind: kind)
+        source.uniqueBy = key
+        return MappedStream(source: source)
     }
 }
 
 private final class UniqueReader<Element>: ElementReader {
     private let upstream: any ElementReader<Element>
-    private let key: Expression<Element>
-    private let seen: any JoinSide<SeenKey>
+    private let key: ExpressionColumns<Element>
+    private let keys: any JoinKeys
+    private let seen: any JoinSide
+    private let builder = PackedRowBuilder(cells: 0)
     private var firstOffset: Int64 = 0
-    /// The keys that the event at hand has brought.
+    let list = ElementList()
+    private var mark = 0
+    private var ids: [UInt32] = []
+    /// The keys that the last reading has brought.
     private var kept: [UInt32] = []
 
     init(
@@ -60,38 +40,72 @@ private final class UniqueReader<Element>: ElementReader {
         _ context: any StreamContext
     ) throws(KappaError) {
         self.upstream = upstream
-        self.key = key
-        let kind = key.kind
-        seen = try context.joinSide(SeenKey.self, kind: kind) { key, _ in
-            JoinKey(value: key.key(kind))
-        }
+        self.key = ExpressionColumns(upstream, [key])
+        let (keys, sides) = try context.joinSides(cells: [0], kind: key.kind) { _ in 0 }
+        self.keys = keys
+        seen = sides[0]
     }
 
-    var columns: ElementColumns<Element>? { nil }
+    var remembers: Bool { true }
     var timeColumns: [Int] { upstream.timeColumns }
 
     func load(_ batch: EventBatch) {
         firstOffset = Int64(truncatingIfNeeded: batch.firstOffset.rawValue)
         upstream.load(batch)
+        key.clear()
+        list.clear()
     }
 
-    func select(_ range: Range<Int>, into selection: inout [Int32]) {
-        upstream.select(range, into: &selection)
-    }
-
-    func read(_ event: Int, _ body: (Element, Timestamp?) throws -> Void) throws {
+    func read(_ range: Range<Int>) {
+        list.begin()
+        mark = list.count
+        if key.needsStructs { return readOneByOne(range) }
+        let first = upstream.list.count
+        let failures = upstream.list.failures.count
+        upstream.read(range)
+        list.adoptFailures(of: upstream.list, from: failures)
+        if list.isSpoilt { return }
+        let new = first..<upstream.list.count
+        keys.find(upstream.list.rows[new], key.column(0), nil, into: &ids)
+        let (rows, events) = (upstream.list.rows, upstream.list.events)
         var part: Int64 = 0
-        try upstream.read(event) { element, time in
-            let key = JoinKey(value: try key.evaluate(element))
-            var isNew = true
-            seen.forEach(key) { _, _, _ in isNew = false }
-            guard isNew else { return }
-            let meta = JoinMeta(
-                offset: firstOffset + Int64(event), part: part, time: 0)
-            part += 1
-            kept.append(try seen.insert(SeenKey(key.value), key: key, meta))
-            try body(element, time)
+        for index in new {
+            part = index > first && events[index] == events[index - 1] ? part + 1 : 0
+            take(Int(rows[index]), of: events[index], ids[index - first], part: part)
         }
+    }
+
+    /// Where keys are computed, which may fail.
+    private func readOneByOne(_ range: Range<Int>) {
+        upstream.forNew(range, adopting: list) { event, elements in
+            let (count, keptBefore) = (list.count, kept.count)
+            let rows = upstream.list.rows
+            do {
+                for (part, index) in elements.enumerated() {
+                    let row = Int(rows[index])
+                    try upstream.with(row) { try key.compute(row, $0) }
+                    keys.find(rows[index...index], key.column(0), nil, into: &ids)
+                    take(row, of: event, ids[0], part: Int64(part))
+                }
+            } catch {
+                list.truncate(to: count)
+                forget(downTo: keptBefore)
+                list.fail(Int(event), EventOutcome(error), remembers: upstream.remembers)
+            }
+        }
+    }
+
+    private func take(_ row: Int, of event: Int32, _ key: UInt32, part: Int64) {
+        guard seen.first(key) == nil else { return }
+        builder.begin()
+        let meta = JoinMeta(offset: firstOffset + Int64(event), part: part, time: 0)
+        kept.append(seen.insert(builder, key: key, meta))
+        list.append(row: row, event: event)
+    }
+
+    private func forget(downTo count: Int) {
+        for number in kept[count...].reversed() { seen.remove(number) }
+        kept.removeLast(kept.count - count)
     }
 
     func settle() {
@@ -99,10 +113,18 @@ private final class UniqueReader<Element>: ElementReader {
         upstream.settle()
     }
 
-    /// An event that cannot be taken has not been seen.
+    /// Events that cannot be taken have not been seen.
     func undo() {
-        for number in kept { seen.remove(number) }
-        kept.removeAll(keepingCapacity: true)
+        forget(downTo: 0)
+        list.truncate(to: mark)
         upstream.undo()
     }
+
+    func with(_ row: Int, _ body: (UnsafePointer<Element>) throws -> Void) throws {
+        try upstream.with(row, body)
+    }
+    var times: kj_column? { upstream.times }
+    func field(of keyPath: AnyKeyPath) -> Int? { upstream.field(of: keyPath) }
+    func column(_ field: Int) -> kj_column { upstream.column(field) }
+    var isColumnar: Bool { upstream.isColumnar }
 }

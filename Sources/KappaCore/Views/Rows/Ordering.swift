@@ -2,16 +2,25 @@
 public struct Ordering<Element>: Sendable {
     let value: Expression<Element>
     let isDescending: Bool
+    let mayBeNull: Bool
+
+    private init<V: OrderedValue>(
+        _ property: KeyPath<Element, V> & Sendable, isDescending: Bool
+    ) {
+        value = Expression(property)
+        self.isDescending = isDescending
+        mayBeNull = V.self is any ExpressibleByNilLiteral.Type
+    }
 
     /// The largest first. Nil is less than anything else.
     public static func descending<V: OrderedValue>(
         _ property: KeyPath<Element, V> & Sendable
-    ) -> Ordering { Ordering(value: Expression(property), isDescending: true) }
+    ) -> Ordering { Ordering(property, isDescending: true) }
 
     /// The smallest first. Nil is less than anything else.
     public static func ascending<V: OrderedValue>(
         _ property: KeyPath<Element, V> & Sendable
-    ) -> Ordering { Ordering(value: Expression(property), isDescending: false) }
+    ) -> Ordering { Ordering(property, isDescending: false) }
 
     /// A part of a view's digest.
     var signature: String {

@@ -153,13 +153,9 @@ package struct RankingDefinition: Sendable {
         let keys = parts.map(\.key.expression)
         let layout = RankingLayout(firstElementColumn: added.count, showsRank: rank != nil)
         open = { context throws(KappaError) in
-            try RankedElements(source.open(context), keys: keys, rule, layout)
+            let reader = try source.open(context)
+            if let keep = rule.keep { return try KeptElements(reader, keys: keys, keep, layout) }
+            return try RankedElements(reader, keys: keys, rule, layout)
         }
     }
-}
-
-/// Where the cells of a ranking's row stand: keys that are not the element's own, the element, the rank.
-struct RankingLayout: Sendable {
-    let firstElementColumn: Int
-    let showsRank: Bool
 }

@@ -7,7 +7,10 @@ final class RowCodec<Row: ViewRow> {
     let columns: [ColumnSchema]
     private let fields: [EventField]
     private let layout: StructLayout?
+    /// Whether its cells are those of its fields, in their order.
+    var isFlat: Bool { layout != nil }
     private let hasOptionalDoubles: Bool
+    private let cursor = PackedCursor()
 
     init() throws(KappaError) {
         let shape = try EventShape(of: Row.self)
@@ -86,6 +89,46 @@ final class RowCodec<Row: ViewRow> {
         return row
     }
 
+    // MARK: Packed rows
+
+    /// Packs a struct's cells, the first of them at index `first`.
+    func pack(_ row: UnsafePointer<Row>, into builder: PackedRowBuilder, at first: Int = 0) throws {
+        if let layout {
+            let base = UnsafeRawPointer(row)
+            for index in layout.slots.indices {
+                layout.slots[index].pack(base + layout.slots[index].offset, builder, first + index)
+            }
+            return
+        }
+        for (index, value) in try values(row.pointee).enumerated() {
+            builder.bind(first + index, value)
+        }
+    }
+
+    /// Makes the struct of a packed row's first cells for as long as `body` runs.
+    func with(
+        _ packed: PackedRow, of cells: Int, _ body: (UnsafePointer<Row>) throws -> Void
+    ) throws {
+        cursor.take(packed, of: cells)
+        guard let layout, hasAll(packed, layout) else {
+            let row = try decode(cursor, at: 0)
+            return try withUnsafePointer(to: row, body)
+        }
+        // What is put together here may be needed while another is: each has memory of its own.
+        try withUnsafeTemporaryAllocation(
+            byteCount: MemoryLayout<Row>.size, alignment: MemoryLayout<Row>.alignment
+        ) { memory in
+            guard let base = memory.baseAddress else { return }
+            for index in layout.slots.indices {
+                let slot = layout.slots[index]
+                slot.put(packed, index, of: cells, cursor, at: base + slot.offset)
+            }
+            let row = base.assumingMemoryBound(to: Row.self)
+            defer { row.deinitialize(count: 1) }
+            try body(UnsafePointer(row))
+        }
+    }
+
     /// The struct that a stored row stands for; its cells begin at index `first`.
     func decode(_ cursor: any RowCursor, at first: Int) throws -> Row {
         if let layout, let row = decode(cursor, at: first, layout) { return row }
@@ -99,14 +142,29 @@ final class RowCodec<Row: ViewRow> {
         return try Row(from: ValueDecoder(.object(members)))
     }
 
+    private func hasAll(_ packed: PackedRow, _ layout: StructLayout) -> Bool {
+        for index in layout.slots.indices where !layout.slots[index].isOptional {
+            if packed.storage(index) == .null { return false }
+            if layout.slots[index].kind == .decimal, DecimalCell.read(cursor, index) == nil {
+                return false
+            }
+        }
+        return true
+    }
+
+    /// Whether no cell is null that the struct must have.
+    private func hasAll(_ cursor: any RowCursor, at first: Int, _ layout: StructLayout) -> Bool {
+        for (index, slot) in layout.slots.enumerated() where !slot.isOptional {
+            if cursor.isNull(first + index) { return false }
+            let isBad = slot.kind == .decimal && DecimalCell.read(cursor, first + index) == nil
+            if isBad { return false }
+        }
+        return true
+    }
+
     /// Nil where a cell is null that the struct must have: decoding says what is wrong.
     private func decode(_ cursor: any RowCursor, at first: Int, _ layout: StructLayout) -> Row? {
-        for (index, slot) in layout.slots.enumerated()
-        where !slot.isOptional {
-            if cursor.isNull(first + index) { return nil }
-            let isBad = slot.kind == .decimal && DecimalCell.read(cursor, first + index) == nil
-            if isBad { return nil }
-        }
+        guard hasAll(cursor, at: first, layout) else { return nil }
         return withUnsafeTemporaryAllocation(of: Row.self, capacity: 1) { memory in
             guard let address = memory.baseAddress else { return nil }
             let base = UnsafeMutableRawPointer(address)
@@ -144,12 +202,6 @@ extension StructLayout.Slot {
         if let value { writer.bind(index, value) } else { writer.bindNull(index) }
     }
 
-    private func read<T>(_ type: T.Type, _ place: UnsafeRawPointer) -> T? {
-        isOptional
-            ? place.assumingMemoryBound(to: T?.self).pointee
-            : place.assumingMemoryBound(to: T.self).pointee
-    }
-
     /// Puts a stored cell where a struct is being made.
     fileprivate func put(
         _ cursor: any RowCursor, _ column: Int, at place: UnsafeMutableRawPointer
@@ -172,6 +224,48 @@ extension StructLayout.Slot {
         } else if let value {
             place.initializeMemory(as: T.self, to: value)
         }
+    }
+}
+
+extension StructLayout.Slot {
+    /// Packs what stands at a slot. A double that must be there may be no number, until the row is
+    /// stored; one that may be missing is missing then already, as it will be after a restart.
+    fileprivate func pack(_ place: UnsafeRawPointer, _ builder: PackedRowBuilder, _ index: Int) {
+        switch kind {
+        case .integer, .timestamp:
+            guard let value = read(Int64.self, place) else { return builder.bindNull(index) }
+            builder.bind(index, value)
+        case .text:
+            guard let value = read(String.self, place) else { return builder.bindNull(index) }
+            builder.bind(index, value)
+        case .double where !isOptional: builder.bind(index, read(Double.self, place) ?? 0)
+        case .bool, .double, .decimal, .json: bind(place, to: builder, at: index)
+        }
+    }
+
+    /// Puts a packed cell where a struct is being made.
+    @inline(__always)
+    fileprivate func put(
+        _ row: PackedRow, _ cell: Int, of cells: Int, _ cursor: PackedCursor,
+        at place: UnsafeMutableRawPointer
+    ) {
+        if isOptional { return put(cursor, cell, at: place) }
+        switch kind {
+        case .integer, .timestamp:
+            place.initializeMemory(as: Int64.self, to: row.integer(cell, of: cells))
+        case .text:
+            place.initializeMemory(
+                as: String.self, to: String(decoding: row.bytes(cell, of: cells), as: UTF8.self))
+        case .bool, .double, .decimal, .json: put(cursor, cell, at: place)
+        }
+    }
+
+    /// What stands at a slot.
+    @inline(__always)
+    func read<T>(_ type: T.Type, _ place: UnsafeRawPointer) -> T? {
+        isOptional
+            ? place.assumingMemoryBound(to: T?.self).pointee
+            : place.assumingMemoryBound(to: T.self).pointee
     }
 }
 

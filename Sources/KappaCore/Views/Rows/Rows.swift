@@ -71,12 +71,12 @@ package protocol RowsInput: AnyObject {
     func take(
         _ batch: EventBatch, _ range: Range<Int>, _ outcome: (Int, EventOutcome) -> Void)
     var count: Int { get }
-    /// How much memory a row takes, roughly.
-    var rowBytes: Int { get }
+    /// How much memory the rows take.
+    var memoryBytes: Int { get }
     /// Binds the cells of a row that was taken.
-    func bind(_ index: Int, to writer: any RowWriter) throws
+    func bind(_ index: Int, to writer: any RowWriter)
     /// The cells of a row that was taken.
-    func values(_ index: Int) throws -> [Value]
+    func values(_ index: Int) -> [Value]
     /// Forgets all rows.
     func clear()
 }
@@ -95,63 +95,83 @@ package enum EventOutcome {
 
 private final class ElementRows<Element: ViewRow>: RowsInput {
     private let reader: any ElementReader<Element>
-    private let codec: RowCodec<Element>
+    private let packer: ElementPacker<Element>
+    private let builder: PackedRowBuilder
+    private let kinds: [ColumnKind]
     private let hasParts: Bool
-    private var selection: [Int32] = []
-    private var elements: [Element] = []
+    private let arena = RowArena()
+    private var rows: [PackedRow] = []
     private var origins: [(offset: Int64, part: Int64)] = []
 
     init(_ reader: any ElementReader<Element>, hasParts: Bool) throws(KappaError) {
         self.reader = reader
         self.hasParts = hasParts
-        codec = try RowCodec()
+        let codec = try RowCodec<Element>()
+        packer = ElementPacker(reader, codec)
+        builder = PackedRowBuilder(cells: codec.columns.count)
+        kinds = codec.columns.map(\.kind)
     }
 
     func take(
         _ batch: EventBatch, _ range: Range<Int>, _ outcome: (Int, EventOutcome) -> Void
     ) {
-        selection.removeAll(keepingCapacity: true)
         reader.load(batch)
-        reader.select(range, into: &selection)
         let firstOffset = Int64(truncatingIfNeeded: batch.firstOffset.rawValue)
-        for event in selection {
-            let before = elements.count
-            do {
-                try reader.take(Int(event)) { element, _ in
-                    let part = Int64(elements.count - before)
-                    elements.append(element)
-                    origins.append((firstOffset + Int64(event), part))
-                }
-                if elements.count > before { outcome(Int(event), .applied) }
-            } catch {
-                elements.removeLast(elements.count - before)
-                origins.removeLast(origins.count - before)
-                outcome(Int(event), EventOutcome(error))
+        let mark = rows.count
+        var standing = mark
+        reader.forEachReading(range) { new in
+            packer.refresh()
+            reader.list.forEachEvent(new) { event, elements in
+                take(elements, of: event, at: firstOffset + Int64(event))
             }
+        } settled: { stands in
+            if !stands { truncate(to: standing) }
+            standing = rows.count
+        }
+        for origin in origins[mark...] where origin.part == 0 {
+            outcome(Int(origin.offset - firstOffset), .applied)
+        }
+        for (event, failure) in reader.list.failures { outcome(event, failure) }
+    }
+
+    private func take(_ elements: Range<Int>, of event: Int32, at offset: Int64) {
+        let count = rows.count
+        do {
+            for index in elements {
+                try packer.pack(Int(reader.list.rows[index]), into: builder)
+                origins.append((offset, Int64(rows.count - count)))
+                rows.append(builder.finish(in: arena))
+            }
+        } catch {
+            truncate(to: count)
+            reader.fail(event, error)
         }
     }
 
-    var count: Int { elements.count }
-    // What texts point to is counted as one of 64 bytes.
-    var rowBytes: Int { MemoryLayout<Element>.stride + 16 + 64 }
+    private func truncate(to count: Int) {
+        for row in rows[count...] { arena.release(row) }
+        rows.removeLast(rows.count - count)
+        origins.removeLast(origins.count - rows.count)
+    }
 
-    func bind(_ index: Int, to writer: any RowWriter) throws {
+    var count: Int { rows.count }
+    var memoryBytes: Int { arena.memoryBytes + 24 * rows.count }
+
+    func bind(_ index: Int, to writer: any RowWriter) {
         writer.bind(0, origins[index].offset)
         if hasParts { writer.bind(1, origins[index].part) }
-        try elements.withUnsafeBufferPointer { elements in
-            guard let base = elements.baseAddress else { return }
-            try codec.bind(base + index, to: writer, at: hasParts ? 2 : 1)
-        }
+        rows[index].bind(builder.cells, of: builder.cells, to: writer, at: hasParts ? 2 : 1)
     }
 
-    func values(_ index: Int) throws -> [Value] {
+    func values(_ index: Int) -> [Value] {
         let keys = [Value.integer(origins[index].offset)]
         let parts = hasParts ? [Value.integer(origins[index].part)] : []
-        return keys + parts + (try codec.values(elements[index]))
+        return keys + parts + rows[index].values(kinds, of: builder.cells)
     }
 
     func clear() {
-        elements.removeAll(keepingCapacity: true)
+        rows.removeAll(keepingCapacity: true)
         origins.removeAll(keepingCapacity: true)
+        arena.clear()
     }
 }

@@ -23,4 +23,20 @@ package protocol RowCursor: AnyObject {
     func storage(_ index: Int) -> CellStorage
 }
 
-package enum CellStorage: Sendable { case null, integer, double, text, blob }
+package enum CellStorage: UInt8, Sendable { case null, integer, double, text, blob }
+
+extension ColumnKind {
+    /// A stored cell of this kind.
+    func value(_ cursor: any RowCursor, _ index: Int) -> Value {
+        if cursor.isNull(index) { return .null }
+        switch self {
+        case .bool: return .bool(cursor.integer(index) != 0)
+        case .integer: return .integer(cursor.integer(index))
+        case .double: return .double(cursor.double(index))
+        case .decimal: return DecimalCell.read(cursor, index).map { .decimal($0) } ?? .null
+        case .timestamp: return .timestamp(Timestamp(microseconds: cursor.integer(index)))
+        case .text: return .text(String(decoding: cursor.text(index), as: UTF8.self))
+        case .json: return .json(String(decoding: cursor.text(index), as: UTF8.self))
+        }
+    }
+}

@@ -1,0 +1,25 @@
+/// The properties of a struct whose memory is known, for code that does not know the struct's type.
+struct StructFields {
+    /// Where they stand.
+    let layout: StructLayout
+    let fields: [EventField]
+    /// The index of the field that a key path reads; see ``FieldTracer/field(of:)``.
+    let field: (AnyKeyPath) -> Int?
+
+    /// Nil where the type's memory is not just its fields; see ``StructLayout``.
+    static func of<T>(_ type: T.Type) -> StructFields? {
+        guard !EventReaderOptions.forbidLayouts, let type = type as? any Decodable.Type else {
+            return nil
+        }
+        return of(decodable: type)
+    }
+
+    private static func of<T: Decodable>(decodable type: T.Type) -> StructFields? {
+        guard let shape = try? EventShape(of: type) else { return nil }
+        let tracer = FieldTracer<T>()
+        guard let layout = StructLayout(shape, tracer) else { return nil }
+        return StructFields(layout: layout, fields: shape.fields) { keyPath in
+            (keyPath as? PartialKeyPath<T>).flatMap { tracer.field(of: $0) }
+        }
+    }
+}

@@ -1,0 +1,32 @@
+import CKappaJSON
+
+/// Packs a reader's elements: from their columns where these are all there is to them.
+final class ElementPacker<Element: ViewRow> {
+    let codec: RowCodec<Element>
+    private let reader: any ElementReader<Element>
+    private let kinds: [ColumnKind]
+    private let isColumnar: Bool
+    private var columns: [kj_column] = []
+
+    init(_ reader: any ElementReader<Element>, _ codec: RowCodec<Element>) {
+        self.reader = reader
+        self.codec = codec
+        kinds = codec.columns.map(\.kind)
+        isColumnar = reader.isColumnar && codec.isFlat
+    }
+
+    /// A range was read.
+    func refresh() {
+        guard isColumnar else { return }
+        columns = kinds.indices.map { reader.column($0) }
+    }
+
+    /// Packs the element that stands in a row as the first cells of a packed row.
+    func pack(_ row: Int, into builder: PackedRowBuilder) throws {
+        builder.begin()
+        guard isColumnar else {
+            return try reader.with(row) { try codec.pack($0, into: builder) }
+        }
+        for index in kinds.indices { builder.set(index, columns[index], row, kinds[index]) }
+    }
+}

@@ -1,0 +1,119 @@
+import CKappaJSON
+
+/// Groups whose elements the view itself chooses, with a closure.
+final class KeptElements<Element: ViewRow>: RankingInput {
+    typealias Choose = @Sendable (inout [Element], Element) throws -> Void
+
+    private let reader: any ElementReader<Element>
+    private let keys: ExpressionColumns<Element>
+    private let choose: Choose
+    private let layout: RankingLayout
+    private let codec: RowCodec<Element>
+    private var groups: [[Element]] = []
+    private var elementCount = 0
+    /// What the reading at hand has changed, as it was before, and which group's it was.
+    private var before: [(group: UInt32, elements: [Element])] = []
+
+    init(
+        _ reader: any ElementReader<Element>, keys: [Expression<Element>],
+        _ choose: @escaping Choose, _ layout: RankingLayout
+    ) throws(KappaError) {
+        self.reader = reader
+        self.keys = ExpressionColumns(reader, keys)
+        self.choose = choose
+        self.layout = layout
+        codec = try RowCodec()
+    }
+
+    func take(
+        _ batch: EventBatch, _ range: Range<Int>,
+        groups find: (_ rows: ArraySlice<Int32>, _ keys: [kj_column]) -> [UInt32],
+        changed: (UInt32) -> Void, _ outcome: (Int, EventOutcome) -> Void
+    ) {
+        reader.load(batch)
+        keys.clear()
+        let list = reader.list
+        reader.forEachReading(range) { new in
+            list.forEachEvent(new) { event, elements in
+                let mark = before.count
+                do {
+                    try take(elements, find)
+                    outcome(Int(event), .applied)
+                } catch {
+                    undo(to: mark)
+                    reader.fail(event, error)
+                }
+            }
+        } settled: { stands in
+            if stands { for change in before { changed(change.group) } } else { undo(to: 0) }
+            before.removeAll(keepingCapacity: true)
+        }
+        for (event, failure) in list.failures { outcome(event, failure) }
+    }
+
+    private func take(
+        _ elements: Range<Int>,
+        _ find: (_ rows: ArraySlice<Int32>, _ keys: [kj_column]) -> [UInt32]
+    ) throws {
+        let rows = reader.list.rows
+        if keys.needsStructs {
+            for index in elements {
+                try reader.with(Int(rows[index])) { try keys.compute(Int(rows[index]), $0) }
+            }
+        }
+        let ids = find(rows[elements], keys.columns)
+        for (index, id) in zip(elements, ids) {
+            while groups.count <= Int(id) { groups.append([]) }
+            try reader.with(Int(rows[index])) { try take($0.pointee, id) }
+        }
+    }
+
+    /// Lets the view choose. Where it throws, nothing has changed.
+    private func take(_ element: Element, _ id: UInt32) throws {
+        let old = groups[Int(id)]
+        var kept = old
+        try choose(&kept, codec.settled(element))
+        if kept == old { return }
+        let settled = try kept.map { try codec.settled($0) }
+        groups[Int(id)] = settled
+        before.append((id, old))
+        elementCount += kept.count - old.count
+    }
+
+    /// Takes back what was changed last, until so many changes are left.
+    private func undo(to mark: Int) {
+        for (group, elements) in before[mark...].reversed() {
+            elementCount += elements.count - groups[Int(group)].count
+            groups[Int(group)] = elements
+        }
+        before.removeLast(before.count - mark)
+    }
+
+    // MARK: Rows
+
+    func count(in group: Int) -> Int { group < groups.count ? groups[group].count : 0 }
+
+    func bind(_ rank: Int, of group: Int, to writer: any RowWriter) throws {
+        try withUnsafePointer(to: groups[group][rank]) {
+            try codec.bind($0, to: writer, at: layout.firstElementColumn)
+        }
+        if layout.showsRank {
+            writer.bind(layout.firstElementColumn + codec.columns.count, Int64(rank + 1))
+        }
+    }
+
+    func values(_ rank: Int, of group: Int) throws -> [Value] {
+        let cells = try codec.values(groups[group][rank])
+        return layout.showsRank ? cells + [.integer(Int64(rank + 1))] : cells
+    }
+
+    func load(_ cursor: any RowCursor, into group: Int) throws {
+        while groups.count <= group { groups.append([]) }
+        groups[group].append(try codec.decode(cursor, at: layout.firstElementColumn))
+        elementCount += 1
+    }
+
+    var memoryBytes: Int {
+        elementCount * (MemoryLayout<Element>.stride + 64) + groups.count * 48
+    }
+}

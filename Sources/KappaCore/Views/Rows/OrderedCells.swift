@@ -1,0 +1,126 @@
+import CKappaJSON
+import Glibc
+
+/// How packed rows are ordered: by some of their cells, best first.
+struct OrderedCells {
+    struct Part {
+        let cell: Int
+        let kind: ColumnKind
+        let isDescending: Bool
+    }
+    let parts: [Part]
+    let cells: Int
+    /// Whether two rows of the same rank stand equally high.
+    let ranksAreExact: Bool
+
+    /// - Parameter mayBeNull: Whether the first part's cell may be null.
+    init(_ parts: [Part], cells: Int, mayBeNull: Bool) {
+        self.parts = parts
+        self.cells = cells
+        ranksAreExact =
+            parts.isEmpty || parts.count == 1 && !mayBeNull && parts[0].kind.ranksExactly
+    }
+
+    /// A number by which rows can be told apart without looking further: of two rows, the one with the
+    /// smaller rank stands before the other. Rows of the same rank need ``compare(_:_:)``.
+    @inline(__always)
+    func rank(_ column: kj_column, _ row: Int) -> Int64 {
+        guard let first = parts.first else { return 0 }
+        let isThere = column.states[row] == UInt8(KJ_VALUE.rawValue)
+        let rank: Int64
+        switch first.kind {
+        case .integer, .timestamp, .bool: rank = isThere ? column.integers[row] : .min
+        case .double: rank = isThere ? column.doubles[row].rank : .min
+        case .text, .json: rank = isThere ? column.strings[row].buffer.rank : .min
+        case .decimal: rank = 0
+        }
+        return first.isDescending ? ~rank : rank
+    }
+
+    /// The same of a packed row.
+    func rank(_ row: PackedRow) -> Int64 {
+        guard let first = parts.first else { return 0 }
+        let rank: Int64
+        switch (first.kind, row.storage(first.cell)) {
+        case (.decimal, _): rank = 0
+        case (_, .null): rank = .min
+        case (.double, _): rank = row.double(first.cell, of: cells).rank
+        case (.text, _), (.json, _): rank = row.bytes(first.cell, of: cells).rank
+        default: rank = row.integer(first.cell, of: cells)
+        }
+        return first.isDescending ? ~rank : rank
+    }
+
+    /// Negative, zero or positive, as a row stands before, with or behind another.
+    func compare(_ a: PackedRow, _ b: PackedRow) -> Int {
+        for part in parts {
+            let order = compare(a, b, part)
+            if order != 0 { return part.isDescending ? -order : order }
+        }
+        return 0
+    }
+
+    private func compare(_ a: PackedRow, _ b: PackedRow, _ part: Part) -> Int {
+        let cell = part.cell
+        let (one, two) = (a.storage(cell), b.storage(cell))
+        // Nil is less than anything else.
+        if one == .null || two == .null { return (one == .null ? 0 : 1) - (two == .null ? 0 : 1) }
+        switch part.kind {
+        case .bool, .integer, .timestamp:
+            return Self.order(a.integer(cell, of: cells), b.integer(cell, of: cells))
+        case .double:
+            return Self.order(a.double(cell, of: cells).rank, b.double(cell, of: cells).rank)
+        case .text, .json:
+            return Self.order(a.bytes(cell, of: cells), b.bytes(cell, of: cells))
+        case .decimal: return Self.order(a.decimal(cell, of: cells), b.decimal(cell, of: cells))
+        }
+    }
+
+    private static func order<V: Comparable>(_ a: V, _ b: V) -> Int { a < b ? -1 : a == b ? 0 : 1 }
+
+    private static func order(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
+        if let x = a.baseAddress, let y = b.baseAddress {
+            let order = memcmp(x, y, min(a.count, b.count))
+            if order != 0 { return order < 0 ? -1 : 1 }
+        }
+        return order(a.count, b.count)
+    }
+}
+
+extension PackedRow {
+    fileprivate func decimal(_ cell: Int, of cells: Int) -> Decimal {
+        let cursor = PackedCursor()
+        cursor.take(self, of: cells)
+        return DecimalCell.read(cursor, cell) ?? 0
+    }
+}
+
+extension ColumnKind {
+    /// Whether values of the same rank are equal.
+    fileprivate var ranksExactly: Bool {
+        switch self {
+        case .bool, .integer, .timestamp, .double: true
+        case .text, .json, .decimal: false
+        }
+    }
+}
+
+extension Double {
+    /// An integer that is ordered as the number is; NaN is largest, a zero has no sign.
+    fileprivate var rank: Int64 {
+        if isNaN { return .max }
+        let bits = Int64(bitPattern: withoutZerosSign.bitPattern)
+        return bits < 0 ? bits ^ .max : bits
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// The first eight bytes as an integer that is ordered as they are.
+    fileprivate var rank: Int64 {
+        var rank: UInt64 = 0
+        for index in 0..<Swift.min(8, count) {
+            rank |= UInt64(self[index]) << (56 - 8 * UInt64(index))
+        }
+        return Int64(bitPattern: rank ^ (1 << 63))
+    }
+}

@@ -1,0 +1,94 @@
+import CKappaJSON
+
+/// Reads the elements of a stream out of batches, a range of events at once.
+///
+/// The elements of a batch add up from reading to reading until another batch is loaded. Each one
+/// stands in a row, of which ``with(_:_:)`` makes the struct, and ``column(_:)`` shows the fields.
+protocol ElementReader<Element>: AnyObject {
+    associatedtype Element
+
+    /// The elements so far.
+    var list: ElementList { get }
+    /// Whether the stream remembers anything from event to event.
+    var remembers: Bool { get }
+
+    /// Takes a batch as the one that the other calls are about.
+    func load(_ batch: EventBatch)
+    /// Appends the elements of a range of events, in log order. What the stream remembers of them is
+    /// up to a call of `settle` or `undo`; ``forEachReading(_:_:)`` makes it.
+    func read(_ range: Range<Int>)
+    /// What was read last was taken: what it changed in what the stream remembers stays.
+    func settle()
+    /// What was read last is as if it had not been read.
+    func undo()
+
+    /// The struct that stands in a row, for as long as `body` runs.
+    func with(_ row: Int, _ body: (UnsafePointer<Element>) throws -> Void) throws
+    /// The event times by row, where the stream has times. Valid until the next reading.
+    var times: kj_column? { get }
+    /// The plan's columns in which event times stand, as every event of the log has them that has
+    /// such a field at all. None where the time is computed.
+    var timeColumns: [Int] { get }
+
+    /// The field that a key path reads; nil where none stands for it.
+    func field(of keyPath: AnyKeyPath) -> Int?
+    /// What a field holds, by row. Valid until the next reading.
+    func column(_ field: Int) -> kj_column
+    /// Whether the columns alone make the structs, bit by bit, and in their order.
+    var isColumnar: Bool { get }
+}
+
+extension ElementReader {
+    /// Reads a range of events and hands over which elements of ``list`` are new, in one or several
+    /// readings; see ``ElementList/forEachReading(_:_:settle:)``.
+    /// - Parameters:
+    ///   - consume: Uses the new elements. It may let events fail, and must itself leave no trace of
+    ///     those.
+    ///   - settled: Told whether the reading stands, or is taken back.
+    func forEachReading(
+        _ range: Range<Int>, _ consume: (Range<Int>) -> Void, settled: (Bool) -> Void = { _ in }
+    ) {
+        list.forEachReading(range) { range in
+            let mark = list.count
+            read(range)
+            if !list.isSpoilt { consume(mark..<list.count) }
+        } settle: { stands in
+            if stands { settle() } else { undo() }
+            settled(stands)
+        }
+    }
+
+    /// An event of which something was read cannot be taken.
+    func fail(_ event: Int32, _ error: any Error) {
+        list.fail(Int(event), EventOutcome(error), remembers: remembers)
+    }
+}
+
+extension ElementList {
+    /// Reads a range of events, in one or several readings.
+    ///
+    /// Where an event cannot be taken, neither can any of its elements, and the stream remembers
+    /// nothing of it: a reading that an event has spoilt is taken back, and tried again in smaller
+    /// ones, until that event stands alone.
+    /// - Parameter settle: Told whether the reading stands, or is to be taken back.
+    func forEachReading(
+        _ range: Range<Int>, _ read: (Range<Int>) -> Void, settle: (Bool) -> Void
+    ) {
+        var next = range.lowerBound
+        var size = range.count
+        while next < range.upperBound {
+            let reading = next..<min(next + size, range.upperBound)
+            let failed = failures.count
+            read(reading)
+            let stands = !isSpoilt
+            settle(stands)
+            if !stands, reading.count > 1 {
+                forgetFailures(from: failed)
+                size = reading.count / 2
+                continue
+            }
+            if stands { size = min(2 * size, range.count) }
+            next = reading.upperBound
+        }
+    }
+}

@@ -1,0 +1,60 @@
+import CKappaJSON
+
+/// The values of expressions over a reader's elements, as columns by row: those of the elements' own
+/// fields where these stand for the expressions, else computed from the structs.
+final class ExpressionColumns<Element> {
+    private enum Source {
+        case field(Int)
+        case computed(ComputedColumn)
+    }
+    private let reader: any ElementReader<Element>
+    private let expressions: [Expression<Element>]
+    private let sources: [Source]
+    /// Whether any of them has to be computed.
+    let needsStructs: Bool
+
+    init(
+        _ reader: any ElementReader<Element>, _ expressions: [Expression<Element>],
+        allowFields: Bool = true
+    ) {
+        self.reader = reader
+        self.expressions = expressions
+        let allowFields = allowFields && !ExpressionInputOptions.forbidColumns
+        sources = expressions.map { expression in
+            if allowFields, let field = expression.keyPath.flatMap({ reader.field(of: $0) }) {
+                return .field(field)
+            }
+            return .computed(ComputedColumn(kind: expression.kind))
+        }
+        needsStructs = sources.contains { if case .computed = $0 { true } else { false } }
+    }
+
+    /// A batch is loaded: what was computed of the one before is forgotten.
+    func clear() {
+        for source in sources { if case .computed(let column) = source { column.clear() } }
+    }
+
+    /// Computes what has to be computed of an element.
+    func compute(_ row: Int, _ element: UnsafePointer<Element>) throws {
+        for index in sources.indices {
+            guard case .computed(let column) = sources[index] else { continue }
+            column.set(row, try expressions[index].evaluate(element.pointee))
+        }
+    }
+
+    /// Valid until the next reading.
+    func column(_ index: Int) -> kj_column {
+        switch sources[index] {
+        case .field(let field): reader.column(field)
+        case .computed(let column): column.column
+        }
+    }
+
+    var columns: [kj_column] { sources.indices.map { column($0) } }
+    var count: Int { sources.count }
+}
+
+/// Lets tests hold the two paths together.
+package enum ExpressionInputOptions {
+    @TaskLocal package static var forbidColumns = false
+}

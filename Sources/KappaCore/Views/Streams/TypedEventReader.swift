@@ -1,0 +1,119 @@
+import CKappaJSON
+
+/// Reads the events of one type: as columns where these alone decide which events are taken, else as
+/// decoded structs.
+final class TypedEventReader<E: Event>: ElementReader {
+    private let reader: EventReader<E>
+    private let time: (KeyPath<E, Timestamp> & Sendable)?
+    private let timeColumn: Int?
+    /// Where the events have to be decoded one by one.
+    private let decoded: ElementBuffer<E>?
+    private let ownList = ElementList()
+    private var selection: [Int32] = []
+    private var batch: EventBatch?
+    /// How many elements there were before the last reading.
+    private var mark = 0
+    let timeColumns: [Int]
+    let isColumnar: Bool
+
+    init(plan: ExtractionPlan, time: TimeSource<E>?) throws(KappaError) {
+        let reader = try EventReader<E>(plan: plan)
+        self.reader = reader
+        switch time {
+        case .property(let property):
+            self.time = property
+            timeColumn = reader.tracer.field(of: property).map { reader.fieldColumns[$0] }
+        case .ingestion:
+            self.time = nil
+            timeColumn = plan.ingestionColumn()
+        case nil: (self.time, timeColumn) = (nil, nil)
+        }
+        timeColumns = timeColumn.map { [$0] } ?? []
+        let isPlain = reader.isPlain && (time == nil || timeColumn != nil)
+        isColumnar = isPlain && reader.hasLayout
+        decoded = isPlain ? nil : ElementBuffer()
+    }
+
+    var list: ElementList { decoded?.list ?? ownList }
+    var remembers: Bool { false }
+
+    func load(_ batch: EventBatch) {
+        self.batch = batch
+        reader.load(batch)
+        ownList.clear()
+        decoded?.clear()
+    }
+
+    func read(_ range: Range<Int>) {
+        guard let batch else { return }
+        list.begin()
+        mark = list.count
+        selection.removeAll(keepingCapacity: true)
+        reader.select(range, into: &selection)
+        if let decoded { return decode(into: decoded, batch) }
+        for required in reader.required { check(required, batch) }
+        ownList.append(events: selection)
+    }
+
+    /// Takes the events out of the selection whose field is not what the type needs.
+    private func check(_ required: RequiredColumn, _ batch: EventBatch) {
+        let column = batch.columns[required.column]
+        guard let states = column.states else { return }
+        let allGood = selection.withUnsafeBufferPointer { rows in
+            var good = true
+            for row in rows {
+                good = good && states[Int(row)] == UInt8(KJ_VALUE.rawValue)
+            }
+            return good
+        }
+        if allGood, !required.isDecimal { return }
+        let isGood = { (row: Int32) in required.isGood(column, Int(row)) }
+        if selection.allSatisfy(isGood) { return }
+        selection.removeAll { row in
+            if isGood(row) { return false }
+            fail(row, required.failure(kj_state(UInt32(states[Int(row)]))))
+            return true
+        }
+    }
+
+    private func decode(into decoded: ElementBuffer<E>, _ batch: EventBatch) {
+        // An event's ingestion time is no field of it.
+        let times = time == nil ? timeColumn.map { batch.times($0) } : nil
+        for row in selection {
+            do {
+                try reader.with(Int(row)) { event in
+                    let own = time.map { event.pointee[keyPath: $0] }
+                    let ingested = times.map { Timestamp(microseconds: $0.integers[Int(row)]) }
+                    decoded.append(event.pointee, own ?? ingested, row)
+                }
+            } catch {
+                fail(row, error)
+            }
+        }
+    }
+
+    func settle() {}
+    func undo() { decoded.map { $0.truncate(to: mark) } ?? ownList.truncate(to: mark) }
+
+    func with(_ row: Int, _ body: (UnsafePointer<E>) throws -> Void) throws {
+        if let decoded { return try decoded.with(row, body) }
+        try reader.with(row, body)
+    }
+
+    var times: kj_column? {
+        if let decoded { return decoded.timeColumn }
+        guard let batch else { return nil }
+        return timeColumn.map { batch.times($0) }
+    }
+
+    func field(of keyPath: AnyKeyPath) -> Int? {
+        if let decoded { return decoded.field(of: keyPath) }
+        return (keyPath as? PartialKeyPath<E>).flatMap { reader.tracer.field(of: $0) }
+    }
+
+    func column(_ field: Int) -> kj_column {
+        if let decoded { return decoded.column(field) }
+        guard let batch else { preconditionFailure("a batch is loaded before it is read") }
+        return batch.columns[reader.fieldColumns[field]]
+    }
+}
