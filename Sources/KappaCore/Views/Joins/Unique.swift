@@ -29,6 +29,8 @@ extension EventStream {
 struct SeenKey: ViewRow {
     var integer: Int64?
     var text: String?
+    /// By which its table is known.
+    static let columnNames: Set = ["integer", "text"]
 
     init(_ key: Value) {
         switch key {
