@@ -3,9 +3,7 @@ import CKappaJSON
 /// Runs an aggregation over sliding windows: a row for each time at which a key has an element.
 ///
 /// Elements are kept for as long as a window may need them, each with the aggregates of it alone. A row
-/// that changed is made anew when it is written: its window's elements are merged in log order, so
-/// sums of doubles come out as if they had been added up. What a window holds are the elements that came
-/// before it closed, whenever its row is made.
+/// that changed is made anew of them when it is written, by ``SlidingWindows``.
 final class SlidingRunner: StepRunner {
     private let definition: AggregationDefinition
     private let input: any AggregationInput
@@ -29,6 +27,8 @@ final class SlidingRunner: StepRunner {
     private var dirty: [UInt32] = []
     /// Elements that the store does not hold yet, in log order.
     private var added: [UInt32] = []
+    /// Of these, by key, those whose own windows had closed when they came.
+    private var belated: [UInt32: [UInt32]] = [:]
     /// Elements that no window needs any more, once what is written is committed.
     private var expired: [UInt32] = []
     private var ids: [UInt32] = []
@@ -112,6 +112,7 @@ final class SlidingRunner: StepRunner {
                 key: ids[index], time: time, offset: offset, part: part,
                 streamTime: clock.time)
             added.append(id)
+            if isClosed(time, at: clock.time) { belated[ids[index], default: []].append(id) }
             for (accumulator, column) in zip(elementRows.accumulators, input.inputs) {
                 try accumulator.add(elements.record(id), column, row, offset: offset)
             }
@@ -174,19 +175,8 @@ final class SlidingRunner: StepRunner {
         let changes = ChangeLog(
             transaction: transaction, store: store, table: table, schema: definition.table,
             offset: offset)
-        let record = UnsafeMutableRawPointer.allocate(
-            byteCount: SlidingElements.stateOffset + rows.stateBytes + 16, alignment: 16)
-        defer { record.deallocate() }
-        let changed = KeyOrder.sorted(
-            dirty.filter { retention?.isGone(elements.time($0)) != true }, in: keys,
-            key: elements.key, start: elements.time, startsFirst: windowIsFirst)
-        for id in changed {
+        try forEachChanged { id, record in
             let end = elements.time(id)
-            record.initializeMemory(
-                as: UInt8.self, repeating: 0,
-                count: SlidingElements.stateOffset + rows.stateBytes)
-            defer { rows.free(record) }
-            try aggregate(elements.key(id), upTo: end, into: record)
             let place = GroupRows.Place(
                 windowStart: end &- size, windowEnd: end,
                 keyRecord: keys.record(elements.key(id)), firstKeyPart: 0)
@@ -202,18 +192,34 @@ final class SlidingRunner: StepRunner {
         }
     }
 
-    /// Merges the elements of a window that came before it closed.
-    private func aggregate(
-        _ key: UInt32, upTo end: Int64, into record: UnsafeMutableRawPointer
-    ) throws(KappaError) {
-        let (start, overflow) = end.subtractingReportingOverflow(size)
-        let first = elements.place(from: overflow ? .min : start, of: key)
-        var inside = elements.elements(of: key)[first..<elements.place(behind: end, of: key)]
-        let isInOrder = zip(inside, inside.dropFirst()).allSatisfy { elements.isBefore($0, $1) }
-        if !isInOrder { inside.sort { elements.isBefore($0, $1) } }
-        for id in inside where !isClosed(end, at: elements.streamTime(id)) {
-            try rows.merge(later: elements.record(id), into: record)
+    /// Visits what the windows that changed make, in the order of their rows.
+    private func forEachChanged(
+        _ body: (UInt32, UnsafeMutableRawPointer) throws -> Void
+    ) throws {
+        let changed = dirty.filter { retention?.isGone(elements.time($0)) != true }
+        func sorted(startsFirst: Bool) -> [UInt32] {
+            KeyOrder.sorted(
+                changed, in: keys, key: elements.key, start: elements.time,
+                startsFirst: startsFirst)
         }
+        let windows = SlidingWindows(elements, rows, size: size, lateness: lateness, belated)
+        // Where windows stand before keys, those of a key are made together all the same.
+        let byKey = sorted(startsFirst: false)
+        guard windowIsFirst, windows.areSwept else {
+            for id in windowIsFirst ? sorted(startsFirst: true) : byKey {
+                try windows.with(id) { try body(id, $0) }
+            }
+            return
+        }
+        let bytes = windows.recordBytes
+        let made = UnsafeMutableRawPointer.allocate(
+            byteCount: max(1, byKey.count) * bytes, alignment: 16)
+        defer { made.deallocate() }
+        for (place, id) in byKey.enumerated() {
+            elements.setResult(id, place)
+            try windows.with(id) { (made + place * bytes).copyMemory(from: $0, byteCount: bytes) }
+        }
+        for id in sorted(startsFirst: true) { try body(id, made + elements.result(id) * bytes) }
     }
 
     // MARK: Elements
@@ -242,6 +248,7 @@ final class SlidingRunner: StepRunner {
         for id in added { elements.setStored(id) }
         dirty.removeAll(keepingCapacity: true)
         added.removeAll(keepingCapacity: true)
+        belated.removeAll(keepingCapacity: true)
         guard let expiry, !expired.isEmpty else { return }
         for id in expired { elementRows.free(elements.record(id)) }
         elements.remove(expired, upTo: expiry)

@@ -114,6 +114,61 @@ import Testing
         try reference.check(unkeyed, seed: seed)
     }
 
+    @Test("aggregates that are swept over, by window and by key", arguments: EventsSeeds.random(16))
+    func swept(seed: UInt64) throws {
+        var random = SplitMix(state: seed ^ 25)
+        let shape = Shape(&random)
+        let isWindowFirst = seed % 2 == 0
+        let window = Window.sliding(.seconds(shape.size))
+        let lateness: Duration? = shape.lateness.map { .seconds($0) }
+        let keep: Duration? = shape.keep.map { .seconds($0) }
+        let events = Events(Reading.self, at: \.at)
+        let grouping =
+            isWindowFirst
+            ? events.window(window, lateness: lateness, keep: keep).grouped(by: \.isGood)
+            : events.grouped(by: \.isGood).window(window, lateness: lateness, keep: keep)
+        let view = View("sliding") {
+            grouping.aggregate(
+                .count(as: "events"), .sum(\.count, as: "counts"), .sum(\.amount, as: "amounts"),
+                .average(\.price, as: "mean_price"), .min(\.at, as: "first_at"),
+                .max(\.ratio, as: "ratio"), .count(\.note, as: "notes", where: \.count > 0))
+        }
+        try shape.reference(
+            Self.readings, keys: [{ $0.isGood.cell }], windowFirst: isWindowFirst,
+            [
+                { $0.count.cell }, { $0.map(\.count).reduce(0, +).cell },
+                { $0.map(\.amount).reduce(0, +).cell },
+                { EventsAggregates.average($0.map(\.price)) },
+                { EventsAggregates.least($0.map(\.at)) },
+                { EventsAggregates.largest($0.map(\.ratio)) },
+                { $0.count { $0.count > 0 && $0.note != nil }.cell },
+            ]
+        ).check(view, seed: seed, ways: 4)
+    }
+
+    struct Amount: Event {
+        var at: Timestamp
+        var amount: Int
+    }
+
+    @Test("a sum of which only a part does not fit is the sum all the same")
+    func partialSums() throws {
+        let view = View("sliding") {
+            Events(Amount.self, at: \.at)
+                .window(.sliding(.seconds(2)))
+                .aggregate(.sum(\.amount, as: "amount"))
+        }
+        let most = Int.max
+        let amounts = [5, -most, most, most]
+        // Of the last three, the last two do not fit.
+        try Scenario(view).given(
+            lines: amounts.enumerated().map { second, amount in
+                #"{"event_type":"amount","at":\#(second * 1_000),"amount":\#(amount)}"#
+            }
+        ).expect(
+            "amount", "5", "\(5 - most)", "5", "\(most)")
+    }
+
     @Test("several elements of one event", arguments: EventsSeeds.random(6))
     func fannedOut(seed: UInt64) throws {
         var random = SplitMix(state: seed ^ 23)

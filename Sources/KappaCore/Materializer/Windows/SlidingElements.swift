@@ -4,7 +4,7 @@ import Glibc
 ///
 /// A record is a header and the aggregates' state over that element alone.
 final class SlidingElements {
-    /// Bytes of the header: time, offset, part, stream time, key, flags.
+    /// Bytes of the header: time, offset, part, stream time, key, flags, place.
     static let stateOffset = 48
     private static let storedFlag: UInt32 = 1
     private static let dirtyFlag: UInt32 = 2
@@ -83,7 +83,7 @@ final class SlidingElements {
     }
 
     /// Where a condition begins to hold that goes on to hold.
-    private static func firstIndex(in ids: [UInt32], where holds: (UInt32) -> Bool) -> Int {
+    static func firstIndex(in ids: [UInt32], where holds: (UInt32) -> Bool) -> Int {
         var (low, high) = (0, ids.count)
         while low < high {
             let middle = (low + high) / 2
@@ -142,6 +142,12 @@ final class SlidingElements {
     /// Whether one stands before another in the log.
     func isBefore(_ a: UInt32, _ b: UInt32) -> Bool {
         (offset(a), part(a)) < (offset(b), part(b))
+    }
+
+    /// Where what its window makes was put.
+    func result(_ id: UInt32) -> Int { record(id).load(fromByteOffset: 40, as: Int.self) }
+    func setResult(_ id: UInt32, _ place: Int) {
+        record(id).storeBytes(of: place, toByteOffset: 40, as: Int.self)
     }
 
     private func flags(_ id: UInt32) -> UInt32 {
