@@ -15,7 +15,8 @@ struct StatusCommand: Command {
 
     static let columns = [
         "view", "version", "state", "live", "digest", "position", "log_end", "lag", "applied",
-        "late", "dead", "rows", "bytes", "events_per_second", "eta_seconds",
+        "late", "dead", "rows", "bytes", "events_per_second", "eta_seconds", "state_rows",
+        "state_bytes",
     ]
 
     static func cells(_ status: VersionStatus) -> [Value] {
@@ -28,6 +29,8 @@ struct StatusCommand: Command {
             .integer(Int64(status.rows)), .integer(Int64(status.bytes)),
             .integer(Int64(status.eventsPerSecond)),
             status.etaSeconds.map { .integer(Int64($0)) } ?? .null,
+            .integer(Int64(status.stateRows)),
+            status.stateBytes.map { .integer(Int64($0)) } ?? .null,
         ]
     }
 
@@ -64,15 +67,30 @@ struct StatusCommand: Command {
         }
     }
 
+    /// A line for each of the tables in which versions remember something besides their rows.
+    private static func printHeld(_ statuses: [VersionStatus], _ output: Output) throws {
+        for status in statuses {
+            for held in status.sizes.held {
+                let bytes = held.bytes.map { ", \(ProgressLine.size($0))" } ?? ""
+                try output.write(
+                    "\(status.id) holds \(held.rows) \(held.what.rawValue)\(bytes)\n")
+            }
+        }
+        try output.flush()
+    }
+
     func run(_ context: Context) throws -> Int32 {
         try context.data.require()
         let catalog = try Catalog(context.data)
         if let view { _ = try catalog.resolve(try VersionReference(view)) }
         let name = try view.map { (text) throws(KappaError) in try VersionReference(text).view }
+        let cache = VersionSizesCache()
         repeat {
             let output = Output()
             if watches, Output.isTerminal { try output.write("\u{1B}[H\u{1B}[2J") }
-            try Self.print(VersionStatus.all(catalog, view: name), context.format, output)
+            let statuses = try VersionStatus.all(catalog, view: name, cache: cache)
+            try Self.print(statuses, context.format, output)
+            if context.format == .text { try Self.printHeld(statuses, output) }
             for _ in 0..<20 where watches && !Interrupt.wasAsked { Pause.forALook() }
         } while watches && !Interrupt.wasAsked
         return 0

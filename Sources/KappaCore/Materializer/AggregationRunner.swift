@@ -47,7 +47,7 @@ final class AggregationRunner: StepRunner {
         let windowIsFirst = if case .windowStart? = definition.origins.first { true } else { false }
         windowPart = windowIsFirst ? 0 : keyIsText.count
         if cut != nil { keyIsText.insert(false, at: windowPart) }
-        rows = GroupRows(definition, at: GroupTable.stateOffset(keyParts: keyIsText.count))
+        rows = GroupRows(definition.layout, at: GroupTable.stateOffset(keyParts: keyIsText.count))
         groups = GroupTable(keyIsText: keyIsText, stateBytes: rows.stateBytes)
         panes = cut.flatMap { [windowPart] cut in
             cut.mostWindows == 1

@@ -2,7 +2,7 @@ import CKappaJSON
 
 /// How a record of an aggregation becomes a row, and back.
 struct GroupRows {
-    let definition: AggregationDefinition
+    let layout: RowLayout
     let accumulators: [Accumulator]
     let stateBytes: Int
     /// What state objects hold outside of the records.
@@ -14,24 +14,23 @@ struct GroupRows {
     let blobColumn: Int
 
     /// `place` is where the first accumulator stands in a record.
-    init(_ definition: AggregationDefinition, at place: Int) {
-        self.definition = definition
-        let isSession = if case .session = definition.window { true } else { false }
+    init(_ layout: RowLayout, at place: Int) {
+        self.layout = layout
         var next = place
         var accumulators: [Accumulator] = []
-        for shape in definition.functions {
+        for shape in layout.functions {
             let accumulator = Accumulator(
-                shape, place: next, savesOffsets: isSession, heldBytes: heldBytes.counter)
+                shape, place: next, savesOffsets: layout.groupsMerge, heldBytes: heldBytes.counter)
             accumulators.append(accumulator)
             next += accumulator.size
         }
         self.accumulators = accumulators
         stateBytes = next - place
-        let columns = definition.table.columns
+        let columns = layout.table.columns
         columnNames = columns.map(\.name)
         keyNames = columns.filter(\.isKey).map(\.name)
-        accumulatorColumns = definition.origins.indices.filter {
-            if case .aggregate = definition.origins[$0] { true } else { false }
+        accumulatorColumns = layout.origins.indices.filter {
+            if case .aggregate = layout.origins[$0] { true } else { false }
         }
         blobColumn = columns.count
     }
@@ -46,6 +45,9 @@ struct GroupRows {
     struct Place {
         var windowStart: Int64 = 0
         var windowEnd: Int64 = 0
+        /// Where an element comes from.
+        var offset: Int64 = 0
+        var part: Int64 = 0
         var keyRecord: UnsafeMutableRawPointer
         /// The first part of the record's key that is a key of the grouping.
         var firstKeyPart: Int
@@ -55,11 +57,13 @@ struct GroupRows {
         _ record: UnsafeMutableRawPointer, _ place: Place, onlyKey: Bool = false,
         to sink: inout some CellSink
     ) {
-        for (index, origin) in definition.origins.enumerated() {
-            if onlyKey, !definition.table.columns[index].isKey { continue }
+        for (index, origin) in layout.origins.enumerated() {
+            if onlyKey, !layout.table.columns[index].isKey { continue }
             switch origin {
             case .windowStart: sink.timestamp(place.windowStart)
             case .windowEnd: sink.timestamp(place.windowEnd)
+            case .offset: sink.integer(place.offset)
+            case .part: sink.integer(place.part)
             case .key(let part): emitKey(part, place, to: &sink)
             case .aggregate(let number): accumulators[number].emit(record, to: &sink)
             }
@@ -68,12 +72,12 @@ struct GroupRows {
 
     /// Only the parts of the key that are not the window.
     func emitKeyParts(_ place: Place, to sink: inout some CellSink) {
-        for part in definition.keyKinds.indices { emitKey(part, place, to: &sink) }
+        for part in layout.keyKinds.indices { emitKey(part, place, to: &sink) }
     }
 
     private func emitKey(_ part: Int, _ place: Place, to sink: inout some CellSink) {
         let cell = place.keyRecord + 16 + 16 * (place.firstKeyPart + part)
-        switch definition.keyKinds[part] {
+        switch layout.keyKinds[part] {
         case .text: sink.text(TextCell.text(cell))
         case .json: sink.json(TextCell.text(cell))
         case .timestamp: sink.timestamp(cell.load(as: Int64.self))
@@ -107,7 +111,7 @@ struct GroupRows {
     ) throws {
         var sink = StoreSink(writer)
         emit(record, place, to: &sink)
-        guard definition.table.hasState else { return try writer.execute() }
+        guard layout.table.hasState else { return try writer.execute() }
         var state = StateWriter()
         for accumulator in accumulators { accumulator.save(record, to: &state) }
         try state.bytes.withUnsafeBytes { bytes in
@@ -126,7 +130,7 @@ struct GroupRows {
     /// Reads the aggregates of a stored row into a record.
     func load(_ record: UnsafeMutableRawPointer, _ cursor: any RowCursor) throws(KappaError) {
         let blob =
-            definition.table.hasState
+            layout.table.hasState
             ? cursor.blob(blobColumn) : UnsafeRawBufferPointer(start: nil, count: 0)
         var state = StateReader(blob)
         for (accumulator, column) in zip(accumulators, accumulatorColumns) {

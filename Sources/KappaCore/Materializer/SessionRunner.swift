@@ -33,7 +33,7 @@ final class SessionRunner: StepRunner {
         self.budgetBytes = budgetBytes
         retention = Retention(definition)
         windowIsFirst = if case .windowStart? = definition.origins.first { true } else { false }
-        rows = GroupRows(definition, at: SessionSlab.stateOffset)
+        rows = GroupRows(definition.layout, at: SessionSlab.stateOffset)
         chains = SessionChains(
             keyIsText: definition.keyKinds.map { $0 == .text || $0 == .json }, rows: rows,
             gap: gap, lateness: definition.latenessMicroseconds)
@@ -183,30 +183,14 @@ final class SessionRunner: StepRunner {
         }
     }
 
-    /// The sessions to be written, sorted as the store orders their rows. Each key is looked at once:
-    /// sessions are sorted by their keys' ranks.
+    /// The sessions to be written, sorted as the store orders their rows.
     private func takeSorted() -> [UInt32] {
         let dirty = chains.dirty.filter {
             sessions.isDirty($0) && retention?.isGone(sessions.last($0) &+ gap) != true
         }
-        var ranks = [UInt32](repeating: .max, count: keys.count)
-        var used: [UInt32] = []
-        for id in dirty where ranks[Int(sessions.key(id))] == .max {
-            ranks[Int(sessions.key(id))] = 0
-            used.append(sessions.key(id))
-        }
-        KeyOrder.sort(&used, in: keys)
-        for (rank, key) in used.enumerated() { ranks[Int(key)] = UInt32(rank) }
-        var sort = KeySort(dirty)
-        if windowIsFirst {
-            sort.sortByIntegers { Int64(ranks[Int(sessions.key($0))]) }
-            sort.sortByIntegers { sessions.start($0) }
-        } else {
-            sort.sortByIntegers { sessions.start($0) }
-            sort.sortByIntegers { Int64(ranks[Int(sessions.key($0))]) }
-        }
-        chains.dirty = sort.ids
-        return sort.ids
+        chains.dirty = KeyOrder.sorted(
+            dirty, in: keys, key: sessions.key, start: sessions.start, startsFirst: windowIsFirst)
+        return chains.dirty
     }
 
     func committed(mayEvict: Bool) {

@@ -87,6 +87,12 @@ package final class VersionMaterializer {
                 table: place())
         case .aggregation(let aggregation):
             let input = try aggregation.open(states)
+            if case .sliding(let size) = aggregation.window, let elements = aggregation.elements {
+                let state = states.reserve()
+                return try SlidingRunner(
+                    aggregation, size: size, input: input, store: store, table: place(),
+                    elements: elements, elementsTable: state, step: index)
+            }
             let table = place()
             if case .session(let gap) = aggregation.window {
                 return try SessionRunner(

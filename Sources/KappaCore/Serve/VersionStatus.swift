@@ -10,10 +10,20 @@ package struct VersionStatus: Sendable {
     package var position: Offset
     package var logEnd: Offset
     package var counters: Counters
-    package var rows: Int
+    package var sizes: VersionSizes
+    /// Of its file, with the write-ahead log.
     package var bytes: Int
     /// As the process that materializes it reports; zero where none does.
     package var eventsPerSecond: Int
+
+    /// Of all tables that readers see.
+    package var rows: Int { sizes.rows }
+    /// What the view remembers besides its rows: elements that wait in joins, first steps, and so on.
+    package var stateRows: Int { sizes.held.reduce(0) { $0 + $1.rows } }
+    /// Nil where it is not known.
+    package var stateBytes: Int? {
+        sizes.held.reduce(0) { sum, held in sum.flatMap { sum in held.bytes.map { sum + $0 } } }
+    }
 
     /// Events up to the log's end. Below zero the log has lost events: a version only applies what is
     /// durable.
@@ -24,13 +34,17 @@ package struct VersionStatus: Sendable {
     }
 
     /// The versions of a view, or of all.
-    package static func all(_ catalog: Catalog, view: String? = nil) throws -> [VersionStatus] {
+    /// - Parameter cache: What was counted before, for whoever asks again and again.
+    package static func all(
+        _ catalog: Catalog, view: String? = nil, cache: VersionSizesCache = VersionSizesCache()
+    ) throws -> [VersionStatus] {
         let folder = catalog.folder
         var end = logEnd(folder)
         return try catalog.entries(of: view).map { entry in
             var status = VersionStatus(
                 id: entry.id, state: entry.state, reason: entry.reason, isLive: entry.isLive,
-                digest: entry.digest, position: .zero, logEnd: end, counters: Counters(), rows: 0,
+                digest: entry.digest, position: .zero, logEnd: end, counters: Counters(),
+                sizes: VersionSizes(),
                 bytes: size(folder.file(entry.id)) + size(folder.file(entry.id) + "-wal"),
                 eventsPerSecond: Lease.holder(of: entry.id, in: folder)?.eventsPerSecond ?? 0)
             // The file of a version that was only just entered may not be there yet.
@@ -42,8 +56,8 @@ package struct VersionStatus: Sendable {
                     if status.position > end { end = logEnd(folder) }
                     status.logEnd = end
                     status.counters = checkpoint.counters
-                    for table in reader.tables.indices {
-                        status.rows += try reader.rowCount(table: table)
+                    status.sizes = try cache.sizes(of: entry.id, at: checkpoint.offset) {
+                        try VersionSizes(reader)
                     }
                 }
             } else if let checkpoint = try SpilledRuns.checkpoint(folder.file(entry.id)) {

@@ -76,6 +76,20 @@ package final class VersionReader {
         return Int(try connection.integer("SELECT count(*) FROM \(name)") ?? 0)
     }
 
+    /// The rows of any table, and the bytes of its pages; no bytes where SQLite was built without
+    /// `dbstat`.
+    func pages(of table: TableSchema) throws(KappaError) -> (rows: Int, bytes: Int?) {
+        let select = try? connection.prepare(
+            "SELECT sum(ncell), sum(pgsize) FROM dbstat WHERE name = ? AND aggregate = 1")
+        if let select {
+            select.bind(0, table.name)
+            // Each row is a cell of the table's tree, be it of a leaf or not.
+            if try select.step() { return (Int(select.integer(0)), Int(select.integer(1))) }
+        }
+        let name = VersionSchema.quoted(table.name)
+        return (Int(try connection.integer("SELECT count(*) FROM \(name)") ?? 0), nil)
+    }
+
     /// Visits the rows of a table in key order.
     package func forEachRow(table: Int, _ visit: (any RowCursor) throws -> Void) throws {
         let select = try connection.prepare(

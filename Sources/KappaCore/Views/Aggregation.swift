@@ -31,24 +31,21 @@ package struct AggregationDefinition: Sendable {
     package let keyKinds: [ColumnKind]
     package let functions: [AggregateShape]
     /// Where each of the table's columns comes from.
-    package let origins: [ColumnOrigin]
+    package let origins: [RowLayout.Origin]
     package let signature: String
     package let eventTypes: [String]
     package let stateTables: [TableSchema]
+    /// What a sliding window remembers of each element: a table of the step's own, the last of
+    /// ``stateTables``.
+    let elements: RowLayout?
     package let open: @Sendable (any StreamContext) throws(KappaError) -> any AggregationInput
-
-    package enum ColumnOrigin: Sendable {
-        case windowStart, windowEnd
-        case key(Int)
-        case aggregate(Int)
-    }
 
     init<Element>(
         table name: String, grouping: Grouping<Element>, aggregates: [Aggregate<Element>]
     ) throws(KappaError) {
         try grouping.source.check()
         var columns: [ColumnSchema] = []
-        var origins: [ColumnOrigin] = []
+        var origins: [RowLayout.Origin] = []
         func addWindow() {
             guard grouping.window != nil else { return }
             columns.append(ColumnSchema("window_start", .timestamp, isKey: true))
@@ -73,12 +70,13 @@ package struct AggregationDefinition: Sendable {
                 advice: "Name the event time: Events(\(Element.self).self, at: \\.timestamp)")
         }
         let isSession = if case .session = grouping.window?.kind { true } else { false }
+        let isSliding = if case .sliding = grouping.window?.kind { true } else { false }
         let needsOffsets =
             isSession
             && aggregates.contains { $0.function == .first || $0.function == .last }
+        let needsState = aggregates.contains { $0.needsState }
         table = TableSchema(
-            name: name, columns: columns,
-            hasState: needsOffsets || aggregates.contains { $0.needsState })
+            name: name, columns: columns, hasState: !isSliding && (needsOffsets || needsState))
         self.origins = origins
         window = grouping.window?.kind
         var zone = TimeZoneRules.utc
@@ -87,9 +85,11 @@ package struct AggregationDefinition: Sendable {
         }
         self.zone = zone
         // What is not kept cannot be changed either.
-        latenessMicroseconds = grouping.latenessMicroseconds ?? grouping.keepMicroseconds
+        let lateness = grouping.latenessMicroseconds ?? grouping.keepMicroseconds
+        // A sliding window includes its end: it closes, and goes, a microsecond behind that.
+        latenessMicroseconds = lateness.map { $0 + (isSliding ? 1 : 0) }
         late = grouping.late
-        keepMicroseconds = grouping.keepMicroseconds
+        keepMicroseconds = grouping.keepMicroseconds.map { $0 + (isSliding ? 1 : 0) }
         if let keep = grouping.keepMicroseconds, let lateness = grouping.latenessMicroseconds,
             keep < lateness
         {
@@ -105,7 +105,10 @@ package struct AggregationDefinition: Sendable {
         let source = grouping.source
         let keys = grouping.keys.map(\.expression)
         let inputs = aggregates.map(\.input)
-        stateTables = source.states
+        elements =
+            isSliding
+            ? .elements(keyKinds, functions, hasState: needsState, of: columns, origins) : nil
+        stateTables = source.states + (elements.map { [$0.table] } ?? [])
         open = { context throws(KappaError) in
             try ExpressionInput(reader: source.open(context), keys: keys, inputs: inputs)
         }
@@ -117,6 +120,14 @@ package struct AggregationDefinition: Sendable {
             + (zone.digest.isEmpty ? "" : " zone \(zone.digest)")
             + (late == .dropped ? "" : " late \(late)")
             + (keepMicroseconds.map { " keep \($0)" } ?? "")
+    }
+
+    /// How the table's rows are made.
+    var layout: RowLayout {
+        let isSession = if case .session = window { true } else { false }
+        return RowLayout(
+            table: table, origins: origins, keyKinds: keyKinds, functions: functions,
+            groupsMerge: isSession)
     }
 
     private static func zone(

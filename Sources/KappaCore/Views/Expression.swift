@@ -19,12 +19,19 @@ struct Expression<Element>: Sendable {
 
     /// The name of the property that the key path ends in, as a column's name.
     var propertyName: String? {
-        guard let keyPath else { return nil }
-        // A key path prints as "\Event.userID" or "\Event.user.id".
-        let text = "\(keyPath)"
-        let parts = text.split(separator: ".").dropFirst()
+        let parts = pathParts
         guard !parts.isEmpty else { return nil }
         return parts.map { FieldName.snakeCase(String($0.filter { $0 != "?" && $0 != "!" })) }
             .joined(separator: "_")
+    }
+
+    /// Whether the key path leads to a property of a property: `\.user.id` is named `user_id`, and is not
+    /// the property `userID`.
+    var isNested: Bool { pathParts.count > 1 }
+
+    /// A key path prints as "\Event.userID" or "\Event.user.id".
+    private var pathParts: ArraySlice<Substring> {
+        guard let keyPath else { return [] }
+        return "\(keyPath)".split(separator: ".").dropFirst()
     }
 }

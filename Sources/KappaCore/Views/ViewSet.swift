@@ -166,7 +166,7 @@ package struct ViewDefinition: Sendable {
                 throw KappaError(
                     .usage, "table \(table.name) has two columns named \(column.name)",
                     at: view.file, because: "columns are found by their names",
-                    advice: "Give the aggregate another name with as:")
+                    advice: "Give the aggregate, or the key, another name with as:")
             }
         }
     }

@@ -1,13 +1,15 @@
 /// How event time is cut into windows.
 ///
-/// A window includes its start and excludes its end. Windows of a fixed size are aligned to
-/// 1970-01-01T00:00:00Z, or to an `offset` from there; days, weeks and months go by a calendar.
+/// A window includes its start and excludes its end, but for ``sliding(_:)``, which includes both.
+/// Windows of a fixed size are aligned to 1970-01-01T00:00:00Z, or to an `offset` from there; days,
+/// weeks and months go by a calendar.
 public struct Window: Hashable, Sendable {
     /// Its printed form is a part of views' digests.
     package enum Kind: Hashable, Sendable {
         case tumbling(microseconds: Int64)
         case hopping(microseconds: Int64, every: Int64, offset: Int64)
         case session(gapMicroseconds: Int64)
+        case sliding(microseconds: Int64)
         case calendar(CalendarWindow)
     }
     package let kind: Kind
@@ -47,6 +49,20 @@ public struct Window: Hashable, Sendable {
     /// order they arrive. A session ends `gap` after its last event.
     public static func session(gap: Duration) -> Window {
         Window(kind: .session(gapMicroseconds: positive(gap, "a session's gap")))
+    }
+
+    /// The stretch of time up to each event: a window for each time at which a key has an event, with
+    /// the key's events from `size` before up to that time.
+    ///
+    /// Both bounds belong to the window, as in Kafka Streams' `SlidingWindows` and in SQL's
+    /// `RANGE BETWEEN … PRECEDING AND CURRENT ROW`: `window_end` is the event's time, `window_start` is
+    /// `size` before it. An event that comes out of order also counts in the windows behind it. As the
+    /// end belongs to it, a window closes once `window end + lateness < stream time`. An event is late
+    /// once all windows have closed that it could be in, up to `size` behind it.
+    ///
+    /// The view remembers each event until it is late: with no lateness, for ever.
+    public static func sliding(_ size: Duration) -> Window {
+        Window(kind: .sliding(microseconds: positive(size, "a sliding window's size")))
     }
 
     /// Days by the calendar of a time zone: from 23 to 25 hours where clocks change.

@@ -10,7 +10,8 @@ struct CommandContractTests {
 
     private static let statusKeys = [
         "view", "version", "state", "live", "digest", "position", "log_end", "lag", "applied",
-        "late", "dead", "rows", "bytes", "events_per_second", "eta_seconds",
+        "late", "dead", "rows", "bytes", "events_per_second", "eta_seconds", "state_rows",
+        "state_bytes",
     ]
 
     private func build() throws {
@@ -103,6 +104,7 @@ struct CommandContractTests {
         #expect(record["applied"] as? Int == 2_000)
         #expect(record["rows"] as? Int == 50)
         #expect(record["eta_seconds"] as? Int == 0)
+        #expect(record["state_rows"] as? Int == 0)
         let csv = try kappa.run("status", "--format", "csv")
         #expect(csv.lines.first == Self.statusKeys.joined(separator: ","))
         #expect(csv.lines.count == 8)

@@ -133,6 +133,15 @@ let busyHours = View("busy_hours") {
 }
 // docs: end
 
+// docs: sliding
+let lastHour = View("last_hour") {
+    Events(Purchase.self, at: \.at)
+        .grouped(by: \.userID)
+        .window(.sliding(.hours(1)), lateness: .minutes(30))
+        .aggregate(.count(as: "purchases"), .sum(\.price, as: "spent"))
+}
+// docs: end
+
 // docs: calendar
 let monthly = View("monthly") {
     Events(Purchase.self, at: \.at)

@@ -5,11 +5,16 @@ import Testing
 
 extension EventsReference {
     /// Materializes the view over random readings, in several ways, and compares all that it holds.
-    func check(_ view: any AnyView, seed: UInt64, ways: Int = 3) throws {
+    /// - Parameter change: Makes of the reference's outcome what the view is to hold.
+    func check(
+        _ view: any AnyView, seed: UInt64, ways: Int = 3,
+        _ change: (inout EventsOutcome) -> Void = { _ in }
+    ) throws {
         var random = SplitMix(state: seed)
         var maker = ReadingMaker(random)
         let lines = maker.lines(40 + random.below(160))
-        let expected = try run(lines)
+        var expected = try run(lines)
+        change(&expected)
         for number in 0..<ways {
             var way = number == 0 ? .whole(lines.count) : EventsWay.random(lines.count, &random)
             if number == 0 { way.forbidColumns = seed % 2 == 0 }

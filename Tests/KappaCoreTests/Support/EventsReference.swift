@@ -8,6 +8,7 @@ struct EventsReference<Element> {
         /// Size, step, offset.
         case hopping(Int64, Int64, Int64)
         case session(Int64)
+        case sliding(Int64)
     }
 
     /// The elements of an event; throws where the view cannot take it, nil where it is of no interest.
@@ -31,6 +32,12 @@ struct EventsReference<Element> {
         var last: Int64
         var elements: [(place: Int, element: Element)]
     }
+    /// An element on its own, for windows that come later.
+    private struct Single {
+        var key: [Value]
+        var time: Int64
+        var element: (place: Int, element: Element)
+    }
 
     private struct Late: Error, CustomStringConvertible {
         var time: Timestamp
@@ -48,6 +55,7 @@ struct EventsReference<Element> {
     /// The rows of the table in key order, and what became of the events.
     func run(_ lines: [String]) throws -> EventsOutcome {
         var groups: [Group] = []
+        var singles: [Single] = []
         var streamTime = Int64.min
         var outcome = EventsOutcome(tables: [], counters: Counters(), dead: [])
         var place = 0
@@ -64,7 +72,8 @@ struct EventsReference<Element> {
                     place += 1
                     streamTime = max(streamTime, time.microseconds)
                     let isTaken = add(
-                        element, place, key, time.microseconds, streamTime, to: &groups)
+                        element, place, key, time.microseconds, streamTime, to: &groups,
+                        &singles)
                     fate = Fate(rawValue: max(fate.rawValue, isTaken ? 1 : 2)) ?? fate
                     if !isTaken, lateAreDead {
                         throw Late(time: time, streamTime: Timestamp(microseconds: streamTime))
@@ -87,7 +96,7 @@ struct EventsReference<Element> {
         if let keep {
             groups.removeAll { group in
                 guard case .timestamp(let end) = window(group)[1] else { return false }
-                return end.microseconds + keep <= streamTime
+                return end.microseconds + keep + endsInside <= streamTime
             }
         }
         outcome.tables = [groups.map(row).sorted { isOrdered($0.key, $1.key) }.map(\.row)]
@@ -97,10 +106,10 @@ struct EventsReference<Element> {
     /// Puts an element into its groups; false if it is late.
     private func add(
         _ element: Element, _ place: Int, _ key: [Value], _ time: Int64, _ streamTime: Int64,
-        to groups: inout [Group]
+        to groups: inout [Group], _ singles: inout [Single]
     ) -> Bool {
         func isOpen(_ end: Int64) -> Bool {
-            (lateness ?? keep).map { end + $0 > streamTime } ?? true
+            (lateness ?? keep).map { end + $0 + endsInside > streamTime } ?? true
         }
         let new = Group(key: key, start: time, last: time, elements: [(place, element)])
         switch cut {
@@ -115,6 +124,25 @@ struct EventsReference<Element> {
                 .filter { $0 <= time && time < $0 + size && isOpen($0 + size) }
             for start in starts { join(new, startingAt: start, &groups) }
             return !starts.isEmpty
+        case .sliding(let size):
+            guard isOpen(time + size) else { return false }
+            for index in groups.indices
+            where groups[index].key == key && (time...time + size).contains(groups[index].last)
+                && isOpen(groups[index].last)
+            {
+                groups[index].elements += new.elements
+            }
+            let isThere = groups.contains { $0.key == key && $0.last == time }
+            if !isThere, isOpen(time) {
+                let before = singles.filter {
+                    $0.key == key && (time - size...time).contains($0.time)
+                }
+                groups.append(
+                    Group(
+                        key: key, start: time - size, last: time,
+                        elements: before.map(\.element) + new.elements))
+            }
+            singles.append(Single(key: key, time: time, element: (place, element)))
         case .session(let gap):
             let joined = groups.indices.filter {
                 groups[$0].key == key && time >= groups[$0].start - gap
@@ -155,8 +183,12 @@ struct EventsReference<Element> {
             return [start, .timestamp(Timestamp(microseconds: group.start + size))]
         case .session(let gap):
             return [start, .timestamp(Timestamp(microseconds: group.last + gap))]
+        case .sliding: return [start, .timestamp(Timestamp(microseconds: group.last))]
         }
     }
+
+    /// A sliding window includes its end.
+    private var endsInside: Int64 { if case .sliding = cut { 1 } else { 0 } }
 
     private func row(_ group: Group) -> (key: [Value], row: [Value]) {
         let window = window(group)

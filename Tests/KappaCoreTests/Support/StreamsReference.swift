@@ -10,12 +10,15 @@ protocol StreamsModel {
     mutating func pass(_ time: Int64)
     /// The rows of the view's table, in key order.
     var rows: [[Value]] { get }
+    /// Whether something that the last event made came too late for a step behind.
+    var hasLate: Bool { get }
     /// Takes one event; returns how many elements came of it.
     mutating func take(_ event: JSONValue, offset: Int64) throws -> Int
 }
 
 extension StreamsModel {
     mutating func pass(_ time: Int64) {}
+    var hasLate: Bool { false }
 }
 
 /// An event that comes after what it belongs to has closed.
@@ -33,7 +36,9 @@ enum StreamsReference {
             var next = model
             do {
                 let count = try next.take(event, offset: Int64(offset))
-                if count > 0 {
+                if next.hasLate {
+                    outcome.counters.late += 1
+                } else if count > 0 {
                     outcome.counters.applied += 1
                 } else {
                     outcome.counters.filtered += 1

@@ -77,6 +77,9 @@ extension Accumulator {
             if mine.tag == StoredCell.none { mine.copy(from: theirs, kind: kind) }
         case .last:
             if theirs.tag != StoredCell.none { mine.copy(from: theirs, kind: kind) }
+        case _ where form == .spread && moments(other).count == 1:
+            // One value comes in bit for bit as if it had never been a state of its own.
+            moments(record).add(moments(other).mean)
         default: try merge(other, into: record)
         }
     }

@@ -16,6 +16,28 @@ enum KeyOrder {
         ids = sort.ids
     }
 
+    /// Numbers of windows, sorted by the starts of these and their keys. Each key is looked at once:
+    /// windows are sorted by their keys' ranks.
+    /// - Parameter startsFirst: Whether the start stands before the key.
+    static func sorted(
+        _ windows: [UInt32], in keys: GroupTable, key: (UInt32) -> UInt32,
+        start: (UInt32) -> Int64, startsFirst: Bool
+    ) -> [UInt32] {
+        var ranks = [UInt32](repeating: .max, count: keys.count)
+        var used: [UInt32] = []
+        for id in windows where ranks[Int(key(id))] == .max {
+            ranks[Int(key(id))] = 0
+            used.append(key(id))
+        }
+        sort(&used, in: keys)
+        for (rank, key) in used.enumerated() { ranks[Int(key)] = UInt32(rank) }
+        var sort = KeySort(windows)
+        if !startsFirst { sort.sortByIntegers(start) }
+        sort.sortByIntegers { Int64(ranks[Int(key($0))]) }
+        if startsFirst { sort.sortByIntegers(start) }
+        return sort.ids
+    }
+
     /// Negative, zero or positive, as `a` stands before, at or behind `b`.
     static func compare(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
         if let x = a.baseAddress, let y = b.baseAddress {

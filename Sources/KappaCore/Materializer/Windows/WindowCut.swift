@@ -17,7 +17,7 @@ struct WindowCut {
         case .calendar(let window):
             calendar = window
             (size, every, offset) = (1, 1, 0)
-        case .session, nil: return nil
+        case .session, .sliding, nil: return nil
         }
         self.calendar = calendar.map { ($0, definition.zone) }
         mostWindows = Int((size - 1) / every + 1)

@@ -42,10 +42,8 @@ package struct DerivedDefinition: Sendable {
     ) throws(KappaError) {
         let base = try DerivedBase(name, view, groups)
         let columns = try RowCodec<Row>().columns
-        // A property that is named as a key would show the same again.
-        let shown = columns.indices.filter { index in
-            !base.keys.contains { $0.name == columns[index].name }
-        }
+        let keyed = KeyProperties(columns, groups.keys)
+        let shown = keyed.shown
         let number = ColumnSchema(part, .integer, isKey: true)
         table = TableSchema(
             name: name, columns: base.keys + [number] + shown.map { columns[$0] })
@@ -63,6 +61,7 @@ package struct DerivedDefinition: Sendable {
                 let rows = orderings.isEmpty ? rows : try rows.stablySorted(by: orderings)
                 let made = try reduce(rows).enumerated().map { index, row in
                     let cells = try codec.values(row)
+                    try keyed.check(cells, madeOf: rows)
                     return [.integer(Int64(index + 1))] + shown.map { cells[$0] }
                 }
                 try body(.rows(made))

@@ -125,8 +125,8 @@ package struct RankingDefinition: Sendable {
         // A key that is a property of the element is a column already.
         var added: [ColumnSchema] = []
         for key in grouping.keys {
-            if key.name == nil, let index = columns.firstIndex(where: { $0.name == key.columnName })
-            {
+            let isProperty = key.name == nil && !key.expression.isNested
+            if isProperty, let index = columns.firstIndex(where: { $0.name == key.columnName }) {
                 columns[index].isKey = true
             } else {
                 added.append(ColumnSchema(key.columnName, key.expression.kind, isKey: true))

@@ -1,0 +1,292 @@
+import CKappaJSON
+
+/// Runs an aggregation over sliding windows: a row for each time at which a key has an element.
+///
+/// Elements are kept for as long as a window may need them, each with the aggregates of it alone. A row
+/// that changed is made anew of them when it is written, by ``SlidingWindows``.
+final class SlidingRunner: StepRunner {
+    private let definition: AggregationDefinition
+    private let input: any AggregationInput
+    private let store: any RowStore
+    private let table: Int
+    private let elementsLayout: RowLayout
+    private let elementsTable: Int
+    private let stepIndex: Int
+    private let size: Int64
+    /// A window has closed once its end and this are at the stream time or before.
+    private let lateness: Int64?
+    private let windowIsFirst: Bool
+    private let rows: GroupRows
+    private let elementRows: GroupRows
+    private let keys: GroupTable
+    private let elements: SlidingElements
+    private var retention: Retention?
+    private var streamTime = Int64.min
+
+    /// Elements whose window's row has changed since the last commit.
+    private var dirty: [UInt32] = []
+    /// Elements that the store does not hold yet, in log order.
+    private var added: [UInt32] = []
+    /// Of these, by key, those whose own windows had closed when they came.
+    private var belated: [UInt32: [UInt32]] = [:]
+    /// Elements that no window needs any more, once what is written is committed.
+    private var expired: [UInt32] = []
+    private var ids: [UInt32] = []
+    private var fresh: [UInt32] = []
+
+    init(
+        _ definition: AggregationDefinition, size: Int64, input: any AggregationInput,
+        store: any RowStore, table: Int, elements layout: RowLayout, elementsTable: Int,
+        step: Int
+    ) throws {
+        self.definition = definition
+        self.size = size
+        self.input = input
+        self.store = store
+        self.table = table
+        self.elementsTable = elementsTable
+        elementsLayout = layout
+        stepIndex = step
+        lateness = definition.latenessMicroseconds
+        retention = Retention(definition)
+        windowIsFirst = if case .windowStart? = definition.origins.first { true } else { false }
+        rows = GroupRows(definition.layout, at: SlidingElements.stateOffset)
+        elementRows = GroupRows(layout, at: SlidingElements.stateOffset)
+        keys = GroupTable(
+            keyIsText: definition.keyKinds.map { $0 == .text || $0 == .json }, stateBytes: 0)
+        elements = SlidingElements(stateBytes: rows.stateBytes)
+        try loadAll()
+    }
+
+    deinit { freeAll() }
+
+    var memoryBytes: Int {
+        keys.memoryBytes + elements.memoryBytes + elementRows.heldBytes.total
+    }
+    var dirtyRows: Int { dirty.count + added.count }
+
+    // MARK: Applying
+
+    func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
+        if dirtyRows == 0 { try forgetKeys() }
+        let reference = input.rows(of: batch, range)
+        for (event, reason) in reference.value.dead { pass.kill(event, reason) }
+        for event in reference.value.late { pass.mark(event, .late) }
+        let input = reference.value
+        var clock = PartitionClock(
+            pass.streamTimes[stepIndex], columns: input.clockColumns, from: range.lowerBound)
+        try take(input, firstOffset: batch.firstOffset, &clock, pass)
+        clock.advance(through: range.upperBound - 1)
+        pass.streamTimes[stepIndex] = clock.time
+        streamTime = clock.time
+        retention?.streamTime = clock.time
+    }
+
+    private func take(
+        _ input: AggregationRows, firstOffset: Offset, _ clock: inout PartitionClock,
+        _ pass: BatchPass
+    ) throws {
+        guard !input.rows.isEmpty, let times = input.time?.integers else { return }
+        let columns: [KeyColumn] = zip(input.keys, definition.keyKinds).map { column, kind in
+            kind == .text || kind == .json ? .texts(column.strings) : .integers(column.integers)
+        }
+        keys.find(rows: input.rows[...], keys: columns, into: &ids, fresh: &fresh)
+        fresh.removeAll(keepingCapacity: true)
+        let firstOffset = Int64(truncatingIfNeeded: firstOffset.rawValue)
+        var part: Int64 = 0
+        for index in 0..<ids.count {
+            let event = input.events[index]
+            part = index > 0 && input.events[index - 1] == event ? part + 1 : 0
+            let row = Int(input.rows[index])
+            let time = times[row]
+            clock.advance(through: Int(event))
+            clock.meet(time)
+            if isClosed(time &+ size, at: clock.time) {
+                pass.markLate(
+                    Int(event), definition.late, time: time, streamTime: clock.time)
+                continue
+            }
+            pass.mark(Int(event), .applied)
+            let offset = firstOffset + Int64(event)
+            let (id, place) = elements.insert(
+                key: ids[index], time: time, offset: offset, part: part,
+                streamTime: clock.time)
+            added.append(id)
+            if isClosed(time, at: clock.time) { belated[ids[index], default: []].append(id) }
+            for (accumulator, column) in zip(elementRows.accumulators, input.inputs) {
+                try accumulator.add(elements.record(id), column, row, offset: offset)
+            }
+            touchWindows(of: id, at: place, streamTime: clock.time)
+        }
+    }
+
+    /// Whether a window had closed that ends at a time.
+    private func isClosed(_ end: Int64, at streamTime: Int64) -> Bool {
+        lateness.map { end &+ $0 <= streamTime } ?? false
+    }
+
+    /// Notes that the rows have changed of those open windows that an element is in: its own, and those
+    /// that end within the size behind it.
+    private func touchWindows(of id: UInt32, at place: Int, streamTime: Int64) {
+        let (key, time) = (elements.key(id), elements.time(id))
+        if !isClosed(time, at: streamTime) { touch(first(of: time, at: place, of: key)) }
+        let all = elements.elements(of: key)
+        var next = place + 1
+        while next < all.count, elements.time(all[next]) &- time <= size {
+            let end = elements.time(all[next])
+            if !isClosed(end, at: streamTime) { touch(all[next]) }
+            next += 1
+            while next < all.count, elements.time(all[next]) == end { next += 1 }
+        }
+    }
+
+    /// The first of a key's elements of one time, by the place of any of them.
+    private func first(of time: Int64, at place: Int, of key: UInt32) -> UInt32 {
+        let all = elements.elements(of: key)
+        if place == 0 || elements.time(all[place - 1]) < time { return all[place] }
+        return all[elements.place(from: time, of: key)]
+    }
+
+    private func touch(_ id: UInt32) {
+        if elements.isDirty(id) { return }
+        elements.setDirty(id, true)
+        dirty.append(id)
+    }
+
+    // MARK: Rows
+
+    func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
+        try retention?.deleteRows(
+            from: store, table, definition.table, transaction, changesAt: offset)
+        try writeRows(transaction, changesAt: offset)
+        while let until = expiry, let id = elements.popOldest(upTo: until) { expired.append(id) }
+        try writeElements(transaction)
+    }
+
+    /// Elements of this time or before are in no window that is open; nil where none is.
+    private var expiry: Int64? {
+        guard let lateness, streamTime > .min else { return nil }
+        let (until, overflow) = streamTime.subtractingReportingOverflow(lateness &+ size)
+        return overflow ? nil : until
+    }
+
+    private func writeRows(_ transaction: any StoreTransaction, changesAt offset: Offset?) throws {
+        let writer = transaction.upsert(into: table)
+        let changes = ChangeLog(
+            transaction: transaction, store: store, table: table, schema: definition.table,
+            offset: offset)
+        try forEachChanged { id, record in
+            let end = elements.time(id)
+            let place = GroupRows.Place(
+                windowStart: end &- size, windowEnd: end,
+                keyRecord: keys.record(elements.key(id)), firstKeyPart: 0)
+            try changes.note {
+                rows.keyJSON(record, place)
+            } bindKey: {
+                rows.bindKey(record, place, $0)
+            } after: {
+                rows.json(record, place)
+            } write: {
+                try rows.upsert(record, place, writer)
+            }
+        }
+    }
+
+    /// Visits what the windows that changed make, in the order of their rows.
+    private func forEachChanged(
+        _ body: (UInt32, UnsafeMutableRawPointer) throws -> Void
+    ) throws {
+        let changed = dirty.filter { retention?.isGone(elements.time($0)) != true }
+        func sorted(startsFirst: Bool) -> [UInt32] {
+            KeyOrder.sorted(
+                changed, in: keys, key: elements.key, start: elements.time,
+                startsFirst: startsFirst)
+        }
+        let windows = SlidingWindows(elements, rows, size: size, lateness: lateness, belated)
+        // Where windows stand before keys, those of a key are made together all the same.
+        let byKey = sorted(startsFirst: false)
+        guard windowIsFirst, windows.areSwept else {
+            for id in windowIsFirst ? sorted(startsFirst: true) : byKey {
+                try windows.with(id) { try body(id, $0) }
+            }
+            return
+        }
+        let bytes = windows.recordBytes
+        let made = UnsafeMutableRawPointer.allocate(
+            byteCount: max(1, byKey.count) * bytes, alignment: 16)
+        defer { made.deallocate() }
+        for (place, id) in byKey.enumerated() {
+            elements.setResult(id, place)
+            try windows.with(id) { (made + place * bytes).copyMemory(from: $0, byteCount: bytes) }
+        }
+        for id in sorted(startsFirst: true) { try body(id, made + elements.result(id) * bytes) }
+    }
+
+    // MARK: Elements
+
+    private func place(_ id: UInt32) -> GroupRows.Place {
+        GroupRows.Place(
+            windowEnd: elements.time(id), offset: elements.offset(id), part: elements.part(id),
+            keyRecord: keys.record(elements.key(id)), firstKeyPart: 0)
+    }
+
+    private func writeElements(_ transaction: any StoreTransaction) throws {
+        let deleter = transaction.delete(from: elementsTable)
+        for id in expired.sorted(by: elements.isBefore) where elements.isStored(id) {
+            elementRows.bindKey(elements.record(id), place(id), deleter)
+            try deleter.execute()
+        }
+        let writer = transaction.upsert(into: elementsTable)
+        for id in added {
+            if let expiry, elements.time(id) <= expiry { continue }
+            try elementRows.upsert(elements.record(id), place(id), writer)
+        }
+    }
+
+    func committed(mayEvict: Bool) {
+        for id in dirty { elements.setDirty(id, false) }
+        for id in added { elements.setStored(id) }
+        dirty.removeAll(keepingCapacity: true)
+        added.removeAll(keepingCapacity: true)
+        belated.removeAll(keepingCapacity: true)
+        guard let expiry, !expired.isEmpty else { return }
+        for id in expired { elementRows.free(elements.record(id)) }
+        elements.remove(expired, upTo: expiry)
+        expired.removeAll(keepingCapacity: true)
+    }
+
+    private func freeAll() {
+        guard elementRows.ownsMemory else { return }
+        for id in elements.all { elementRows.free(elements.record(id)) }
+    }
+
+    // MARK: Reading
+
+    /// Forgets the keys that have no elements any more, where they are most: all that is left is in the
+    /// store.
+    private func forgetKeys() throws {
+        guard keys.count > 4_096, keys.count > 4 * elements.used else { return }
+        freeAll()
+        keys.reset()
+        elements.reset()
+        try loadAll()
+    }
+
+    private func loadAll() throws {
+        let keyColumns = elementsLayout.origins.indices.filter {
+            if case .key = elementsLayout.origins[$0] { true } else { false }
+        }
+        let key = LoadedKey(parts: keyColumns.count)
+        try store.scan(table: elementsTable) { cursor in
+            key.load(cursor, keyColumns, isText: keys.isText)
+            let (id, _) = keys.find(keys: key.columns)
+            // What closed before the checkpoint is not made again: all that is stored came in time.
+            let element = elements.insert(
+                key: id, time: cursor.integer(2), offset: cursor.integer(0),
+                part: cursor.integer(1), streamTime: .min
+            ).id
+            elements.setStored(element)
+            try elementRows.load(elements.record(element), cursor)
+        }
+    }
+}

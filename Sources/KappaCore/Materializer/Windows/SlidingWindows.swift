@@ -1,0 +1,95 @@
+/// Makes the aggregates of sliding windows out of their elements.
+///
+/// They are merged in log order, so sums of doubles come out as if they had been added up. Where the order
+/// does not matter, the windows of a key are swept over together. What a window holds are the elements
+/// that came before it closed, whenever its row is made.
+final class SlidingWindows {
+    private let elements: SlidingElements
+    private let rows: GroupRows
+    private let size: Int64
+    private let lateness: Int64?
+    private let belated: [UInt32: [UInt32]]
+    private let sweep: SlidingSweep?
+    private var sweptKey: UInt32?
+    private let record: UnsafeMutableRawPointer
+    let recordBytes: Int
+
+    /// - Parameter belated: By key, elements whose own windows had closed when they came, since the last
+    ///   commit: they are only in those windows behind that were open. All other elements came before
+    ///   any window closed that is asked for.
+    init(
+        _ elements: SlidingElements, _ rows: GroupRows, size: Int64, lateness: Int64?,
+        _ belated: [UInt32: [UInt32]]
+    ) {
+        (self.elements, self.rows, self.size) = (elements, rows, size)
+        (self.lateness, self.belated) = (lateness, belated)
+        recordBytes = SlidingElements.stateOffset + rows.stateBytes
+        record = .allocate(byteCount: recordBytes, alignment: 16)
+        let canSweep = rows.accumulators.allSatisfy(\.mergesInAnyOrder)
+        sweep = canSweep ? SlidingSweep(elements, rows) : nil
+    }
+
+    deinit { record.deallocate() }
+
+    /// Whether it is cheaper to ask for the windows of one key after another, by their ends.
+    var areSwept: Bool { sweep != nil }
+
+    /// Hands on what the window makes that ends with an element; valid during the call.
+    func with(_ id: UInt32, _ body: (UnsafeMutableRawPointer) throws -> Void) throws {
+        clear()
+        defer { rows.free(record) }
+        let (key, end) = (elements.key(id), elements.time(id))
+        let (start, overflow) = end.subtractingReportingOverflow(size)
+        try make(key, from: overflow ? .min : start, upTo: end)
+        try body(record)
+    }
+
+    private func clear() {
+        record.initializeMemory(as: UInt8.self, repeating: 0, count: recordBytes)
+    }
+
+    private func make(_ key: UInt32, from start: Int64, upTo end: Int64) throws(KappaError) {
+        guard let sweep else { return try mergeAll(key, from: start, upTo: end) }
+        do {
+            try sweepOn(sweep, key, from: start, upTo: end)
+        } catch {
+            // What does not fit may be a part only: one after another, as the log has them, decides.
+            clear()
+            try mergeAll(key, from: start, upTo: end)
+        }
+    }
+
+    private func sweepOn(
+        _ sweep: SlidingSweep, _ key: UInt32, from start: Int64, upTo end: Int64
+    ) throws(KappaError) {
+        let late = belated[key]
+        if sweptKey != key {
+            sweptKey = key
+            var ids = elements.elements(of: key)
+            if let late {
+                let late = Set(late)
+                ids.removeAll { late.contains($0) }
+            }
+            sweep.begin(ids, at: start)
+        }
+        try sweep.aggregate(from: start, upTo: end, into: record)
+        for id in late ?? [] where (start...end).contains(elements.time(id)) {
+            try take(id, end)
+        }
+    }
+
+    /// Merges the elements of a window in log order.
+    private func mergeAll(_ key: UInt32, from start: Int64, upTo end: Int64) throws(KappaError) {
+        let first = elements.place(from: start, of: key)
+        var inside = elements.elements(of: key)[first..<elements.place(behind: end, of: key)]
+        let isInOrder = zip(inside, inside.dropFirst()).allSatisfy { elements.isBefore($0, $1) }
+        if !isInOrder { inside.sort { elements.isBefore($0, $1) } }
+        for id in inside { try take(id, end) }
+    }
+
+    /// Merges an element in, if it came before the window closed.
+    private func take(_ id: UInt32, _ end: Int64) throws(KappaError) {
+        if let lateness, end &+ lateness <= elements.streamTime(id) { return }
+        try rows.merge(later: elements.record(id), into: record)
+    }
+}
