@@ -121,28 +121,16 @@ final class RankingRunner: StepRunner {
 
     /// Binds the parts of the key that are not properties of the element: they stand first.
     private func bindKeys(_ id: UInt32, to writer: any RowWriter) {
-        for part in 0..<definition.addedKeys { bind(part, id, to: writer, at: part) }
+        for part in 0..<definition.addedKeys { groups.bind(id, part, to: writer, at: part) }
     }
 
     private func bindKey(_ id: UInt32, _ rank: Int, to writer: any RowWriter) {
-        for part in keyIsText.indices { bind(part, id, to: writer, at: part) }
+        for part in keyIsText.indices { groups.bind(id, part, to: writer, at: part) }
         if hasRank { writer.bind(keyIsText.count, Int64(rank + 1)) }
     }
 
-    private func bind(_ part: Int, _ id: UInt32, to writer: any RowWriter, at index: Int) {
-        if keyIsText[part] {
-            writer.bind(index, text: groups.textKey(id, part))
-        } else {
-            writer.bind(index, groups.integerKey(id, part))
-        }
-    }
-
     private func key(_ id: UInt32, _ part: Int) -> Value {
-        if keyIsText[part] {
-            return .text(String(decoding: groups.textKey(id, part), as: UTF8.self))
-        }
-        return Value(
-            integerKey: groups.integerKey(id, part), kind: definition.keyKinds[part])
+        groups.value(id, part, definition.keyKinds[part])
     }
 
     func committed(mayEvict: Bool) {

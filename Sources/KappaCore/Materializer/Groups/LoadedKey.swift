@@ -41,6 +41,18 @@ final class LoadedKey {
         }
     }
 
+    /// Takes the key that stands in cells of a packed row, from one on.
+    func load(_ row: PackedRow, from first: Int, of cells: Int, isText: [Bool]) {
+        columns.removeAll(keepingCapacity: true)
+        for part in isText.indices {
+            if isText[part] {
+                set(part, row.bytes(first + part, of: cells))
+            } else {
+                set(part, row.integer(first + part, of: cells))
+            }
+        }
+    }
+
     /// Sets the next part of a key.
     func set(_ part: Int, _ integer: Int64) {
         integers[part] = integer

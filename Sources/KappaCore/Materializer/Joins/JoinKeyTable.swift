@@ -59,11 +59,7 @@ final class JoinKeyTable: JoinKeys {
     }
 
     func bind(_ key: UInt32, to writer: any RowWriter, at column: Int) {
-        if isText {
-            writer.bind(column, text: table.textKey(key, 0))
-        } else {
-            writer.bind(column, table.integerKey(key, 0))
-        }
+        table.bind(key, 0, to: writer, at: column)
     }
 
     @inline(__always)

@@ -4,11 +4,11 @@ package struct DerivedDefinition: Sendable {
     package let upstream: StepDefinition
     /// The upstream's own states, and behind them its table.
     package let stateTables: [TableSchema]
-    /// The aggregates, where the groups are aggregated.
-    package let functions: [AggregateShape]?
+    let keyKinds: [ColumnKind]
     let signature: String
-    package let open: @Sendable () throws(KappaError) -> any DerivedInput
+    package let open: @Sendable () throws(KappaError) -> DerivedRows
 
+    /// A row for each group, of aggregates.
     init<Element>(
         table name: String, view: String, groups: TableGroups<Element>,
         _ aggregates: [Aggregate<Element>]
@@ -17,61 +17,102 @@ package struct DerivedDefinition: Sendable {
         let columns = aggregates.map {
             ColumnSchema($0.name, $0.function.resultKind(of: $0.input.value?.kind))
         }
-        table = TableSchema(name: name, columns: base.keys + columns)
-        upstream = base.upstream
-        stateTables = base.stateTables
-        functions = aggregates.map { AggregateShape($0) }
-        let described = table.columns.map { "\($0.name):\($0.kind.rawValue)" }
-        signature =
-            base.signature + " " + described.joined(separator: ",") + " "
-            + aggregates.map(\.signature).joined(separator: ",")
-        let inputs = aggregates.map(\.input)
-        open = { () throws(KappaError) in
-            let aggregated = AggregatedRows(inputs)
-            return DerivedGroups(try groups.rows.open(base.source), groups.keys) { rows, body in
-                let columns = try aggregated.columns(of: rows)
-                try body(.columns(AggregateInputs(columns: columns, count: rows.count)))
-            }
+        var cells = DerivedCells<Element>(keys: groups.keys)
+        let inputs = aggregates.map { cells.add($0.input) }
+        let shapes = aggregates.map { AggregateShape($0) }
+        self.init(
+            base, columns: columns, told: aggregates.map(\.signature).joined(separator: ",")
+        ) { [cells] () throws(KappaError) in
+            let maker = TableRowMaker(try groups.rows.open(base.source), cells)
+            return DerivedRows(
+                maker: maker, cells: cells.count, firstKey: 0,
+                output: .aggregates(shapes, inputs))
         }
     }
 
-    init<Element, Row: ViewRow>(
-        table name: String, view: String, groups: TableGroups<Element>, part: String,
-        signature: String, _ orderings: [Ordering<Element>],
-        _ reduce: @escaping @Sendable ([Element]) throws -> [Row]
+    /// The best rows of each group.
+    init<Element: ViewRow>(
+        table name: String, view: String, groups: TableGroups<Element>, top limit: Int,
+        by orderings: [Ordering<Element>], ties: Ties
     ) throws(KappaError) {
         let base = try DerivedBase(name, view, groups)
-        let columns = try RowCodec<Row>().columns
+        let columns = try RowCodec<Element>().columns
+        // A property that is named as a key would show the same again.
         let keyed = KeyProperties(columns, groups.keys)
         let shown = keyed.shown
-        let number = ColumnSchema(part, .integer, isKey: true)
-        table = TableSchema(
-            name: name, columns: base.keys + [number] + shown.map { columns[$0] })
+        let cells = DerivedCells(own: columns, keys: groups.keys, orderings: orderings)
+        let order = cells.order(by: orderings)
+        self.init(
+            base, number: "rank_number", columns: shown.map { columns[$0] },
+            told: "top \(limit) \(ties)", by: orderings
+        ) { () throws(KappaError) in
+            let maker = TableRowMaker(
+                try groups.rows.open(base.source), cells, try RowCodec<Element>())
+            return DerivedRows(
+                maker: maker, cells: cells.count, firstKey: columns.count,
+                output: .top(limit, ties, order, shown: shown) { row in
+                    try keyed.check(
+                        row.values(columns.map(\.kind), of: cells.count), key: cells.key(of: row))
+                })
+        }
+    }
+
+    /// Any rows that a closure makes of a group's.
+    init<Element: ViewRow, Row: ViewRow>(
+        table name: String, view: String, groups: TableGroups<Element>,
+        by orderings: [Ordering<Element>],
+        reduce: @escaping @Sendable ([Element]) throws -> [Row]
+    ) throws(KappaError) {
+        let base = try DerivedBase(name, view, groups)
+        let own = try RowCodec<Element>().columns
+        let columns = try RowCodec<Row>().columns
+        let keyed = KeyProperties(columns, groups.keys)
+        let cells = DerivedCells(own: own, keys: groups.keys, orderings: orderings)
+        let order = cells.order(by: orderings)
+        self.init(
+            base, number: "part", columns: keyed.shown.map { columns[$0] }, told: "reduce",
+            by: orderings
+        ) { () throws(KappaError) in
+            let codec = try RowCodec<Element>()
+            let newCodec = try RowCodec<Row>()
+            let maker = TableRowMaker(try groups.rows.open(base.source), cells, codec)
+            return DerivedRows(
+                maker: maker, cells: cells.count, firstKey: own.count,
+                output: .reduced(order) { rows, emit in
+                    var elements: [Element] = []
+                    for row in rows {
+                        try codec.with(row, of: cells.count) { elements.append($0.pointee) }
+                    }
+                    for row in try reduce(elements) {
+                        let values = try newCodec.values(row)
+                        try keyed.check(values, key: cells.key(of: rows[0]))
+                        emit(keyed.shown.map { values[$0] })
+                    }
+                })
+        }
+    }
+
+    private init<Element>(
+        _ base: DerivedBase<Element>, number: String? = nil, columns: [ColumnSchema],
+        told: String, by orderings: [Ordering<Element>] = [],
+        open: @escaping @Sendable () throws(KappaError) -> DerivedRows
+    ) {
+        let numbers = number.map { [ColumnSchema($0, .integer, isKey: true)] } ?? []
+        table = TableSchema(name: base.name, columns: base.keys + numbers + columns)
         upstream = base.upstream
         stateTables = base.stateTables
-        functions = nil
+        keyKinds = base.keys.map(\.kind)
         let described = table.columns.map { "\($0.name):\($0.kind.rawValue)" }
-        self.signature =
-            base.signature + " \(signature) "
-            + orderings.map(\.signature).joined(separator: ",") + " "
+        signature =
+            base.signature + " \(told) " + orderings.map(\.signature).joined(separator: ",") + " "
             + described.joined(separator: ",")
-        open = { () throws(KappaError) in
-            let codec = try RowCodec<Row>()
-            return DerivedGroups(try groups.rows.open(base.source), groups.keys) { rows, body in
-                let rows = orderings.isEmpty ? rows : try rows.stablySorted(by: orderings)
-                let made = try reduce(rows).enumerated().map { index, row in
-                    let cells = try codec.values(row)
-                    try keyed.check(cells, madeOf: rows)
-                    return [.integer(Int64(index + 1))] + shown.map { cells[$0] }
-                }
-                try body(.rows(made))
-            }
-        }
+        self.open = open
     }
 }
 
 /// What all derived tables have in common.
-private struct DerivedBase: Sendable {
+private struct DerivedBase<Element>: Sendable {
+    let name: String
     let upstream: StepDefinition
     /// The upstream's table.
     let source: TableSchema
@@ -79,9 +120,10 @@ private struct DerivedBase: Sendable {
     let keys: [ColumnSchema]
     let signature: String
 
-    init<Element>(
+    init(
         _ name: String, _ view: String, _ groups: TableGroups<Element>
     ) throws(KappaError) {
+        self.name = name
         upstream = try groups.rows.upstream.define(view: view)
         guard var table = upstream.tables.first else {
             throw KappaError(.bug, "a step of view \(view) makes no table")
@@ -93,35 +135,5 @@ private struct DerivedBase: Sendable {
         _ = try groups.rows.open(table)
         keys = groups.keys.map { ColumnSchema($0.columnName, $0.expression.kind, isKey: true) }
         signature = "(\(upstream.signature)) \(groups.rows.signature)"
-    }
-}
-
-extension Array {
-    /// Sorted by orderings; elements that stand equally high stay in their order.
-    fileprivate func stablySorted(by orderings: [Ordering<Element>]) throws -> [Element] {
-        try enumerated().sorted { a, b in
-            let order = try orderings.compare(a.element, b.element)
-            return order < 0 || order == 0 && a.offset < b.offset
-        }.map(\.element)
-    }
-}
-
-/// Evaluates what aggregates take of a group's rows.
-private struct AggregatedRows<Element> {
-    private let conditions = ComputedConditions<Element>()
-    private let inputs: [ComputedInput<Element>]
-
-    init(_ inputs: [AggregateInput<Element>]) {
-        let conditions = conditions
-        self.inputs = inputs.map { ComputedInput($0, conditions) }
-    }
-
-    func columns(of elements: [Element]) throws -> [AggregateColumns] {
-        for input in inputs { input.clear() }
-        for (row, element) in elements.enumerated() {
-            try conditions.set(row, element)
-            for input in inputs { try input.set(row, element) }
-        }
-        return inputs.map(\.columns)
     }
 }

@@ -19,15 +19,7 @@ extension TableGroups where Element: ViewRow {
         _ limit: Int, by orderings: Ordering<Element>..., ties: Ties = .earliest
     ) -> Derived {
         precondition(limit > 0, "a ranking keeps at least one row")
-        return Derived(self, part: "rank_number", signature: "top \(limit) \(ties)", orderings) {
-            rows in
-            guard rows.count > limit, ties == .all else { return Array(rows.prefix(limit)) }
-            let last = rows[limit - 1]
-            return try Array(
-                rows.prefix {
-                    try orderings.compare($0, last) <= 0
-                })
-        }
+        return Derived(self, top: limit, by: orderings, ties: ties)
     }
 
     /// Any rows that can be made of a group's rows as they are now, numbered by `part` from 1.
@@ -38,20 +30,7 @@ extension TableGroups where Element: ViewRow {
         by orderings: Ordering<Element>...,
         into make: @escaping @Sendable ([Element]) throws -> [Row]
     ) -> Derived {
-        Derived(self, part: "part", signature: "reduce", orderings, make)
-    }
-}
-
-extension Array {
-    /// Negative where one element stands before another.
-    func compare<Ordered>(_ a: Ordered, _ b: Ordered) throws -> Int
-    where Element == Ordering<Ordered> {
-        for ordering in self {
-            let order = ordering.compare(
-                try ordering.value.evaluate(a), try ordering.value.evaluate(b))
-            if order != 0 { return order }
-        }
-        return 0
+        Derived(self, by: orderings, reduce: make)
     }
 }
 
@@ -67,15 +46,23 @@ public struct Derived: TableStep {
         }
     }
 
-    init<Element, Row: ViewRow>(
-        _ groups: TableGroups<Element>, part: String, signature: String,
-        _ orderings: [Ordering<Element>],
-        _ reduce: @escaping @Sendable ([Element]) throws -> [Row]
+    init<Element: ViewRow>(
+        _ groups: TableGroups<Element>, top limit: Int, by orderings: [Ordering<Element>],
+        ties: Ties
     ) {
         make = { table, view throws(KappaError) in
             try DerivedDefinition(
-                table: table, view: view, groups: groups, part: part, signature: signature,
-                orderings, reduce)
+                table: table, view: view, groups: groups, top: limit, by: orderings, ties: ties)
+        }
+    }
+
+    init<Element: ViewRow, Row: ViewRow>(
+        _ groups: TableGroups<Element>, by orderings: [Ordering<Element>],
+        reduce: @escaping @Sendable ([Element]) throws -> [Row]
+    ) {
+        make = { table, view throws(KappaError) in
+            try DerivedDefinition(
+                table: table, view: view, groups: groups, by: orderings, reduce: reduce)
         }
     }
 

@@ -20,6 +20,8 @@ public struct TableRows<Element>: Sendable {
 
 /// Makes an element of a row, or none.
 struct RowMaker<Element> {
+    /// The table's column of each of the element's properties, where elements are nothing but these.
+    var columns: [Int]?
     let make: (any RowCursor) throws -> Element?
 }
 
@@ -48,7 +50,7 @@ extension TableStep {
                 mapping.append(index)
             }
             let cursor = MappedCursor(mapping)
-            return RowMaker { row in
+            return RowMaker(columns: mapping) { row in
                 cursor.row = row
                 return try codec.decode(cursor, at: 0)
             }

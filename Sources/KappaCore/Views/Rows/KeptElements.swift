@@ -11,6 +11,8 @@ final class KeptElements<Element: ViewRow>: RankingInput {
     private let codec: RowCodec<Element>
     private var groups: [[Element]] = []
     private var elementCount = 0
+    /// The elements of the reading at hand whose keys are known.
+    private let taken = ElementList()
     /// What the reading at hand has changed, as it was before, and which group's it was.
     private var before: [(group: UInt32, elements: [Element])] = []
 
@@ -32,39 +34,53 @@ final class KeptElements<Element: ViewRow>: RankingInput {
     ) {
         reader.load(batch)
         keys.clear()
-        let list = reader.list
         reader.forEachReading(range) { new in
-            list.forEachEvent(new) { event, elements in
-                let mark = before.count
-                do {
-                    try take(elements, find)
-                    outcome(Int(event), .applied)
-                } catch {
-                    undo(to: mark)
-                    reader.fail(event, error)
-                }
-            }
+            select(new)
+            take(find, outcome)
         } settled: { stands in
             if stands { for change in before { changed(change.group) } } else { undo(to: 0) }
             before.removeAll(keepingCapacity: true)
         }
-        for (event, failure) in list.failures { outcome(event, failure) }
+        for (event, failure) in reader.list.failures { outcome(event, failure) }
+    }
+
+    /// Computes the keys of the new elements.
+    private func select(_ new: Range<Int>) {
+        let list = reader.list
+        taken.clear()
+        list.forEachEvent(new) { event, elements in
+            let count = taken.count
+            do {
+                for index in elements {
+                    let row = Int(list.rows[index])
+                    if keys.needsStructs { try reader.with(row) { try keys.compute(row, $0) } }
+                    taken.append(row: row, event: event)
+                }
+            } catch {
+                taken.truncate(to: count)
+                reader.fail(event, error)
+            }
+        }
     }
 
     private func take(
-        _ elements: Range<Int>,
-        _ find: (_ rows: ArraySlice<Int32>, _ keys: [kj_column]) -> [UInt32]
-    ) throws {
-        let rows = reader.list.rows
-        if keys.needsStructs {
-            for index in elements {
-                try reader.with(Int(rows[index])) { try keys.compute(Int(rows[index]), $0) }
+        _ find: (_ rows: ArraySlice<Int32>, _ keys: [kj_column]) -> [UInt32],
+        _ outcome: (Int, EventOutcome) -> Void
+    ) {
+        let ids = find(taken.rows[...], keys.columns)
+        if let most = ids.max() { while groups.count <= Int(most) { groups.append([]) } }
+        taken.forEachEvent(0..<taken.count) { event, elements in
+            let mark = before.count
+            do {
+                for index in elements {
+                    let id = ids[index]
+                    try reader.with(Int(taken.rows[index])) { try take($0.pointee, id) }
+                }
+                outcome(Int(event), .applied)
+            } catch {
+                undo(to: mark)
+                reader.fail(event, error)
             }
-        }
-        let ids = find(rows[elements], keys.columns)
-        for (index, id) in zip(elements, ids) {
-            while groups.count <= Int(id) { groups.append([]) }
-            try reader.with(Int(rows[index])) { try take($0.pointee, id) }
         }
     }
 

@@ -98,13 +98,13 @@ extension PackedRow {
 }
 
 extension PackedRow {
-    /// The first cells as values of the given kinds; a double that is no number is null, as it is when
+    /// The cells from one on as values of the given kinds; a double that is no number is null, as it is when
     /// it is stored.
-    func values(_ kinds: [ColumnKind], of cells: Int) -> [Value] {
+    func values(_ kinds: [ColumnKind], at first: Int = 0, of cells: Int) -> [Value] {
         let cursor = PackedCursor()
         cursor.take(self, of: cells)
         return kinds.indices.map { index in
-            let value = kinds[index].value(cursor, index)
+            let value = kinds[index].value(cursor, first + index)
             if case .double(let double) = value, double.isNaN { return .null }
             return value
         }

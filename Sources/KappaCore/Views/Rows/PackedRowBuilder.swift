@@ -106,6 +106,17 @@ package final class PackedRowBuilder: RowWriter {
         }
     }
 
+    /// Sets a cell to one of a packed row.
+    func set(_ index: Int, _ row: PackedRow, _ cell: Int, of cells: Int) {
+        switch row.storage(cell) {
+        case .null: bindNull(index)
+        case .integer: bind(index, row.integer(cell, of: cells))
+        case .double: bind(index, row.double(cell, of: cells))
+        case .text: append(index, row.bytes(cell, of: cells), .text)
+        case .blob: append(index, row.bytes(cell, of: cells), .blob)
+        }
+    }
+
     /// Sets a cell to a stored one.
     func set(_ index: Int, _ cursor: any RowCursor, _ stored: Int) {
         switch cursor.storage(stored) {

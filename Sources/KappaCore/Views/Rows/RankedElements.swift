@@ -13,8 +13,7 @@ final class RankedElements<Element: ViewRow>: RankingInput {
     private let layout: RankingLayout
     private let needsStructs: Bool
     /// The elements of the reading at hand that can be taken.
-    private var rows: [Int32] = []
-    private var events: [Int32] = []
+    private let taken = ElementList()
 
     init(
         _ reader: any ElementReader<Element>, keys: [Expression<Element>],
@@ -56,7 +55,7 @@ final class RankedElements<Element: ViewRow>: RankingInput {
             // What cannot be computed has failed before anything is changed.
             if !reader.list.isSpoilt { rank(groups, changed) }
         } settled: { stands in
-            if stands { for event in events { outcome(Int(event), .applied) } }
+            if stands { for event in taken.events { outcome(Int(event), .applied) } }
         }
         for (event, failure) in reader.list.failures { outcome(event, failure) }
     }
@@ -64,15 +63,10 @@ final class RankedElements<Element: ViewRow>: RankingInput {
     /// Notes which elements can be taken.
     private func select(_ new: Range<Int>) {
         let list = reader.list
-        rows.removeAll(keepingCapacity: true)
-        events.removeAll(keepingCapacity: true)
-        guard needsStructs else {
-            rows.append(contentsOf: list.rows[new])
-            events.append(contentsOf: list.events[new])
-            return
-        }
+        taken.clear()
+        guard needsStructs else { return taken.append(list, new) }
         list.forEachEvent(new) { event, elements in
-            let count = rows.count
+            let count = taken.count
             do {
                 for index in elements {
                     let row = Int(list.rows[index])
@@ -82,12 +76,10 @@ final class RankedElements<Element: ViewRow>: RankingInput {
                     }
                     // A struct that makes cells itself may fail to.
                     if !packer.codec.isFlat { try packer.pack(row, into: builder) }
-                    rows.append(list.rows[index])
-                    events.append(event)
+                    taken.append(row: row, event: event)
                 }
             } catch {
-                rows.removeLast(rows.count - count)
-                events.removeLast(events.count - count)
+                taken.truncate(to: count)
                 reader.fail(event, error)
             }
         }
@@ -97,6 +89,7 @@ final class RankedElements<Element: ViewRow>: RankingInput {
         _ groups: (_ rows: ArraySlice<Int32>, _ keys: [kj_column]) -> [UInt32],
         _ changed: (UInt32) -> Void
     ) {
+        let rows = taken.rows
         let ids = groups(rows[...], keys.columns)
         let orders = orders.columns
         let first = orders.first ?? kj_column()

@@ -31,6 +31,12 @@ final class ElementList {
         events.append(contentsOf: new)
     }
 
+    /// Appends elements of another list.
+    func append(_ other: ElementList, _ elements: Range<Int>) {
+        rows.append(contentsOf: other.rows[elements])
+        events.append(contentsOf: other.events[elements])
+    }
+
     func truncate(to count: Int) {
         guard count < rows.count else { return }
         rows.removeLast(rows.count - count)

@@ -5,22 +5,19 @@ final class CapturingTransaction: StoreTransaction {
     private let writer: CapturingWriter
     private let deleter: CapturingWriter
 
-    /// - Parameter capture: Gets the key of each row that is written, and the row; nil if it is
-    ///   deleted.
+    /// - Parameter capture: Gets each row that is written, or the key of one that is deleted.
     init(
         _ transaction: any StoreTransaction, table: Int, _ schema: TableSchema,
-        capture: @escaping (PackedKey, (any RowCursor)?) throws -> Void
+        capture: @escaping (_ row: any RowCursor, _ isThere: Bool) throws -> Void
     ) {
         self.transaction = transaction
         self.table = table
         writer = CapturingWriter(
             transaction.upsert(into: table), columns: schema.columns.count + 1
-        ) { cells in try capture(schema.packedKey(cells), cells) }
-        let keys = TableSchema(
-            name: schema.name, columns: schema.keyColumns.map { schema.columns[$0] })
+        ) { cells in try capture(cells, true) }
         deleter = CapturingWriter(
-            transaction.delete(from: table), columns: keys.columns.count
-        ) { cells in try capture(keys.packedKey(cells), nil) }
+            transaction.delete(from: table), columns: schema.keyColumns.count
+        ) { cells in try capture(cells, false) }
     }
 
     func upsert(into table: Int) -> any RowWriter {
@@ -128,19 +125,5 @@ private final class CapturingWriter: RowWriter, RowCursor {
         case .bytes(_, let storage): storage
         case .copy: .text
         }
-    }
-}
-
-extension TableSchema {
-    /// The key of a row.
-    func packedKey(_ row: any RowCursor) -> PackedKey {
-        var key = PackedKey()
-        for column in keyColumns {
-            switch columns[column].kind {
-            case .text, .json: key.append(text: row.text(column))
-            case .bool, .integer, .timestamp, .double, .decimal: key.append(row.integer(column))
-            }
-        }
-        return key
     }
 }

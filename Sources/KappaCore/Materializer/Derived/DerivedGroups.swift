@@ -1,0 +1,216 @@
+import Glibc
+
+/// The rows of a table by the groups of a further step, packed.
+final class DerivedGroups {
+    private static let changedFlag: UInt32 = 1
+    /// Where a row's record keeps its packed row, its group, and its place there.
+    private struct Place {
+        var row: PackedRow?
+        var group: UInt32
+        var index: UInt32
+    }
+
+    private let shape: DerivedRows
+    private let builder: PackedRowBuilder
+    private let arena = RowArena()
+    /// The rows by their keys; those that are gone have records still.
+    private var rows: GroupTable
+    private(set) var groups: GroupTable
+    private let rowKey: LoadedKey
+    private let groupKey: LoadedKey
+    private let rowKeyIsText: [Bool]
+    private let groupKeyIsText: [Bool]
+    /// The rows of each group, in no order.
+    private var members: [[UInt32]] = []
+    private var changed: [UInt32] = []
+    /// Rows that are there.
+    private(set) var count = 0
+    private let placeAt: Int
+
+    init(_ shape: DerivedRows, rowKeys: [ColumnKind], groupKeys: [ColumnKind]) {
+        self.shape = shape
+        builder = PackedRowBuilder(cells: shape.cells)
+        rowKeyIsText = rowKeys.map(\.isText)
+        groupKeyIsText = groupKeys.map(\.isText)
+        rows = GroupTable(keyIsText: rowKeyIsText, stateBytes: MemoryLayout<Place>.size)
+        groups = GroupTable(keyIsText: groupKeyIsText, stateBytes: 0)
+        rowKey = LoadedKey(parts: rowKeys.count)
+        groupKey = LoadedKey(parts: groupKeys.count)
+        placeAt = GroupTable.stateOffset(keyParts: rowKeys.count)
+    }
+
+    // MARK: Rows
+
+    /// Takes in what the row under a key is now; nil where it is gone.
+    /// - Parameter keyColumns: Where `key` has the parts of the key.
+    func set(_ key: any RowCursor, _ keyColumns: [Int], _ row: (any RowCursor)?) throws {
+        rowKey.load(key, keyColumns) { rowKeyIsText[$0] }
+        let id = rows.find(keys: rowKey.columns).id
+        var place = place(id)
+        let isThere = try row.map { try shape.maker.pack($0, into: builder) } ?? false
+        if let old = place.row {
+            if isThere, old.isSame(as: builder.row) { return }
+            take(id, place)
+            arena.release(old)
+            place.row = nil
+        }
+        if isThere {
+            groupKey.load(
+                builder.row, from: shape.firstKey, of: shape.cells, isText: groupKeyIsText)
+            place.group = groups.find(keys: groupKey.columns).id
+            while members.count <= Int(place.group) { members.append([]) }
+            place.index = UInt32(members[Int(place.group)].count)
+            members[Int(place.group)].append(id)
+            place.row = builder.finish(in: arena)
+            markChanged(place.group)
+            count += 1
+        }
+        setPlace(id, place)
+    }
+
+    /// Takes a row out of its group.
+    private func take(_ id: UInt32, _ place: Place) {
+        let group = Int(place.group)
+        let last = members[group].removeLast()
+        if last != id {
+            members[group][Int(place.index)] = last
+            var other = self.place(last)
+            other.index = place.index
+            setPlace(last, other)
+        }
+        markChanged(place.group)
+        count -= 1
+    }
+
+    private func place(_ id: UInt32) -> Place {
+        rows.record(id).load(fromByteOffset: placeAt, as: Place.self)
+    }
+
+    private func setPlace(_ id: UInt32, _ place: Place) {
+        rows.record(id).storeBytes(of: place, toByteOffset: placeAt, as: Place.self)
+    }
+
+    private func markChanged(_ group: UInt32) {
+        let flags = groups.record(group).load(fromByteOffset: 4, as: UInt32.self)
+        if flags & Self.changedFlag != 0 { return }
+        groups.record(group).storeBytes(
+            of: flags | Self.changedFlag, toByteOffset: 4, as: UInt32.self)
+        changed.append(group)
+    }
+
+    // MARK: Groups
+
+    /// The groups whose rows have changed, in the order of their keys, and forgets that they have.
+    func takeChangedGroups() -> [UInt32] {
+        KeyOrder.sort(&changed, in: groups)
+        for group in changed {
+            groups.record(group).storeBytes(of: 0, toByteOffset: 4, as: UInt32.self)
+        }
+        defer { changed.removeAll(keepingCapacity: true) }
+        return changed
+    }
+
+    /// The rows of a group: in the order of their keys, where that matters.
+    func rows(of group: UInt32, inOrder: Bool) -> [PackedRow] {
+        var ids = members[Int(group)]
+        if inOrder { KeyOrder.sort(&ids, in: rows) }
+        return ids.compactMap { place($0).row }
+    }
+
+    /// The best rows of a group, best first; of equals, the one whose key is smaller.
+    func best(_ limit: Int, _ ties: Ties, _ order: OrderedCells, of group: UInt32) -> [PackedRow] {
+        let ids = members[Int(group)]
+        if limit == 1, ties == .all { return bestOnes(order, ids) }
+        var sorted = ids
+        KeyOrder.sort(&sorted, in: rows)
+        let rows = sorted.compactMap { place($0).row }.sorted(by: order)
+        guard rows.count > limit, ties == .all else { return Array(rows.prefix(limit)) }
+        let last = rows[limit - 1]
+        return Array(rows.prefix { order.compare($0, last) <= 0 })
+    }
+
+    /// All rows that no other stands before.
+    private func bestOnes(_ order: OrderedCells, _ ids: [UInt32]) -> [PackedRow] {
+        var best: [UInt32] = []
+        var bestRow: PackedRow?
+        for id in ids {
+            guard let row = place(id).row else { continue }
+            let comparison = bestRow.map { order.compare(row, $0) } ?? -1
+            if comparison > 0 { continue }
+            if comparison < 0 {
+                best.removeAll(keepingCapacity: true)
+                bestRow = row
+            }
+            best.append(id)
+        }
+        KeyOrder.sort(&best, in: rows)
+        return best.compactMap { place($0).row }
+    }
+
+    var memoryBytes: Int {
+        arena.memoryBytes + rows.memoryBytes + groups.memoryBytes + count * 8
+            + members.count * 48
+    }
+
+    // MARK: What is gone
+
+    /// Forgets the keys of rows that are gone, where they are most.
+    func compactRows() {
+        guard rows.count > 4_096, rows.count > 4 * count else { return }
+        let old = rows
+        rows = GroupTable(keyIsText: rowKeyIsText, stateBytes: MemoryLayout<Place>.size)
+        for group in members.indices {
+            for index in members[group].indices {
+                let id = members[group][index]
+                rowKey.load(id, of: old)
+                let new = rows.find(keys: rowKey.columns).id
+                setPlace(new, old.record(id).load(fromByteOffset: placeAt, as: Place.self))
+                members[group][index] = new
+            }
+        }
+    }
+
+    /// Forgets the groups that have no rows, where they are most; none has changed. Tells the new
+    /// number of each group that stays.
+    func compactGroups(_ moved: (_ from: UInt32, _ to: UInt32) -> Void) {
+        let full = members.count { !$0.isEmpty }
+        guard groups.count > 4_096, groups.count > 4 * full else { return }
+        let (old, oldMembers) = (groups, members)
+        groups = GroupTable(keyIsText: groupKeyIsText, stateBytes: 0)
+        members = []
+        for group in oldMembers.indices where !oldMembers[group].isEmpty {
+            groupKey.load(UInt32(group), of: old)
+            let new = groups.find(keys: groupKey.columns).id
+            members.append(oldMembers[group])
+            for id in oldMembers[group] {
+                var place = place(id)
+                place.group = new
+                setPlace(id, place)
+            }
+            moved(UInt32(group), new)
+        }
+    }
+}
+
+extension ColumnKind {
+    /// Whether a key of this kind is kept as a text.
+    var isText: Bool { self == .text || self == .json }
+}
+
+extension PackedRow {
+    /// Whether two rows have the very same cells.
+    func isSame(as other: PackedRow) -> Bool {
+        byteCount == other.byteCount && memcmp(base, other.base, byteCount) == 0
+    }
+}
+
+extension [PackedRow] {
+    /// Sorted by their cells; rows that stand equally high stay in their order.
+    func sorted(by order: OrderedCells) -> [PackedRow] {
+        if order.parts.isEmpty { return self }
+        return indices.sorted { a, b in
+            let comparison = order.compare(self[a], self[b])
+            return comparison < 0 || comparison == 0 && a < b
+        }.map { self[$0] }
+    }
+}

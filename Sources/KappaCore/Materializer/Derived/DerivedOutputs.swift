@@ -1,0 +1,153 @@
+import CKappaJSON
+
+/// Makes rows of the groups of a further step.
+final class DerivedOutputs {
+    /// Whether the rows of a group are numbered from 1.
+    let isNumbered: Bool
+    private let shape: DerivedRows
+    private let builder: PackedRowBuilder
+    private let arena = RowArena()
+    private let aggregates: DerivedAggregates?
+
+    /// - Parameter cells: How many cells the table's rows have behind the group's key.
+    init(_ shape: DerivedRows, cells: Int) {
+        self.shape = shape
+        if case .aggregates(let shapes, let inputs) = shape.output {
+            aggregates = DerivedAggregates(shapes, inputs, cells: shape.cells)
+            isNumbered = false
+        } else {
+            aggregates = nil
+            isNumbered = true
+        }
+        builder = PackedRowBuilder(cells: isNumbered ? cells - 1 : cells)
+    }
+
+    /// What a group makes, without its key and without numbers: nothing, where it has no rows.
+    func make(_ group: UInt32, of groups: DerivedGroups) throws -> [PackedRow] {
+        switch shape.output {
+        case .aggregates:
+            guard let aggregates else { return [] }
+            let rows = groups.rows(of: group, inOrder: aggregates.needsOrder)
+            return rows.isEmpty ? [] : [pack(try aggregates.cells(rows))]
+        case .top(let limit, let ties, let order, let shown, let check):
+            return try groups.best(limit, ties, order, of: group).map { row in
+                try check(row)
+                return pack(row, shown)
+            }
+        case .reduced(let order, let make):
+            let rows = groups.rows(of: group, inOrder: true).sorted(by: order)
+            var made: [PackedRow] = []
+            if !rows.isEmpty { try make(rows) { made.append(pack($0)) } }
+            return made
+        }
+    }
+
+    private func pack(_ cells: [Value]) -> PackedRow {
+        builder.begin()
+        for (index, cell) in cells.enumerated() { builder.bind(index, cell) }
+        return builder.finish(in: arena)
+    }
+
+    private func pack(_ row: PackedRow, _ shown: [Int]) -> PackedRow {
+        builder.begin()
+        for (index, cell) in shown.enumerated() { builder.set(index, row, cell, of: shape.cells) }
+        return builder.finish(in: arena)
+    }
+
+    func bind(_ row: PackedRow, to writer: any RowWriter, at first: Int) {
+        row.bind(builder.cells, of: builder.cells, to: writer, at: isNumbered ? first + 1 : first)
+    }
+
+    func values(_ row: PackedRow, _ kinds: [ColumnKind]) -> [Value] {
+        row.values(kinds, of: builder.cells)
+    }
+
+    /// Gives rows back that are needed no longer.
+    func release(_ rows: [PackedRow]) { for row in rows { arena.release(row) } }
+
+    var memoryBytes: Int { arena.memoryBytes }
+}
+
+/// Aggregates the rows of one group at a time.
+private final class DerivedAggregates {
+    private let accumulators: [Accumulator]
+    private let inputs: [Input]
+    private let heldBytes = StateBytes()
+    private let record: UnsafeMutableRawPointer
+    private let size: Int
+    private let cursor = PackedCursor()
+    private let cells: Int
+
+    /// Whether it matters in which order rows are taken.
+    let needsOrder: Bool
+
+    private struct Input {
+        let cells: AggregateCells
+        let value: (column: ComputedColumn, kind: ColumnKind)?
+        let order: (column: ComputedColumn, kind: ColumnKind)?
+        let orderColumn = UnsafeMutablePointer<kj_column>.allocate(capacity: 1)
+    }
+
+    init(_ shapes: [AggregateShape], _ inputs: [AggregateCells], cells: Int) {
+        self.cells = cells
+        var place = 0
+        let counter = heldBytes.counter
+        accumulators = shapes.map { shape in
+            let accumulator = Accumulator(
+                shape, place: place, savesOffsets: false, heldBytes: counter)
+            place += accumulator.size
+            return accumulator
+        }
+        func column(_ kind: ColumnKind?) -> (column: ComputedColumn, kind: ColumnKind)? {
+            kind.map { (ComputedColumn(kind: $0), $0) }
+        }
+        self.inputs = zip(shapes, inputs).map { shape, cells in
+            Input(cells: cells, value: column(shape.input), order: column(shape.order))
+        }
+        needsOrder = !accumulators.allSatisfy(\.mergesInAnyOrder)
+        size = max(16, place)
+        record = .allocate(byteCount: size, alignment: 16)
+    }
+
+    deinit {
+        record.deallocate()
+        for input in inputs { input.orderColumn.deallocate() }
+    }
+
+    func cells(_ rows: [PackedRow]) throws -> [Value] {
+        record.initializeMemory(as: UInt8.self, repeating: 0, count: size)
+        defer { for accumulator in accumulators { accumulator.free(record) } }
+        var sink = ValueSink()
+        for (accumulator, input) in zip(accumulators, inputs) {
+            try add(rows, input, to: accumulator)
+            accumulator.emit(record, to: &sink)
+        }
+        return sink.cells
+    }
+
+    /// One row after another, each as the only one of a column.
+    private func add(_ rows: [PackedRow], _ input: Input, to accumulator: Accumulator) throws {
+        for (number, row) in rows.enumerated() {
+            if let condition = input.cells.condition, row.integer(condition, of: cells) == 0 {
+                continue
+            }
+            var columns = AggregateColumns()
+            cursor.take(row, of: cells)
+            // Texts of rows before this one are needed no longer.
+            if number % 1_024 == 0 {
+                input.value?.column.clear()
+                input.order?.column.clear()
+            }
+            if let value = input.value, let cell = input.cells.value {
+                value.column.set(0, value.kind.value(cursor, cell))
+                columns.value = value.column.column
+            }
+            if let order = input.order, let cell = input.cells.order {
+                order.column.set(0, order.kind.value(cursor, cell))
+                input.orderColumn.pointee = order.column.column
+                columns.order = UnsafePointer(input.orderColumn)
+            }
+            try accumulator.add(record, columns, 0, offset: Int64(number))
+        }
+    }
+}
