@@ -37,6 +37,11 @@ package struct AggregationDefinition: Sendable {
     package let stateTables: [TableSchema]
     package let open: @Sendable (any StreamContext) throws(KappaError) -> any AggregationInput
 
+    /// Whether the stream remembers nothing from event to event.
+    var readsOwnKeyOnly: Bool { stateTables.isEmpty }
+    /// Whether what an event does depends on the stream time before it.
+    var judgesLateness: Bool { latenessMicroseconds != nil }
+
     package enum ColumnOrigin: Sendable {
         case windowStart, windowEnd
         case key(Int)
