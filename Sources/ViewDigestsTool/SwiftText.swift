@@ -16,7 +16,7 @@ struct SwiftText {
     private enum Gap: Int { case none, space, line }
 
     /// - Parameter forDigest: Whether what does not say what rows a view makes is left out: what stands
-    ///   in the brackets of `ViewSet(…)`, and the gates of `.promote(when: …)`.
+    ///   in the brackets of `ViewSet(…)`, the gates of `.promote(when: …)`, and `.indexed()`.
     static func normalised(_ bytes: [UInt8], forDigest: Bool = false) -> [UInt8] {
         var text = SwiftText(bytes: bytes, isForDigest: forDigest)
         text.run()
@@ -70,6 +70,8 @@ struct SwiftText {
                 skipListing()
             } else if isForDigest, startsGates() {
                 skipGates()
+            } else if isForDigest, starts(Self.indexed, at: at) {
+                at += Self.indexed.utf8CodeUnitCount
             } else {
                 copyCode()
             }
@@ -144,6 +146,8 @@ struct SwiftText {
         output.append(UInt8(ascii: ")"))
         codeOnly.append(UInt8(ascii: ")"))
     }
+
+    private static let indexed: StaticString = ".indexed()"
 
     /// Whether `.promote(when:` stands here.
     private func startsGates() -> Bool {

@@ -3,7 +3,7 @@
 /// A view file's digest covers its own text and that of all helper files (those that define no view):
 /// a changed helper changes all views of the target, a changed view file only its own. The list of
 /// views, `ViewSet(…)`, counts for none: it says which views there are, not what they do. Nor do gates,
-/// `.promote(when: …)`: they say when a version may become live.
+/// `.promote(when: …)`, which say when a version may become live, and `.indexed()`, which changes no row.
 struct TargetDigests {
     /// The digest of each view file by its name, in the order of the names.
     let files: [(name: String, digest: String)]

@@ -51,7 +51,7 @@ struct DiffCommand: Command {
         options.tolerance = try arguments.double("--tolerance") ?? 0
         options.ignored = Set(arguments.strings("--ignore"))
         options.table = arguments.string("--table")
-        options.key = arguments.key("--key")
+        options.key = try arguments.key("--key")
         keyText = arguments.string("--key")
         options.condition = arguments.string("--where")
         isSummary = arguments.has("--summary")
@@ -144,7 +144,12 @@ struct DiffCommand: Command {
 
 extension ParsedArguments {
     /// A key as JSON; a bare word is meant as a text.
-    func key(_ name: String) -> JSONValue? {
-        string(name).map { (try? JSONValue(parsing: $0)) ?? .string($0) }
+    func key(_ name: String) throws(KappaError) -> JSONValue? {
+        guard let text = string(name) else { return nil }
+        if let key = try? JSONValue(parsing: text) { return key }
+        guard let first = text.first, "[{\"".contains(first) else { return .string(text) }
+        throw KappaError(
+            .usage, "\(name) \(text) cannot be used", because: "it is not whole as JSON",
+            advice: "Write \(name) '\"a\"', or \(name) '[\"a\", 1]' for a key of several parts")
     }
 }

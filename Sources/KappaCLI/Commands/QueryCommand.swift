@@ -46,10 +46,7 @@ struct QueryCommand: Command {
         query.order = (arguments.string("--order") ?? "").split(separator: ",").map { part in
             part.split(separator: " ").joined(separator: " ")
         }
-        if let key = arguments.string("--key") {
-            // A bare word is meant as a text.
-            query.key = (try? JSONValue(parsing: key)) ?? .string(key)
-        }
+        query.key = try arguments.key("--key")
     }
 
     func run(_ context: Context) throws -> Int32 {

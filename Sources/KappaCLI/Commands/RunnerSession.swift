@@ -66,7 +66,7 @@ struct RunnerSession {
     /// Where gates have refused versions, the answer is no.
     private var refusal: KappaError? {
         let refused = refusals.withLock { $0 }
-        return refused.isEmpty ? nil : JudgementText.error(refused, named: refused.count)
+        return refused.isEmpty ? nil : Judgement.refusal(of: refused, named: refused.count)
     }
 
     private func note(_ report: ViewRunner.Report) {

@@ -10,7 +10,8 @@ struct WhyCommand: Command {
             after which their rows differ is marked; in the place of a number, "build" is the
             definition of this build, which may have no version yet. A version that another build has
             made needs that build's program: --with. Of a session, give the key that it has now: it is
-            followed while it grows and merges.
+            followed while it grows and merges. The whole log is read, unless the view is `.indexed()`:
+            then the version's index names the events of the row.
             """,
         arguments: [ArgumentSpec(name: "VIEW", isView: true)],
         options: [
@@ -46,7 +47,7 @@ struct WhyCommand: Command {
 
     init(_ arguments: ParsedArguments) throws(KappaError) {
         view = try VersionReference(arguments.positional[0])
-        guard let key = arguments.key("--key") else {
+        guard let key = try arguments.key("--key") else {
             throw KappaError(
                 .usage, "kappa why lacks --key", because: "it tells about one row",
                 advice: "Name the row: kappa why \(view) --key '\"user_1\"'")
@@ -134,7 +135,8 @@ struct WhyCommand: Command {
         else {
             let why = try Why(
                 try targets.map { try definitions.definition(of: $0) }, key: key, table: table,
-                to: end, in: context.data)
+                to: end, in: context.data, versions: targets.map(\.version))
+            if let reason = why.unusedIndex { Output.say("kappa: the log is read: \(reason)") }
             return try why.run(progress: progress.show) { step in
                 try tell(
                     WhyMoment(
@@ -145,7 +147,8 @@ struct WhyCommand: Command {
             }
         }
         let why = try Why(
-            known.compactMap(\.self), key: key, table: table, to: end, in: context.data)
+            known.compactMap(\.self), key: key, table: table, to: end, in: context.data,
+            versions: targets.indices.filter { $0 != foreign[0] }.map { targets[$0].version })
         var words = [
             "why", "\(id)", "--key", keyText, "--at", "\(end)", "--format", "json", "--data",
             context.data.path,

@@ -38,7 +38,7 @@ final class WhyPrinter {
         try output.flush()
         var line = "\(count) event\(count == 1 ? "" : "s") below offset \(end)"
         if isCut { line = "\(count) shown; there may be more events below offset \(end)" }
-        if count == 0 { line = "no event below offset \(end) touched the row" }
+        if count == 0, !isCut { line = "no event below offset \(end) touched the row" }
         if names.count == 2, count > 0 {
             let both = names.joined(separator: " and ")
             line += parting.map { "; \(both) part at offset \($0)" } ?? "; \(both) do not part"

@@ -44,6 +44,8 @@ struct DiffText {
         switch way {
         case .asItStands: "as it stands"
         case .broughtForward(let from): "a copy, brought forward from offset \(from)"
+        case .snapshot: "a snapshot"
+        case .snapshotBroughtForward(let from): "a snapshot, brought forward from offset \(from)"
         case .builtAside: "built aside from offset 0"
         }
     }

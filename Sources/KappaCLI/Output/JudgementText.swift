@@ -25,20 +25,4 @@ enum JudgementText {
         return "\(judgement.candidate): identical rows, those of \(old): "
             + "the change of source did not change the view"
     }
-
-    /// The refusal of a promotion.
-    static func error(_ refused: [Judgement], named all: Int) -> KappaError {
-        let names = refused.map(\.candidate.description).joined(separator: ", ")
-        let others = all > refused.count ? "; so none is promoted" : ""
-        let comparisons = refused.compactMap { judgement in
-            judgement.live.map {
-                "kappa diff \(judgement.candidate.view)@\($0) \(judgement.candidate)"
-            }
-        }
-        let look = comparisons.first.map { "Look at `\($0)`; " } ?? ""
-        return KappaError(
-            .refused, "gates refuse \(names)\(others)",
-            because: refused.map(\.refusal).joined(separator: "; "),
-            advice: look + "`kappa promote --force` passes over the gates")
-    }
 }

@@ -14,6 +14,11 @@ package enum CompareTarget: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Nil for a definition of this build.
+    package var version: VersionID? {
+        if case .version(let id) = self { id } else { nil }
+    }
+
     package var description: String {
         switch self {
         case .version(let id): id.description
@@ -32,7 +37,8 @@ package final class Alignment {
     /// What the two are, and how they came to where they are compared.
     package let oldSide: Origin
     package let newSide: Origin
-    private let scratches: [ScratchVersion]
+    /// What is built aside goes away with its owner.
+    private let owners: [AnyObject]
 
     /// Where the rows of a side come from.
     package struct Origin: Sendable {
@@ -42,8 +48,12 @@ package final class Alignment {
         package enum Way: Equatable, Sendable {
             /// The version's own file, as it stands.
             case asItStands
+            /// A snapshot of that very offset, as it is kept.
+            case snapshot
             /// A copy of the version, brought forward aside from where the version stands.
             case broughtForward(from: Offset)
+            /// A copy of a snapshot, brought forward aside.
+            case snapshotBroughtForward(from: Offset)
             /// Built aside from offset zero.
             case builtAside
         }
@@ -83,7 +93,7 @@ package final class Alignment {
         self.new = sides.1.reader
         oldSide = sides.0.origin
         newSide = sides.1.origin
-        scratches = [sides.0.scratch, sides.1.scratch].compactMap(\.self)
+        owners = [sides.0.owner, sides.1.owner].compactMap(\.self)
     }
 }
 
@@ -95,7 +105,7 @@ private struct SideMaker {
 
     struct Side {
         var reader: VersionReader
-        var scratch: ScratchVersion?
+        var owner: AnyObject?
         var origin: Alignment.Origin
     }
 
@@ -123,19 +133,30 @@ private struct SideMaker {
         guard case .version(let id) = target else {
             return built(target, try build(target.view, to: offset))
         }
-        let reader = try reader(id, isHeld: true)
-        let stands = try reader.checkpoint().offset
-        if stands == offset { return asItStands(reader) }
-        guard let definition = definition(of: reader) else {
-            throw KappaError(
+        return try past(try reader(id, isHeld: false), at: offset) { reader in
+            let stands = try reader.checkpoint().offset
+            return KappaError(
                 .refused, "\(id) cannot be shown as of offset \(offset)",
                 at: "\(id) at offset \(stands)",
                 because: "its definition (digest \(reader.digest)) is not in this build",
                 advice: MissingDefinition.advice(id, folder))
         }
-        return stands < offset
-            ? try forward(reader, definition, to: offset, from: stands)
-            : built(target, try rebuild(reader, definition, to: offset))
+    }
+
+    /// A version as it was, from the nearest place that is kept.
+    private func past(
+        _ reader: VersionReader, at offset: Offset,
+        isMissing: (VersionReader) throws -> KappaError
+    ) throws -> Side {
+        let past = try PastVersion(
+            id(reader), reader.digest, at: offset, Catalog(folder),
+            definition: {
+                guard let definition = definition(of: reader) else { throw try isMissing(reader) }
+                return definition
+            }, progress)
+        return Side(
+            reader: past.reader, owner: past,
+            origin: Alignment.Origin(target: .version(id(reader)), way: past.way))
     }
 
     /// A version as it stands, and another side built up to there.
@@ -163,17 +184,16 @@ private struct SideMaker {
             moved = try forward(behind, definition, to: max(a, b), from: min(a, b))
             still = asItStands(ahead)
             isFirstMoved = a < b
-        } else if let definition = definition(of: ahead) {
-            let target = CompareTarget.version(id(ahead))
-            moved = built(target, try rebuild(ahead, definition, to: min(a, b)))
+        } else {
+            moved = try past(ahead, at: min(a, b)) { _ in
+                KappaError(
+                    .refused, "the two versions cannot be brought to one position",
+                    at: "\(old) at offset \(a), \(new) at offset \(b)",
+                    because: "this build has the definition of neither",
+                    advice: "Run the comparison with a build that defines one of them")
+            }
             still = asItStands(behind)
             isFirstMoved = a > b
-        } else {
-            throw KappaError(
-                .refused, "the two versions cannot be brought to one position",
-                at: "\(old) at offset \(a), \(new) at offset \(b)",
-                because: "this build has the definition of neither",
-                advice: "Run the comparison with a build that defines one of them")
         }
         return isFirstMoved ? (moved, still) : (still, moved)
     }
@@ -215,7 +235,7 @@ private struct SideMaker {
 
     private func built(_ target: CompareTarget, _ scratch: ScratchVersion) -> Side {
         Side(
-            reader: scratch.reader, scratch: scratch,
+            reader: scratch.reader, owner: scratch,
             origin: Alignment.Origin(target: target, way: .builtAside))
     }
 
@@ -225,16 +245,9 @@ private struct SideMaker {
         let scratch = try ScratchVersion(
             copyOf: reader, definition, to: end, in: folder, progress: progress)
         return Side(
-            reader: scratch.reader, scratch: scratch,
+            reader: scratch.reader, owner: scratch,
             origin: Alignment.Origin(
                 target: .version(id(reader)), way: .broughtForward(from: from)))
-    }
-
-    private func rebuild(
-        _ reader: VersionReader, _ definition: ViewDefinition, to end: Offset
-    ) throws -> ScratchVersion {
-        try ScratchVersion(
-            definition, number: reader.number, to: end, in: folder, progress: progress)
     }
 
     private func build(_ view: String, to end: Offset) throws -> ScratchVersion {

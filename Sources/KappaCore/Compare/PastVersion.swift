@@ -4,8 +4,16 @@
 /// is kept (a snapshot, or the version itself where it stands behind), else from zero.
 package final class PastVersion {
     package let reader: VersionReader
+    /// How the rows came to the offset.
+    package let way: Alignment.Origin.Way
     /// From where events had to be replayed; nil where none had to be.
-    package let replayedFrom: Offset?
+    package var replayedFrom: Offset? {
+        switch way {
+        case .asItStands, .snapshot: nil
+        case .broughtForward(let from), .snapshotBroughtForward(let from): from
+        case .builtAside: .zero
+        }
+    }
     /// Kept for as long as the rows are read.
     private let scratch: ScratchVersion?
 
@@ -34,7 +42,9 @@ package final class PastVersion {
             definition.digest, at: offset, catalog, definition: { definition }, progress)
     }
 
-    private init(
+    /// The rows of a version of a digest.
+    /// - Parameter definition: Asked for where a replay is needed.
+    init(
         _ id: VersionID, _ digest: String, at offset: Offset, _ catalog: Catalog,
         definition: () throws -> ViewDefinition, _ progress: @escaping ScratchVersion.Progress
     ) throws {
@@ -43,21 +53,21 @@ package final class PastVersion {
         if let stored = try Self.stored(id, in: folder, at: offset) {
             reader = stored
             scratch = nil
-            replayedFrom = nil
+            way = .asItStands
             return
         }
         let snapshot = try Self.nearest(id.view, digest, upTo: offset, catalog)
         if let snapshot, snapshot.offset == offset, let kept = try? VersionReader(snapshot.path) {
             reader = kept
             scratch = nil
-            replayedFrom = nil
+            way = .snapshot
             return
         }
         let definition = try definition()
         let made = try Self.replay(id, definition, snapshot, to: offset, in: folder, progress)
         scratch = made.scratch
         reader = made.scratch.reader
-        replayedFrom = made.from
+        way = made.way
     }
 
     private static func checkLog(
@@ -102,7 +112,7 @@ package final class PastVersion {
     private static func replay(
         _ id: VersionID, _ definition: ViewDefinition, _ snapshot: Snapshots.Snapshot?,
         to end: Offset, in folder: DataFolder, _ progress: @escaping ScratchVersion.Progress
-    ) throws -> (scratch: ScratchVersion, from: Offset) {
+    ) throws -> (scratch: ScratchVersion, way: Alignment.Origin.Way) {
         if let made = try copyBehind(
             id, definition, after: snapshot?.offset ?? .zero, to: end, in: folder, progress)
         {
@@ -112,21 +122,21 @@ package final class PastVersion {
             do {
                 let scratch = try ScratchVersion(
                     copyOfFile: snapshot.path, definition, to: end, in: folder, progress: progress)
-                return (scratch, snapshot.offset)
+                return (scratch, .snapshotBroughtForward(from: snapshot.offset))
             } catch let error as KappaError where error.code == .notFound {
                 // Removed a moment ago, by a policy: zero is always there.
             }
         }
         let scratch = try ScratchVersion(
             definition, number: id.number.rawValue, to: end, in: folder, progress: progress)
-        return (scratch, .zero)
+        return (scratch, .builtAside)
     }
 
     /// A copy of the version itself, brought forward, where it stands between an offset and the end.
     private static func copyBehind(
         _ id: VersionID, _ definition: ViewDefinition, after offset: Offset, to end: Offset,
         in folder: DataFolder, _ progress: @escaping ScratchVersion.Progress
-    ) throws -> (scratch: ScratchVersion, from: Offset)? {
+    ) throws -> (scratch: ScratchVersion, way: Alignment.Origin.Way)? {
         guard folder.hasFile(id) else { return nil }
         let stored = try VersionReader(folder.file(id))
         let position = try stored.checkpoint().offset
@@ -134,7 +144,7 @@ package final class PastVersion {
         do {
             let scratch = try ScratchVersion(
                 copyOf: stored, definition, to: end, in: folder, progress: progress)
-            return (scratch, position)
+            return (scratch, .broughtForward(from: position))
         } catch let error as KappaError where error.code == .heldElsewhere {
             // It has gone past the end while it was copied.
             return nil

@@ -33,7 +33,7 @@ package struct Replay: Equatable, Sendable {
     ) throws {
         let store = try VersionStore(
             at: file, view: id.view, number: id.number.rawValue, digest: definition.digest,
-            tables: definition.tables)
+            tables: definition.tablesWithoutIndex)
         try ScratchVersion.advance(
             store, definition, to: end, in: folder, way: way, progress)
     }

@@ -25,7 +25,7 @@ package final class ScratchVersion {
         let path = scratch.path + "/aside.db"
         let store = try VersionStore(
             at: path, view: definition.name, number: number, digest: definition.digest,
-            tables: definition.tables)
+            tables: definition.tablesWithoutIndex)
         try self.init(scratch, path, store, definition, end, folder, progress)
     }
 

@@ -19,6 +19,7 @@ final class AggregationRunner: StepRunner {
     private let panes: HoppingPanes?
     /// Where rows are not kept for ever.
     private var retention: Retention?
+    private let keyIndex: KeyIndexWriter?
     private let budgetBytes: Int
     /// Whether every row of the store is in memory, so that an unknown key is a new one.
     private var isComplete: Bool
@@ -33,13 +34,14 @@ final class AggregationRunner: StepRunner {
 
     init(
         _ definition: AggregationDefinition, input: any AggregationInput, store: any RowStore,
-        table: Int, step: Int, budgetBytes: Int
+        table: Int, step: Int, keyIndex: KeyIndexWriter?, budgetBytes: Int
     ) throws {
         self.definition = definition
         self.input = input
         self.store = store
         tableIndex = table
         stepIndex = step
+        self.keyIndex = keyIndex
         self.budgetBytes = budgetBytes
         cut = WindowCut(definition)
         retention = Retention(definition)
@@ -76,6 +78,7 @@ final class AggregationRunner: StepRunner {
         let reference = input.rows(of: batch, range)
         for (event, reason) in reference.value.dead { pass.kill(event, reason) }
         for event in reference.value.late { pass.mark(event, .late) }
+        keyIndex?.begin(events: batch.count)
         if let cut { cutWindows(&reference.value, cut, range, pass) }
         let input = reference.value
         guard !input.rows.isEmpty else { return }
@@ -90,9 +93,14 @@ final class AggregationRunner: StepRunner {
             fresh.removeAll(keepingCapacity: true)
             if let panes {
                 panes.find(input, chunk, keys: keys, in: groups, into: &pairs, fresh: &fresh)
+                keyIndex?.add(
+                    input.events[chunk], panes.paneIDs, of: panes.panes,
+                    firstOffset: batch.firstOffset)
                 try accumulate(pairs.rows, 0..<pairs.ids.count, pairs.ids, firstOffset)
             } else {
                 groups.find(rows: input.rows[chunk], keys: keys, into: &ids, fresh: &fresh)
+                keyIndex?.add(
+                    input.events[chunk], ids, of: groups, firstOffset: batch.firstOffset)
                 try accumulate(input, chunk, ids, firstOffset)
             }
             start = chunk.upperBound
@@ -150,6 +158,8 @@ final class AggregationRunner: StepRunner {
         var clock = PartitionClock(
             pass.streamTimes[stepIndex], columns: input.clockColumns, from: range.lowerBound)
         var pane = WindowCut.Pane(start: 0, end: 0, newest: 0, newestEnd: 0, windows: 0)
+        let timed = keyIndex?.keepsTimes == true ? keyIndex : nil
+        var noted: Int32 = -1
         var kept = 0
         input.rows.withUnsafeMutableBufferPointer { rows in
             input.events.withUnsafeMutableBufferPointer { events in
@@ -157,6 +167,11 @@ final class AggregationRunner: StepRunner {
                     guard let times else { break }
                     let row = Int(rows[index])
                     let time = times[row]
+                    if let timed, events[index] != noted {
+                        noted = events[index]
+                        clock.advance(through: Int(noted) - 1)
+                        timed.note(noted, streamTimeBefore: clock.time)
+                    }
                     clock.advance(through: Int(events[index]))
                     clock.meet(time)
                     // Most events fall into the pane of the one before: dividing is dear.

@@ -11,7 +11,7 @@ class FoldRows {
     let table: FoldTable
     let index: Int
     let store: any RowStore
-    private let keys: GroupTable
+    let keys: GroupTable
     private let keyIsText: Bool
     private var dirty: [UInt32] = []
     private var fresh: [UInt32] = []

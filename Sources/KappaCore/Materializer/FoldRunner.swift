@@ -2,6 +2,8 @@
 final class FoldRunner: StepRunner, FoldState {
     private let handlers: [(table: Int, reader: any FoldReader)]
     private let tables: [FoldRows]
+    /// The index of each table's keys, where there is one.
+    private let indexes: [KeyIndexWriter?]
     private let budgetBytes: Int
     /// What each handler takes of the batch: events, and the rows under their keys.
     private var selections: [[Int32]]
@@ -13,7 +15,7 @@ final class FoldRunner: StepRunner, FoldState {
 
     init(
         _ definition: FoldDefinition, plan: ExtractionPlan, store: any RowStore,
-        firstTable: Int, budgetBytes: Int
+        firstTable: Int, indexes: [KeyIndexWriter?], budgetBytes: Int
     ) throws {
         guard definition.handlers.count <= UInt64.bitWidth else {
             throw KappaError(
@@ -28,6 +30,7 @@ final class FoldRunner: StepRunner, FoldState {
         }
         selections = definition.handlers.map { _ in [] }
         ids = definition.handlers.map { _ in [] }
+        self.indexes = indexes
         self.budgetBytes = budgetBytes
     }
 
@@ -44,6 +47,9 @@ final class FoldRunner: StepRunner, FoldState {
                 pass.kill(Int(event), reason)
             }
             try tables[handler.table].find(selections[index], keys, into: &ids[index])
+            indexes[handler.table]?.add(
+                selections[index][...], ids[index], of: tables[handler.table].keys,
+                firstOffset: batch.firstOffset)
         }
         if handlers.count == 1 {
             let handler = handlers[0]

@@ -43,6 +43,12 @@ package protocol RowStore: AnyObject {
     ) throws
     /// What was put aside; nil if nothing was.
     var spilled: (any SpilledRows)? { get }
+    /// The table in which the index of a table's keys is kept; nil where there is none.
+    func keyIndex(of table: Int) -> Int?
+}
+
+extension RowStore {
+    package func keyIndex(of table: Int) -> Int? { nil }
 }
 
 /// Rows that were put aside.

@@ -13,6 +13,7 @@ final class SessionRunner: StepRunner {
     private let chains: SessionChains
     private let keys: GroupTable
     private let sessions: SessionSlab
+    private let keyIndex: KeyIndexWriter?
     private let budgetBytes: Int
     private var retention: Retention?
     private var isComplete: Bool
@@ -22,7 +23,7 @@ final class SessionRunner: StepRunner {
 
     init(
         _ definition: AggregationDefinition, gap: Int64, input: any AggregationInput,
-        store: any RowStore, table: Int, step: Int, budgetBytes: Int
+        store: any RowStore, table: Int, step: Int, keyIndex: KeyIndexWriter?, budgetBytes: Int
     ) throws {
         self.definition = definition
         self.gap = gap
@@ -30,6 +31,7 @@ final class SessionRunner: StepRunner {
         self.store = store
         tableIndex = table
         stepIndex = step
+        self.keyIndex = keyIndex
         self.budgetBytes = budgetBytes
         retention = Retention(definition)
         windowIsFirst = if case .windowStart? = definition.origins.first { true } else { false }
@@ -58,6 +60,7 @@ final class SessionRunner: StepRunner {
         let input = reference.value
         var clock = PartitionClock(
             pass.streamTimes[stepIndex], columns: input.clockColumns, from: range.lowerBound)
+        keyIndex?.begin(events: batch.count)
         try take(input, firstOffset: batch.firstOffset, &clock, pass)
         clock.advance(through: range.upperBound - 1)
         pass.streamTimes[stepIndex] = clock.time
@@ -72,7 +75,9 @@ final class SessionRunner: StepRunner {
         let columns: [KeyColumn] = zip(input.keys, definition.keyKinds).map { column, kind in
             kind == .text || kind == .json ? .texts(column.strings) : .integers(column.integers)
         }
-        let firstOffset = Int64(truncatingIfNeeded: firstOffset.rawValue)
+        let first = Int64(truncatingIfNeeded: firstOffset.rawValue)
+        let timed = keyIndex?.keepsTimes == true ? keyIndex : nil
+        var last: Int32 = -1
         var start = 0
         while start < input.rows.count {
             let chunk = start..<min(start + Self.chunkRows, input.rows.count)
@@ -81,10 +86,17 @@ final class SessionRunner: StepRunner {
             if !isComplete { for key in fresh { try loadSessions(of: key) } }
             for index in 0..<ids.count {
                 prefetch(index)
+                let event = input.events[chunk.lowerBound + index]
+                if let timed, event != last {
+                    clock.advance(through: Int(event) - 1)
+                    timed.note(event, streamTimeBefore: clock.time)
+                    last = event
+                }
                 try add(
                     input, chunk.lowerBound + index, times, of: ids[index],
-                    firstOffset: firstOffset, &clock, pass)
+                    firstOffset: first, &clock, pass)
             }
+            keyIndex?.add(input.events[chunk], ids, of: keys, firstOffset: firstOffset)
             start = chunk.upperBound
         }
     }

@@ -19,6 +19,7 @@ package final class VersionMaterializer {
     private(set) var applyNanoseconds = 0
     private let steps: [any StepRunner]
     private let states: StateTables
+    private let indexes: KeyIndexes
     private let budgetBytes: Int
     private let pass: BatchPass
     private var deadLetters: [DeadLetter] = []
@@ -44,13 +45,18 @@ package final class VersionMaterializer {
             clockTimes: checkpoint.streamTimes[view.steps.count...])
         checkpoint.streamTimes.removeSubrange(view.steps.count...)
         pass = BatchPass(streamTimes: checkpoint.streamTimes)
+        indexes = KeyIndexes(store, stored)
+        // What is noted for an index always has some room beside the rows.
+        let isIndexed = view.tables.indices.contains { store.keyIndex(of: $0) != nil }
+        let noteBytes = isIndexed ? min(budgetBytes / 4, Self.noteBytes) : 0
+        let stepBytes = (budgetBytes - noteBytes) / view.steps.count
         var steps: [any StepRunner] = []
         var table = 0
         for (index, step) in view.steps.enumerated() {
             steps.append(
                 try Self.runner(
-                    step, states: states, store: store, table: table, step: index,
-                    budgetBytes: budgetBytes / view.steps.count))
+                    step, states: states, indexes: indexes, store: store, table: table,
+                    step: index, budgetBytes: stepBytes))
             table += step.tables.count
         }
         self.steps = steps
@@ -58,16 +64,21 @@ package final class VersionMaterializer {
         self.checkpoint = checkpoint
     }
 
+    private static let noteBytes = 1 << 26
+
     private static func runner(
-        _ step: StepDefinition, states: StateTables, store: any RowStore, table: Int?,
-        step index: Int, budgetBytes: Int
+        _ step: StepDefinition, states: StateTables, indexes: KeyIndexes, store: any RowStore,
+        table: Int?, step index: Int, budgetBytes: Int
     ) throws -> any StepRunner {
         // A table that readers do not see stands behind the states of the streams that go into it.
         func place() -> Int { table ?? states.reserve() }
         switch step.kind {
         case .fold(let fold):
+            let keyIndexes = try fold.tables.indices.map { own in
+                try indexes.writer(of: table.map { $0 + own }, keepsTimes: false)
+            }
             return try FoldRunner(
-                fold, plan: states.plan, store: store, firstTable: place(),
+                fold, plan: states.plan, store: store, firstTable: place(), indexes: keyIndexes,
                 budgetBytes: budgetBytes)
         case .rows(let rows):
             let input = try rows.open(states)
@@ -80,8 +91,8 @@ package final class VersionMaterializer {
             return try RankingRunner(ranking, input: input, store: store, table: place())
         case .derived(let derived):
             let upstream = try runner(
-                derived.upstream, states: states, store: store, table: nil, step: index,
-                budgetBytes: budgetBytes)
+                derived.upstream, states: states, indexes: indexes, store: store, table: nil,
+                step: index, budgetBytes: budgetBytes)
             return try DerivedRunner(
                 derived, upstream: upstream, upstreamTable: states.lastTable, store: store,
                 table: place())
@@ -93,15 +104,16 @@ package final class VersionMaterializer {
                     aggregation, size: size, input: input, store: store, table: place(),
                     elements: elements, elementsTable: state, step: index)
             }
+            let keyIndex = try indexes.writer(of: table, keepsTimes: aggregation.judgesLateness)
             let table = place()
             if case .session(let gap) = aggregation.window {
                 return try SessionRunner(
                     aggregation, gap: gap, input: input, store: store, table: table, step: index,
-                    budgetBytes: budgetBytes)
+                    keyIndex: keyIndex, budgetBytes: budgetBytes)
             }
             return try AggregationRunner(
                 aggregation, input: input, store: store, table: table, step: index,
-                budgetBytes: budgetBytes)
+                keyIndex: keyIndex, budgetBytes: budgetBytes)
         }
     }
 
@@ -109,7 +121,9 @@ package final class VersionMaterializer {
     package var isDirty: Bool { checkpoint.offset != committedOffset || !hasCommitted }
     /// Whether rows that were put aside wait for the first commit.
     package var hasSpilled: Bool { store.spilled != nil }
-    package var memoryBytes: Int { steps.reduce(states.memoryBytes) { $0 + $1.memoryBytes } }
+    package var memoryBytes: Int {
+        steps.reduce(states.memoryBytes + indexes.memoryBytes) { $0 + $1.memoryBytes }
+    }
     /// Whether its rows take more memory than they may: a commit lets it drop them.
     package var isOverBudget: Bool { memoryBytes > budgetBytes && isDirty }
     package var dirtyRows: Int {
@@ -203,9 +217,11 @@ package final class VersionMaterializer {
         try store.spill(checkpoint) { transaction in
             for letter in deadLetters { try transaction.add(letter) }
             for step in steps { try step.write(to: transaction, changesAt: nil) }
+            try indexes.write(to: transaction, end: checkpoint.offset)
         }
         deadLetters.removeAll(keepingCapacity: true)
         for step in steps { step.spill() }
+        indexes.written()
         committedOffset = checkpoint.offset
     }
 
@@ -224,10 +240,16 @@ package final class VersionMaterializer {
                 }
             }
             try states.write(to: transaction)
+            if let spilled = store.spilled {
+                try indexes.writeSpilled(spilled, to: transaction)
+            } else {
+                try indexes.write(to: transaction, end: checkpoint.offset)
+            }
         }
         deadLetters.removeAll(keepingCapacity: true)
         for step in steps { step.committed(mayEvict: mayEvict) }
         states.committed()
+        indexes.written()
         committedOffset = checkpoint.offset
         hasCommitted = true
     }

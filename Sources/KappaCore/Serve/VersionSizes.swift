@@ -19,11 +19,14 @@ package struct VersionSizes: Equatable, Sendable {
         case seenKeys = "keys that have been seen"
         case slidingElements = "elements of sliding windows"
         case firstStep = "rows of a first step"
+        case keyIndex = "stretches of the index from keys to events"
 
         /// Each kind of table has columns of its own.
         init(_ table: TableSchema) {
             let names = Set(table.columns.map(\.name))
-            if names.contains("_matched") {
+            if table.isKeyIndex {
+                self = .keyIndex
+            } else if names.contains("_matched") {
                 self = table.columns.count == TableSchema.joinSideColumns ? .seenKeys : .joinSide
             } else {
                 self = names.contains("_offset") ? .slidingElements : .firstStep

@@ -112,6 +112,26 @@ package final class VersionReader {
         }
     }
 
+    /// Up to where events are in the index of a table; nil where the version has no such index.
+    func keyIndexEnd(ofTable table: Int) throws(KappaError) -> Offset? {
+        let name = TableSchema.keyIndexName(table)
+        guard allTables.contains(where: { $0.name == name }) else { return nil }
+        let select = try connection.prepare(
+            "SELECT _kappa_state FROM \(VersionSchema.quoted(name)) WHERE key_hash = ?")
+        select.bind(0, KeyIndexFormat.markHash)
+        return try select.step() ? KeyIndexFormat.end(ofMark: select.blob(0)) : nil
+    }
+
+    /// The chunks of one hash in the index of a table, in log order: first offset and blob.
+    func keyIndexChunks(ofTable table: Int, hash: UInt32) throws(KappaError) -> SQLiteStatement {
+        let name = VersionSchema.quoted(TableSchema.keyIndexName(table))
+        let select = try connection.prepare(
+            "SELECT first_offset, _kappa_state FROM \(name) WHERE key_hash = ? ORDER BY first_offset"
+        )
+        select.bind(0, Int64(hash))
+        return select
+    }
+
     package func deadLetters(
         limit: Int? = nil, _ visit: (DeadLetter) throws -> Void
     ) throws {

@@ -5,7 +5,7 @@ import Glibc
 /// That commit is most of a rebuild's rows: they are written by ``NewVersionFile`` in one go. From then
 /// on there is a ``VersionFile``, which is committed to in transactions.
 package final class VersionStore: RowStore {
-    package let tables: [TableSchema]
+    package private(set) var tables: [TableSchema]
     private let path: String
     private let identity: VersionIdentity?
     private var file: VersionFile?
@@ -24,7 +24,10 @@ package final class VersionStore: RowStore {
             file = try VersionFile(path, self.tables)
             SpilledRuns.remove(path)
         } else if SpilledRuns.exist(path) {
-            runs = try SpilledRuns(path, tables)
+            let runs = try SpilledRuns(path, tables)
+            // Of a rebuild that was begun without an index, the events so far are in none.
+            self.tables = runs.tables
+            self.runs = runs
         }
     }
 
@@ -91,6 +94,10 @@ package final class VersionStore: RowStore {
     }
 
     package var spilled: (any SpilledRows)? { runs.flatMap { $0.count > 0 ? $0 : nil } }
+
+    package func keyIndex(of table: Int) -> Int? {
+        tables.firstIndex { $0.name == TableSchema.keyIndexName(table) }
+    }
 
     /// Ends a rebuild: statistics for the query planner, and the write-ahead log into the file.
     package func finish() throws(KappaError) { try file?.finish() }

@@ -24,7 +24,7 @@ package struct VersionSample {
         let materializers = try versions.map { id, definition in
             let store = try VersionStore(
                 at: folder.sample(id), view: id.view, number: id.number.rawValue,
-                digest: definition.digest, tables: definition.tables)
+                digest: definition.digest, tables: definition.tablesWithoutIndex)
             return try VersionMaterializer(
                 definition, store: store, plan: plan, budgetBytes: budgetBytes / versions.count)
         }

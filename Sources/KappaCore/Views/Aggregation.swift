@@ -40,6 +40,11 @@ package struct AggregationDefinition: Sendable {
     let elements: RowLayout?
     package let open: @Sendable (any StreamContext) throws(KappaError) -> any AggregationInput
 
+    /// Whether the stream remembers nothing from event to event.
+    var readsOwnKeyOnly: Bool { stateTables.isEmpty }
+    /// Whether what an event does depends on the stream time before it.
+    var judgesLateness: Bool { latenessMicroseconds != nil }
+
     init<Element>(
         table name: String, grouping: Grouping<Element>, aggregates: [Aggregate<Element>]
     ) throws(KappaError) {

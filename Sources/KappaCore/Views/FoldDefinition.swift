@@ -3,6 +3,8 @@ package struct FoldDefinition: Sendable {
     package let tables: [FoldTable]
     package let handlers: [(handlerTable: Int, handler: FoldHandler)]
     let signature: String
+    /// Whether no handler looks at other rows than the one under its key.
+    var readsOwnKeyOnly: Bool { !handlers.contains(where: \.handler.seesTables) }
 
     init(
         view: String, handlers: [(table: String, handler: FoldHandler)],

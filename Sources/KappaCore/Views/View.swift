@@ -20,6 +20,8 @@ public struct View<Row: Sendable>: AnyView {
     public let explicitDigest: String?
     /// What must hold before a version is promoted.
     public private(set) var gates: [Gate] = []
+    /// Whether versions keep an index from keys to the events that touched them.
+    public private(set) var isIndexed = false
 
     /// A view made of aggregations.
     /// - Parameters:
@@ -67,6 +69,19 @@ public struct View<Row: Sendable>: AnyView {
         copy.gates += gates
         return copy
     }
+
+    /// Keeps an index beside the rows of each version, from each key to the offsets of the events that
+    /// touched it: `kappa why` then reads those events instead of the whole log.
+    ///
+    /// It serves tables whose rows depend on the events of their own key alone: aggregations of events,
+    /// and folds whose handlers look at no other rows. It costs time in a replay and bytes for each event,
+    /// see `docs/comparing.md`. It is no part of the view's digest: a version that was begun without an
+    /// index stays without one, and `kappa rebuild` makes one that has it.
+    public func indexed() -> View {
+        var copy = self
+        copy.isIndexed = true
+        return copy
+    }
 }
 
 /// The rows of a declarative view: cells by column name.
@@ -95,9 +110,13 @@ public protocol AnyView: Sendable {
     var explicitDigest: String? { get }
     /// What must hold before a version is promoted.
     var gates: [Gate] { get }
+    /// Whether versions keep an index from keys to the events that touched them.
+    var isIndexed: Bool { get }
 }
 
 extension AnyView {
     /// No gates: what has caught up is promoted.
     public var gates: [Gate] { [] }
+    /// No index: `kappa why` reads the log.
+    public var isIndexed: Bool { false }
 }

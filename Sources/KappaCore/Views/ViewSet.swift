@@ -71,6 +71,8 @@ package struct ViewDefinition: Sendable {
     package private(set) var steps: [StepDefinition]
     package let eventTypes: [String]
     package let gates: [Gate]
+    /// Whether new versions keep an index of the keys of some tables.
+    package let isIndexed: Bool
 
     init(
         _ view: any AnyView, digests: ViewDigests?, allowUndigested: Bool, isEarlier: Bool = false
@@ -83,7 +85,8 @@ package struct ViewDefinition: Sendable {
         let visible = steps.flatMap(\.tables)
         var states = steps.flatMap(\.stateTables)
         for index in states.indices { states[index].name = "_kappa_state_\(index)" }
-        tables = visible + states
+        isIndexed = view.isIndexed
+        tables = visible + states + (view.isIndexed ? try Self.keyIndexes(steps, in: view) : [])
         for (index, table) in visible.enumerated() {
             try Self.check(table, in: view)
             if visible[..<index].contains(where: { $0.name == table.name }) {
@@ -106,6 +109,32 @@ package struct ViewDefinition: Sendable {
         for case .drift(let column, _) in gates.map(\.rule) {
             _ = try tables.numbers(column, in: "the gates of view \(name)")
         }
+    }
+
+    /// The tables without those that keep an index: for what is built aside.
+    package var tablesWithoutIndex: [TableSchema] { tables.filter { !$0.isKeyIndex } }
+
+    /// The indexes of those tables of which they help.
+    private static func keyIndexes(
+        _ steps: [StepDefinition], in view: any AnyView
+    ) throws(KappaError) -> [TableSchema] {
+        var indexes: [TableSchema] = []
+        var table = 0
+        for step in steps {
+            for _ in step.tables {
+                if step.readsOwnKeyOnly { indexes.append(.keyIndex(of: table)) }
+                table += 1
+            }
+        }
+        if indexes.isEmpty {
+            throw KappaError(
+                .usage, "view \(view.name) cannot be indexed", at: view.file,
+                because: "its rows may depend on events of other keys than their own, "
+                    + "so `kappa why` has to replay them all",
+                advice: "Leave .indexed() out: it serves aggregations of events, and folds whose "
+                    + "handlers look at no other rows")
+        }
+        return indexes
     }
 
     /// The same view with one of its steps alone, which remembers nothing but its tables.

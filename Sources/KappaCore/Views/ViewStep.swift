@@ -41,6 +41,15 @@ public struct StepDefinition: Sendable {
         }
     }
 
+    /// Whether a row depends on the events of its own key alone.
+    var readsOwnKeyOnly: Bool {
+        switch kind {
+        case .aggregation(let aggregation): aggregation.readsOwnKeyOnly
+        case .fold(let fold): fold.readsOwnKeyOnly
+        case .rows, .joinedRows, .ranking, .derived: false
+        }
+    }
+
     var signature: String {
         switch kind {
         case .aggregation(let aggregation): aggregation.signature

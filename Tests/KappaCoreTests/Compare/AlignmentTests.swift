@@ -97,6 +97,39 @@ struct AlignmentTests {
         #expect(!DataFolder.names(in: folder.data.path).contains { $0.hasPrefix("scratch") })
     }
 
+    @Test("an older offset is reached from the nearest snapshot")
+    func snapshots() throws {
+        try folder.catchUp([old])
+        for number in [1, 2] {
+            let view = number == 1 ? old : new
+            for offset in [10, 20] {
+                let aside = try ScratchVersion(
+                    ViewSet([view]).definitions()[0], number: number, to: Offset(UInt64(offset)),
+                    in: folder.data)
+                let path = Snapshots(folder.data).path(
+                    VersionID("tally", VersionNumber(number)), Offset(UInt64(offset)))
+                try DataFolder.make(folder.data.snapshots("tally"))
+                try aside.reader.connection.copy(to: path)
+            }
+            if number == 1 { try folder.catchUp([new], promotes: false) }
+        }
+        let views = ViewSet([new], earlier: [tally("=" + (try folder.reader("tally", 1).digest))])
+        for offset in [5, 10, 25, 40] {
+            let found = try align(id(1), id(2), at: UInt64(offset), views)
+            #expect(found.rows == [try rows(old, at: offset), try rows(new, at: offset)])
+            let way: Alignment.Origin.Way =
+                switch offset {
+                case 5: .builtAside
+                case 10: .snapshot
+                case 25: .snapshotBroughtForward(from: Offset(20))
+                default: .asItStands
+                }
+            #expect(found.ways == [way, way], "\(offset)")
+        }
+        // What is kept of that very offset needs no definition.
+        #expect(try align(id(1), id(2), at: 20, ViewSet([])).ways == [.snapshot, .snapshot])
+    }
+
     @Test("the digest of a version can be given to an earlier definition alone")
     func digests() throws {
         let given = tally("=0123456789abcdef")

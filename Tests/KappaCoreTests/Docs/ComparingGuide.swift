@@ -21,8 +21,20 @@ let orderTotalsBefore = View("order_totals", digest: "=925be1daf1f96b23") {
 let orderViews = ViewSet([orderTotals], earlier: [orderTotalsBefore])
 // docs: end
 
+// docs: indexed
+let revenueByOrder = View("revenue_by_order", digest: "1") {
+    Events(OrderTotalled.self).grouped(by: \.orderID).aggregate(.sum(\.total, as: "revenue"))
+}.indexed()
+// docs: end
+
 @Suite("The guide about comparing")
 struct ComparingGuideTests {
+    @Test("the example has an index, which is no part of its digest")
+    func indexed() throws {
+        let definition = try ViewSet([revenueByOrder]).definitions()[0]
+        #expect(definition.isIndexed && definition.tables.last?.isKeyIndex == true)
+    }
+
     @Test("an earlier definition has the digest of its version")
     func earlier() throws {
         let digests = try orderViews.comparable().map(\.digest)

@@ -53,6 +53,17 @@ func firstChange(of kappa: Kappa) async throws -> Change? {
 }
 // docs: end
 
+private let orderCounts = View("order_counts", digest: "1") {
+    Events(OrderPlaced.self).grouped(by: \.orderID).aggregate(.count(as: "orders"))
+}
+
+// docs: promote
+func approve(_ kappa: Kappa) async throws -> [Promoted] {
+    // The newest version of each view, with a gate more than the views themselves have.
+    try await kappa.promote(orders, orderCounts, gates: [.removedRows(atMost: 0)])
+}
+// docs: end
+
 @Suite("The guide to the library")
 struct LibraryGuideTests {
     @Test("the example appends, waits for its own event, reads it, and closes")
@@ -64,6 +75,24 @@ struct LibraryGuideTests {
         let change = try await firstChange(of: kappa)
         #expect(change?.operation == .insert)
         #expect(change?.key == #"["o-1"]"#)
+        await kappa.close()
+    }
+
+    @Test("the example promotes both views, and says which versions are live")
+    func promoting() async throws {
+        let folder = try TemporaryFolder()
+        let kappa = try await Kappa.open(
+            folder.path + "/data",
+            views: ViewSet([
+                orders.promote(when: .manualApproval), orderCounts.promote(when: .manualApproval),
+            ]))
+        try await kappa.append(OrderPlaced(orderID: "o-1", total: 12))
+        try await kappa.catchUp()
+        #expect(try await kappa.position(of: orders) == nil)
+        let promoted = try await approve(kappa)
+        #expect(promoted.map(\.version.description) == ["orders@1", "order_counts@1"])
+        #expect(promoted.map(\.replaced) == [nil, nil])
+        #expect(try await kappa.position(of: orders) == Offset(1))
         await kappa.close()
     }
 

@@ -123,13 +123,14 @@ import Views
                 != digests[0])
     }
 
-    @Test("gates change no digest, however they are written")
+    @Test("gates and the wish for an index change no digest, however they are written")
     func gates() throws {
         let digest = try #require(self.digest(Self.view))
         let gates = [
             ".promote(when: .changedRows(atMost: 1))",
             "\n.promote(\n    when: .sql(\"SELECT ')' FROM new\"), .manualApproval\n)",
             " .promote(when: .check(\")\") { new in f(new) /* ) */ })",
+            ".indexed()", "\n    .indexed()\n", ".indexed().promote(when: .manualApproval)",
         ]
         for gate in gates {
             #expect(self.digest(Self.view + gate) == digest, "\(gate)")
@@ -140,6 +141,7 @@ import Views
         }
         #expect(self.digest(Self.view + ".promote(now: true)") != digest)
         #expect(text("a.promote(when: b)") == "a.promote(when: b)")
+        #expect(text("a.indexed()") == "a.indexed()")
     }
 
     @Test("a view file changes only its own digest, in whatever order files are given")

@@ -29,7 +29,7 @@ final class GroupFinder: KeyFinder {
     init?(
         _ definition: AggregationDefinition, key: [KeyPart], plan: ExtractionPlan
     ) throws(KappaError) {
-        guard definition.stateTables.isEmpty else { return nil }
+        guard definition.readsOwnKeyOnly else { return nil }
         var parts: [KeyPart] = []
         var start: Int64?
         for (column, part) in zip(definition.table.keyColumns, key) {
@@ -100,7 +100,7 @@ final class HandlerFinder: KeyFinder {
     init?(
         _ definition: FoldDefinition, table: Int, key: [KeyPart], plan: ExtractionPlan
     ) throws(KappaError) {
-        if definition.handlers.contains(where: \.handler.seesTables) { return nil }
+        guard definition.readsOwnKeyOnly else { return nil }
         self.key = key
         var readers: [any FoldReader] = []
         for (index, handler) in definition.handlers where index == table {

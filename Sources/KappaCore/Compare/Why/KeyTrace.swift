@@ -34,12 +34,12 @@ final class KeyTrace {
         _ definition: ViewDefinition, _ question: Question, plan: ExtractionPlan,
         singles: ExtractionPlan, in folder: DataFolder
     ) throws {
-        let place = try Self.place(of: question.table, in: definition)
+        let place = try KeyPlace(of: question.table, in: definition)
         schema = place.schema
         let key = try schema.key(question.key)
         self.key = key
         let parts = key.compactMap { KeyPart($0) }
-        let found = try Self.finder(place, parts, plan)
+        let found = try place.finder(parts, plan)
         session = place.isSession ? SessionWatch(schema, question.span) : nil
         var applied = definition
         if let found, !question.isThorough {
@@ -55,7 +55,8 @@ final class KeyTrace {
         scratch = try ScratchFolder(folder)
         let file = try VersionStore(
             at: scratch.path + "/aside.db", view: definition.name,
-            number: ScratchVersion.noNumber, digest: definition.digest, tables: applied.tables)
+            number: ScratchVersion.noNumber, digest: definition.digest,
+            tables: applied.tablesWithoutIndex)
         let open = session?.openPart
         store = WatchedStore(
             file, table: table, schema,
@@ -73,60 +74,9 @@ final class KeyTrace {
     static func schema(
         _ definition: ViewDefinition, _ question: Question
     ) throws(KappaError) -> TableSchema {
-        let schema = try place(of: question.table, in: definition).schema
+        let schema = try KeyPlace(of: question.table, in: definition).schema
         _ = try schema.key(question.key)
         return schema
-    }
-
-    // MARK: Where the row is
-
-    private struct Place {
-        var schema: TableSchema
-        var step: Int
-        var kind: StepDefinition.Kind
-        /// The table among those of the view, and among those of its step.
-        var table: Int
-        var tableOfStep: Int
-
-        var isSession: Bool {
-            if case .aggregation(let aggregation) = kind, case .session? = aggregation.window {
-                return true
-            }
-            return false
-        }
-    }
-
-    private static func place(
-        of name: String?, in definition: ViewDefinition
-    ) throws(KappaError) -> Place {
-        var table = 0
-        for (index, step) in definition.steps.enumerated() {
-            for (own, schema) in step.tables.enumerated() {
-                if schema.name == name ?? schema.name {
-                    return Place(
-                        schema: schema, step: index, kind: step.kind, table: table,
-                        tableOfStep: own)
-                }
-                table += 1
-            }
-        }
-        throw KappaError(
-            .notFound, "view \(definition.name) has no table \(name ?? "")",
-            because: "its tables are " + definition.tables.map(\.name).joined(separator: ", "),
-            advice: "Name one of them with --table")
-    }
-
-    /// What finds candidates by the key's column; nil where the kind of step tells nothing of it.
-    private static func finder(
-        _ place: Place, _ key: [KeyPart], _ plan: ExtractionPlan
-    ) throws(KappaError) -> (any KeyFinder)? {
-        switch place.kind {
-        case .aggregation(let aggregation):
-            return try GroupFinder(aggregation, key: key, plan: plan)
-        case .fold(let fold):
-            return try HandlerFinder(fold, table: place.tableOfStep, key: key, plan: plan)
-        case .rows, .joinedRows, .ranking, .derived: return nil
-        }
     }
 
     // MARK: Replaying
@@ -136,6 +86,13 @@ final class KeyTrace {
         candidates.removeAll(keepingCapacity: true)
         next = 0
         finder.find(in: batch, into: &candidates)
+    }
+
+    /// Looks at one event that an index names.
+    /// - Parameter streamTime: The step's stream time before it.
+    func load(_ single: EventBatch, streamTime: Int64) {
+        load(single)
+        for index in candidates.indices { candidates[index].streamTime = streamTime }
     }
 
     /// The first candidate of the batch that was not applied yet, as an index into the batch.

@@ -20,16 +20,24 @@ package struct Why {
     private let question: KeyTrace.Question
     private let end: Offset
     private let folder: DataFolder
+    /// The index of each definition's version; none where the log is read.
+    private let indexes: [KeyIndexSource]
+    /// Why the log is read although there is an index, or was to be one.
+    package let unusedIndex: String?
+
+    /// Whether the events are found by an index.
+    package var usesIndex: Bool { !indexes.isEmpty }
 
     /// - Parameters:
     ///   - definitions: One, or two of the same view.
     ///   - key: The row's key as JSON. For a session, the key of the session as it is at `end`.
     ///   - table: The row's table; nil for the view's first.
     ///   - end: Up to where the log is replayed.
+    ///   - versions: The version of each definition, whose index is used where it has one.
     ///   - isThorough: Applies every event to the whole view instead of looking for the key's.
     package init(
         _ definitions: [ViewDefinition], key: JSONValue, table: String? = nil, to end: Offset,
-        in folder: DataFolder, isThorough: Bool = false
+        in folder: DataFolder, versions: [VersionID?] = [], isThorough: Bool = false
     ) throws {
         self.definitions = definitions
         self.end = end
@@ -43,6 +51,21 @@ package struct Why {
                 .notFound, "offset \(end) is behind the log's end", at: folder.log,
                 because: "the log ends at offset \(logEnd)",
                 advice: "Name an offset up to \(logEnd)")
+        }
+        guard definitions.contains(where: \.isIndexed), !isThorough,
+            versions.count == definitions.count
+        else {
+            (indexes, unusedIndex) = ([], nil)
+            return
+        }
+        do {
+            indexes = try zip(definitions, versions).map { definition, version in
+                try KeyIndexSource(definition, version, question, to: end, in: folder)
+            }
+            unusedIndex = nil
+        } catch let unused as KeyIndexSource.Unused {
+            indexes = []
+            unusedIndex = unused.reason
         }
     }
 
@@ -97,6 +120,45 @@ package struct Why {
     private func replay(
         _ question: KeyTrace.Question, _ progress: ScratchVersion.Progress, _ visit: Visit
     ) throws -> [KeyTrace] {
+        try progress(.zero, end)
+        return usesIndex
+            ? try replayIndexed(question, progress, visit)
+            : try replayLog(question, progress, visit)
+    }
+
+    /// Reads the events that the indexes name.
+    private func replayIndexed(
+        _ question: KeyTrace.Question, _ progress: ScratchVersion.Progress, _ visit: Visit
+    ) throws -> [KeyTrace] {
+        let plan = ExtractionPlan()
+        let traces = try definitions.map {
+            try KeyTrace($0, question, plan: plan, singles: plan, in: folder)
+        }
+        let single = SingleEvent(plan)
+        let cursors = try indexes.map { try $0.cursor() }
+        let picker = EventPicker(try LogReader(folder.log))
+        while let next = cursors.compactMap({ $0.entry?.offset }).min(), next < end.rawValue {
+            let offset = Offset(next)
+            let picked = try picker.event(at: offset)
+            try single.load(picked.line, at: offset, [picked.run])
+            let touched = try zip(traces, cursors).map { trace, cursor in
+                guard let entry = cursor.entry, entry.offset == next else { return false }
+                trace.load(single.batch, streamTime: entry.streamTime)
+                return trace.nextCandidate == nil ? false : try trace.apply(single.batch)
+            }
+            for cursor in cursors { try cursor.advance(past: next) }
+            try progress(offset + 1, end)
+            guard touched.contains(true) else { continue }
+            let event = single.batch.event(0)
+            guard try visit(offset, event, traces, touched) else { return traces }
+        }
+        return traces
+    }
+
+    /// Reads the log and looks for the key.
+    private func replayLog(
+        _ question: KeyTrace.Question, _ progress: ScratchVersion.Progress, _ visit: Visit
+    ) throws -> [KeyTrace] {
         let plan = ExtractionPlan()
         let singles = ExtractionPlan()
         let traces = try definitions.map {
@@ -106,7 +168,6 @@ package struct Why {
         let pipeline = try BatchPipeline(
             try LogReader(folder.log), plan: plan, upTo: end, waits: false)
         defer { pipeline.stop() }
-        try progress(.zero, end)
         while true {
             switch pipeline.next() {
             case .batch(let slot):
@@ -126,7 +187,8 @@ package struct Why {
         _ batch: EventBatch, _ traces: [KeyTrace], _ single: SingleEvent, _ visit: Visit
     ) throws -> Bool {
         while let event = traces.compactMap(\.nextCandidate).min() {
-            try single.load(batch, event)
+            let line = UnsafeRawBufferPointer(rebasing: batch.bytes(of: event))
+            try single.load(line, at: batch.firstOffset + event, batch.runs(of: event))
             let touched = try traces.map { trace in
                 trace.nextCandidate == event ? try trace.apply(single.batch) : false
             }
@@ -159,14 +221,16 @@ private final class SingleEvent {
 
     init(_ plan: ExtractionPlan) { batch = EventBatch(plan: plan) }
 
-    func load(_ other: EventBatch, _ event: Int) throws {
-        let bytes = other.bytes(of: event)
+    /// - Parameter bytes: The event's JSON, with or without a newline.
+    func load(
+        _ bytes: UnsafeRawBufferPointer, at offset: Offset, _ runs: [IngestionRun]
+    ) throws {
         buffer.reserve(bytes.count + 1, keeping: 0)
         let line = buffer.slice(0..<(bytes.count + 1))
         line.copyBytes(from: bytes)
         line[bytes.count] = 0x0A
         try batch.load(
             buffer.payload(0..<(bytes.count + 1)), count: 1,
-            firstOffset: other.firstOffset + event, runs: other.runs(of: event))
+            firstOffset: offset, runs: runs)
     }
 }

@@ -2,6 +2,8 @@
 struct StateWriter {
     private(set) var bytes: [UInt8] = []
 
+    mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
+
     mutating func write(_ value: some FixedWidthInteger) {
         withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
     }
@@ -42,6 +44,8 @@ struct StateReader {
     private var at = 0
 
     init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+
+    var isAtEnd: Bool { at == bytes.count }
 
     private func damage() -> KappaError { Self.damage("it ends at byte \(bytes.count)") }
 

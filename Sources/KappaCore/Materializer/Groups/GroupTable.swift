@@ -192,6 +192,17 @@ final class GroupTable {
         }
     }
 
+    /// The hash of a record's key. Indexes on disk hold it: another way to hash needs another
+    /// ``KeyIndexFormat``.
+    @inline(__always)
+    func hash(_ id: UInt32) -> UInt32 { record(id).load(as: UInt32.self) }
+
+    /// Takes the next part of a key into its hash, which begins as zero.
+    static func hash(_ before: UInt32, integer: Int64) -> UInt32 { mix(before, hash(integer)) }
+    static func hash(_ before: UInt32, text: UnsafeRawBufferPointer) -> UInt32 {
+        mix(before, kj_hash(text.baseAddress?.assumingMemoryBound(to: CChar.self), text.count))
+    }
+
     @inline(__always)
     private static func mix(_ a: UInt32, _ b: UInt32) -> UInt32 {
         (a &* 0x85EB_CA6B).rotated13 ^ b
@@ -226,6 +237,7 @@ final class GroupTable {
         count += 1
         slots[slot] = UInt64(hash) << 32 | UInt64(id + 1)
         record(id).initializeMemory(as: UInt8.self, repeating: 0, count: stride)
+        record(id).storeBytes(of: hash, as: UInt32.self)
         return id
     }
 

@@ -9,14 +9,15 @@ final class HoppingPanes {
     private let most: Int
     private let every: Int64
     private let windowPart: Int
-    private let panes: GroupTable
+    let panes: GroupTable
     /// For each row of the batch: its pane, the newest of its windows, and how many of them are open.
     private var rows = UnsafeMutableBufferPointer<Row>.allocate(capacity: 1_024)
     /// The same rows' panes and windows as key columns.
     private var paneStarts = UnsafeMutablePointer<Int64>.allocate(capacity: 1_024)
     private var windowStarts = UnsafeMutablePointer<Int64>.allocate(capacity: 1_024)
 
-    private var paneIDs: [UInt32] = []
+    /// The pane of each row that was looked up last.
+    private(set) var paneIDs: [UInt32] = []
     private var freshPanes: [UInt32] = []
     private var unfilled: [(row: Int32, pane: UInt32)] = []
     private var unfilledRows: [Int32] = []

@@ -8,7 +8,8 @@ import Glibc
 /// rebuild that was killed goes on behind its last run.
 final class SpilledRuns: SpilledRows {
     private let folder: String
-    private let tables: [TableSchema]
+    /// The tables that every run has: without an index that was asked for later.
+    private(set) var tables: [TableSchema]
     private let connection: SQLiteConnection
     private let records: VersionRecords
     private(set) var count: Int
@@ -41,6 +42,11 @@ final class SpilledRuns: SpilledRows {
         }
         records = try VersionRecords(connection)
         count = Int(try connection.integer("SELECT count(*) FROM runs") ?? 0)
+        while self.tables.last?.isKeyIndex == true,
+            (0..<count).contains(where: { access(file($0, self.tables.count - 1), F_OK) != 0 })
+        {
+            self.tables.removeLast()
+        }
     }
 
     static func remove(_ version: String) { DataFolder.remove(path(version)) }

@@ -35,6 +35,23 @@ public struct TableSchema: Hashable, Sendable {
         self.hasState = hasState
     }
 
+    /// The table that keeps, for each key of a table of the view, at which offsets the events stand that
+    /// touched it.
+    static func keyIndex(of table: Int) -> TableSchema {
+        var schema = TableSchema(
+            name: keyIndexName(table),
+            columns: [
+                ColumnSchema("key_hash", .integer, isKey: true),
+                ColumnSchema("first_offset", .integer, isKey: true),
+            ], hasState: true)
+        schema.isInternal = true
+        return schema
+    }
+
+    private static let keyIndexPrefix = "_kappa_index_"
+    static func keyIndexName(_ table: Int) -> String { "\(keyIndexPrefix)\(table)" }
+    package var isKeyIndex: Bool { isInternal && name.hasPrefix(Self.keyIndexPrefix) }
+
     /// Indices of the key columns, in order.
     public var keyColumns: [Int] { columns.indices.filter { columns[$0].isKey } }
 }

@@ -1,0 +1,163 @@
+/// Makes versions live that somebody has named: brings them to the log's end, has them judged, and switches
+/// all of them in one step, or none.
+package struct NamedPromotion: Sendable {
+    /// What a person may hear on the way.
+    package enum Report: Sendable {
+        /// Another process builds a version, and is waited for.
+        case waiting(VersionID, pid: Int32)
+        /// What gates have said of a version, whether or not it was promoted.
+        case judged(Judgement)
+        /// A version of another definition has the same rows as the one that it has replaced.
+        case identical(Judgement)
+    }
+
+    private let folder: DataFolder
+    private let views: ViewSet
+    private let gates: [Gate]
+    private let isForced: Bool
+    private let report: @Sendable (Report) -> Void
+    /// Throws where somebody wants it to end; nothing is switched then.
+    private let check: @Sendable () throws -> Void
+
+    /// - Parameters:
+    ///   - gates: For all versions, beside those of their views.
+    ///   - isForced: Passes over all gates.
+    package init(
+        _ folder: DataFolder, _ views: ViewSet, gates: [Gate] = [], isForced: Bool = false,
+        check: @escaping @Sendable () throws -> Void = {},
+        report: @escaping @Sendable (Report) -> Void = { _ in }
+    ) {
+        self.folder = folder
+        self.views = views
+        self.gates = gates
+        self.isForced = isForced
+        self.check = check
+        self.report = report
+    }
+
+    /// Promotes; a reference without a number is the newest version of its view.
+    /// - Throws: `.refused` where gates refuse one of them, where one is behind what readers have seen and
+    ///   nobody brings it forward, or where one did not apply exactly the events of the log.
+    package func run(_ references: [VersionReference]) throws -> [Catalog.Switch] {
+        let catalog = try Catalog(folder)
+        let candidates = try references.map { try candidate($0, catalog) }
+        for id in candidates { try finish(id, catalog) }
+        let report = report
+        let judge = try GateJudge(
+            folder, views, further: gates, promoter: isForced ? .force : .person
+        ) { report(.identical($0)) }
+        var promotion = Promotion(catalog, judge)
+        var attempt = 0
+        while true {
+            try check()
+            promotion.isPatient = attempt < Self.patience
+            let reason = isForced ? "promote --force" : "promote"
+            switch try promotion.promote(candidates, reason: reason) {
+            case .switched(let switches):
+                judge.finish()
+                for judgement in switches.compactMap(\.judgement) {
+                    report(.judged(judgement))
+                    if judgement.isIdentical { report(.identical(judgement)) }
+                }
+                return switches
+            case .refused(let judgements):
+                for judgement in judgements { report(.judged(judgement)) }
+                throw Judgement.refusal(of: judgements, named: candidates.count)
+            case .behind(let id, let needs):
+                try wait(for: id, needs, isCandidate: candidates.contains(id), attempt)
+            }
+            attempt += 1
+        }
+    }
+
+    /// How often a version that somebody follows is waited for.
+    private static let patience = 1_000
+
+    /// Whoever follows a version is about to get there; but for ever is too long. A live version is
+    /// waited for only as long as somebody follows it.
+    private func wait(
+        for id: VersionID, _ needs: Offset, isCandidate: Bool, _ attempt: Int
+    ) throws {
+        if !isCandidate { return Pause.briefly() }
+        if Lease.holder(of: id, in: folder) != nil, attempt < Self.patience {
+            return Pause.briefly()
+        }
+        guard try attempt < Self.patience + 10 && advance(id) else { throw try isBehind(id, needs) }
+    }
+
+    /// Brings a version to the log's end, where nobody else does; where somebody builds it, waits.
+    private func finish(_ id: VersionID, _ catalog: Catalog) throws {
+        let reference = VersionReference(id.view, id.number)
+        var hasSaid = false
+        while let holder = Lease.holder(of: id, in: folder) {
+            guard try catalog.resolve(reference).state == .building else { return }
+            if !hasSaid { report(.waiting(id, pid: holder.pid)) }
+            hasSaid = true
+            try check()
+            Pause.forALook()
+        }
+        _ = try advance(id)
+    }
+
+    private func candidate(
+        _ reference: VersionReference, _ catalog: Catalog
+    ) throws(KappaError) -> VersionID {
+        if reference.number != nil { return try catalog.resolve(reference).id }
+        guard let newest = try catalog.entries(of: reference.view).last else {
+            return try catalog.resolve(reference).id
+        }
+        return newest.id
+    }
+
+    /// Brings a version to the log's end; false where this build does not define it.
+    private func advance(_ id: VersionID) throws -> Bool {
+        let digest = try VersionReader(folder.file(id)).digest
+        guard
+            let definition = try views.definitions().first(where: {
+                $0.name == id.view && $0.digest == digest
+            })
+        else { return false }
+        let lease = try Lease(id, in: folder)
+        let store = try VersionStore.open(id, definition, in: folder)
+        let end = try LogReader(folder.log).durableEnd()
+        var way = ReplayWay()
+        // It goes on from here if this process is killed.
+        way.commitMilliseconds = 3_000
+        way.memoryBytes = 1 << 30
+        let check = check
+        try ScratchVersion.advance(
+            store, definition, to: max(end, store.lastCheckpoint()?.offset ?? .zero), in: folder,
+            way: way
+        ) { _, _ in try check() }
+        withExtendedLifetime(lease) {}
+        return true
+    }
+
+    private func isBehind(_ id: VersionID, _ needs: Offset) throws -> KappaError {
+        let offset = try VersionReader(folder.file(id)).checkpoint().offset
+        return KappaError(
+            .refused, "\(id) is behind what readers have seen",
+            at: "offset \(offset), readers are at \(needs)",
+            because: "nobody brings it forward, and readers never go back",
+            advice: "Run the build that defines it, or use `kappa rollback \(id.view)`")
+    }
+}
+
+extension Judgement {
+    /// The refusal of a promotion.
+    /// - Parameter all: How many versions were to be promoted.
+    package static func refusal(of refused: [Judgement], named all: Int) -> KappaError {
+        let names = refused.map(\.candidate.description).joined(separator: ", ")
+        let others = all > refused.count ? "; so none is promoted" : ""
+        let comparisons = refused.compactMap { judgement in
+            judgement.live.map {
+                "kappa diff \(judgement.candidate.view)@\($0) \(judgement.candidate)"
+            }
+        }
+        let look = comparisons.first.map { "Look at `\($0)`; " } ?? ""
+        return KappaError(
+            .refused, "gates refuse \(names)\(others)",
+            because: refused.map(\.refusal).joined(separator: "; "),
+            advice: look + "`kappa promote --force` passes over the gates")
+    }
+}

@@ -1,0 +1,63 @@
+/// Goes through the events that the index of a version has under a key, in log order.
+final class KeyIndexCursor {
+    /// The event at hand; nil behind the last.
+    private(set) var entry: KeyIndexFormat.Entry?
+    private var hashes: [HashCursor] = []
+
+    /// - Parameter reader: Held on one state for as long as the cursor is used.
+    init(
+        _ reader: VersionReader, _ place: KeyPlace, hashes: [UInt32]
+    ) throws(KappaError) {
+        for hash in Set(hashes) {
+            self.hashes.append(
+                try HashCursor(
+                    reader.keyIndexChunks(ofTable: place.table, hash: hash),
+                    keepsTimes: place.indexKeepsTimes))
+        }
+        settle()
+    }
+
+    /// Goes on behind an offset.
+    func advance(past offset: UInt64) throws(KappaError) {
+        for index in hashes.indices {
+            while let entry = hashes[index].entry, entry.offset <= offset {
+                try hashes[index].next()
+            }
+        }
+        settle()
+    }
+
+    private func settle() {
+        entry = hashes.compactMap(\.entry).min { $0.offset < $1.offset }
+    }
+
+    /// The events under one hash, chunk by chunk.
+    private struct HashCursor {
+        private let chunks: SQLiteStatement
+        private let keepsTimes: Bool
+        private var entries: [KeyIndexFormat.Entry] = []
+        private var place = 0
+
+        init(_ chunks: SQLiteStatement, keepsTimes: Bool) throws(KappaError) {
+            self.chunks = chunks
+            self.keepsTimes = keepsTimes
+            try load()
+        }
+
+        var entry: KeyIndexFormat.Entry? { place < entries.count ? entries[place] : nil }
+
+        mutating func next() throws(KappaError) {
+            place += 1
+            if place >= entries.count { try load() }
+        }
+
+        private mutating func load() throws(KappaError) {
+            place = 0
+            entries = []
+            guard try chunks.step() else { return }
+            entries = try KeyIndexFormat.entries(
+                from: UInt64(bitPattern: chunks.integer(0)), chunks.blob(1),
+                keepsTimes: keepsTimes)
+        }
+    }
+}
