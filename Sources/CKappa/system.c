@@ -35,3 +35,10 @@ bool kappa_keep_to_one_core(void) {
   }
   return false;
 }
+
+int kappa_core_count(void) {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  int count = CPU_COUNT(&set);
+  return count > 0 ? count : 1;
+}

@@ -24,5 +24,7 @@ int kappa_clone_file(int from, int to);
 int64_t kappa_copy_range(int from, int to, int64_t count);
 // Keeps the calling thread, and those that it makes from now on, to one processor core.
 bool kappa_keep_to_one_core(void);
+// How many processor cores the calling thread may run on; at least 1.
+int kappa_core_count(void);
 
 #endif

@@ -1,4 +1,5 @@
 import CKappaJSON
+import Glibc
 
 /// Finds the events of one type in a batch and decodes them.
 final class EventReader<E: Event> {
@@ -55,20 +56,46 @@ final class EventReader<E: Event> {
             for row in range where isOfAnyType(types, row) { selection.append(Int32(row)) }
             return
         }
-        guard var name = E.eventType else {
+        guard let name = E.eventType else {
             for row in range where Self.hasNoType(types, row) { selection.append(Int32(row)) }
             return
         }
-        name.withUTF8 { name in
-            let hash = kj_hash(name.baseAddress, name.count)
-            for row in range
-            where types.states[row] == UInt8(KJ_VALUE.rawValue)
-                && types.strings[row].hash == hash
-                && types.strings[row].buffer.elementsEqual(name)
-            {
-                selection.append(Int32(row))
+        name.utf8CString.withUnsafeBufferPointer { name in
+            let name = UnsafeBufferPointer(rebasing: name.dropLast())
+            Self.select(range, types, name, into: &selection)
+        }
+    }
+
+    /// Most of the log's events pass here for each type of each view: no event costs a branch that
+    /// cannot be foreseen, but for those of another type with the same hash.
+    private static func select(
+        _ range: Range<Int>, _ types: kj_column, _ name: UnsafeBufferPointer<CChar>,
+        into selection: inout [Int32]
+    ) {
+        let hash = kj_hash(name.baseAddress, name.count)
+        let known = selection.count
+        selection.append(contentsOf: repeatElement(0, count: range.count))
+        var end = known
+        selection.withUnsafeMutableBufferPointer { selection in
+            for row in range {
+                let text = types.strings[row]
+                let isLikely =
+                    types.states[row] == UInt8(KJ_VALUE.rawValue) && text.hash == hash
+                    && text.length == UInt32(name.count)
+                selection[end] = Int32(truncatingIfNeeded: row)
+                end &+= isLikely && isEqual(text.buffer, name) ? 1 : 0
             }
         }
+        selection.removeLast(selection.count - end)
+    }
+
+    /// Whether bytes of the same count are the same.
+    @inline(__always)
+    private static func isEqual(
+        _ text: UnsafeRawBufferPointer, _ name: UnsafeBufferPointer<CChar>
+    ) -> Bool {
+        guard let a = text.baseAddress, let b = name.baseAddress else { return true }
+        return memcmp(a, b, name.count) == 0
     }
 
     private static func hasNoType(_ types: kj_column, _ row: Int) -> Bool {
@@ -87,8 +114,11 @@ final class EventReader<E: Event> {
     }
 
     /// Decodes a selected event of the loaded batch for as long as `body` runs.
-    func with(_ row: Int, _ body: (UnsafePointer<E>) throws -> Void) throws {
-        if let builder { return try builder.with(row, body) }
+    /// - Parameter isChecked: Whether its ``required`` columns are known to hold what they must.
+    func with(
+        _ row: Int, isChecked: Bool = false, _ body: (UnsafePointer<E>) throws -> Void
+    ) throws {
+        if let builder { return try builder.with(row, isChecked: isChecked, body) }
         let event = try decode(row)
         try withUnsafePointer(to: event, body)
     }

@@ -10,8 +10,10 @@ final class StructBuilder<Element> {
     private let required: [RequiredColumn]
     /// The columns that must hold something, in the loaded batch.
     private let requiredColumns: UnsafeMutablePointer<kj_column>
-    /// Whether all of them hold something in all events of the batch, so that none need be looked at.
-    private var allAreGood = false
+    /// Whether all of them hold something in all events of the batch, so that none need be looked at;
+    /// nil before anybody has asked.
+    private var allAreGood: Bool?
+    private var count = 0
     /// The column of each slot, in the loaded batch.
     private let columns: UnsafeMutablePointer<kj_column>
 
@@ -36,9 +38,17 @@ final class StructBuilder<Element> {
         for (index, column) in required.enumerated() {
             requiredColumns[index] = batch.columns[column.column]
         }
-        allAreGood = required.indices.allSatisfy {
-            Self.isGood(requiredColumns[$0], batch.count, isDecimal: required[$0].isDecimal)
+        count = batch.count
+        allAreGood = nil
+    }
+
+    private func findWhetherAllAreGood() -> Bool {
+        if let allAreGood { return allAreGood }
+        let found = required.indices.allSatisfy {
+            Self.isGood(requiredColumns[$0], count, isDecimal: required[$0].isDecimal)
         }
+        allAreGood = found
+        return found
     }
 
     private static func isGood(_ column: kj_column, _ count: Int, isDecimal: Bool) -> Bool {
@@ -52,8 +62,11 @@ final class StructBuilder<Element> {
     }
 
     /// Makes the struct of one event for as long as `body` runs.
-    func with(_ row: Int, _ body: (UnsafePointer<Element>) throws -> Void) throws {
-        if !allAreGood { try check(row) }
+    /// - Parameter isChecked: Whether it is known that the event can be taken.
+    func with(
+        _ row: Int, isChecked: Bool, _ body: (UnsafePointer<Element>) throws -> Void
+    ) throws {
+        if !isChecked, !findWhetherAllAreGood() { try check(row) }
         let base = UnsafeMutableRawPointer(memory)
         layout.slots.withUnsafeBufferPointer { slots in
             for index in slots.indices {

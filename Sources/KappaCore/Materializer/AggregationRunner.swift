@@ -159,6 +159,19 @@ final class AggregationRunner: StepRunner {
             pass.streamTimes[stepIndex], columns: input.clockColumns, from: range.lowerBound)
         var pane = WindowCut.Pane(start: 0, end: 0, newest: 0, newestEnd: 0, windows: 0)
         let timed = keyIndex?.keepsTimes == true ? keyIndex : nil
+        if let times, panes == nil, timed == nil,
+            let time = cut.timeIfNoneIsLate(
+                input.rows, times, clock, to: range.upperBound, lateness)
+        {
+            for row in input.rows {
+                let time = times[Int(row)]
+                if time < pane.start || time >= pane.end { pane = cut.pane(at: time) }
+                starts[Int(row)] = pane.newest
+            }
+            pass.streamTimes[stepIndex] = time
+            retention?.streamTime = time
+            return
+        }
         var noted: Int32 = -1
         var kept = 0
         input.rows.withUnsafeMutableBufferPointer { rows in

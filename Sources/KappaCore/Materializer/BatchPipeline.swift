@@ -1,3 +1,5 @@
+import CKappa
+
 /// Reads and checks on one thread and extracts on two others, ahead of whoever applies.
 ///
 /// A few batches go round: the reading thread fills their blocks, an extracting one their columns,
@@ -67,8 +69,10 @@ final class BatchPipeline {
     private let state: Monitor<State>
     private let watcher: LogWatcher?
     private var threads: [WorkerThread] = []
-    private static let slots = 6
-    private static let extractors = 2
+    /// A processor that is alone gains nothing by more of them: they only drive each other's batches out
+    /// of its cache.
+    private static let extractors = kappa_core_count() > 1 ? 2 : 1
+    private static let slots = 3 * extractors
 
     /// Starts reading.
     /// - Parameters:

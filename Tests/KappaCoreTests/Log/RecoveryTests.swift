@@ -256,8 +256,10 @@ struct RecoveryTests {
         for _ in 0..<60 {
             let copy = try folder.copy()
             let names = copy.names.filter { $0 == "head" || $0.hasSuffix(".log") }
+            var touched: Set<String> = []
             for _ in 0..<Int.random(in: 1...3, using: &random) {
                 let name = names[Int.random(in: 0..<names.count, using: &random)]
+                touched.insert(name)
                 var bytes = try copy.bytes(name)
                 let at = Int.random(in: 0..<bytes.count, using: &random)
                 switch Int.random(in: 0..<4, using: &random) {
@@ -286,8 +288,11 @@ struct RecoveryTests {
             }
             #expect(texts.starts(with: read), "seed \(LogTesting.seed)")
             let setAside = copy.names.contains { $0.contains(".torn-") }
+            // Without the head, nothing tells that whole blocks are missing at the very end.
+            let last = names.filter { $0.hasSuffix(".log") }.max() ?? ""
+            let cannotKnow = touched.isSuperset(of: ["head", last])
             #expect(
-                read.count == texts.count || failure != nil || setAside,
+                read.count == texts.count || failure != nil || setAside || cannotKnow,
                 "seed \(LogTesting.seed)")
         }
     }

@@ -40,10 +40,10 @@ import Testing
 
     /// What rows are once they have been stored, and their cells; `slowly` without their memory.
     private func stored<Row: ViewRow>(
-        _ rows: [Row], slowly: Bool
+        _ rows: [Row], slowly: Bool, spread: Bool = false
     ) throws -> (rows: [Row], cells: [[Value]], told: [[Value]]) {
         let codec = try EventReaderOptions.$forbidLayouts.withValue(slowly) {
-            try RowCodec<Row>()
+            try RowCodec<Row>(spread: spread)
         }
         let key = ColumnSchema("_n", .integer, isKey: true)
         let table = TableSchema(name: "t", columns: [key] + codec.columns)
@@ -65,6 +65,44 @@ import Testing
             cells.append(Array(table.values(cursor).dropFirst()))
         }
         return (back, cells, try rows.map { try codec.values($0) })
+    }
+
+    struct Stay: ViewRow {
+        struct Room: Codable, Equatable, Sendable {
+            var number: Int64
+            var bed: Bed
+            var note: String?
+        }
+        struct Bed: Codable, Equatable, Sendable {
+            var width: Double
+            var price: Decimal
+        }
+        var guest: String
+        var room: Room
+        var nights: Int64?
+    }
+
+    @Test("structs inside of structs can have columns of their own", arguments: [false, true])
+    func spread(slowly: Bool) throws {
+        let stays = Self.texts.enumerated().map { number, text in
+            Stay(
+                guest: text,
+                room: .init(
+                    number: Int64(number), bed: .init(width: 0.5, price: Decimal(Int64(number))),
+                    note: number % 2 == 0 ? nil : text),
+                nights: number % 3 == 0 ? nil : 7)
+        }
+        let found = try stored(stays, slowly: slowly, spread: true)
+        #expect(found.rows == stays)
+        #expect(found.cells == found.told)
+        let names = try RowCodec<Stay>(spread: true).columns.map(\.name)
+        #expect(
+            names == [
+                "guest", "room_number", "room_bed_width", "room_bed_price", "room_note", "nights",
+            ])
+        // Where an object may be missing, or two columns would have one name, all stays as it was.
+        let nested = try RowCodec<Nested>(spread: true).columns
+        #expect(try nested == RowCodec<Nested>().columns)
     }
 
     private static let texts = [

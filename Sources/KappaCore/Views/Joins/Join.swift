@@ -124,7 +124,7 @@ struct JoinInput<Element: ViewRow>: Sendable {
     }
 
     var stateTable: TableSchema {
-        .joinSide(key: key.kind, (try? RowCodec<Element>().columns) ?? [])
+        .joinSide(key: key.kind, (try? RowCodec<Element>(spread: true).columns) ?? [])
     }
 
     /// How many cells an element has that waits.
@@ -133,7 +133,7 @@ struct JoinInput<Element: ViewRow>: Sendable {
     /// Why elements cannot be kept as rows.
     var problem: KappaError? {
         do throws(KappaError) {
-            _ = try RowCodec<Element>()
+            _ = try RowCodec<Element>(spread: true)
             return nil
         } catch {
             return error

@@ -38,7 +38,7 @@ final class JoinHalf<Element: ViewRow> {
         isUnique = input.isUnique
         hasTime = input.source.hasTime
         key = ExpressionColumns(reader, [input.key])
-        codec = try RowCodec()
+        codec = try RowCodec(spread: true)
         packer = ElementPacker(reader, codec)
         builder = PackedRowBuilder(cells: codec.columns.count)
     }

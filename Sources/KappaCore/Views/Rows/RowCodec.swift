@@ -12,17 +12,23 @@ final class RowCodec<Row: ViewRow> {
     private let hasOptionalDoubles: Bool
     private let cursor = PackedCursor()
 
-    init() throws(KappaError) {
+    /// - Parameter spread: Whether structs inside of the struct become columns of their own, where
+    ///   they can, in place of a column of JSON: for tables that nobody else reads.
+    init(spread: Bool = false) throws(KappaError) {
         let shape = try EventShape(of: Row.self)
-        var fields: [EventField] = []
+        let isSpread = spread && Self.canSpread(shape)
+        var fields: [EventField] = isSpread ? shape.fields : []
         var isFlat = true
-        for (key, entry) in zip(shape.root.keys, shape.root.entries) {
-            switch entry {
-            case .field(let index): fields.append(shape.fields[index])
-            case .object(_, let isOptional):
-                isFlat = false
-                fields.append(
-                    EventField(path: [key], kind: .json, isOptional: isOptional, isPlain: false))
+        if !isSpread {
+            for (key, entry) in zip(shape.root.keys, shape.root.entries) {
+                switch entry {
+                case .field(let index): fields.append(shape.fields[index])
+                case .object(_, let isOptional):
+                    isFlat = false
+                    fields.append(
+                        EventField(
+                            path: [key], kind: .json, isOptional: isOptional, isPlain: false))
+                }
             }
         }
         if let hidden = fields.first(where: \.isHidden) {
@@ -34,9 +40,18 @@ final class RowCodec<Row: ViewRow> {
         self.fields = fields
         hasOptionalDoubles = fields.contains { $0.kind == .double && $0.isOptional }
         columns = fields.map { ColumnSchema($0.columnName, $0.kind) }
-        layout =
+        let found =
             isFlat && !EventReaderOptions.forbidLayouts
             ? StructLayout(shape, FieldTracer<Row>()) : nil
+        layout = found.flatMap { found in
+            found.slots.indices.allSatisfy { found.slots[$0].field == $0 } ? found : nil
+        }
+    }
+
+    /// Whether each field can have a column with a name of its own, and none is lost.
+    private static func canSpread(_ shape: EventShape) -> Bool {
+        !shape.root.hasOptionalObject && !shape.fields.contains(where: \.isHidden)
+            && Set(shape.fields.map(\.columnName)).count == shape.fields.count
     }
 
     /// Binds the cells of a struct, the first of them at index `first`.
@@ -55,12 +70,10 @@ final class RowCodec<Row: ViewRow> {
 
     /// The cells of a struct, as the store keeps them: it has no NaN.
     func values(_ row: Row) throws -> [Value] {
-        guard case .object(let members) = try EncodedValue(encoding: row) else {
-            return columns.map { _ in .null }
-        }
+        let encoded = try EncodedValue(encoding: row)
         return fields.map { field in
-            let member = members.first { $0.key == field.path.first }
-            let cell = member.map { Value($0.value, kind: field.kind) } ?? .null
+            let member = encoded.member(at: field.path)
+            let cell = member.map { Value($0, kind: field.kind) } ?? .null
             if case .double(let double) = cell, double.isNaN { return .null }
             return cell
         }
@@ -71,12 +84,10 @@ final class RowCodec<Row: ViewRow> {
     func settled(_ row: Row) throws -> Row {
         guard hasOptionalDoubles else { return row }
         guard let layout else {
-            let members = try zip(fields, values(row)).compactMap { field, value in
-                try field.path.first.map {
-                    ($0, try JSONValue(value, field.kind, isOptional: field.isOptional))
-                }
+            let members = try zip(fields, values(row)).map { field, value in
+                (field.path[...], try JSONValue(value, field.kind, isOptional: field.isOptional))
             }
-            return try Row(from: ValueDecoder(.object(members)))
+            return try Row(from: ValueDecoder(JSONValue(members)))
         }
         var row = row
         withUnsafeMutablePointer(to: &row) { address in
@@ -132,14 +143,13 @@ final class RowCodec<Row: ViewRow> {
     /// The struct that a stored row stands for; its cells begin at index `first`.
     func decode(_ cursor: any RowCursor, at first: Int) throws -> Row {
         if let layout, let row = decode(cursor, at: first, layout) { return row }
-        var members: [(key: String, value: JSONValue)] = []
+        var members: [(ArraySlice<String>, JSONValue)] = []
         for (index, field) in fields.enumerated() {
-            guard let key = field.path.first else { continue }
             let cell = try JSONValue(
                 cursor, first + index, field.kind, isOptional: field.isOptional)
-            members.append((key, cell))
+            members.append((field.path[...], cell))
         }
-        return try Row(from: ValueDecoder(.object(members)))
+        return try Row(from: ValueDecoder(JSONValue(members)))
     }
 
     private func hasAll(_ packed: PackedRow, _ layout: StructLayout) -> Bool {
@@ -176,110 +186,36 @@ final class RowCodec<Row: ViewRow> {
     }
 }
 
-extension StructLayout.Slot {
-    /// Binds what stands at a slot.
-    fileprivate func bind(_ place: UnsafeRawPointer, to writer: any RowWriter, at index: Int) {
-        switch kind {
-        case .bool: bind(read(Bool.self, place).map { $0 ? 1 : 0 }, writer, index)
-        case .integer, .timestamp: bind(read(Int64.self, place), writer, index)
-        case .double:
-            // SQLite has no NaN: it would store NULL.
-            guard let value = read(Double.self, place), !value.isNaN else {
-                return writer.bindNull(index)
+extension EncodedValue {
+    /// What stands at a path of keys.
+    fileprivate func member(at path: [String]) -> EncodedValue? {
+        var value = self
+        for key in path {
+            guard case .object(let members) = value,
+                let member = members.first(where: { $0.key == key })
+            else { return nil }
+            value = member.value
+        }
+        return value
+    }
+}
+
+extension JSONValue {
+    /// An object of the values at some paths; those of one object stand together.
+    fileprivate init(_ values: [(path: ArraySlice<String>, value: JSONValue)]) {
+        var members: [(key: String, value: JSONValue)] = []
+        var index = 0
+        while index < values.count {
+            guard let key = values[index].path.first else { break }
+            if values[index].path.count == 1 {
+                members.append((key, values[index].value))
+                index += 1
+                continue
             }
-            writer.bind(index, value)
-        case .decimal:
-            guard let value = read(Decimal.self, place) else { return writer.bindNull(index) }
-            DecimalCell.bind(value, to: writer, at: index)
-        case .text:
-            guard let text = read(String.self, place) else { return writer.bindNull(index) }
-            writer.bind(index, text)
-        case .json: writer.bindNull(index)
+            let inside = values[index...].prefix { $0.path.count > 1 && $0.path.first == key }
+            members.append((key, JSONValue(inside.map { ($0.path.dropFirst(), $0.value) })))
+            index += inside.count
         }
-    }
-
-    private func bind(_ value: Int64?, _ writer: any RowWriter, _ index: Int) {
-        if let value { writer.bind(index, value) } else { writer.bindNull(index) }
-    }
-
-    /// Puts a stored cell where a struct is being made.
-    fileprivate func put(
-        _ cursor: any RowCursor, _ column: Int, at place: UnsafeMutableRawPointer
-    ) {
-        let isThere = !cursor.isNull(column)
-        switch kind {
-        case .bool: put(isThere ? cursor.integer(column) != 0 : nil, place)
-        case .integer, .timestamp: put(isThere ? cursor.integer(column) : nil, place)
-        case .double: put(isThere ? cursor.double(column) : nil, place)
-        case .decimal: put(DecimalCell.read(cursor, column), place)
-        case .text:
-            put(isThere ? String(decoding: cursor.text(column), as: UTF8.self) : nil, place)
-        case .json: break
-        }
-    }
-
-    private func put<T>(_ value: T?, _ place: UnsafeMutableRawPointer) {
-        if isOptional {
-            place.initializeMemory(as: T?.self, to: value)
-        } else if let value {
-            place.initializeMemory(as: T.self, to: value)
-        }
-    }
-}
-
-extension StructLayout.Slot {
-    /// Packs what stands at a slot. A double that must be there may be no number, until the row is
-    /// stored; one that may be missing is missing then already, as it will be after a restart.
-    fileprivate func pack(_ place: UnsafeRawPointer, _ builder: PackedRowBuilder, _ index: Int) {
-        switch kind {
-        case .integer, .timestamp:
-            guard let value = read(Int64.self, place) else { return builder.bindNull(index) }
-            builder.bind(index, value)
-        case .text:
-            guard let value = read(String.self, place) else { return builder.bindNull(index) }
-            builder.bind(index, value)
-        case .double where !isOptional: builder.bind(index, read(Double.self, place) ?? 0)
-        case .bool, .double, .decimal, .json: bind(place, to: builder, at: index)
-        }
-    }
-
-    /// Puts a packed cell where a struct is being made.
-    @inline(__always)
-    fileprivate func put(
-        _ row: PackedRow, _ cell: Int, of cells: Int, _ cursor: PackedCursor,
-        at place: UnsafeMutableRawPointer
-    ) {
-        if isOptional { return put(cursor, cell, at: place) }
-        switch kind {
-        case .integer, .timestamp:
-            place.initializeMemory(as: Int64.self, to: row.integer(cell, of: cells))
-        case .text:
-            place.initializeMemory(
-                as: String.self, to: String(decoding: row.bytes(cell, of: cells), as: UTF8.self))
-        case .bool, .double, .decimal, .json: put(cursor, cell, at: place)
-        }
-    }
-
-    /// What stands at a slot.
-    @inline(__always)
-    func read<T>(_ type: T.Type, _ place: UnsafeRawPointer) -> T? {
-        isOptional
-            ? place.assumingMemoryBound(to: T?.self).pointee
-            : place.assumingMemoryBound(to: T.self).pointee
-    }
-}
-
-extension RowWriter {
-    /// Binds a cell; the writer copies its text.
-    func bind(_ index: Int, _ value: Value) {
-        switch value {
-        case .null: bindNull(index)
-        case .bool(let bool): bind(index, Int64(bool ? 1 : 0))
-        case .integer(let integer): bind(index, integer)
-        case .timestamp(let time): bind(index, time.microseconds)
-        case .double(let double): double.isNaN ? bindNull(index) : bind(index, double)
-        case .decimal(let decimal): DecimalCell.bind(decimal, to: self, at: index)
-        case .text(let text), .json(let text): bind(index, text)
-        }
+        self = .object(members)
     }
 }

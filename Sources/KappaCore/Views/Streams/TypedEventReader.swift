@@ -97,7 +97,7 @@ final class TypedEventReader<E: Event>: ElementReader {
 
     func with(_ row: Int, _ body: (UnsafePointer<E>) throws -> Void) throws {
         if let decoded { return try decoded.with(row, body) }
-        try reader.with(row, body)
+        try reader.with(row, isChecked: true, body)
     }
 
     var times: kj_column? {
