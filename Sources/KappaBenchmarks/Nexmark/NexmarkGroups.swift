@@ -24,12 +24,14 @@ extension NexmarkQuery {
         var num: Int64
     }
 
-    /// The highest bids of each ten seconds. A bid at a window's very end counts if it is as high.
+    /// The highest bids of each ten seconds. A bid at a window's very end counts if it is as high; so does
+    /// one that comes too late to be the highest.
     static func q7(lateness: Duration?) -> NexmarkQuery {
         NexmarkQuery(
             View("q7", digest: "1") {
-                Events(Candidate.self)
-                    .flatMap { bid in bid.windows }
+                Events(Candidate.self, at: \.dateTime)
+                    .map(inWindows: .seconds(10), lateness: lateness) { $0.windows(isLate: $1) }
+                    .flatMap { $0 }
                     .grouped(by: \.window)
                     .keep { kept, new in
                         kept.append(new)
@@ -55,9 +57,9 @@ extension NexmarkQuery {
         var extra: String
 
         /// The window that the bid is in; and the one that ends just when it comes.
-        var windows: [WindowBid] {
+        func windows(isLate: Bool) -> [WindowBid] {
             let start = dateTime.start(ofWindow: .seconds(10))
-            let own = WindowBid(self, start, isInside: true)
+            let own = WindowBid(self, start, isInside: !isLate)
             if start != dateTime { return [own] }
             return [own, WindowBid(self, start + .seconds(-10), isInside: false)]
         }

@@ -11,6 +11,24 @@ let hourlyKept = View("hourly_kept") {
 }
 // docs: end
 
+// docs: lateTold
+struct TimelyPurchase: Codable, Equatable, Sendable {
+    var shop: String
+    var price: Decimal
+    var isLate: Bool
+}
+
+let timely = View("timely") {
+    Events(Purchase.self, at: \.at)
+        .map(inWindows: .hours(1), lateness: .minutes(10)) { purchase, isLate in
+            TimelyPurchase(shop: purchase.shop, price: purchase.price, isLate: isLate)
+        }
+        .grouped(by: \.shop)
+        .aggregate(
+            .count(as: "purchases"), .count(as: "late_ones", where: { $0.isLate }))
+}
+// docs: end
+
 // docs: retention
 let thirtyDays = View("thirty_days") {
     Events(Purchase.self, at: \.at)

@@ -20,6 +20,13 @@ struct WindowsGuideTests {
         purchase("ada", "north", "2", "2024-03-01T10:00:00Z"),
     ]
 
+    @Test("late elements can be told apart")
+    func toldApart() throws {
+        let late = Self.purchase("eve", "south", "1", "2024-03-01T08:30:00Z")
+        try Scenario(timely).given(lines: Self.purchases + [late]).expect(
+            "shop,purchases,late_ones", "north,3,0", "south,2,1")
+    }
+
     @Test("a sliding window has a row for each time of a key; one out of order is in two")
     func sliding() throws {
         try Scenario(lastHour).given(lines: Self.purchases).expect(

@@ -1,0 +1,63 @@
+import KappaTesting
+import Testing
+
+@testable import KappaCore
+
+/// Elements that are told whether they are late, against a model that judges one event after another.
+@Suite("Elements that know whether they are late") struct LatenessMapTests {
+    typealias Sale = StreamsMarket.Sale
+
+    struct Judged: ViewRow {
+        var item: Int
+        var isLate: Bool
+    }
+
+    private static let second: Int64 = 1_000_000
+
+    private struct Model: StreamsModel {
+        var clock = Int64.min
+        var rows: [[Value]] = []
+        let lateness: Int64?
+
+        mutating func pass(_ time: Int64) { clock = max(clock, time) }
+
+        mutating func take(_ event: JSONValue, offset: Int64) throws -> Int {
+            let sales = try StreamsMarket.sales(event)
+            for (sale, time) in sales {
+                if sale.note == "X" { throw StreamsMarket.Refusal("X") }
+                let end = (time - ((time % (5 * second)) + 5 * second) % (5 * second)) + 5 * second
+                let isLate = lateness.map { end + $0 <= clock } ?? false
+                rows.append([.integer(offset), .integer(Int64(sale.item)), .bool(isLate)])
+            }
+            return sales.count
+        }
+    }
+
+    @Test(
+        "an element is late once its window has closed, however the log is cut",
+        arguments: EventsSeeds.random(10))
+    func judged(seed: UInt64) throws {
+        let lateness: Duration? = seed % 3 == 0 ? nil : .seconds(2)
+        let view = View("judged") {
+            Events(Sale.self, at: \.at)
+                .map(inWindows: .seconds(5), lateness: lateness) { sale, isLate in
+                    if sale.note == "X" { throw StreamsMarket.Refusal("X") }
+                    return Judged(item: sale.item, isLate: isLate)
+                }
+                .rows()
+        }
+        let model = Model(lateness: lateness == nil ? nil : 2 * Self.second)
+        try StreamsReference.check(view, model, seed: seed)
+    }
+
+    @Test("elements without a time cannot be judged")
+    func timeless() {
+        let view = View("judged") {
+            Events(Sale.self).map(inWindows: .seconds(5), lateness: nil) { sale, isLate in
+                Judged(item: sale.item, isLate: isLate)
+            }.rows()
+        }
+        let error = #expect(throws: KappaError.self) { try Scenario(view).given().rows() }
+        #expect(error?.what.contains("they have no time") == true)
+    }
+}
