@@ -35,3 +35,8 @@ bool kappa_keep_to_one_core(void) {
   }
   return false;
 }
+
+int kappa_terminal_columns(int descriptor) {
+  struct winsize size;
+  return ioctl(descriptor, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}

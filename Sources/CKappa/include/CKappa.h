@@ -24,5 +24,7 @@ int kappa_clone_file(int from, int to);
 int64_t kappa_copy_range(int from, int to, int64_t count);
 // Keeps the calling thread, and those that it makes from now on, to one processor core.
 bool kappa_keep_to_one_core(void);
+// How many columns a terminal has; 0 where the descriptor is none.
+int kappa_terminal_columns(int descriptor);
 
 #endif
