@@ -24,7 +24,7 @@ let package = Package(
         .target(name: "KappaTesting", dependencies: ["KappaCore"]),
 
         // The program: a library that anybody's views can use, and ours with the sample views.
-        .target(name: "KappaCLI", dependencies: ["KappaCore"]),
+        .target(name: "KappaCLI", dependencies: ["KappaCore", "CKappa"]),
         .target(
             name: "Views", dependencies: ["KappaCore"], path: "views", plugins: ["ViewDigests"]),
         .executableTarget(name: "kappa", dependencies: ["KappaCLI", "Views"]),

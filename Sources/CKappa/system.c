@@ -42,3 +42,8 @@ int kappa_core_count(void) {
   int count = CPU_COUNT(&set);
   return count > 0 ? count : 1;
 }
+
+int kappa_terminal_columns(int descriptor) {
+  struct winsize size;
+  return ioctl(descriptor, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}

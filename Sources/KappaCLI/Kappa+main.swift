@@ -57,8 +57,10 @@ struct Program {
         let arguments = try ParsedArguments(rest, spec)
         try arguments.checkCount()
         let command = try spec.make(arguments)
+        let context = try context(arguments)
+        try arguments.checkViews(context)
         if command.stopsGently { Interrupt.stopGently() }
-        return try command.run(try context(arguments))
+        return try command.run(context)
     }
 
     private func context(_ arguments: ParsedArguments) throws(KappaError) -> Context {
@@ -93,11 +95,19 @@ struct Program {
             return (spec, words.dropFirst())
         }
         let family = Commands.all.filter { $0.name.hasPrefix(one + " ") }
+        if !family.isEmpty, words.count > 1, !two.contains(" -") {
+            throw KappaError(
+                .usage, "there is no command \(two)",
+                because: Spelling.nearest(two, among: family.map(\.name)).map {
+                    "did you mean \($0)?"
+                } ?? "there are " + family.map(\.name).joined(separator: ", "),
+                advice: "`kappa help` lists the commands")
+        }
         if !family.isEmpty {
             throw KappaError(
                 .usage, "kappa \(one) lacks its second word",
                 because: "there are " + family.map(\.name).joined(separator: ", "),
-                advice: "`kappa help` lists all commands")
+                advice: "`kappa help \(family[0].name)` explains the first of them")
         }
         let names = Commands.shown.map(\.name) + ["help"]
         throw KappaError(

@@ -26,5 +26,7 @@ int64_t kappa_copy_range(int from, int to, int64_t count);
 bool kappa_keep_to_one_core(void);
 // How many processor cores the calling thread may run on; at least 1.
 int kappa_core_count(void);
+// How many columns a terminal has; 0 where the descriptor is none.
+int kappa_terminal_columns(int descriptor);
 
 #endif

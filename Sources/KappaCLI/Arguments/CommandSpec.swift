@@ -33,6 +33,8 @@ struct ArgumentSpec: Sendable {
     var repeats = false
     /// Whether views complete it.
     var isView = false
+    /// Whether it may be one version of a view, `VIEW@N`.
+    var takesVersion = true
 }
 
 struct OptionSpec: Sendable {

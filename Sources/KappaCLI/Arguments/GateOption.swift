@@ -46,7 +46,23 @@ enum GateOption {
 
     /// The text of a file where there is one, else what was written.
     private static func select(_ text: String) throws(KappaError) -> String {
-        guard access(text, F_OK) == 0, let file = fopen(text, "r") else { return text }
+        guard access(text, F_OK) == 0 else {
+            // A statement is judged where it runs; one word with a dot or a slash is a file's name.
+            guard text.contains(where: \.isWhitespace) || !text.contains(where: "./".contains)
+            else {
+                throw KappaError(
+                    .usage, "--gate sql=\(text) cannot be used",
+                    because: "it is neither a SELECT nor a file that is there",
+                    advice: "Write --gate \"sql=SELECT …\", or check the file's name")
+            }
+            return text
+        }
+        guard let file = fopen(text, "r") else {
+            throw KappaError(
+                .notFound, "cannot open a file", at: text,
+                because: String(cString: strerror(errno)),
+                advice: "Check the name and who may read it")
+        }
         defer { fclose(file) }
         var bytes = [UInt8](repeating: 0, count: mostBytes + 1)
         let count = fread(&bytes, 1, bytes.count, file)

@@ -9,7 +9,7 @@ struct HistoryCommand: Command {
             judgement what came of it (passed, refused, forced, identical), with the figures of each
             gate and how many rows were added, removed, changed and the same.
             """,
-        arguments: [ArgumentSpec(name: "VIEW", isView: true)],
+        arguments: [ArgumentSpec(name: "VIEW", isView: true, takesVersion: false)],
         make: { HistoryCommand(view: $0.positional[0]) })
 
     let view: String
@@ -21,11 +21,10 @@ struct HistoryCommand: Command {
     func run(_ context: Context) throws -> Int32 {
         try context.data.require()
         let catalog = try Catalog(context.data)
-        let name = try VersionReference(view).view
-        let switches = try catalog.history(of: name)
-        let judgements = try catalog.judgements(of: name)
+        let switches = try catalog.history(of: view)
+        let judgements = try catalog.judgements(of: view)
         if switches.isEmpty, judgements.isEmpty {
-            _ = try catalog.resolve(VersionReference(name, nil))
+            _ = try catalog.resolve(VersionReference(view, nil))
         }
         // A judgement stands before the switch that it allowed.
         let records =

@@ -8,7 +8,10 @@ struct RebuildCommand: Command {
             The live version stays as it is and current all the while. A rebuild that is stopped or
             killed is taken up again by `kappa run`.
             """,
-        arguments: [ArgumentSpec(name: "VIEW", isRequired: false, repeats: true, isView: true)],
+        arguments: [
+            ArgumentSpec(
+                name: "VIEW", isRequired: false, repeats: true, isView: true, takesVersion: false)
+        ],
         options: [
             OptionSpec(name: "--all", summary: "all views of this build"),
             OptionSpec(name: "--until", value: "OFFSET", summary: "stops there, without promoting"),
@@ -19,9 +22,14 @@ struct RebuildCommand: Command {
     private var options = ViewRunner.Options()
 
     init(_ arguments: ParsedArguments) throws(KappaError) {
-        guard arguments.has("--all") != !arguments.positional.isEmpty else {
+        let namesViews = !arguments.positional.isEmpty
+        guard arguments.has("--all") != namesViews else {
             throw KappaError(
-                .usage, "kappa rebuild needs views", because: "it takes names, or --all",
+                .usage,
+                namesViews
+                    ? "kappa rebuild takes names of views or --all, not both"
+                    : "kappa rebuild needs views",
+                because: namesViews ? nil : "it takes names, or --all",
                 advice: "Usage: \(arguments.spec.usage)")
         }
         options.views = arguments.has("--all") ? nil : arguments.positional
@@ -38,6 +46,8 @@ struct RebuildCommand: Command {
 
     func run(_ context: Context) throws -> Int32 {
         try context.data.require()
+        // Else it would wait for events that may never come.
+        if let end = options.end { try context.data.requireLog(reaches: end) }
         return try RunnerSession(context, options).run(printsChanges: false)
     }
 }

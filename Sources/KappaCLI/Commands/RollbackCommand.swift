@@ -9,7 +9,9 @@ struct RollbackCommand: Command {
             A build that defines it brings it forward again with `kappa run`. The version that
             readers leave is promoted again by `kappa promote VIEW@N` only.
             """,
-        arguments: [ArgumentSpec(name: "VIEW", repeats: true, isView: true)],
+        arguments: [
+            ArgumentSpec(name: "VIEW", repeats: true, isView: true, takesVersion: false)
+        ],
         make: { RollbackCommand(views: $0.positional) })
 
     let views: [String]

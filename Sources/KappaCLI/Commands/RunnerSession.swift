@@ -138,6 +138,10 @@ private let leastEventsForBar = 10_000
 private func showProgress(_ runner: ViewRunner, _ isDone: Monitor<Bool>) {
     let line = ProgressLine("replay")
     while !isDone.withLock({ $0 }) {
+        if Interrupt.wasAsked {
+            line.clear()
+            return sayStopping(isDone)
+        }
         let (offset, end) = runner.progress
         if end - offset > leastEventsForBar {
             line.show(Int(offset.rawValue), of: Int(end.rawValue))
@@ -147,4 +151,13 @@ private func showProgress(_ runner: ViewRunner, _ isDone: Monitor<Bool>) {
         Pause.briefly()
     }
     line.clear()
+}
+
+/// A commit of much takes seconds: somebody who has asked for a stop should know that it was heard.
+private func sayStopping(_ isDone: Monitor<Bool>) {
+    for _ in 0..<6 {
+        Pause.forALook()
+        if isDone.withLock({ $0 }) { return }
+    }
+    Output.say("kappa: stopping at the next checkpoint; a second signal ends it at once")
 }

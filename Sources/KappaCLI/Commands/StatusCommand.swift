@@ -5,12 +5,17 @@ import KappaCore
 struct StatusCommand: Command {
     static let spec = CommandSpec(
         name: "status", summary: "every version: state, position, lag, rows",
-        arguments: [ArgumentSpec(name: "VIEW", isRequired: false, isView: true)],
+        arguments: [ArgumentSpec(name: "VIEW[@N]", isRequired: false, isView: true)],
         options: [OptionSpec(name: "--watch", summary: "shows it again every second")],
-        make: { StatusCommand(view: $0.positional.first, watches: $0.has("--watch")) })
+        make: { (arguments) throws(KappaError) in
+            StatusCommand(
+                reference: try arguments.positional.first.map { (text) throws(KappaError) in
+                    try VersionReference(text)
+                }, watches: arguments.has("--watch"))
+        })
 
     var stopsGently: Bool { true }
-    let view: String?
+    let reference: VersionReference?
     let watches: Bool
 
     static let columns = [
@@ -82,13 +87,13 @@ struct StatusCommand: Command {
     func run(_ context: Context) throws -> Int32 {
         try context.data.require()
         let catalog = try Catalog(context.data)
-        if let view { _ = try catalog.resolve(try VersionReference(view)) }
-        let name = try view.map { (text) throws(KappaError) in try VersionReference(text).view }
+        if let reference { _ = try catalog.resolve(reference) }
         let cache = VersionSizesCache()
         repeat {
             let output = Output()
             if watches, Output.isTerminal { try output.write("\u{1B}[H\u{1B}[2J") }
-            let statuses = try VersionStatus.all(catalog, view: name, cache: cache)
+            let statuses = try VersionStatus.all(catalog, view: reference?.view, cache: cache)
+                .filter { reference?.number == nil || $0.id.number == reference?.number }
             try Self.print(statuses, context.format, output)
             if context.format == .text { try Self.printHeld(statuses, output) }
             for _ in 0..<20 where watches && !Interrupt.wasAsked { Pause.forALook() }

@@ -13,7 +13,7 @@ struct TailCommand: Command {
             closed and nothing can change it any more; with another version, rows of later windows
             go on from there.
             """,
-        arguments: [ArgumentSpec(name: "VIEW", isView: true)],
+        arguments: [ArgumentSpec(name: "VIEW", isView: true, takesVersion: false)],
         options: [
             OptionSpec(name: "--from-now", summary: "only changes from now on"),
             OptionSpec(name: "--final-only", summary: "each row once, when it has become final"),
@@ -32,11 +32,6 @@ struct TailCommand: Command {
     func run(_ context: Context) throws -> Int32 {
         try context.data.require()
         let catalog = try Catalog(context.data)
-        let known = try catalog.entries(of: view)
-        if known.isEmpty {
-            let names = try context.views.definitions().map(\.name)
-            if !names.contains(view) { throw KappaError.noSuchView(view, among: names) }
-        }
         let poll = try poll(catalog, context)
         let output = Output()
         let printer = RecordPrinter(

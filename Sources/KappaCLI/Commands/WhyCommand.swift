@@ -59,6 +59,12 @@ struct WhyCommand: Command {
         offset = try arguments.offset("--at")
         limit = try arguments.integer("--limit") ?? .max
         versions = try arguments.string("--versions").map(Self.choices) ?? []
+        if program != nil, versions.isEmpty {
+            throw KappaError(
+                .usage, "--with is for --versions",
+                because: "another build tells its side of two",
+                advice: "Write --versions A,B too, or ask that program itself: kappa why \(view)")
+        }
         if !versions.isEmpty, view.number != nil {
             throw KappaError(
                 .usage, "\(view) names a version, and so does --versions",

@@ -1,3 +1,4 @@
+import CKappa
 import Glibc
 import KappaCore
 
@@ -29,11 +30,12 @@ final class ProgressLine {
         lastShown = time
         lastOffset = offset
         let lag = max(0, end - offset)
-        var line = "\(label)  \(Self.grouped(offset)) events"
-        if end > 0 { line = "\(label)  \(bar(offset, end))  \(Self.grouped(offset)) events" }
-        line += "  \(Self.short(rate))/s"
-        if end > 0 { line += "  lag \(Self.grouped(lag))" }
-        if rate > 1, lag > 0 { line += "  \(Self.duration(Double(lag) / rate)) to go" }
+        var figures = "\(Self.grouped(offset)) events  \(Self.short(rate))/s"
+        if end > 0 { figures += "  lag \(Self.grouped(lag))" }
+        if rate > 1, lag > 0 { figures += "  \(Self.duration(Double(lag) / rate)) to go" }
+        let share = end > 0 ? Double(offset) / Double(end) : nil
+        let columns = Output.errorIsTerminal ? Int(kappa_terminal_columns(2)) : 0
+        let line = Self.line(label, share, figures, columns: columns)
         if Output.errorIsTerminal {
             let text = Array("\r\u{1B}[K\(line)".utf8)
             _ = write(2, text, text.count)
@@ -51,14 +53,34 @@ final class ProgressLine {
         isShown = false
     }
 
-    private func bar(_ done: Int, _ all: Int) -> String {
-        let width = 24
-        let share = min(1, Double(done) / Double(all))
-        let full = Int(share * Double(width))
-        let percent = Int(share * 100)
-        return "[" + String(repeating: "█", count: full)
-            + String(repeating: "░", count: width - full) + "] \(percent) %"
+    /// One line of a terminal, never more: a line that wraps cannot be written over. The bar takes what
+    /// the figures leave it, and goes where that is too little.
+    /// - Parameters:
+    ///   - share: How much is done, from 0 to 1; nil where the end is not known.
+    ///   - columns: How wide the terminal is; 0 where that is not known.
+    static func line(
+        _ label: String, _ share: Double?, _ figures: String, columns: Int
+    ) -> String {
+        var line = "\(label)  \(figures)"
+        if let share = share.map({ min(1, max(0, $0)) }) {
+            let percent = "\(Int(share * 100)) %"
+            line = "\(label)  \(percent)  \(figures)"
+            // Two brackets and a space stand around the bar; the last column stays free.
+            let room = columns > 0 ? columns - 1 - line.count - 3 : widestBar
+            if room >= narrowestBar {
+                let width = min(room, widestBar)
+                let full = Int(share * Double(width))
+                let bar =
+                    String(repeating: "█", count: full)
+                    + String(repeating: "░", count: width - full)
+                line = "\(label)  [\(bar)] \(percent)  \(figures)"
+            }
+        }
+        return columns > 0 ? String(line.prefix(columns - 1)) : line
     }
+
+    private static let widestBar = 24
+    private static let narrowestBar = 6
 
     static func grouped(_ number: Int) -> String {
         var digits = Array(String(number))

@@ -136,7 +136,7 @@ private struct SideMaker {
         return try past(try reader(id, isHeld: false), at: offset) { reader in
             let stands = try reader.checkpoint().offset
             return KappaError(
-                .refused, "\(id) cannot be shown as of offset \(offset)",
+                .notFound, "\(id) cannot be shown as of offset \(offset)",
                 at: "\(id) at offset \(stands)",
                 because: "its definition (digest \(reader.digest)) is not in this build",
                 advice: MissingDefinition.advice(id, folder))
@@ -187,7 +187,7 @@ private struct SideMaker {
         } else {
             moved = try past(ahead, at: min(a, b)) { _ in
                 KappaError(
-                    .refused, "the two versions cannot be brought to one position",
+                    .notFound, "the two versions cannot be brought to one position",
                     at: "\(old) at offset \(a), \(new) at offset \(b)",
                     because: "this build has the definition of neither",
                     advice: "Run the comparison with a build that defines one of them")

@@ -49,7 +49,7 @@ package final class PastVersion {
         definition: () throws -> ViewDefinition, _ progress: @escaping ScratchVersion.Progress
     ) throws {
         let folder = catalog.folder
-        try Self.checkLog(folder, reaches: offset)
+        try folder.requireLog(reaches: offset)
         if let stored = try Self.stored(id, in: folder, at: offset) {
             reader = stored
             scratch = nil
@@ -68,16 +68,6 @@ package final class PastVersion {
         scratch = made.scratch
         reader = made.scratch.reader
         way = made.way
-    }
-
-    private static func checkLog(
-        _ folder: DataFolder, reaches offset: Offset
-    ) throws(KappaError) {
-        let end = try LogReader(folder.log).durableEnd()
-        if offset <= end { return }
-        throw KappaError(
-            .notFound, "offset \(offset) is behind the log's end", at: folder.log,
-            because: "the log ends at offset \(end)", advice: "Name an offset up to \(end)")
     }
 
     /// The version itself, held at the offset, if that is where it stands.

@@ -19,7 +19,7 @@ package struct ReplayDefinitions {
     }
 
     /// The definition to replay with.
-    /// - Throws: `.refused` for a version whose definition this build does not have.
+    /// - Throws: `.notFound` for a version whose definition this build does not have.
     package func definition(of target: CompareTarget) throws(KappaError) -> ViewDefinition {
         guard case .version(let id) = target else {
             guard let found = definitions.first(where: { $0.name == target.view }) else {
@@ -32,10 +32,10 @@ package struct ReplayDefinitions {
             let found = definitions.first(where: { $0.name == id.view && $0.digest == digest })
         else {
             throw KappaError(
-                .refused, "\(id) cannot be replayed", at: "\(id), digest \(digest)",
+                .notFound, "\(id) cannot be replayed", at: "\(id), digest \(digest)",
                 because: "its definition is not in this build",
                 advice: MissingDefinition.advice(id, catalog.folder)
-                    + "; or name that build's program with --with")
+                    + "; beside another version, --with names that build's program")
         }
         return found
     }

@@ -74,13 +74,7 @@ package final class ScratchVersion {
         _ store: VersionStore, _ definition: ViewDefinition, to end: Offset,
         in folder: DataFolder, way: ReplayWay = ReplayWay(), _ progress: @escaping Progress
     ) throws {
-        let logEnd = try LogReader(folder.log).durableEnd()
-        guard end <= logEnd else {
-            throw KappaError(
-                .notFound, "offset \(end) is behind the log's end", at: folder.log,
-                because: "the log ends at offset \(logEnd)",
-                advice: "Name an offset up to \(logEnd)")
-        }
+        try folder.requireLog(reaches: end)
         let plan = ExtractionPlan()
         let version = try VersionMaterializer(
             definition, store: store, plan: plan, budgetBytes: way.memoryBytes)

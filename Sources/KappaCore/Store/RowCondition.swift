@@ -48,9 +48,21 @@ extension TableSchema {
             throw KappaError(
                 .usage, "this is no key of \(name)", because: "its key is \(names)",
                 advice: columns.count == 1
-                    ? "Write the value as JSON, a text in double quotes"
-                    : "Write a JSON array of the parts, in this order")
+                    ? columns[0].kind.howToWrite : "Write a JSON array of the parts, in this order")
         }
         return values
+    }
+}
+
+extension ColumnKind {
+    /// What to do for somebody whose value is of another kind.
+    fileprivate var howToWrite: String {
+        switch self {
+        case .integer: "Write a whole number, such as 5"
+        case .double, .decimal: "Write a number, such as 12.5"
+        case .bool: "Write true or false"
+        case .timestamp: "Write a time in double quotes, such as \"2024-01-15T14:30:00Z\""
+        case .text, .json: "Write the value as JSON, a text in double quotes"
+        }
     }
 }

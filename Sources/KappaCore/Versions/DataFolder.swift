@@ -40,6 +40,15 @@ package struct DataFolder: Sendable {
             advice: "Append events first (`kappa append FILE`), or name the folder with --data")
     }
 
+    /// An error where the log ends before an offset.
+    package func requireLog(reaches offset: Offset) throws(KappaError) {
+        let end = try LogReader(log).durableEnd()
+        if offset <= end { return }
+        throw KappaError(
+            .notFound, "offset \(offset) is behind the log's end", at: log,
+            because: "the log ends at offset \(end)", advice: "Name an offset up to \(end)")
+    }
+
     /// Makes a folder with all above it, and makes their names durable.
     package static func make(_ path: String) throws(KappaError) {
         if access(path, F_OK) == 0 { return }

@@ -44,6 +44,11 @@ public struct VersionReference: Hashable, Sendable, CustomStringConvertible {
         let parts = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
         view = String(parts[0])
         number = nil
+        guard !view.isEmpty else {
+            throw KappaError(
+                .usage, "\"\(text)\" names no view", because: "the name is empty",
+                advice: "Write a view's name, such as orders, or one version: orders@1")
+        }
         guard parts.count == 2 else { return }
         guard let value = Int(parts[1]), value > 0 else {
             throw KappaError(

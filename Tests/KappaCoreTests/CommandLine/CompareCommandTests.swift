@@ -148,10 +148,13 @@ struct CompareCommandTests {
         #expect(try kappa.run("why", "nix", "--key", "a").code == 66)
         try makeForeign("user_totals")
         let foreign = try kappa.run("why", "user_totals", "--key", "user_1")
-        #expect(foreign.code == 1)
+        #expect(foreign.code == 66)
         #expect(foreign.errors.contains("user_totals@1 cannot be replayed"))
         #expect(foreign.errors.contains("digest other"))
         #expect(foreign.errors.contains("Use the build that made it"))
+        // 1 would be read as: they differ.
+        let diff = try kappa.run("diff", "user_totals@1", "user_totals@1", "--at", "5")
+        #expect(diff.code == 66, "\(diff)")
     }
 
     @Test("why puts a version of another build beside one of this, with the help of that build")

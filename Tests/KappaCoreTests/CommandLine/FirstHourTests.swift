@@ -49,10 +49,10 @@ struct FirstHourTests {
                 """)
         #expect(
             try text("rebuild", "user_total") == """
-                66 kappa: there is no view user_total in this build
-                  why:   it defines action_counts, user_totals, user_sessions, purchase_funnel, \
-                file_churn, author_weeks, author_streaks
-                  next:  Check the name; `kappa views` lists them
+                66 kappa: there is no view user_total
+                  where: this build and \(data)
+                  why:   did you mean user_totals?
+                  next:  `kappa views` lists the views of this build, `kappa status` what was built
 
                 """)
         #expect(

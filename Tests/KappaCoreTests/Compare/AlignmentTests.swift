@@ -88,7 +88,7 @@ struct AlignmentTests {
         let error = #expect(throws: KappaError.self) {
             try align(id(1), id(2), at: 7, ViewSet([new]))
         }
-        #expect(error?.code == .refused)
+        #expect(error?.code == .notFound)
         #expect(error?.reason?.contains(digest) == true)
         // A version that stands there needs no definition.
         #expect(try align(id(1), id(2), at: 13, ViewSet([new])).offsets == [13, 13])

@@ -168,7 +168,7 @@ struct DiffTests {
         #expect(backward.offsets == [13, 13])
         #expect(backward.rows[0] == before)
         let error = #expect(throws: KappaError.self) { try align(1, 2, views: []) }
-        #expect(error?.code == .refused)
+        #expect(error?.code == .notFound)
         #expect(try folder.rows("tally", 1) == before)
         #expect(try folder.reader("tally", 1).checkpoint().offset == Offset(13))
         #expect(!DataFolder.names(in: folder.data.path).contains { $0.hasPrefix("scratch") })

@@ -45,13 +45,7 @@ package struct Why {
         let question = KeyTrace.Question(key: key, table: table, isThorough: isThorough)
         self.question = question
         schemas = try definitions.map { try KeyTrace.schema($0, question) }
-        let logEnd = try LogReader(folder.log).durableEnd()
-        guard end <= logEnd else {
-            throw KappaError(
-                .notFound, "offset \(end) is behind the log's end", at: folder.log,
-                because: "the log ends at offset \(logEnd)",
-                advice: "Name an offset up to \(logEnd)")
-        }
+        try folder.requireLog(reaches: end)
         guard definitions.contains(where: \.isIndexed), !isThorough,
             versions.count == definitions.count
         else {

@@ -1,0 +1,42 @@
+import KappaCore
+
+extension ParsedArguments {
+    /// Checks that the views among the arguments are there at all, in this build or in the data folder:
+    /// of a misspelt name nobody should read that it was not built yet.
+    /// - Throws: `.notFound` for a view that nobody knows, `.usage` for a version where a whole view is
+    ///   meant.
+    func checkViews(_ context: Context) throws {
+        guard let last = spec.arguments.last else { return }
+        let defined = try context.views.definitions().map(\.name)
+        for (index, text) in positional.enumerated() {
+            let argument = index < spec.arguments.count ? spec.arguments[index] : last
+            guard argument.isView else { continue }
+            let reference = try VersionReference(text)
+            if reference.number != nil, !argument.takesVersion {
+                throw KappaError(
+                    .usage, "kappa \(spec.name) does not take one version, as \(text) is",
+                    because: "it is about all versions of a view",
+                    advice: "Write \(reference.view)")
+            }
+            if defined.contains(reference.view) { continue }
+            try context.data.require()
+            let built = try Catalog(context.data).entries().map(\.id.view)
+            if built.contains(reference.view) { continue }
+            throw Self.unknown(reference.view, among: defined + built, context.data.path)
+        }
+    }
+
+    private static func unknown(
+        _ name: String, among names: [String], _ folder: String
+    ) -> KappaError {
+        var known: [String] = []
+        for name in names where !known.contains(name) { known.append(name) }
+        let others =
+            known.isEmpty
+            ? "this build defines no views" : "there are \(known.joined(separator: ", "))"
+        return KappaError(
+            .notFound, "there is no view \(name)", at: "this build and \(folder)",
+            because: Spelling.nearest(name, among: known).map { "did you mean \($0)?" } ?? others,
+            advice: "`kappa views` lists the views of this build, `kappa status` what was built")
+    }
+}
