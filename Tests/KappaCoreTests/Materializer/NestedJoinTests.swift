@@ -50,11 +50,12 @@ import Testing
                 return rows.count - before
             }
             defer { self.outer = outer }
-            // The outer join meets each pair as soon as the inner one has made it.
-            try inner.take(sales, sales) { a, b, time in
-                try outer.take([(try twins(a, b), time)], []) { pair, offer, _ in
-                    rows.append(row(try withLimit(pair, offer), rows.count))
-                }
+            // The inner join makes all pairs of an event before the outer one sees any: where it cannot
+            // make one, it does not matter that another would be late.
+            var pairs: [(Twins, Int64)] = []
+            try inner.take(sales, sales) { a, b, time in pairs.append((try twins(a, b), time)) }
+            try outer.take(pairs, []) { pair, offer, _ in
+                rows.append(row(try withLimit(pair, offer), rows.count))
             }
             try outer.take([], try StreamsMarket.offers(event)) { pair, offer, _ in
                 rows.append(row(try withLimit(pair, offer), rows.count))
