@@ -95,6 +95,9 @@ struct StatusCommand: Command {
             let statuses = try VersionStatus.all(catalog, view: reference?.view, cache: cache)
                 .filter { reference?.number == nil || $0.id.number == reference?.number }
             try Self.print(statuses, context.format, output)
+            if statuses.isEmpty, context.format == .text {
+                Output.say("no versions yet; `kappa run` or `kappa rebuild VIEW` builds some")
+            }
             if context.format == .text { try Self.printHeld(statuses, output) }
             for _ in 0..<20 where watches && !Interrupt.wasAsked { Pause.forALook() }
         } while watches && !Interrupt.wasAsked

@@ -61,12 +61,14 @@ final class ProgressLine {
     static func line(
         _ label: String, _ share: Double?, _ figures: String, columns: Int
     ) -> String {
+        // What a terminal echoes of Ctrl-C has room, too.
+        let most = columns > 0 ? max(0, columns - 3) : .max
         var line = "\(label)  \(figures)"
         if let share = share.map({ min(1, max(0, $0)) }) {
             let percent = "\(Int(share * 100)) %"
             line = "\(label)  \(percent)  \(figures)"
-            // Two brackets and a space stand around the bar; the last column stays free.
-            let room = columns > 0 ? columns - 1 - line.count - 3 : widestBar
+            // Two brackets and a space stand around the bar.
+            let room = most - line.count - 3
             if room >= narrowestBar {
                 let width = min(room, widestBar)
                 let full = Int(share * Double(width))
@@ -76,7 +78,7 @@ final class ProgressLine {
                 line = "\(label)  [\(bar)] \(percent)  \(figures)"
             }
         }
-        return columns > 0 ? String(line.prefix(columns - 1)) : line
+        return String(line.prefix(most))
     }
 
     private static let widestBar = 24

@@ -34,9 +34,14 @@ package struct DataFolder: Sendable {
 
     /// An error where there is no data folder.
     package func require() throws(KappaError) {
-        if exists { return }
+        // A look at a folder of something else must not leave a catalog there.
+        if access(log, F_OK) == 0 || access(catalog, F_OK) == 0 { return }
+        var status = stat()
+        let isFolder = stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
         throw KappaError(
-            .notFound, "there is no data folder", at: path, because: "it does not exist",
+            .notFound, "there is no data folder", at: path,
+            because: !exists
+                ? "it does not exist" : isFolder ? "it holds no log" : "it is not a folder",
             advice: "Append events first (`kappa append FILE`), or name the folder with --data")
     }
 
