@@ -19,10 +19,12 @@ extension EventStream {
         let bound = JoinBound.sameWindow(size, lateness: lateness)
         var problem = upstream.problem
         if !upstream.hasTime {
-            problem = problem ?? KappaError(
-                .usage, "elements are judged by their windows, but they have no time",
-                at: "stream of \(Element.self)", because: "windows are cut by event time",
-                advice: "Name the event time: Events(\(Element.self).self, at: \\.timestamp)")
+            problem =
+                problem
+                ?? KappaError(
+                    .usage, "elements are judged by their windows, but they have no time",
+                    at: "stream of \(Element.self)", because: "windows are cut by event time",
+                    advice: "Name the event time: Events(\(Element.self).self, at: \\.timestamp)")
         }
         return MappedStream(
             source: StreamSource(
