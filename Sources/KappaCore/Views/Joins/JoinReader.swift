@@ -1,12 +1,12 @@
 import CKappaJSON
 
 /// Makes the pairs that each event completes.
-final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
+final class JoinReader<Left: ViewRow, Right: ViewRow, New>: MakingReader {
     typealias Element = New
 
     private let join: InnerJoin<Left, Right, New>
     private let halves: JoinHalves<Left, Right>
-    private let made = ElementBuffer<New>()
+    let made = ElementBuffer<New>()
     private let hasTime: Bool
     private var mark = 0
 
@@ -18,7 +18,6 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
         hasTime = join.left.source.hasTime && join.right.source.hasTime
     }
 
-    var list: ElementList { made.list }
     var remembers: Bool { true }
     var timeColumns: [Int] { halves.timeColumns }
 
@@ -48,13 +47,7 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: ElementReader {
         halves.undo()
     }
 
-    func with(_ row: Int, _ body: (UnsafePointer<New>) throws -> Void) throws {
-        try made.with(row, body)
-    }
     var times: kj_column? { hasTime ? made.timeColumn : nil }
-    func field(of keyPath: AnyKeyPath) -> Int? { made.field(of: keyPath) }
-    func column(_ field: Int) -> kj_column { made.column(field) }
-    var isColumnar: Bool { false }
 
     /// Lets a new element of the left side meet those of the right, and keeps it for those to come.
     private func meet(_ index: Int, _ meta: JoinMeta, event: Int32) throws {

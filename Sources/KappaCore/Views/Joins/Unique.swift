@@ -22,8 +22,8 @@ extension EventStream {
     }
 }
 
-private final class UniqueReader<Element>: ElementReader {
-    private let upstream: any ElementReader<Element>
+private final class UniqueReader<Element>: PassingReader {
+    let upstream: any ElementReader<Element>
     private let key: ExpressionColumns<Element>
     private let keys: any JoinKeys
     private let seen: any JoinSide
@@ -47,7 +47,6 @@ private final class UniqueReader<Element>: ElementReader {
     }
 
     var remembers: Bool { true }
-    var timeColumns: [Int] { upstream.timeColumns }
 
     func load(_ batch: EventBatch) {
         firstOffset = Int64(truncatingIfNeeded: batch.firstOffset.rawValue)
@@ -120,11 +119,4 @@ private final class UniqueReader<Element>: ElementReader {
         upstream.undo()
     }
 
-    func with(_ row: Int, _ body: (UnsafePointer<Element>) throws -> Void) throws {
-        try upstream.with(row, body)
-    }
-    var times: kj_column? { upstream.times }
-    func field(of keyPath: AnyKeyPath) -> Int? { upstream.field(of: keyPath) }
-    func column(_ field: Int) -> kj_column { upstream.column(field) }
-    var isColumnar: Bool { upstream.isColumnar }
 }

@@ -38,6 +38,37 @@ protocol ElementReader<Element>: AnyObject {
     var isColumnar: Bool { get }
 }
 
+/// A reader that makes its elements itself.
+protocol MakingReader<Element>: ElementReader {
+    var made: ElementBuffer<Element> { get }
+}
+
+extension MakingReader {
+    var list: ElementList { made.list }
+    func with(_ row: Int, _ body: (UnsafePointer<Element>) throws -> Void) throws {
+        try made.with(row, body)
+    }
+    func field(of keyPath: AnyKeyPath) -> Int? { made.field(of: keyPath) }
+    func column(_ field: Int) -> kj_column { made.column(field) }
+    var isColumnar: Bool { false }
+}
+
+/// A reader that hands on some of another one's elements, where they stand.
+protocol PassingReader<Element>: ElementReader {
+    var upstream: any ElementReader<Element> { get }
+}
+
+extension PassingReader {
+    var timeColumns: [Int] { upstream.timeColumns }
+    func with(_ row: Int, _ body: (UnsafePointer<Element>) throws -> Void) throws {
+        try upstream.with(row, body)
+    }
+    var times: kj_column? { upstream.times }
+    func field(of keyPath: AnyKeyPath) -> Int? { upstream.field(of: keyPath) }
+    func column(_ field: Int) -> kj_column { upstream.column(field) }
+    var isColumnar: Bool { upstream.isColumnar }
+}
+
 extension ElementReader {
     /// Reads a range of events and hands over which elements of ``list`` are new, in one or several
     /// readings; see ``ElementList/forEachReading(_:_:settle:)``.

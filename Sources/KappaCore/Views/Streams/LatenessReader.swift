@@ -40,13 +40,13 @@ extension EventStream {
 }
 
 /// Makes new elements of those of another stream, and knows which of these are late.
-private final class LatenessReader<Old, New>: ElementReader {
+private final class LatenessReader<Old, New>: MakingReader {
     typealias Element = New
     private let upstream: any ElementReader<Old>
     private let bound: JoinBound
     private let clock: JoinClock
     private let transform: @Sendable (Old, Bool) throws -> New
-    private let made = ElementBuffer<New>()
+    let made = ElementBuffer<New>()
     private var mark = 0
 
     init(
@@ -59,7 +59,6 @@ private final class LatenessReader<Old, New>: ElementReader {
         self.transform = transform
     }
 
-    var list: ElementList { made.list }
     var remembers: Bool { upstream.remembers }
     var timeColumns: [Int] { upstream.timeColumns }
 
@@ -102,11 +101,5 @@ private final class LatenessReader<Old, New>: ElementReader {
         upstream.undo()
     }
 
-    func with(_ row: Int, _ body: (UnsafePointer<New>) throws -> Void) throws {
-        try made.with(row, body)
-    }
     var times: kj_column? { made.timeColumn }
-    func field(of keyPath: AnyKeyPath) -> Int? { made.field(of: keyPath) }
-    func column(_ field: Int) -> kj_column { made.column(field) }
-    var isColumnar: Bool { false }
 }

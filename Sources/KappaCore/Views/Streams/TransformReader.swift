@@ -1,11 +1,11 @@
 import CKappaJSON
 
 /// Makes new elements of those of another stream.
-final class TransformReader<Old, New>: ElementReader {
+final class TransformReader<Old, New>: MakingReader {
     typealias Element = New
     private let upstream: any ElementReader<Old>
     private let transform: @Sendable (Old, (New) throws -> Void) throws -> Void
-    private let made = ElementBuffer<New>()
+    let made = ElementBuffer<New>()
     /// How many elements there were before the last reading.
     private var mark = 0
 
@@ -17,7 +17,6 @@ final class TransformReader<Old, New>: ElementReader {
         self.transform = transform
     }
 
-    var list: ElementList { made.list }
     var remembers: Bool { upstream.remembers }
     var timeColumns: [Int] { upstream.timeColumns }
 
@@ -54,18 +53,12 @@ final class TransformReader<Old, New>: ElementReader {
         upstream.undo()
     }
 
-    func with(_ row: Int, _ body: (UnsafePointer<New>) throws -> Void) throws {
-        try made.with(row, body)
-    }
     var times: kj_column? { upstream.times == nil ? nil : made.timeColumn }
-    func field(of keyPath: AnyKeyPath) -> Int? { made.field(of: keyPath) }
-    func column(_ field: Int) -> kj_column { made.column(field) }
-    var isColumnar: Bool { false }
 }
 
 /// Leaves elements of another stream out.
-final class FilterReader<Element>: ElementReader {
-    private let upstream: any ElementReader<Element>
+final class FilterReader<Element>: PassingReader {
+    let upstream: any ElementReader<Element>
     private let isIncluded: @Sendable (Element) throws -> Bool
     let list = ElementList()
     private var mark = 0
@@ -79,7 +72,6 @@ final class FilterReader<Element>: ElementReader {
     }
 
     var remembers: Bool { upstream.remembers }
-    var timeColumns: [Int] { upstream.timeColumns }
 
     func load(_ batch: EventBatch) {
         upstream.load(batch)
@@ -111,13 +103,6 @@ final class FilterReader<Element>: ElementReader {
         upstream.undo()
     }
 
-    func with(_ row: Int, _ body: (UnsafePointer<Element>) throws -> Void) throws {
-        try upstream.with(row, body)
-    }
-    var times: kj_column? { upstream.times }
-    func field(of keyPath: AnyKeyPath) -> Int? { upstream.field(of: keyPath) }
-    func column(_ field: Int) -> kj_column { upstream.column(field) }
-    var isColumnar: Bool { upstream.isColumnar }
 }
 
 extension ElementReader {
