@@ -13,10 +13,9 @@
 
 #include "CKappaJSON.h"
 #include "scalars.hpp"
+#include "shapes.hpp"
 
 namespace kappa {
-
-constexpr uint32_t kNone = UINT32_MAX;
 
 // What stands under one key: columns that want its value, and perhaps an object to go into.
 struct Target {

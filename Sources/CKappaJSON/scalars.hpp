@@ -5,6 +5,9 @@
 
 #include "CKappaJSON.h"
 
+// What runs for every value of every event, and must not be a call.
+#define KAPPA_INLINE inline __attribute__((always_inline))
+
 namespace kappa {
 
 inline uint64_t load8(const char *p) {
@@ -46,15 +49,18 @@ inline uint64_t low_bytes(uint64_t word, size_t count) {
 }
 
 // Reads up to 15 bytes past the end: only for text in a padded buffer.
-inline StringScan scan_padded(const char *p, size_t length) {
+KAPPA_INLINE StringScan scan_padded(const char *p, size_t length) {
   StringScan scan(length);
   while (length > 16) {
     scan.word(load8(p), load8(p + 8));
     p += 16;
     length -= 16;
   }
-  uint64_t b = length > 8 ? low_bytes(load8(p + 8), length - 8) : 0;
-  scan.word(low_bytes(load8(p), length), b);
+  // The masks of the last two words: all of the first one from length 8 on.
+  static constexpr uint64_t all = ~0ull;
+  uint64_t a = length >= 8 ? all : ~(all << (8 * length & 63));
+  uint64_t b = length <= 8 ? 0 : all >> (8 * (16 - length));
+  scan.word(load8(p) & a, load8(p + 8) & b);
   return scan;
 }
 
@@ -95,12 +101,6 @@ inline bool is_in_calendar(int64_t micros) {
   return micros >= -62167219200000000ll && micros <= 253402300799999999ll;
 }
 
-// Remembers the last date: logs have long runs of the same day.
-struct DateCache {
-  char date[10] = {'1', '9', '7', '0', '-', '0', '1', '-', '0', '1'};
-  int64_t micros = 0;
-};
-
 inline bool parse_date(const char *p, int64_t &micros) {
   int c, y, m, d;
   if (!two_digits(p, c) || !two_digits(p + 2, y) || p[4] != '-' || !two_digits(p + 5, m) ||
@@ -114,24 +114,46 @@ inline bool parse_date(const char *p, int64_t &micros) {
   return true;
 }
 
-inline bool parse_timestamp(const char *p, size_t length, DateCache &cache, int64_t &out) {
-  if (length < 20) return false;
-  int64_t day;
-  if (std::memcmp(p, cache.date, 10) == 0) {
-    day = cache.micros;
-  } else {
-    if (!parse_date(p, day)) return false;
-    std::memcpy(cache.date, p, 10);
-    cache.micros = day;
+// Remembers the last date: logs have long runs of the same day.
+struct DateCache {
+  char date[10] = {'1', '9', '7', '0', '-', '0', '1', '-', '0', '1'};
+  int64_t micros = 0;
+
+  KAPPA_INLINE bool has(const char *p) const {
+    uint16_t mine, other;
+    std::memcpy(&mine, date + 8, 2);
+    std::memcpy(&other, p + 8, 2);
+    return load8(p) == load8(date) && mine == other;
   }
-  int h, m, s;
-  if ((p[10] | 0x20) != 't' && p[10] != ' ') return false;
-  if (!two_digits(p + 11, h) || p[13] != ':' || !two_digits(p + 14, m) || p[16] != ':' ||
-      !two_digits(p + 17, s) || h > 23 || m > 59 || s > 60)
-    return false;
-  int64_t micros = ((h * 60 + m) * 60 + s) * 1000000ll;
-  const char *end = p + length;
-  p += 19;
+
+  bool read(const char *p) {
+    if (!parse_date(p, micros)) return false;
+    std::memcpy(date, p, 10);
+    return true;
+  }
+};
+
+// The second of the day of `hh:mm:ss`, which are the bytes of `word`.
+KAPPA_INLINE bool parse_clock(uint64_t word, int64_t &second) {
+  // Zeros and colons become 0, so that every byte is a digit or, if it is above 9, a fault.
+  uint64_t x = word ^ 0x30303a30303a3030ull;
+  if (((x + 0x7676767676767676ull) | x) & 0x8080808080808080ull) return false;
+  if (x & 0x0000ff0000ff0000ull) return false;
+  uint64_t pairs = x * 10 + (x >> 8);
+  int h = pairs & 0xff, m = pairs >> 24 & 0xff, s = pairs >> 48 & 0xff;
+  second = (h * 60 + m) * 60 + s;
+  return h <= 23 && m <= 59 && s <= 60;
+}
+
+// Whether the three bytes of `word` are digits; their value as a number in thousandths, in millionths.
+KAPPA_INLINE bool parse_millis(uint32_t word, int64_t &micros) {
+  uint32_t x = (word & 0xffffff) ^ 0x303030;
+  micros = static_cast<int64_t>((x & 0xff) * 100 + (x >> 8 & 0xff) * 10 + (x >> 16)) * 1000;
+  return !(((x + 0x767676) | x) & 0x808080);
+}
+
+// The rest of a time behind its seconds: a fraction, and an offset.
+inline bool parse_time_tail(const char *p, const char *end, int64_t micros, int64_t &out) {
   if (*p == '.') {
     int64_t unit = 100000;
     const char *first = ++p;
@@ -142,55 +164,127 @@ inline bool parse_timestamp(const char *p, size_t length, DateCache &cache, int6
     if (p == first || p == end) return false;
   }
   if ((*p | 0x20) == 'z') {
-    if (p + 1 != end) return false;
-    out = day + micros;
-    return is_in_calendar(out);
+    out = micros;
+    return p + 1 == end;
   }
   if ((*p != '+' && *p != '-') || end - p != 6 || p[3] != ':') return false;
   int oh, om;
   if (!two_digits(p + 1, oh) || !two_digits(p + 4, om) || oh > 23 || om > 59) return false;
   int64_t offset = (oh * 60 + om) * 60000000ll;
-  out = day + micros + (*p == '+' ? -offset : offset);
+  out = micros + (*p == '+' ? -offset : offset);
   return is_in_calendar(out);
 }
 
-// A JSON integer that fits 64 bits, filling the whole token.
-inline bool parse_integer(const char *p, const char *end, int64_t &out) {
+KAPPA_INLINE bool parse_timestamp(const char *p, size_t length, DateCache &cache, int64_t &out) {
+  if (length < 20) return false;
+  if (!cache.has(p) && !cache.read(p)) return false;
+  int64_t second;
+  if ((p[10] | 0x20) != 't' && p[10] != ' ') return false;
+  if (!parse_clock(load8(p + 11), second)) return false;
+  int64_t micros = cache.micros + second * 1000000;
+  // Milliseconds and a Z, as most writers have them.
+  if (length == 24 && p[19] == '.' && (p[23] | 0x20) == 'z') {
+    int64_t fraction;
+    uint32_t digits;
+    std::memcpy(&digits, p + 20, 4);
+    if (!parse_millis(digits, fraction)) return false;
+    out = micros + fraction;
+    return true;
+  }
+  return parse_time_tail(p + 19, p + length, micros, out);
+}
+
+// ---- Numbers ----
+
+// A word's bytes are digits as numbers, in the order of writing from the first byte on; their value.
+KAPPA_INLINE uint64_t digits_value(uint64_t x) {
+  x = x * 10 + (x >> 8);
+  x = (x & 0x000000ff000000ffull) * (100 + (1000000ull << 32)) +
+      (x >> 16 & 0x000000ff000000ffull) * (1 + (10000ull << 32));
+  return x >> 32;
+}
+
+// Up to eight digits, perhaps with a point among them, read without a branch for each of them.
+struct ShortNumber {
+  uint64_t value;
+  // How many digits stand behind the point; none where there is no point.
+  int scale;
+  bool is_good;
+
+  // `length` is 1 to 8; eight bytes can be read at `p`.
+  KAPPA_INLINE ShortNumber(const char *p, size_t length) {
+    // To the end of the word: what stands before the first digit becomes zeros.
+    int shift = static_cast<int>(8 * (8 - length));
+    uint64_t word = load8(p) << shift;
+    uint64_t x = word ^ 0x3030303030303030ull << shift;
+    // The point, if there is one, is 0x1e by now.
+    uint64_t point = x ^ 0x1e1e1e1e1e1e1e1eull;
+    point = (point - 0x0101010101010101ull) & ~point & 0x8080808080808080ull;
+    bool has_point = point != 0;
+    int place = has_point ? __builtin_ctzll(point) / 8 : 0;
+    scale = has_point ? 7 - place : 0;
+    // What stands before the point moves over it.
+    uint64_t before = has_point ? (1ull << (8 * place)) - 1 : 0;
+    uint64_t through = has_point ? before << 8 | 0xff : 0;
+    x = (x & ~through) | (x & before) << 8;
+    value = digits_value(x);
+    bool all_digits = !(((x + 0x7676767676767676ull) | x) & 0x8080808080808080ull);
+    // A point has a digit before it and behind it.
+    is_good = all_digits && (!has_point || (scale > 0 && 8 * place > shift));
+  }
+};
+
+// A JSON integer that fits 64 bits, filling the whole token. Reads up to 7 bytes past it.
+KAPPA_INLINE bool parse_integer(const char *p, const char *end, int64_t &out) {
   bool negative = *p == '-';
   p += negative;
   size_t digits = static_cast<size_t>(end - p);
   if (digits == 0 || digits > 19) return false;
   uint64_t value = 0;
-  for (; p < end; p++) {
-    if (!is_digit(*p)) return false;
-    value = value * 10 + static_cast<uint64_t>(*p - '0');
+  if (digits <= 8) {
+    ShortNumber number(p, digits);
+    if (!number.is_good || number.scale != 0) return false;
+    value = number.value;
+  } else {
+    for (; p < end; p++) {
+      if (!is_digit(*p)) return false;
+      value = value * 10 + static_cast<uint64_t>(*p - '0');
+    }
+    if (value > static_cast<uint64_t>(INT64_MAX) + negative) return false;
   }
-  if (value > static_cast<uint64_t>(INT64_MAX) + negative) return false;
   out = negative ? static_cast<int64_t>(0 - value) : static_cast<int64_t>(value);
   return true;
 }
 
-// A JSON number of up to 18 digits without an exponent, filling the whole token.
-inline bool parse_decimal(const char *p, const char *end, int64_t &mantissa, uint8_t &scale) {
+// A JSON number of up to 18 digits without an exponent, filling the whole token. Reads up to 7 bytes
+// past it.
+KAPPA_INLINE bool parse_decimal(const char *p, const char *end, int64_t &mantissa, uint8_t &scale) {
   bool negative = *p == '-';
   p += negative;
   if (end - p > 19 || p == end) return false;
   int64_t value = 0;
-  const char *point = nullptr;
-  int digits = 0;
-  for (; p < end; p++) {
-    if (is_digit(*p)) {
-      value = value * 10 + (*p - '0');
-      digits++;
-    } else if (*p == '.' && !point && digits > 0) {
-      point = p;
-    } else {
-      return false;
+  if (end - p <= 8) {
+    ShortNumber number(p, static_cast<size_t>(end - p));
+    if (!number.is_good) return false;
+    value = static_cast<int64_t>(number.value);
+    scale = static_cast<uint8_t>(number.scale);
+  } else {
+    const char *point = nullptr;
+    int digits = 0;
+    for (; p < end; p++) {
+      if (is_digit(*p)) {
+        value = value * 10 + (*p - '0');
+        digits++;
+      } else if (*p == '.' && !point && digits > 0) {
+        point = p;
+      } else {
+        return false;
+      }
     }
+    if (digits > 18 || (point && point + 1 == end)) return false;
+    scale = point ? static_cast<uint8_t>(end - point - 1) : 0;
   }
-  if (digits == 0 || digits > 18 || (point && point + 1 == end)) return false;
   mantissa = negative ? -value : value;
-  scale = point ? static_cast<uint8_t>(end - point - 1) : 0;
   return true;
 }
 

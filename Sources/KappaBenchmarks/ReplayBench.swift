@@ -8,9 +8,9 @@ struct ReplayBench {
 
     init(_ input: BenchInput) { self.input = input }
 
-    /// The floor: the views' fields pulled out of blocks that are in memory already.
+    /// The floor: the views' fields pulled out of blocks that are in memory already, over simdjson.
     func floor(of views: [any AnyView]) throws -> Figures {
-        let plan = ExtractionPlan()
+        let plan = ExtractionPlan(checksAgain: true)
         for definition in try ViewSet(views, digests: sampleViews.digests).definitions() {
             _ = try VersionMaterializer(
                 definition, store: NoStore(), plan: plan, budgetBytes: 1 << 20)

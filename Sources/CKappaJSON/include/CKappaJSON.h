@@ -1,5 +1,5 @@
-// JSON for kappa, over simdjson: validation of whole lines, and extraction of chosen fields of a
-// block of newline-separated objects into columns.
+// JSON for kappa: validation of whole lines by simdjson, and extraction of chosen fields of a block of
+// newline-separated objects into columns.
 #ifndef CKAPPAJSON_H
 #define CKAPPAJSON_H
 #include <stdbool.h>
@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-// Every buffer handed to kj_validate_ndjson and kj_extract has this many readable bytes behind it.
+// Every buffer handed to kj_validate_ndjson and the extraction has this many readable bytes behind it.
 enum { KJ_PADDING = 64 };
 
 // ---- Scalars ----
@@ -90,9 +90,12 @@ kj_column kj_batch_column(const kj_batch *, uint32_t index);
 // Where each event begins, as a byte offset into the data; one more entry than events.
 const uint32_t *kj_batch_starts(const kj_batch *);
 
-// Extracts the `count` events of `data` (objects, one after another). Returns false where the data
-// is not `count` JSON objects.
+// Extracts the `count` events of `data`: JSON objects, one after another, that were checked before.
+// Returns false where the walk over them does not end with the data; what else may be wrong with the
+// JSON goes unseen.
 bool kj_extract(kj_extractor *, const char *data, size_t length, size_t count, kj_batch *);
+// The same of any text, over the first stage of simdjson, which finds the structure and checks UTF-8.
+bool kj_extract_checked(kj_extractor *, const char *data, size_t length, size_t count, kj_batch *);
 
 #ifdef __cplusplus
 }

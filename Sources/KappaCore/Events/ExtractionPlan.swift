@@ -7,6 +7,7 @@ import Synchronization
 /// another; a ``BlockExtractor`` does so on a thread of its own.
 package final class ExtractionPlan {
     private let extractor: OpaquePointer
+    private let checksAgain: Bool
     private let turn = Mutex(())
     private var columns: [FieldKey: Int] = [:]
     private var objects: [[String]: UInt32] = [[]: 0]
@@ -19,7 +20,12 @@ package final class ExtractionPlan {
         var kind: ColumnKind
     }
 
-    package init() { extractor = kj_extractor_new() }
+    /// - Parameter checksAgain: Whether the JSON is checked, as it was when it was appended. That takes a
+    ///   scan by simdjson; without it a quicker walk relies on the first check and the block's checksum.
+    package init(checksAgain: Bool = false) {
+        extractor = kj_extractor_new()
+        self.checksAgain = checksAgain
+    }
     deinit { kj_extractor_free(extractor) }
 
     /// The column of the field at `path`, read as `kind`.
@@ -94,17 +100,10 @@ package final class ExtractionPlan {
         _ payload: UnsafeRawBufferPointer, count: Int, into batch: OpaquePointer,
         by other: BlockExtractor?
     ) -> Bool {
-        if let other { return Self.extract(other.extractor, payload, count, batch) }
-        return turn.withLock { _ in Self.extract(extractor, payload, count, batch) }
-    }
-
-    private static func extract(
-        _ extractor: OpaquePointer, _ payload: UnsafeRawBufferPointer, _ count: Int,
-        _ batch: OpaquePointer
-    ) -> Bool {
-        kj_extract(
-            extractor, payload.baseAddress?.assumingMemoryBound(to: CChar.self), payload.count,
-            count, batch)
+        let extract = checksAgain ? kj_extract_checked : kj_extract
+        let bytes = payload.baseAddress?.assumingMemoryBound(to: CChar.self)
+        if let other { return extract(other.extractor, bytes, payload.count, count, batch) }
+        return turn.withLock { _ in extract(extractor, bytes, payload.count, count, batch) }
     }
 
     /// One for another thread.

@@ -22,9 +22,8 @@ final class EventsBlock {
 
     /// What a reader makes of each event: an event, a reason, or nil where it is of another type.
     static func read<E: Event & Equatable>(
-        _ type: E.Type, _ lines: [String]
+        _ type: E.Type, _ lines: [String], plan: ExtractionPlan = ExtractionPlan()
     ) throws -> [Result<E, Refusal>?] {
-        let plan = ExtractionPlan()
         let reader = try EventReader<E>(plan: plan)
         let block = try EventsBlock(lines, plan: plan)
         return withExtendedLifetime(block) {

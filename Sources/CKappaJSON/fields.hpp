@@ -1,0 +1,147 @@
+// What both walks over events share: how values get into columns.
+#pragma once
+#include "columns.hpp"
+
+struct kj_extractor {
+  std::vector<kappa::Node> nodes = std::vector<kappa::Node>(1);
+  kappa::Shapes shapes;
+  std::vector<kj_kind> kinds;
+  std::unique_ptr<simdjson::internal::dom_parser_implementation> parser;
+  kappa::DateCache dates;
+};
+
+struct kj_batch {
+  std::vector<kappa::Column> columns;
+  std::vector<uint32_t> starts;
+  kappa::Arena arena;
+};
+
+namespace kappa {
+
+class Fields {
+ protected:
+  Fields(kj_extractor &x, kj_batch &batch, const char *data, size_t length)
+      : x_(x), batch_(batch), data_(data), end_(data + length) {}
+
+  // Puts a number, a string, true, false or null, which fills `first` to `end`, into a column.
+  KAPPA_INLINE void put_scalar(uint32_t index, const char *first, const char *end) {
+    Column &column = batch_.columns[index];
+    column.states[event_] = scalar(column, *first, first, end);
+  }
+
+  // Puts an object or a list there.
+  void put_nested(uint32_t index, const char *first, const char *end) {
+    Column &column = batch_.columns[index];
+    column.states[event_] = KJ_WRONG_TYPE;
+    if (column.kind == KJ_OBJECT && *first == '{') column.states[event_] = KJ_VALUE;
+    if (column.kind == KJ_JSON) {
+      column.strings[event_] = {first, static_cast<uint32_t>(end - first), 0};
+      column.states[event_] = KJ_VALUE;
+    }
+  }
+
+  // Gives all fields inside an object one state.
+  void mark(uint32_t node_index, kj_state state) {
+    for (const Target &target : x_.nodes[node_index].targets) {
+      for (uint32_t column : target.columns) batch_.columns[column].states[event_] = state;
+      if (target.node != kNone) mark(target.node, state);
+    }
+  }
+
+  kj_extractor &x_;
+  kj_batch &batch_;
+  const char *data_;
+  const char *end_;
+  size_t event_ = 0;
+
+ private:
+  KAPPA_INLINE kj_state string(const char *first, const char *end, kj_string &out) {
+    const char *text = first + 1;
+    size_t length = static_cast<size_t>(end - 1 - text);
+    StringScan scan = scan_padded(text, length);
+    if (scan.backslash) return escaped_string(text, length, out);
+    out = {text, static_cast<uint32_t>(length), scan.result()};
+    return KJ_VALUE;
+  }
+
+  kj_state escaped_string(const char *text, size_t length, kj_string &out) {
+    char *room = batch_.arena.reserve(length + KJ_PADDING);
+    size_t written = 0;
+    if (!unescape(text, length, room, written)) return KJ_WRONG_TYPE;
+    batch_.arena.use(written + KJ_PADDING);
+    out = {room, static_cast<uint32_t>(written), scan_exact(room, written).result()};
+    return KJ_VALUE;
+  }
+
+  KAPPA_INLINE kj_state scalar(Column &column, char c, const char *first, const char *end) {
+    if (c == 'n') return KJ_NULL;
+    int64_t number;
+    switch (column.kind) {
+      case KJ_BOOL:
+        if (c != 't' && c != 'f') return KJ_WRONG_TYPE;
+        column.integers[event_] = c == 't';
+        return KJ_VALUE;
+      case KJ_INTEGER:
+        return parse_integer(first, end, column.integers[event_]) ? KJ_VALUE : KJ_WRONG_TYPE;
+      case KJ_DOUBLE: {
+        if (c != '-' && !is_digit(c)) return KJ_WRONG_TYPE;
+        double &value = column.doubles[event_];
+        auto result = std::from_chars(first, end, value);
+        if (result.ptr != end) return KJ_WRONG_TYPE;
+        if (result.ec == std::errc()) return KJ_VALUE;
+        // Too small a number is zero, or nearly so; too large a one is refused.
+        value = std::strtod(first, nullptr);
+        return std::abs(value) < 1 ? KJ_VALUE : KJ_WRONG_TYPE;
+      }
+      case KJ_STRING:
+        return c == '"' ? string(first, end, column.strings[event_]) : KJ_WRONG_TYPE;
+      case KJ_TIMESTAMP:
+        if (c == '"') return time(first, end, column.integers[event_]);
+        if (!parse_integer(first, end, number)) return KJ_WRONG_TYPE;
+        column.integers[event_] = kj_timestamp_from_number(number);
+        return is_in_calendar(column.integers[event_]) ? KJ_VALUE : KJ_WRONG_TYPE;
+      case KJ_DECIMAL:
+        return decimal(column, c, first, end);
+      case KJ_JSON:
+        column.strings[event_] = {first, static_cast<uint32_t>(end - first), 0};
+        return KJ_VALUE;
+      case KJ_OBJECT:
+        return KJ_WRONG_TYPE;
+    }
+    return KJ_WRONG_TYPE;
+  }
+
+  // A time as text. Some writers escape the + of its offset.
+  kj_state time(const char *first, const char *end, int64_t &out) {
+    size_t length = static_cast<size_t>(end - first - 2);
+    if (parse_timestamp(first + 1, length, x_.dates, out)) return KJ_VALUE;
+    kj_string plain;
+    if (!std::memchr(first + 1, '\\', length) || string(first, end, plain) != KJ_VALUE)
+      return KJ_WRONG_TYPE;
+    return parse_timestamp(plain.data, plain.length, x_.dates, out) ? KJ_VALUE : KJ_WRONG_TYPE;
+  }
+
+  // A number, or a string that holds one.
+  kj_state decimal(Column &column, char c, const char *first, const char *end) {
+    if (c == '"') {
+      first++;
+      end--;
+      if (std::memchr(first, '\\', static_cast<size_t>(end - first))) {
+        kj_string plain;
+        if (string(first - 1, end + 1, plain) != KJ_VALUE) return KJ_WRONG_TYPE;
+        first = plain.data;
+        end = first + plain.length;
+      }
+    } else if (c != '-' && !is_digit(c)) {
+      return KJ_WRONG_TYPE;
+    }
+    if (first == end) return KJ_WRONG_TYPE;
+    if (parse_decimal(first, end, column.integers[event_], column.scales[event_])) return KJ_VALUE;
+    column.scales[event_] = KJ_WIDE;
+    column.strings[event_] = {first, static_cast<uint32_t>(end - first), 0};
+    return KJ_VALUE;
+  }
+
+};
+
+}  // namespace kappa

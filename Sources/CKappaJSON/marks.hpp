@@ -1,0 +1,165 @@
+// Walks over the structural characters that simdjson's first stage finds in any text (it checks UTF-8,
+// too), and reads only the values that a view asks for.
+#pragma once
+#include "bytes.hpp"
+#include "fields.hpp"
+
+namespace kappa {
+
+class MarkWalk : Fields {
+ public:
+  MarkWalk(kj_extractor &x, kj_batch &batch, const char *data, size_t length)
+      : Fields(x, batch, data, length) {}
+
+  // Reads `count` events that fill the bytes from `first` to `end`. Where they are one, its shape is
+  // learned.
+  bool events(const char *first, const char *end, size_t number, size_t count) {
+    if (!find_marks(first, static_cast<size_t>(end - first))) return false;
+    first_ = first;
+    last_ = end;
+    Shape shape(first);
+    shape_ = count == 1 && !x_.shapes.is_full() ? &shape : nullptr;
+    for (event_ = number; event_ < number + count; event_++) {
+      if (at_ >= count_ || *mark_at(at_) != '{') return false;
+      batch_.starts[event_] = static_cast<uint32_t>(mark_at(at_) - data_);
+      if (!object(0)) return false;
+    }
+    if (at_ != count_) return false;
+    if (shape_) {
+      shape.last(mark_at(at_ - 1) + 1);
+      x_.shapes.learn(shape);
+    }
+    return true;
+  }
+
+ private:
+  bool find_marks(const char *first, size_t length) {
+    if (!x_.parser || x_.parser->capacity() < length) {
+      x_.parser.reset();
+      size_t capacity = length < (1u << 20) ? (1u << 20) + 4096 : length;
+      if (simdjson::get_active_implementation()->create_dom_parser_implementation(
+              capacity, simdjson::DEFAULT_MAX_DEPTH, x_.parser))
+        return false;
+    }
+    auto *bytes = reinterpret_cast<const uint8_t *>(first);
+    if (x_.parser->stage1(bytes, length, simdjson::stage1_mode::regular)) return false;
+    marks_ = x_.parser->structural_indexes.get();
+    count_ = x_.parser->n_structural_indexes;
+    at_ = 0;
+    return true;
+  }
+
+  const char *mark_at(size_t at) const { return first_ + marks_[at]; }
+
+  // `at_` is at the opening brace; leaves it behind the closing one.
+  bool object(uint32_t node) {
+    at_++;
+    if (at_ < count_ && *mark_at(at_) == '}') {
+      at_++;
+      return true;
+    }
+    for (size_t place = 0;; place++) {
+      // A key, a colon, a value, and a comma or the closing brace.
+      if (at_ + 3 >= count_ || *mark_at(at_) != '"') return false;
+      uint32_t index = look_up(node, place, mark_at(at_) + 1);
+      at_ += 2;
+      if (!value(node, index)) return false;
+      if (at_ >= count_) return false;
+      char c = *mark_at(at_++);
+      if (c == '}') return true;
+      if (c != ',') return false;
+    }
+  }
+
+  KAPPA_INLINE uint32_t look_up(uint32_t node, size_t place, const char *key) {
+    const std::vector<Prediction> &known = x_.nodes[node].predictions;
+    if (place < known.size() && known[place].fits(key)) return known[place].target;
+    return look_up_slowly(x_.nodes[node], place, key);
+  }
+
+  uint32_t look_up_slowly(Node &node, size_t place, const char *key) {
+    const char *close = string_end(key, last_);
+    if (!close) return kNone;
+    std::string text(key, static_cast<size_t>(close - key));
+    bool escaped = text.find('\\') != std::string::npos;
+    if (escaped) {
+      std::string plain(text.size(), '\0');
+      size_t written = 0;
+      if (!unescape(text.data(), text.size(), &plain[0], written)) return kNone;
+      plain.resize(written);
+      text = plain;
+    }
+    uint32_t target = kNone;
+    for (const Name &name : node.names)
+      if (name.text == text) {
+        target = name.target;
+        break;
+      }
+    constexpr size_t most_places = 256;
+    if (!escaped && place < most_places) {
+      if (place >= node.predictions.size()) node.predictions.resize(place + 1);
+      node.predictions[place].set(text, target);
+    }
+    return target;
+  }
+
+  // `at_` is at the value's first character; leaves it at the comma or brace behind it.
+  KAPPA_INLINE bool value(uint32_t node, uint32_t index) {
+    const char *first = mark_at(at_);
+    const Target *target = index == kNone ? nullptr : &x_.nodes[node].targets[index];
+    uint32_t child = target ? target->node : kNone;
+    bool is_nested = *first == '{' || *first == '[';
+    if (*first == '{' && child != kNone) {
+      if (shape_) shape_->object(target->columns, child);
+      // Where the key stands twice, nothing of the first object may shine through.
+      mark(child, KJ_MISSING);
+      if (!object(child)) return false;
+      if (at_ >= count_) return false;
+      for (uint32_t column : target->columns) put_nested(column, first, value_end(first));
+      return true;
+    }
+    if (!is_nested) {
+      at_++;
+    } else if (!skip()) {
+      return false;
+    }
+    if (at_ >= count_) return false;
+    const char *end = value_end(first);
+    if (shape_) shape_->value(target ? &target->columns : nullptr, first, end);
+    if (!target) return true;
+    for (uint32_t column : target->columns)
+      is_nested ? put_nested(column, first, end) : put_scalar(column, first, end);
+    if (child == kNone) return true;
+    // What becomes of the fields inside depends on the value.
+    if (shape_) shape_->is_sure = false;
+    mark(child, *first == 'n' ? KJ_MISSING : KJ_WRONG_TYPE);
+    return true;
+  }
+
+  // White space behind a value is none of it.
+  KAPPA_INLINE const char *value_end(const char *first) const {
+    const char *end = mark_at(at_);
+    while (end > first + 1 && is_space(end[-1])) end--;
+    return end;
+  }
+
+  bool skip() {
+    size_t depth = 0;
+    while (at_ < count_) {
+      char c = *mark_at(at_++);
+      if (c == '{' || c == '[') depth++;
+      if ((c == '}' || c == ']') && --depth == 0) return true;
+    }
+    return false;
+  }
+
+  const char *first_ = nullptr;
+  const char *last_ = nullptr;
+  const uint32_t *marks_ = nullptr;
+  size_t count_ = 0;
+  size_t at_ = 0;
+  // What the event's shape is written down in, if it is.
+  Shape *shape_ = nullptr;
+};
+
+}  // namespace kappa
