@@ -111,18 +111,23 @@ class Fields {
     return KJ_WRONG_TYPE;
   }
 
-  // A time as text. Some writers escape the + of its offset.
-  kj_state time(const char *first, const char *end, int64_t &out) {
+  KAPPA_INLINE kj_state time(const char *first, const char *end, int64_t &out) {
     size_t length = static_cast<size_t>(end - first - 2);
     if (parse_timestamp(first + 1, length, x_.dates, out)) return KJ_VALUE;
+    return escaped_time(first, end, out);
+  }
+
+  // Some writers escape the + of a time's offset.
+  kj_state escaped_time(const char *first, const char *end, int64_t &out) {
     kj_string plain;
+    size_t length = static_cast<size_t>(end - first - 2);
     if (!std::memchr(first + 1, '\\', length) || string(first, end, plain) != KJ_VALUE)
       return KJ_WRONG_TYPE;
     return parse_timestamp(plain.data, plain.length, x_.dates, out) ? KJ_VALUE : KJ_WRONG_TYPE;
   }
 
   // A number, or a string that holds one.
-  kj_state decimal(Column &column, char c, const char *first, const char *end) {
+  KAPPA_INLINE kj_state decimal(Column &column, char c, const char *first, const char *end) {
     if (c == '"') {
       first++;
       end--;

@@ -10,13 +10,13 @@
 
 namespace kappa {
 
-inline uint64_t load8(const char *p) {
+KAPPA_INLINE uint64_t load8(const char *p) {
   uint64_t word;
   std::memcpy(&word, p, 8);
   return word;
 }
 
-inline uint64_t fold(uint64_t a, uint64_t b) {
+KAPPA_INLINE uint64_t fold(uint64_t a, uint64_t b) {
   unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
   return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
 }
@@ -31,12 +31,12 @@ struct StringScan {
 
   explicit StringScan(size_t length) : hash(kSeed0 ^ length), backslash(0) {}
 
-  void word(uint64_t a, uint64_t b) {
+  KAPPA_INLINE void word(uint64_t a, uint64_t b) {
     backslash |= has_backslash(a) | has_backslash(b);
     hash = fold(hash ^ a, b ^ kSeed1);
   }
 
-  static uint64_t has_backslash(uint64_t word) {
+  KAPPA_INLINE static uint64_t has_backslash(uint64_t word) {
     uint64_t x = word ^ 0x5c5c5c5c5c5c5c5cull;
     return (x - 0x0101010101010101ull) & ~x & 0x8080808080808080ull;
   }

@@ -17,6 +17,7 @@ final class AggregationRunner: StepRunner {
     private let groups: GroupTable
     /// Where a row may be in several windows.
     private let panes: HoppingPanes?
+    private let sorter: WindowSorter?
     /// Where rows are not kept for ever.
     private var retention: Retention?
     private let keyIndex: KeyIndexWriter?
@@ -25,8 +26,6 @@ final class AggregationRunner: StepRunner {
     private var isComplete: Bool
 
     private var dirty: [UInt32] = []
-    /// The start of each row's window, in the batch at hand.
-    private var windowStarts = UnsafeMutableBufferPointer<Int64>.allocate(capacity: 1_024)
     private var ids: [UInt32] = []
     private var pairs = HoppingPanes.Pairs()
     private var fresh: [UInt32] = []
@@ -55,15 +54,15 @@ final class AggregationRunner: StepRunner {
             cut.mostWindows == 1
                 ? nil : HoppingPanes(cut, keyIsText: keyIsText, windowPart: windowPart)
         }
+        sorter = cut.map { [panes] in
+            WindowSorter($0, definition, panes: panes, keyIndex: keyIndex)
+        }
         let stored = try store.rowCount(table: table)
         isComplete = stored == 0
         if stored > 0, stored * 200 < budgetBytes { try loadAll() }
     }
 
-    deinit {
-        freeAll()
-        windowStarts.deallocate()
-    }
+    deinit { freeAll() }
 
     /// Sorting the rows to be written takes some memory, too.
     var memoryBytes: Int {
@@ -79,7 +78,12 @@ final class AggregationRunner: StepRunner {
         for (event, reason) in reference.value.dead { pass.kill(event, reason) }
         for event in reference.value.late { pass.mark(event, .late) }
         keyIndex?.begin(events: batch.count)
-        if let cut { cutWindows(&reference.value, cut, range, pass) }
+        if let sorter {
+            let time = sorter.sort(
+                &reference.value, range, streamTime: pass.streamTimes[stepIndex], pass)
+            pass.streamTimes[stepIndex] = time
+            retention?.streamTime = time
+        }
         let input = reference.value
         guard !input.rows.isEmpty else { return }
         pass.markApplied(input.events)
@@ -145,94 +149,12 @@ final class AggregationRunner: StepRunner {
         }
     }
 
-    /// Finds each row's windows, and takes out the rows whose windows have all closed.
-    private func cutWindows(
-        _ input: inout AggregationRows, _ cut: WindowCut, _ range: Range<Int>, _ pass: BatchPass
-    ) {
-        // There is no time where there are no rows.
-        let times = input.time?.integers
-        let lateness = definition.latenessMicroseconds
-        let last = Int(input.rows.last ?? 0)
-        panes?.reserve(rows: last + 1)
-        let starts = windowStarts(upTo: last)
-        var clock = PartitionClock(
-            pass.streamTimes[stepIndex], columns: input.clockColumns, from: range.lowerBound)
-        var pane = WindowCut.Pane(start: 0, end: 0, newest: 0, newestEnd: 0, windows: 0)
-        let timed = keyIndex?.keepsTimes == true ? keyIndex : nil
-        if let times, panes == nil, timed == nil,
-            let time = cut.timeIfNoneIsLate(
-                input.rows, times, clock, to: range.upperBound, lateness)
-        {
-            for row in input.rows {
-                let time = times[Int(row)]
-                if time < pane.start || time >= pane.end { pane = cut.pane(at: time) }
-                starts[Int(row)] = pane.newest
-            }
-            pass.streamTimes[stepIndex] = time
-            retention?.streamTime = time
-            return
-        }
-        var noted: Int32 = -1
-        var kept = 0
-        input.rows.withUnsafeMutableBufferPointer { rows in
-            input.events.withUnsafeMutableBufferPointer { events in
-                for index in 0..<rows.count {
-                    guard let times else { break }
-                    let row = Int(rows[index])
-                    let time = times[row]
-                    if let timed, events[index] != noted {
-                        noted = events[index]
-                        clock.advance(through: Int(noted) - 1)
-                        timed.note(noted, streamTimeBefore: clock.time)
-                    }
-                    clock.advance(through: Int(events[index]))
-                    clock.meet(time)
-                    // Most events fall into the pane of the one before: dividing is dear.
-                    if time < pane.start || time >= pane.end { pane = cut.pane(at: time) }
-                    var open = pane.windows
-                    if let lateness {
-                        open = cut.openWindows(pane, lateness: lateness, streamTime: clock.time)
-                        if open == 0 {
-                            pass.markLate(
-                                Int(events[index]), definition.late, time: time,
-                                streamTime: clock.time)
-                            continue
-                        }
-                    }
-                    if let panes {
-                        panes.set(row, pane, open: open)
-                    } else {
-                        starts[row] = pane.newest
-                    }
-                    rows[kept] = rows[index]
-                    events[kept] = events[index]
-                    kept += 1
-                }
-            }
-        }
-        input.rows.removeLast(input.rows.count - kept)
-        input.events.removeLast(input.events.count - kept)
-        clock.advance(through: range.upperBound - 1)
-        pass.streamTimes[stepIndex] = clock.time
-        retention?.streamTime = clock.time
-    }
-
-    private func windowStarts(upTo row: Int) -> UnsafeMutableBufferPointer<Int64> {
-        if row >= windowStarts.count {
-            windowStarts.deallocate()
-            windowStarts = .allocate(capacity: max(row + 1, 2 * windowStarts.count))
-        }
-        return windowStarts
-    }
-
     /// The key's columns in the order of the key; where there are panes, without the window.
     private func keyColumns(_ input: AggregationRows) -> [KeyColumn] {
         var keys: [KeyColumn] = zip(input.keys, definition.keyKinds).map { column, kind in
             kind == .text || kind == .json ? .texts(column.strings) : .integers(column.integers)
         }
-        if cut != nil, panes == nil, let starts = windowStarts.baseAddress {
-            keys.insert(.integers(UnsafePointer(starts)), at: windowPart)
-        }
+        if let column = sorter?.column { keys.insert(column, at: windowPart) }
         return keys
     }
 

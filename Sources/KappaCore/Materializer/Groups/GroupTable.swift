@@ -108,50 +108,103 @@ final class GroupTable {
         rows: ArraySlice<Int32>, keys: [KeyColumn], into ids: inout [UInt32],
         fresh: inout [UInt32]
     ) {
+        ids.removeAll(keepingCapacity: true)
+        ids.append(contentsOf: repeatElement(0, count: rows.count))
+        makeRoom(for: rows.count)
         rows.withUnsafeBufferPointer { rows in
             hash(rows, keys)
-            ids.removeAll(keepingCapacity: true)
-            ids.reserveCapacity(rows.count)
-            for index in 0..<rows.count {
-                if (count + 1) * 2 > 1 << slotBits { growSlots() }
-                prefetch(ahead: index, of: rows.count)
-                ids.append(find(Int(rows[index]), hashes[index], keys, &fresh))
+            keys.withUnsafeBufferPointer { keys in
+                ids.withUnsafeMutableBufferPointer { ids in
+                    let look = Look(
+                        slots: slots, shift: 64 &- UInt64(slotBits), last: 1 << slotBits &- 1,
+                        memory: memory, stride: stride, hashes: hashes, keys: keys)
+                    // What stands in the cache need not be asked for.
+                    let isLarge = memoryBytes > Self.cachedBytes
+                    for index in 0..<rows.count {
+                        if isLarge { look.prefetch(ahead: index, of: rows.count) }
+                        let row = Int(rows[index])
+                        let (slot, id) = look.find(row, look.hashes[index])
+                        ids[index] = id ?? add(keys, row, look.hashes[index], at: slot, &fresh)
+                    }
+                }
             }
         }
     }
 
-    @inline(__always)
-    private func prefetch(ahead index: Int, of count: Int) {
-        let slotAhead = 24
-        let recordAhead = 12
-        if index + slotAhead < count { kj_prefetch(slots + home(hashes[index + slotAhead])) }
-        guard index + recordAhead < count else { return }
-        let entry = slots[home(hashes[index + recordAhead])]
-        guard entry != 0 else { return }
-        let record = record(UInt32(truncatingIfNeeded: entry) &- 1)
-        kj_prefetch(record)
-        if stride > 64 { kj_prefetch(record + 64) }
+    /// A good part of a processor's second cache.
+    private static let cachedBytes = 1 << 18
+
+    /// What does not change while some rows are looked up.
+    private struct Look {
+        let slots: UnsafeMutablePointer<UInt64>
+        let shift: UInt64
+        let last: Int
+        let memory: UnsafeMutableRawPointer
+        let stride: Int
+        let hashes: UnsafeMutablePointer<UInt32>
+        let keys: UnsafeBufferPointer<KeyColumn>
+
+        @inline(__always)
+        private func home(_ hash: UInt32) -> Int { GroupTable.home(hash, shift: shift) }
+
+        @inline(__always)
+        func prefetch(ahead index: Int, of count: Int) {
+            let slotAhead = 24
+            let recordAhead = 12
+            if index &+ slotAhead < count {
+                kj_prefetch(slots + home(hashes[index &+ slotAhead]))
+            }
+            guard index &+ recordAhead < count else { return }
+            let entry = slots[home(hashes[index &+ recordAhead])]
+            guard entry != 0 else { return }
+            let record = memory + Int(UInt32(truncatingIfNeeded: entry) &- 1) &* stride
+            kj_prefetch(record)
+            if stride > 64 { kj_prefetch(record + 64) }
+        }
+
+        /// The group of a row's key; or none, and the slot where it belongs.
+        @inline(__always)
+        func find(_ row: Int, _ hash: UInt32) -> (slot: Int, id: UInt32?) {
+            var slot = home(hash)
+            while true {
+                let entry = slots[slot]
+                if entry == 0 { return (slot, nil) }
+                if UInt32(truncatingIfNeeded: entry &>> 32) == hash {
+                    let id = UInt32(truncatingIfNeeded: entry) &- 1
+                    if isEqual(memory + Int(id) &* stride + 16, row) { return (slot, id) }
+                }
+                slot = (slot &+ 1) & last
+            }
+        }
+
+        @inline(__always)
+        private func isEqual(_ key: UnsafeMutableRawPointer, _ row: Int) -> Bool {
+            var cell = key
+            for part in keys {
+                switch part {
+                case .integers(let integers):
+                    if cell.load(as: Int64.self) != integers[row] { return false }
+                case .texts(let texts):
+                    if !TextCell.holds(cell, texts[row].buffer) { return false }
+                }
+                cell += 16
+            }
+            return true
+        }
     }
 
-    @inline(__always)
-    private func find(
-        _ row: Int, _ hash: UInt32, _ keys: [KeyColumn], _ fresh: inout [UInt32]
+    private func add(
+        _ keys: UnsafeBufferPointer<KeyColumn>, _ row: Int, _ hash: UInt32, at slot: Int,
+        _ fresh: inout [UInt32]
     ) -> UInt32 {
-        var slot = home(hash)
-        while true {
-            let entry = slots[slot]
-            if entry == 0 {
-                let id = insert(hash, at: slot)
-                setKey(id, keys, row)
-                fresh.append(id)
-                return id
-            }
-            if UInt32(truncatingIfNeeded: entry >> 32) == hash {
-                let id = UInt32(truncatingIfNeeded: entry) &- 1
-                if isEqual(id, keys, row) { return id }
-            }
-            slot = (slot + 1) & (1 << slotBits - 1)
-        }
+        let id = UInt32(count)
+        count += 1
+        slots[slot] = UInt64(hash) << 32 | UInt64(id + 1)
+        record(id).initializeMemory(as: UInt8.self, repeating: 0, count: stride)
+        record(id).storeBytes(of: hash, as: UInt32.self)
+        setKey(id, keys, row)
+        fresh.append(id)
+        return id
     }
 
     /// Finds the group of one key, making it if it is new.
@@ -166,8 +219,8 @@ final class GroupTable {
     private static let firstRow: ArraySlice<Int32> = [0]
 
     @inline(__always)
-    private func home(_ hash: UInt32) -> Int {
-        Int(truncatingIfNeeded: (UInt64(hash) &* 0x9E37_79B9_7F4A_7C15) >> UInt64(64 - slotBits))
+    private static func home(_ hash: UInt32, shift: UInt64) -> Int {
+        Int(truncatingIfNeeded: (UInt64(hash) &* 0x9E37_79B9_7F4A_7C15) &>> shift)
     }
 
     private func hash(_ rows: UnsafeBufferPointer<Int32>, _ keys: [KeyColumn]) {
@@ -214,34 +267,9 @@ final class GroupTable {
         return UInt32(truncatingIfNeeded: product >> 32) ^ UInt32(truncatingIfNeeded: product)
     }
 
-    @inline(__always)
-    private func isEqual(_ id: UInt32, _ keys: [KeyColumn], _ row: Int) -> Bool {
-        for part in 0..<keys.count {
-            switch keys[part] {
-            case .integers(let integers):
-                if integerKey(id, part) != integers[row] { return false }
-            case .texts(let texts):
-                let mine = textKey(id, part)
-                let other = texts[row]
-                guard mine.count == Int(other.length),
-                    KeyOrder.compare(mine, other.buffer) == 0
-                else { return false }
-            }
-        }
-        return true
-    }
-
-    private func insert(_ hash: UInt32, at slot: Int) -> UInt32 {
-        if count == capacity { growMemory() }
-        let id = UInt32(count)
-        count += 1
-        slots[slot] = UInt64(hash) << 32 | UInt64(id + 1)
-        record(id).initializeMemory(as: UInt8.self, repeating: 0, count: stride)
-        record(id).storeBytes(of: hash, as: UInt32.self)
-        return id
-    }
-
-    private func setKey(_ id: UInt32, _ keys: [KeyColumn], _ row: Int) {
+    private func setKey(
+        _ id: UInt32, _ keys: UnsafeBufferPointer<KeyColumn>, _ row: Int
+    ) {
         for part in 0..<keys.count {
             let cell = record(id) + 16 + 16 * part
             switch keys[part] {
@@ -254,17 +282,26 @@ final class GroupTable {
         }
     }
 
-    private func growMemory() {
-        capacity *= 2
-        memory = Self.resized(memory, byteCount: capacity * stride)
+    /// Makes room for so many new groups: nothing moves until they are there.
+    private func makeRoom(for rows: Int) {
+        var larger = capacity
+        while count + rows > larger { larger *= 2 }
+        if larger > capacity {
+            capacity = larger
+            memory = Self.resized(memory, byteCount: capacity * stride)
+        }
+        var bits = slotBits
+        while (count + rows) * 2 > 1 << bits { bits += 1 }
+        if bits > slotBits { growSlots(to: bits) }
     }
 
-    private func growSlots() {
+    private func growSlots(to bits: Int) {
         let old = slots
         let oldCount = 1 << slotBits
-        (slots, slotBits) = Self.makeSlots(bits: slotBits + 1)
+        (slots, slotBits) = Self.makeSlots(bits: bits)
+        let shift = 64 - UInt64(bits)
         for index in 0..<oldCount where old[index] != 0 {
-            var slot = home(UInt32(truncatingIfNeeded: old[index] >> 32))
+            var slot = Self.home(UInt32(truncatingIfNeeded: old[index] >> 32), shift: shift)
             while slots[slot] != 0 { slot = (slot + 1) & (1 << slotBits - 1) }
             slots[slot] = old[index]
         }

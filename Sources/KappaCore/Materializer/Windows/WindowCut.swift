@@ -67,26 +67,3 @@ struct WindowCut {
         return rest <= 0 ? 0 : min(pane.windows, Int((rest - 1) / every) + 1)
     }
 }
-
-extension WindowCut {
-    /// The stream time before an event, where not even the earliest of some rows would be late then: so
-    /// none of them is, and there is no need to judge one after another.
-    /// - Parameter lateness: In microseconds; nil where nothing is late.
-    func timeIfNoneIsLate(
-        _ rows: [Int32], _ times: UnsafeMutablePointer<Int64>, _ clock: PartitionClock,
-        to end: Int, _ lateness: Int64?
-    ) -> Int64? {
-        var clock = clock
-        clock.advance(through: end - 1)
-        var (earliest, latest) = (Int64.max, Int64.min)
-        for row in rows {
-            earliest = min(earliest, times[Int(row)])
-            latest = max(latest, times[Int(row)])
-        }
-        clock.meet(latest)
-        guard let lateness, !rows.isEmpty else { return clock.time }
-        let pane = pane(at: earliest)
-        let open = openWindows(pane, lateness: lateness, streamTime: clock.time)
-        return open == pane.windows ? clock.time : nil
-    }
-}

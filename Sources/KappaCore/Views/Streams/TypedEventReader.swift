@@ -59,14 +59,10 @@ final class TypedEventReader<E: Event>: ElementReader {
     private func check(_ required: RequiredColumn, _ batch: EventBatch) {
         let column = batch.columns[required.column]
         guard let states = column.states else { return }
-        let allGood = selection.withUnsafeBufferPointer { rows in
-            var good = true
-            for row in rows {
-                good = good && states[Int(row)] == UInt8(KJ_VALUE.rawValue)
-            }
-            return good
+        if all(states, equal: UInt8(KJ_VALUE.rawValue)) {
+            guard required.isDecimal, let scales = column.scales else { return }
+            if !any(scales, equal: UInt8(KJ_WIDE)) { return }
         }
-        if allGood, !required.isDecimal { return }
         let isGood = { (row: Int32) in required.isGood(column, Int(row)) }
         if selection.allSatisfy(isGood) { return }
         selection.removeAll { row in
@@ -74,6 +70,16 @@ final class TypedEventReader<E: Event>: ElementReader {
             fail(row, required.failure(kj_state(UInt32(states[Int(row)]))))
             return true
         }
+    }
+
+    // Neither loop has a branch that depends on an event.
+
+    private func all(_ bytes: UnsafePointer<UInt8>, equal byte: UInt8) -> Bool {
+        selection.reduce(0) { $0 | (bytes[Int($1)] ^ byte) } == 0
+    }
+
+    private func any(_ bytes: UnsafePointer<UInt8>, equal byte: UInt8) -> Bool {
+        selection.reduce(0) { $0 &+ (bytes[Int($1)] == byte ? 1 : 0) } > 0
     }
 
     private func decode(into decoded: ElementBuffer<E>, _ batch: EventBatch) {

@@ -1,0 +1,166 @@
+import CKappaJSON
+
+/// Finds the windows of a batch's rows, and takes out the rows whose windows have all closed.
+final class WindowSorter {
+    private let cut: WindowCut
+    private let definition: AggregationDefinition
+    /// Where a row may be in several windows.
+    private let panes: HoppingPanes?
+    /// What has to know the stream time before each event, if anything has.
+    private let timed: KeyIndexWriter?
+    /// The start of each row's window, in the batch at hand, where rows are in one each.
+    private var starts = UnsafeMutableBufferPointer<Int64>.allocate(capacity: 1_024)
+
+    init(
+        _ cut: WindowCut, _ definition: AggregationDefinition, panes: HoppingPanes?,
+        keyIndex: KeyIndexWriter?
+    ) {
+        self.cut = cut
+        self.definition = definition
+        self.panes = panes
+        timed = keyIndex?.keepsTimes == true ? keyIndex : nil
+    }
+
+    deinit { starts.deallocate() }
+
+    /// The rows' windows as a column of keys, where rows are in one each.
+    var column: KeyColumn? {
+        panes == nil ? starts.baseAddress.map { .integers(UnsafePointer($0)) } : nil
+    }
+
+    /// - Parameters:
+    ///   - range: The events that the rows are made of.
+    ///   - streamTime: The step's time before them.
+    /// - Returns: The step's time behind them.
+    func sort(
+        _ input: inout AggregationRows, _ range: Range<Int>, streamTime: Int64, _ pass: BatchPass
+    ) -> Int64 {
+        let clock = PartitionClock(
+            streamTime, columns: input.clockColumns, from: range.lowerBound)
+        // There is no time where there are no rows.
+        let times = input.time?.integers
+        reserve(rows: Int(input.rows.last ?? -1) + 1)
+        var kept = 0
+        let count = input.rows.count
+        let time = input.rows.withUnsafeMutableBufferPointer { rows in
+            input.events.withUnsafeMutableBufferPointer { events in
+                var sorting = Sorting(
+                    clock: clock, rows: rows, events: events, times: times, pass: pass)
+                var first = 0
+                while times != nil, first < count {
+                    let piece = first..<min(first + Self.pieceRows, count)
+                    if !sortOpen(piece, &sorting) { judge(piece, &sorting) }
+                    first = piece.upperBound
+                }
+                sorting.clock.advance(through: range.upperBound - 1)
+                kept = sorting.kept
+                return sorting.clock.time
+            }
+        }
+        input.rows.removeLast(count - kept)
+        input.events.removeLast(count - kept)
+        return time
+    }
+
+    /// So few rows at once that their times seldom lie further apart than windows and lateness reach.
+    private static let pieceRows = 256
+
+    private struct Sorting {
+        var clock: PartitionClock
+        let rows: UnsafeMutableBufferPointer<Int32>
+        let events: UnsafeMutableBufferPointer<Int32>
+        let times: UnsafeMutablePointer<Int64>?
+        let pass: BatchPass
+        var pane = WindowCut.Pane(start: 0, end: 0, newest: 0, newestEnd: 0, windows: 0)
+        /// How many rows stay; they stand before all that have not been looked at.
+        var kept = 0
+        /// The last event of which the stream time before it was noted.
+        var noted: Int32 = -1
+
+        @inline(__always)
+        mutating func keep(_ index: Int) {
+            rows[kept] = rows[index]
+            events[kept] = events[index]
+            kept += 1
+        }
+    }
+
+    private func reserve(rows count: Int) {
+        panes?.reserve(rows: count)
+        guard count > starts.count else { return }
+        starts.deallocate()
+        starts = .allocate(capacity: max(count, 2 * starts.count))
+    }
+
+    /// Sorts rows of which surely none is late, if that can be said of them all at once.
+    private func sortOpen(_ piece: Range<Int>, _ sorting: inout Sorting) -> Bool {
+        guard timed == nil, let times = sorting.times, let last = piece.last else { return false }
+        var (earliest, latest) = (Int64.max, Int64.min)
+        for index in piece {
+            let time = times[Int(sorting.rows[index])]
+            earliest = min(earliest, time)
+            latest = max(latest, time)
+        }
+        var clock = sorting.clock
+        clock.advance(through: Int(sorting.events[last]))
+        clock.meet(latest)
+        if let lateness = definition.latenessMicroseconds {
+            let pane = cut.pane(at: earliest)
+            let open = cut.openWindows(pane, lateness: lateness, streamTime: clock.time)
+            if open < pane.windows { return false }
+        }
+        for index in piece {
+            let row = Int(sorting.rows[index])
+            let time = times[row]
+            // Most events fall into the pane of the one before: dividing is dear.
+            if time < sorting.pane.start || time >= sorting.pane.end {
+                sorting.pane = cut.pane(at: time)
+            }
+            set(row, sorting.pane, open: sorting.pane.windows)
+            sorting.keep(index)
+        }
+        sorting.clock = clock
+        return true
+    }
+
+    /// Judges one row after another by the stream time at its event.
+    private func judge(_ piece: Range<Int>, _ sorting: inout Sorting) {
+        guard let times = sorting.times else { return }
+        for index in piece {
+            let row = Int(sorting.rows[index])
+            let event = sorting.events[index]
+            let time = times[row]
+            if let timed, event != sorting.noted {
+                sorting.noted = event
+                sorting.clock.advance(through: Int(event) - 1)
+                timed.note(event, streamTimeBefore: sorting.clock.time)
+            }
+            sorting.clock.advance(through: Int(event))
+            sorting.clock.meet(time)
+            if time < sorting.pane.start || time >= sorting.pane.end {
+                sorting.pane = cut.pane(at: time)
+            }
+            var open = sorting.pane.windows
+            if let lateness = definition.latenessMicroseconds {
+                let streamTime = sorting.clock.time
+                open = cut.openWindows(sorting.pane, lateness: lateness, streamTime: streamTime)
+                if open == 0 {
+                    sorting.pass.markLate(
+                        Int(event), definition.late, time: time, streamTime: streamTime)
+                    continue
+                }
+            }
+            set(row, sorting.pane, open: open)
+            sorting.keep(index)
+        }
+    }
+
+    @inline(__always)
+    private func set(_ row: Int, _ pane: WindowCut.Pane, open: Int) {
+        if let panes {
+            panes.set(row, pane, open: open)
+        } else {
+            starts[row] = pane.newest
+        }
+    }
+}
