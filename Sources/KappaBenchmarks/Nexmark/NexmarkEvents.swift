@@ -54,7 +54,4 @@ struct PlainAuction: Event, ViewRow {
     var expires: Timestamp
     var seller: Int64
     var category: Int64
-
-    /// Whether a bid came in time; both ends count.
-    func takes(_ bid: PlainBid) -> Bool { dateTime <= bid.dateTime && bid.dateTime <= expires }
 }

@@ -30,13 +30,14 @@ extension NexmarkQuery {
         NexmarkQuery(
             View("q7", digest: "1") {
                 Events(Candidate.self, at: \.dateTime)
-                    .map(inWindows: .seconds(10), lateness: lateness) { $0.windows(isLate: $1) }
-                    .flatMap { $0 }
+                    .flatMap(inWindows: .seconds(10), lateness: lateness) {
+                        $0.windows(isLate: $1)
+                    }
                     .grouped(by: \.window)
                     .keep { kept, new in
+                        if kept.contains(where: { $0.isInside && new.price < $0.price }) { return }
+                        if new.isInside { kept.removeAll { $0.price < new.price } }
                         kept.append(new)
-                        let highest = kept.lazy.filter(\.isInside).map(\.price).max() ?? .min
-                        kept.removeAll { $0.price < highest }
                     }
                     .rows(as: WindowBid.self)
                     .grouped(by: \.window)

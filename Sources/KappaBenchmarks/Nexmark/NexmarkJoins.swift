@@ -6,15 +6,12 @@ extension NexmarkQuery {
     /// Who sells in one category, from three states.
     static let q3 = NexmarkQuery(
         View("q3", digest: "1") {
-            Events(PlainAuction.self).filter { $0.category == 10 }
+            Events(PlainAuction.self).filter(\.category == 10)
                 .join(
-                    Events(Resident.self).unique(by: \.id), on: \.seller, equals: \.id,
-                    where: { ["OR", "ID", "CA"].contains($1.state) }
-                ) { auction, person in
-                    LocalSale(
-                        name: person.name, city: person.city, state: person.state,
-                        id: auction.id)
-                }.rows()
+                    Events(Resident.self).unique(by: \.id)
+                        .filter(\.state == "OR" || \.state == "ID" || \.state == "CA"),
+                    on: \.seller, equals: \.id, as: LocalSale.self
+                ).rows()
         },
         ["name", "city", "state", "id"])
 
@@ -34,16 +31,9 @@ extension NexmarkQuery {
 
     /// Bids that were made in time, with what their auction says.
     private static let validBids = Events(PlainBid.self).join(
-        Events(PlainAuction.self).unique(by: \.id), on: \.auction, equals: \.id, where: isInTime
-    ) { bid, auction in
-        ValidBid(
-            auction: auction.id, seller: auction.seller, category: auction.category,
-            price: bid.price, dateTime: bid.dateTime)
-    }
-
-    @Sendable private static func isInTime(_ bid: PlainBid, _ auction: PlainAuction) -> Bool {
-        auction.takes(bid)
-    }
+        Events(PlainAuction.self).unique(by: \.id), on: \.auction, equals: \.id,
+        as: ValidBid.self, .right(\.dateTime, as: \.opened)
+    ).filter(\.opened <= \.dateTime && \.dateTime <= \.expires)
 
     struct ValidBid: ViewRow {
         var auction: Int64
@@ -51,6 +41,8 @@ extension NexmarkQuery {
         var category: Int64
         var price: Int64
         var dateTime: Timestamp
+        var opened: Timestamp
+        var expires: Timestamp
     }
 
     /// The average final price in each category.
@@ -129,11 +121,12 @@ extension NexmarkQuery {
     /// Each sold auction with its winning bid.
     static let q9 = NexmarkQuery(
         View("q9", digest: "1") {
-            Events(LongBid.self)
+            Events(Auction.self).unique(by: \.id)
                 .join(
-                    Events(Auction.self).unique(by: \.id), on: \.auction, equals: \.id,
-                    where: { $1.dateTime <= $0.dateTime && $0.dateTime <= $1.expires }
-                ) { bid, auction in SoldAuction(auction, bid) }
+                    Events(LongBid.self), on: \.id, equals: \.auction, as: SoldAuction.self,
+                    .right(\.dateTime, as: \.bidDateTime), .right(\.extra, as: \.bidExtra)
+                )
+                .filter(\.dateTime <= \.bidDateTime && \.bidDateTime <= \.expires)
                 .grouped(by: \.id)
                 .first(by: .descending(\.price), .ascending(\.bidDateTime))
         },
@@ -167,33 +160,17 @@ extension NexmarkQuery {
         var price: Int64
         var bidDateTime: Timestamp
         var bidExtra: String
-
-        init(_ auction: Auction, _ bid: LongBid) {
-            id = auction.id
-            itemName = auction.itemName
-            description = auction.description
-            initialBid = auction.initialBid
-            reserve = auction.reserve
-            dateTime = auction.dateTime
-            expires = auction.expires
-            seller = auction.seller
-            category = auction.category
-            extra = auction.extra
-            self.auction = bid.auction
-            bidder = bid.bidder
-            price = bid.price
-            bidDateTime = bid.dateTime
-            bidExtra = bid.extra
-        }
     }
 
     /// Bids with their auction, in one category.
     static let q20 = NexmarkQuery(
         View("q20", digest: "1") {
             Events(Bid.self).join(
-                Events(Auction.self).unique(by: \.id), on: \.auction, equals: \.id,
-                where: { $1.category == 10 }
-            ) { bid, auction in BidOnAuction(bid, auction) }.rows()
+                Events(Auction.self).unique(by: \.id).filter(\.category == 10),
+                on: \.auction, equals: \.id, as: BidOnAuction.self,
+                .left(\.dateTime, as: \.bidDateTime), .left(\.extra, as: \.bidExtra),
+                .right(\.dateTime, as: \.auctionDateTime), .right(\.extra, as: \.auctionExtra)
+            ).rows()
         },
         [
             "auction", "bidder", "price", "channel", "url", "bid_date_time", "bid_extra",
@@ -218,37 +195,22 @@ extension NexmarkQuery {
         var seller: Int64
         var category: Int64
         var auctionExtra: String
-
-        init(_ bid: Bid, _ item: Auction) {
-            auction = bid.auction
-            bidder = bid.bidder
-            price = bid.price
-            channel = bid.channel
-            url = bid.url
-            bidDateTime = bid.dateTime
-            bidExtra = bid.extra
-            itemName = item.itemName
-            description = item.description
-            initialBid = item.initialBid
-            reserve = item.reserve
-            auctionDateTime = item.dateTime
-            expires = item.expires
-            seller = item.seller
-            category = item.category
-            auctionExtra = item.extra
-        }
     }
 
     /// Bids with the bidder and everything that the bidder sells.
     static let q23 = NexmarkQuery(
         View("q23", digest: "1") {
             Events(Bid.self)
-                .join(Events(Person.self).unique(by: \.id), on: \.bidder, equals: \.id) {
-                    bid, person in BidOfPerson(bid: bid, person: person, bidder: bid.bidder)
-                }
-                .join(Events(Auction.self), on: \.bidder, equals: \.seller) { bid, auction in
-                    SellerBid(bid.bid, bid.person, auction)
-                }.rows()
+                .join(
+                    Events(Person.self).unique(by: \.id), on: \.bidder, equals: \.id,
+                    as: BidOfPerson.self, .left(\.extra, as: \.bidExtra),
+                    .right(\.id, as: \.personId), .right(\.extra, as: \.personExtra)
+                )
+                .join(
+                    Events(Auction.self), on: \.bidder, equals: \.seller, as: SellerBid.self,
+                    .right(\.dateTime, as: \.auctionDateTime),
+                    .right(\.extra, as: \.auctionExtra)
+                ).rows()
         },
         [
             "bidder", "price", "channel", "url", "bid_extra", "person_id", "name",
@@ -258,9 +220,18 @@ extension NexmarkQuery {
         ])
 
     private struct BidOfPerson: ViewRow {
-        var bid: Bid
-        var person: Person
         var bidder: Int64
+        var price: Int64
+        var channel: String
+        var url: String
+        var bidExtra: String
+        var personId: Int64
+        var name: String
+        var emailAddress: String
+        var creditCard: String
+        var city: String
+        var state: String
+        var personExtra: String
     }
     private struct SellerBid: ViewRow {
         var bidder: Int64
@@ -284,29 +255,5 @@ extension NexmarkQuery {
         var seller: Int64
         var category: Int64
         var auctionExtra: String
-
-        init(_ bid: Bid, _ person: Person, _ auction: Auction) {
-            bidder = bid.bidder
-            price = bid.price
-            channel = bid.channel
-            url = bid.url
-            bidExtra = bid.extra
-            personId = person.id
-            name = person.name
-            emailAddress = person.emailAddress
-            creditCard = person.creditCard
-            city = person.city
-            state = person.state
-            personExtra = person.extra
-            itemName = auction.itemName
-            description = auction.description
-            initialBid = auction.initialBid
-            reserve = auction.reserve
-            auctionDateTime = auction.dateTime
-            expires = auction.expires
-            seller = auction.seller
-            category = auction.category
-            auctionExtra = auction.extra
-        }
     }
 }

@@ -133,7 +133,7 @@ final class ExpressionInput<Element>: AggregationInput {
         result.value.clockColumns = reader.timeColumns.map { batch.times($0) }
         result.value.time = reader.times
         result.value.keys = keys.columns
-        conditions.evaluate(result.value.rows) { reader.column($0) }
+        conditions.evaluate(result.value.rows[...]) { reader.column($0) }
         result.value.inputs = inputs.map { input in
             switch input {
             case .direct(let direct): direct.columns { reader.column($0) }

@@ -41,6 +41,43 @@ final class ComputedColumn {
         column.integers[row] = integer ?? 0
     }
 
+    /// Sets a row to what another column of the kind holds in one. Texts stay where they are.
+    func set(_ row: Int, _ other: kj_column, _ otherRow: Int) {
+        if row >= capacity { grow(to: max(1_024, capacity * 2, row + 1)) }
+        guard other.states[otherRow] == UInt8(KJ_VALUE.rawValue) else {
+            column.states[row] = UInt8(KJ_NULL.rawValue)
+            return
+        }
+        column.states[row] = UInt8(KJ_VALUE.rawValue)
+        switch kind {
+        case .bool, .integer, .timestamp: column.integers[row] = other.integers[otherRow]
+        case .double: column.doubles[row] = other.doubles[otherRow]
+        case .text, .json: column.strings[row] = other.strings[otherRow]
+        case .decimal:
+            column.integers[row] = other.integers[otherRow]
+            column.scales[row] = other.scales[otherRow]
+            column.strings[row] = other.strings[otherRow]
+        }
+    }
+
+    /// Sets a row to a cell of a packed row. A text stays where it is.
+    func set(_ row: Int, _ packed: PackedRow, _ cell: Int, of cells: Int, _ cursor: PackedCursor) {
+        if row >= capacity { grow(to: max(1_024, capacity * 2, row + 1)) }
+        switch (kind, packed.storage(cell)) {
+        case (.integer, .integer), (.timestamp, .integer), (.bool, .integer):
+            set(row, integer: packed.integer(cell, of: cells))
+        case (.text, .text), (.json, .text):
+            column.states[row] = UInt8(KJ_VALUE.rawValue)
+            let text = packed.bytes(cell, of: cells)
+            let bytes = text.baseAddress?.assumingMemoryBound(to: CChar.self)
+            column.strings[row] = kj_string(
+                data: bytes, length: UInt32(text.count), hash: kj_hash(bytes, text.count))
+        default:
+            cursor.take(packed, of: cells)
+            set(row, kind.value(cursor, cell))
+        }
+    }
+
     private func set(_ row: Int, _ decimal: Decimal) {
         if let mantissa = Int64(exactly: decimal.mantissa) {
             column.integers[row] = mantissa

@@ -1,5 +1,5 @@
-/// Whether an element counts: comparisons of its properties with constants, joined by `&&`, `||`
-/// and `!`.
+/// Whether an element counts: comparisons of its properties with constants or with each other, joined by
+/// `&&`, `||` and `!`.
 ///
 /// ```swift
 /// .count(as: "cheap", where: \.price < 100 && \.shop != "north")
@@ -10,6 +10,7 @@
 public struct Condition<Element>: Sendable {
     enum Form: Sendable {
         case compare(Expression<Element>, Comparison, Value)
+        case compareTwo(Expression<Element>, Comparison, Expression<Element>)
         case closure(@Sendable (Element) throws -> Bool)
         indirect case both(Condition, Condition)
         indirect case either(Condition, Condition)
@@ -27,11 +28,21 @@ public struct Condition<Element>: Sendable {
         form = .compare(Expression(property), comparison, constant.cell)
     }
 
+    fileprivate init<V: ColumnValue>(
+        _ a: KeyPath<Element, V> & Sendable, _ comparison: Comparison,
+        _ b: KeyPath<Element, V> & Sendable
+    ) {
+        form = .compareTwo(Expression(a), comparison, Expression(b))
+    }
+
     /// Whether it holds for an element.
     func holds(for element: Element) throws -> Bool {
         switch form {
         case .compare(let value, let comparison, let constant):
             comparison.holds(try value.evaluate(element), constant)
+        case .compareTwo(let a, let comparison, let b):
+            comparison.holds(
+                try a.evaluate(element).orNullIfNaN, try b.evaluate(element).orNullIfNaN)
         case .closure(let isIncluded): try isIncluded(element)
         case .both(let a, let b): try a.holds(for: element) && b.holds(for: element)
         case .either(let a, let b): try a.holds(for: element) || b.holds(for: element)
@@ -45,6 +56,9 @@ public struct Condition<Element>: Sendable {
         switch (form, other.form) {
         case (.compare(let a, let x, let one), .compare(let b, let y, let two)):
             a.keyPath == b.keyPath && a.keyPath != nil && x == y && one == two
+        case (.compareTwo(let a, let x, let b), .compareTwo(let c, let y, let d)):
+            a.keyPath == c.keyPath && a.keyPath != nil && x == y && b.keyPath == d.keyPath
+                && b.keyPath != nil
         case (.both(let a, let b), .both(let x, let y)),
             (.either(let a, let b), .either(let x, let y)):
             a.isSame(as: x) && b.isSame(as: y)
@@ -96,6 +110,50 @@ public func >= <Element, V: OrderedValue>(
     Condition(property, .atLeast, constant)
 }
 
+// MARK: Two properties
+
+/// Holds where both are equal; nil is equal to nil.
+public func == <Element, V: ColumnValue>(
+    a: KeyPath<Element, V> & Sendable, b: KeyPath<Element, V> & Sendable
+) -> Condition<Element> {
+    Condition(a, .equal, b)
+}
+
+/// Holds where `==` does not.
+public func != <Element, V: ColumnValue>(
+    a: KeyPath<Element, V> & Sendable, b: KeyPath<Element, V> & Sendable
+) -> Condition<Element> {
+    Condition(a, .notEqual, b)
+}
+
+/// Holds where the first is smaller.
+public func < <Element, V: OrderedValue>(
+    a: KeyPath<Element, V> & Sendable, b: KeyPath<Element, V> & Sendable
+) -> Condition<Element> {
+    Condition(a, .less, b)
+}
+
+/// Holds where the first is at most the second.
+public func <= <Element, V: OrderedValue>(
+    a: KeyPath<Element, V> & Sendable, b: KeyPath<Element, V> & Sendable
+) -> Condition<Element> {
+    Condition(a, .atMost, b)
+}
+
+/// Holds where the first is larger.
+public func > <Element, V: OrderedValue>(
+    a: KeyPath<Element, V> & Sendable, b: KeyPath<Element, V> & Sendable
+) -> Condition<Element> {
+    Condition(a, .greater, b)
+}
+
+/// Holds where the first is at least the second.
+public func >= <Element, V: OrderedValue>(
+    a: KeyPath<Element, V> & Sendable, b: KeyPath<Element, V> & Sendable
+) -> Condition<Element> {
+    Condition(a, .atLeast, b)
+}
+
 extension Condition {
     /// Holds where both do.
     public static func && (a: Condition, b: Condition) -> Condition {
@@ -113,6 +171,13 @@ extension Condition {
     }
 }
 
+extension Value {
+    /// A double that is no number is no value, as it is in a column.
+    fileprivate var orNullIfNaN: Value {
+        if case .double(let double) = self, double.isNaN { .null } else { self }
+    }
+}
+
 /// How two values are compared.
 enum Comparison: Sendable {
     case equal, notEqual, less, atMost, greater, atLeast
@@ -126,6 +191,15 @@ enum Comparison: Sendable {
         case (.decimal(let x), .decimal(let y)): holds(x, y)
         case (.text(let x), .text(let y)): holds(Bytes(x), Bytes(y))
         default: self == .equal ? a == b : self == .notEqual && a != b
+        }
+    }
+
+    /// Whether two values stand so of which at most one is there.
+    func holds(_ isThere: Bool, _ otherIsThere: Bool) -> Bool {
+        switch self {
+        case .equal: isThere == otherIsThere
+        case .notEqual: isThere != otherIsThere
+        case .less, .atMost, .greater, .atLeast: false
         }
     }
 

@@ -25,6 +25,7 @@ final class ColumnConditions {
     /// A condition, with its parts by their numbers.
     private enum Form: Hashable {
         case compare(column: Int, Comparison, Value)
+        case compareTwo(column: Int, Comparison, other: Int, ColumnKind)
         /// Whether an integer is in a range: most comparisons, and two of them joined by `&&`.
         case within(column: Int, ClosedRange<Int64>)
         case both(Int, Int)
@@ -66,6 +67,11 @@ final class ColumnConditions {
         case .compare(let value, let comparison, let constant):
             guard let index = value.keyPath.flatMap({ column($0) }) else { return nil }
             return Self.form(index, comparison, constant)
+        case .compareTwo(let a, let comparison, let b):
+            guard let one = a.keyPath.flatMap({ column($0) }),
+                let two = b.keyPath.flatMap({ column($0) })
+            else { return nil }
+            return .compareTwo(column: one, comparison, other: two, a.kind)
         case .both(let a, let b):
             guard let a = form(of: a, column), let b = form(of: b, column) else { return nil }
             if case .within(let one, let x) = a, case .within(let two, let y) = b, one == two {
@@ -105,7 +111,7 @@ final class ColumnConditions {
 
     /// Finds out for the given rows where each condition holds.
     /// - Parameter field: The column of a field, by row.
-    func evaluate(_ rows: [Int32], _ field: (Int) -> kj_column) {
+    func evaluate(_ rows: ArraySlice<Int32>, _ field: (Int) -> kj_column) {
         for (form, mask) in zip(forms, masks) {
             mask.reserve(Int(rows.last ?? 0) + 1)
             evaluate(form, into: mask.bytes, rows, field)
@@ -113,12 +119,14 @@ final class ColumnConditions {
     }
 
     private func evaluate(
-        _ form: Form, into result: UnsafeMutablePointer<UInt8>, _ rows: [Int32],
+        _ form: Form, into result: UnsafeMutablePointer<UInt8>, _ rows: ArraySlice<Int32>,
         _ field: (Int) -> kj_column
     ) {
         switch form {
         case .compare(let column, let comparison, let constant):
             compare(field(column), comparison, constant, rows, result)
+        case .compareTwo(let column, let comparison, let other, let kind):
+            compare(field(column), comparison, field(other), kind, rows, result)
         case .within(let column, let range):
             let column = field(column)
             let low = range.lowerBound
@@ -143,7 +151,7 @@ final class ColumnConditions {
     }
 
     private func compare(
-        _ column: kj_column, _ comparison: Comparison, _ constant: Value, _ rows: [Int32],
+        _ column: kj_column, _ comparison: Comparison, _ constant: Value, _ rows: ArraySlice<Int32>,
         _ result: UnsafeMutablePointer<UInt8>
     ) {
         let whereNull = comparison.holds(.null, constant)
@@ -172,6 +180,37 @@ final class ColumnConditions {
                 each { comparison.holds(order(column.strings[$0].buffer, constant), 0) }
             }
         case .null: each { _ in comparison == .notEqual }
+        }
+    }
+
+    private func compare(
+        _ a: kj_column, _ comparison: Comparison, _ b: kj_column, _ kind: ColumnKind,
+        _ rows: ArraySlice<Int32>, _ result: UnsafeMutablePointer<UInt8>
+    ) {
+        let there = UInt8(KJ_VALUE.rawValue)
+        @inline(__always)
+        func each(_ holds: (Int) -> Bool) {
+            for row in rows {
+                let row = Int(row)
+                let (isA, isB) = (a.states[row] == there, b.states[row] == there)
+                let isIn = isA && isB ? holds(row) : comparison.holds(isA, isB)
+                result[row] = isIn ? 1 : 0
+            }
+        }
+        switch kind {
+        case .integer, .timestamp: each { comparison.holds(a.integers[$0], b.integers[$0]) }
+        case .bool:
+            each { comparison.holds(a.integers[$0] != 0 ? 1 : 0, b.integers[$0] != 0 ? 1 : 0) }
+        case .double: each { comparison.holds(a.doubles[$0], b.doubles[$0]) }
+        case .decimal:
+            each { row in
+                guard let x = a.decimal(row), let y = b.decimal(row) else {
+                    return comparison.holds(a.decimal(row) != nil, b.decimal(row) != nil)
+                }
+                return comparison.holds(x, y)
+            }
+        case .text, .json:
+            each { comparison.holds(order(a.strings[$0].buffer, b.strings[$0].buffer), 0) }
         }
     }
 

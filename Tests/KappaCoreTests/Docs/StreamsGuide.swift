@@ -22,7 +22,7 @@ struct Paid: Event, ViewRow {
 // docs: rows
 let dearOrders = View("dear_orders") {
     Events(Ordered.self)
-        .filter { $0.price >= 100 }
+        .filter(\.price >= 100)
         .rows()
 }
 // docs: end
@@ -99,10 +99,9 @@ struct ItemPayment: ViewRow {
 let paidByItem = View("paid_by_item") {
     Events(Paid.self)
         .join(
-            Events(Ordered.self).unique(by: \.orderID), on: \.orderID, equals: \.orderID
-        ) { payment, order in
-            ItemPayment(item: order.item, amount: payment.amount)
-        }
+            Events(Ordered.self).unique(by: \.orderID), on: \.orderID, equals: \.orderID,
+            as: ItemPayment.self
+        )
         .grouped(by: \.item)
         .aggregate(.sum(\.amount, as: "paid"))
 }

@@ -38,6 +38,8 @@ import Testing
         var join: JoinModel<Sale, Offer>
         var seenSales: Set<Int>?
         var seenOffers: Set<Int>?
+        var takesSale: (Sale) throws -> Bool = { _ in true }
+        var takesOffer: (Offer) throws -> Bool = { _ in true }
         var made: [(offset: Int64, part: Int64, pair: Pair)] = []
         var makesRows: ([(offset: Int64, part: Int64, pair: Pair)]) -> [[Value]] = { made in
             made.map { [$0.offset.cell, $0.part.cell] + $0.pair.cells }
@@ -51,10 +53,10 @@ import Testing
             var part: Int64 = 0
             let sales = try StreamsMarket.sales(event).filter {
                 seenSales?.insert($0.0.item).inserted ?? true
-            }
+            }.filter { try takesSale($0.0) }
             let offers = try StreamsMarket.offers(event).filter {
                 seenOffers?.insert($0.0.item).inserted ?? true
-            }
+            }.filter { try takesOffer($0.0) }
             try join.take(sales, offers) { sale, offer, _ in
                 guard try Pair.isJoined(sale, offer) else { return }
                 made.append((offset, part, try Pair.combine(sale, offer)))
@@ -140,24 +142,67 @@ import Testing
         try StreamsReference.check(view, model, seed: seed)
     }
 
+    private static let isHeavy: Condition<Sale> =
+        (\.weight > 0 || \.note == "x") && !(\.price == 1 && \.ratio != nil)
+    @Sendable private static func isLow(_ offer: Offer) throws -> Bool {
+        if offer.limit == 7, offer.isGood { throw StreamsMarket.Refusal("seven") }
+        return offer.limit < 4
+    }
+
+    @Test(
+        "elements that a filter leaves out of a side, within every bound",
+        arguments: EventsSeeds.random(24))
+    func filtered(seed: UInt64) throws {
+        let bound = Self.bounds[Int(seed % 6)]
+        let (left, right) = [(true, false), (false, true), (true, true), (false, false)][
+            Int(seed / 6 % 4)]
+        let (sales, offers) = (Events(Sale.self, at: \.at), Events(Offer.self, at: \.at))
+        let view = View("filtered") {
+            (left ? sales.unique(by: \.item).filter(Self.isHeavy) : sales.filter(Self.isHeavy))
+                .join(
+                    (right ? offers.unique(by: \.item) : offers.filter { _ in true })
+                        .filter(Self.isLow).filter(\.limit != 1),
+                    on: \.item, equals: \.item, bound.0, where: Pair.isJoined, Pair.combine
+                )
+                .rows()
+        }
+        var model = Model(join: JoinModel(bound.1) { $0.item == $1.item })
+        if left { model.seenSales = [] }
+        if right { model.seenOffers = [] }
+        model.takesSale = { try Self.isHeavy.holds(for: $0) }
+        model.takesOffer = { try Self.isLow($0) && $0.limit != 1 }
+        try StreamsReference.check(view, model, seed: seed)
+    }
+
     @Test(
         "where keys are unique on a side, as many elements are kept as may still meet one",
-        arguments: EventsSeeds.random(12))
+        arguments: EventsSeeds.random(16))
     func unique(seed: UInt64) throws {
         let (left, right) = [(true, false), (false, true), (true, true)][Int(seed % 3)]
-        let sales = Events(Sale.self, at: \.at).filter { _ in true }
-        let offers = Events(Offer.self, at: \.at).filter { _ in true }
+        let isFiltered = seed / 3 % 2 == 0
+        func isIn<E: EventStream>(
+            _ stream: E, _ condition: Condition<E.Element>
+        ) -> MappedStream<E.Element> {
+            isFiltered ? stream.filter(condition) : stream.filter { _ in true }
+        }
+        let (sales, offers) = (Events(Sale.self, at: \.at), Events(Offer.self, at: \.at))
         let view = View("unique") {
-            (left ? sales.unique(by: \.item) : sales)
+            isIn(left ? sales.unique(by: \.item) : sales.filter { _ in true }, \.weight > 0)
                 .join(
-                    right ? offers.unique(by: \.item) : offers, on: \.item, equals: \.item,
-                    where: Pair.isJoined, Pair.combine
+                    isIn(
+                        right ? offers.unique(by: \.item) : offers.filter { _ in true }, \.limit < 4
+                    ),
+                    on: \.item, equals: \.item, where: Pair.isJoined, Pair.combine
                 )
                 .rows()
         }
         var model = Model(join: JoinModel { $0.item == $1.item })
         if left { model.seenSales = [] }
         if right { model.seenOffers = [] }
+        if isFiltered {
+            model.takesSale = { $0.weight > 0 }
+            model.takesOffer = { $0.limit < 4 }
+        }
         try StreamsReference.check(view, model, seed: seed)
 
         // What is kept of each side.
@@ -169,14 +214,19 @@ import Testing
         let writer = try LogWriter(version.log)
         for line in lines { _ = try writer.append(try EventLines(event: line)) }
         try version.scan()
-        let saleItems = Set(keptSales.map(\.0.item))
-        let offerItems = Set(keptOffers.map(\.0.item))
-        // An element of a side is done with once it has met the only one of the other side.
-        let waitingSales = keptSales.count { !right || !offerItems.contains($0.0.item) }
-        let waitingOffers = keptOffers.count { !left || !saleItems.contains($0.0.item) }
-        let seen = (left ? [saleItems.count] : []) + (right ? [offerItems.count] : [])
+        // An element of a side is done with once it has met the only one of the other side, in the
+        // stream or not.
+        let (seenSales, seenOffers) = (model.seenSales, model.seenOffers)
+        let waitingSales = keptSales.count { seenOffers?.contains($0.0.item) != true }
+        let waitingOffers = keptOffers.count { seenSales?.contains($0.0.item) != true }
+        let seen = [seenSales?.count, seenOffers?.count].compactMap { $0 }
+        let refused = [
+            seenSales.map { $0.count - keptSales.count },
+            seenOffers.map { $0.count - keptOffers.count },
+        ].compactMap { $0 }
         #expect(
-            try version.stateRows() == seen + [waitingSales, waitingOffers], "seed \(seed)")
+            try version.stateRows() == seen + [waitingSales, waitingOffers] + refused,
+            "seed \(seed)")
     }
 }
 

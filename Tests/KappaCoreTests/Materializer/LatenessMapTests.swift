@@ -18,6 +18,8 @@ import Testing
         var clock = Int64.min
         var rows: [[Value]] = []
         let lateness: Int64?
+        /// Nil where each sale makes one element.
+        var copies: ((Sale) -> Int)?
 
         mutating func pass(_ time: Int64) { clock = max(clock, time) }
 
@@ -27,7 +29,14 @@ import Testing
                 if sale.note == "X" { throw StreamsMarket.Refusal("X") }
                 let end = (time - ((time % (5 * second)) + 5 * second) % (5 * second)) + 5 * second
                 let isLate = lateness.map { end + $0 <= clock } ?? false
-                rows.append([.integer(offset), .integer(Int64(sale.item)), .bool(isLate)])
+                let cells = [Value.integer(Int64(sale.item)), .bool(isLate)]
+                guard let copies else {
+                    rows.append([.integer(offset)] + cells)
+                    continue
+                }
+                let parts = (0..<copies(sale)).map { Value.integer(Int64($0)) }
+                rows += parts.map { [.integer(offset), $0] + cells }
+                return parts.count
             }
             return sales.count
         }
@@ -47,6 +56,21 @@ import Testing
                 .rows()
         }
         let model = Model(lateness: lateness == nil ? nil : 2 * Self.second)
+        try StreamsReference.check(view, model, seed: seed)
+    }
+
+    @Test("so are any number of elements of one event", arguments: EventsSeeds.random(6))
+    func several(seed: UInt64) throws {
+        let view = View("several") {
+            Events(Sale.self, at: \.at)
+                .flatMap(inWindows: .seconds(5), lateness: .seconds(2)) { sale, isLate in
+                    if sale.note == "X" { throw StreamsMarket.Refusal("X") }
+                    let judged = Judged(item: sale.item, isLate: isLate)
+                    return Array(repeating: judged, count: sale.item + 1)
+                }
+                .rows()
+        }
+        let model = Model(lateness: 2 * Self.second) { $0.item + 1 }
         try StreamsReference.check(view, model, seed: seed)
     }
 

@@ -196,34 +196,43 @@ import Testing
             view, Model(.full, .none) { $0.user.cell == $1.user.cell }, seed: seed)
     }
 
-    /// Lets through the first of each item.
+    /// Lets through the first of each item, if it passes a filter.
     struct UniqueModel: StreamsModel {
         var model: Model
         var left: Bool
         var right: Bool
+        var seenSales: Set<Int> = []
+        var seenOffers: Set<Int> = []
         var rows: [[Value]] { model.rows }
         mutating func pass(_ time: Int64) { model.pass(time) }
         mutating func take(_ event: JSONValue, offset: Int64) throws -> Int {
             for (sale, _) in try StreamsMarket.sales(event) where left {
-                if model.sales.contains(where: { $0.element.item == sale.item }) { return 0 }
+                if !seenSales.insert(sale.item).inserted || sale.weight < 0 { return 0 }
             }
             for (offer, _) in try StreamsMarket.offers(event) where right {
-                if model.offers.contains(where: { $0.element.item == offer.item }) { return 0 }
+                if !seenOffers.insert(offer.item).inserted || offer.limit == 3 { return 0 }
             }
             return try model.take(event, offset: offset)
         }
     }
 
-    @Test("with keys that are unique on a side", arguments: EventsSeeds.random(12))
+    @Test(
+        "with keys that are unique on a side, and a filter behind",
+        arguments: EventsSeeds.random(12))
     func unique(seed: UInt64) throws {
         let kind = Kind.allCases[Int(seed % 3)]
         let (left, right) = [(true, false), (false, true), (true, true)][Int(seed / 3 % 3)]
-        let sales = Events(Sale.self, at: \.at).filter { _ in true }
-        let offers = Events(Offer.self, at: \.at).filter { _ in true }
+        let sales = Events(Sale.self, at: \.at)
+        let offers = Events(Offer.self, at: \.at)
         let view = View("outer") {
             Self.joined(
-                kind, left ? sales.unique(by: \.item) : sales,
-                right ? offers.unique(by: \.item) : offers, .anyTime)
+                kind,
+                left
+                    ? sales.unique(by: \.item).filter(\.weight >= 0)
+                    : sales.filter { _ in true },
+                right
+                    ? offers.unique(by: \.item).filter { $0.limit != 3 }
+                    : offers.filter { _ in true }, .anyTime)
         }
         let model = Model(kind, .none) { $0.item == $1.item }
         try StreamsReference.check(

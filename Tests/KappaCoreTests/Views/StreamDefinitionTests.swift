@@ -142,4 +142,37 @@ import Testing
                     .aggregate(.count(as: "n"))
             ).what == "table v has two columns named n")
     }
+
+    struct Wider: ViewRow {
+        var item: Int
+        var limit: Int
+        var colour: String
+    }
+    struct Renamed: ViewRow {
+        var item: String
+        var limit: Int
+    }
+
+    @Test("a pair needs a property of its name and type for each of its own, or one that is named")
+    func pairsWithoutSource() throws {
+        let (sales, offers) = (Events(Sale.self), Events(Offer.self))
+        let wider = sales.join(offers, on: \.item, equals: \.item, as: Wider.self)
+        #expect(
+            try refusal(wider.rows()).what == "a join cannot make Wider: nothing gives colour")
+        let renamed = sales.join(offers, on: \.item, equals: \.item, as: Renamed.self)
+        #expect(
+            try refusal(renamed.rows()).what == "a join cannot make Renamed: nothing gives item")
+        let computed = sales.join(
+            offers, on: \.item, equals: \.item, as: Renamed.self,
+            .left(\.user.localized, as: \.item))
+        #expect(try refusal(computed.rows()).reason == "it is not read from a column")
+        let named = sales.join(
+            offers, on: \.item, equals: \.item, as: Renamed.self, .right(\.user, as: \.item))
+        let table = try named.rows().define(view: "v").tables[0]
+        #expect(table.columns.map(\.name) == ["offset", "part", "item", "limit"])
+    }
+}
+
+extension String {
+    fileprivate var localized: String { self + "!" }
 }

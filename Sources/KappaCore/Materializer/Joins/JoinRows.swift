@@ -21,10 +21,12 @@ final class JoinRows: JoinSide, StateTable {
     private let side: Int
     private let builder: PackedRowBuilder
     private let arena = RowArena()
-    private var nodes: [Node] = []
-    private var free: [UInt32] = []
+    private let nodes = PlainList<Node>()
+    private let free = PlainList<UInt32>()
     private var dirty: [UInt32] = []
     private var gone: [JoinMeta] = []
+    /// Rows of elements that are forgotten.
+    private let released = PlainList<PackedRow>()
     /// Elements by time, oldest on top, for as long as any are to be forgotten by time.
     private var oldest = TimeHeap()
     private var expires = false
@@ -105,9 +107,13 @@ final class JoinRows: JoinSide, StateTable {
             ends.last = node.previous
         }
         keys.set(node.key, side, ends)
-        arena.release(node.row)
+        released.append(node.row)
         if node.isStored { gone.append(node.meta) }
         recycle(number)
+    }
+
+    func reclaim() {
+        while let row = released.popLast() { arena.release(row) }
     }
 
     /// Lets a number be used again, once no list holds it.

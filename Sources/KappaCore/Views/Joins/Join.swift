@@ -100,12 +100,42 @@ extension EventStream where Element: ViewRow {
         where isJoined: (@Sendable (Element, Right.Element) throws -> Bool)? = nil,
         _ combine: @escaping @Sendable (Element, Right.Element) throws -> New
     ) -> MappedStream<New> where Right.Element: ViewRow {
-        MappedStream(
-            source: InnerJoin(
-                left: JoinInput(source, key: Expression(leftKey)),
-                right: JoinInput(right.source, key: Expression(rightKey)),
-                bound: bound, isJoined: isJoined, combine: combine
-            ).source)
+        InnerJoin(
+            left: JoinInput(source, key: Expression(leftKey)),
+            right: JoinInput(right.source, key: Expression(rightKey)), bound: bound
+        ).stream { join, context throws(KappaError) in
+            try JoinReader(join, where: isJoined, combine, context)
+        }
+    }
+
+    /// Joins two streams, and makes of each pair a struct that is made of their properties: each of its
+    /// properties takes the left element's property of the same name and type, or else the right one's, or
+    /// the one that `properties` say. It is faster than a closure: only cells that are needed are copied.
+    ///
+    /// ```swift
+    /// Events(Bid.self).join(
+    ///     Events(Auction.self).unique(by: \.id), on: \.auction, equals: \.id,
+    ///     as: PricedItem.self, .right(\.dateTime, as: \.openedAt))
+    /// ```
+    /// A condition on the pair is a `filter` behind.
+    public func join<Right: EventStream, Key: KeyValue, New: ViewRow>(
+        _ right: Right, on leftKey: KeyPath<Element, Key> & Sendable,
+        equals rightKey: KeyPath<Right.Element, Key> & Sendable,
+        _ bound: JoinBound = .anyTime, as type: New.Type,
+        _ properties: PairProperty<Element, Right.Element, New>...
+    ) -> MappedStream<New> where Right.Element: ViewRow {
+        let join = InnerJoin(
+            left: JoinInput(source, key: Expression(leftKey)),
+            right: JoinInput(right.source, key: Expression(rightKey)), bound: bound)
+        do throws(KappaError) {
+            let cells = try PairCells(properties)
+            return join.stream(" \(cells.signature)") { join, context throws(KappaError) in
+                try PairReader(join, cells, context)
+            }
+        } catch {
+            let problem = error
+            return join.stream(problem: problem) { _, _ throws(KappaError) in throw problem }
+        }
     }
 }
 
@@ -123,12 +153,34 @@ struct JoinInput<Element: ViewRow>: Sendable {
         isUnique = property != nil && source.uniqueBy == property
     }
 
+    /// Whether the join itself asks which elements are in the stream. One that is not is the only one of
+    /// its key, too: what waits for it need not wait any longer.
+    var judges: Bool { isUnique && source.condition != nil }
+
+    /// The table of the elements that wait.
     var stateTable: TableSchema {
         .joinSide(key: key.kind, (try? RowCodec<Element>(spread: true).columns) ?? [])
     }
 
+    /// The table of the keys whose only elements are not in the stream.
+    var refusedTables: [TableSchema] { judges ? [.joinSide(key: key.kind, [])] : [] }
+
+    /// The tables of both sides of a join.
+    func joinTables<Other>(with right: JoinInput<Other>) -> [TableSchema] {
+        [stateTable, right.stateTable] + refusedTables + right.refusedTables
+    }
+
     /// How many cells an element has that waits.
     var cells: Int { stateTable.columns.count - TableSchema.joinSideColumns }
+
+    func open(
+        _ context: any StreamContext
+    ) throws(KappaError) -> any ElementReader<Element> {
+        judges ? try source.openAll(context) : try source.open(context)
+    }
+
+    /// A part of a view's digest.
+    var signature: String { source.signature + (judges ? " judged" : "") }
 
     /// Why elements cannot be kept as rows.
     var problem: KappaError? {
@@ -141,26 +193,34 @@ struct JoinInput<Element: ViewRow>: Sendable {
     }
 }
 
-/// An inner join as a stream.
-struct InnerJoin<Left: ViewRow, Right: ViewRow, New>: Sendable {
+/// What goes into an inner join.
+struct InnerJoin<Left: ViewRow, Right: ViewRow>: Sendable {
     let left: JoinInput<Left>
     let right: JoinInput<Right>
     let bound: JoinBound
-    let isJoined: (@Sendable (Left, Right) throws -> Bool)?
-    let combine: @Sendable (Left, Right) throws -> New
 
-    var source: StreamSource<New> {
-        let join = self
-        return StreamSource(
-            open: { context throws(KappaError) in try JoinReader(join, context) },
-            signature: "(\(left.source.signature)).join(\(right.source.signature)) "
-                + bound.signature,
-            eventTypes: left.source.eventTypes + right.source.eventTypes,
-            hasTime: left.source.hasTime && right.source.hasTime,
-            fansOut: true,
-            states: left.source.states + right.source.states
-                + [left.stateTable, right.stateTable],
-            problem: left.source.problem ?? right.source.problem ?? left.problem
-                ?? right.problem ?? bound.problem(left, right))
+    var hasTime: Bool { left.source.hasTime && right.source.hasTime }
+
+    /// The join as a stream.
+    /// - Parameters:
+    ///   - told: What it makes of a pair; a part of a view's digest.
+    ///   - problem: Why it cannot be right.
+    func stream<New>(
+        _ told: String = "", problem: KappaError? = nil,
+        _ open:
+            @escaping @Sendable (
+                InnerJoin, any StreamContext
+            ) throws(KappaError) -> any ElementReader<New>
+    ) -> MappedStream<New> {
+        MappedStream(
+            source: StreamSource(
+                openAll: { context throws(KappaError) in try open(self, context) },
+                signature: "(\(left.signature)).join(\(right.signature)) \(bound.signature)\(told)",
+                eventTypes: left.source.eventTypes + right.source.eventTypes,
+                hasTime: hasTime, fansOut: true,
+                states: left.source.states + right.source.states
+                    + left.joinTables(with: right),
+                problem: left.source.problem ?? right.source.problem ?? left.problem
+                    ?? right.problem ?? bound.problem(left, right) ?? problem))
     }
 }

@@ -1,29 +1,63 @@
-/// The two halves of a join, read event by event in log order.
-final class JoinHalves<Left: ViewRow, Right: ViewRow> {
-    let left: JoinHalf<Left>
-    let right: JoinHalf<Right>
-    private let bound: JoinBound
-    private let clock: JoinClock
-    private var firstOffset: Int64 = 0
+import CKappaJSON
+
+/// The two halves of a join with the types of their elements.
+struct TypedJoin<Left: ViewRow, Right: ViewRow> {
+    let left: TypedJoinHalf<Left>
+    let right: TypedJoinHalf<Right>
+    let halves: JoinHalves
 
     init(
         _ left: JoinInput<Left>, _ right: JoinInput<Right>, _ bound: JoinBound,
         _ context: any StreamContext
     ) throws(KappaError) {
-        self.bound = bound
-        let leftReader = try left.source.open(context)
-        let rightReader = try right.source.open(context)
+        let leftReader = try left.open(context)
+        let rightReader = try right.open(context)
+        let refused = (left.refusedTables + right.refusedTables).map { _ in 0 }
         let (keys, sides) = try context.joinSides(
-            cells: [left.cells, right.cells], kind: left.key.kind,
+            cells: [left.cells, right.cells] + refused, kind: left.key.kind,
             window: { bound.window(of: $0) })
-        self.left = try JoinHalf(leftReader, left, bound, keys, sides[0])
-        self.right = try JoinHalf(rightReader, right, bound, keys, sides[1])
-        clock = JoinClock(
-            context.clock(),
-            columns: bound.needsTime ? self.left.timeColumns(and: self.right) : [])
+        self.left = TypedJoinHalf(
+            leftReader, try RowCodec(spread: true), left, bound, keys, sides[0],
+            refused: left.judges ? sides[2] : nil)
+        self.right = TypedJoinHalf(
+            rightReader, try RowCodec(spread: true), right, bound, keys, sides[1],
+            refused: right.judges ? sides.last : nil)
+        halves = JoinHalves(self.left, self.right, bound, context)
+    }
+}
+
+/// The two halves of a join, read event by event in log order.
+final class JoinHalves {
+    let left: JoinHalf
+    let right: JoinHalf
+    private let bound: JoinBound
+    private let clock: JoinClock
+    private var firstOffset: Int64 = 0
+    /// Those that a new element has met.
+    let met = PlainList<Met>()
+
+    /// An element that waits and is met, and the pair's time.
+    struct Met {
+        let number: UInt32
+        let time: Int64
     }
 
-    var timeColumns: [Int] { left.timeColumns(and: right) }
+    fileprivate init(
+        _ left: JoinHalf, _ right: JoinHalf, _ bound: JoinBound, _ context: any StreamContext
+    ) {
+        self.left = left
+        self.right = right
+        self.bound = bound
+        let all = Self.timeColumns(left, right)
+        clock = JoinClock(context.clock(), columns: bound.needsTime ? all : [])
+    }
+
+    /// The columns of both halves' event times.
+    private static func timeColumns(_ left: JoinHalf, _ right: JoinHalf) -> [Int] {
+        left.timeColumns + right.timeColumns.filter { !left.timeColumns.contains($0) }
+    }
+
+    var timeColumns: [Int] { Self.timeColumns(left, right) }
 
     func load(_ batch: EventBatch) {
         firstOffset = Int64(truncatingIfNeeded: batch.firstOffset.rawValue)
@@ -33,49 +67,90 @@ final class JoinHalves<Left: ViewRow, Right: ViewRow> {
         right.load(batch, past: past)
     }
 
+    /// Reads a range of events and visits the pairs that they complete in log order: each new element
+    /// that has met any, which ``met`` then holds.
+    /// - Parameters:
+    ///   - list: Where it is noted what failed.
+    ///   - undo: Called for an event that cannot be taken, of which some pairs may have been.
+    func readPairs(
+        _ range: Range<Int>, _ list: ElementList,
+        left visitLeft: (_ index: Int, _ event: Int32) throws -> Void,
+        right visitRight: (_ index: Int, _ event: Int32) throws -> Void,
+        undo: (_ event: Int32) -> Void
+    ) {
+        read(
+            range, list,
+            left: { try pair($0, $1, $2, left, right, visitLeft) },
+            right: { try pair($0, $1, $2, right, left, visitRight) }, undo: undo)
+    }
+
+    /// Lets a new element meet those of the other half, and keeps it for those to come.
+    private func pair(
+        _ index: Int, _ event: Int32, _ meta: JoinMeta, _ mine: JoinHalf,
+        _ theirs: JoinHalf,
+        _ visit: (_ index: Int, _ event: Int32) throws -> Void
+    ) throws {
+        let hasMet = try meet(index, event, meta, mine, theirs)
+        if !met.isEmpty { try visit(index, event) }
+        // What is alone on the other side, and has been met, is all that I could wait for.
+        if !hasMet || !theirs.isUnique { try mine.keep(index, event, meta) }
+    }
+
     /// Reads a range of events and visits their elements in log order.
     /// - Parameters:
     ///   - list: Where it is noted what failed.
-    ///   - begin: Called before the elements of each event.
     ///   - undo: Called for an event that cannot be taken, of which some elements may have been.
     func read(
-        _ range: Range<Int>, _ list: ElementList, begin: (_ event: Int32) -> Void,
-        left visitLeft: (_ index: Int, JoinMeta) throws -> Void,
-        right visitRight: (_ index: Int, JoinMeta) throws -> Void,
+        _ range: Range<Int>, _ list: ElementList,
+        left visitLeft: (_ index: Int, _ event: Int32, JoinMeta) throws -> Void,
+        right visitRight: (_ index: Int, _ event: Int32, JoinMeta) throws -> Void,
         undo: (_ event: Int32) -> Void
     ) {
         clock.pass(range)
         left.read(range)
         right.read(range)
-        let remembers = left.reader.remembers || right.reader.remembers
+        let remembers = left.remembers || right.remembers
         let failed = adoptFailures(list, remembers: remembers)
         if list.isSpoilt { return }
         var (l, r) = (left.new.lowerBound, right.new.lowerBound)
         let (endL, endR) = (left.new.upperBound, right.new.upperBound)
         let (ofLeft, ofRight) = (left.list.events, right.list.events)
+        let (rowsL, rowsR) = (left.list.rows, right.list.rows)
+        let (timesL, timesR) = (left.times, right.times)
+        let (judgesL, judgesR) = (left.judges, right.judges)
         while l < endL || r < endR {
             let event = min(l < endL ? ofLeft[l] : .max, r < endR ? ofRight[r] : .max)
-            let position = (left.position, right.position)
-            begin(event)
             do {
-                if failed.contains(Int(event)) { throw FailedElsewhere() }
-                var part: Int64 = 0
+                if !failed.isEmpty, failed.contains(Int(event)) { throw FailedElsewhere() }
+                var (part, out): (Int64, Int64) = (0, 0)
                 while l < endL, ofLeft[l] == event {
-                    try visitLeft(l, meta(event, part, left.time(l)))
+                    let time = timesL.microseconds(rowsL[l])
+                    if try !judgesL || left.isIn(rowsL[l]) {
+                        try visitLeft(l, event, meta(event, part, time))
+                        part += 1
+                    } else {
+                        refuse(l, event, meta(event, out, time), left, right)
+                        out += 1
+                    }
                     l += 1
-                    part += 1
                 }
-                part = 0
+                (part, out) = (0, 0)
                 while r < endR, ofRight[r] == event {
-                    try visitRight(r, meta(event, part, right.time(r)))
+                    let time = timesR.microseconds(rowsR[r])
+                    if try !judgesR || right.isIn(rowsR[r]) {
+                        try visitRight(r, event, meta(event, part, time))
+                        part += 1
+                    } else {
+                        refuse(r, event, meta(event, out, time), right, left)
+                        out += 1
+                    }
                     r += 1
-                    part += 1
                 }
             } catch {
                 while l < endL, ofLeft[l] == event { l += 1 }
                 while r < endR, ofRight[r] == event { r += 1 }
-                left.undo(to: position.0)
-                right.undo(to: position.1)
+                left.undo(from: event)
+                right.undo(from: event)
                 undo(event)
                 // The other side has told why already.
                 if error is FailedElsewhere { continue }
@@ -109,36 +184,48 @@ final class JoinHalves<Left: ViewRow, Right: ViewRow> {
         JoinMeta(offset: firstOffset + Int64(event), part: part, time: time)
     }
 
-    /// Lets a new element of one half meet those that wait in the other; whether it has met any.
-    /// - Parameter pair: Gets the new element, the number of the other one, and the pair's time.
-    func meet<Mine: ViewRow, Theirs: ViewRow>(
-        _ index: Int, _ meta: JoinMeta, _ mine: JoinHalf<Mine>, _ theirs: JoinHalf<Theirs>,
-        _ pair: (UnsafePointer<Mine>, UInt32, Int64) throws -> Void
-    ) throws -> Bool {
-        let key = try mine.keyID(index)
-        let now = try admit(meta)
-        let side = theirs.side
-        guard let first = side.first(key) else { return false }
-        var hasMet = false
-        try mine.with(index) { element in
-            var next: UInt32? = first
-            while let number = next {
-                next = side.next(number)
-                let other = side.meta(number)
-                guard bound.canMeet(meta, other, now: now) else { continue }
-                hasMet = true
-                try pair(element, number, max(meta.time, other.time))
-                // No other element of my key will come: what has met me need not wait.
-                if mine.isUnique { theirs.forgetLater(number) }
-            }
+    /// An element is not in its stream. As it is the only one of its key, nothing need wait for another.
+    private func refuse(
+        _ index: Int, _ event: Int32, _ meta: JoinMeta, _ mine: JoinHalf,
+        _ theirs: JoinHalf
+    ) {
+        guard let key = try? mine.keyID(index) else { return }
+        var next = theirs.side.first(key)
+        while let number = next {
+            next = theirs.side.next(number)
+            theirs.forgetLater(number, event)
         }
-        return hasMet
+        mine.refuse(index, event, meta)
+    }
+
+    /// Lets a new element of one half meet those that wait in the other, which ``met`` then holds.
+    /// - Returns: Whether it has met any, or one that is not in its stream.
+    func meet(
+        _ index: Int, _ event: Int32, _ meta: JoinMeta, _ mine: JoinHalf,
+        _ theirs: JoinHalf
+    ) throws -> Bool {
+        met.truncate(to: 0)
+        let key = try mine.keyID(index)
+        let now = try admit(event, meta)
+        let side = theirs.side
+        guard let first = side.first(key) else { return theirs.hasRefused(key) }
+        var next: UInt32? = first
+        while let number = next {
+            next = side.next(number)
+            let other = side.meta(number)
+            guard bound.canMeet(meta, other, now: now) else { continue }
+            met.append(Met(number: number, time: max(meta.time, other.time)))
+            // No other element of my key will come: what has met me need not wait.
+            if mine.isUnique { theirs.forgetLater(number, event) }
+        }
+        return !met.isEmpty
     }
 
     /// The stream time as of an element.
     /// - Throws: ``LateElement``.
-    func admit(_ meta: JoinMeta) throws -> Int64 {
-        let now = clock.time(at: Int(meta.offset - firstOffset), meta.time)
+    private func admit(_ event: Int32, _ meta: JoinMeta) throws -> Int64 {
+        guard bound.needsTime else { return .min }
+        let now = clock.time(at: Int(event), meta.time)
         try bound.admit(meta, now: now)
         return now
     }
@@ -152,5 +239,15 @@ final class JoinHalves<Left: ViewRow, Right: ViewRow> {
         left.undo()
         right.undo()
         clock.undo()
+    }
+}
+
+extension kj_column? {
+    /// The event time in a row; zero where it has none.
+    @inline(__always)
+    fileprivate func microseconds(_ row: Int32) -> Int64 {
+        guard let column = self else { return 0 }
+        let isThere = column.states[Int(row)] == UInt8(KJ_VALUE.rawValue)
+        return isThere ? column.integers[Int(row)] : 0
     }
 }

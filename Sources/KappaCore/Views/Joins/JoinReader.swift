@@ -1,21 +1,27 @@
 import CKappaJSON
 
-/// Makes the pairs that each event completes.
+/// Makes new elements of the pairs that each event completes, with a closure.
 final class JoinReader<Left: ViewRow, Right: ViewRow, New>: MakingReader {
     typealias Element = New
+    typealias Combine = @Sendable (Left, Right) throws -> New
 
-    private let join: InnerJoin<Left, Right, New>
-    private let halves: JoinHalves<Left, Right>
+    private let typed: TypedJoin<Left, Right>
+    private let halves: JoinHalves
+    private let isJoined: (@Sendable (Left, Right) throws -> Bool)?
+    private let combine: Combine
     let made = ElementBuffer<New>()
     private let hasTime: Bool
     private var mark = 0
 
     init(
-        _ join: InnerJoin<Left, Right, New>, _ context: any StreamContext
+        _ join: InnerJoin<Left, Right>, where isJoined: (@Sendable (Left, Right) throws -> Bool)?,
+        _ combine: @escaping Combine, _ context: any StreamContext
     ) throws(KappaError) {
-        self.join = join
-        halves = try JoinHalves(join.left, join.right, join.bound, context)
-        hasTime = join.left.source.hasTime && join.right.source.hasTime
+        typed = try TypedJoin(join.left, join.right, join.bound, context)
+        halves = typed.halves
+        self.isJoined = isJoined
+        self.combine = combine
+        hasTime = join.hasTime
     }
 
     var remembers: Bool { true }
@@ -29,15 +35,25 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: MakingReader {
     func read(_ range: Range<Int>) {
         list.begin()
         mark = list.count
-        var count = mark
-        halves.read(range, list) { event in
-            count = list.count
-        } left: { index, meta in
-            try meet(index, meta, event: halves.left.list.events[index])
-        } right: { index, meta in
-            try meet(right: index, meta, event: halves.right.list.events[index])
-        } undo: { _ in
-            made.truncate(to: count)
+        let (left, right, met) = (typed.left, typed.right, halves.met)
+        halves.readPairs(range, list) { index, event in
+            try left.with(index) { mine in
+                for other in met {
+                    try right.withKept(other.number) {
+                        try emit(mine.pointee, $0.pointee, other.time, event)
+                    }
+                }
+            }
+        } right: { index, event in
+            try right.with(index) { mine in
+                for other in met {
+                    try left.withKept(other.number) {
+                        try emit($0.pointee, mine.pointee, other.time, event)
+                    }
+                }
+            }
+        } undo: { event in
+            made.truncate(to: list.count(before: event))
         }
     }
 
@@ -49,33 +65,8 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: MakingReader {
 
     var times: kj_column? { hasTime ? made.timeColumn : nil }
 
-    /// Lets a new element of the left side meet those of the right, and keeps it for those to come.
-    private func meet(_ index: Int, _ meta: JoinMeta, event: Int32) throws {
-        let (left, right) = (halves.left, halves.right)
-        let hasMet = try halves.meet(index, meta, left, right) { element, number, time in
-            try right.withKept(number) { other in
-                try emit(element.pointee, other.pointee, time, event)
-            }
-        }
-        // What is alone on the other side, and has been met, is all that I could wait for.
-        if hasMet, right.isUnique { return }
-        try left.keep(index, meta)
-    }
-
-    private func meet(right index: Int, _ meta: JoinMeta, event: Int32) throws {
-        let (left, right) = (halves.left, halves.right)
-        let hasMet = try halves.meet(index, meta, right, left) { element, number, time in
-            try left.withKept(number) { other in
-                try emit(other.pointee, element.pointee, time, event)
-            }
-        }
-        if hasMet, left.isUnique { return }
-        try right.keep(index, meta)
-    }
-
     private func emit(_ a: Left, _ b: Right, _ time: Int64, _ event: Int32) throws {
-        if let isJoined = join.isJoined, try !isJoined(a, b) { return }
-        made.append(
-            try join.combine(a, b), hasTime ? Timestamp(microseconds: time) : nil, event)
+        if let isJoined, try !isJoined(a, b) { return }
+        made.append(try combine(a, b), hasTime ? Timestamp(microseconds: time) : nil, event)
     }
 }

@@ -19,8 +19,10 @@ package protocol JoinSide: AnyObject {
     func meta(_ number: UInt32) -> JoinMeta
     /// Keeps the element that was put together; returns its number.
     func insert(_ builder: PackedRowBuilder, key: UInt32, _ meta: JoinMeta) -> UInt32
-    /// Forgets an element.
+    /// Forgets an element. Its row stays as it is until ``reclaim()``.
     func remove(_ number: UInt32)
+    /// The rows of elements that are forgotten are not looked at any more.
+    func reclaim()
     /// Notes whether an element has met one of the other side.
     func setMatched(_ number: UInt32, _ isMatched: Bool)
     /// Forgets the elements whose time is `time` or earlier.

@@ -103,12 +103,11 @@ package struct JoinedRowsDefinition: Sendable {
             ("right_part", right.fansOut),
         ].filter(\.1).map { ColumnSchema($0.0, .integer, isKey: true) }
         table = TableSchema(name: name, columns: keys + (try RowCodec<New>().columns))
-        stateTables =
-            left.states + right.states + [join.left.stateTable, join.right.stateTable]
+        stateTables = left.states + right.states + join.left.joinTables(with: join.right)
         eventTypes = left.eventTypes + right.eventTypes
         signature =
-            "(\(left.signature)).outer \(join.showsLeft) \(join.showsRight) "
-            + "(\(right.signature)) \(join.bound.signature) "
+            "(\(join.left.signature)).outer \(join.showsLeft) \(join.showsRight) "
+            + "(\(join.right.signature)) \(join.bound.signature) "
             + table.columns.map { "\($0.name):\($0.kind.rawValue)" }.joined(separator: ",")
         open = { context throws(KappaError) in try OuterJoinRows(join, context) }
     }

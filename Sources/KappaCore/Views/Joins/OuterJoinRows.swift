@@ -33,20 +33,22 @@ private struct JoinedKey: Hashable, Comparable {
 
 final class OuterJoinRows<Left: ViewRow, Right: ViewRow, New: ViewRow>: JoinedRowsInput {
     private let join: OuterJoin<Left, Right, New>
-    private let halves: JoinHalves<Left, Right>
+    private let typed: TypedJoin<Left, Right>
+    private let halves: JoinHalves
     private let failures = ElementList()
     private let codec: RowCodec<New>
     /// The rows that have changed; nil where one is gone.
     private var pending: [JoinedKey: New?] = [:]
     /// What the reading at hand changes; kept only if it stands.
-    private var changed: [(key: JoinedKey, row: New?)] = []
+    private var changed: [(key: JoinedKey, row: New?, event: Int32)] = []
 
     init(
         _ join: OuterJoin<Left, Right, New>, _ context: any StreamContext
     ) throws(KappaError) {
         self.join = join
         codec = try RowCodec()
-        halves = try JoinHalves(join.left, join.right, join.bound, context)
+        typed = try TypedJoin(join.left, join.right, join.bound, context)
+        halves = typed.halves
     }
 
     func take(
@@ -69,67 +71,74 @@ final class OuterJoinRows<Left: ViewRow, Right: ViewRow, New: ViewRow>: JoinedRo
     }
 
     private func read(_ range: Range<Int>, _ outcome: (Int, EventOutcome) -> Void) {
-        var count = 0
         failures.begin()
-        halves.read(range, failures) { _ in
-            count = changed.count
-        } left: { index, meta in
-            try meet(left: index, meta)
-            outcome(Int(halves.left.list.events[index]), .applied)
-        } right: { index, meta in
-            try meet(right: index, meta)
-            outcome(Int(halves.right.list.events[index]), .applied)
-        } undo: { _ in
-            changed.removeLast(changed.count - count)
+        halves.read(range, failures) { index, event, meta in
+            try meet(left: index, event, meta)
+            outcome(Int(event), .applied)
+        } right: { index, event, meta in
+            try meet(right: index, event, meta)
+            outcome(Int(event), .applied)
+        } undo: { event in
+            while let last = changed.last, last.event >= event { changed.removeLast() }
         }
     }
 
-    private func meet(left index: Int, _ meta: JoinMeta) throws {
-        let (left, right) = (halves.left, halves.right)
+    private func meet(left index: Int, _ event: Int32, _ meta: JoinMeta) throws {
+        let (left, right) = (typed.left, typed.right)
         var meta = meta
-        _ = try halves.meet(index, meta, left, right) { element, number, _ in
-            try right.withKept(number) { other in
-                guard try join.isJoined?(element.pointee, other.pointee) ?? true else { return }
-                meta.isMatched = true
-                let otherMeta = right.side.meta(number)
-                if join.showsRight, !otherMeta.isMatched {
-                    changed.append((JoinedKey(right: otherMeta), nil))
-                    right.match(number)
+        let hasMet = try halves.meet(index, event, meta, left, right)
+        try left.with(index, if: hasMet || join.showsLeft) { element in
+            for number in halves.met.lazy.map(\.number) {
+                try right.withKept(number) { partner in
+                    guard try join.isJoined?(element.pointee, partner.pointee) ?? true else {
+                        return
+                    }
+                    meta.isMatched = true
+                    let otherMeta = right.side.meta(number)
+                    if join.showsRight, !otherMeta.isMatched {
+                        change(JoinedKey(right: otherMeta), nil, event)
+                        right.match(number, event)
+                    }
+                    let row = try join.combine(element.pointee, partner.pointee)
+                    change(JoinedKey(left: meta, right: otherMeta), row, event)
                 }
-                try add(JoinedKey(left: meta, right: otherMeta), element.pointee, other.pointee)
+            }
+            if !meta.isMatched, join.showsLeft {
+                change(JoinedKey(left: meta), try join.combine(element.pointee, nil), event)
             }
         }
-        if !meta.isMatched, join.showsLeft {
-            try left.with(index) { try add(JoinedKey(left: meta), $0.pointee, nil) }
-        }
-        if meta.isMatched, right.isUnique { return }
-        try left.keep(index, meta)
+        if !hasMet || !right.isUnique { try left.keep(index, event, meta) }
     }
 
-    private func meet(right index: Int, _ meta: JoinMeta) throws {
-        let (left, right) = (halves.left, halves.right)
+    private func meet(right index: Int, _ event: Int32, _ meta: JoinMeta) throws {
+        let (left, right) = (typed.left, typed.right)
         var meta = meta
-        _ = try halves.meet(index, meta, right, left) { element, number, _ in
-            try left.withKept(number) { other in
-                guard try join.isJoined?(other.pointee, element.pointee) ?? true else { return }
-                meta.isMatched = true
-                let otherMeta = left.side.meta(number)
-                if join.showsLeft, !otherMeta.isMatched {
-                    changed.append((JoinedKey(left: otherMeta), nil))
-                    left.match(number)
+        let hasMet = try halves.meet(index, event, meta, right, left)
+        try right.with(index, if: hasMet || join.showsRight) { element in
+            for number in halves.met.lazy.map(\.number) {
+                try left.withKept(number) { partner in
+                    guard try join.isJoined?(partner.pointee, element.pointee) ?? true else {
+                        return
+                    }
+                    meta.isMatched = true
+                    let otherMeta = left.side.meta(number)
+                    if join.showsLeft, !otherMeta.isMatched {
+                        change(JoinedKey(left: otherMeta), nil, event)
+                        left.match(number, event)
+                    }
+                    let row = try join.combine(partner.pointee, element.pointee)
+                    change(JoinedKey(left: otherMeta, right: meta), row, event)
                 }
-                try add(JoinedKey(left: otherMeta, right: meta), other.pointee, element.pointee)
+            }
+            if !meta.isMatched, join.showsRight {
+                change(JoinedKey(right: meta), try join.combine(nil, element.pointee), event)
             }
         }
-        if !meta.isMatched, join.showsRight {
-            try right.with(index) { try add(JoinedKey(right: meta), nil, $0.pointee) }
-        }
-        if meta.isMatched, left.isUnique { return }
-        try right.keep(index, meta)
+        if !hasMet || !left.isUnique { try right.keep(index, event, meta) }
     }
 
-    private func add(_ key: JoinedKey, _ a: Left?, _ b: Right?) throws {
-        changed.append((key, try join.combine(a, b)))
+    private func change(_ key: JoinedKey, _ row: New?, _ event: Int32) {
+        changed.append((key, row, event))
     }
 
     // MARK: Rows

@@ -14,7 +14,8 @@ extension EventStream {
         var source = upstream
         source.signature = "\(upstream.signature).unique(\(name))"
         source.states.append(.joinSide(key: expression.kind, []))
-        source.open = { context throws(KappaError) in
+        source.condition = nil
+        source.openAll = { context throws(KappaError) in
             try UniqueReader(upstream.open(context), expression, context)
         }
         source.uniqueBy = key

@@ -1,12 +1,14 @@
 import CKappaJSON
 
-/// Packs a reader's elements: from their columns where these are all there is to them.
+/// Packs a reader's elements: from their columns where these are all there is to them, from where else
+/// their cells stand, or from their structs.
 final class ElementPacker<Element: ViewRow> {
     let codec: RowCodec<Element>
     private let reader: any ElementReader<Element>
     private let kinds: [ColumnKind]
     private let isColumnar: Bool
-    private var columns: [kj_column] = []
+    /// The columns of the cells, where they are all that there is to an element; else none.
+    private(set) var columns: [kj_column] = []
 
     init(_ reader: any ElementReader<Element>, _ codec: RowCodec<Element>) {
         self.reader = reader
@@ -24,9 +26,10 @@ final class ElementPacker<Element: ViewRow> {
     /// Packs the element that stands in a row as the first cells of a packed row.
     func pack(_ row: Int, into builder: PackedRowBuilder) throws {
         builder.begin()
-        guard isColumnar else {
-            return try reader.with(row) { try codec.pack($0, into: builder) }
+        if isColumnar {
+            builder.set(columns, row, kinds)
+        } else if !reader.pack(row, into: builder) {
+            try reader.with(row) { try codec.pack($0, into: builder) }
         }
-        for index in kinds.indices { builder.set(index, columns[index], row, kinds[index]) }
     }
 }

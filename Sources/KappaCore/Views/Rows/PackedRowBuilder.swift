@@ -106,6 +106,11 @@ package final class PackedRowBuilder: RowWriter {
         }
     }
 
+    /// Sets the first cells to what columns hold in a row.
+    func set(_ columns: [kj_column], _ row: Int, _ kinds: [ColumnKind]) {
+        for index in 0..<kinds.count { set(index, columns[index], row, kinds[index]) }
+    }
+
     /// Sets a cell to one of a packed row.
     func set(_ index: Int, _ row: PackedRow, _ cell: Int, of cells: Int) {
         switch row.storage(cell) {

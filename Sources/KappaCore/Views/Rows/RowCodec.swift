@@ -5,7 +5,7 @@
 final class RowCodec<Row: ViewRow> {
     /// The columns of the struct's properties. None of them is a key yet.
     let columns: [ColumnSchema]
-    private let fields: [EventField]
+    let fields: [EventField]
     private let layout: StructLayout?
     /// Whether its cells are those of its fields, in their order.
     var isFlat: Bool { layout != nil }

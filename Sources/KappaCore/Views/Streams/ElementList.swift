@@ -37,6 +37,22 @@ final class ElementList {
         events.append(contentsOf: other.events[elements])
     }
 
+    /// Appends those elements of another list in whose rows a mask says so.
+    func append(_ other: ElementList, _ elements: Range<Int>, where mask: RowMask) {
+        let (otherRows, otherEvents) = (other.rows, other.events)
+        for index in elements where mask.bytes[Int(otherRows[index])] != 0 {
+            rows.append(otherRows[index])
+            events.append(otherEvents[index])
+        }
+    }
+
+    /// How many elements are of events before one.
+    func count(before event: Int32) -> Int {
+        var count = events.count
+        while count > 0, events[count - 1] >= event { count -= 1 }
+        return count
+    }
+
     func truncate(to count: Int) {
         guard count < rows.count else { return }
         rows.removeLast(rows.count - count)

@@ -24,6 +24,9 @@ protocol ElementReader<Element>: AnyObject {
 
     /// The struct that stands in a row, for as long as `body` runs.
     func with(_ row: Int, _ body: (UnsafePointer<Element>) throws -> Void) throws
+    /// Sets the first cells of a packed row to those of the element in a row; false where it takes the
+    /// struct.
+    func pack(_ row: Int, into builder: PackedRowBuilder) -> Bool
     /// The event times by row, where the stream has times. Valid until the next reading.
     var times: kj_column? { get }
     /// The plan's columns in which event times stand, as every event of the log has them that has
@@ -65,11 +68,16 @@ extension PassingReader {
     }
     var times: kj_column? { upstream.times }
     func field(of keyPath: AnyKeyPath) -> Int? { upstream.field(of: keyPath) }
+    func pack(_ row: Int, into builder: PackedRowBuilder) -> Bool {
+        upstream.pack(row, into: builder)
+    }
     func column(_ field: Int) -> kj_column { upstream.column(field) }
     var isColumnar: Bool { upstream.isColumnar }
 }
 
 extension ElementReader {
+    func pack(_ row: Int, into builder: PackedRowBuilder) -> Bool { false }
+
     /// Reads a range of events and hands over which elements of ``list`` are new, in one or several
     /// readings; see ``ElementList/forEachReading(_:_:settle:)``.
     /// - Parameters:

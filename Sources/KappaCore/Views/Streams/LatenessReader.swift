@@ -15,6 +15,27 @@ extension EventStream {
         inWindows size: Duration, lateness: Duration?,
         _ transform: @escaping @Sendable (_ element: Element, _ isLate: Bool) throws -> New
     ) -> MappedStream<New> {
+        judged("map", size, lateness) { element, isLate, body in
+            try body(transform(element, isLate))
+        }
+    }
+
+    /// Any number of new elements for each, as ``map(inWindows:lateness:_:)`` makes one.
+    public func flatMap<New>(
+        inWindows size: Duration, lateness: Duration?,
+        _ transform: @escaping @Sendable (_ element: Element, _ isLate: Bool) throws -> [New]
+    ) -> MappedStream<New> {
+        var stream: MappedStream<New> = judged("flatMap", size, lateness) { element, isLate, body in
+            for new in try transform(element, isLate) { try body(new) }
+        }
+        stream.source.fansOut = true
+        return stream
+    }
+
+    private func judged<New>(
+        _ name: String, _ size: Duration, _ lateness: Duration?,
+        _ transform: @escaping LatenessReader<Element, New>.Transform
+    ) -> MappedStream<New> {
         let upstream = source
         let bound = JoinBound.sameWindow(size, lateness: lateness)
         var problem = upstream.problem
@@ -28,12 +49,12 @@ extension EventStream {
         }
         return MappedStream(
             source: StreamSource(
-                open: { context throws(KappaError) in
+                openAll: { context throws(KappaError) in
                     let reader = try upstream.open(context)
                     let clock = JoinClock(context.clock(), columns: reader.timeColumns)
                     return LatenessReader(reader, bound, clock, transform)
                 },
-                signature: "\(upstream.signature).map late \(bound.signature)",
+                signature: "\(upstream.signature).\(name) late \(bound.signature)",
                 eventTypes: upstream.eventTypes, hasTime: true, fansOut: upstream.fansOut,
                 states: upstream.states, problem: problem))
     }
@@ -42,16 +63,17 @@ extension EventStream {
 /// Makes new elements of those of another stream, and knows which of these are late.
 private final class LatenessReader<Old, New>: MakingReader {
     typealias Element = New
+    typealias Transform = @Sendable (Old, Bool, (New) throws -> Void) throws -> Void
     private let upstream: any ElementReader<Old>
     private let bound: JoinBound
     private let clock: JoinClock
-    private let transform: @Sendable (Old, Bool) throws -> New
+    private let transform: Transform
     let made = ElementBuffer<New>()
     private var mark = 0
 
     init(
         _ upstream: any ElementReader<Old>, _ bound: JoinBound, _ clock: JoinClock,
-        _ transform: @escaping @Sendable (Old, Bool) throws -> New
+        _ transform: @escaping Transform
     ) {
         self.upstream = upstream
         self.bound = bound
@@ -84,7 +106,9 @@ private final class LatenessReader<Old, New>: MakingReader {
                         return bound.isPast(time.microseconds, streamTime: now)
                     }
                     try upstream.with(row) { old in
-                        made.append(try transform(old.pointee, isLate ?? false), time, event)
+                        try transform(old.pointee, isLate ?? false) {
+                            made.append($0, time, event)
+                        }
                     }
                 }
             } catch {

@@ -56,55 +56,6 @@ final class TransformReader<Old, New>: MakingReader {
     var times: kj_column? { upstream.times == nil ? nil : made.timeColumn }
 }
 
-/// Leaves elements of another stream out.
-final class FilterReader<Element>: PassingReader {
-    let upstream: any ElementReader<Element>
-    private let isIncluded: @Sendable (Element) throws -> Bool
-    let list = ElementList()
-    private var mark = 0
-
-    init(
-        upstream: any ElementReader<Element>,
-        isIncluded: @escaping @Sendable (Element) throws -> Bool
-    ) {
-        self.upstream = upstream
-        self.isIncluded = isIncluded
-    }
-
-    var remembers: Bool { upstream.remembers }
-
-    func load(_ batch: EventBatch) {
-        upstream.load(batch)
-        list.clear()
-    }
-
-    func read(_ range: Range<Int>) {
-        list.begin()
-        mark = list.count
-        upstream.forNew(range, adopting: list) { event, rows in
-            let count = list.count
-            do {
-                for index in rows {
-                    let row = Int(upstream.list.rows[index])
-                    var isIn = false
-                    try upstream.with(row) { isIn = try isIncluded($0.pointee) }
-                    if isIn { list.append(row: row, event: event) }
-                }
-            } catch {
-                list.truncate(to: count)
-                fail(event, error)
-            }
-        }
-    }
-
-    func settle() { upstream.settle() }
-    func undo() {
-        list.truncate(to: mark)
-        upstream.undo()
-    }
-
-}
-
 extension ElementReader {
     /// Reads a range and visits the new elements event by event; not at all if the reading is spoilt
     /// before.

@@ -1,0 +1,117 @@
+/// A property of the struct that a join makes of a pair, where its name is not the one of the property
+/// that it takes.
+public struct PairProperty<Left, Right, New>: Sendable {
+    enum Source: Sendable {
+        case left(PartialKeyPath<Left> & Sendable)
+        case right(PartialKeyPath<Right> & Sendable)
+    }
+    let source: Source
+    let target: PartialKeyPath<New> & Sendable
+
+    /// Takes a property of the left element.
+    public static func left<V>(
+        _ property: KeyPath<Left, V> & Sendable, as target: KeyPath<New, V> & Sendable
+    ) -> PairProperty {
+        PairProperty(source: .left(property), target: target)
+    }
+
+    /// Takes a property of the right element.
+    public static func right<V>(
+        _ property: KeyPath<Right, V> & Sendable, as target: KeyPath<New, V> & Sendable
+    ) -> PairProperty {
+        PairProperty(source: .right(property), target: target)
+    }
+}
+
+/// Where the cells of a pair's struct come from.
+struct PairCells: Sendable {
+    /// A cell of an element, and on which side it stands.
+    struct Cell: Sendable {
+        let isLeft: Bool
+        let index: Int
+        let kind: ColumnKind
+    }
+    private(set) var cells: [Cell] = []
+
+    /// Finds for each property of the pair's struct the one that it takes.
+    /// - Throws: `.usage` where there is none.
+    init<Left: ViewRow, Right: ViewRow, New: ViewRow>(
+        _ properties: [PairProperty<Left, Right, New>]
+    ) throws(KappaError) {
+        let (left, right) = (try PairSide<Left>(), try PairSide<Right>())
+        let new = try PairSide<New>(spread: false)
+        var given: [Int: Cell] = [:]
+        for property in properties {
+            let cell =
+                switch property.source {
+                case .left(let path):
+                    left.cell(path).map { new.cell(at: $0, of: left.fields, true) }
+                case .right(let path):
+                    right.cell(path).map { new.cell(at: $0, of: right.fields, false) }
+                }
+            guard let cell, let target = new.cell(property.target) else {
+                throw Self.problem(New.self, "\(property.target)", "it is not read from a column")
+            }
+            given[target] = cell
+        }
+        for (index, field) in new.fields.enumerated() {
+            if let cell = given[index] {
+                cells.append(cell)
+            } else if let found = left.cell(for: field) {
+                cells.append(new.cell(at: found, of: left.fields, true))
+            } else if let found = right.cell(for: field) {
+                cells.append(new.cell(at: found, of: right.fields, false))
+            } else {
+                throw Self.problem(
+                    New.self, field.columnName,
+                    "neither \(Left.self) nor \(Right.self) has one of that name and type")
+            }
+        }
+    }
+
+    private static func problem<New>(
+        _ type: New.Type, _ name: String, _ reason: String
+    ) -> KappaError {
+        KappaError(
+            .usage, "a join cannot make \(type): nothing gives \(name)", at: "\(type)",
+            because: reason,
+            advice:
+                "Say what it takes: .left(\\.name, as: \\.\(name)), or make pairs with a closure")
+    }
+
+    /// A part of a view's digest.
+    var signature: String {
+        "as " + cells.map { "\($0.isLeft ? "left" : "right") \($0.index)" }.joined(separator: ",")
+    }
+}
+
+/// The cells of one of the types that a pair is about.
+private struct PairSide<Element: ViewRow> {
+    let fields: [EventField]
+    private let shape: EventShape
+    private let tracer = FieldTracer<Element>()
+
+    init(spread: Bool = true) throws(KappaError) {
+        fields = try RowCodec<Element>(spread: spread).fields
+        shape = try EventShape(of: Element.self)
+    }
+
+    /// The cell that a key path reads.
+    func cell(_ path: PartialKeyPath<Element>) -> Int? {
+        tracer.field(of: path).flatMap { field in
+            fields.firstIndex { $0.path == shape.fields[field].path }
+        }
+    }
+
+    /// The cell that may stand for a property of another type, by its name.
+    func cell(for other: EventField) -> Int? {
+        fields.firstIndex {
+            $0.columnName == other.columnName && $0.kind == other.kind && $0.kind != .json
+                && other.isPlain && (other.isOptional || !$0.isOptional)
+        }
+    }
+
+    func cell(at index: Int, of fields: [EventField], _ isLeft: Bool) -> PairCells.Cell {
+        PairCells.Cell(isLeft: isLeft, index: index, kind: fields[index].kind)
+    }
+}
