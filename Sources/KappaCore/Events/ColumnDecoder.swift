@@ -70,7 +70,7 @@ extension kj_string {
     @inline(__always)
     var buffer: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: data, count: Int(length)) }
     @inline(__always)
-    var string: String { String(decoding: buffer, as: UTF8.self) }
+    var string: String { ShortText.string(buffer) }
 }
 
 extension kj_column {

@@ -15,6 +15,7 @@ final class EventReader<E: Event> {
     let tracer = FieldTracer<E>()
     private let upcasters: [(oldType: String?, decoder: ColumnDecoder, lift: Upcaster<E>)]
     private var batch: EventBatch?
+    private let decoded = UnsafeMutablePointer<E>.allocate(capacity: 1)
 
     init(plan: ExtractionPlan) throws(KappaError) {
         let shape = try EventShape(of: E.self)
@@ -35,6 +36,8 @@ final class EventReader<E: Event> {
         let (columns, required) = (fieldColumns, required)
         builder = layout.map { StructBuilder($0, fieldColumns: columns, required: required) }
     }
+
+    deinit { decoded.deallocate() }
 
     /// Whether structs are made in memory, of columns alone.
     var hasLayout: Bool { builder != nil }
@@ -121,6 +124,13 @@ final class EventReader<E: Event> {
         if let builder { return try builder.with(row, isChecked: isChecked, body) }
         let event = try decode(row)
         try withUnsafePointer(to: event, body)
+    }
+
+    /// Decodes a selected event. The caller takes it out of its memory, which is the same for all.
+    func make(_ row: Int) throws -> UnsafeMutablePointer<E> {
+        if let builder { return try builder.make(row, isChecked: false) }
+        decoded.initialize(to: try decode(row))
+        return decoded
     }
 
     /// Decodes a selected event, lifting old shapes.

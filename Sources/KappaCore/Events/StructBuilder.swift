@@ -66,6 +66,13 @@ final class StructBuilder<Element> {
     func with(
         _ row: Int, isChecked: Bool, _ body: (UnsafePointer<Element>) throws -> Void
     ) throws {
+        let made = try make(row, isChecked: isChecked)
+        defer { made.deinitialize(count: 1) }
+        try body(made)
+    }
+
+    /// Makes the struct of one event. The caller takes it out of its memory, which is the same for all.
+    func make(_ row: Int, isChecked: Bool) throws -> UnsafeMutablePointer<Element> {
         if !isChecked, !findWhetherAllAreGood() { try check(row) }
         let base = UnsafeMutableRawPointer(memory)
         layout.slots.withUnsafeBufferPointer { slots in
@@ -73,8 +80,7 @@ final class StructBuilder<Element> {
                 slots[index].put(columns[index], row, at: base + slots[index].offset)
             }
         }
-        defer { memory.deinitialize(count: 1) }
-        try body(memory)
+        return memory
     }
 
     /// Throws where a field is not what the type needs. From there on nothing can fail.

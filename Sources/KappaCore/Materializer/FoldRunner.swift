@@ -46,6 +46,8 @@ final class FoldRunner: StepRunner, FoldState {
             let keys = handler.reader.keys(of: &selections[index], batch) { event, reason in
                 pass.kill(Int(event), reason)
             }
+            // A handler that throws makes its event a dead one.
+            pass.markApplied(selections[index])
             try tables[handler.table].find(selections[index], keys, into: &ids[index])
             indexes[handler.table]?.add(
                 selections[index][...], ids[index], of: tables[handler.table].keys,
@@ -53,8 +55,9 @@ final class FoldRunner: StepRunner, FoldState {
         }
         if handlers.count == 1 {
             let handler = handlers[0]
+            let rows = tables[handler.table]
             for (event, id) in zip(selections[0], ids[0]) {
-                try apply(Int(event), id, handler, tables[handler.table], lookUps, pass)
+                try apply(Int(event), id, handler.reader, rows, lookUps, pass)
             }
         } else {
             try applyInTurn(batch.count, range, lookUps, pass)
@@ -79,21 +82,21 @@ final class FoldRunner: StepRunner, FoldState {
                 rest &= rest - 1
                 let handler = handlers[index]
                 try apply(
-                    event, ids[index][next[index]], handler, tables[handler.table], lookUps, pass)
+                    event, ids[index][next[index]], handler.reader, tables[handler.table],
+                    lookUps, pass)
                 next[index] += 1
             }
         }
     }
 
     private func apply(
-        _ event: Int, _ id: UInt32, _ handler: (table: Int, reader: any FoldReader),
-        _ rows: FoldRows, _ lookUps: Tables, _ pass: BatchPass
+        _ event: Int, _ id: UInt32, _ reader: any FoldReader, _ rows: FoldRows,
+        _ lookUps: Tables, _ pass: BatchPass
     ) throws {
         do {
             try rows.change(id) { state in
-                try handler.reader.apply(event, to: state, lookUps)
+                try reader.apply(event, to: state, lookUps)
             }
-            pass.mark(event, .applied)
         } catch let error as StoreFailure {
             throw error.error
         } catch {

@@ -36,12 +36,14 @@ public struct Tables {
 /// }
 /// ```
 public struct Table<Key: KeyValue, Row: ViewRow>: Sendable {
+    @usableFromInline
     let name: String
 
     /// A table keyed by `Key`. Its name is a plain one: `[a-z][a-z0-9_]{0,62}`.
     public init(_ name: String, key: Key.Type, row: Row.Type) { self.name = name }
 
     /// What an event of one type does to the row under its key.
+    @inlinable
     public func on<E: Event>(
         _ event: E.Type, key: KeyPath<E, Key> & Sendable,
         _ handle: @escaping @Sendable (E, inout Row?) throws -> Void
@@ -54,77 +56,112 @@ public struct Table<Key: KeyValue, Row: ViewRow>: Sendable {
 public struct TableHandler: Sendable {
     let table: String
     let handler: FoldHandler
+
+    @usableFromInline
+    init(table: String, handler: FoldHandler) {
+        self.table = table
+        self.handler = handler
+    }
 }
 
 /// What an event of one type does to the row under its key: a part of a fold.
 ///
 /// `State` is `Row?` where rows come and go, and `Row` where the view says what a row is at first.
 public struct On<State>: Sendable {
-    var handler: FoldHandler
+    @usableFromInline
+    let handler: FoldHandler
 }
+
+// The handlers are made here, in code that is compiled into the view's own module: there the types of
+// event and row are known, and what runs for each event is compiled for them.
 
 extension On {
     /// Handles events of type `event`; `key` is the row's key.
+    @inlinable
     public init<E: Event, Key: KeyValue, Row: ViewRow>(
         _ event: E.Type, key: KeyPath<E, Key> & Sendable,
         _ handle: @escaping @Sendable (E, inout Row?) throws -> Void
     ) where State == Row? {
-        self.init(E.self, key: key) { event, row, _ in try handle(event, &row) }
-        handler.seesTables = false
+        handler = FoldHandler(E.self, row: Row.self, key: key, seesTables: false) { _ in
+            { event, row, _ in
+                let event = event.assumingMemoryBound(to: E.self).move()
+                try handle(event, &row.assumingMemoryBound(to: Row?.self).pointee)
+            }
+        }
     }
 
     /// Handles events of type `event` with a look at the view's other tables.
+    @inlinable
     public init<E: Event, Key: KeyValue, Row: ViewRow>(
         _ event: E.Type, key: KeyPath<E, Key> & Sendable,
         _ handle: @escaping @Sendable (E, inout Row?, Tables) throws -> Void
     ) where State == Row? {
-        handler = FoldHandler(eventType: E.eventType ?? "*", row: Row.self, key: key) {
-            plan, _ throws(KappaError) in
-            try OptionalRowReader(plan: plan, key: key, handle)
+        handler = FoldHandler(E.self, row: Row.self, key: key, seesTables: true) { _ in
+            { event, row, tables in
+                let event = event.assumingMemoryBound(to: E.self).move()
+                try handle(event, &row.assumingMemoryBound(to: Row?.self).pointee, tables)
+            }
         }
     }
 }
 
 extension On where State: ViewRow {
     /// Handles events of type `event`; `key` is the row's key.
+    @inlinable
     public init<E: Event, Key: KeyValue>(
         _ event: E.Type, key: KeyPath<E, Key> & Sendable,
         _ handle: @escaping @Sendable (E, inout State) throws -> Void
     ) {
-        handler = FoldHandler(eventType: E.eventType ?? "*", row: State.self, key: key) {
-            plan, initial throws(KappaError) in
-            guard let initial = initial as? State else {
-                throw KappaError(.bug, "a fold lacks its initial row")
+        handler = FoldHandler(E.self, row: State.self, key: key, seesTables: false) { initial in
+            guard let initial = initial as? State else { return nil }
+            return { event, row, _ in
+                let event = event.assumingMemoryBound(to: E.self).move()
+                let optional = row.assumingMemoryBound(to: State?.self)
+                if optional.pointee == nil { optional.initialize(to: initial) }
+                // An optional that is there has its value at its own address.
+                try handle(event, &row.assumingMemoryBound(to: State.self).pointee)
             }
-            return try BeginningRowReader(plan: plan, key: key, initial: initial, handle)
         }
-        handler.seesTables = false
     }
 }
 
 /// A handler without the types of its event and row.
+@usableFromInline
 package struct FoldHandler: Sendable {
+    /// Takes an event out of its memory and handles it; then come the address of the row under its key,
+    /// a `Row?`, and the view's other tables.
+    @usableFromInline
+    package typealias Handle =
+        @Sendable (UnsafeMutableRawPointer, UnsafeMutableRawPointer, Tables) throws -> Void
+
     package let eventType: String
     let rowType: any ViewRow.Type
     let keyKind: ColumnKind
     let keyName: String
     /// Whether it may look at other rows than the one under its key.
-    var seesTables = true
+    let seesTables: Bool
     /// Opens a reader; the second argument is the row that there is before the first event.
     package let open:
         @Sendable (ExtractionPlan, (any ViewRow)?) throws(KappaError) -> any FoldReader
 
+    /// - Parameter handle: What handles events where rows begin as the given one; nil where that one is
+    ///   of the wrong type.
+    @usableFromInline
     init<E: Event, Key: KeyValue>(
-        eventType: String, row: any ViewRow.Type, key: KeyPath<E, Key> & Sendable,
-        open:
-            @escaping @Sendable (ExtractionPlan, (any ViewRow)?) throws(KappaError) ->
-            any FoldReader
+        _ event: E.Type, row: any ViewRow.Type, key: KeyPath<E, Key> & Sendable,
+        seesTables: Bool, _ handle: @escaping @Sendable ((any ViewRow)?) -> Handle?
     ) {
-        self.eventType = eventType
+        eventType = E.eventType ?? "*"
         rowType = row
         keyKind = Key.columnKind
         keyName = Expression(key).propertyName ?? "key"
-        self.open = open
+        self.seesTables = seesTables
+        open = { plan, initial throws(KappaError) in
+            guard let handle = handle(initial) else {
+                throw KappaError(.bug, "a fold lacks its initial row")
+            }
+            return try FoldEventReader(plan: plan, key: key, handle)
+        }
     }
 }
 
@@ -137,9 +174,9 @@ package protocol FoldReader: AnyObject {
     func keys(
         of selection: inout [Int32], _ batch: EventBatch, dead: (Int32, String) -> Void
     ) -> kj_column
-    /// Decodes a selected event and hands it to the handler. `state` is the address of the row under
-    /// its key, a `Row?`.
-    func apply(_ event: Int, to state: UnsafeMutableRawPointer, _ tables: Tables) throws
+    /// Decodes a selected event and hands it to the handler. `row` is the address of the row under its
+    /// key, a `Row?`.
+    func apply(_ event: Int, to row: UnsafeMutableRawPointer, _ tables: Tables) throws
 }
 
 /// The rows of a fold's tables, as a handler looks at them and changes them.

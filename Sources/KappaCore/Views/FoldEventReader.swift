@@ -1,17 +1,23 @@
 import CKappaJSON
 
-/// Reads the events of one handler with their Swift type; subclasses know its rows.
+/// Reads the events of one handler with their Swift type.
 ///
-/// All of this runs without specialisation for the view's types. So the innermost calls avoid what
-/// makes Swift look types up at run time: tuples, metatypes and optionals of generic types.
-class FoldEventReader<E: Event, Key: KeyValue> {
-    fileprivate let reader: EventReader<E>
+/// This runs without specialisation for the view's types; the handler, which was made where they are
+/// known, runs with it. So what is called for each event avoids what makes Swift look types up at run
+/// time: tuples, metatypes and optionals of generic types.
+final class FoldEventReader<E: Event, Key: KeyValue>: FoldReader {
+    private let reader: EventReader<E>
+    private let handle: FoldHandler.Handle
     private let key: KeyPath<E, Key> & Sendable
     /// The plan's column that holds the key; nil where the key must be computed from the event.
     private let keyColumn: Int?
     private let computedKeys = ComputedColumn(kind: Key.columnKind)
 
-    init(plan: ExtractionPlan, key: KeyPath<E, Key> & Sendable) throws(KappaError) {
+    init(
+        plan: ExtractionPlan, key: KeyPath<E, Key> & Sendable,
+        _ handle: @escaping FoldHandler.Handle
+    ) throws(KappaError) {
+        self.handle = handle
         let reader = try EventReader<E>(plan: plan)
         self.reader = reader
         self.key = key
@@ -23,6 +29,10 @@ class FoldEventReader<E: Event, Key: KeyValue> {
 
     func select(_ range: Range<Int>, into selection: inout [Int32]) {
         reader.select(range, into: &selection)
+    }
+
+    func apply(_ event: Int, to row: UnsafeMutableRawPointer, _ tables: Tables) throws {
+        try handle(try reader.make(event), row, tables)
     }
 
     func keys(
@@ -65,51 +75,5 @@ class FoldEventReader<E: Event, Key: KeyValue> {
             }
         }
         return computedKeys.column
-    }
-}
-
-/// A handler whose rows come and go.
-final class OptionalRowReader<E: Event, Key: KeyValue, Row: ViewRow>: FoldEventReader<E, Key>,
-    FoldReader
-{
-    typealias Handle = @Sendable (E, inout Row?, Tables) throws -> Void
-    private let handle: Handle
-
-    init(
-        plan: ExtractionPlan, key: KeyPath<E, Key> & Sendable, _ handle: @escaping Handle
-    ) throws(KappaError) {
-        self.handle = handle
-        try super.init(plan: plan, key: key)
-    }
-
-    func apply(_ event: Int, to state: UnsafeMutableRawPointer, _ tables: Tables) throws {
-        let row = UnsafeMutablePointer<Row?>(OpaquePointer(state))
-        try reader.with(event) { try handle($0.pointee, &row.pointee, tables) }
-    }
-}
-
-/// A handler whose rows begin as one that the view names.
-final class BeginningRowReader<E: Event, Key: KeyValue, Row: ViewRow>: FoldEventReader<E, Key>,
-    FoldReader
-{
-    typealias Handle = @Sendable (E, inout Row) throws -> Void
-    private let initial: Row
-    private let handle: Handle
-
-    init(
-        plan: ExtractionPlan, key: KeyPath<E, Key> & Sendable, initial: Row,
-        _ handle: @escaping Handle
-    ) throws(KappaError) {
-        self.initial = initial
-        self.handle = handle
-        try super.init(plan: plan, key: key)
-    }
-
-    func apply(_ event: Int, to state: UnsafeMutableRawPointer, _ tables: Tables) throws {
-        let optional = UnsafeMutablePointer<Row?>(OpaquePointer(state))
-        if case .none = optional.pointee { optional.initialize(to: initial) }
-        // An optional that is there has its value at its own address.
-        let row = UnsafeMutablePointer<Row>(OpaquePointer(state))
-        try reader.with(event) { try handle($0.pointee, &row.pointee) }
     }
 }
