@@ -55,12 +55,7 @@ package final class WorkerThread: Sendable {
 
     /// Starts a thread. `name` is what debuggers and `top` show; up to 15 bytes.
     package init(_ name: String, _ body: @escaping @Sendable () -> Void) {
-        let finished = finished
-        let work: @Sendable () -> Void = {
-            body()
-            finished.withLock { $0 = true }
-        }
-        let box = Unmanaged.passRetained(WorkBox(name, work))
+        let box = Unmanaged.passRetained(WorkBox(name, body, finished))
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
@@ -72,7 +67,7 @@ package final class WorkerThread: Sendable {
                 if let argument {
                     let box = Unmanaged<WorkBox>.fromOpaque(argument).takeRetainedValue()
                     kappa_name_thread(box.name)
-                    box.work()
+                    box.run()
                 }
                 return nil
             }, box.toOpaque())
@@ -83,16 +78,25 @@ package final class WorkerThread: Sendable {
     /// Keeps this thread, and all that are made from now on by it, to one core: for measurements.
     package static func stayOnOneCore() -> Bool { kappa_keep_to_one_core() }
 
-    /// Waits until the thread's work has returned.
+    /// Waits until the thread's work has returned, and what it held is let go of.
     package func join() { finished.wait { $0 ? () : nil } }
 }
 
 private final class WorkBox {
     let name: String
-    let work: @Sendable () -> Void
-    init(_ name: String, _ work: @escaping @Sendable () -> Void) {
+    private var work: (@Sendable () -> Void)?
+    private let finished: Monitor<Bool>
+
+    init(_ name: String, _ work: @escaping @Sendable () -> Void, _ finished: Monitor<Bool>) {
         self.name = name
         self.work = work
+        self.finished = finished
+    }
+
+    func run() {
+        work?()
+        work = nil
+        finished.withLock { $0 = true }
     }
 }
 

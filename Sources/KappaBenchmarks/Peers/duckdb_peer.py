@@ -14,7 +14,7 @@ import time
 
 import duckdb
 
-COLUMNS = "{user_id: 'VARCHAR', action: 'VARCHAR', amount: 'DECIMAL(18,4)', timestamp: 'TIMESTAMP'}"
+COLUMNS = "{{user_id: 'VARCHAR', action: 'VARCHAR', amount: 'DECIMAL(18,4)', timestamp: '{time}'}}"
 
 # Nothing in these files is late: they are in the order of time.
 ACTION_COUNTS = """
@@ -45,6 +45,12 @@ WORKLOADS = [
 ]
 
 
+def read_json(path, time):
+    """The events of a file as a source of rows; `time` is the type of their times."""
+    columns = COLUMNS.format(time=time)
+    return f"read_json('{path}', format='newline_delimited', columns={columns})"
+
+
 def measure(query, source, runs):
     """Medians over some runs: seconds by wall and by processor, and the rows of the result."""
     walls, processors, rows = [], [], 0
@@ -72,18 +78,22 @@ def main():
         if not files:
             sys.exit(f"there is no {kind}-{events}.ndjson in {folder}: run make bench first")
         path = files[0]
-        parquet = path.replace(".ndjson", ".parquet")
-        json_source = f"read_json('{path}', format='newline_delimited', columns={COLUMNS})"
-        if not os.path.exists(parquet):
-            duckdb.sql(f"COPY (SELECT * FROM {json_source}) TO '{parquet}' (FORMAT parquet)")
-        for kind_of_file, source in (("NDJSON", json_source), ("Parquet", f"'{parquet}'")):
+        # Parquet with times as times, and with times as the texts that the events have.
+        times, texts = path.replace(".ndjson", ".parquet"), path.replace(".ndjson", "-text.parquet")
+        for parquet, time in ((times, "TIMESTAMP"), (texts, "VARCHAR")):
+            if not os.path.exists(parquet):
+                duckdb.sql(f"COPY (FROM {read_json(path, time)}) TO '{parquet}' (FORMAT parquet)")
+        for kind_of_file, source in (
+            ("NDJSON", read_json(path, "TIMESTAMP")), ("Parquet", f"'{times}'"),
+            ("Parquet, text", f"(SELECT * REPLACE (timestamp::TIMESTAMP AS timestamp) FROM '{texts}')"),
+        ):
             wall, processor, rows = measure(query, source, runs)
             results.append({
                 "workload": name, "source": kind_of_file, "events": events, "rows": rows,
                 "seconds": round(wall, 3), "events_per_second": round(events / wall),
                 "events_per_cpu_second": round(events / processor),
             })
-            print("{workload:8} {source:8} {events_per_second:>12,} events/s "
+            print("{workload:8} {source:14} {events_per_second:>12,} events/s "
                   "{events_per_cpu_second:>12,} events per CPU second {rows:>10,} rows"
                   .format(**results[-1]))
     with open(os.path.join(folder, "duckdb.json"), "w") as file:

@@ -70,7 +70,7 @@ extension kj_string {
     @inline(__always)
     var buffer: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: data, count: Int(length)) }
     @inline(__always)
-    var string: String { ShortText.string(buffer) }
+    var string: String { ShortText.maker.string(buffer) }
 }
 
 extension kj_column {

@@ -16,6 +16,16 @@ public struct Decimal: Hashable, Sendable {
         precondition(scale >= 0 && scale <= Self.maximumScale, "a decimal's scale is 0 … 38")
         self.mantissa = mantissa
         self.scale = scale
+        guard scale > 0 else { return }
+        // Division of 128 bits is a call, and most numbers are small.
+        if var small = Int64(exactly: mantissa) {
+            while self.scale > 0, small % 10 == 0 {
+                small /= 10
+                self.scale -= 1
+            }
+            self.mantissa = Int128(small)
+            return
+        }
         while self.scale > 0, self.mantissa % 10 == 0 {
             self.mantissa /= 10
             self.scale -= 1

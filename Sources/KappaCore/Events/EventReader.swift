@@ -60,6 +60,10 @@ final class EventReader<E: Event> {
             return
         }
         guard let name = E.eventType else {
+            if batch.isEmpty(typeColumn) {
+                selection += range.lazy.map { Int32(truncatingIfNeeded: $0) }
+                return
+            }
             for row in range where Self.hasNoType(types, row) { selection.append(Int32(row)) }
             return
         }
@@ -131,6 +135,12 @@ final class EventReader<E: Event> {
         if let builder { return try builder.make(row, isChecked: false) }
         decoded.initialize(to: try decode(row))
         return decoded
+    }
+
+    /// Decodes some selected events, at most ``structsAtOnce``, one behind the other; the caller takes each
+    /// out of its memory. Nil where they have to be decoded one by one.
+    func make(_ rows: UnsafeBufferPointer<Int32>) -> UnsafeMutableRawPointer? {
+        builder?.make(rows)
     }
 
     /// Decodes a selected event, lifting old shapes.

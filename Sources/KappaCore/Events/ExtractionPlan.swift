@@ -130,6 +130,7 @@ package final class EventBatch {
     package private(set) var count = 0
     private(set) var payload = UnsafeRawBufferPointer(start: nil, count: 0)
     private(set) var columns: [kj_column] = []
+    private var contents: [ColumnContents] = []
     private var ingestion: IngestionColumn?
 
     package init(plan: ExtractionPlan) {
@@ -163,11 +164,17 @@ package final class EventBatch {
         self.count = count
         self.firstOffset = firstOffset
         columns = (0..<plan.columnCount).map { kj_batch_column(batch, UInt32($0)) }
+        contents = columns.map { ColumnContents($0, count) }
         guard plan.hasIngestionTimes else { return }
         let ingestion = ingestion ?? IngestionColumn()
         ingestion.fill(runs, count: count)
         self.ingestion = ingestion
     }
+
+    /// Whether a column holds a value in every event, and no decimal that its digits do not fit.
+    func isFull(_ column: Int) -> Bool { contents[column].isFull }
+    /// Whether a column holds nothing, or null, in every event.
+    func isEmpty(_ column: Int) -> Bool { contents[column].isEmpty }
 
     /// When one event was appended, for a batch of that event alone.
     func runs(of event: Int) -> [IngestionRun] {

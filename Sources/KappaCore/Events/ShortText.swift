@@ -3,8 +3,15 @@
 /// Swift keeps such a string in its own two words: the characters, and a last byte that tells their
 /// count. That is so on every 64-bit system, but nothing promises it: it is tried once, and where it
 /// does not hold every string is decoded.
-enum ShortText {
-    private static let isKnown: Bool = {
+struct ShortText {
+    /// To be held by whoever makes many strings: to get here costs as much as to make one.
+    static let maker = ShortText()
+
+    private let isKnown: Bool
+
+    private init() { isKnown = Self.tryOut() }
+
+    private static func tryOut() -> Bool {
         guard MemoryLayout<String>.size == MemoryLayout<Words>.size else { return false }
         return (0...15).allSatisfy { count in
             let text = "kappa maps a log".prefix(count)
@@ -14,15 +21,15 @@ enum ShortText {
                 return decoded == words(start, count)
             }
         }
-    }()
+    }
 
     private typealias Words = (UInt64, UInt64)
 
     /// The string that UTF-8 bytes stand for.
     @inline(__always)
-    static func string(_ bytes: UnsafeRawBufferPointer) -> String {
+    func string(_ bytes: UnsafeRawBufferPointer) -> String {
         if isKnown, bytes.count <= 15, let start = bytes.baseAddress {
-            let words = words(start, bytes.count)
+            let words = Self.words(start, bytes.count)
             if (words.0 | words.1 & 0x00FF_FFFF_FFFF_FFFF) & 0x8080_8080_8080_8080 == 0 {
                 return unsafeBitCast(words, to: String.self)
             }

@@ -1,19 +1,21 @@
 import CKappaJSON
 
+/// So many structs are made at once: they stay in the processor's first cache.
+let structsAtOnce = 128
+
 /// Makes structs out of columns by putting each value where its ``StructLayout`` says.
 ///
 /// It takes and refuses the same events, for the same reasons, as ``ColumnDecoder``.
 final class StructBuilder<Element> {
-    private let memory = UnsafeMutablePointer<Element>.allocate(capacity: 1)
+    private let memory = UnsafeMutablePointer<Element>.allocate(capacity: structsAtOnce)
+    private let stride = MemoryLayout<Element>.stride
     private let layout: StructLayout
     private let fieldColumns: [Int]
     private let required: [RequiredColumn]
     /// The columns that must hold something, in the loaded batch.
     private let requiredColumns: UnsafeMutablePointer<kj_column>
-    /// Whether all of them hold something in all events of the batch, so that none need be looked at;
-    /// nil before anybody has asked.
-    private var allAreGood: Bool?
-    private var count = 0
+    /// Whether all of them hold something in all events of the batch, so that none need be looked at.
+    private var allAreGood = false
     /// The column of each slot, in the loaded batch.
     private let columns: UnsafeMutablePointer<kj_column>
 
@@ -38,27 +40,7 @@ final class StructBuilder<Element> {
         for (index, column) in required.enumerated() {
             requiredColumns[index] = batch.columns[column.column]
         }
-        count = batch.count
-        allAreGood = nil
-    }
-
-    private func findWhetherAllAreGood() -> Bool {
-        if let allAreGood { return allAreGood }
-        let found = required.indices.allSatisfy {
-            Self.isGood(requiredColumns[$0], count, isDecimal: required[$0].isDecimal)
-        }
-        allAreGood = found
-        return found
-    }
-
-    private static func isGood(_ column: kj_column, _ count: Int, isDecimal: Bool) -> Bool {
-        var differing: UInt8 = 0
-        for row in 0..<count { differing |= column.states[row] ^ UInt8(KJ_VALUE.rawValue) }
-        guard differing == 0 else { return false }
-        guard isDecimal else { return true }
-        var widest: UInt8 = 0
-        for row in 0..<count { widest = max(widest, column.scales[row]) }
-        return widest < UInt8(KJ_WIDE)
+        allAreGood = required.allSatisfy { batch.isFull($0.column) }
     }
 
     /// Makes the struct of one event for as long as `body` runs.
@@ -73,14 +55,29 @@ final class StructBuilder<Element> {
 
     /// Makes the struct of one event. The caller takes it out of its memory, which is the same for all.
     func make(_ row: Int, isChecked: Bool) throws -> UnsafeMutablePointer<Element> {
-        if !isChecked, !findWhetherAllAreGood() { try check(row) }
+        if !isChecked, !allAreGood { try check(row) }
+        withUnsafePointer(to: Int32(truncatingIfNeeded: row)) {
+            put(UnsafeBufferPointer(start: $0, count: 1))
+        }
+        return memory
+    }
+
+    /// Makes the structs of some events, at most ``structsAtOnce``, one behind the other; the caller takes each
+    /// out of its memory. Nil where some event of the batch may not be taken.
+    func make(_ rows: UnsafeBufferPointer<Int32>) -> UnsafeMutableRawPointer? {
+        guard allAreGood else { return nil }
+        put(rows)
+        return UnsafeMutableRawPointer(memory)
+    }
+
+    private func put(_ rows: UnsafeBufferPointer<Int32>) {
         let base = UnsafeMutableRawPointer(memory)
         layout.slots.withUnsafeBufferPointer { slots in
             for index in slots.indices {
-                slots[index].put(columns[index], row, at: base + slots[index].offset)
+                let slot = slots[index]
+                slot.put(columns[index], rows, from: base + slot.offset, stride: stride)
             }
         }
-        return memory
     }
 
     /// Throws where a field is not what the type needs. From there on nothing can fail.
@@ -92,19 +89,49 @@ final class StructBuilder<Element> {
 }
 
 extension StructLayout.Slot {
-    /// Puts a row's value of a column where a struct is being made. Spelt out kind by kind: this is the
-    /// innermost loop, and generic code would look types up in it.
-    @inline(__always)
-    fileprivate func put(_ column: kj_column, _ row: Int, at place: UnsafeMutableRawPointer) {
-        if isOptional { return putOptional(column, row, at: place) }
+    /// Puts some rows' values of a column where structs are being made, the first at `start`. Spelt out
+    /// kind by kind: these are the innermost loops, and generic code would look types up in them.
+    fileprivate func put(
+        _ column: kj_column, _ rows: UnsafeBufferPointer<Int32>,
+        from start: UnsafeMutableRawPointer, stride: Int
+    ) {
+        var place = start
+        if isOptional {
+            for row in rows {
+                putOptional(column, Int(row), at: place)
+                place += stride
+            }
+            return
+        }
         switch kind {
-        case .bool: place.initializeMemory(as: Bool.self, to: column.integers[row] != 0)
+        case .bool:
+            for row in rows {
+                place.initializeMemory(as: Bool.self, to: column.integers[Int(row)] != 0)
+                place += stride
+            }
         case .integer, .timestamp:
-            place.initializeMemory(as: Int64.self, to: column.integers[row])
-        case .double: place.initializeMemory(as: Double.self, to: column.doubles[row])
-        case .text: place.initializeMemory(as: String.self, to: column.strings[row].string)
-        // Checked before: a decimal that is there can be read.
-        case .decimal: place.initializeMemory(as: Decimal.self, to: column.decimal(row) ?? 0)
+            for row in rows {
+                place.initializeMemory(as: Int64.self, to: column.integers[Int(row)])
+                place += stride
+            }
+        case .double:
+            for row in rows {
+                place.initializeMemory(as: Double.self, to: column.doubles[Int(row)])
+                place += stride
+            }
+        case .text:
+            let maker = ShortText.maker
+            for row in rows {
+                let text = column.strings[Int(row)].buffer
+                place.initializeMemory(as: String.self, to: maker.string(text))
+                place += stride
+            }
+        case .decimal:
+            for row in rows {
+                // Checked before: a decimal that is there can be read.
+                place.initializeMemory(as: Decimal.self, to: column.decimal(Int(row)) ?? 0)
+                place += stride
+            }
         case .json: preconditionFailure("a layout has no fields of JSON")
         }
     }

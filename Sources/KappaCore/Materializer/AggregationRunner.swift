@@ -188,12 +188,18 @@ final class AggregationRunner: StepRunner {
             from: store, tableIndex, definition.table, transaction, changesAt: offset)
         if let retention { dirty.removeAll { retention.isGone(place($0).windowEnd) } }
         KeyOrder.sort(&dirty, in: groups)
+        if offset == nil, rows.canWriteSideBySide {
+            return try transaction.upsertRows(into: tableIndex, count: dirty.count) {
+                index, writer in
+                prefetchRow(index)
+                try rows.upsert(groups.record(dirty[index]), place(dirty[index]), writer)
+            }
+        }
         let writer = transaction.upsert(into: tableIndex)
         let changes = ChangeLog(
             transaction: transaction, store: store, table: tableIndex, schema: definition.table,
             offset: offset)
-        for (index, id) in dirty.enumerated() {
-            prefetchRow(index)
+        for id in dirty {
             let record = groups.record(id)
             let place = place(id)
             try changes.note {
@@ -218,7 +224,8 @@ final class AggregationRunner: StepRunner {
     }
 
     func committed(mayEvict: Bool) {
-        for id in dirty {
+        for (index, id) in dirty.enumerated() {
+            prefetchRow(index)
             groups.record(id).storeBytes(of: Self.storedFlag, toByteOffset: 4, as: UInt32.self)
         }
         dirty.removeAll(keepingCapacity: true)
@@ -237,8 +244,9 @@ final class AggregationRunner: StepRunner {
     func spill() {
         dirty.removeAll(keepingCapacity: true)
         freeAll()
-        // A key that comes again begins anew: none is to be looked up in the store.
-        groups.reset()
+        // A key that comes again begins anew: none is to be looked up in the store. As many will come
+        // as there were, so the memory stays.
+        groups.reset(keepingMemory: true)
         panes?.reset()
     }
 
@@ -250,24 +258,39 @@ final class AggregationRunner: StepRunner {
     }
 
     func writeSpilled(_ spilled: any SpilledRows, to transaction: any StoreTransaction) throws {
+        groups.reset()
         let writer = transaction.upsert(into: tableIndex)
-        let merged = UnsafeMutableRawPointer.allocate(byteCount: groups.recordStride, alignment: 16)
-        let later = UnsafeMutableRawPointer.allocate(byteCount: groups.recordStride, alignment: 16)
-        defer {
-            merged.deallocate()
-            later.deallocate()
+        try spilled.merge(
+            table: tableIndex, to: writer, sideBySide: rows.canWriteSideBySide
+        ) { cursors, writer in
+            try withUnsafeTemporaryAllocation(
+                byteCount: 2 * groups.recordStride, alignment: 16
+            ) { memory in
+                guard let merged = memory.baseAddress else { return }
+                try merge(cursors, into: merged, merged + groups.recordStride)
+                defer { rows.free(merged) }
+                try rows.upsert(merged, place(of: merged), writer)
+            }
         }
-        try spilled.merge(table: tableIndex, to: writer) { cursors in
-            try load(cursors[0], into: merged)
-            defer { rows.free(merged) }
+        isComplete = false
+    }
+
+    /// Makes one record of a key's rows, the earliest first; `later` is room for another record.
+    private func merge(
+        _ cursors: [any RowCursor], into merged: UnsafeMutableRawPointer,
+        _ later: UnsafeMutableRawPointer
+    ) throws {
+        try load(cursors[0], into: merged)
+        do {
             for cursor in cursors.dropFirst() {
                 try load(cursor, into: later)
                 defer { rows.free(later) }
                 try rows.merge(later: later, into: merged)
             }
-            try rows.upsert(merged, place(of: merged), writer)
+        } catch {
+            rows.free(merged)
+            throw error
         }
-        isComplete = false
     }
 
     /// Reads a row into a record of its own, with its key, whose texts are the cursor's.

@@ -1,14 +1,15 @@
 import CKappa
 
-/// Reads and checks on one thread and extracts on two others, ahead of whoever applies.
+/// Reads, checks and extracts ahead of whoever applies.
 ///
-/// A few batches go round: the reading thread fills their blocks, an extracting one their columns,
-/// the applying one gives them back. They are applied in the order in which they were read.
+/// A few batches go round. A thread of the pipeline's own reads the next block and extracts it at once,
+/// while the block's bytes are still in the cache of its core. The applying thread does the same where
+/// nothing is ready to be applied, so that neither core waits for the other. Batches are delivered in the
+/// order in which they were read.
 final class BatchPipeline {
     /// One batch with the memory under it.
     ///
-    /// `@unchecked Sendable`: a slot is with one of the three threads at a time; the monitor hands it
-    /// over.
+    /// `@unchecked Sendable`: a slot is with one thread at a time; the monitor hands it over.
     final class Slot: @unchecked Sendable {
         let buffer = BlockBuffer()
         let batch: EventBatch
@@ -33,46 +34,78 @@ final class BatchPipeline {
         case failed(any Error)
     }
 
+    /// Whose turn it is to read.
+    private enum Turn {
+        /// Whoever comes.
+        case free
+        /// Somebody reads, or waits for the log to grow.
+        case taken
+        /// The pipeline's own thread, when the log has grown.
+        case atEnd
+        /// Nobody: nothing more is read.
+        case over
+    }
+
     private struct State {
         var free: [Slot]
-        /// What has been read and is to be extracted, in log order, numbered from 0.
-        private(set) var read: [(number: Int, delivery: Delivery)] = []
+        private(set) var turn = Turn.free
+        private var isStopped = false
+        /// Batches are numbered from 0 as they are read.
         private var nextNumber = 0
         /// What was extracted before something that was read earlier.
         private var early: [Int: Delivery] = [:]
         private var nextReady = 0
         /// What is to be applied.
-        var ready: [Delivery] = []
-        var isStopped = false
-        var isReadingOver = false
+        private var ready: [Delivery] = []
 
         init(free: [Slot]) { self.free = free }
 
-        mutating func addRead(_ delivery: Delivery) {
-            read.append((nextNumber, delivery))
+        /// Takes the turn and a slot to read into; nil if there is nothing to read or no slot.
+        mutating func takeTurn() -> Slot? {
+            guard turn == .free, !isStopped, let slot = free.popLast() else { return nil }
+            turn = .taken
+            return slot
+        }
+
+        /// Takes the turn to wait for the log to grow.
+        mutating func takeWait() -> Bool {
+            guard turn == .atEnd, !isStopped else { return false }
+            turn = .taken
+            return true
+        }
+
+        /// Passes the turn on, and returns the number of what was read.
+        mutating func passTurn(_ next: Turn) -> Int {
+            turn = next
             nextNumber += 1
+            return nextNumber - 1
         }
 
-        mutating func takeRead() -> (number: Int, delivery: Delivery)? {
-            read.isEmpty ? nil : read.removeFirst()
-        }
+        mutating func endWait() { turn = .free }
 
-        mutating func addExtracted(_ number: Int, _ delivery: Delivery) {
+        mutating func stop() { isStopped = true }
+
+        mutating func deliver(_ delivery: Delivery, _ number: Int) {
+            if case .failed = delivery { stop() }
             early[number] = delivery
             while let next = early.removeValue(forKey: nextReady) {
                 ready.append(next)
                 nextReady += 1
             }
         }
+
+        mutating func takeReady() -> Delivery? {
+            if !ready.isEmpty { return ready.removeFirst() }
+            return isOver && turn != .taken && nextReady == nextNumber ? .ended : nil
+        }
+
+        var isOver: Bool { isStopped || turn == .over }
     }
 
-    private let state: Monitor<State>
-    private let watcher: LogWatcher?
+    private let source: Source
+    /// The applying thread's own.
+    private let extractor: BlockExtractor
     private var threads: [WorkerThread] = []
-    /// A processor that is alone gains nothing by more of them: they only drive each other's batches out
-    /// of its cache.
-    private static let extractors = kappa_core_count() > 1 ? 2 : 1
-    private static let slots = 3 * extractors
 
     /// Starts reading.
     /// - Parameters:
@@ -83,92 +116,107 @@ final class BatchPipeline {
         _ reader: sending LogReader, plan: ExtractionPlan, upTo end: Offset?,
         batchEvents: Int? = nil, waits: Bool
     ) throws(KappaError) {
+        // Where there is but one core, the applying thread reads; more threads would only drive each
+        // other's batches out of the cache.
+        let ahead = min(Int(kappa_core_count()) - 1, Self.mostAhead)
         var slots: [Slot] = []
-        for _ in 0..<Self.slots { slots.append(Slot(plan)) }
-        let state = Monitor(State(free: slots))
-        self.state = state
+        for _ in 0..<(2 + 2 * ahead) { slots.append(Slot(plan)) }
         let watcher = waits ? try LogWatcher(reader.folder) : nil
-        self.watcher = watcher
-        let source = ReadingLoop(
-            reader: reader, state: state, watcher: watcher, end: end, batchEvents: batchEvents)
-        threads = [WorkerThread("kappa-read") { source.run() }]
-        for _ in 0..<Self.extractors {
+        let source = Source(
+            reader, Monitor(State(free: slots)), watcher, end: end, batchEvents: batchEvents)
+        self.source = source
+        extractor = plan.makeExtractor()
+        for _ in 0..<ahead {
             let extractor = plan.makeExtractor()
-            threads.append(WorkerThread("kappa-extract") { Self.extract(state, extractor) })
+            threads.append(WorkerThread("kappa-read") { source.readAhead(by: extractor) })
+        }
+        if ahead == 0, waits {
+            threads.append(WorkerThread("kappa-wait") { source.readAhead(by: nil) })
         }
     }
 
-    /// Hands what was read on with its columns, until nothing more is read.
-    private static func extract(_ state: Monitor<State>, _ extractor: BlockExtractor) {
-        while true {
-            let next = state.wait { state -> (number: Int, delivery: Delivery)?? in
-                if let next = state.takeRead() { return .some(next) }
-                return state.isReadingOver ? .some(nil) : nil
-            }
-            guard let (number, read) = next else { return }
-            var delivery = read
-            if case .batch(let slot) = read {
-                do { try slot.extract(by: extractor) } catch { delivery = .failed(error) }
-            }
-            let extracted = delivery
-            state.withLock { $0.addExtracted(number, extracted) }
-        }
-    }
+    private static let mostAhead = 2
 
-    /// Reads blocks on a thread of its own.
+    /// Where blocks come from.
     ///
-    /// `@unchecked Sendable`: made on one thread and used on the reading thread alone.
-    private final class ReadingLoop: @unchecked Sendable {
-        let reader: LogReader
+    /// `@unchecked Sendable`: the reader is used by the thread that has the turn.
+    private final class Source: @unchecked Sendable {
+        private let reader: LogReader
         let state: Monitor<State>
         let watcher: LogWatcher?
-        let end: Offset?
-        let batchEvents: Int?
+        private let end: Offset?
+        private let batchEvents: Int?
 
         init(
-            reader: LogReader, state: Monitor<State>, watcher: LogWatcher?, end: Offset?,
+            _ reader: LogReader, _ state: Monitor<State>, _ watcher: LogWatcher?, end: Offset?,
             batchEvents: Int?
         ) {
-            self.batchEvents = batchEvents
             self.reader = reader
             self.state = state
             self.watcher = watcher
             self.end = end
+            self.batchEvents = batchEvents
         }
 
-        func run() {
+        private enum Work {
+            case read(Slot)
+            case wait
+            case none
+        }
+
+        /// Reads ahead until nothing more is to be read, and waits for the log to grow; without an
+        /// extractor it only does the latter.
+        func readAhead(by extractor: BlockExtractor?) {
+            while true {
+                let work = state.wait { state -> Work? in
+                    if state.isOver { return Work.none }
+                    if extractor != nil, let slot = state.takeTurn() { return .read(slot) }
+                    return state.takeWait() ? .wait : nil
+                }
+                switch work {
+                case .read(let slot): if let extractor { read(into: slot, by: extractor) }
+                case .wait: wait()
+                case .none: return
+                }
+            }
+        }
+
+        /// Reads a block and extracts it; another one may be read meanwhile.
+        func read(into slot: Slot, by extractor: BlockExtractor) {
             do {
-                while try step() {}
-                end(with: .ended)
-            } catch {
-                end(with: .failed(error))
-            }
-        }
-
-        private func end(with delivery: Delivery) {
-            state.withLock { state in
-                state.addRead(delivery)
-                state.isReadingOver = true
-            }
-        }
-
-        private func step() throws -> Bool {
-            let slot = state.wait { state -> Slot?? in
-                if state.isStopped { return .some(nil) }
-                return state.free.popLast().map { .some($0) }
-            }
-            guard let slot else { return false }
-            if let block = try reader.next(into: slot.buffer, upTo: nextCut) {
+                guard let block = try reader.next(into: slot.buffer, upTo: nextCut) else {
+                    return meetEnd(slot)
+                }
                 slot.block = block
-                state.withLock { $0.addRead(.batch(slot)) }
-                return true
+            } catch {
+                return state.withLock { $0.deliver(.failed(error), $0.passTurn(.over)) }
             }
-            state.withLock { $0.free.append(slot) }
-            if let end, reader.offset >= end { return false }
-            state.withLock { $0.addRead(.caughtUp(reader.offset)) }
-            guard let watcher else { return false }
-            try watcher.wait(past: reader.offset, timeoutMilliseconds: Self.tickMilliseconds)
-            return true
+            let number = state.withLock { $0.passTurn(.free) }
+            var delivery = Delivery.batch(slot)
+            do { try slot.extract(by: extractor) } catch { delivery = .failed(error) }
+            let extracted = delivery
+            state.withLock { $0.deliver(extracted, number) }
+        }
+
+        /// Nothing more is there: for now, or for good.
+        private func meetEnd(_ slot: Slot) {
+            let offset = reader.offset
+            let isWhole = end.map { offset >= $0 } ?? false
+            let next = isWhole || watcher == nil ? Turn.over : .atEnd
+            state.withLock { state in
+                state.free.append(slot)
+                let number = state.passTurn(next)
+                state.deliver(isWhole ? .ended : .caughtUp(offset), number)
+            }
+        }
+
+        private func wait() {
+            do {
+                try watcher?.wait(past: reader.offset, timeoutMilliseconds: Self.tickMilliseconds)
+                state.withLock { $0.endWait() }
+            } catch {
+                state.withLock { $0.deliver(.failed(error), $0.passTurn(.over)) }
+            }
         }
 
         /// Where the next batch ends at the latest.
@@ -183,28 +231,41 @@ final class BatchPipeline {
         private static let tickMilliseconds = 250
     }
 
-    /// The next delivery; waits for it. The slot of a batch is given back with ``recycle(_:)``.
-    func next() -> Delivery {
-        state.wait { state in state.ready.isEmpty ? nil : state.ready.removeFirst() }
+    private enum Next {
+        case delivery(Delivery)
+        case read(Slot)
     }
 
-    func recycle(_ slot: Slot) { state.withLock { $0.free.append(slot) } }
+    /// The next delivery; reads it itself where nothing is ready, or waits for it. The slot of a batch
+    /// is given back with ``recycle(_:)``.
+    func next() -> Delivery {
+        while true {
+            let next = source.state.wait { state -> Next? in
+                if let delivery = state.takeReady() { return .delivery(delivery) }
+                return state.takeTurn().map { .read($0) }
+            }
+            switch next {
+            case .delivery(let delivery): return delivery
+            case .read(let slot): source.read(into: slot, by: extractor)
+            }
+        }
+    }
+
+    func recycle(_ slot: Slot) { source.state.withLock { $0.free.append(slot) } }
 
     /// Ends reading and waits for the threads. May be called more than once.
     func stop() {
-        state.withLock { $0.isStopped = true }
-        watcher?.cancel()
+        stopper()
         for thread in threads { thread.join() }
         threads = []
     }
 
     /// Lets another thread end the reading; ``next()`` then returns `.ended` soon.
     var stopper: @Sendable () -> Void {
-        let state = state
-        let watcher = watcher
+        let source = source
         return {
-            state.withLock { $0.isStopped = true }
-            watcher?.cancel()
+            source.state.withLock { $0.stop() }
+            source.watcher?.cancel()
         }
     }
 }

@@ -51,6 +51,12 @@ class FoldRows {
     fileprivate func isThere(_ id: UInt32) -> Bool { false }
     /// Hands the address of a row to `body`; the row is as it was if `body` throws.
     func change(_ id: UInt32, _ body: (UnsafeMutableRawPointer) throws -> Void) throws {}
+    /// The rows' bytes, where there is nothing else to them.
+    fileprivate var plainStates: PlainStates? { nil }
+
+    /// The rows, for one who touches those that he has changed; valid until there are more.
+    var states: FoldStates { FoldStates(plain: plainStates, change: change) }
+
     /// Forgets all rows; they are in the store.
     func evict() {
         keys.reset()
@@ -188,6 +194,7 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
 
     override fileprivate var rowBytes: Int { MemoryLayout<Row?>.stride }
     override fileprivate func grow(to count: Int) { rows.grow(to: count) }
+    override fileprivate var plainStates: PlainStates? { rows.plain }
     override fileprivate func isThere(_ id: UInt32) -> Bool { rows[Int(id)] != nil }
 
     override fileprivate func load(_ id: UInt32, _ cursor: any RowCursor) throws {

@@ -54,13 +54,29 @@ final class FoldRunner: StepRunner, FoldState {
                 firstOffset: batch.firstOffset)
         }
         if handlers.count == 1 {
-            let handler = handlers[0]
-            let rows = tables[handler.table]
-            for (event, id) in zip(selections[0], ids[0]) {
-                try apply(Int(event), id, handler.reader, rows, lookUps, pass)
-            }
+            try applyAlone(handlers[0].reader, tables[handlers[0].table], lookUps, pass)
         } else {
             try applyInTurn(batch.count, range, lookUps, pass)
+        }
+    }
+
+    /// Hands all events to the only handler.
+    private func applyAlone(
+        _ reader: any FoldReader, _ rows: FoldRows, _ lookUps: Tables, _ pass: BatchPass
+    ) throws {
+        if reader.seesTables {
+            for (event, id) in zip(selections[0], ids[0]) {
+                try apply(Int(event), id, reader, rows, lookUps, pass)
+            }
+            return
+        }
+        var failed: Set<Int> = []
+        reader.apply(selections[0], ids[0], to: rows.states, lookUps) { index, error in
+            failed.insert(index)
+            pass.kill(Int(selections[0][index]), FieldFailure.reason(error))
+        }
+        for (index, id) in ids[0].enumerated() where failed.isEmpty || !failed.contains(index) {
+            rows.touch(id)
         }
     }
 

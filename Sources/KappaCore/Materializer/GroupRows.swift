@@ -35,6 +35,9 @@ struct GroupRows {
         blobColumn = columns.count
     }
 
+    /// Whether several threads may write different rows at once. Objects count what they hold together.
+    var canWriteSideBySide: Bool { accumulators.allSatisfy { $0.form != .object } }
+
     var ownsMemory: Bool { accumulators.contains { $0.ownsMemory } }
 
     func free(_ record: UnsafeMutableRawPointer) {

@@ -72,17 +72,23 @@ final class RankingRunner: StepRunner {
         let changes = ChangeLog(
             transaction: transaction, store: store, table: tableIndex, schema: definition.table,
             offset: offset)
-        let writer = transaction.upsert(into: tableIndex)
+        if offset == nil {
+            try transaction.upsertRows(into: tableIndex, count: dirty.count) { index, writer in
+                for rank in 0..<input.count(in: Int(dirty[index])) {
+                    try upsert(dirty[index], rank, writer)
+                }
+            }
+        } else {
+            let writer = transaction.upsert(into: tableIndex)
+            for id in dirty {
+                for rank in 0..<input.count(in: Int(id)) {
+                    try note(changes, id, rank, isThere: true) { try upsert(id, rank, writer) }
+                }
+            }
+        }
         let deleter = transaction.delete(from: tableIndex)
         for id in dirty {
             let count = input.count(in: Int(id))
-            for rank in 0..<count {
-                try note(changes, id, rank, isThere: true) {
-                    bindKeys(id, to: writer)
-                    try input.bind(rank, of: Int(id), to: writer)
-                    try writer.execute()
-                }
-            }
             for rank in count..<max(count, storedRows(id)) {
                 try note(changes, id, rank, isThere: false) {
                     bindKey(id, rank, to: deleter)
@@ -90,6 +96,12 @@ final class RankingRunner: StepRunner {
                 }
             }
         }
+    }
+
+    private func upsert(_ id: UInt32, _ rank: Int, _ writer: any RowWriter) throws {
+        bindKeys(id, to: writer)
+        try input.bind(rank, of: Int(id), to: writer)
+        try writer.execute()
     }
 
     private func note(

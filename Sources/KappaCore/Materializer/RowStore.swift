@@ -55,10 +55,12 @@ extension RowStore {
 package protocol SpilledRows: AnyObject {
     /// Goes through the keys of a table in order. The row of a key that has only one is written as it
     /// is; of the others, `combine` gets the rows in the order in which they were put aside, and
-    /// writes what they make together.
+    /// writes what they make together with the writer that it is given.
+    /// - Parameter sideBySide: Whether `combine` may be called on several threads at once, for different
+    ///   keys.
     func merge(
-        table: Int, to writer: any RowWriter,
-        combine: (ArraySlice<any RowCursor>) throws -> Void
+        table: Int, to writer: any RowWriter, sideBySide: Bool,
+        combine: ([any RowCursor], any RowWriter) throws -> Void
     ) throws
 }
 
@@ -67,9 +69,24 @@ package protocol StoreTransaction: AnyObject {
     /// Binds all columns of a row in the schema's order (then the state blob, if the table has one)
     /// at indices 0, 1, …, then `execute()`: inserts the row or replaces it.
     func upsert(into table: Int) -> any RowWriter
+    /// Upserts many rows in the order of their keys: `write` is called for 0 up to `count` and upserts the
+    /// rows of that number, often one, with the writer that it is given. It may be called on several
+    /// threads at once, for different numbers.
+    func upsertRows(
+        into table: Int, count: Int, _ write: (Int, any RowWriter) throws -> Void
+    ) throws
     /// Binds the key's parts at indices 0, 1, …, then `execute()`.
     func delete(from table: Int) -> any RowWriter
     func add(_ deadLetter: DeadLetter) throws(KappaError)
     /// Adds to the feed that followers of the live version read.
     func add(_ change: ChangeRecord) throws(KappaError)
+}
+
+extension StoreTransaction {
+    package func upsertRows(
+        into table: Int, count: Int, _ write: (Int, any RowWriter) throws -> Void
+    ) throws {
+        let writer = upsert(into: table)
+        for index in 0..<count { try write(index, writer) }
+    }
 }

@@ -17,11 +17,14 @@ final class RowsRunner: StepRunner {
     }
 
     func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
-        let writer = transaction.upsert(into: tableIndex)
-        let changes = RowChanges(
-            transaction: transaction, table: tableIndex, schema: schema, offset: offset)
-        for index in 0..<input.count {
-            if offset != nil { try changes.note(before: nil, after: input.values(index)) }
+        if offset != nil {
+            let changes = RowChanges(
+                transaction: transaction, table: tableIndex, schema: schema, offset: offset)
+            for index in 0..<input.count {
+                try changes.note(before: nil, after: input.values(index))
+            }
+        }
+        try transaction.upsertRows(into: tableIndex, count: input.count) { index, writer in
             input.bind(index, to: writer)
             try writer.execute()
         }
@@ -33,7 +36,8 @@ final class RowsRunner: StepRunner {
     var canSpill: Bool { true }
     func spill() { input.clear() }
     func writeSpilled(_ rows: any SpilledRows, to transaction: any StoreTransaction) throws {
-        try rows.merge(table: tableIndex, to: transaction.upsert(into: tableIndex)) { _ in
+        let writer = transaction.upsert(into: tableIndex)
+        try rows.merge(table: tableIndex, to: writer, sideBySide: true) { _, _ in
             throw KappaError(.bug, "a row of table \(schema.name) was put aside twice")
         }
     }

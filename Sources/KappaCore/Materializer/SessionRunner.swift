@@ -20,6 +20,9 @@ final class SessionRunner: StepRunner {
 
     private var ids: [UInt32] = []
     private var fresh: [UInt32] = []
+    /// The rows of a chunk that have a session but are not in its aggregates yet.
+    private let pending = PendingRows(capacity: chunkRows)
+    private let conditionRows = ChunkRows()
 
     init(
         _ definition: AggregationDefinition, gap: Int64, input: any AggregationInput,
@@ -75,27 +78,18 @@ final class SessionRunner: StepRunner {
         let columns: [KeyColumn] = zip(input.keys, definition.keyKinds).map { column, kind in
             kind == .text || kind == .json ? .texts(column.strings) : .integers(column.integers)
         }
-        let first = Int64(truncatingIfNeeded: firstOffset.rawValue)
-        let timed = keyIndex?.keepsTimes == true ? keyIndex : nil
-        var last: Int32 = -1
+        pending.columns = input.inputs
+        pending.firstOffset = Int64(truncatingIfNeeded: firstOffset.rawValue)
+        // Being late counts for more.
+        pass.markApplied(input.events)
         var start = 0
         while start < input.rows.count {
             let chunk = start..<min(start + Self.chunkRows, input.rows.count)
             fresh.removeAll(keepingCapacity: true)
             keys.find(rows: input.rows[chunk], keys: columns, into: &ids, fresh: &fresh)
             if !isComplete { for key in fresh { try loadSessions(of: key) } }
-            for index in 0..<ids.count {
-                prefetch(index)
-                let event = input.events[chunk.lowerBound + index]
-                if let timed, event != last {
-                    clock.advance(through: Int(event) - 1)
-                    timed.note(event, streamTimeBefore: clock.time)
-                    last = event
-                }
-                try add(
-                    input, chunk.lowerBound + index, times, of: ids[index],
-                    firstOffset: first, &clock, pass)
-            }
+            try findSessions(input, chunk, times, &clock, pass)
+            try addPending()
             keyIndex?.add(input.events[chunk], ids, of: keys, firstOffset: firstOffset)
             start = chunk.upperBound
         }
@@ -104,33 +98,46 @@ final class SessionRunner: StepRunner {
     /// So many rows at once that the keys' records stay in the processor's cache.
     private static let chunkRows = 2_048
 
-    /// Asks for the session that a row some places ahead will look at first.
-    @inline(__always)
-    private func prefetch(_ index: Int) {
-        guard index + 8 < ids.count, let newest = chains.newest(of: ids[index + 8]) else { return }
-        kj_prefetch(sessions.record(newest))
-        kj_prefetch(sessions.record(newest) + 64)
+    /// Finds the session of each row of a chunk. Rows wait to be added together, until a merge needs
+    /// them.
+    private func findSessions(
+        _ input: AggregationRows, _ chunk: Range<Int>, _ times: UnsafePointer<Int64>,
+        _ clock: inout PartitionClock, _ pass: BatchPass
+    ) throws {
+        let timed = keyIndex?.keepsTimes == true ? keyIndex : nil
+        var last: Int32 = -1
+        let addPending = { () throws(KappaError) in try self.addPending() }
+        for index in chunk {
+            let key = ids[index - chunk.lowerBound]
+            let row = input.rows[index]
+            let event = input.events[index]
+            let time = times[Int(row)]
+            if let timed, event != last {
+                clock.advance(through: Int(event) - 1)
+                timed.note(event, streamTimeBefore: clock.time)
+                last = event
+            }
+            clock.advance(through: Int(event))
+            clock.meet(time)
+            let session = try chains.session(
+                for: time, of: key, streamTime: clock.time, beforeMerge: addPending)
+            if let session {
+                pending.append(session, row: row, event: event)
+            } else {
+                pass.markLate(Int(event), definition.late, time: time, streamTime: clock.time)
+            }
+        }
     }
 
-    /// Takes one row in.
-    private func add(
-        _ input: AggregationRows, _ index: Int, _ times: UnsafePointer<Int64>, of key: UInt32,
-        firstOffset: Int64, _ clock: inout PartitionClock, _ pass: BatchPass
-    ) throws(KappaError) {
-        let row = Int(input.rows[index])
-        let event = Int(input.events[index])
-        let time = times[row]
-        clock.advance(through: event)
-        clock.meet(time)
-        guard let session = try chains.session(for: time, of: key, streamTime: clock.time) else {
-            return pass.markLate(
-                event, definition.late, time: time, streamTime: clock.time)
+    /// Adds the rows that wait to the aggregates of their sessions.
+    private func addPending() throws(KappaError) {
+        conditionRows.reset()
+        let all = pending.rows(sessions.base, stride: sessions.stride)
+        for (accumulator, columns) in zip(rows.accumulators, pending.columns) {
+            let taken = conditionRows.rows(all, columns.mask)
+            try accumulator.add(columns, taken, firstOffset: pending.firstOffset)
         }
-        pass.mark(event, .applied)
-        let record = sessions.record(session)
-        for (accumulator, column) in zip(rows.accumulators, input.inputs) {
-            try accumulator.add(record, column, row, offset: firstOffset + Int64(event))
-        }
+        pending.removeAll()
     }
 
     // MARK: Rows
@@ -158,9 +165,15 @@ final class SessionRunner: StepRunner {
                 try deleter.execute()
             }
         }
+        if offset == nil, rows.canWriteSideBySide {
+            return try transaction.upsertRows(into: tableIndex, count: dirty.count) {
+                index, writer in
+                prefetchRow(index, of: dirty)
+                try rows.upsert(sessions.record(dirty[index]), place(dirty[index]), writer)
+            }
+        }
         let writer = transaction.upsert(into: tableIndex)
-        for (index, id) in dirty.enumerated() {
-            prefetchRow(index, of: dirty)
+        for id in dirty {
             let record = sessions.record(id)
             let place = place(id)
             try note(changes, record, place, isDeleted: false) {
@@ -206,7 +219,10 @@ final class SessionRunner: StepRunner {
     }
 
     func committed(mayEvict: Bool) {
-        for id in chains.dirty {
+        for (index, id) in chains.dirty.enumerated() {
+            if index + 16 < chains.dirty.count {
+                kj_prefetch(sessions.record(chains.dirty[index + 16]))
+            }
             sessions.setDirty(id, false)
             sessions.setStoredStart(id, sessions.start(id))
         }

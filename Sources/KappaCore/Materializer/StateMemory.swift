@@ -59,6 +59,14 @@ final class StateMemory<State> {
         (states + id).moveUpdate(from: scratch, count: 1)
     }
 
+    /// The states as bytes, where there is nothing else to them; valid until this memory grows.
+    var plain: PlainStates? {
+        guard isPlain, MemoryLayout<State>.alignment >= 8 else { return nil }
+        return PlainStates(
+            base: UnsafeMutableRawPointer(states), scratch: UnsafeMutableRawPointer(scratch),
+            stride: MemoryLayout<State>.stride)
+    }
+
     func reset() {
         states.deinitialize(count: count)
         count = 0

@@ -135,6 +135,11 @@ final class BulkTransaction: StoreTransaction {
     init(_ rows: [BulkRow]) { self.rows = rows }
 
     func upsert(into table: Int) -> any RowWriter { rows[table] }
+    func upsertRows(
+        into table: Int, count: Int, _ write: (Int, any RowWriter) throws -> Void
+    ) throws {
+        try rows[table].append(count, write)
+    }
     func delete(from table: Int) -> any RowWriter { NothingToDelete() }
     func add(_ deadLetter: DeadLetter) { deadLetters.append(deadLetter) }
     func add(_ change: ChangeRecord) { changes.append(change) }

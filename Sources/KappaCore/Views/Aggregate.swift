@@ -38,7 +38,7 @@ struct AggregateSettings: Sendable {
     /// Which quantile is asked for.
     var fraction = 0.0
     /// What becomes of the fraction of a whole average.
-    var rounding = FloatingPointRoundingRule.towardZero
+    var rounding = WholeDivision.Rounding.towardZero
 
     static func limit(_ limit: Int) -> AggregateSettings {
         precondition(limit > 0, "a list has room for at least one value")

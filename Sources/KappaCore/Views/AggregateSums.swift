@@ -115,7 +115,7 @@ extension Aggregate {
     ) -> Aggregate {
         Aggregate(
             name, .wholeAverage, Expression(value),
-            settings: AggregateSettings(rounding: rounding), where: condition)
+            settings: AggregateSettings(rounding: .init(rounding)), where: condition)
     }
 
     /// As `average`, of a computed value.
@@ -125,7 +125,7 @@ extension Aggregate {
     ) -> Aggregate {
         Aggregate(
             name, .wholeAverage, Expression(value),
-            settings: AggregateSettings(rounding: rounding), where: condition)
+            settings: AggregateSettings(rounding: .init(rounding)), where: condition)
     }
 
     /// As `average`, of the elements for which a closure holds.
@@ -135,7 +135,8 @@ extension Aggregate {
     ) -> Aggregate {
         Aggregate(
             name, .wholeAverage, Expression(value),
-            settings: AggregateSettings(rounding: rounding), where: Condition(closure: isIncluded))
+            settings: AggregateSettings(rounding: .init(rounding)),
+            where: Condition(closure: isIncluded))
     }
 
     /// As `average`, of a computed value of the elements for which a closure holds.
@@ -145,6 +146,7 @@ extension Aggregate {
     ) -> Aggregate {
         Aggregate(
             name, .wholeAverage, Expression(value),
-            settings: AggregateSettings(rounding: rounding), where: Condition(closure: isIncluded))
+            settings: AggregateSettings(rounding: .init(rounding)),
+            where: Condition(closure: isIncluded))
     }
 }

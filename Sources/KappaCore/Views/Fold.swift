@@ -160,7 +160,8 @@ package struct FoldHandler: Sendable {
             guard let handle = handle(initial) else {
                 throw KappaError(.bug, "a fold lacks its initial row")
             }
-            return try FoldEventReader(plan: plan, key: key, handle)
+            return try FoldEventReader(
+                plan: plan, key: key, seesTables: seesTables, handle)
         }
     }
 }
@@ -177,6 +178,13 @@ package protocol FoldReader: AnyObject {
     /// Decodes a selected event and hands it to the handler. `row` is the address of the row under its
     /// key, a `Row?`.
     func apply(_ event: Int, to row: UnsafeMutableRawPointer, _ tables: Tables) throws
+    /// Whether the handler may look at other rows than the one under its event's key.
+    var seesTables: Bool { get }
+    /// Applies the events of a selection to the rows under their keys, where the handler sees no others.
+    /// - Parameter failed: Told the place in the selection where the handler failed; the row is as it was.
+    func apply(
+        _ events: [Int32], _ ids: [UInt32], to rows: FoldStates, _ tables: Tables,
+        failed: (Int, any Error) -> Void)
 }
 
 /// The rows of a fold's tables, as a handler looks at them and changes them.

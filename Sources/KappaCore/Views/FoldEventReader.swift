@@ -8,16 +8,19 @@ import CKappaJSON
 final class FoldEventReader<E: Event, Key: KeyValue>: FoldReader {
     private let reader: EventReader<E>
     private let handle: FoldHandler.Handle
+    let seesTables: Bool
+    private let eventStride = MemoryLayout<E>.stride
     private let key: KeyPath<E, Key> & Sendable
     /// The plan's column that holds the key; nil where the key must be computed from the event.
     private let keyColumn: Int?
     private let computedKeys = ComputedColumn(kind: Key.columnKind)
 
     init(
-        plan: ExtractionPlan, key: KeyPath<E, Key> & Sendable,
+        plan: ExtractionPlan, key: KeyPath<E, Key> & Sendable, seesTables: Bool,
         _ handle: @escaping FoldHandler.Handle
     ) throws(KappaError) {
         self.handle = handle
+        self.seesTables = seesTables
         let reader = try EventReader<E>(plan: plan)
         self.reader = reader
         self.key = key
@@ -33,6 +36,30 @@ final class FoldEventReader<E: Event, Key: KeyValue>: FoldReader {
 
     func apply(_ event: Int, to row: UnsafeMutableRawPointer, _ tables: Tables) throws {
         try handle(try reader.make(event), row, tables)
+    }
+
+    func apply(
+        _ events: [Int32], _ ids: [UInt32], to rows: FoldStates, _ tables: Tables,
+        failed: (Int, any Error) -> Void
+    ) {
+        events.withUnsafeBufferPointer { events in
+            var start = 0
+            while start < events.count {
+                let end = min(start + structsAtOnce, events.count)
+                let made = reader.make(UnsafeBufferPointer(rebasing: events[start..<end]))
+                for index in start..<end {
+                    do {
+                        let taken =
+                            try made.map { $0 + (index - start) * eventStride }
+                            ?? UnsafeMutableRawPointer(reader.make(Int(events[index])))
+                        try rows.change(inPlace: ids[index]) { try handle(taken, $0, tables) }
+                    } catch {
+                        failed(index, error)
+                    }
+                }
+                start = end
+            }
+        }
     }
 
     func keys(

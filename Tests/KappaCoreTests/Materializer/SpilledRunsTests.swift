@@ -78,6 +78,43 @@ struct SpilledRunsTests {
         #expect(spills > 0)
     }
 
+    private static let byArticle = View("sales", digest: "1") {
+        Events(Sale.self, at: \.at)
+            .grouped(by: \.shop, \.at)
+            .aggregate(
+                .count(as: "n"), .sum(\.count, as: "pieces"), .first(\.article, as: "first"),
+                .last(\.article, as: "last"), .max(\.price, as: "dearest"))
+    }
+
+    @Test("are merged in pieces by several threads: the rows are the same")
+    func pieces() throws {
+        for seed in EventsSeeds.random(6) {
+            var random = SplitMix(state: seed)
+            let folder = try TemporaryFolder()
+            let log = folder.path + "/log"
+            let writer = try LogWriter(log)
+            for _ in 0..<20 {
+                var batch = EventLines()
+                for line in Self.lines(300, &random) {
+                    batch.append(try EventLines(event: line))
+                }
+                _ = try writer.append(batch)
+            }
+            let definition = try #require(ViewSet([Self.byArticle]).definitions().first)
+            let whole = try Run(folder.path + "/whole.db", definition, log, budgetBytes: 1 << 30)
+            try whole.run(&random, stops: false)
+            let spilling = try Run(folder.path + "/cut.db", definition, log, budgetBytes: 0)
+            // Marks and pieces of a few rows each.
+            try RunSizes.$mark.withValue(Int.random(in: 1...300, using: &random)) {
+                try RunSizes.$piece.withValue(Int.random(in: 1...900, using: &random)) {
+                    try spilling.run(&random, stops: true)
+                }
+            }
+            #expect(try spilling.rows() == whole.rows(), "seed \(seed)")
+            #expect(try spilling.rows().count > 100 && spilling.spills > 0, "seed \(seed)")
+        }
+    }
+
     /// One version that is brought through the log batch by batch.
     private final class Run {
         private let path: String

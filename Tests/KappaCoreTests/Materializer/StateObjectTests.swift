@@ -124,7 +124,7 @@ import Testing
                 for rule in rules {
                     let exact = (Double(sum) / Double(count)).rounded(rule)
                     let found = WholeDivision.divide(
-                        Int128(sum), by: Int64(count), rounding: rule)
+                        Int128(sum), by: Int64(count), rounding: .init(rule))
                     #expect(found == Int64(exact), "\(sum) / \(count), \(rule)")
                 }
             }

@@ -108,6 +108,60 @@ struct BulkTableTests {
         }
     }
 
+    @Test("rows that several threads encode make the same file as rows written one by one")
+    func together() throws {
+        var random = SplitMix(state: 3)
+        let folder = try TemporaryFolder()
+        // More rows than are worth other threads, and no multiple of a piece.
+        let rows = Self.rows(30_001, longest: 300, &random)
+        var files: [[UInt8]] = []
+        for isTogether in [false, true] {
+            let path = folder.path + "/\(isTogether).db"
+            let store = try VersionStore(
+                at: path, view: "t", number: 1, digest: "d", tables: [Self.schema])
+            try store.commit(Checkpoint(offset: Offset(7))) { transaction in
+                if isTogether {
+                    try transaction.upsertRows(into: 0, count: rows.count) { index, writer in
+                        try Self.write(rows[index], writer)
+                    }
+                } else {
+                    for row in rows { try Self.write(row, transaction.upsert(into: 0)) }
+                }
+            }
+            var read: [[UInt8]] = []
+            try VersionReader(path).forEachRow(table: 0) { cursor in
+                read.append(Array("\(Self.schema.values(cursor))".utf8) + Array(cursor.blob(6)))
+            }
+            #expect(read.count == rows.count)
+            files.append(Array(read.joined()))
+        }
+        #expect(files[0] == files[1])
+    }
+
+    @Test("rows in the wrong order are refused on the border of what two threads encode, too")
+    func wrongOrderTogether() throws {
+        let folder = try TemporaryFolder()
+        for place in [4_095, 4_096, 4_097, 29_999] {
+            let store = try VersionStore(
+                at: folder.path + "/1.db", view: "t", number: 1, digest: "d",
+                tables: [Self.schema])
+            let error = #expect(throws: KappaError.self) {
+                try store.commit(Checkpoint()) { transaction in
+                    try transaction.upsertRows(into: 0, count: 30_000) { index, writer in
+                        let number = Int64(index == place ? index - 1 : index)
+                        let cells: [Value] = [
+                            .null, .text("a"), .double(0), .integer(number), .decimal(1),
+                            .bool(true),
+                        ]
+                        try Self.write(Row(cells: cells, state: []), writer)
+                    }
+                }
+            }
+            #expect(error?.code == .bug, "row \(place)")
+            #expect(DataFolder.names(in: folder.path) == [])
+        }
+    }
+
     @Test("the page that SQLite locks, at 1 GiB, is left out")
     func lockPage() throws {
         let folder = try TemporaryFolder()

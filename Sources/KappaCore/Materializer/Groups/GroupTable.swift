@@ -309,13 +309,15 @@ final class GroupTable {
     }
 
     /// Forgets every group. The owner has freed what its states hold.
-    func reset() {
+    /// - Parameter keepingMemory: Whether as many groups are to come: then what they take stays at hand.
+    func reset(keepingMemory: Bool = false) {
+        count = 0
+        texts.clear()
+        if keepingMemory { return slots.update(repeating: 0, count: 1 << slotBits) }
         slots.deallocate()
         (slots, slotBits) = Self.makeSlots(bits: 10)
         capacity = 256
         memory = Self.resized(memory, byteCount: capacity * stride)
-        count = 0
-        texts.clear()
     }
 }
 

@@ -10,7 +10,7 @@ final class SessionSlab {
     private static let dirtyFlag: UInt32 = 2
     private static let usedFlag: UInt32 = 4
 
-    private let stride: Int
+    let stride: Int
     private var memory: UnsafeMutableRawPointer
     private var capacity = 256
     private var count = 0
@@ -25,6 +25,9 @@ final class SessionSlab {
     deinit { Glibc.free(memory) }
 
     var memoryBytes: Int { capacity * stride }
+
+    /// Where the first record stands; it moves when sessions are added.
+    var base: UnsafeMutableRawPointer { memory }
 
     @inline(__always)
     func record(_ id: UInt32) -> UnsafeMutableRawPointer { memory + Int(id) * stride }

@@ -165,8 +165,9 @@ final class JoinRows: JoinSide, StateTable {
         nodes[Int(number)].isStored = true
     }
 
-    func write(upsert: any RowWriter, delete: any RowWriter) throws {
+    func write(to transaction: any StoreTransaction, table: Int) throws {
         gone.sort { ($0.offset, $0.part) < ($1.offset, $1.part) }
+        let delete = transaction.delete(from: table)
         for meta in gone {
             delete.bind(0, meta.offset)
             delete.bind(1, meta.part)
@@ -183,8 +184,8 @@ final class JoinRows: JoinSide, StateTable {
             let (a, b) = (nodes[Int($0)].meta, nodes[Int($1)].meta)
             return (a.offset, a.part) < (b.offset, b.part)
         }
-        for number in dirty {
-            let node = nodes[Int(number)]
+        try transaction.upsertRows(into: table, count: dirty.count) { index, upsert in
+            let node = nodes[Int(dirty[index])]
             upsert.bind(0, node.meta.offset)
             upsert.bind(1, node.meta.part)
             upsert.bind(2, node.meta.time)

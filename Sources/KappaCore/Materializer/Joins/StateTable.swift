@@ -3,7 +3,7 @@ protocol StateTable: AnyObject {
     /// Takes a stored row in.
     func load(_ cursor: any RowCursor) throws
     /// Writes what changed since the last commit, in the order of the table's key.
-    func write(upsert: any RowWriter, delete: any RowWriter) throws
+    func write(to transaction: any StoreTransaction, table: Int) throws
     /// The transaction was committed.
     func committed()
     var memoryBytes: Int { get }
@@ -75,9 +75,7 @@ final class StateTables: StreamContext {
 
     func write(to transaction: any StoreTransaction) throws {
         for (index, table) in tables.enumerated() {
-            try table?.write(
-                upsert: transaction.upsert(into: firstTable + index),
-                delete: transaction.delete(from: firstTable + index))
+            try table?.write(to: transaction, table: firstTable + index)
         }
     }
 

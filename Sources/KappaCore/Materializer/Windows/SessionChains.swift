@@ -4,7 +4,8 @@
 /// open sessions stand before those that have closed, which nothing touches any more. Two that are
 /// open are always more than the gap apart.
 final class SessionChains {
-    /// One record for each key; its state is the newest session's number plus one, 0 for none.
+    /// One record for each key; its state is the newest session's number plus one, 0 for none, and
+    /// behind it the time of that session's last event.
     let keys: GroupTable
     let sessions: SessionSlab
     /// The sessions that have changed since the last commit, and some that are gone.
@@ -14,6 +15,8 @@ final class SessionChains {
     private let rows: GroupRows
     private let gap: Int64
     private let lateness: Int64?
+    /// Where a key's record tells its newest session.
+    private let newestPlace: Int
 
     struct Orphan {
         var key: UInt32
@@ -21,7 +24,8 @@ final class SessionChains {
     }
 
     init(keyIsText: [Bool], rows: GroupRows, gap: Int64, lateness: Int64?) {
-        keys = GroupTable(keyIsText: keyIsText, stateBytes: 8)
+        keys = GroupTable(keyIsText: keyIsText, stateBytes: 16)
+        newestPlace = GroupTable.stateOffset(keyParts: keyIsText.count)
         sessions = SessionSlab(stateBytes: rows.stateBytes)
         self.rows = rows
         self.gap = gap
@@ -32,13 +36,32 @@ final class SessionChains {
     ///
     /// As in Flink, an event makes a session of its own, which merges with the open ones that it
     /// overlaps or touches; it is late if what comes out of that has closed.
+    /// - Parameter beforeMerge: Called before two sessions become one: both must hold all their events
+    ///   by then.
     func session(
-        for time: Int64, of key: UInt32, streamTime: Int64
+        for time: Int64, of key: UInt32, streamTime: Int64,
+        beforeMerge: () throws(KappaError) -> Void
     ) throws(KappaError) -> UInt32? {
         // A session has closed if its last event is at this time or before.
         let closed = lateness.map { streamTime &- $0 &- gap } ?? .min
         var newer: UInt32?
         var current = newest(of: key)
+        if let newest = current {
+            let last = newestLast(of: key)
+            // Behind all sessions of the key, and out of their reach: none of them is looked at.
+            if time > last &+ gap {
+                return time > closed ? begin(key, time, older: newest, newer: nil) : nil
+            }
+            // Where the newest session ends, as most events are: it reaches no other one.
+            if time >= last, last > closed {
+                touch(newest)
+                if time > last {
+                    sessions.setLast(newest, time)
+                    link(newest, behind: nil, of: key)
+                }
+                return newest
+            }
+        }
         while let id = current, sessions.last(id) > closed, time < sessions.start(id) &- gap {
             newer = id
             current = sessions.older(id)
@@ -48,12 +71,16 @@ final class SessionChains {
                 return nil
             }
             touch(id)
-            return try grow(id, to: time, newer: newer, closed: closed)
+            return try grow(id, to: time, newer: newer, closed: closed, beforeMerge)
         }
-        guard time > closed else { return nil }
         // A newer session is more than the gap away, or the walk would have stopped at it.
+        return time > closed ? begin(key, time, older: current, newer: newer) : nil
+    }
+
+    /// A new session between its neighbours.
+    private func begin(_ key: UInt32, _ time: Int64, older: UInt32?, newer: UInt32?) -> UInt32 {
         let id = sessions.insert(key: key, time: time)
-        sessions.setOlder(id, current)
+        sessions.setOlder(id, older)
         link(id, behind: newer, of: key)
         touch(id)
         return id
@@ -72,7 +99,8 @@ final class SessionChains {
 
     /// Stretches a session to a time, and merges it with a neighbour that it now reaches.
     private func grow(
-        _ id: UInt32, to time: Int64, newer: UInt32?, closed: Int64
+        _ id: UInt32, to time: Int64, newer: UInt32?, closed: Int64,
+        _ beforeMerge: () throws(KappaError) -> Void
     ) throws(KappaError) -> UInt32 {
         if time < sessions.start(id) {
             if let stored = sessions.storedStart(id), stored == sessions.start(id) {
@@ -83,12 +111,18 @@ final class SessionChains {
                 time &- sessions.last(older) <= gap
             {
                 touch(older)
+                try beforeMerge()
                 return try merge(newer: id, into: older, newestBefore: newer)
             }
         } else if time > sessions.last(id) {
             sessions.setLast(id, time)
-            if let newer, sessions.start(newer) &- time <= gap {
+            guard let newer else {
+                link(id, behind: nil, of: sessions.key(id))
+                return id
+            }
+            if sessions.start(newer) &- time <= gap {
                 touch(newer)
+                try beforeMerge()
                 let before = newerNeighbour(of: newer)
                 return try merge(newer: newer, into: id, newestBefore: before)
             }
@@ -125,16 +159,22 @@ final class SessionChains {
     }
 
     func newest(of key: UInt32) -> UInt32? {
-        let word = keys.record(key).load(
-            fromByteOffset: GroupTable.stateOffset(keyParts: keys.keyParts), as: UInt32.self)
+        let word = keys.record(key).load(fromByteOffset: newestPlace, as: UInt32.self)
         return word == 0 ? nil : word - 1
     }
 
+    /// The time of the last event of a key's newest session.
+    private func newestLast(of key: UInt32) -> Int64 {
+        keys.record(key).load(fromByteOffset: newestPlace + 8, as: Int64.self)
+    }
+
+    /// Puts a session behind a newer one, or makes it the newest. To be called again when the newest
+    /// one's last event changes.
     private func link(_ id: UInt32, behind newer: UInt32?, of key: UInt32) {
         if let newer { return sessions.setOlder(newer, id) }
-        keys.record(key).storeBytes(
-            of: id + 1, toByteOffset: GroupTable.stateOffset(keyParts: keys.keyParts),
-            as: UInt32.self)
+        let record = keys.record(key)
+        record.storeBytes(of: id + 1, toByteOffset: newestPlace, as: UInt32.self)
+        record.storeBytes(of: sessions.last(id), toByteOffset: newestPlace + 8, as: Int64.self)
     }
 
     private func touch(_ id: UInt32) {

@@ -13,6 +13,7 @@ final class BulkRow: RowWriter {
         case bytes(UnsafeRawBufferPointer, kind: Int)
     }
 
+    let schema: TableSchema
     private let table: any RecordSink
     private let columns: Int
     /// Which cell stands at each place of the record.
@@ -24,15 +25,19 @@ final class BulkRow: RowWriter {
     private let record = ScratchMemory()
     /// Texts that a caller wants copied, until the row is written.
     private var copies: [ScratchMemory] = []
-    private let lastKey: [ScratchMemory]
+    private let firstKey: RowKey
+    private var lastKey: RowKey
+    /// That of the row at hand.
+    private var key: RowKey
 
     init(_ schema: TableSchema, _ table: any RecordSink) {
+        self.schema = schema
         self.table = table
         let columns = schema.columns.count + (schema.hasState ? 1 : 0)
         let keys = schema.keyColumns
         order = Self.order(of: schema)
         keyParts = keys.count
-        lastKey = keys.map { _ in ScratchMemory() }
+        (firstKey, lastKey, key) = (RowKey(schema), RowKey(schema), RowKey(schema))
         self.columns = columns
         cells = .allocate(capacity: columns)
         cells.initialize(repeating: .null, count: columns)
@@ -149,29 +154,28 @@ final class BulkRow: RowWriter {
         at += bytes
     }
 
+    /// Appends the rows of a piece.
+    func append(_ piece: RowPiece) throws(KappaError) {
+        if table.hasRows, !lastKey.isBefore(piece.row.firstKey) { throw Self.wrongOrder() }
+        try piece.forEachRecord { record throws(KappaError) in try table.append(record) }
+        lastKey.set(piece.row.lastKey)
+    }
+
     /// A table whose rows stand in the wrong order would be damaged: so it is looked at each time.
     private func checkOrder() throws(KappaError) {
-        var isBehind = !table.hasRows
         for part in 0..<keyParts {
             switch cells[order[part]] {
-            case .integer(var value):
-                if !isBehind {
-                    let last = lastKey[part].bytes.loadUnaligned(as: Int64.self)
-                    if value < last { throw Self.wrongOrder() }
-                    isBehind = value > last
-                }
-                withUnsafeBytes(of: &value) { lastKey[part].set($0) }
-            case .bytes(let text, _):
-                if !isBehind {
-                    let order = KeyOrder.compare(text, lastKey[part].bytes)
-                    if order < 0 { throw Self.wrongOrder() }
-                    isBehind = order > 0
-                }
-                lastKey[part].set(text)
+            case .integer(let value): key.set(part, value)
+            case .bytes(let text, _): key.set(part, text)
             case .null, .double: throw Self.wrongOrder()
             }
         }
-        if !isBehind { throw Self.wrongOrder() }
+        if !table.hasRows {
+            firstKey.set(key)
+        } else if !lastKey.isBefore(key) {
+            throw Self.wrongOrder()
+        }
+        swap(&key, &lastKey)
     }
 
     private static func wrongOrder() -> KappaError {

@@ -13,6 +13,8 @@ final class SpilledRuns: SpilledRows {
     private let connection: SQLiteConnection
     private let records: VersionRecords
     private(set) var count: Int
+    /// Where rows begin in the runs that were added since these were opened, by run and table.
+    private var marks: [Int: [[Int]]] = [:]
 
     static func path(_ version: String) -> String { version + ".runs" }
     private static func database(_ version: String) -> String { path(version) + "/records.db" }
@@ -74,43 +76,26 @@ final class SpilledRuns: SpilledRows {
             try connection.execute("INSERT INTO runs VALUES (\(number))")
             try records.save(checkpoint)
         }
+        marks[number] = writers.map(\.marks)
         count += 1
     }
 
     func merge(
-        table: Int, to writer: any RowWriter,
-        combine: (ArraySlice<any RowCursor>) throws -> Void
+        table: Int, to writer: any RowWriter, sideBySide: Bool,
+        combine: ([any RowCursor], any RowWriter) throws -> Void
     ) throws {
         guard let writer = writer as? BulkRow else {
             throw KappaError(.bug, "rows that were put aside go into a new version only")
         }
-        var cursors: [RunCursor] = []
-        for run in 0..<count {
-            let cursor = try RunCursor(file(run, table), tables[table])
-            if try cursor.next() { cursors.append(cursor) }
+        let runs = (0..<count).map { run in
+            RunMerge.Run(file: file(run, table), marks: marks[run]?[table] ?? [])
         }
-        var least: [Int] = []
-        while !cursors.isEmpty {
-            // All runs that stand at the least key, the earliest first.
-            least.removeAll(keepingCapacity: true)
-            least.append(0)
-            for index in cursors.indices.dropFirst() {
-                let order = cursors[index].compareKey(cursors[least[0]])
-                if order < 0 {
-                    least.removeAll(keepingCapacity: true)
-                    least.append(index)
-                } else if order == 0 {
-                    least.append(index)
-                }
-            }
-            if least.count == 1 {
-                try writer.copy(cursors[least[0]])
-            } else {
-                try combine(least.map { cursors[$0] }[...])
-            }
-            for index in least.reversed() where try !cursors[index].next() {
-                cursors.remove(at: index)
-            }
+        let bytes = runs.reduce(0) { $0 + $1.marks.count * RunSizes.mark }
+        let merge = try RunMerge(
+            runs, tables[table], pieces: sideBySide ? bytes / RunSizes.piece : 1)
+        guard merge.pieces > 1 else { return try merge.write(0, to: writer, combine: combine) }
+        try writer.append(pieces: merge.pieces) { piece, row in
+            try merge.write(piece, to: row, combine: combine)
         }
     }
 

@@ -57,6 +57,7 @@ final class TypedEventReader<E: Event>: ElementReader {
 
     /// Takes the events out of the selection whose field is not what the type needs.
     private func check(_ required: RequiredColumn, _ batch: EventBatch) {
+        if batch.isFull(required.column) { return }
         let column = batch.columns[required.column]
         guard let states = column.states else { return }
         if all(states, equal: UInt8(KJ_VALUE.rawValue)) {

@@ -1,70 +1,5 @@
 import Glibc
 
-/// What takes the records of rows that come in the order of their keys.
-protocol RecordSink: AnyObject {
-    var hasRows: Bool { get }
-    func append(_ record: UnsafeRawBufferPointer) throws(KappaError)
-}
-
-extension BulkTable: RecordSink {}
-
-/// Writes a run: the records of some rows of one table, in the order of their keys, each behind its
-/// length (4 bytes, little-endian).
-final class RunWriter: RecordSink {
-    private let file: OpenFile
-    private let buffer = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 8)
-    private var used = 0
-    private var position = 0
-    private(set) var hasRows = false
-
-    private static let capacity = 1 << 20
-
-    init(_ path: String) throws(KappaError) {
-        do {
-            file = OpenFile(
-                try SystemFiles().open(path, O_RDWR | O_CREAT | O_TRUNC), path: path)
-        } catch {
-            throw error.error("cannot create a file for rows that do not fit memory", at: path)
-        }
-    }
-
-    deinit { buffer.deallocate() }
-
-    func append(_ record: UnsafeRawBufferPointer) throws(KappaError) {
-        hasRows = true
-        if used + 4 + record.count > Self.capacity { try flush() }
-        (buffer + used).storeBytes(of: UInt32(record.count).littleEndian, as: UInt32.self)
-        used += 4
-        if record.count > Self.capacity - 4 {
-            try flush()
-            try write(record)
-        } else if let source = record.baseAddress {
-            (buffer + used).copyMemory(from: source, byteCount: record.count)
-            used += record.count
-        }
-    }
-
-    private func flush() throws(KappaError) {
-        try write(UnsafeRawBufferPointer(start: buffer, count: used))
-        used = 0
-    }
-
-    private func write(_ bytes: UnsafeRawBufferPointer) throws(KappaError) {
-        do { try SystemFiles().write(file.descriptor, bytes, at: position) } catch {
-            throw error.error("cannot write rows that do not fit memory", at: file.path)
-        }
-        position += bytes.count
-    }
-
-    /// Makes the run durable.
-    func finish() throws(KappaError) {
-        try flush()
-        do { try SystemFiles().sync(file.descriptor) } catch {
-            throw error.error("cannot make rows durable that do not fit memory", at: file.path)
-        }
-    }
-}
-
 /// Reads a run, row by row.
 final class RunCursor: RowCursor {
     private let file: OpenFile
@@ -76,29 +11,90 @@ final class RunCursor: RowCursor {
     /// The type and place of each cell of the present row, in the order of the table's columns.
     private let cells: UnsafeMutablePointer<(type: UInt64, at: Int)>
     /// The column that stands at each place of a record.
-    private let order: [Int]
+    private let order: UnsafeMutableBufferPointer<Int>
     private let keys: [(column: Int, isText: Bool)]
+    private let schema: TableSchema
+    /// Rows before this one's key are passed over; nil once one was found that is not.
+    private var lower: RunBound?
+    /// Where the rows that are wanted end.
+    private let upper: RunBound?
+    private(set) var keyStart = KeyStart()
     /// The present row as it was written.
     private(set) var record = UnsafeRawBufferPointer(start: nil, count: 0)
 
-    init(_ path: String, _ schema: TableSchema) throws(KappaError) {
+    /// What a row's key begins with.
+    struct KeyStart {
+        /// As a number that orders as keys do.
+        var word: UInt128 = 0
+        /// Whether that is all of the key.
+        var isWhole = false
+    }
+
+    /// - Parameters:
+    ///   - start: Where a row begins, in bytes.
+    ///   - lower: Only rows from this key on are wanted.
+    ///   - upper: Only rows before this key are wanted.
+    init(
+        _ path: String, _ schema: TableSchema, at start: Int = 0, from lower: RunBound? = nil,
+        before upper: RunBound? = nil, bufferBytes: Int = 1 << 17
+    ) throws(KappaError) {
+        self.schema = schema
+        self.lower = lower
+        self.upper = upper
+        position = start
         file = try OpenFile(reading: path)
         size = file.size
-        order = BulkRow.order(of: schema)
+        let order = BulkRow.order(of: schema)
+        self.order = .allocate(capacity: order.count)
+        _ = self.order.initialize(from: order)
         keys = schema.keyColumns.map { column in
             (column, [.text, .json].contains(schema.columns[column].kind))
         }
         cells = .allocate(capacity: order.count)
-        buffer = .allocate(byteCount: 1 << 18, alignment: 8)
+        buffer = .allocate(byteCount: bufferBytes, alignment: 8)
     }
 
     deinit {
         buffer.deallocate()
         cells.deallocate()
+        order.deallocate()
     }
 
-    /// Goes to the next row; false behind the last.
+    /// Goes to the next row that is wanted; false behind the last.
     func next() throws(KappaError) -> Bool {
+        guard try read() else { return false }
+        while let bound = lower {
+            guard isBefore(bound) else {
+                lower = nil
+                break
+            }
+            guard try read() else { return false }
+        }
+        return upper.map { isBefore($0) } ?? true
+    }
+
+    /// The key of the row that begins at a place.
+    func bound(at place: Int) throws(KappaError) -> RunBound {
+        (start, filled, position) = (0, 0, place)
+        guard try read() else { throw damage() }
+        return RunBound(start: keyStart, key: key)
+    }
+
+    private func isBefore(_ bound: RunBound) -> Bool {
+        if keyStart.word != bound.start.word { return keyStart.word < bound.start.word }
+        return key.isBefore(bound.key)
+    }
+
+    /// The key of the present row, copied.
+    private var key: RowKey {
+        let key = RowKey(schema)
+        for (part, (column, isText)) in keys.enumerated() {
+            if isText { key.set(part, text(column)) } else { key.set(part, integer(column)) }
+        }
+        return key
+    }
+
+    private func read() throws(KappaError) -> Bool {
         if start == filled, position == size { return false }
         try need(4)
         let length = Int(
@@ -109,7 +105,35 @@ final class RunCursor: RowCursor {
         guard parse(to: end) else { throw damage() }
         record = UnsafeRawBufferPointer(rebasing: buffer[start..<end])
         start = end
+        keyStart = findKeyStart()
         return true
+    }
+
+    /// The first part of the key, of a text up to 16 bytes with zeros behind them.
+    private func findKeyStart() -> KeyStart {
+        guard let (column, isText) = keys.first else { return KeyStart() }
+        guard isText else {
+            let word = UInt64(bitPattern: integer(column)) ^ (1 << 63)
+            return KeyStart(word: UInt128(word), isWhole: keys.count == 1)
+        }
+        let text = text(column)
+        var word = sixteenBytes(at: cells[column].at)
+        if text.count < 16 { word &= UInt128.max << UInt128(8 * (16 - text.count)) }
+        // Zeros behind a text look like zeros in it.
+        let isWhole = keys.count == 1 && text.count <= 16 && text.last != 0
+        return KeyStart(word: word, isWhole: isWhole)
+    }
+
+    /// Bytes of the buffer as a number, the first the highest.
+    private func sixteenBytes(at place: Int) -> UInt128 {
+        guard place + 16 <= buffer.count else {
+            return buffer[place...].reduce(0) { $0 << 8 | UInt128($1) }
+                << UInt128(8 * (16 - (buffer.count - place)))
+        }
+        let high = UInt64(bigEndian: buffer.loadUnaligned(fromByteOffset: place, as: UInt64.self))
+        let low = UInt64(
+            bigEndian: buffer.loadUnaligned(fromByteOffset: place + 8, as: UInt64.self))
+        return UInt128(high) << 64 | UInt128(low)
     }
 
     /// Negative, zero or positive, as the present row's key stands before, at or behind another's.

@@ -1,0 +1,36 @@
+import Glibc
+
+/// The key of a row that was written, copied: rows of a ``BulkTable`` must come in the order of their keys.
+final class RowKey {
+    private let parts: [(bytes: ScratchMemory, isText: Bool)]
+
+    init(_ schema: TableSchema) {
+        parts = schema.keyColumns.map { column in
+            (ScratchMemory(), [.text, .json].contains(schema.columns[column].kind))
+        }
+    }
+
+    func set(_ part: Int, _ value: Int64) {
+        withUnsafeBytes(of: value) { parts[part].bytes.set($0) }
+    }
+
+    func set(_ part: Int, _ text: UnsafeRawBufferPointer) { parts[part].bytes.set(text) }
+
+    func set(_ other: RowKey) {
+        for (mine, theirs) in zip(parts, other.parts) { mine.bytes.set(theirs.bytes.bytes) }
+    }
+
+    func isBefore(_ other: RowKey) -> Bool {
+        for (mine, theirs) in zip(parts, other.parts) {
+            let (a, b) = (mine.bytes.bytes, theirs.bytes.bytes)
+            if mine.isText {
+                let order = KeyOrder.compare(a, b)
+                if order != 0 { return order < 0 }
+            } else {
+                let (a, b) = (a.loadUnaligned(as: Int64.self), b.loadUnaligned(as: Int64.self))
+                if a != b { return a < b }
+            }
+        }
+        return false
+    }
+}
