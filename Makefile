@@ -36,9 +36,11 @@ bench-scale: deps
 	$(RELEASE) kappa-bench
 	.build/release/kappa-bench scale --out bench-data
 
-# DuckDB on the files that `make bench` has made; needs its Python package (pip install duckdb).
-bench-peers:
-	python3 Sources/KappaBenchmarks/Peers/duckdb_peer.py bench-data
+# kappa and DuckDB in turns on the files that `make bench` has made; needs DuckDB's Python package
+# (pip install duckdb).
+bench-peers: deps
+	$(RELEASE) kappa-bench
+	python3 Sources/KappaBenchmarks/Peers/duckdb_peer.py .build/release/kappa-bench bench-data
 
 EVENTS ?= 1000000
 bench-nexmark: deps

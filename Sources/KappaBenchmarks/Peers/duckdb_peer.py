@@ -1,13 +1,13 @@
-"""The workloads of kappa-bench in DuckDB, on the same NDJSON file: one JSON object a line.
+"""The workloads of kappa-bench in kappa and in DuckDB, in turns, on the same NDJSON file.
 
-Usage: duckdb_peer.py FOLDER [RUNS [EVENTS]]    where FOLDER has been filled by `kappa-bench`
+Usage: duckdb_peer.py KAPPA-BENCH FOLDER [RUNS [EVENTS]]    where KAPPA-BENCH has filled FOLDER
 Needs DuckDB's Python package (pip install duckdb); nothing else of kappa does.
 """
 
-import glob
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -51,51 +51,72 @@ def read_json(path, time):
     return f"read_json('{path}', format='newline_delimited', columns={columns})"
 
 
-def measure(query, source, runs):
-    """Medians over some runs: seconds by wall and by processor, and the rows of the result."""
-    walls, processors, rows = [], [], 0
-    for _ in range(runs):
-        with tempfile.TemporaryDirectory() as folder:
-            connection = duckdb.connect(os.path.join(folder, "result.duckdb"))
-            connection.execute(f"CREATE VIEW events AS SELECT * FROM {source}")
-            before, cpu = time.perf_counter(), time.process_time()
-            connection.execute(f"CREATE TABLE result AS {query}")
-            connection.execute("CHECKPOINT")
-            walls.append(time.perf_counter() - before)
-            processors.append(time.process_time() - cpu)
-            rows = connection.execute("SELECT count(*) FROM result").fetchone()[0]
-            connection.close()
-    return statistics.median(walls), statistics.median(processors), rows
+def measure(query, source):
+    """Seconds that a query over a source takes, its result in a durable table, and its rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        connection = duckdb.connect(os.path.join(folder, "result.duckdb"))
+        connection.execute(f"CREATE VIEW events AS SELECT * FROM {source}")
+        before = time.perf_counter()
+        connection.execute(f"CREATE TABLE result AS {query}")
+        connection.execute("CHECKPOINT")
+        seconds = time.perf_counter() - before
+        rows = connection.execute("SELECT count(*) FROM result").fetchone()[0]
+        connection.close()
+        return seconds, rows
+
+
+def measure_kappa(program, name, folder, events):
+    """Seconds that a replay takes until its versions are live and synced, and their rows."""
+    words = [program, "measure", name, folder, str(events), "both"]
+    figures = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
+    return figures[3], int(figures[2])
+
+
+def sources(path):
+    """What DuckDB reads the events from: Parquet with times as times, and as the events' own texts."""
+    times, texts = path.replace(".ndjson", ".parquet"), path.replace(".ndjson", "-text.parquet")
+    for parquet, kind in ((times, "TIMESTAMP"), (texts, "VARCHAR")):
+        if not os.path.exists(parquet):
+            duckdb.sql(f"COPY (FROM {read_json(path, kind)}) TO '{parquet}' (FORMAT parquet)")
+    text = f"(SELECT * REPLACE (timestamp::TIMESTAMP AS timestamp) FROM '{texts}')"
+    return {"NDJSON": read_json(path, "TIMESTAMP"), "Parquet": f"'{times}'", "Parquet, text": text}
 
 
 def main():
-    folder = sys.argv[1] if len(sys.argv) > 1 else "bench-data"
-    runs = int(sys.argv[2]) if len(sys.argv) > 2 else 5
-    events = int(sys.argv[3]) if len(sys.argv) > 3 else 5_000_000
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    program, folder = sys.argv[1:3]
+    runs = int(sys.argv[3]) if len(sys.argv) > 3 else 5
+    events = int(sys.argv[4]) if len(sys.argv) > 4 else 5_000_000
+    print(f"M events/s, medians of {runs}, and how many times as fast kappa is (least to most)")
     results = []
     for name, kind, query in WORKLOADS:
-        files = glob.glob(os.path.join(folder, f"{kind}-{events}.ndjson"))
-        if not files:
-            sys.exit(f"there is no {kind}-{events}.ndjson in {folder}: run make bench first")
-        path = files[0]
-        # Parquet with times as times, and with times as the texts that the events have.
-        times, texts = path.replace(".ndjson", ".parquet"), path.replace(".ndjson", "-text.parquet")
-        for parquet, time in ((times, "TIMESTAMP"), (texts, "VARCHAR")):
-            if not os.path.exists(parquet):
-                duckdb.sql(f"COPY (FROM {read_json(path, time)}) TO '{parquet}' (FORMAT parquet)")
-        for kind_of_file, source in (
-            ("NDJSON", read_json(path, "TIMESTAMP")), ("Parquet", f"'{times}'"),
-            ("Parquet, text", f"(SELECT * REPLACE (timestamp::TIMESTAMP AS timestamp) FROM '{texts}')"),
-        ):
-            wall, processor, rows = measure(query, source, runs)
+        path = os.path.join(folder, f"{kind}-{events}.ndjson")
+        if not os.path.exists(path):
+            sys.exit(f"there is no {path}: run make bench first")
+        peers = sources(path)
+        seconds = {"kappa": []} | {source: [] for source in peers}
+        for _ in range(runs):
+            # In turns: the machine is not as fast from one minute to the next.
+            own, rows = measure_kappa(program, name, folder, events)
+            seconds["kappa"].append(own)
+            for source, text in peers.items():
+                taken, found = measure(query, text)
+                seconds[source].append(taken)
+                if found != rows:
+                    sys.exit(f"{name}: kappa has {rows} rows, DuckDB {found} of {source}")
+        speeds = {who: events / statistics.median(all) / 1e6 for who, all in seconds.items()}
+        line = f"{name:8} kappa {speeds['kappa']:6.2f}"
+        for source in peers:
+            ratios = [theirs / own for own, theirs in zip(seconds["kappa"], seconds[source])]
+            middle = statistics.median(ratios)
+            line += f"   {source} {speeds[source]:6.2f}, {middle:.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
             results.append({
-                "workload": name, "source": kind_of_file, "events": events, "rows": rows,
-                "seconds": round(wall, 3), "events_per_second": round(events / wall),
-                "events_per_cpu_second": round(events / processor),
+                "workload": name, "source": source, "events": events, "rows": rows,
+                "kappa": round(speeds["kappa"], 3), "duckdb": round(speeds[source], 3),
+                "ratio": round(middle, 3),
             })
-            print("{workload:8} {source:14} {events_per_second:>12,} events/s "
-                  "{events_per_cpu_second:>12,} events per CPU second {rows:>10,} rows"
-                  .format(**results[-1]))
+        print(line, flush=True)
     with open(os.path.join(folder, "duckdb.json"), "w") as file:
         json.dump({"duckdb": duckdb.__version__, "runs": runs, "results": results}, file, indent=1)
 

@@ -191,6 +191,8 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     func didApply(to offset: Offset) {
         rate.note(offset)
         runner.note(number, at: offset)
+        // Beside the scan, not behind it.
+        if options.end == nil { takeSamples() }
         guard options.snapshots != nil, let scan else { return }
         for member in members where member.version.offset == offset {
             let isDue = member.snapshots?.note(offset, ingestedAtMicros: scan.ingestedAtMicros)
@@ -279,11 +281,12 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         }
     }
 
-    /// Has the samples made that live versions lack, on a thread of its own.
+    /// Has the samples made that live versions lack, and those that are to be live, on a thread of its own.
     private func takeSamples() {
         let events = options.sampleEvents
         let lacking = members.filter { member in
-            member.isLive && member.version.committedOffset >= Offset(UInt64(events))
+            (member.isLive || promotes(member))
+                && member.version.offset >= Offset(UInt64(events))
                 && sampled.insert(member.id).inserted
         }
         if lacking.isEmpty { return }
