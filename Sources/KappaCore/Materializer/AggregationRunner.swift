@@ -241,12 +241,11 @@ final class AggregationRunner: StepRunner {
 
     var canSpill: Bool { retention == nil && rows.accumulators.allSatisfy(\.mergesExactly) }
 
-    func spill() {
+    func spill(keepingMemory: Bool) {
         dirty.removeAll(keepingCapacity: true)
         freeAll()
-        // A key that comes again begins anew: none is to be looked up in the store. As many will come
-        // as there were, so the memory stays.
-        groups.reset(keepingMemory: true)
+        // A key that comes again begins anew: none is to be looked up in the store.
+        groups.reset(keepingMemory: keepingMemory)
         panes?.reset()
     }
 

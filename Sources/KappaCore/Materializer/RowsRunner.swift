@@ -34,7 +34,7 @@ final class RowsRunner: StepRunner {
 
     // Rows have the offsets of their events: none is made twice, so those put aside need no merging.
     var canSpill: Bool { true }
-    func spill() { input.clear() }
+    func spill(keepingMemory: Bool) { input.clear() }
     func writeSpilled(_ rows: any SpilledRows, to transaction: any StoreTransaction) throws {
         let writer = transaction.upsert(into: tableIndex)
         try rows.merge(table: tableIndex, to: writer, sideBySide: true) { _, _ in

@@ -9,7 +9,8 @@ protocol StepRunner: AnyObject {
     /// Whether what a key's rows have become in several stretches of the log can be merged.
     var canSpill: Bool { get }
     /// What was written was put aside: forgets all rows, and begins anew.
-    func spill()
+    /// - Parameter keepingMemory: Whether what they took may stay at hand, as nobody else needs it.
+    func spill(keepingMemory: Bool)
     /// Merges what was put aside and writes it. Nothing is in memory.
     func writeSpilled(_ rows: any SpilledRows, to transaction: any StoreTransaction) throws
     /// Bytes of rows held in memory.
@@ -20,7 +21,7 @@ protocol StepRunner: AnyObject {
 
 extension StepRunner {
     var canSpill: Bool { false }
-    func spill() {}
+    func spill(keepingMemory: Bool) {}
     func writeSpilled(_ rows: any SpilledRows, to transaction: any StoreTransaction) throws {}
 }
 

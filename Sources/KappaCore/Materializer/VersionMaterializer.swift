@@ -220,7 +220,8 @@ package final class VersionMaterializer {
             try indexes.write(to: transaction, end: checkpoint.offset)
         }
         deadLetters.removeAll(keepingCapacity: true)
-        for step in steps { step.spill() }
+        // As many rows will come again; which of several steps they fall to, nobody knows.
+        for step in steps { step.spill(keepingMemory: steps.count == 1) }
         indexes.written()
         committedOffset = checkpoint.offset
     }
