@@ -162,6 +162,28 @@ struct BulkTableTests {
         }
     }
 
+    @Test("a number may stand for several rows, and for none", arguments: [0, 1, 3])
+    func several(_ most: Int) throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/1.db"
+        let store = try VersionStore(
+            at: path, view: "t", number: 1, digest: "d", tables: [Self.schema])
+        // A whole piece in the middle has no rows.
+        let counts = (0..<25_000).map { (8_000..<13_000).contains($0) ? 0 : $0 % (most + 1) }
+        try store.commit(Checkpoint(offset: Offset(7))) { transaction in
+            try transaction.upsertRows(into: 0, count: counts.count) { index, writer in
+                for part in 0..<counts[index] {
+                    let cells: [Value] = [
+                        .null, .text("a"), .double(0), .integer(Int64(10 * index + part)),
+                        .decimal(1), .bool(true),
+                    ]
+                    try Self.write(Row(cells: cells, state: []), writer)
+                }
+            }
+        }
+        #expect(try store.rowCount(table: 0) == counts.reduce(0, +))
+    }
+
     @Test("the page that SQLite locks, at 1 GiB, is left out")
     func lockPage() throws {
         let folder = try TemporaryFolder()

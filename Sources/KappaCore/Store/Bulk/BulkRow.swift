@@ -156,6 +156,7 @@ final class BulkRow: RowWriter {
 
     /// Appends the rows of a piece.
     func append(_ piece: RowPiece) throws(KappaError) {
+        guard piece.hasRows else { return }
         if table.hasRows, !lastKey.isBefore(piece.row.firstKey) { throw Self.wrongOrder() }
         try piece.forEachRecord { record throws(KappaError) in try table.append(record) }
         lastKey.set(piece.row.lastKey)

@@ -53,6 +53,8 @@ final class RowPiece: @unchecked Sendable {
 
     init(_ schema: TableSchema) { row = BulkRow(schema, records) }
 
+    var hasRows: Bool { records.hasRows }
+
     func removeAll() { records.removeAll() }
 
     func forEachRecord(

@@ -14,6 +14,8 @@ final class RunCursor: RowCursor {
     private let order: UnsafeMutableBufferPointer<Int>
     private let keys: [(column: Int, isText: Bool)]
     private let schema: TableSchema
+    /// The present row's key where it has to be compared as a whole.
+    private let comparedKey: RowKey
     /// Rows before this one's key are passed over; nil once one was found that is not.
     private var lower: RunBound?
     /// Where the rows that are wanted end.
@@ -39,6 +41,7 @@ final class RunCursor: RowCursor {
         before upper: RunBound? = nil, bufferBytes: Int = 1 << 17
     ) throws(KappaError) {
         self.schema = schema
+        comparedKey = RowKey(schema)
         self.lower = lower
         self.upper = upper
         position = start
@@ -77,21 +80,21 @@ final class RunCursor: RowCursor {
     func bound(at place: Int) throws(KappaError) -> RunBound {
         (start, filled, position) = (0, 0, place)
         guard try read() else { throw damage() }
+        let key = RowKey(schema)
+        copyKey(to: key)
         return RunBound(start: keyStart, key: key)
     }
 
     private func isBefore(_ bound: RunBound) -> Bool {
         if keyStart.word != bound.start.word { return keyStart.word < bound.start.word }
-        return key.isBefore(bound.key)
+        copyKey(to: comparedKey)
+        return comparedKey.isBefore(bound.key)
     }
 
-    /// The key of the present row, copied.
-    private var key: RowKey {
-        let key = RowKey(schema)
+    private func copyKey(to key: RowKey) {
         for (part, (column, isText)) in keys.enumerated() {
             if isText { key.set(part, text(column)) } else { key.set(part, integer(column)) }
         }
-        return key
     }
 
     private func read() throws(KappaError) -> Bool {
