@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <pthread.h>
 #include <sched.h>
@@ -22,6 +23,11 @@ int kappa_clone_file(int from, int to) { return ioctl(to, FICLONE, from) == 0 ? 
 
 int64_t kappa_copy_range(int from, int to, int64_t count) {
   return copy_file_range(from, NULL, to, NULL, (size_t)count, 0);
+}
+
+void kappa_start_writing(int file, int64_t position, int64_t count) {
+  // Only a hint: what has to be durable is synced.
+  (void)sync_file_range(file, position, count, SYNC_FILE_RANGE_WRITE);
 }
 
 bool kappa_keep_to_one_core(void) {

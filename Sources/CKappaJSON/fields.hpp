@@ -60,7 +60,8 @@ class Fields {
     size_t length = static_cast<size_t>(end - 1 - text);
     StringScan scan = scan_padded(text, length);
     if (scan.backslash) return escaped_string(text, length, out);
-    out = {text, static_cast<uint32_t>(length), scan.result()};
+    uint32_t hash = text_hash(scan, first_bytes_padded(text, length), length);
+    out = {text, static_cast<uint32_t>(length), hash};
     return KJ_VALUE;
   }
 
@@ -69,7 +70,7 @@ class Fields {
     size_t written = 0;
     if (!unescape(text, length, room, written)) return KJ_WRONG_TYPE;
     batch_.arena.use(written + KJ_PADDING);
-    out = {room, static_cast<uint32_t>(written), scan_exact(room, written).result()};
+    out = {room, static_cast<uint32_t>(written), text_hash_exact(room, written)};
     return KJ_VALUE;
   }
 

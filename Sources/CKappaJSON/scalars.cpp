@@ -13,6 +13,6 @@ int64_t kj_timestamp_from_number(int64_t number) {
 }
 
 uint32_t kj_hash(const char *text, size_t length) {
-  return kappa::scan_exact(text, length).result();
+  return kappa::text_hash_exact(text, length);
 }
 }

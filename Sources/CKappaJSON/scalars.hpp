@@ -78,6 +78,29 @@ inline StringScan scan_exact(const char *p, size_t length) {
   return scan;
 }
 
+// The hash of a text. That of up to four bytes, with the length, tells them all: no two of a length have
+// the same. Each step can be undone (MurmurHash3's last ones).
+KAPPA_INLINE uint32_t text_hash(const StringScan &scan, uint32_t first_bytes, size_t length) {
+  uint32_t x = first_bytes;
+  x = (x ^ (x >> 16)) * 0x85ebca6bu;
+  x = (x ^ (x >> 13)) * 0xc2b2ae35u;
+  x ^= x >> 16;
+  return length <= 4 ? x : scan.result();
+}
+
+// The first bytes of a text as a number, up to four.
+KAPPA_INLINE uint32_t first_bytes_padded(const char *p, size_t length) {
+  uint32_t word;
+  std::memcpy(&word, p, 4);
+  return length >= 4 ? word : word & ((1u << (8 * length)) - 1);
+}
+
+inline uint32_t text_hash_exact(const char *p, size_t length) {
+  uint32_t word = 0;
+  std::memcpy(&word, p, length < 4 ? length : 4);
+  return text_hash(scan_exact(p, length), word, length);
+}
+
 inline bool is_digit(char c) { return static_cast<unsigned char>(c - '0') < 10; }
 
 inline bool two_digits(const char *p, int &out) {

@@ -19,7 +19,8 @@ enum { KJ_PADDING = 64 };
 bool kj_parse_timestamp(const char *text, size_t length, int64_t *result);
 // A number as events carry it: milliseconds below 10^14, microseconds from there on.
 int64_t kj_timestamp_from_number(int64_t number);
-// The hash that string columns carry; reads no byte past the end.
+// The hash that string columns carry; reads no byte past the end. Texts of the same length, up to four
+// bytes, are the same if their hashes are.
 uint32_t kj_hash(const char *text, size_t length);
 
 // Asks for the cache line at an address, which will be read soon.

@@ -20,11 +20,7 @@ extension NexmarkQuery {
     /// Prices in euros.
     static let q1 = NexmarkQuery(
         View("q1", digest: "1") {
-            Events(ShortBid.self).map { bid in
-                EuroBid(
-                    auction: bid.auction, bidder: bid.bidder, price: euros(bid.price),
-                    dateTime: bid.dateTime, extra: bid.extra)
-            }.rows()
+            Events(ShortBid.self).map(as: EuroBid.self, .set(\.price, from: \.price, euros)).rows()
         },
         ["auction", "bidder", .threeDigits("price"), "date_time", "extra"])
 
@@ -56,13 +52,11 @@ extension NexmarkQuery {
     /// Bids with their day and minute.
     static let q10 = NexmarkQuery(
         View("q10", digest: "1") {
-            Events(ShortBid.self).map { bid in
-                let time = bid.dateTime.description
-                return DatedBid(
-                    auction: bid.auction, bidder: bid.bidder, price: bid.price,
-                    dateTime: bid.dateTime, extra: bid.extra,
-                    dt: String(time.prefix(10)), hm: String(time.dropFirst(11).prefix(5)))
-            }.rows()
+            Events(ShortBid.self).map(
+                as: DatedBid.self,
+                .set(\.dt, from: \.dateTime) { String($0.description.prefix(10)) },
+                .set(\.hm, from: \.dateTime) { String($0.description.dropFirst(11).prefix(5)) }
+            ).rows()
         },
         ["auction", "bidder", "price", "date_time", "extra", "dt", "hm"])
 

@@ -96,12 +96,15 @@ final class EventReader<E: Event> {
         selection.removeLast(selection.count - end)
     }
 
-    /// Whether bytes of the same count are the same.
+    /// Whether bytes of the same count and hash are the same.
     @inline(__always)
     private static func isEqual(
         _ text: UnsafeRawBufferPointer, _ name: UnsafeBufferPointer<CChar>
     ) -> Bool {
-        guard let a = text.baseAddress, let b = name.baseAddress else { return true }
+        // Their hashes are the same, which tells all of four bytes.
+        guard name.count > 4, let a = text.baseAddress, let b = name.baseAddress else {
+            return true
+        }
         return memcmp(a, b, name.count) == 0
     }
 
@@ -131,16 +134,19 @@ final class EventReader<E: Event> {
     }
 
     /// Decodes a selected event. The caller takes it out of its memory, which is the same for all.
-    func make(_ row: Int) throws -> UnsafeMutablePointer<E> {
-        if let builder { return try builder.make(row, isChecked: false) }
+    func make(_ row: Int, isChecked: Bool = false) throws -> UnsafeMutablePointer<E> {
+        if let builder { return try builder.make(row, isChecked: isChecked) }
         decoded.initialize(to: try decode(row))
         return decoded
     }
 
     /// Decodes some selected events, at most ``structsAtOnce``, one behind the other; the caller takes each
     /// out of its memory. Nil where they have to be decoded one by one.
-    func make(_ rows: UnsafeBufferPointer<Int32>) -> UnsafeMutableRawPointer? {
-        builder?.make(rows)
+    /// - Parameter areChecked: Whether their ``required`` columns are known to hold what they must.
+    func make(
+        _ rows: UnsafeBufferPointer<Int32>, areChecked: Bool = false
+    ) -> UnsafeMutablePointer<E>? {
+        builder?.make(rows, areChecked: areChecked)
     }
 
     /// Decodes a selected event, lifting old shapes.

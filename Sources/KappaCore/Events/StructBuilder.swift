@@ -43,6 +43,11 @@ final class StructBuilder<Element> {
         allAreGood = required.allSatisfy { batch.isFull($0.column) }
     }
 
+    /// Has structs made of columns from anywhere, one for each field, that hold what they must.
+    func load(_ fields: [kj_column]) {
+        for (index, slot) in layout.slots.enumerated() { columns[index] = fields[slot.field] }
+    }
+
     /// Makes the struct of one event for as long as `body` runs.
     /// - Parameter isChecked: Whether it is known that the event can be taken.
     func with(
@@ -64,10 +69,13 @@ final class StructBuilder<Element> {
 
     /// Makes the structs of some events, at most ``structsAtOnce``, one behind the other; the caller takes each
     /// out of its memory. Nil where some event of the batch may not be taken.
-    func make(_ rows: UnsafeBufferPointer<Int32>) -> UnsafeMutableRawPointer? {
-        guard allAreGood else { return nil }
+    /// - Parameter areChecked: Whether it is known that these can be.
+    func make(
+        _ rows: UnsafeBufferPointer<Int32>, areChecked: Bool
+    ) -> UnsafeMutablePointer<Element>? {
+        guard areChecked || allAreGood else { return nil }
         put(rows)
-        return UnsafeMutableRawPointer(memory)
+        return memory
     }
 
     private func put(_ rows: UnsafeBufferPointer<Int32>) {
@@ -91,7 +99,7 @@ final class StructBuilder<Element> {
 extension StructLayout.Slot {
     /// Puts some rows' values of a column where structs are being made, the first at `start`. Spelt out
     /// kind by kind: these are the innermost loops, and generic code would look types up in them.
-    fileprivate func put(
+    func put(
         _ column: kj_column, _ rows: UnsafeBufferPointer<Int32>,
         from start: UnsafeMutableRawPointer, stride: Int
     ) {
@@ -151,6 +159,22 @@ extension StructLayout.Slot {
         case .decimal:
             place.initializeMemory(as: Decimal?.self, to: isThere ? column.decimal(row) : nil)
         case .json: preconditionFailure("a layout has no fields of JSON")
+        }
+    }
+}
+
+extension ArraySlice<Int32> {
+    /// Visits rows in chunks, each with its indices in the array.
+    func forChunks(
+        of size: Int, _ visit: (UnsafeBufferPointer<Int32>, Range<Int>) -> Void
+    ) {
+        withUnsafeBufferPointer { all in
+            for start in stride(from: 0, to: all.count, by: size) {
+                let end = Swift.min(start + size, all.count)
+                visit(
+                    UnsafeBufferPointer(rebasing: all[start..<end]),
+                    (startIndex + start)..<(startIndex + end))
+            }
         }
     }
 }

@@ -6,11 +6,15 @@ struct StructFields {
     /// The index of the field that a key path reads; see ``FieldTracer/field(of:)``.
     let field: (AnyKeyPath) -> Int?
 
+    /// Where a field stands.
+    func slot(_ field: Int) -> StructLayout.Slot? { layout.slots.first { $0.field == field } }
+
     /// Nil where the type's memory is not just its fields; see ``StructLayout``.
-    static func of<T>(_ type: T.Type) -> StructFields? {
-        guard !EventReaderOptions.forbidLayouts, let type = type as? any Decodable.Type else {
-            return nil
-        }
+    /// - Parameter always: Even where tests want structs to be made without layouts.
+    static func of<T>(_ type: T.Type, always: Bool = false) -> StructFields? {
+        guard always || !EventReaderOptions.forbidLayouts,
+            let type = type as? any Decodable.Type
+        else { return nil }
         return of(decodable: type)
     }
 

@@ -43,11 +43,19 @@ package protocol RowStore: AnyObject {
     ) throws
     /// What was put aside; nil if nothing was.
     var spilled: (any SpilledRows)? { get }
+    /// Writes rows of a table whose rows are only ever added, in the order of their keys, before the
+    /// version's first commit: they are there from that commit on. False where there has been one.
+    func writeAhead(_ rows: RecordList, table: Int) throws -> Bool
+    /// Whether anything was put aside or written ahead, so that a checkpoint on the way is better another
+    /// ``spill(_:write:)``.
+    var isLoading: Bool { get }
     /// The table in which the index of a table's keys is kept; nil where there is none.
     func keyIndex(of table: Int) -> Int?
 }
 
 extension RowStore {
+    package func writeAhead(_ rows: RecordList, table: Int) throws -> Bool { false }
+    package var isLoading: Bool { spilled != nil }
     package func keyIndex(of table: Int) -> Int? { nil }
 }
 
@@ -75,6 +83,9 @@ package protocol StoreTransaction: AnyObject {
     func upsertRows(
         into table: Int, count: Int, _ write: (Int, any RowWriter) throws -> Void
     ) throws
+    /// Adds rows that are records already, in the order of their keys, to a table that has only ever been
+    /// added to in this way.
+    func append(_ rows: RecordList, to table: Int) throws
     /// Binds the key's parts at indices 0, 1, …, then `execute()`.
     func delete(from table: Int) -> any RowWriter
     func add(_ deadLetter: DeadLetter) throws(KappaError)
@@ -88,5 +99,14 @@ extension StoreTransaction {
     ) throws {
         let writer = upsert(into: table)
         for index in 0..<count { try write(index, writer) }
+    }
+
+    package func append(_ rows: RecordList, to table: Int) throws {
+        let writer = upsert(into: table)
+        let cursor = RecordCursor(rows.schema)
+        try rows.forEachRow(cursor) {
+            cursor.bind(to: writer)
+            try writer.execute()
+        }
     }
 }

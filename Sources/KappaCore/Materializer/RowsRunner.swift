@@ -1,49 +1,58 @@
-/// Runs a table of a stream's elements: rows are only added.
+/// Runs a table of a stream's elements: rows are only added, in the order of their keys.
 final class RowsRunner: StepRunner {
     private let schema: TableSchema
     private let input: any RowsInput
     private let store: any RowStore
     private let tableIndex: Int
+    /// Whether rows may be written before the first commit: nobody else has to see them before.
+    private let writesAhead: Bool
 
-    init(_ schema: TableSchema, input: any RowsInput, store: any RowStore, table: Int) {
+    init(
+        _ schema: TableSchema, input: any RowsInput, store: any RowStore, table: Int,
+        writesAhead: Bool
+    ) {
         self.schema = schema
         self.input = input
         self.store = store
         tableIndex = table
+        self.writesAhead = writesAhead
     }
 
+    /// Fewer bytes of rows wait for the next commit; tests have none wait.
+    @TaskLocal static var mostWaitingBytes = 1 << 22
+
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
-        input.take(batch, range) { pass.note($0, $1) }
+        let (taken, failed) = input.take(batch, range)
+        pass.markApplied(taken)
+        for (event, outcome) in failed { pass.note(event, outcome) }
+        guard writesAhead, input.rows.memoryBytes > Self.mostWaitingBytes else { return }
+        if try store.writeAhead(input.rows, table: tableIndex) { input.rows.removeAll() }
     }
 
     func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
-        if offset != nil {
-            let changes = RowChanges(
-                transaction: transaction, table: tableIndex, schema: schema, offset: offset)
-            for index in 0..<input.count {
-                try changes.note(before: nil, after: input.values(index))
-            }
-        }
-        try transaction.upsertRows(into: tableIndex, count: input.count) { index, writer in
-            input.bind(index, to: writer)
-            try writer.execute()
+        if offset != nil { try noteChanges(transaction, offset) }
+        try transaction.append(input.rows, to: tableIndex)
+    }
+
+    private func noteChanges(_ transaction: any StoreTransaction, _ offset: Offset?) throws {
+        let changes = RowChanges(
+            transaction: transaction, table: tableIndex, schema: schema, offset: offset)
+        let cursor = RecordCursor(schema)
+        let rows = input.rows
+        try rows.forEachRow(cursor) {
+            let cells = schema.columns.indices.map { schema.columns[$0].kind.value(cursor, $0) }
+            try changes.note(before: nil, after: cells)
         }
     }
 
-    func committed(mayEvict: Bool) { input.clear() }
+    func committed(mayEvict: Bool) { input.rows.removeAll() }
 
-    // Rows have the offsets of their events: none is made twice, so those put aside need no merging.
+    // No row is ever made twice: those that are put aside go where they will stay.
     var canSpill: Bool { true }
-    func spill(keepingMemory: Bool) { input.clear() }
-    func writeSpilled(_ rows: any SpilledRows, to transaction: any StoreTransaction) throws {
-        let writer = transaction.upsert(into: tableIndex)
-        try rows.merge(table: tableIndex, to: writer, sideBySide: true) { _, _ in
-            throw KappaError(.bug, "a row of table \(schema.name) was put aside twice")
-        }
-    }
+    func spill(keepingMemory: Bool) { input.rows.removeAll() }
 
-    var memoryBytes: Int { input.memoryBytes }
-    var dirtyRows: Int { input.count }
+    var memoryBytes: Int { input.rows.memoryBytes }
+    var dirtyRows: Int { input.rows.count }
 }
 
 /// Adds changes to the feed of a table whose runner knows its rows before and after.

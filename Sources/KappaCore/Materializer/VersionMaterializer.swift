@@ -82,7 +82,9 @@ package final class VersionMaterializer {
                 budgetBytes: budgetBytes)
         case .rows(let rows):
             let input = try rows.open(states)
-            return RowsRunner(rows.table, input: input, store: store, table: place())
+            // What a second step takes from here has to come by it, row by row.
+            return RowsRunner(
+                rows.table, input: input, store: store, table: place(), writesAhead: table != nil)
         case .joinedRows(let rows):
             let input = try rows.open(states)
             return JoinedRowsRunner(rows.table, input: input, store: store, table: place())
@@ -204,7 +206,7 @@ package final class VersionMaterializer {
     /// committed, they are put aside; the first commit merges them.
     package func save() throws {
         guard isDirty else { return }
-        guard canSpill, store.spilled != nil || dirtyRows >= Self.manyRows || isOverBudget else {
+        guard canSpill, store.isLoading || dirtyRows >= Self.manyRows || isOverBudget else {
             return try commit()
         }
         try spill()

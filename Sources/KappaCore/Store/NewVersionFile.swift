@@ -7,20 +7,54 @@ struct VersionIdentity {
     var digest: String
 }
 
-/// Makes the file of a version at its first commit.
+/// The file of a version up to its first commit.
 ///
 /// SQLite makes the tables; their rows, which come in the order of their keys, are written as pages by
 /// ``BulkTable``, which costs less than SQLite's inserts. The file is made under another name and
 /// gets its own when it is whole and durable: whoever sees it sees the first commit, all of it.
-struct NewVersionFile {
+final class NewVersionFile {
+    /// How far a file is that was left to be gone on with.
+    struct Progress {
+        /// Bytes that ``SpilledRuns`` keep with their checkpoint.
+        let bytes: [UInt8]
+    }
+
     private let path: String
     private let identity: VersionIdentity
     private let tables: [TableSchema]
+    private let file: BulkFile
+    private let bulk: [BulkTable]
+    /// Takes the rows of each table.
+    private let rows: [BulkRow]
 
-    init(_ path: String, _ identity: VersionIdentity, _ tables: [TableSchema]) {
+    /// Begins the file of a version.
+    init(_ path: String, _ identity: VersionIdentity, _ tables: [TableSchema]) throws {
         self.path = path
         self.identity = identity
         self.tables = tables
+        Self.removeLeftovers(path)
+        let roots = try Self.createTables(path, identity, tables)
+        let file = try BulkFile(Self.loadingPath(path))
+        self.file = file
+        bulk = roots.map { BulkTable(file, root: $0) }
+        rows = zip(tables, bulk).map { BulkRow($0, $1) }
+    }
+
+    /// Goes on with a file that was left.
+    /// - Throws: `.damaged` where it is not there as it was left.
+    init(
+        _ path: String, _ identity: VersionIdentity, _ tables: [TableSchema],
+        from progress: Progress
+    ) throws(KappaError) {
+        self.path = path
+        self.identity = identity
+        self.tables = tables
+        let all = try Self.read(progress, tables)
+        let file = try BulkFile(Self.loadingPath(path), pages: all.pages)
+        self.file = file
+        bulk = all.tables.map { BulkTable(file, $0.tree) }
+        rows = zip(tables, bulk).map { BulkRow($0, $1) }
+        for (row, table) in zip(rows, all.tables) { row.goOn(behind: table.lastKey) }
     }
 
     private static func loadingPath(_ path: String) -> String { path + ".loading" }
@@ -30,33 +64,55 @@ struct NewVersionFile {
         for suffix in ["", "-journal"] { unlink(loadingPath(path) + suffix) }
     }
 
-    func make(_ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void) throws {
-        Self.removeLeftovers(path)
-        do {
-            let transaction = try load(write)
-            try complete(checkpoint, transaction)
-            try putInPlace()
-        } catch {
-            // Where the disk is full, what was written is in the way of everybody else.
-            Self.removeLeftovers(path)
-            throw error
-        }
+    /// Adds rows to a table.
+    func append(_ records: RecordList, to table: Int) throws(KappaError) {
+        try rows[table].append(records)
     }
 
-    private func load(_ write: (any StoreTransaction) throws -> Void) throws -> BulkTransaction {
-        let roots = try createTables()
-        let file = try BulkFile(Self.loadingPath(path))
-        let bulk = roots.map { BulkTable(file, root: $0) }
-        let transaction = BulkTransaction(zip(tables, bulk).map { BulkRow($0, $1) })
+    /// Makes durable what was added so far, and tells how to go on from there.
+    func pause() throws(KappaError) -> Progress {
+        try file.makeDurable()
+        var state = StateWriter()
+        state.write(file.pageCount)
+        for (row, table) in zip(rows, bulk) {
+            table.save(to: &state)
+            row.lastKey.save(to: &state)
+        }
+        return Progress(bytes: state.bytes)
+    }
+
+    private static func read(
+        _ progress: Progress, _ tables: [TableSchema]
+    ) throws(KappaError) -> (pages: UInt32, tables: [(tree: BulkTable.Progress, lastKey: RowKey)]) {
+        var result: [(BulkTable.Progress, RowKey)] = []
+        var pages: UInt32 = 0
+        try progress.bytes.reading { state throws(KappaError) in
+            pages = try state.readWord()
+            for table in tables {
+                let tree = try BulkTable.Progress(from: &state)
+                let key = RowKey(table)
+                try key.load(from: &state)
+                result.append((tree, key))
+            }
+        }
+        return (pages, result)
+    }
+
+    /// Writes all other rows, makes the file whole and durable and puts it in its place.
+    func complete(_ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void) throws {
+        let transaction = BulkTransaction(rows) { [rows] in try rows[$1].append($0) }
         try write(transaction)
         for table in bulk { try table.finish() }
         try file.finish()
-        return transaction
+        try addRecords(checkpoint, transaction)
+        try putInPlace()
     }
 
     /// Makes the empty tables; returns their root pages.
-    private func createTables() throws -> [UInt32] {
-        let connection = try SQLiteConnection(Self.loadingPath(path), .create)
+    private static func createTables(
+        _ path: String, _ identity: VersionIdentity, _ tables: [TableSchema]
+    ) throws -> [UInt32] {
+        let connection = try SQLiteConnection(loadingPath(path), .create)
         try connection.execute(
             "PRAGMA page_size = \(BulkPage.size); PRAGMA journal_mode = DELETE; "
                 + "PRAGMA synchronous = OFF")
@@ -69,7 +125,7 @@ struct NewVersionFile {
             version.bind(2, identity.digest)
             version.bind(3, Int64(VersionSchema.format))
             try version.execute()
-            try describe(connection)
+            try describe(tables, connection)
             return try tables.map { table in
                 try connection.execute(VersionSchema.create(table))
                 let select = try connection.prepare(
@@ -80,7 +136,9 @@ struct NewVersionFile {
         }
     }
 
-    private func describe(_ connection: SQLiteConnection) throws(KappaError) {
+    private static func describe(
+        _ tables: [TableSchema], _ connection: SQLiteConnection
+    ) throws(KappaError) {
         let insert = try connection.prepare(
             "INSERT INTO _kappa_columns VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
         for (index, table) in tables.enumerated() {
@@ -99,7 +157,7 @@ struct NewVersionFile {
     }
 
     /// Adds what goes with the rows.
-    private func complete(_ checkpoint: Checkpoint, _ transaction: BulkTransaction) throws {
+    private func addRecords(_ checkpoint: Checkpoint, _ transaction: BulkTransaction) throws {
         let connection = try SQLiteConnection(Self.loadingPath(path), .readWrite)
         try connection.execute("PRAGMA journal_mode = DELETE; PRAGMA synchronous = OFF")
         let records = try VersionRecords(connection)
@@ -129,10 +187,15 @@ struct NewVersionFile {
 /// SQLite.
 final class BulkTransaction: StoreTransaction {
     private let rows: [BulkRow]
+    private let addRecords: (RecordList, _ table: Int) throws -> Void
     private(set) var deadLetters: [DeadLetter] = []
     private(set) var changes: [ChangeRecord] = []
 
-    init(_ rows: [BulkRow]) { self.rows = rows }
+    /// - Parameter records: Takes rows that are records already.
+    init(_ rows: [BulkRow], records: @escaping (RecordList, _ table: Int) throws -> Void) {
+        self.rows = rows
+        addRecords = records
+    }
 
     func upsert(into table: Int) -> any RowWriter { rows[table] }
     func upsertRows(
@@ -140,6 +203,7 @@ final class BulkTransaction: StoreTransaction {
     ) throws {
         try rows[table].append(count, write)
     }
+    func append(_ rows: RecordList, to table: Int) throws { try addRecords(rows, table) }
     func delete(from table: Int) -> any RowWriter { NothingToDelete() }
     func add(_ deadLetter: DeadLetter) { deadLetters.append(deadLetter) }
     func add(_ change: ChangeRecord) { changes.append(change) }

@@ -10,6 +10,8 @@ package final class VersionStore: RowStore {
     private let identity: VersionIdentity?
     private var file: VersionFile?
     private var runs: SpilledRuns?
+    /// The file that the first commit will put in place, where rows have been written ahead of it.
+    private var newFile: NewVersionFile?
 
     /// The store at a path: that of the file which is there, or one for a new version.
     package init(
@@ -17,18 +19,30 @@ package final class VersionStore: RowStore {
     ) throws {
         self.path = path
         identity = VersionIdentity(view: view, number: number, digest: digest)
-        NewVersionFile.removeLeftovers(path)
         let isThere = access(path, F_OK) == 0
         self.tables = isThere ? try VersionReader(path).allTables : tables
         if isThere {
             file = try VersionFile(path, self.tables)
             SpilledRuns.remove(path)
         } else if SpilledRuns.exist(path) {
-            let runs = try SpilledRuns(path, tables)
-            // Of a rebuild that was begun without an index, the events so far are in none.
-            self.tables = runs.tables
-            self.runs = runs
+            do { try goOn() } catch let error as KappaError where error.code == .damaged {
+                // Nothing is lost: all of it comes from the log.
+                SpilledRuns.remove(path)
+                (runs, newFile, self.tables) = (nil, nil, tables)
+            }
         }
+        if newFile == nil { NewVersionFile.removeLeftovers(path) }
+    }
+
+    /// Goes on with what a process that was killed has put aside and written ahead.
+    private func goOn() throws {
+        let runs = try SpilledRuns(path, tables)
+        // Of a rebuild that was begun without an index, the events so far are in none.
+        tables = runs.tables
+        if let identity, let progress = try runs.progress() {
+            newFile = try NewVersionFile(path, identity, tables, from: progress)
+        }
+        self.runs = runs
     }
 
     /// The store of a version that was committed to before.
@@ -73,15 +87,50 @@ package final class VersionStore: RowStore {
         _ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void
     ) throws {
         if let file { return try file.commit(checkpoint, write: write) }
-        guard let identity else { throw KappaError(.bug, "a version has no identity", at: path) }
-        try NewVersionFile(path, identity, tables).make(checkpoint) { transaction in
-            try runs?.forEachDeadLetter { try transaction.add($0) }
-            try write(transaction)
+        do {
+            try loading().complete(checkpoint) { transaction in
+                try runs?.forEachDeadLetter { try transaction.add($0) }
+                try write(transaction)
+            }
+        } catch {
+            // Where the disk is full, what was written is in the way of everybody else.
+            abandon()
+            throw error
         }
+        newFile = nil
         runs = nil
         SpilledRuns.remove(path)
         file = try VersionFile(path, tables)
     }
+
+    /// The file that the first commit will put in place.
+    private func loading() throws -> NewVersionFile {
+        if let newFile { return newFile }
+        guard let identity else { throw KappaError(.bug, "a version has no identity", at: path) }
+        let new = try NewVersionFile(path, identity, tables)
+        newFile = new
+        return new
+    }
+
+    /// Gives up the file that could not be completed. What was put aside stays, if that is enough to go on
+    /// with.
+    private func abandon() {
+        let isAhead = (try? runs?.progress() != nil) ?? true
+        newFile = nil
+        NewVersionFile.removeLeftovers(path)
+        if isAhead {
+            runs = nil
+            SpilledRuns.remove(path)
+        }
+    }
+
+    package func writeAhead(_ rows: RecordList, table: Int) throws -> Bool {
+        guard canSpill else { return false }
+        try loading().append(rows, to: table)
+        return true
+    }
+
+    package var isLoading: Bool { newFile != nil || spilled != nil }
 
     package var canSpill: Bool { file == nil && identity != nil }
 
@@ -90,7 +139,14 @@ package final class VersionStore: RowStore {
     ) throws {
         let runs = try self.runs ?? SpilledRuns(path, tables)
         self.runs = runs
-        try runs.add(checkpoint, write: write)
+        try runs.add(checkpoint) { rows, table in
+            guard rows.count > 0 else { return }
+            _ = try self.writeAhead(rows, table: table)
+        } pause: {
+            try newFile?.pause()
+        } write: { transaction in
+            try write(transaction)
+        }
     }
 
     package var spilled: (any SpilledRows)? { runs.flatMap { $0.count > 0 ? $0 : nil } }

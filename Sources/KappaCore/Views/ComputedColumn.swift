@@ -26,7 +26,10 @@ final class ComputedColumn {
         case .integer(let integer): column.integers[row] = integer
         case .timestamp(let time): column.integers[row] = time.microseconds
         // A store has no NaN: it is no value here, so that it is none before and after a restart.
-        case .double(let double) where double.isNaN: column.states[row] = UInt8(KJ_NULL.rawValue)
+        case .double(let double) where double.isNaN:
+            column.states[row] = UInt8(KJ_NULL.rawValue)
+            // A struct that is made of it has what it had.
+            column.doubles[row] = double
         case .double(let double): column.doubles[row] = double
         case .decimal(let decimal): set(row, decimal)
         case .text(let text), .json(let text):

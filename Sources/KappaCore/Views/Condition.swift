@@ -11,7 +11,8 @@ public struct Condition<Element>: Sendable {
     enum Form: Sendable {
         case compare(Expression<Element>, Comparison, Value)
         case compareTwo(Expression<Element>, Comparison, Expression<Element>)
-        case closure(@Sendable (Element) throws -> Bool)
+        /// A closure, and what calls it for many elements, where that is known.
+        case closure(@Sendable (Element) throws -> Bool, ChoosingLoop<Element>?)
         indirect case both(Condition, Condition)
         indirect case either(Condition, Condition)
         indirect case not(Condition)
@@ -20,7 +21,13 @@ public struct Condition<Element>: Sendable {
 
     private init(form: Form) { self.form = form }
 
-    init(closure: @escaping @Sendable (Element) throws -> Bool) { form = .closure(closure) }
+    @usableFromInline
+    init(
+        closure: @escaping @Sendable (Element) throws -> Bool,
+        _ loop: ChoosingLoop<Element>? = nil
+    ) {
+        form = .closure(closure, loop)
+    }
 
     fileprivate init<V: ColumnValue>(
         _ property: KeyPath<Element, V> & Sendable, _ comparison: Comparison, _ constant: V
@@ -43,7 +50,7 @@ public struct Condition<Element>: Sendable {
         case .compareTwo(let a, let comparison, let b):
             comparison.holds(
                 try a.evaluate(element).orNullIfNaN, try b.evaluate(element).orNullIfNaN)
-        case .closure(let isIncluded): try isIncluded(element)
+        case .closure(let isIncluded, _): try isIncluded(element)
         case .both(let a, let b): try a.holds(for: element) && b.holds(for: element)
         case .either(let a, let b): try a.holds(for: element) || b.holds(for: element)
         case .not(let condition): try !condition.holds(for: element)

@@ -57,6 +57,24 @@ let citiesVisited = View("cities_visited") {
 }
 // docs: end
 
+// docs: properties
+struct Points: ViewRow {
+    var shop: String
+    var customer: String
+    var points: Decimal
+    var at: Timestamp
+}
+
+let pointsEarned = View("points_earned") {
+    Events(Purchase.self)
+        .map(
+            as: Points.self, .set(\.customer, from: \.userID),
+            .set(\.points, from: \.price) { $0 * 10 }
+        )
+        .rows()
+}
+// docs: end
+
 // docs: aggregates
 let shops = View("shops") {
     Events(Purchase.self, at: \.at)

@@ -45,6 +45,14 @@ struct ViewsGuideTests {
             .expect("city,stops,letters", "Ås,1,2")
     }
 
+    @Test("map(as:) takes properties over, and sets the others")
+    func properties() throws {
+        try Scenario(pointsEarned).given(lines: Self.purchaseLines).expect(
+            "offset,shop,customer,points,at", "0,north,ada,125,2024-03-01T09:10:00Z",
+            "1,north,bob,70,2024-03-01T09:50:00Z", "2,south,ada,32.5,2024-03-01T10:20:00Z",
+            "3,north,ada,20,2024-03-01T10:00:00Z")
+    }
+
     @Test("every aggregate does what the guide's table says")
     func aggregates() throws {
         try Scenario(shops).given(lines: Self.purchaseLines).expect(

@@ -3,7 +3,7 @@ import Testing
 
 @testable import KappaCore
 
-private struct Sale: Event {
+private struct Sale: Event, ViewRow {
     var shop: String
     var article: String?
     var count: Int
@@ -115,6 +115,85 @@ struct SpilledRunsTests {
         }
     }
 
+    /// Two tables that only grow, one of them with several rows of an event, and one that is merged.
+    private static let list = View("sales", digest: "1") {
+        Events(Sale.self, at: \.at).filter(\.count > 1).rows()
+        Events(Sale.self, at: \.at).grouped(by: \.shop).aggregate(.sum(\.count, as: "pieces"))
+            .into("shops")
+        Events(Sale.self).flatMap { sale in
+            (0..<sale.count).map { Piece(shop: sale.shop, article: sale.article, piece: $0) }
+        }.rows().into("pieces")
+    }
+
+    private struct Piece: ViewRow {
+        var shop: String
+        var article: String?
+        var piece: Int
+    }
+
+    @Test(
+        "that are only added are written ahead: the file is the same, whenever it stops and goes on"
+    )
+    func ahead() throws {
+        var spills = 0
+        for seed in EventsSeeds.random(12) {
+            var random = SplitMix(state: seed)
+            let folder = try TemporaryFolder()
+            let log = folder.path + "/log"
+            let writer = try LogWriter(log)
+            for _ in 0..<Int.random(in: 1...40, using: &random) {
+                var batch = EventLines()
+                for line in Self.lines(Int.random(in: 1...60, using: &random), &random) {
+                    batch.append(try EventLines(event: line))
+                }
+                _ = try writer.append(batch)
+            }
+            let definition = try #require(ViewSet([Self.list]).definitions().first)
+            let whole = try Run(folder.path + "/whole.db", definition, log, budgetBytes: 1 << 30)
+            try whole.run(&random, stops: false)
+            let cut = try Run(folder.path + "/cut.db", definition, log, budgetBytes: 0)
+            let waiting = Int.random(in: -1...3_000, using: &random)
+            try RowsRunner.$mostWaitingBytes.withValue(waiting) {
+                try cut.run(&random, stops: true)
+            }
+            for table in 0..<3 {
+                #expect(try cut.rows(table) == whole.rows(table), "table \(table), seed \(seed)")
+            }
+            #expect(try cut.rows(2).count > 1, "seed \(seed)")
+            let check = try SQLiteConnection(folder.path + "/cut.db", .readWrite)
+                .prepare("PRAGMA integrity_check")
+            #expect(try check.step() && check.string(0) == "ok", "seed \(seed)")
+            spills += cut.spills
+            let names = DataFolder.names(in: folder.path)
+            #expect(!names.contains { $0.hasSuffix(".runs") || $0.hasSuffix(".loading") })
+        }
+        #expect(spills > 0)
+    }
+
+    @Test(
+        "and were written ahead into a file that is gone are made anew", arguments: [true, false])
+    func lost(_ isGone: Bool) throws {
+        var random = SplitMix(state: 4)
+        let folder = try TemporaryFolder()
+        let log = folder.path + "/log"
+        var batch = EventLines()
+        for line in Self.lines(200, &random) { batch.append(try EventLines(event: line)) }
+        _ = try LogWriter(log).append(batch)
+        let definition = try #require(ViewSet([Self.list]).definitions().first)
+        let path = folder.path + "/1.db"
+        let run = try Run(path, definition, log, budgetBytes: 0)
+        try run.putAside(&random)
+        if isGone { try SystemFiles().remove(path + ".loading") }
+        let store = try VersionStore(
+            at: path, view: "sales", number: 1, digest: "1", tables: definition.tables)
+        let offset = try store.lastCheckpoint()?.offset
+        #expect(isGone ? offset == nil : offset.map { $0 > .zero } == true)
+        try run.run(&random, stops: false)
+        let whole = try Run(folder.path + "/whole.db", definition, log, budgetBytes: 1 << 30)
+        try whole.run(&random, stops: false)
+        for table in 0..<3 { #expect(try run.rows(table) == whole.rows(table)) }
+    }
+
     /// One version that is brought through the log batch by batch.
     private final class Run {
         private let path: String
@@ -164,10 +243,25 @@ struct SpilledRunsTests {
             return true
         }
 
-        func rows() throws -> [[Value]] {
+        /// Applies some events and puts their rows aside.
+        func putAside(_ random: inout SplitMix) throws {
+            let plan = ExtractionPlan()
+            let store = try VersionStore(
+                at: path, view: "sales", number: 1, digest: "1", tables: definition.tables)
+            let version = try VersionMaterializer(
+                definition, store: store, plan: plan, budgetBytes: budgetBytes)
+            let (buffer, batch) = (BlockBuffer(), EventBatch(plan: plan))
+            let reader = try LogReader(log)
+            guard let block = try reader.next(into: buffer, upTo: Offset(100)) else { return }
+            try batch.load(block.payload, count: block.events, firstOffset: block.firstOffset)
+            try version.apply(batch, from: block.digestBefore, to: block.digestAfter)
+            try version.save()
+        }
+
+        func rows(_ table: Int = 0) throws -> [[Value]] {
             var rows: [[Value]] = []
             let reader = try VersionReader(path)
-            try reader.forEachRow(table: 0) { rows.append(reader.tables[0].values($0)) }
+            try reader.forEachRow(table: table) { rows.append(reader.tables[table].values($0)) }
             return rows
         }
     }

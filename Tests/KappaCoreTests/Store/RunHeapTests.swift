@@ -93,6 +93,6 @@ struct RunHeapTests {
     }
 
     private static func key(_ cursor: RunCursor, _ hasNumber: Bool) -> [UInt8] {
-        Array(cursor.text(0)) + [0xFF, hasNumber ? UInt8(cursor.integer(1)) : 0]
+        Array(cursor.row.text(0)) + [0xFF, hasNumber ? UInt8(cursor.row.integer(1)) : 0]
     }
 }

@@ -38,6 +38,20 @@ struct StateWriter {
     }
 }
 
+extension [UInt8] {
+    /// Reads the bytes as what a ``StateWriter`` wrote.
+    func reading(
+        _ body: (inout StateReader) throws(KappaError) -> Void
+    ) throws(KappaError) {
+        var failure: KappaError?
+        withUnsafeBytes { bytes in
+            var reader = StateReader(bytes)
+            do throws(KappaError) { try body(&reader) } catch { failure = error }
+        }
+        if let failure { throw failure }
+    }
+}
+
 /// Reads what a ``StateWriter`` wrote. Bytes come from disk: whatever they hold, it throws at worst.
 struct StateReader {
     private let bytes: UnsafeRawBufferPointer

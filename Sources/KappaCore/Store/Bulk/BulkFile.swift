@@ -1,3 +1,4 @@
+import CKappa
 import Glibc
 
 /// The pages of a new version's file that kappa writes itself, behind those that SQLite has made.
@@ -14,17 +15,29 @@ final class BulkFile {
 
     private static let writeBytes = 1 << 20
 
-    /// Opens a database that SQLite has made and closed.
-    init(_ path: String) throws(KappaError) {
+    /// Opens a database that SQLite has made and closed, or one that was left with so many pages.
+    init(_ path: String, pages known: UInt32? = nil) throws(KappaError) {
         do { file = OpenFile(try SystemFiles().open(path, O_RDWR), path: path) } catch {
+            if known != nil, error.number == ENOENT { throw Self.missing(path) }
             throw error.error("cannot open a new version's file", at: path)
         }
-        guard file.size % BulkPage.size == 0 else {
-            throw KappaError(.bug, "a new version's file has no whole pages", at: path)
+        let whole = file.size / BulkPage.size
+        guard known.map({ Int($0) <= whole }) ?? (file.size % BulkPage.size == 0) else {
+            throw Self.missing(path)
         }
-        pages = UInt32(file.size / BulkPage.size)
+        pages = known ?? UInt32(whole)
+        // What was written behind them is not known to be whole.
+        do { try SystemFiles().truncate(file.descriptor, to: Int(pages) * BulkPage.size) } catch {
+            throw error.error("cannot cut a new version's file", at: path)
+        }
         writer = PageWriter(file)
     }
+
+    private static func missing(_ path: String) -> KappaError {
+        KappaError(.damaged, "pages of a new version's file are missing", at: path)
+    }
+
+    var pageCount: UInt32 { pages }
 
     /// The number of a new page. Pages are counted from one.
     func allocate() -> UInt32 {
@@ -53,6 +66,12 @@ final class BulkFile {
         waiting.reserveCapacity(Self.writeBytes)
     }
 
+    /// Has all pages that were written reach the disk.
+    func makeDurable() throws(KappaError) {
+        try flush()
+        try writer.makeDurable()
+    }
+
     /// Writes what waits, and tells the file's header how many pages there are.
     ///
     /// The count is believed only where the header's two change counters are equal, as they are in a
@@ -68,11 +87,12 @@ final class BulkFile {
 private final class PageWriter: Sendable {
     private struct State {
         var pieces: [(bytes: [UInt8], position: Int)] = []
+        var isWriting = false
         var isEnded = false
         var failure: IOFailure?
     }
 
-    private let path: String
+    private let file: OpenFile
     private let state = Monitor(State())
     private let thread: WorkerThread
 
@@ -80,13 +100,17 @@ private final class PageWriter: Sendable {
     private static let mostPieces = 8
 
     init(_ file: OpenFile) {
-        path = file.path
+        self.file = file
         let state = state
         thread = WorkerThread("kappa-pages") {
             while let piece = Self.next(state) {
                 do throws(IOFailure) {
                     try SystemFiles().write(file.descriptor, piece.bytes, at: piece.position)
+                    // The disk has something to do until all is to be durable.
+                    kappa_start_writing(
+                        file.descriptor, Int64(piece.position), Int64(piece.bytes.count))
                 } catch { state.withLock { $0.failure = $0.failure ?? error } }
+                state.withLock { $0.isWriting = false }
             }
         }
     }
@@ -97,6 +121,7 @@ private final class PageWriter: Sendable {
         state.wait { state -> (bytes: [UInt8], position: Int)?? in
             if let piece = state.pieces.first {
                 state.pieces.removeFirst()
+                state.isWriting = true
                 return .some(piece)
             }
             return state.isEnded ? .some(nil) : nil
@@ -113,6 +138,16 @@ private final class PageWriter: Sendable {
         if let failure { throw error(failure) }
     }
 
+    /// Waits until all that came so far has reached the disk.
+    func makeDurable() throws(KappaError) {
+        let failure = state.wait { state -> IOFailure?? in
+            if let failure = state.failure { return .some(failure) }
+            return state.pieces.isEmpty && !state.isWriting ? .some(nil) : nil
+        }
+        if let failure { throw error(failure) }
+        do { try SystemFiles().sync(file.descriptor) } catch { throw self.error(error) }
+    }
+
     /// Waits until all is written.
     func finish() throws(KappaError) {
         state.withLock { $0.isEnded = true }
@@ -121,6 +156,6 @@ private final class PageWriter: Sendable {
     }
 
     private func error(_ failure: IOFailure) -> KappaError {
-        failure.error("cannot write a new version's rows", at: path)
+        failure.error("cannot write a new version's rows", at: file.path)
     }
 }

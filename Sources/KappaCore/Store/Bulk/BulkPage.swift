@@ -17,6 +17,31 @@ final class BulkPage {
 
     deinit { memory.deallocate() }
 
+    /// A page as another one was saved.
+    init(isLeaf: Bool, from state: inout StateReader) throws(KappaError) {
+        self.isLeaf = isLeaf
+        count = Int(try state.readShort())
+        let pointers = try state.readBytes()
+        let cells = try state.readBytes()
+        start = Self.size - cells.count
+        guard pointers.count == 2 * count, headerSize + pointers.count <= start else {
+            throw StateReader.damage("a page has more than it can hold")
+        }
+        if let source = pointers.baseAddress {
+            (memory + headerSize).copyMemory(from: source, byteCount: pointers.count)
+        }
+        if let source = cells.baseAddress {
+            (memory + start).copyMemory(from: source, byteCount: cells.count)
+        }
+    }
+
+    func save(to state: inout StateWriter) {
+        state.write(short: UInt64(count))
+        state.write(
+            text: UnsafeRawBufferPointer(start: memory + headerSize, count: 2 * count))
+        state.write(text: UnsafeRawBufferPointer(start: memory + start, count: Self.size - start))
+    }
+
     /// Adds a cell behind the others; false if there is no room for it.
     ///
     /// - Parameters:

@@ -7,11 +7,11 @@
 final class BulkTable {
     private let file: BulkFile
     private let root: UInt32
-    private let leaf = BulkPage(isLeaf: true)
+    private let leaf: BulkPage
     private var levels: [Level]
 
     /// The page that is being filled at one height of the tree; leaves are at height zero.
-    private struct Level {
+    fileprivate struct Level {
         let page: BulkPage
         /// A row that finds the page full. It becomes the one between this page and the next as soon
         /// as another follows it.
@@ -19,7 +19,7 @@ final class BulkTable {
     }
 
     /// A row with the page to the left of it; zero in a leaf.
-    private struct Entry {
+    fileprivate struct Entry {
         var left: UInt32
         var cell: [UInt8]
     }
@@ -32,7 +32,18 @@ final class BulkTable {
     init(_ file: BulkFile, root: UInt32) {
         self.file = file
         self.root = root
+        leaf = BulkPage(isLeaf: true)
         levels = [Level(page: leaf)]
+    }
+
+    /// Goes on where another table was left.
+    init(_ file: BulkFile, _ progress: Progress) {
+        self.file = file
+        root = progress.root
+        leaf = progress.leaf
+        levels = progress.levels
+        hasRows = progress.hasRows
+        leafIsFull = progress.levels.first?.waiting != nil
     }
 
     /// Appends a record.
@@ -123,5 +134,48 @@ final class BulkTable {
 
     private static func append(_ entry: Entry, to page: BulkPage) -> Bool {
         entry.cell.withUnsafeBytes { page.append($0, size: nil, left: entry.left) }
+    }
+}
+
+// MARK: To go on later
+
+extension BulkTable {
+    /// How far a table is: the pages that are not full yet.
+    struct Progress {
+        fileprivate let root: UInt32
+        fileprivate let hasRows: Bool
+        fileprivate let leaf: BulkPage
+        fileprivate private(set) var levels: [Level] = []
+
+        init(from state: inout StateReader) throws(KappaError) {
+            root = try state.readWord()
+            hasRows = try state.readByte() != 0
+            leaf = try BulkPage(isLeaf: true, from: &state)
+            var page = leaf
+            let levels = try state.readShortCount()
+            for height in 0..<levels {
+                if height > 0 { page = try BulkPage(isLeaf: false, from: &state) }
+                var level = Level(page: page)
+                if try state.readByte() != 0 {
+                    let left = try state.readWord()
+                    level.waiting = Entry(left: left, cell: Array(try state.readBytes()))
+                }
+                self.levels.append(level)
+            }
+        }
+    }
+
+    func save(to state: inout StateWriter) {
+        state.write(root)
+        state.write(UInt8(hasRows ? 1 : 0))
+        leaf.save(to: &state)
+        state.write(short: UInt64(levels.count))
+        for (height, level) in levels.enumerated() {
+            if height > 0 { level.page.save(to: &state) }
+            state.write(UInt8(level.waiting == nil ? 0 : 1))
+            guard let waiting = level.waiting else { continue }
+            state.write(waiting.left)
+            waiting.cell.withUnsafeBytes { state.write(text: $0) }
+        }
     }
 }

@@ -33,4 +33,12 @@ final class RowKey {
         }
         return false
     }
+
+    func save(to state: inout StateWriter) {
+        for part in parts { state.write(text: part.bytes.bytes) }
+    }
+
+    func load(from state: inout StateReader) throws(KappaError) {
+        for part in parts { part.bytes.set(try state.readBytes()) }
+    }
 }

@@ -7,61 +7,19 @@ import CKappa
 final class RowPiece: @unchecked Sendable {
     /// Encodes the piece's rows.
     let row: BulkRow
-    private let records = Records()
+    let records: RecordList
 
-    /// Records one behind the other, each behind its length.
-    private final class Records: RecordSink {
-        private var memory = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: 1 << 16, alignment: 8)
-        private var used = 0
-
-        deinit { memory.deallocate() }
-
-        var hasRows: Bool { used > 0 }
-
-        func append(_ record: UnsafeRawBufferPointer) {
-            let end = used + 8 + record.count
-            if end > memory.count { grow(to: end) }
-            memory.storeBytes(of: record.count, toByteOffset: used, as: Int.self)
-            if let source = record.baseAddress, let base = memory.baseAddress {
-                (base + used + 8).copyMemory(from: source, byteCount: record.count)
-            }
-            used = (end + 7) & ~7
-        }
-
-        private func grow(to size: Int) {
-            let larger = UnsafeMutableRawBufferPointer.allocate(
-                byteCount: max(size + 8, 2 * memory.count), alignment: 8)
-            larger.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory[..<used]))
-            memory.deallocate()
-            memory = larger
-        }
-
-        func removeAll() { used = 0 }
-
-        func forEach(
-            _ visit: (UnsafeRawBufferPointer) throws(KappaError) -> Void
-        ) throws(KappaError) {
-            var at = 0
-            while at < used {
-                let count = memory.load(fromByteOffset: at, as: Int.self)
-                try visit(UnsafeRawBufferPointer(rebasing: memory[(at + 8)..<(at + 8 + count)]))
-                at = (at + 8 + count + 7) & ~7
-            }
-        }
+    init(_ schema: TableSchema) {
+        records = RecordList(schema)
+        row = BulkRow(schema, records)
     }
-
-    init(_ schema: TableSchema) { row = BulkRow(schema, records) }
 
     var hasRows: Bool { records.hasRows }
-
     func removeAll() { records.removeAll() }
+}
 
-    func forEachRecord(
-        _ visit: (UnsafeRawBufferPointer) throws(KappaError) -> Void
-    ) throws(KappaError) {
-        try records.forEach(visit)
-    }
+extension RecordList: RecordSink {
+    var hasRows: Bool { count > 0 }
 }
 
 extension BulkRow {

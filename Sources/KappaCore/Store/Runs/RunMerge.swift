@@ -72,10 +72,10 @@ struct RunMerge {
         while let first = heap.first {
             if heap.hasTwoOfFirst {
                 heap.takeFirstKey(into: &same)
-                try combine(same.map { heap.cursor($0) as any RowCursor }, writer)
+                try combine(same.map { heap.cursor($0).row as any RowCursor }, writer)
                 for run in same { try heap.advance(run) }
             } else {
-                try writer.copy(heap.cursor(first))
+                try writer.copy(heap.cursor(first).row)
                 try heap.advanceFirst()
             }
         }

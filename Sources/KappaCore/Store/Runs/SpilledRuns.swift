@@ -39,7 +39,11 @@ final class SpilledRuns: SpilledRows {
         if try connection.integer("SELECT count(*) FROM sqlite_schema") == 0 {
             try connection.transaction {
                 try connection.execute(VersionSchema.own)
-                try connection.execute("CREATE TABLE runs (number INTEGER PRIMARY KEY) STRICT")
+                try connection.execute(
+                    """
+                    CREATE TABLE runs (number INTEGER PRIMARY KEY) STRICT;
+                    CREATE TABLE ahead (progress BLOB NOT NULL) STRICT
+                    """)
             }
         }
         records = try VersionRecords(connection)
@@ -59,14 +63,32 @@ final class SpilledRuns: SpilledRows {
 
     private func file(_ run: Int, _ table: Int) -> String { "\(folder)/\(run)-\(table).run" }
 
+    /// How far the version's file is, where rows were written ahead.
+    /// - Throws: `.damaged` where an earlier build put the rows aside, which did not write ahead.
+    func progress() throws(KappaError) -> NewVersionFile.Progress? {
+        guard
+            try connection.integer("SELECT count(*) FROM sqlite_schema WHERE name = 'ahead'") == 1
+        else { throw KappaError(.damaged, "an earlier build has put rows aside", at: folder) }
+        let select = try connection.prepare("SELECT progress FROM ahead")
+        guard try select.step() else { return nil }
+        return NewVersionFile.Progress(bytes: Array(select.blob(0)))
+    }
+
     /// Adds a run: what `write` upserts, table by table in the order of the keys.
+    /// - Parameters:
+    ///   - ahead: Takes rows that go into the version's file at once.
+    ///   - pause: Makes these durable, if there are any.
     func add(
-        _ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void
+        _ checkpoint: Checkpoint, ahead: @escaping (RecordList, _ table: Int) throws -> Void,
+        pause: () throws -> NewVersionFile.Progress?,
+        write: (any StoreTransaction) throws -> Void
     ) throws {
         let number = count
         let writers = try tables.indices.map { try RunWriter(file(number, $0)) }
-        let transaction = BulkTransaction(zip(tables, writers).map { BulkRow($0, $1) })
+        let transaction = BulkTransaction(
+            zip(tables, writers).map { BulkRow($0, $1) }, records: ahead)
         try write(transaction)
+        let progress = try pause()
         for writer in writers { try writer.finish() }
         do { try SystemFiles().syncFolder(folder) } catch {
             throw error.error("cannot make rows durable that do not fit memory", at: folder)
@@ -74,10 +96,22 @@ final class SpilledRuns: SpilledRows {
         try connection.transaction {
             for letter in transaction.deadLetters { try records.add(letter) }
             try connection.execute("INSERT INTO runs VALUES (\(number))")
+            if let progress { try save(progress) }
             try records.save(checkpoint)
         }
         marks[number] = writers.map(\.marks)
         count += 1
+    }
+
+    private func save(_ progress: NewVersionFile.Progress) throws(KappaError) {
+        try connection.execute("DELETE FROM ahead")
+        let insert = try connection.prepare("INSERT INTO ahead VALUES (?)")
+        var failure: KappaError?
+        progress.bytes.withUnsafeBytes { bytes in
+            insert.bind(0, blob: bytes)
+            do throws(KappaError) { try insert.execute() } catch { failure = error }
+        }
+        if let failure { throw failure }
     }
 
     func merge(

@@ -32,12 +32,17 @@ final class JoinClock {
         guard let batch, !columns.isEmpty else { return }
         let columns = columns.map { batch.times($0) }
         times.removeAll(keepingCapacity: true)
-        for event in range {
-            for column in columns where column.states[event] == UInt8(KJ_VALUE.rawValue) {
-                clock.time = max(clock.time, column.integers[event])
+        times.append(contentsOf: repeatElement(before, count: range.count))
+        var now = before
+        times.withUnsafeMutableBufferPointer { times in
+            for event in range {
+                for column in columns where column.states[event] == UInt8(KJ_VALUE.rawValue) {
+                    now = max(now, column.integers[event])
+                }
+                times[event - range.lowerBound] = now
             }
-            times.append(clock.time)
         }
+        clock.time = now
     }
 
     /// The range will be passed over again, in smaller ones. A single event has been there, whether

@@ -105,10 +105,7 @@ private struct PairSide<Element: ViewRow> {
 
     /// The cell that may stand for a property of another type, by its name.
     func cell(for other: EventField) -> Int? {
-        fields.firstIndex {
-            $0.columnName == other.columnName && $0.kind == other.kind && $0.kind != .json
-                && other.isPlain && (other.isOptional || !$0.isOptional)
-        }
+        fields.firstIndex { $0.canStand(for: other) }
     }
 
     func cell(at index: Int, of fields: [EventField], _ isLeft: Bool) -> PairCells.Cell {

@@ -5,7 +5,9 @@ import Glibc
 /// It is read when the view is defined and does not change from then on, so that a replay finds the
 /// same rows. Its contents are a part of the view's digest: other contents are another version.
 public struct SideTable<Key: KeyValue, Row: ViewRow>: Sendable {
-    private let rows: [Key: Row]
+    @usableFromInline
+    let rows: [Key: Row]
+    @usableFromInline
     let digest: String
 
     /// A table of rows; where two have the same key, the last one counts.
@@ -58,19 +60,19 @@ public struct SideTable<Key: KeyValue, Row: ViewRow>: Sendable {
     }
 
     /// The row of a key.
+    @inlinable
     public subscript(key: Key) -> Row? { rows[key] }
 }
 
 extension EventStream {
     /// Looks each element up in a side table: one new element for each that is found there.
+    @inlinable
     public func join<Key: KeyValue, Row: ViewRow, New>(
         _ table: SideTable<Key, Row>, on key: @escaping @Sendable (Element) throws -> Key,
         _ combine: @escaping @Sendable (Element, Row) throws -> New
     ) -> MappedStream<New> {
-        var stream = compactMap { element in
+        compactMap { element in
             try table[key(element)].map { try combine(element, $0) }
-        }
-        stream.source = stream.source.signed("side \(table.digest)")
-        return stream
+        }.signed("side \(table.digest)")
     }
 }

@@ -2,11 +2,9 @@ import CKappaJSON
 
 /// Groups whose elements the view itself chooses, with a closure.
 final class KeptElements<Element: ViewRow>: RankingInput {
-    typealias Choose = @Sendable (inout [Element], Element) throws -> Void
-
     private let reader: any ElementReader<Element>
     private let keys: ExpressionColumns<Element>
-    private let choose: Choose
+    private let rule: KeepRule<Element>
     private let layout: RankingLayout
     private let codec: RowCodec<Element>
     private var groups: [[Element]] = []
@@ -18,11 +16,11 @@ final class KeptElements<Element: ViewRow>: RankingInput {
 
     init(
         _ reader: any ElementReader<Element>, keys: [Expression<Element>],
-        _ choose: @escaping Choose, _ layout: RankingLayout
+        _ rule: KeepRule<Element>, _ layout: RankingLayout
     ) throws(KappaError) {
         self.reader = reader
         self.keys = ExpressionColumns(reader, keys)
-        self.choose = choose
+        self.rule = rule
         self.layout = layout
         codec = try RowCodec()
     }
@@ -48,12 +46,13 @@ final class KeptElements<Element: ViewRow>: RankingInput {
     private func select(_ new: Range<Int>) {
         let list = reader.list
         taken.clear()
+        if !keys.needsStructs { return taken.append(list, new) }
         list.forEachEvent(new) { event, elements in
             let count = taken.count
             do {
                 for index in elements {
                     let row = Int(list.rows[index])
-                    if keys.needsStructs { try reader.with(row) { try keys.compute(row, $0) } }
+                    try reader.with(row) { try keys.compute(row, $0) }
                     taken.append(row: row, event: event)
                 }
             } catch {
@@ -69,6 +68,11 @@ final class KeptElements<Element: ViewRow>: RankingInput {
     ) {
         let ids = find(taken.rows[...], keys.columns)
         if let most = ids.max() { while groups.count <= Int(most) { groups.append([]) } }
+        if !codec.changesWhenStored, takeAll(ids) {
+            taken.forEachEvent(0..<taken.count) { event, _ in outcome(Int(event), .applied) }
+            return
+        }
+        // Of an event that cannot be taken nothing may change, and those behind it find it so.
         taken.forEachEvent(0..<taken.count) { event, elements in
             let mark = before.count
             do {
@@ -84,11 +88,32 @@ final class KeptElements<Element: ViewRow>: RankingInput {
         }
     }
 
+    /// Lets the view choose for all elements; false where it throws for some: then nothing has changed.
+    private func takeAll(_ ids: [UInt32]) -> Bool {
+        let mark = before.count
+        var hasFailed = false
+        groups.withUnsafeMutableBufferPointer { groups in
+            guard let first = groups.baseAddress else { return }
+            reader.forStructs(taken.rows[...]) { elements, numbers in
+                rule.loop(elements, numbers, first, ids) { id, old, count in
+                    before.append((id, old))
+                    elementCount += count - old.count
+                } _: {
+                    hasFailed = true
+                }
+            } failed: { _, _ in
+                hasFailed = true
+            }
+        }
+        if hasFailed { undo(to: mark) }
+        return !hasFailed
+    }
+
     /// Lets the view choose. Where it throws, nothing has changed.
     private func take(_ element: Element, _ id: UInt32) throws {
         let old = groups[Int(id)]
         var kept = old
-        try choose(&kept, codec.settled(element))
+        try rule.choose(&kept, codec.settled(element))
         if kept == old { return }
         let settled = try kept.map { try codec.settled($0) }
         groups[Int(id)] = settled

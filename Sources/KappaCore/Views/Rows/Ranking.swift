@@ -24,10 +24,7 @@ public struct Ranking: TableStep {
         }
     }
 
-    init<Element: ViewRow>(
-        _ grouping: Grouping<Element>,
-        keep: @escaping @Sendable (inout [Element], Element) throws -> Void
-    ) {
+    init<Element: ViewRow>(_ grouping: Grouping<Element>, keep: KeepRule<Element>) {
         make = { table throws(KappaError) in
             try RankingDefinition(
                 table: table, grouping: grouping, rank: "part",
@@ -50,8 +47,26 @@ struct RankingRule<Element>: Sendable {
     let orderings: [Ordering<Element>]
     let ties: TieRule
     /// What the view itself says is kept.
-    var keep: (@Sendable (inout [Element], Element) throws -> Void)?
+    var keep: KeepRule<Element>?
 }
+
+/// A closure that chooses what a group keeps, and what calls it for many elements.
+struct KeepRule<Element>: Sendable {
+    let choose: @Sendable (inout [Element], Element) throws -> Void
+    let loop: KeepingLoop<Element>
+}
+
+/// Has a closure choose what groups keep of elements: takes those of the given numbers out of their memory,
+/// one after another. `groups` is what each group keeps, by the ids that `ids` tells by the numbers.
+/// `changed` gets a group's id, what it kept before and how many it keeps now.
+@usableFromInline
+typealias KeepingLoop<Element> =
+    @Sendable (
+        _ elements: UnsafeMutablePointer<Element>, _ numbers: Range<Int>,
+        _ groups: UnsafeMutablePointer<[Element]>, _ ids: UnsafePointer<UInt32>,
+        _ changed: (_ id: UInt32, _ before: [Element], _ count: Int) -> Void,
+        _ failed: () -> Void
+    ) -> Void
 
 extension KeyedStream where Element: ViewRow {
     /// The `limit` best elements of each group, with all their properties, and `rank_number` from 1.
@@ -89,10 +104,32 @@ extension KeyedStream where Element: ViewRow {
     ///
     /// `choose` gets the elements that the group has kept and a new one, in log order; it may add the
     /// new one, drop, replace and reorder. It is a small state machine over the events of one key.
+    @inlinable
     public func keep(
         _ choose: @escaping @Sendable (_ kept: inout [Element], _ new: Element) throws -> Void
     ) -> Ranking {
-        Ranking(grouping, keep: choose)
+        keeping(choose) { elements, numbers, groups, ids, changed, failed in
+            for number in numbers {
+                let element = (elements + (number - numbers.lowerBound)).move()
+                let id = ids[number]
+                var kept = groups[Int(id)]
+                do { try choose(&kept, element) } catch {
+                    failed()
+                    continue
+                }
+                if kept == groups[Int(id)] { continue }
+                swap(&kept, &groups[Int(id)])
+                changed(id, kept, groups[Int(id)].count)
+            }
+        }
+    }
+
+    @usableFromInline
+    func keeping(
+        _ choose: @escaping @Sendable (inout [Element], Element) throws -> Void,
+        _ loop: @escaping KeepingLoop<Element>
+    ) -> Ranking {
+        Ranking(grouping, keep: KeepRule(choose: choose, loop: loop))
     }
 }
 

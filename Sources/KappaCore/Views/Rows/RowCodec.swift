@@ -9,7 +9,8 @@ final class RowCodec<Row: ViewRow> {
     private let layout: StructLayout?
     /// Whether its cells are those of its fields, in their order.
     var isFlat: Bool { layout != nil }
-    private let hasOptionalDoubles: Bool
+    /// Whether a struct may come back from the store as another one; see ``settled(_:)``.
+    let changesWhenStored: Bool
     private let cursor = PackedCursor()
 
     /// - Parameter spread: Whether structs inside of the struct become columns of their own, where
@@ -38,7 +39,7 @@ final class RowCodec<Row: ViewRow> {
                 advice: "Declare it without @Hidden, or leave it out")
         }
         self.fields = fields
-        hasOptionalDoubles = fields.contains { $0.kind == .double && $0.isOptional }
+        changesWhenStored = fields.contains { $0.kind == .double && $0.isOptional }
         columns = fields.map { ColumnSchema($0.columnName, $0.kind) }
         let found =
             isFlat && !EventReaderOptions.forbidLayouts
@@ -82,7 +83,7 @@ final class RowCodec<Row: ViewRow> {
     /// The struct as it will come back from the store. It has no NaN: an optional one becomes nil, so
     /// that what is remembered is the same before a restart and after it.
     func settled(_ row: Row) throws -> Row {
-        guard hasOptionalDoubles else { return row }
+        guard changesWhenStored else { return row }
         guard let layout else {
             let members = try zip(fields, values(row)).map { field, value in
                 (field.path[...], try JSONValue(value, field.kind, isOptional: field.isOptional))

@@ -58,27 +58,22 @@ package struct RowsDefinition: Sendable {
         eventTypes = source.eventTypes
         let described = columns.map { "\($0.name):\($0.kind.rawValue)" }.joined(separator: ",")
         signature = "\(source.signature) rows \(described)"
-        let hasParts = source.fansOut
+        let (table, hasParts) = (table, source.fansOut)
         open = { context throws(KappaError) in
-            try ElementRows(source.open(context), hasParts: hasParts)
+            try ElementRows(source.open(context), table, hasParts: hasParts)
         }
     }
 }
 
 /// The elements that are to become rows.
 package protocol RowsInput: AnyObject {
-    /// Takes the elements of the events in `range`, and tells what became of each event.
+    /// The rows that were taken, as they are to be stored, in the order of their keys.
+    var rows: RecordList { get }
+    /// Takes the elements of the events in `range`, and tells which events these are of, and what became of
+    /// those that have none because they could not be taken.
     func take(
-        _ batch: EventBatch, _ range: Range<Int>, _ outcome: (Int, EventOutcome) -> Void)
-    var count: Int { get }
-    /// How much memory the rows take.
-    var memoryBytes: Int { get }
-    /// Binds the cells of a row that was taken.
-    func bind(_ index: Int, to writer: any RowWriter)
-    /// The cells of a row that was taken.
-    func values(_ index: Int) -> [Value]
-    /// Forgets all rows.
-    func clear()
+        _ batch: EventBatch, _ range: Range<Int>
+    ) -> (taken: [Int32], failed: [(event: Int, outcome: EventOutcome)])
 }
 
 /// What became of an event that a step asked for.
@@ -94,84 +89,77 @@ package enum EventOutcome {
 }
 
 private final class ElementRows<Element: ViewRow>: RowsInput {
+    let rows: RecordList
     private let reader: any ElementReader<Element>
     private let packer: ElementPacker<Element>
     private let builder: PackedRowBuilder
-    private let kinds: [ColumnKind]
     private let hasParts: Bool
-    private let arena = RowArena()
-    private var rows: [PackedRow] = []
-    private var origins: [(offset: Int64, part: Int64)] = []
 
-    init(_ reader: any ElementReader<Element>, hasParts: Bool) throws(KappaError) {
+    init(
+        _ reader: any ElementReader<Element>, _ table: TableSchema, hasParts: Bool
+    ) throws(KappaError) {
         self.reader = reader
         self.hasParts = hasParts
         let codec = try RowCodec<Element>()
         packer = ElementPacker(reader, codec)
         builder = PackedRowBuilder(cells: codec.columns.count)
-        kinds = codec.columns.map(\.kind)
+        rows = RecordList(table)
     }
 
     func take(
-        _ batch: EventBatch, _ range: Range<Int>, _ outcome: (Int, EventOutcome) -> Void
-    ) {
+        _ batch: EventBatch, _ range: Range<Int>
+    ) -> (taken: [Int32], failed: [(event: Int, outcome: EventOutcome)]) {
         reader.load(batch)
         let firstOffset = Int64(truncatingIfNeeded: batch.firstOffset.rawValue)
-        let mark = rows.count
-        var standing = mark
+        var standing = rows.end
         reader.forEachReading(range) { new in
             packer.refresh()
-            reader.list.forEachEvent(new) { event, elements in
-                take(elements, of: event, at: firstOffset + Int64(event))
-            }
+            if packer.isColumnar { takeColumns(new, firstOffset) } else { take(new, firstOffset) }
         } settled: { stands in
-            if !stands { truncate(to: standing) }
-            standing = rows.count
+            if !stands { rows.truncate(to: standing) }
+            standing = rows.end
         }
-        for origin in origins[mark...] where origin.part == 0 {
-            outcome(Int(origin.offset - firstOffset), .applied)
-        }
-        for (event, failure) in reader.list.failures { outcome(event, failure) }
+        // An event that failed has no rows, whatever elements it had: that it has failed counts more.
+        return (reader.list.events, reader.list.failures)
     }
 
-    private func take(_ elements: Range<Int>, of event: Int32, at offset: Int64) {
-        let count = rows.count
-        do {
-            for index in elements {
-                try packer.pack(Int(reader.list.rows[index]), into: builder)
-                origins.append((offset, Int64(rows.count - count)))
-                rows.append(builder.finish(in: arena))
+    /// Takes elements that are all in columns: none of them can fail.
+    private func takeColumns(_ new: Range<Int>, _ firstOffset: Int64) {
+        let (elements, events, first) = (reader.list.rows, reader.list.events, hasParts ? 2 : 1)
+        var part: Int64 = 0
+        for next in new {
+            rows.bind(0, firstOffset + Int64(events[next]))
+            if hasParts {
+                part = next > new.lowerBound && events[next] == events[next - 1] ? part + 1 : 0
+                rows.bind(1, part)
             }
-        } catch {
-            truncate(to: count)
-            reader.fail(event, error)
+            rows.bind(packer.columns, Int(elements[next]), packer.kinds, at: first)
+            rows.execute()
         }
     }
 
-    private func truncate(to count: Int) {
-        for row in rows[count...] { arena.release(row) }
-        rows.removeLast(rows.count - count)
-        origins.removeLast(origins.count - rows.count)
-    }
-
-    var count: Int { rows.count }
-    var memoryBytes: Int { arena.memoryBytes + 24 * rows.count }
-
-    func bind(_ index: Int, to writer: any RowWriter) {
-        writer.bind(0, origins[index].offset)
-        if hasParts { writer.bind(1, origins[index].part) }
-        rows[index].bind(builder.cells, of: builder.cells, to: writer, at: hasParts ? 2 : 1)
-    }
-
-    func values(_ index: Int) -> [Value] {
-        let keys = [Value.integer(origins[index].offset)]
-        let parts = hasParts ? [Value.integer(origins[index].part)] : []
-        return keys + parts + rows[index].values(kinds, of: builder.cells)
-    }
-
-    func clear() {
-        rows.removeAll(keepingCapacity: true)
-        origins.removeAll(keepingCapacity: true)
-        arena.clear()
+    private func take(_ new: Range<Int>, _ firstOffset: Int64) {
+        let (elements, events) = (reader.list.rows, reader.list.events)
+        var next = new.lowerBound
+        while next < new.upperBound {
+            let event = events[next]
+            let mark = rows.end
+            var part: Int64 = 0
+            do {
+                while next < new.upperBound, events[next] == event {
+                    rows.bind(0, firstOffset + Int64(event))
+                    if hasParts { rows.bind(1, part) }
+                    try packer.bind(
+                        Int(elements[next]), to: rows, at: hasParts ? 2 : 1, by: builder)
+                    rows.execute()
+                    part += 1
+                    next += 1
+                }
+            } catch {
+                rows.truncate(to: mark)
+                while next < new.upperBound, events[next] == event { next += 1 }
+                reader.fail(event, error)
+            }
+        }
     }
 }

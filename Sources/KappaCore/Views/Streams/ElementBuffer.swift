@@ -1,34 +1,26 @@
 import CKappaJSON
 
-/// Elements that were made one by one, with what else is to be known of them.
+/// Elements that were made, with what else is to be known of them.
 final class ElementBuffer<Element> {
     let list = ElementList()
-    private var elements: UnsafeMutablePointer<Element>
-    private var capacity = 256
-    private var count = 0
-    private var times = UnsafeMutablePointer<Int64>.allocate(capacity: 256)
-    private var timeStates = UnsafeMutablePointer<UInt8>.allocate(capacity: 256)
-    private let fields = StructFields.of(Element.self)
+    /// Where the elements stand. Those that were put here by a loop are in the list once they are
+    /// taken over.
+    var sink = ElementSink<Element>()
+    private let times = ComputedColumn(kind: .timestamp)
+    private let fields = StructFields.of(Element.self, always: true)
     /// The fields that were asked for, and how many rows of them are filled.
     private var columns: [ComputedColumn?]
     private var filled: [Int]
 
     init() {
-        elements = .allocate(capacity: capacity)
         columns = Array(repeating: nil, count: fields?.fields.count ?? 0)
         filled = Array(repeating: 0, count: columns.count)
     }
 
-    deinit {
-        clear()
-        elements.deallocate()
-        times.deallocate()
-        timeStates.deallocate()
-    }
+    deinit { sink.deallocate() }
 
     func clear() {
-        elements.deinitialize(count: count)
-        count = 0
+        sink.truncate(to: 0)
         list.clear()
         for index in filled.indices {
             filled[index] = 0
@@ -37,70 +29,91 @@ final class ElementBuffer<Element> {
     }
 
     func append(_ element: Element, _ time: Timestamp?, _ event: Int32) {
-        if count == capacity { grow() }
-        (elements + count).initialize(to: element)
-        times[count] = time?.microseconds ?? 0
-        timeStates[count] = UInt8(time == nil ? KJ_NULL.rawValue : KJ_VALUE.rawValue)
-        list.append(row: count, event: event)
-        count += 1
+        let row = sink.count
+        sink.append(element, of: row)
+        times.set(row, integer: time?.microseconds)
+        list.append(row: row, event: event)
+    }
+
+    /// Takes over the elements that a loop has put into the sink: they are of the events, and have the
+    /// times, of the old elements that they were made of. Where one of these has failed, nothing is taken
+    /// over of its event.
+    /// - Returns: The events of which something failed, and why; each once.
+    func takeOver(
+        from old: ElementList, times oldTimes: kj_column?
+    ) -> [(event: Int32, error: any Error)] {
+        let events = old.events
+        var failed: [(event: Int32, error: any Error)] = []
+        if !sink.failures.isEmpty {
+            // Several chunks tell of theirs, and within one a struct that could not be made is told first.
+            for (old, error) in sink.failures.sorted(by: { $0.old < $1.old })
+            where failed.last?.event != events[old] {
+                failed.append((events[old], error))
+            }
+            let failedEvents = Set(failed.map(\.event))
+            sink.remove(from: list.count) { failedEvents.contains(events[$0]) }
+            sink.failures.removeAll()
+        }
+        let new = list.count..<sink.count
+        if let oldTimes {
+            let rows = old.rows
+            for row in new { times.set(row, oldTimes, Int(rows[Int(sink.origins[row])])) }
+        }
+        list.append(rows: new, sink.origins, of: events)
+        return failed
     }
 
     /// Takes back elements until so many are left.
-    func truncate(to newCount: Int) {
-        guard newCount < count else { return }
-        (elements + newCount).deinitialize(count: count - newCount)
-        count = newCount
-        list.truncate(to: newCount)
-        for index in filled.indices { filled[index] = min(filled[index], newCount) }
+    func truncate(to count: Int) {
+        sink.truncate(to: count)
+        list.truncate(to: count)
+        for index in filled.indices { filled[index] = min(filled[index], count) }
     }
 
     func with(_ row: Int, _ body: (UnsafePointer<Element>) throws -> Void) throws {
-        try body(UnsafePointer(elements + row))
+        try body(UnsafePointer(sink.elements + row))
     }
 
-    func time(_ row: Int) -> Timestamp? {
-        timeStates[row] == UInt8(KJ_VALUE.rawValue) ? Timestamp(microseconds: times[row]) : nil
+    /// Copies the elements of some rows for a loop; see ``ElementReader/forStructs(_:_:failed:)``.
+    func forStructs(
+        _ rows: ArraySlice<Int32>, _ body: (UnsafeMutablePointer<Element>, Range<Int>) -> Void
+    ) {
+        let elements = sink.elements
+        withUnsafeTemporaryAllocation(of: Element.self, capacity: structsAtOnce) { copies in
+            guard let first = copies.baseAddress else { return }
+            rows.forChunks(of: structsAtOnce) { chunk, numbers in
+                for (index, row) in chunk.enumerated() {
+                    (first + index).initialize(from: elements + Int(row), count: 1)
+                }
+                body(first, numbers)
+            }
+        }
     }
 
-    var timeColumn: kj_column {
-        kj_column(
-            kind: KJ_TIMESTAMP, states: timeStates, integers: times, doubles: nil, strings: nil,
-            scales: nil)
-    }
+    var timeColumn: kj_column { times.column }
 
-    func field(of keyPath: AnyKeyPath) -> Int? { fields?.field(keyPath) }
+    func field(of keyPath: AnyKeyPath) -> Int? {
+        EventReaderOptions.forbidLayouts ? nil : fields?.field(keyPath)
+    }
 
     func column(_ field: Int) -> kj_column {
-        guard let slot = fields?.layout.slots.first(where: { $0.field == field }) else {
+        guard let slot = fields?.slot(field) else {
             preconditionFailure("a field is asked for that was found")
         }
         let column = columns[field] ?? ComputedColumn(kind: slot.kind)
         columns[field] = column
-        let base = UnsafeRawPointer(elements) + slot.offset
-        for row in filled[field]..<count {
+        let base = UnsafeRawPointer(sink.elements) + slot.offset
+        for row in filled[field]..<sink.count {
             column.set(row, slot, base + row * MemoryLayout<Element>.stride)
         }
-        filled[field] = count
+        filled[field] = sink.count
         return column.column
-    }
-
-    private func grow() {
-        func moved<T>(_ old: UnsafeMutablePointer<T>) -> UnsafeMutablePointer<T> {
-            let new = UnsafeMutablePointer<T>.allocate(capacity: 2 * capacity)
-            new.moveInitialize(from: old, count: count)
-            old.deallocate()
-            return new
-        }
-        elements = moved(elements)
-        times = moved(times)
-        timeStates = moved(timeStates)
-        capacity *= 2
     }
 }
 
 extension ComputedColumn {
-    /// Sets a row to what stands at a slot of a struct.
-    fileprivate func set(_ row: Int, _ slot: StructLayout.Slot, _ place: UnsafeRawPointer) {
+    /// Sets a row to what stands at the place of a slot.
+    func set(_ row: Int, _ slot: StructLayout.Slot, _ place: UnsafeRawPointer) {
         switch slot.kind {
         case .bool: set(row, slot.read(Bool.self, place).map { .bool($0) } ?? .null)
         case .integer, .timestamp: set(row, integer: slot.read(Int64.self, place))

@@ -22,6 +22,11 @@ final class ElementCondition<Element> {
         if mask != nil { columns.evaluate(rows) { reader.column($0) } }
     }
 
+    /// Chooses among many structs, where the condition is a closure.
+    var loop: ChoosingLoop<Element>? {
+        if case .closure(_, let loop) = condition.form { loop } else { nil }
+    }
+
     /// Whether it holds for the element in a row.
     func holds(_ row: Int32) throws -> Bool {
         if let mask { return mask.bytes[Int(row)] != 0 }
@@ -61,6 +66,32 @@ final class FilterReader<Element>: PassingReader {
         let new = first..<upstream.list.count
         condition.evaluate(upstream.list.rows[new])
         if let mask = condition.mask { return list.append(upstream.list, new, where: mask) }
+        if let loop = condition.loop { choose(new, loop) } else { chooseOneByOne(new) }
+    }
+
+    /// Has a closure choose.
+    private func choose(_ new: Range<Int>, _ loop: ChoosingLoop<Element>) {
+        let (rows, events) = (upstream.list.rows, upstream.list.events)
+        var failed: [Int32: any Error] = [:]
+        withUnsafeTemporaryAllocation(of: Bool.self, capacity: max(1, new.count)) { isWanted in
+            isWanted.initialize(repeating: false)
+            guard let first = isWanted.baseAddress.map({ $0 - new.lowerBound }) else { return }
+            let fail = { (number: Int, error: any Error) in
+                failed[events[number]] = failed[events[number]] ?? error
+            }
+            upstream.forStructs(rows[new]) { structs, numbers in
+                loop(structs, numbers, first, fail)
+            } failed: { number, error in
+                fail(number, error)
+            }
+            for number in new where first[number] && failed[events[number]] == nil {
+                list.append(row: Int(rows[number]), event: events[number])
+            }
+        }
+        for (event, error) in failed.sorted(by: { $0.key < $1.key }) { fail(event, error) }
+    }
+
+    private func chooseOneByOne(_ new: Range<Int>) {
         let rows = upstream.list.rows
         upstream.list.forEachEvent(new) { event, elements in
             let count = list.count

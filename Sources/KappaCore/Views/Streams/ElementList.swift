@@ -31,6 +31,13 @@ final class ElementList {
         events.append(contentsOf: new)
     }
 
+    /// Appends elements that stand in the given rows; each is of the event of the old element that it was
+    /// made of.
+    func append(rows new: Range<Int>, _ origins: UnsafePointer<Int32>, of oldEvents: [Int32]) {
+        rows.append(contentsOf: new.lazy.map { Int32(truncatingIfNeeded: $0) })
+        events.append(contentsOf: new.lazy.map { oldEvents[Int(origins[$0])] })
+    }
+
     /// Appends elements of another list.
     func append(_ other: ElementList, _ elements: Range<Int>) {
         rows.append(contentsOf: other.rows[elements])
@@ -83,4 +90,20 @@ final class ElementList {
 
     /// A reading begins.
     func begin() { isSpoilt = false }
+}
+
+extension ElementList {
+    /// Visits elements event by event.
+    func forEachEvent(
+        _ elements: Range<Int>, _ body: (_ event: Int32, _ elements: Range<Int>) -> Void
+    ) {
+        var start = elements.lowerBound
+        while start < elements.upperBound {
+            let event = events[start]
+            var end = start + 1
+            while end < elements.upperBound, events[end] == event { end += 1 }
+            body(event, start..<end)
+            start = end
+        }
+    }
 }

@@ -24,6 +24,14 @@ protocol ElementReader<Element>: AnyObject {
 
     /// The struct that stands in a row, for as long as `body` runs.
     func with(_ row: Int, _ body: (UnsafePointer<Element>) throws -> Void) throws
+    /// Makes the structs of some rows, several at once where that can be. `body` gets those of the rows with
+    /// some numbers, one behind the other, and takes each out of its memory.
+    /// - Parameters:
+    ///   - rows: Of the last reading; their numbers are their indices in the list.
+    ///   - failed: Told the number of a row whose struct cannot be made, and why.
+    func forStructs(
+        _ rows: ArraySlice<Int32>, _ body: (UnsafeMutablePointer<Element>, Range<Int>) -> Void,
+        failed: (Int, any Error) -> Void)
     /// Sets the first cells of a packed row to those of the element in a row; false where it takes the
     /// struct.
     func pack(_ row: Int, into builder: PackedRowBuilder) -> Bool
@@ -51,6 +59,12 @@ extension MakingReader {
     func with(_ row: Int, _ body: (UnsafePointer<Element>) throws -> Void) throws {
         try made.with(row, body)
     }
+    func forStructs(
+        _ rows: ArraySlice<Int32>, _ body: (UnsafeMutablePointer<Element>, Range<Int>) -> Void,
+        failed: (Int, any Error) -> Void
+    ) {
+        made.forStructs(rows, body)
+    }
     func field(of keyPath: AnyKeyPath) -> Int? { made.field(of: keyPath) }
     func column(_ field: Int) -> kj_column { made.column(field) }
     var isColumnar: Bool { false }
@@ -66,6 +80,12 @@ extension PassingReader {
     func with(_ row: Int, _ body: (UnsafePointer<Element>) throws -> Void) throws {
         try upstream.with(row, body)
     }
+    func forStructs(
+        _ rows: ArraySlice<Int32>, _ body: (UnsafeMutablePointer<Element>, Range<Int>) -> Void,
+        failed: (Int, any Error) -> Void
+    ) {
+        upstream.forStructs(rows, body, failed: failed)
+    }
     var times: kj_column? { upstream.times }
     func field(of keyPath: AnyKeyPath) -> Int? { upstream.field(of: keyPath) }
     func pack(_ row: Int, into builder: PackedRowBuilder) -> Bool {
@@ -77,6 +97,24 @@ extension PassingReader {
 
 extension ElementReader {
     func pack(_ row: Int, into builder: PackedRowBuilder) -> Bool { false }
+
+    /// One struct after another.
+    func forStructs(
+        _ rows: ArraySlice<Int32>, _ body: (UnsafeMutablePointer<Element>, Range<Int>) -> Void,
+        failed: (Int, any Error) -> Void
+    ) {
+        withUnsafeTemporaryAllocation(of: Element.self, capacity: 1) { memory in
+            guard let one = memory.baseAddress else { return }
+            for number in rows.indices {
+                do {
+                    try with(Int(rows[number])) { one.initialize(from: $0, count: 1) }
+                    body(one, number..<(number + 1))
+                } catch {
+                    failed(number, error)
+                }
+            }
+        }
+    }
 
     /// Reads a range of events and hands over which elements of ``list`` are new, in one or several
     /// readings; see ``ElementList/forEachReading(_:_:settle:)``.
@@ -95,6 +133,21 @@ extension ElementReader {
             if stands { settle() } else { undo() }
             settled(stands)
         }
+    }
+
+    /// Reads a range and visits the new elements event by event; not at all if the reading is spoilt
+    /// before.
+    /// - Parameter list: Where it is noted what failed.
+    func forNew(
+        _ range: Range<Int>, adopting other: ElementList,
+        _ body: (_ event: Int32, _ elements: Range<Int>) -> Void
+    ) {
+        let mark = list.count
+        let failures = list.failures.count
+        read(range)
+        other.adoptFailures(of: list, from: failures)
+        if list.isSpoilt { return }
+        list.forEachEvent(mark..<list.count, body)
     }
 
     /// An event of which something was read cannot be taken.

@@ -128,14 +128,27 @@ enum TimeSource<Element>: Sendable {
 public struct MappedStream<Element>: EventStream {
     /// How elements are made; for kappa's own use.
     public internal(set) var source: StreamSource<Element>
+
+    /// The stream with something more that makes it what it is.
+    @usableFromInline
+    func signed(_ part: String) -> MappedStream { MappedStream(source: source.signed(part)) }
 }
 
 extension EventStream {
     /// Only the elements for which `isIncluded` is true.
+    @inlinable
     public func filter(
         _ isIncluded: @escaping @Sendable (Element) throws -> Bool
     ) -> MappedStream<Element> {
-        filter(Condition(closure: isIncluded))
+        filter(
+            Condition(closure: isIncluded) { elements, numbers, isWanted, failed in
+                for number in numbers {
+                    let element = (elements + (number - numbers.lowerBound)).move()
+                    do { isWanted[number] = try isIncluded(element) } catch {
+                        failed(number, error)
+                    }
+                }
+            })
     }
 
     /// Only the elements for which a condition holds. It is faster than a closure: it looks at columns,
@@ -152,45 +165,54 @@ extension EventStream {
     }
 
     /// One new element for each. It keeps the event's time.
+    @inlinable
     public func map<New>(
         _ transform: @escaping @Sendable (Element) throws -> New
     ) -> MappedStream<New> {
-        transformed("map") { element, body in try body(transform(element)) }
+        transformed("map") { old, numbers, _, new in
+            new.make(of: old, numbers) { element, number, new in
+                new.append(try transform(element), of: number)
+            }
+        }
     }
 
     /// One new element for each, or none where `transform` returns nil.
+    @inlinable
     public func compactMap<New>(
         _ transform: @escaping @Sendable (Element) throws -> New?
     ) -> MappedStream<New> {
-        transformed("compactMap") { element, body in
-            if let new = try transform(element) { try body(new) }
+        transformed("compactMap") { old, numbers, _, new in
+            new.make(of: old, numbers) { element, number, new in
+                if let made = try transform(element) { new.append(made, of: number) }
+            }
         }
     }
 
     /// Any number of new elements for each, in the order of the array.
+    @inlinable
     public func flatMap<New>(
         _ transform: @escaping @Sendable (Element) throws -> [New]
     ) -> MappedStream<New> {
-        var stream = transformed("flatMap") { element, body in
-            for new in try transform(element) { try body(new) }
+        transformed("flatMap", fansOut: true) { old, numbers, _, new in
+            new.make(of: old, numbers) { element, number, new in
+                for made in try transform(element) { new.append(made, of: number) }
+            }
         }
-        stream.source.fansOut = true
-        return stream
     }
 
-    private func transformed<New>(
-        _ name: String,
-        _ transform: @escaping @Sendable (Element, (New) throws -> Void) throws -> Void
+    @usableFromInline
+    func transformed<New>(
+        _ name: String, fansOut: Bool = false, _ loop: @escaping ElementLoop<Element, New>
     ) -> MappedStream<New> {
         let upstream = source
         return MappedStream(
             source: StreamSource(
                 openAll: { context throws(KappaError) in
-                    TransformReader(upstream: try upstream.open(context), transform: transform)
+                    TransformReader(try upstream.open(context), loop)
                 },
                 signature: "\(upstream.signature).\(name)",
                 eventTypes: upstream.eventTypes, hasTime: upstream.hasTime,
-                fansOut: upstream.fansOut, states: upstream.states,
+                fansOut: fansOut || upstream.fansOut, states: upstream.states,
                 problem: upstream.problem))
     }
 }

@@ -107,6 +107,24 @@ final class TypedEventReader<E: Event>: ElementReader {
         try reader.with(row, isChecked: true, body)
     }
 
+    func forStructs(
+        _ rows: ArraySlice<Int32>, _ body: (UnsafeMutablePointer<E>, Range<Int>) -> Void,
+        failed: (Int, any Error) -> Void
+    ) {
+        if let decoded { return decoded.forStructs(rows, body) }
+        rows.forChunks(of: structsAtOnce) { chunk, numbers in
+            if let made = reader.make(chunk, areChecked: true) { return body(made, numbers) }
+            for number in numbers {
+                do {
+                    let made = try reader.make(Int(rows[number]), isChecked: true)
+                    body(made, number..<(number + 1))
+                } catch {
+                    failed(number, error)
+                }
+            }
+        }
+    }
+
     var times: kj_column? {
         if let decoded { return decoded.timeColumn }
         guard let batch else { return nil }

@@ -1,0 +1,152 @@
+import CKappaJSON
+
+/// Hands on another reader's elements as structs of another type, property by property.
+final class PropertyReader<Old: Decodable, New: ViewRow>: ElementReader {
+    typealias Element = New
+    private let upstream: any ElementReader<Old>
+    private let map: PropertyMap<Old, New>
+    /// By the new struct's fields.
+    private let computers: [(any PropertyComputer)?]
+    private let builder: StructBuilder<New>
+    private var builderIsLoaded = false
+    let list = ElementList()
+    private var mark = 0
+
+    init(_ upstream: any ElementReader<Old>, _ map: PropertyMap<Old, New>) {
+        self.upstream = upstream
+        self.map = map
+        computers = map.properties.map { $0.computer?($0.slot, $0.newSlot) }
+        builder = StructBuilder(map.new.layout, fieldColumns: [], required: [])
+    }
+
+    var remembers: Bool { upstream.remembers }
+    var times: kj_column? { upstream.times }
+    var timeColumns: [Int] { upstream.timeColumns }
+
+    func load(_ batch: EventBatch) {
+        upstream.load(batch)
+        list.clear()
+        for computer in computers { computer?.clear() }
+    }
+
+    func read(_ range: Range<Int>) {
+        list.begin()
+        mark = list.count
+        builderIsLoaded = false
+        let first = upstream.list.count
+        let failures = upstream.list.failures.count
+        upstream.read(range)
+        list.adoptFailures(of: upstream.list, from: failures)
+        if list.isSpoilt { return }
+        compute(first..<upstream.list.count)
+    }
+
+    private func compute(_ new: Range<Int>) {
+        let (rows, events) = (upstream.list.rows, upstream.list.events)
+        var failed: [Int32: any Error] = [:]
+        for (property, computer) in zip(map.properties, computers) {
+            computer?.compute(upstream.column(property.field), rows[new]) { number, error in
+                failed[events[number]] = failed[events[number]] ?? error
+            }
+        }
+        guard !failed.isEmpty else { return list.append(upstream.list, new) }
+        for number in new where failed[events[number]] == nil {
+            list.append(row: Int(rows[number]), event: events[number])
+        }
+        for (event, error) in failed.sorted(by: { $0.key < $1.key }) { fail(event, error) }
+    }
+
+    func settle() { upstream.settle() }
+    func undo() {
+        list.truncate(to: mark)
+        upstream.undo()
+    }
+
+    // Columns are all that there is to an element.
+
+    var isColumnar: Bool { true }
+    func field(of keyPath: AnyKeyPath) -> Int? { map.new.field(keyPath) }
+    func column(_ field: Int) -> kj_column {
+        computers[field]?.column ?? upstream.column(map.properties[field].field)
+    }
+
+    func with(_ row: Int, _ body: (UnsafePointer<New>) throws -> Void) throws {
+        loadBuilder()
+        try builder.with(row, isChecked: true, body)
+    }
+
+    func forStructs(
+        _ rows: ArraySlice<Int32>, _ body: (UnsafeMutablePointer<New>, Range<Int>) -> Void,
+        failed: (Int, any Error) -> Void
+    ) {
+        loadBuilder()
+        rows.forChunks(of: structsAtOnce) { chunk, numbers in
+            // Nothing has to be there that is not.
+            if let made = builder.make(chunk, areChecked: true) { body(made, numbers) }
+        }
+    }
+
+    private func loadBuilder() {
+        if builderIsLoaded { return }
+        builder.load(map.properties.indices.map { column($0) })
+        builderIsLoaded = true
+    }
+}
+
+/// Computes one property of new elements.
+protocol PropertyComputer: AnyObject {
+    /// A batch is loaded.
+    func clear()
+    /// Computes it for rows in which a column holds what it is computed from; `failed` gets the number of a
+    /// row for which that throws.
+    func compute(
+        _ column: kj_column, _ rows: ArraySlice<Int32>, failed: (Int, any Error) -> Void)
+    /// What was computed, by row.
+    var column: kj_column { get }
+}
+
+/// Computes a property with a closure of the view.
+final class ComputedProperty<Old, New>: PropertyComputer {
+    private let old: StructLayout.Slot
+    private let new: StructLayout.Slot
+    private let loop: ElementLoop<Old, New>
+    private let computed: ComputedColumn
+    private var sink = ElementSink<New>()
+    private let values = UnsafeMutablePointer<Old>.allocate(capacity: structsAtOnce)
+
+    /// - Parameters:
+    ///   - old: What the old property is; where it stands does not matter.
+    ///   - new: What the new one is.
+    init(
+        _ old: StructLayout.Slot, _ new: StructLayout.Slot, _ loop: @escaping ElementLoop<Old, New>
+    ) {
+        self.old = old
+        self.new = new
+        self.loop = loop
+        computed = ComputedColumn(kind: new.kind)
+    }
+
+    deinit {
+        values.deallocate()
+        sink.deallocate()
+    }
+
+    func clear() { computed.clear() }
+    var column: kj_column { computed.column }
+
+    func compute(
+        _ column: kj_column, _ rows: ArraySlice<Int32>, failed: (Int, any Error) -> Void
+    ) {
+        rows.forChunks(of: structsAtOnce) { chunk, numbers in
+            old.put(column, chunk, from: values, stride: MemoryLayout<Old>.stride)
+            loop(values, numbers, nil, &sink)
+            for index in 0..<sink.count {
+                let row = Int(chunk[Int(sink.origins[index]) - numbers.lowerBound])
+                computed.set(row, new, UnsafeRawPointer(sink.elements + index))
+            }
+            sink.truncate(to: 0)
+            for (number, error) in sink.failures { failed(number, error) }
+            sink.failures.removeAll()
+        }
+    }
+}
