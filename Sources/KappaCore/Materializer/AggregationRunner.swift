@@ -159,13 +159,18 @@ final class AggregationRunner: StepRunner {
     }
 
     private func markDirty(_ ids: [UInt32]) {
+        let (base, stride) = (groups.base, groups.recordStride)
+        var dirty = dirty
+        // Else appending would copy what is there.
+        self.dirty = []
         for id in ids {
-            let flags = groups.record(id).load(fromByteOffset: 4, as: UInt32.self)
+            let record = base + Int(id) * stride
+            let flags = record.load(fromByteOffset: 4, as: UInt32.self)
             if flags & Self.dirtyFlag != 0 { continue }
-            groups.record(id).storeBytes(
-                of: flags | Self.dirtyFlag, toByteOffset: 4, as: UInt32.self)
+            record.storeBytes(of: flags | Self.dirtyFlag, toByteOffset: 4, as: UInt32.self)
             dirty.append(id)
         }
+        self.dirty = dirty
     }
 
     // MARK: Rows
@@ -186,13 +191,15 @@ final class AggregationRunner: StepRunner {
     func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
         try retention?.deleteRows(
             from: store, tableIndex, definition.table, transaction, changesAt: offset)
-        if let retention { dirty.removeAll { retention.isGone(place($0).windowEnd) } }
-        KeyOrder.sort(&dirty, in: groups)
+        if let retention { self.dirty.removeAll { retention.isGone(place($0).windowEnd) } }
+        KeyOrder.sort(&self.dirty, in: groups)
+        let (dirty, rows, groups) = (dirty, rows, groups)
         if offset == nil, rows.canWriteSideBySide {
             return try transaction.upsertRows(into: tableIndex, count: dirty.count) {
                 index, writer in
-                prefetchRow(index)
-                try rows.upsert(groups.record(dirty[index]), place(dirty[index]), writer)
+                prefetchRow(index, of: dirty)
+                let record = groups.record(dirty[index])
+                try rows.upsert(record, place(of: record), writer)
             }
         }
         let writer = transaction.upsert(into: tableIndex)
@@ -217,7 +224,7 @@ final class AggregationRunner: StepRunner {
     /// Asks for the record of a row some places ahead: rows are written in the order of their keys,
     /// which is none that memory knows.
     @inline(__always)
-    private func prefetchRow(_ index: Int) {
+    private func prefetchRow(_ index: Int, of dirty: [UInt32]) {
         guard index + 8 < dirty.count else { return }
         kj_prefetch(groups.record(dirty[index + 8]))
         kj_prefetch(groups.record(dirty[index + 8]) + 64)
@@ -225,7 +232,7 @@ final class AggregationRunner: StepRunner {
 
     func committed(mayEvict: Bool) {
         for (index, id) in dirty.enumerated() {
-            prefetchRow(index)
+            prefetchRow(index, of: dirty)
             groups.record(id).storeBytes(of: Self.storedFlag, toByteOffset: 4, as: UInt32.self)
         }
         dirty.removeAll(keepingCapacity: true)

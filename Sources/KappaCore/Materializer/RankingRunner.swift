@@ -13,6 +13,8 @@ final class RankingRunner: StepRunner {
     private let stateOffset: Int
     private let keyIsText: [Bool]
     private var dirty: [UInt32] = []
+    /// Whether the store has any rows.
+    private var hasStored = false
     private var ids: [UInt32] = []
     private var fresh: [UInt32] = []
 
@@ -30,7 +32,8 @@ final class RankingRunner: StepRunner {
     }
 
     var memoryBytes: Int { groups.memoryBytes + input.memoryBytes }
-    var dirtyRows: Int { dirty.count }
+    /// About so many rows are in the groups that changed.
+    var dirtyRows: Int { dirty.count * max(1, input.rowCount / max(1, groups.count)) }
 
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
         input.take(batch, range) { rows, columns in
@@ -48,11 +51,13 @@ final class RankingRunner: StepRunner {
         }
     }
 
+    private func isDirty(_ id: UInt32) -> Bool {
+        groups.record(id).load(fromByteOffset: 4, as: UInt32.self) & Self.dirtyFlag != 0
+    }
+
     private func markDirty(_ id: UInt32) {
-        let flags = groups.record(id).load(fromByteOffset: 4, as: UInt32.self)
-        if flags & Self.dirtyFlag != 0 { return }
-        groups.record(id).storeBytes(
-            of: flags | Self.dirtyFlag, toByteOffset: 4, as: UInt32.self)
+        if isDirty(id) { return }
+        groups.record(id).storeBytes(of: Self.dirtyFlag, toByteOffset: 4, as: UInt32.self)
         dirty.append(id)
     }
 
@@ -74,6 +79,7 @@ final class RankingRunner: StepRunner {
             offset: offset)
         if offset == nil {
             try transaction.upsertRows(into: tableIndex, count: dirty.count) { index, writer in
+                prefetch(ahead: index)
                 for rank in 0..<input.count(in: Int(dirty[index])) {
                     try upsert(dirty[index], rank, writer)
                 }
@@ -86,6 +92,7 @@ final class RankingRunner: StepRunner {
                 }
             }
         }
+        guard hasStored else { return }
         let deleter = transaction.delete(from: tableIndex)
         for id in dirty {
             let count = input.count(in: Int(id))
@@ -96,6 +103,13 @@ final class RankingRunner: StepRunner {
                 }
             }
         }
+    }
+
+    /// Asks for groups and their rows some places ahead: they are written in the order of their keys,
+    /// which is none that memory knows.
+    private func prefetch(ahead index: Int) {
+        if index + 16 < dirty.count { input.prefetch(Int(dirty[index + 16])) }
+        if index + 8 < dirty.count { input.prefetchRows(Int(dirty[index + 8])) }
     }
 
     private func upsert(_ id: UInt32, _ rank: Int, _ writer: any RowWriter) throws {
@@ -146,11 +160,19 @@ final class RankingRunner: StepRunner {
     }
 
     func committed(mayEvict: Bool) {
-        for id in dirty {
-            setStoredRows(id, input.count(in: Int(id)))
-            groups.record(id).storeBytes(of: 0, toByteOffset: 4, as: UInt32.self)
+        hasStored = hasStored || !dirty.isEmpty
+        if dirty.count * 4 > groups.count {
+            // One after the other, as they stand in memory.
+            for id in 0..<UInt32(groups.count) where isDirty(id) { setStored(id) }
+        } else {
+            for id in dirty { setStored(id) }
         }
         dirty.removeAll(keepingCapacity: true)
+    }
+
+    private func setStored(_ id: UInt32) {
+        setStoredRows(id, input.count(in: Int(id)))
+        groups.record(id).storeBytes(of: 0, toByteOffset: 4, as: UInt32.self)
     }
 
     private func loadAll() throws {
@@ -160,6 +182,7 @@ final class RankingRunner: StepRunner {
             let (id, _) = groups.find(keys: key.columns)
             try input.load(cursor, into: Int(id))
             setStoredRows(id, storedRows(id) + 1)
+            hasStored = true
         }
     }
 }

@@ -61,6 +61,11 @@ final class BatchPass {
         }
     }
 
+    func note(_ events: [Int32], _ outcome: EventOutcome) {
+        if case .applied = outcome { return markApplied(events) }
+        for event in events { note(Int(event), outcome) }
+    }
+
     func markApplied(_ events: [Int32]) {
         outcomes.withUnsafeMutableBufferPointer { outcomes in
             for event in events {

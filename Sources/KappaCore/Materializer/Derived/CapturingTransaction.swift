@@ -2,22 +2,30 @@
 final class CapturingTransaction: StoreTransaction {
     private let transaction: any StoreTransaction
     private let table: Int
+    private let groups: DerivedGroups
+    private let columns: Int
+    private let keyColumns: [Int]
     private let writer: CapturingWriter
     private let deleter: CapturingWriter
 
-    /// - Parameter capture: Gets each row that is written, or the key of one that is deleted.
+    /// - Parameter groups: Gets each row that is written, and learns of each that is deleted.
     init(
         _ transaction: any StoreTransaction, table: Int, _ schema: TableSchema,
-        capture: @escaping (_ row: any RowCursor, _ isThere: Bool) throws -> Void
+        into groups: DerivedGroups
     ) {
         self.transaction = transaction
         self.table = table
-        writer = CapturingWriter(
-            transaction.upsert(into: table), columns: schema.columns.count + 1
-        ) { cells in try capture(cells, true) }
+        self.groups = groups
+        columns = schema.columns.count + 1
+        let keyColumns = schema.keyColumns
+        self.keyColumns = keyColumns
+        writer = CapturingWriter(transaction.upsert(into: table), columns: columns) { row in
+            try groups.set(row, keyColumns, row)
+        }
+        let keyCells = Array(keyColumns.indices)
         deleter = CapturingWriter(
-            transaction.delete(from: table), columns: schema.keyColumns.count
-        ) { cells in try capture(cells, false) }
+            transaction.delete(from: table), columns: keyColumns.count
+        ) { key in try groups.set(key, keyCells, nil) }
     }
 
     func upsert(into table: Int) -> any RowWriter {
@@ -26,11 +34,32 @@ final class CapturingTransaction: StoreTransaction {
     func delete(from table: Int) -> any RowWriter {
         table == self.table ? deleter : transaction.delete(from: table)
     }
+
+    /// Many rows are made twice: they may be written by several threads, and are taken in by one.
+    func upsertRows(
+        into table: Int, count: Int, _ write: (Int, any RowWriter) throws -> Void
+    ) throws {
+        try transaction.upsertRows(into: table, count: count, write)
+        guard table == self.table else { return }
+        let (groups, keyColumns) = (groups, keyColumns)
+        // Rows that come in the order of their keys come once each.
+        let areNew = groups.isEmpty
+        let taker = CapturingWriter(nil, columns: columns) { row in
+            if areNew {
+                try groups.append(row, keyColumns)
+            } else {
+                try groups.set(row, keyColumns, row)
+            }
+        }
+        defer { groups.endRun() }
+        for index in 0..<count { try write(index, taker) }
+    }
+
     func add(_ deadLetter: DeadLetter) throws(KappaError) { try transaction.add(deadLetter) }
     func add(_ change: ChangeRecord) throws(KappaError) { try transaction.add(change) }
 }
 
-/// Binds cells to another writer and remembers them until the row is written.
+/// Binds cells to another writer, if there is one, and remembers them until the row is written.
 private final class CapturingWriter: RowWriter, RowCursor {
     private enum Cell {
         case null
@@ -39,43 +68,49 @@ private final class CapturingWriter: RowWriter, RowCursor {
         case bytes(UnsafeRawBufferPointer, CellStorage)
         case copy(String)
     }
-    private let writer: any RowWriter
-    private var cells: [Cell]
+    private let writer: (any RowWriter)?
+    private let cells: UnsafeMutableBufferPointer<Cell>
     private let written: (CapturingWriter) throws -> Void
     private var scratch: [UInt8] = []
 
     init(
-        _ writer: any RowWriter, columns: Int,
+        _ writer: (any RowWriter)?, columns: Int,
         written: @escaping (CapturingWriter) throws -> Void
     ) {
         self.writer = writer
         self.written = written
-        cells = Array(repeating: .null, count: columns)
+        cells = .allocate(capacity: columns)
+        cells.initialize(repeating: .null)
+    }
+
+    deinit {
+        cells.deinitialize()
+        cells.deallocate()
     }
 
     func bindNull(_ index: Int) {
         cells[index] = .null
-        writer.bindNull(index)
+        writer?.bindNull(index)
     }
     func bind(_ index: Int, _ value: Int64) {
         cells[index] = .integer(value)
-        writer.bind(index, value)
+        writer?.bind(index, value)
     }
     func bind(_ index: Int, _ value: Double) {
         cells[index] = .double(value)
-        writer.bind(index, value)
+        writer?.bind(index, value)
     }
     func bind(_ index: Int, text: UnsafeRawBufferPointer) {
         cells[index] = .bytes(text, .text)
-        writer.bind(index, text: text)
+        writer?.bind(index, text: text)
     }
     func bind(_ index: Int, _ text: String) {
         cells[index] = .copy(text)
-        writer.bind(index, text)
+        writer?.bind(index, text)
     }
     func bind(_ index: Int, blob: UnsafeRawBufferPointer) {
         cells[index] = .bytes(blob, .blob)
-        writer.bind(index, blob: blob)
+        writer?.bind(index, blob: blob)
     }
 
     func execute() throws(KappaError) {
@@ -86,7 +121,7 @@ private final class CapturingWriter: RowWriter, RowCursor {
                 .badInput, "a second step cannot take a row", because: FieldFailure.reason(error),
                 advice: "Let its closures give a value for every row of the step before")
         }
-        try writer.execute()
+        try writer?.execute()
     }
 
     // The row as it is about to be written.

@@ -22,6 +22,8 @@ final class DerivedGroups {
     private let groupKeyIsText: [Bool]
     /// The rows of each group, in no order.
     private var members: [[UInt32]] = []
+    private var lastGroup: UInt32 = 0
+    private var run = Run()
     private var changed: [UInt32] = []
     /// Rows that are there.
     private(set) var count = 0
@@ -54,18 +56,78 @@ final class DerivedGroups {
             arena.release(old)
             place.row = nil
         }
-        if isThere {
-            groupKey.load(
-                builder.row, from: shape.firstKey, of: shape.cells, isText: groupKeyIsText)
-            place.group = groups.find(keys: groupKey.columns).id
-            while members.count <= Int(place.group) { members.append([]) }
-            place.index = UInt32(members[Int(place.group)].count)
-            members[Int(place.group)].append(id)
-            place.row = builder.finish(in: arena)
-            markChanged(place.group)
-            count += 1
-        }
+        if isThere { put(id, &place) }
         setPlace(id, place)
+    }
+
+    /// Whether no row was ever there.
+    var isEmpty: Bool { rows.count == 0 }
+
+    /// Takes in a row whose key has never been there. Others may come behind it; after the last one,
+    /// ``endRun()`` is called.
+    func append(_ row: any RowCursor, _ keyColumns: [Int]) throws {
+        guard try shape.maker.pack(row, into: builder) else { return }
+        let id = rows.append(row, keyColumns)
+        let packed = builder.finish(in: arena)
+        let group = group(of: packed)
+        if run.isEmpty || run.group != group {
+            endRun()
+            while members.count <= Int(group) { members.append([]) }
+            run = Run(group: group, start: id, end: id, index: UInt32(members[Int(group)].count))
+        }
+        run.end = id + 1
+        setPlace(id, Place(row: packed, group: group, index: run.index + (id - run.start)))
+    }
+
+    /// Puts the rows of a group that were appended one behind the other into the group.
+    func endRun() {
+        if run.isEmpty { return }
+        members[Int(run.group)].append(contentsOf: run.start..<run.end)
+        markChanged(run.group)
+        count += Int(run.end - run.start)
+        run = Run()
+    }
+
+    /// Rows of one group that were appended, by their numbers.
+    private struct Run {
+        var group: UInt32 = 0
+        var start: UInt32 = 0
+        var end: UInt32 = 0
+        /// The first one's place in its group.
+        var index: UInt32 = 0
+        var isEmpty: Bool { start == end }
+    }
+
+    /// Puts the row that was packed into its group.
+    private func put(_ id: UInt32, _ place: inout Place) {
+        let row = builder.finish(in: arena)
+        let group = group(of: row)
+        while members.count <= Int(group) { members.append([]) }
+        place = Place(row: row, group: group, index: UInt32(members[Int(group)].count))
+        members[Int(group)].append(id)
+        markChanged(group)
+        count += 1
+    }
+
+    /// The group of a packed row, which often is that of the row before.
+    private func group(of row: PackedRow) -> UInt32 {
+        if Int(lastGroup) < groups.count, isGroup(lastGroup, of: row) { return lastGroup }
+        groupKey.load(row, from: shape.firstKey, of: shape.cells, isText: groupKeyIsText)
+        lastGroup = groups.find(keys: groupKey.columns).id
+        return lastGroup
+    }
+
+    private func isGroup(_ group: UInt32, of row: PackedRow) -> Bool {
+        for part in 0..<groupKeyIsText.count {
+            let cell = shape.firstKey + part
+            if groupKeyIsText[part] {
+                let text = row.bytes(cell, of: shape.cells)
+                if KeyOrder.compare(groups.textKey(group, part), text) != 0 { return false }
+            } else if groups.integerKey(group, part) != row.integer(cell, of: shape.cells) {
+                return false
+            }
+        }
+        return true
     }
 
     /// Takes a row out of its group.

@@ -31,8 +31,9 @@ final class DerivedRunner: StepRunner {
             groupKeys: definition.keyKinds)
         output = DerivedOutputs(shape, cells: definition.table.columns.count - keyParts)
         try store.scan(table: upstreamTable) { cursor in
-            try groups.set(cursor, keyColumns, cursor)
+            try groups.append(cursor, keyColumns)
         }
+        groups.endRun()
         for group in groups.takeChangedGroups() {
             let made = try output.make(group, of: groups)
             setWritten(group, made)
@@ -49,12 +50,8 @@ final class DerivedRunner: StepRunner {
     // MARK: Writing
 
     func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
-        let columns = upstreamSchema.keyColumns
-        let first = Array(columns.indices)
-        let capturing = CapturingTransaction(transaction, table: upstreamTable, upstreamSchema) {
-            [groups] row, isThere in
-            try groups.set(row, isThere ? columns : first, isThere ? row : nil)
-        }
+        let capturing = CapturingTransaction(
+            transaction, table: upstreamTable, upstreamSchema, into: groups)
         do {
             try upstream.write(to: capturing, changesAt: nil)
             try writeGroups(transaction, changesAt: offset)

@@ -23,6 +23,8 @@ final class GroupTable {
     private var memory: UnsafeMutableRawPointer
     private var capacity: Int
     private(set) var count = 0
+    /// Groups from this number on were appended, and have no slots yet.
+    private var slotted = 0
     private var texts = ByteArena()
     private var hashes: UnsafeMutablePointer<UInt32>
     private var hashCapacity = 2_048
@@ -35,41 +37,19 @@ final class GroupTable {
         stride = (Self.stateOffset(keyParts: keyIsText.count) + stateBytes + 15) & ~15
         (slots, slotBits) = Self.makeSlots(bits: 10)
         capacity = 256
-        memory = Self.resized(nil, byteCount: capacity * stride)
+        memory = LargeMemory.resized(nil, byteCount: capacity * stride)
         hashes = .allocate(capacity: hashCapacity)
     }
 
     deinit {
-        slots.deallocate()
+        free(slots)
         hashes.deallocate()
         free(memory)
     }
 
-    /// Large areas are moved by remapping their pages: growing needs no second copy in memory.
-    static func resized(
-        _ memory: UnsafeMutableRawPointer?, byteCount: Int
-    ) -> UnsafeMutableRawPointer {
-        guard let resized = realloc(memory, byteCount) else {
-            preconditionFailure("the system has no memory left for \(byteCount) bytes of groups")
-        }
-        if byteCount >= hugeBytes { adviseHugePages(resized, byteCount) }
-        return resized
-    }
-
-    /// Records are looked at here and there: with large pages the processor finds them sooner.
-    private static let hugeBytes = 8 << 20
-
-    private static func adviseHugePages(_ start: UnsafeMutableRawPointer, _ byteCount: Int) {
-        let page = 4_096
-        let first = (UInt(bitPattern: start) + UInt(page) - 1) / UInt(page) * UInt(page)
-        let skipped = Int(first - UInt(bitPattern: start))
-        madvise(
-            UnsafeMutableRawPointer(bitPattern: first), (byteCount - skipped) / page * page,
-            MADV_HUGEPAGE)
-    }
-
     private static func makeSlots(bits: Int) -> (UnsafeMutablePointer<UInt64>, Int) {
-        let slots = UnsafeMutablePointer<UInt64>.allocate(capacity: 1 << bits)
+        let memory = LargeMemory.resized(nil, byteCount: 8 << bits)
+        let slots = memory.bindMemory(to: UInt64.self, capacity: 1 << bits)
         slots.initialize(repeating: 0, count: 1 << bits)
         return (slots, bits)
     }
@@ -111,6 +91,7 @@ final class GroupTable {
         ids.removeAll(keepingCapacity: true)
         ids.append(contentsOf: repeatElement(0, count: rows.count))
         makeRoom(for: rows.count)
+        if slotted < count { fillSlots() }
         rows.withUnsafeBufferPointer { rows in
             hash(rows, keys)
             keys.withUnsafeBufferPointer { keys in
@@ -200,11 +181,55 @@ final class GroupTable {
         let id = UInt32(count)
         count += 1
         slots[slot] = UInt64(hash) << 32 | UInt64(id + 1)
+        slotted = count
         record(id).initializeMemory(as: UInt8.self, repeating: 0, count: stride)
         record(id).storeBytes(of: hash, as: UInt32.self)
         setKey(id, keys, row)
         fresh.append(id)
         return id
+    }
+
+    /// Adds a group whose key is known not to be there; `keyColumns` are the row's columns that make it.
+    /// It can be found as any other; but where nothing is looked up, nothing is made ready for that.
+    func append(_ row: any RowCursor, _ keyColumns: [Int]) -> UInt32 {
+        makeRecords(for: 1)
+        let id = UInt32(count)
+        count += 1
+        let record = record(id)
+        record.initializeMemory(as: UInt8.self, repeating: 0, count: stride)
+        var hash: UInt32 = 0
+        for part in 0..<keyIsText.count {
+            let cell = record + 16 + 16 * part
+            if keyIsText[part] {
+                let text = row.text(keyColumns[part])
+                hash = Self.hash(hash, text: text)
+                if TextCell.setInline(cell, text) { continue }
+                let own = Self.hash(0, text: text)
+                TextCell.setBorrowed(cell, texts.add(text, hash: own).buffer)
+            } else {
+                let integer = row.integer(keyColumns[part])
+                hash = Self.hash(hash, integer: integer)
+                cell.storeBytes(of: integer, as: Int64.self)
+            }
+        }
+        record.storeBytes(of: hash, as: UInt32.self)
+        return id
+    }
+
+    /// Lets the groups that were appended be found.
+    private func fillSlots() {
+        let (shift, last) = (64 - UInt64(slotBits), 1 << slotBits - 1)
+        let ahead = 16
+        for id in slotted..<count {
+            if id + ahead < count {
+                kj_prefetch(slots + Self.home(hash(UInt32(id + ahead)), shift: shift))
+            }
+            let hash = hash(UInt32(id))
+            var slot = Self.home(hash, shift: shift)
+            while slots[slot] != 0 { slot = (slot + 1) & last }
+            slots[slot] = UInt64(hash) << 32 | UInt64(id + 1)
+        }
+        slotted = count
     }
 
     /// Finds the group of one key, making it if it is new.
@@ -284,15 +309,16 @@ final class GroupTable {
 
     /// Makes room for so many new groups: nothing moves until they are there.
     private func makeRoom(for rows: Int) {
-        var larger = capacity
-        while count + rows > larger { larger *= 2 }
-        if larger > capacity {
-            capacity = larger
-            memory = Self.resized(memory, byteCount: capacity * stride)
-        }
+        makeRecords(for: rows)
         var bits = slotBits
         while (count + rows) * 2 > 1 << bits { bits += 1 }
         if bits > slotBits { growSlots(to: bits) }
+    }
+
+    private func makeRecords(for rows: Int) {
+        guard count + rows > capacity else { return }
+        while count + rows > capacity { capacity *= 2 }
+        memory = LargeMemory.resized(memory, byteCount: capacity * stride)
     }
 
     private func growSlots(to bits: Int) {
@@ -305,19 +331,20 @@ final class GroupTable {
             while slots[slot] != 0 { slot = (slot + 1) & (1 << slotBits - 1) }
             slots[slot] = old[index]
         }
-        old.deallocate()
+        free(old)
     }
 
     /// Forgets every group. The owner has freed what its states hold.
     /// - Parameter keepingMemory: Whether as many groups are to come: then what they take stays at hand.
     func reset(keepingMemory: Bool = false) {
         count = 0
+        slotted = 0
         texts.clear()
         if keepingMemory { return slots.update(repeating: 0, count: 1 << slotBits) }
-        slots.deallocate()
+        free(slots)
         (slots, slotBits) = Self.makeSlots(bits: 10)
         capacity = 256
-        memory = Self.resized(memory, byteCount: capacity * stride)
+        memory = LargeMemory.resized(memory, byteCount: capacity * stride)
     }
 }
 

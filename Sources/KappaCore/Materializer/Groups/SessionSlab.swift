@@ -19,7 +19,7 @@ final class SessionSlab {
 
     init(stateBytes: Int) {
         stride = (Self.stateOffset + stateBytes + 15) & ~15
-        memory = GroupTable.resized(nil, byteCount: capacity * stride)
+        memory = LargeMemory.resized(nil, byteCount: capacity * stride)
     }
 
     deinit { Glibc.free(memory) }
@@ -64,7 +64,7 @@ final class SessionSlab {
 
     private func grow() {
         capacity *= 2
-        memory = GroupTable.resized(memory, byteCount: capacity * stride)
+        memory = LargeMemory.resized(memory, byteCount: capacity * stride)
     }
 
     func reset() {
@@ -72,7 +72,7 @@ final class SessionSlab {
         count = 0
         free = []
         removed = []
-        memory = GroupTable.resized(memory, byteCount: capacity * stride)
+        memory = LargeMemory.resized(memory, byteCount: capacity * stride)
     }
 
     /// The sessions that there are.

@@ -72,6 +72,27 @@ final class HoppingPanes {
     struct Pairs {
         var rows = AggregationRows()
         var ids: [UInt32] = []
+
+        fileprivate mutating func resize(to count: Int) {
+            rows.rows.resize(to: count)
+            rows.events.resize(to: count)
+            ids.resize(to: count)
+        }
+
+        /// Lets `body` set all entries.
+        fileprivate mutating func fill(
+            _ body: (
+                _ rows: UnsafeMutableBufferPointer<Int32>,
+                _ events: UnsafeMutableBufferPointer<Int32>,
+                _ ids: UnsafeMutableBufferPointer<UInt32>
+            ) -> Void
+        ) {
+            rows.rows.withUnsafeMutableBufferPointer { pairRows in
+                rows.events.withUnsafeMutableBufferPointer { pairEvents in
+                    ids.withUnsafeMutableBufferPointer { body(pairRows, pairEvents, $0) }
+                }
+            }
+        }
     }
 
     /// Finds the groups of a chunk's rows in `groups`, making those that are new, which are appended
@@ -89,18 +110,20 @@ final class HoppingPanes {
         if !freshPanes.isEmpty {
             fill(input.rows[chunk], adding(windowStarts, to: keys), groups, &fresh)
         }
-        pairs.rows.rows.removeAll(keepingCapacity: true)
-        pairs.rows.events.removeAll(keepingCapacity: true)
-        pairs.ids.removeAll(keepingCapacity: true)
-        for index in 0..<paneIDs.count {
-            let (row, event) = (
-                input.rows[chunk.lowerBound + index], input.events[chunk.lowerBound + index]
-            )
-            let windows = windows(paneIDs[index])
-            for window in 0..<rows[Int(row)].open {
-                pairs.rows.rows.append(row)
-                pairs.rows.events.append(event)
-                pairs.ids.append(windows[window])
+        let (rows, ids) = (input.rows[chunk], paneIDs)
+        pairs.resize(to: rows.reduce(0) { $0 + self.rows[Int($1)].open })
+        var next = 0
+        pairs.fill { pairRows, pairEvents, pairIDs in
+            for index in 0..<ids.count {
+                let row = rows[rows.startIndex + index]
+                let event = input.events[chunk.lowerBound + index]
+                let windows = windows(ids[index])
+                for window in 0..<self.rows[Int(row)].open {
+                    pairRows[next] = row
+                    pairEvents[next] = event
+                    pairIDs[next] = windows[window]
+                    next += 1
+                }
             }
         }
     }
@@ -147,5 +170,13 @@ final class HoppingPanes {
             window += 1
             unfilled.removeAll { rows[Int($0.row)].open <= window }
         }
+    }
+}
+
+extension Array where Element: FixedWidthInteger {
+    /// Makes the array so long; new values are zero.
+    fileprivate mutating func resize(to newCount: Int) {
+        if newCount < count { return removeLast(count - newCount) }
+        append(contentsOf: repeatElement(0, count: newCount - count))
     }
 }

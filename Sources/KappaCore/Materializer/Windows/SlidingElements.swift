@@ -20,7 +20,7 @@ final class SlidingElements {
 
     init(stateBytes: Int) {
         stride = (Self.stateOffset + stateBytes + 15) & ~15
-        memory = GroupTable.resized(nil, byteCount: capacity * stride)
+        memory = LargeMemory.resized(nil, byteCount: capacity * stride)
     }
 
     deinit { Glibc.free(memory) }
@@ -61,7 +61,7 @@ final class SlidingElements {
 
     private func grow() {
         capacity *= 2
-        memory = GroupTable.resized(memory, byteCount: capacity * stride)
+        memory = LargeMemory.resized(memory, byteCount: capacity * stride)
     }
 
     /// A key's elements by time.
@@ -115,7 +115,7 @@ final class SlidingElements {
         free = []
         byKey = []
         oldest = TimeHeap()
-        memory = GroupTable.resized(memory, byteCount: capacity * stride)
+        memory = LargeMemory.resized(memory, byteCount: capacity * stride)
     }
 
     /// The numbers of all elements.

@@ -54,7 +54,7 @@ final class TableRowMaker<Element>: DerivedRowMaker {
 
     func pack(_ row: any RowCursor, into builder: PackedRowBuilder) throws -> Bool {
         builder.begin()
-        if let columns, !required.contains(where: { row.isNull($0) }) {
+        if let columns, hasRequired(row) {
             for index in columns.indices { builder.set(index, row, columns[index]) }
             return true
         }
@@ -75,6 +75,11 @@ final class TableRowMaker<Element>: DerivedRowMaker {
             }
             index += 1
         }
+        return true
+    }
+
+    private func hasRequired(_ row: any RowCursor) -> Bool {
+        for column in required where row.isNull(column) { return false }
         return true
     }
 }

@@ -11,6 +11,8 @@ final class KeptElements<Element: ViewRow>: RankingInput {
     private var elementCount = 0
     /// The elements of the reading at hand whose keys are known.
     private let taken = ElementList()
+    /// The events of the reading at hand that were taken.
+    private var applied: [Int32] = []
     /// What the reading at hand has changed, as it was before, and which group's it was.
     private var before: [(group: UInt32, elements: [Element])] = []
 
@@ -28,18 +30,19 @@ final class KeptElements<Element: ViewRow>: RankingInput {
     func take(
         _ batch: EventBatch, _ range: Range<Int>,
         groups find: (_ rows: ArraySlice<Int32>, _ keys: [kj_column]) -> [UInt32],
-        changed: (UInt32) -> Void, _ outcome: (Int, EventOutcome) -> Void
+        changed: (UInt32) -> Void, _ outcome: (_ events: [Int32], EventOutcome) -> Void
     ) {
         reader.load(batch)
         keys.clear()
         reader.forEachReading(range) { new in
             select(new)
-            take(find, outcome)
+            take(find)
+            outcome(applied, .applied)
         } settled: { stands in
             if stands { for change in before { changed(change.group) } } else { undo(to: 0) }
             before.removeAll(keepingCapacity: true)
         }
-        for (event, failure) in reader.list.failures { outcome(event, failure) }
+        for (event, failure) in reader.list.failures { outcome([Int32(event)], failure) }
     }
 
     /// Computes the keys of the new elements.
@@ -62,10 +65,8 @@ final class KeptElements<Element: ViewRow>: RankingInput {
         }
     }
 
-    private func take(
-        _ find: (_ rows: ArraySlice<Int32>, _ keys: [kj_column]) -> [UInt32],
-        _ outcome: (Int, EventOutcome) -> Void
-    ) {
+    private func take(_ find: (_ rows: ArraySlice<Int32>, _ keys: [kj_column]) -> [UInt32]) {
+        applied.removeAll(keepingCapacity: true)
         let ids = find(taken.rows[...], keys.columns)
         if let most = ids.max() { while groups.count <= Int(most) { groups.append([]) } }
         if !codec.changesWhenStored, takeAll(ids) {
@@ -80,7 +81,7 @@ final class KeptElements<Element: ViewRow>: RankingInput {
                     let id = ids[index]
                     try reader.with(Int(taken.rows[index])) { try take($0.pointee, id) }
                 }
-                outcome(Int(event), .applied)
+                applied.append(event)
             } catch {
                 undo(to: mark)
                 reader.fail(event, error)
@@ -154,6 +155,7 @@ final class KeptElements<Element: ViewRow>: RankingInput {
         elementCount += 1
     }
 
+    var rowCount: Int { elementCount }
     var memoryBytes: Int {
         elementCount * (MemoryLayout<Element>.stride + 64) + groups.count * 48
     }

@@ -9,6 +9,7 @@ struct OrderedCells {
         let isDescending: Bool
     }
     let parts: [Part]
+    private let first: Part?
     let cells: Int
     /// Whether two rows of the same rank stand equally high.
     let ranksAreExact: Bool
@@ -16,6 +17,7 @@ struct OrderedCells {
     /// - Parameter mayBeNull: Whether the first part's cell may be null.
     init(_ parts: [Part], cells: Int, mayBeNull: Bool) {
         self.parts = parts
+        first = parts.first
         self.cells = cells
         ranksAreExact =
             parts.isEmpty || parts.count == 1 && !mayBeNull && parts[0].kind.ranksExactly
@@ -25,7 +27,7 @@ struct OrderedCells {
     /// smaller rank stands before the other. Rows of the same rank need ``compare(_:_:)``.
     @inline(__always)
     func rank(_ column: kj_column, _ row: Int) -> Int64 {
-        guard let first = parts.first else { return 0 }
+        guard let first else { return 0 }
         let isThere = column.states[row] == UInt8(KJ_VALUE.rawValue)
         let rank: Int64
         switch first.kind {
@@ -39,7 +41,7 @@ struct OrderedCells {
 
     /// The same of a packed row.
     func rank(_ row: PackedRow) -> Int64 {
-        guard let first = parts.first else { return 0 }
+        guard let first else { return 0 }
         let rank: Int64
         switch (first.kind, row.storage(first.cell)) {
         case (.decimal, _): rank = 0

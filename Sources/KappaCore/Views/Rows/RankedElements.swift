@@ -10,10 +10,13 @@ final class RankedElements<Element: ViewRow>: RankingInput {
     private let builder: PackedRowBuilder
     private let rankings: PackedRankings
     private let kinds: [ColumnKind]
+    private let orderKinds: [ColumnKind]
     private let layout: RankingLayout
     private let needsStructs: Bool
     /// The elements of the reading at hand that can be taken.
     private let taken = ElementList()
+    /// The groups for which rows were proposed.
+    private var proposed: [UInt32] = []
 
     init(
         _ reader: any ElementReader<Element>, keys: [Expression<Element>],
@@ -28,6 +31,7 @@ final class RankedElements<Element: ViewRow>: RankingInput {
         packer = ElementPacker(reader, codec)
         needsStructs = self.keys.needsStructs || orders.needsStructs || !codec.isFlat
         kinds = codec.columns.map(\.kind)
+        orderKinds = orderings.map(\.value.kind)
         // What elements are ordered by stands behind their own cells.
         let own = kinds.count
         let cells = own + orderings.count
@@ -44,7 +48,7 @@ final class RankedElements<Element: ViewRow>: RankingInput {
     func take(
         _ batch: EventBatch, _ range: Range<Int>,
         groups: (_ rows: ArraySlice<Int32>, _ keys: [kj_column]) -> [UInt32],
-        changed: (UInt32) -> Void, _ outcome: (Int, EventOutcome) -> Void
+        changed: (UInt32) -> Void, _ outcome: (_ events: [Int32], EventOutcome) -> Void
     ) {
         reader.load(batch)
         keys.clear()
@@ -55,9 +59,9 @@ final class RankedElements<Element: ViewRow>: RankingInput {
             // What cannot be computed has failed before anything is changed.
             if !reader.list.isSpoilt { rank(groups, changed) }
         } settled: { stands in
-            if stands { for event in taken.events { outcome(Int(event), .applied) } }
+            if stands { outcome(taken.events, .applied) }
         }
-        for (event, failure) in reader.list.failures { outcome(event, failure) }
+        for (event, failure) in reader.list.failures { outcome([Int32(event)], failure) }
     }
 
     /// Notes which elements can be taken.
@@ -91,26 +95,80 @@ final class RankedElements<Element: ViewRow>: RankingInput {
     ) {
         let rows = taken.rows
         let ids = groups(rows[...], keys.columns)
+        guard let most = ids.max() else { return }
+        rankings.reserve(through: Int(most))
         let orders = orders.columns
+        if rankings.keepsOneByRank {
+            rankOne(rows, ids, orders, changed)
+        } else {
+            rankEach(rows, ids, orders, changed)
+        }
+    }
+
+    /// Ranks rows where each group keeps one: of the rows at hand that fall into the same group, only
+    /// the best is put together.
+    private func rankOne(
+        _ rows: [Int32], _ ids: [UInt32], _ orders: [kj_column], _ changed: (UInt32) -> Void
+    ) {
+        let first = orders.first ?? kj_column()
+        proposed.removeAll(keepingCapacity: true)
+        for index in rows.indices {
+            if index + Self.ahead < ids.count {
+                rankings.prefetch(Int(ids[index + Self.ahead]))
+            }
+            let row = Int(rows[index])
+            let rank = rankings.order.rank(first, row)
+            if rankings.propose(row, rank, Int(ids[index])) ?? false { proposed.append(ids[index]) }
+        }
+        for index in proposed.indices {
+            if index + Self.ahead < proposed.count {
+                rankings.prefetchRows(Int(proposed[index + Self.ahead]))
+            }
+            let group = Int(proposed[index])
+            pack(rankings.takeProposed(group), orders)
+            rankings.replace(group, by: builder)
+            changed(proposed[index])
+        }
+    }
+
+    private func rankEach(
+        _ rows: [Int32], _ ids: [UInt32], _ orders: [kj_column], _ changed: (UInt32) -> Void
+    ) {
         let first = orders.first ?? kj_column()
         for index in rows.indices {
+            if index + 2 * Self.ahead < ids.count {
+                rankings.prefetch(Int(ids[index + 2 * Self.ahead]))
+            }
+            if index + Self.ahead < ids.count {
+                rankings.prefetchRows(Int(ids[index + Self.ahead]))
+            }
             let row = Int(rows[index])
             let group = Int(ids[index])
             let rank = rankings.order.rank(first, row)
             guard rankings.mayTake(rank, group) else { continue }
-            do { try packer.pack(row, into: builder) } catch {
-                preconditionFailure("an element that was packed before can be packed again")
-            }
-            for part in orders.indices {
-                builder.set(kinds.count + part, orders[part], row, orderings[part].value.kind)
-            }
+            pack(row, orders)
             if rankings.add(builder, rank, group) { changed(ids[index]) }
+        }
+    }
+
+    /// So many rows ahead memory is asked for what they will need.
+    private static var ahead: Int { 8 }
+
+    /// Puts the row of an element together, with what it is ordered by.
+    private func pack(_ row: Int, _ orders: [kj_column]) {
+        do { try packer.pack(row, into: builder) } catch {
+            preconditionFailure("an element that was packed before can be packed again")
+        }
+        for part in orders.indices {
+            builder.set(kinds.count + part, orders[part], row, orderKinds[part])
         }
     }
 
     // MARK: Rows
 
     func count(in group: Int) -> Int { rankings.count(in: group) }
+    func prefetch(_ group: Int) { rankings.prefetch(group) }
+    func prefetchRows(_ group: Int) { rankings.prefetchRows(group) }
 
     func bind(_ rank: Int, of group: Int, to writer: any RowWriter) {
         rankings.row(rank, of: group).bind(
@@ -138,4 +196,5 @@ final class RankedElements<Element: ViewRow>: RankingInput {
     }
 
     var memoryBytes: Int { rankings.memoryBytes }
+    var rowCount: Int { rankings.rowCount }
 }

@@ -1,9 +1,11 @@
 /// Memory for packed rows, in large chunks. What is given back is used again for rows of that size.
 final class RowArena {
     private var chunks: [UnsafeMutableRawBufferPointer] = []
+    /// The chunk that is being filled.
+    private var base: UnsafeMutableRawPointer?
     private var used = chunkBytes
     /// Rows that were given back, by size: each holds the address of the next one.
-    private var free: [UnsafeMutableRawPointer?] = []
+    private let free = PlainList<UnsafeMutableRawPointer?>()
     /// Bytes of the rows that are in use.
     private(set) var memoryBytes = 0
     private static let chunkBytes = 1 << 18
@@ -19,25 +21,22 @@ final class RowArena {
             free[size] = row.load(as: UnsafeMutableRawPointer?.self)
             return row
         }
-        guard used + 16 * size <= Self.chunkBytes, let base = chunks.last?.baseAddress else {
-            return fromNewChunk(size)
-        }
-        defer { used += 16 * size }
-        return base + used
+        guard used + 16 * size <= Self.chunkBytes, let base else { return fromNewChunk(size) }
+        let row = base + used
+        used += 16 * size
+        return row
     }
 
     private func fromNewChunk(_ size: Int) -> UnsafeMutableRawPointer {
         let bytes = max(16 * size, Self.chunkBytes)
         let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes, alignment: 16)
-        guard let base = chunk.baseAddress else { preconditionFailure("a chunk has memory") }
-        if bytes > Self.chunkBytes, !chunks.isEmpty {
-            // A row larger than a chunk has one of its own; the last chunk goes on being filled.
-            chunks.insert(chunk, at: chunks.count - 1)
-        } else {
-            chunks.append(chunk)
-            used = 16 * size
-        }
-        return base
+        guard let start = chunk.baseAddress else { preconditionFailure("a chunk has memory") }
+        chunks.append(chunk)
+        // A row larger than a chunk has one of its own; another chunk goes on being filled.
+        if bytes > Self.chunkBytes { return start }
+        base = start
+        used = 16 * size
+        return start
     }
 
     /// Gives a row back.
@@ -53,7 +52,8 @@ final class RowArena {
     func clear() {
         for chunk in chunks { chunk.deallocate() }
         chunks.removeAll()
-        free.removeAll()
+        free.truncate(to: 0)
+        base = nil
         used = Self.chunkBytes
         memoryBytes = 0
     }
