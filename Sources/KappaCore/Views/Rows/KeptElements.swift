@@ -70,7 +70,7 @@ final class KeptElements<Element: ViewRow>: RankingInput {
         let ids = find(taken.rows[...], keys.columns)
         if let most = ids.max() { while groups.count <= Int(most) { groups.append([]) } }
         if !codec.changesWhenStored, takeAll(ids) {
-            taken.forEachEvent(0..<taken.count) { event, _ in outcome(Int(event), .applied) }
+            applied += taken.events
             return
         }
         // Of an event that cannot be taken nothing may change, and those behind it find it so.
