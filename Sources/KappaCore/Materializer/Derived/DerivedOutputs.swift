@@ -50,7 +50,7 @@ final class DerivedOutputs {
 
     private func pack(_ row: PackedRow, _ shown: [Int]) -> PackedRow {
         builder.begin()
-        for (index, cell) in shown.enumerated() { builder.set(index, row, cell, of: shape.cells) }
+        for (index, cell) in shown.enumerated() { builder.bind(index, row, cell, of: shape.cells) }
         return builder.finish(in: arena)
     }
 

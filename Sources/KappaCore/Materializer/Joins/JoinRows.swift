@@ -155,7 +155,7 @@ final class JoinRows: JoinSide, StateTable {
     func load(_ cursor: any RowCursor) throws {
         builder.begin()
         for cell in 0..<builder.cells {
-            builder.set(cell, cursor, TableSchema.joinSideColumns + cell)
+            builder.bind(cell, cursor, TableSchema.joinSideColumns + cell)
         }
         let meta = JoinMeta(
             offset: cursor.integer(0), part: cursor.integer(1), time: cursor.integer(2),

@@ -55,7 +55,7 @@ final class TableRowMaker<Element>: DerivedRowMaker {
     func pack(_ row: any RowCursor, into builder: PackedRowBuilder) throws -> Bool {
         builder.begin()
         if let columns, hasRequired(row) {
-            for index in columns.indices { builder.set(index, row, columns[index]) }
+            for index in columns.indices { builder.bind(index, row, columns[index]) }
             return true
         }
         guard let element = try rows.make(row) else { return false }

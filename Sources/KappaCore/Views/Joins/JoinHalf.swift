@@ -132,7 +132,7 @@ class JoinHalf {
         let row = Int(list.rows[index])
         guard isColumnar else { return try packElement(row) }
         builder.begin()
-        builder.set(columns, row, kinds)
+        builder.bind(columns, row, kinds)
     }
 
     /// Where a new element is, until the next batch.
@@ -145,13 +145,14 @@ class JoinHalf {
     /// Where an element that waits is, until the next batch.
     final func place(kept number: UInt32) -> JoinPlace { .packed(side.row(number)) }
 
-    /// Sets a cell of a packed row to one of an element.
-    final func set(
-        _ index: Int, of target: PackedRowBuilder, to cell: PairCells.Cell, at place: JoinPlace
+    /// Binds a cell of an element.
+    @inline(__always)
+    final func bind(
+        _ cell: PairCells.Cell, at place: JoinPlace, to writer: some RowWriter, _ index: Int
     ) {
         switch place {
-        case .row(let row): target.set(index, columns[cell.index], Int(row), cell.kind)
-        case .packed(let row): target.set(index, row, cell.index, of: kinds.count)
+        case .row(let row): writer.bind(index, columns[cell.index], Int(row), cell.kind)
+        case .packed(let row): writer.bind(index, row, cell.index, of: kinds.count)
         }
     }
 

@@ -7,13 +7,17 @@ final class PairPlaces {
     private let cells: [PairCells.Cell]
     private let lefts = PlainList<JoinPlace>()
     private let rights = PlainList<JoinPlace>()
-    private let pairTimes = ComputedColumn(kind: .timestamp)
+    /// The event that completed each pair; those of the reading at hand are not in the list yet.
+    private let events = PlainList<Int32>()
+    /// The time of each pair, where there are times.
+    private let pairTimes: ComputedColumn?
     /// The cells that were asked for as columns, and how many rows of them are filled.
     private var columns: [ComputedColumn?]
     private var filled: [Int]
 
-    init(_ halves: JoinHalves, _ cells: [PairCells.Cell]) {
+    init(_ halves: JoinHalves, _ cells: [PairCells.Cell], hasTimes: Bool) {
         self.halves = halves
+        pairTimes = hasTimes ? ComputedColumn(kind: .timestamp) : nil
         self.cells = cells
         columns = Array(repeating: nil, count: cells.count)
         filled = Array(repeating: 0, count: cells.count)
@@ -40,34 +44,45 @@ final class PairPlaces {
                 add(left.place(kept: other.number), mine, other.time, event)
             }
         } undo: { event in
-            truncate(to: list.count(before: event))
+            truncate(to: count(before: event))
         }
+        list.append(rows: list.count..<events.count, of: events)
+    }
+
+    private func count(before event: Int32) -> Int {
+        var count = events.count
+        while count > 0, events[count - 1] >= event { count -= 1 }
+        return count
     }
 
     private func add(_ left: JoinPlace, _ right: JoinPlace, _ time: Int64, _ event: Int32) {
-        let row = list.count
+        pairTimes?.set(events.count, integer: time)
         lefts.append(left)
         rights.append(right)
-        pairTimes.set(row, integer: time)
-        list.append(row: row, event: event)
+        events.append(event)
     }
 
     func truncate(to count: Int) {
         list.truncate(to: count)
+        events.truncate(to: count)
         lefts.truncate(to: count)
         rights.truncate(to: count)
         for index in filled.indices { filled[index] = min(filled[index], count) }
     }
 
-    var times: kj_column { pairTimes.column }
+    var times: kj_column? { pairTimes?.column }
 
-    /// Packs a pair's cells.
-    func pack(_ row: Int, into builder: PackedRowBuilder) {
-        builder.begin()
-        for (index, cell) in cells.enumerated() {
-            let (half, place) =
-                cell.isLeft ? (halves.left, lefts[row]) : (halves.right, rights[row])
-            half.set(index, of: builder, to: cell, at: place)
+    /// Binds a pair's cells, the first at index `first`.
+    @inline(__always)
+    func bind(_ row: Int, to writer: some RowWriter, at first: Int = 0) {
+        let (left, right) = (lefts[row], rights[row])
+        for index in cells.indices {
+            let cell = cells[index]
+            if cell.isLeft {
+                halves.left.bind(cell, at: left, to: writer, first + index)
+            } else {
+                halves.right.bind(cell, at: right, to: writer, first + index)
+            }
         }
     }
 

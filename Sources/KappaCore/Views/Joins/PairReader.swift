@@ -9,17 +9,15 @@ final class PairReader<Left: ViewRow, Right: ViewRow, New: ViewRow>: ElementRead
     private let codec: RowCodec<New>
     private let builder: PackedRowBuilder
     private let fields = StructFields.of(New.self)
-    private let hasTime: Bool
     private var mark = 0
 
     init(
         _ join: InnerJoin<Left, Right>, _ cells: PairCells, _ context: any StreamContext
     ) throws(KappaError) {
         halves = try TypedJoin(join.left, join.right, join.bound, context).halves
-        pairs = PairPlaces(halves, cells.cells)
+        pairs = PairPlaces(halves, cells.cells, hasTimes: join.hasTime)
         codec = try RowCodec()
         builder = PackedRowBuilder(cells: cells.cells.count)
-        hasTime = join.hasTime
     }
 
     var list: ElementList { pairs.list }
@@ -43,15 +41,20 @@ final class PairReader<Left: ViewRow, Right: ViewRow, New: ViewRow>: ElementRead
         halves.undo()
     }
 
-    var times: kj_column? { hasTime ? pairs.times : nil }
+    var times: kj_column? { pairs.times }
 
     func pack(_ row: Int, into builder: PackedRowBuilder) -> Bool {
-        pairs.pack(row, into: builder)
+        pairs.bind(row, to: builder)
+        return true
+    }
+    func bind(_ row: Int, to rows: RecordList, at first: Int) -> Bool {
+        pairs.bind(row, to: rows, at: first)
         return true
     }
 
     func with(_ row: Int, _ body: (UnsafePointer<New>) throws -> Void) throws {
-        pairs.pack(row, into: builder)
+        builder.begin()
+        pairs.bind(row, to: builder)
         try codec.with(builder.row, of: builder.cells, body)
     }
 

@@ -51,9 +51,10 @@ final class RecordEncoder {
         words[place] = UInt64(bitPattern: value)
     }
 
-    /// SQLite keeps no sign of a zero.
+    /// SQLite keeps no sign of a zero, and takes what is no number for null.
     @inline(__always)
     func set(_ column: Int, _ value: Double) {
+        if value.isNaN { return setNull(column) }
         let place = places[column]
         types[place] = RecordType.double
         words[place] = value.withoutZerosSign.bitPattern

@@ -88,48 +88,4 @@ package final class PackedRowBuilder: RowWriter {
         memory = larger
         capacity = 2 * size
     }
-
-    // MARK: Cells from elsewhere
-
-    /// Sets a cell to what a column holds in a row.
-    @inline(__always)
-    func set(_ index: Int, _ column: kj_column, _ row: Int, _ kind: ColumnKind) {
-        guard column.states[row] == UInt8(KJ_VALUE.rawValue) else { return bindNull(index) }
-        switch kind {
-        case .bool: bind(index, Int64(column.integers[row] != 0 ? 1 : 0))
-        case .integer, .timestamp: bind(index, column.integers[row])
-        case .double: bind(index, column.doubles[row])
-        case .decimal:
-            guard let value = column.decimal(row) else { return bindNull(index) }
-            DecimalCell.bind(value, to: self, at: index)
-        case .text, .json: append(index, column.strings[row].buffer, .text)
-        }
-    }
-
-    /// Sets the first cells to what columns hold in a row.
-    func set(_ columns: [kj_column], _ row: Int, _ kinds: [ColumnKind]) {
-        for index in 0..<kinds.count { set(index, columns[index], row, kinds[index]) }
-    }
-
-    /// Sets a cell to one of a packed row.
-    func set(_ index: Int, _ row: PackedRow, _ cell: Int, of cells: Int) {
-        switch row.storage(cell) {
-        case .null: bindNull(index)
-        case .integer: bind(index, row.integer(cell, of: cells))
-        case .double: bind(index, row.double(cell, of: cells))
-        case .text: append(index, row.bytes(cell, of: cells), .text)
-        case .blob: append(index, row.bytes(cell, of: cells), .blob)
-        }
-    }
-
-    /// Sets a cell to a stored one.
-    func set(_ index: Int, _ cursor: any RowCursor, _ stored: Int) {
-        switch cursor.storage(stored) {
-        case .null: bindNull(index)
-        case .integer: bind(index, cursor.integer(stored))
-        case .double: bind(index, cursor.double(stored))
-        case .text: append(index, cursor.text(stored), .text)
-        case .blob: append(index, cursor.blob(stored), .blob)
-        }
-    }
 }

@@ -160,7 +160,7 @@ final class RankedElements<Element: ViewRow>: RankingInput {
             preconditionFailure("an element that was packed before can be packed again")
         }
         for part in orders.indices {
-            builder.set(kinds.count + part, orders[part], row, orderKinds[part])
+            builder.bind(kinds.count + part, orders[part], row, orderKinds[part])
         }
     }
 
@@ -185,7 +185,9 @@ final class RankedElements<Element: ViewRow>: RankingInput {
 
     func load(_ cursor: any RowCursor, into group: Int) throws {
         builder.begin()
-        for index in kinds.indices { builder.set(index, cursor, layout.firstElementColumn + index) }
+        for index in kinds.indices {
+            builder.bind(index, cursor, layout.firstElementColumn + index)
+        }
         if !orderings.isEmpty {
             let element = try packer.codec.decode(cursor, at: layout.firstElementColumn)
             for (index, ordering) in orderings.enumerated() {

@@ -92,7 +92,6 @@ private final class ElementRows<Element: ViewRow>: RowsInput {
     let rows: RecordList
     private let reader: any ElementReader<Element>
     private let packer: ElementPacker<Element>
-    private let builder: PackedRowBuilder
     private let hasParts: Bool
 
     init(
@@ -100,9 +99,7 @@ private final class ElementRows<Element: ViewRow>: RowsInput {
     ) throws(KappaError) {
         self.reader = reader
         self.hasParts = hasParts
-        let codec = try RowCodec<Element>()
-        packer = ElementPacker(reader, codec)
-        builder = PackedRowBuilder(cells: codec.columns.count)
+        packer = ElementPacker(reader, try RowCodec())
         rows = RecordList(table)
     }
 
@@ -149,8 +146,7 @@ private final class ElementRows<Element: ViewRow>: RowsInput {
                 while next < new.upperBound, events[next] == event {
                     rows.bind(0, firstOffset + Int64(event))
                     if hasParts { rows.bind(1, part) }
-                    try packer.bind(
-                        Int(elements[next]), to: rows, at: hasParts ? 2 : 1, by: builder)
+                    try packer.bind(Int(elements[next]), to: rows, at: hasParts ? 2 : 1)
                     rows.execute()
                     part += 1
                     next += 1

@@ -2,7 +2,7 @@
 /// most 15 significant digits (which a double keeps exactly), else as text. So SQL compares and
 /// sums decimals as numbers, and all digits come back.
 package enum DecimalCell {
-    package static func bind(_ decimal: Decimal, to writer: any RowWriter, at index: Int) {
+    package static func bind(_ decimal: Decimal, to writer: some RowWriter, at index: Int) {
         if decimal.scale == 0, let integer = Int64(exactly: decimal.mantissa) {
             writer.bind(index, integer)
         } else if decimal.mantissa.magnitude < 1_000_000_000_000_000, decimal.scale <= 22 {

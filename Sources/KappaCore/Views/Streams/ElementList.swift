@@ -31,6 +31,12 @@ final class ElementList {
         events.append(contentsOf: new)
     }
 
+    /// Appends elements that stand in the given rows, each with its event.
+    func append(rows new: Range<Int>, of newEvents: PlainList<Int32>) {
+        rows.append(contentsOf: new.lazy.map { Int32(truncatingIfNeeded: $0) })
+        events.append(contentsOf: new.lazy.map { newEvents[$0] })
+    }
+
     /// Appends elements that stand in the given rows; each is of the event of the old element that it was
     /// made of.
     func append(rows new: Range<Int>, _ origins: UnsafePointer<Int32>, of oldEvents: [Int32]) {
@@ -46,11 +52,22 @@ final class ElementList {
 
     /// Appends those elements of another list in whose rows a mask says so.
     func append(_ other: ElementList, _ elements: Range<Int>, where mask: RowMask) {
-        let (otherRows, otherEvents) = (other.rows, other.events)
-        for index in elements where mask.bytes[Int(otherRows[index])] != 0 {
-            rows.append(otherRows[index])
-            events.append(otherEvents[index])
+        let (otherRows, otherEvents, isIn) = (other.rows, other.events, mask.bytes)
+        var end = rows.count
+        rows.append(contentsOf: repeatElement(0, count: elements.count))
+        events.append(contentsOf: repeatElement(0, count: elements.count))
+        // No branch depends on an element: each is written, and the next one over it if it is not in.
+        rows.withUnsafeMutableBufferPointer { rows in
+            events.withUnsafeMutableBufferPointer { events in
+                for index in elements {
+                    rows[end] = otherRows[index]
+                    events[end] = otherEvents[index]
+                    end &+= isIn[Int(otherRows[index])] != 0 ? 1 : 0
+                }
+            }
         }
+        rows.removeLast(rows.count - end)
+        events.removeLast(events.count - end)
     }
 
     /// How many elements are of events before one.

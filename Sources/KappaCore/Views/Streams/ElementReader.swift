@@ -35,6 +35,8 @@ protocol ElementReader<Element>: AnyObject {
     /// Sets the first cells of a packed row to those of the element in a row; false where it takes the
     /// struct.
     func pack(_ row: Int, into builder: PackedRowBuilder) -> Bool
+    /// Binds the cells of the element in a row, the first at index `first`; false where it takes the struct.
+    func bind(_ row: Int, to rows: RecordList, at first: Int) -> Bool
     /// The event times by row, where the stream has times. Valid until the next reading.
     var times: kj_column? { get }
     /// The plan's columns in which event times stand, as every event of the log has them that has
@@ -91,12 +93,16 @@ extension PassingReader {
     func pack(_ row: Int, into builder: PackedRowBuilder) -> Bool {
         upstream.pack(row, into: builder)
     }
+    func bind(_ row: Int, to rows: RecordList, at first: Int) -> Bool {
+        upstream.bind(row, to: rows, at: first)
+    }
     func column(_ field: Int) -> kj_column { upstream.column(field) }
     var isColumnar: Bool { upstream.isColumnar }
 }
 
 extension ElementReader {
     func pack(_ row: Int, into builder: PackedRowBuilder) -> Bool { false }
+    func bind(_ row: Int, to rows: RecordList, at first: Int) -> Bool { false }
 
     /// One struct after another.
     func forStructs(

@@ -66,6 +66,8 @@ public struct NewProperty<Old, New>: Sendable {
 }
 
 /// Where each property of a new struct comes from.
+///
+/// `@unchecked Sendable`: nothing of it ever changes, and what finds a field for a key path only reads.
 struct PropertyMap<Old: Decodable, New: ViewRow>: @unchecked Sendable {
     struct Property {
         /// The field of the old element.
