@@ -60,10 +60,32 @@ final class BulkRow: RowWriter {
 
     /// Appends rows that are records already.
     func append(_ records: RecordList) throws(KappaError) {
+        guard let parts = integerParts else {
+            return try records.forEachRecord { record throws(KappaError) in
+                guard cursor.take(record) else { throw RecordList.damage(schema) }
+                try copy(cursor)
+            }
+        }
+        // Most keys are an offset, and a number of the rows of one event.
+        var last = table.hasRows ? (lastKey.integer(0), lastKey.integer(1)) : nil
         try records.forEachRecord { record throws(KappaError) in
             guard cursor.take(record) else { throw RecordList.damage(schema) }
-            try copy(cursor)
+            let key = (cursor.integer(parts.0), parts.1.map { cursor.integer($0) } ?? 0)
+            if let last, last >= key { throw Self.wrongOrder() }
+            last = key
+            try table.append(record)
         }
+        guard let last else { return }
+        for (part, value) in zip(keyColumns.indices, [last.0, last.1]) { lastKey.set(part, value) }
+    }
+
+    /// The columns of a key of one or two integers.
+    private var integerParts: (Int, Int?)? {
+        let kinds = keyColumns.map { schema.columns[$0].kind }
+        guard (1...2).contains(kinds.count), kinds.allSatisfy({ $0 == .integer }) else {
+            return nil
+        }
+        return (keyColumns[0], kinds.count > 1 ? keyColumns[1] : nil)
     }
 
     /// Appends the rows of a piece.

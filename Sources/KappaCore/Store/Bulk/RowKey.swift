@@ -20,6 +20,11 @@ final class RowKey {
         for (mine, theirs) in zip(parts, other.parts) { mine.bytes.set(theirs.bytes.bytes) }
     }
 
+    /// A part that is an integer; zero where the key has no such part.
+    func integer(_ part: Int) -> Int64 {
+        part < parts.count ? parts[part].bytes.bytes.loadUnaligned(as: Int64.self) : 0
+    }
+
     func isBefore(_ other: RowKey) -> Bool {
         for (mine, theirs) in zip(parts, other.parts) {
             let (a, b) = (mine.bytes.bytes, theirs.bytes.bytes)

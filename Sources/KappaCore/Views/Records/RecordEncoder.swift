@@ -4,8 +4,7 @@
 /// A record is a header (its own size, then a type for each column) and the values behind it. A table
 /// `WITHOUT ROWID` has the columns of its key first, whatever the order in which it declares them.
 final class RecordEncoder {
-    /// The column that stands at each place of the record.
-    private let order: [Int]
+    private let count: Int
     /// The place of each column.
     private let places: UnsafeMutablePointer<Int>
     /// By place: the type, and the number's bits or the address of the bytes.
@@ -15,8 +14,8 @@ final class RecordEncoder {
     private var copies: [ScratchMemory]
 
     init(_ schema: TableSchema) {
-        order = Self.order(of: schema)
-        let count = order.count
+        let order = Self.order(of: schema)
+        count = order.count
         (places, types, words) = (
             .allocate(capacity: count), .allocate(capacity: count), .allocate(capacity: count)
         )
@@ -108,14 +107,13 @@ final class RecordEncoder {
     /// How much room ``write(to:)`` needs: what the record takes, and some more.
     var mostBytes: Int {
         var most = 24
-        for place in 0..<order.count { most += 9 + max(8, RecordType.size(types[place])) }
+        for place in 0..<count { most += 9 + max(8, RecordType.size(types[place])) }
         return most
     }
 
     /// Writes the record; returns its size.
     @inline(__always)
     func write(to start: UnsafeMutableRawPointer) -> Int {
-        let count = order.count
         var headerSize = 1
         for place in 0..<count { headerSize += Varint.size(types[place]) }
         // The size counts itself.

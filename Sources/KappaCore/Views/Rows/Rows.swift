@@ -123,6 +123,7 @@ private final class ElementRows<Element: ViewRow>: RowsInput {
     /// Takes elements that are all in columns: none of them can fail.
     private func takeColumns(_ new: Range<Int>, _ firstOffset: Int64) {
         let (elements, events, first) = (reader.list.rows, reader.list.events, hasParts ? 2 : 1)
+        let (columns, kinds, rows) = (packer.columns, packer.kinds, rows)
         var part: Int64 = 0
         for next in new {
             rows.bind(0, firstOffset + Int64(events[next]))
@@ -130,7 +131,7 @@ private final class ElementRows<Element: ViewRow>: RowsInput {
                 part = next > new.lowerBound && events[next] == events[next - 1] ? part + 1 : 0
                 rows.bind(1, part)
             }
-            rows.bind(packer.columns, Int(elements[next]), packer.kinds, at: first)
+            rows.bind(columns, Int(elements[next]), kinds, at: first)
             rows.execute()
         }
     }
