@@ -126,7 +126,14 @@ package final class VersionStore: RowStore {
 
     package func writeAhead(_ rows: RecordList, table: Int) throws -> Bool {
         guard canSpill else { return false }
-        try loading().append(rows, to: table)
+        do { try loading().append(rows, to: table) } catch {
+            // What no checkpoint goes on with is only in the way, where the disk is full.
+            if try runs?.progress() == nil {
+                newFile = nil
+                NewVersionFile.removeLeftovers(path)
+            }
+            throw error
+        }
         return true
     }
 

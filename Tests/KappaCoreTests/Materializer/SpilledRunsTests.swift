@@ -1,3 +1,4 @@
+import Glibc
 import KappaTesting
 import Testing
 
@@ -192,6 +193,46 @@ struct SpilledRunsTests {
         let whole = try Run(folder.path + "/whole.db", definition, log, budgetBytes: 1 << 30)
         try whole.run(&random, stops: false)
         for table in 0..<3 { #expect(try run.rows(table) == whole.rows(table)) }
+    }
+
+    /// Only root may, and not in every container.
+    private static let canMount: Bool = {
+        guard let folder = try? TemporaryFolder() else { return false }
+        guard mount("none", folder.path, "tmpfs", 0, "size=1m") == 0 else { return false }
+        return umount2(folder.path, Int32(MNT_DETACH)) == 0
+    }()
+
+    @Test(
+        "that do not fit the disk are an error, and are not in the way",
+        .enabled(if: canMount, "a small file system must be mounted"))
+    func fullDisk() throws {
+        var random = SplitMix(state: 5)
+        let folder = try TemporaryFolder()
+        #expect(mount("none", folder.path, "tmpfs", 0, "size=1m") == 0)
+        defer { umount2(folder.path, Int32(MNT_DETACH)) }
+        let definition = try #require(ViewSet([Self.list]).definitions().first)
+        let store = try VersionStore(
+            at: folder.path + "/1.db", view: "sales", number: 1, digest: "1",
+            tables: definition.tables)
+        let rows = RecordList(definition.tables[2])
+        let error = try #require(throws: KappaError.self) {
+            for round in 0..<100 {
+                for row in 0..<1_000 {
+                    rows.bind(0, Int64(1_000 * round + row))
+                    rows.bind(1, Int64(0))
+                    rows.bind(2, "shop \(UInt64.random(in: 0...UInt64.max, using: &random))")
+                    rows.bindNull(3)
+                    rows.bind(4, Int64(row))
+                    rows.execute()
+                }
+                let isWritten = try store.writeAhead(rows, table: 2)
+                #expect(isWritten)
+                rows.removeAll()
+            }
+        }
+        #expect(error.code == .inputOutput)
+        #expect(error.reason?.contains("No space left") == true)
+        #expect(!DataFolder.names(in: folder.path).contains { $0.hasSuffix(".loading") })
     }
 
     /// One version that is brought through the log batch by batch.
