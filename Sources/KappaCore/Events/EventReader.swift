@@ -145,7 +145,7 @@ final class EventReader<E: Event> {
     /// - Parameter areChecked: Whether their ``required`` columns are known to hold what they must.
     func make(
         _ rows: UnsafeBufferPointer<Int32>, areChecked: Bool = false
-    ) -> UnsafeMutablePointer<E>? {
+    ) -> UnsafeMutableRawPointer? {
         builder?.make(rows, areChecked: areChecked)
     }
 

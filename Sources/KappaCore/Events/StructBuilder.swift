@@ -72,10 +72,11 @@ final class StructBuilder<Element> {
     /// - Parameter areChecked: Whether it is known that these can be.
     func make(
         _ rows: UnsafeBufferPointer<Int32>, areChecked: Bool
-    ) -> UnsafeMutablePointer<Element>? {
+    ) -> UnsafeMutableRawPointer? {
         guard areChecked || allAreGood else { return nil }
         put(rows)
-        return memory
+        // Without its type: Swift would look up what an optional of it is.
+        return UnsafeMutableRawPointer(memory)
     }
 
     private func put(_ rows: UnsafeBufferPointer<Int32>) {

@@ -50,9 +50,8 @@ final class FoldEventReader<E: Event, Key: KeyValue>: FoldReader {
                 for index in start..<end {
                     do {
                         let taken =
-                            try made.map {
-                                UnsafeMutableRawPointer($0) + (index - start) * eventStride
-                            } ?? UnsafeMutableRawPointer(reader.make(Int(events[index])))
+                            try made.map { $0 + (index - start) * eventStride }
+                            ?? UnsafeMutableRawPointer(reader.make(Int(events[index])))
                         try rows.change(inPlace: ids[index]) { try handle(taken, $0, tables) }
                     } catch {
                         failed(index, error)

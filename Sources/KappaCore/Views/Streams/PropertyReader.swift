@@ -82,7 +82,8 @@ final class PropertyReader<Old: Decodable, New: ViewRow>: ElementReader {
         loadBuilder()
         rows.forChunks(of: structsAtOnce) { chunk, numbers in
             // Nothing has to be there that is not.
-            if let made = builder.make(chunk, areChecked: true) { body(made, numbers) }
+            guard let made = builder.make(chunk, areChecked: true) else { return }
+            body(made.assumingMemoryBound(to: New.self), numbers)
         }
     }
 

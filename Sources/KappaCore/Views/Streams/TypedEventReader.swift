@@ -113,7 +113,9 @@ final class TypedEventReader<E: Event>: ElementReader {
     ) {
         if let decoded { return decoded.forStructs(rows, body) }
         rows.forChunks(of: structsAtOnce) { chunk, numbers in
-            if let made = reader.make(chunk, areChecked: true) { return body(made, numbers) }
+            if let made = reader.make(chunk, areChecked: true) {
+                return body(made.assumingMemoryBound(to: E.self), numbers)
+            }
             for number in numbers {
                 do {
                     let made = try reader.make(Int(rows[number]), isChecked: true)
