@@ -50,21 +50,30 @@ struct SpilledRunsTests {
         }
     }
 
+    /// Appends so many batches of so many sales to a new log.
+    private static func log(
+        in folder: TemporaryFolder, batches: ClosedRange<Int>, of sales: ClosedRange<Int>,
+        _ random: inout SplitMix
+    ) throws -> String {
+        let log = folder.path + "/log"
+        let writer = try LogWriter(log)
+        for _ in 0..<Int.random(in: batches, using: &random) {
+            var batch = EventLines()
+            for line in lines(Int.random(in: sales, using: &random), &random) {
+                batch.append(try EventLines(event: line))
+            }
+            _ = try writer.append(batch)
+        }
+        return log
+    }
+
     @Test("are put aside and merged: the rows are the same, whenever it stops and goes on")
     func merge() throws {
         var spills = 0
         for seed in EventsSeeds.random(12) {
             var random = SplitMix(state: seed)
             let folder = try TemporaryFolder()
-            let log = folder.path + "/log"
-            let writer = try LogWriter(log)
-            for _ in 0..<Int.random(in: 1...30, using: &random) {
-                var batch = EventLines()
-                for line in Self.lines(Int.random(in: 1...20, using: &random), &random) {
-                    batch.append(try EventLines(event: line))
-                }
-                _ = try writer.append(batch)
-            }
+            let log = try Self.log(in: folder, batches: 1...30, of: 1...20, &random)
             let definition = try #require(ViewSet([Self.byShop]).definitions().first)
             let whole = try Run(folder.path + "/whole.db", definition, log, budgetBytes: 1 << 30)
             try whole.run(&random, stops: false)
@@ -92,15 +101,7 @@ struct SpilledRunsTests {
         for seed in EventsSeeds.random(6) {
             var random = SplitMix(state: seed)
             let folder = try TemporaryFolder()
-            let log = folder.path + "/log"
-            let writer = try LogWriter(log)
-            for _ in 0..<20 {
-                var batch = EventLines()
-                for line in Self.lines(300, &random) {
-                    batch.append(try EventLines(event: line))
-                }
-                _ = try writer.append(batch)
-            }
+            let log = try Self.log(in: folder, batches: 20...20, of: 300...300, &random)
             let definition = try #require(ViewSet([Self.byArticle]).definitions().first)
             let whole = try Run(folder.path + "/whole.db", definition, log, budgetBytes: 1 << 30)
             try whole.run(&random, stops: false)
@@ -140,15 +141,7 @@ struct SpilledRunsTests {
         for seed in EventsSeeds.random(12) {
             var random = SplitMix(state: seed)
             let folder = try TemporaryFolder()
-            let log = folder.path + "/log"
-            let writer = try LogWriter(log)
-            for _ in 0..<Int.random(in: 1...40, using: &random) {
-                var batch = EventLines()
-                for line in Self.lines(Int.random(in: 1...60, using: &random), &random) {
-                    batch.append(try EventLines(event: line))
-                }
-                _ = try writer.append(batch)
-            }
+            let log = try Self.log(in: folder, batches: 1...40, of: 1...60, &random)
             let definition = try #require(ViewSet([Self.list]).definitions().first)
             let whole = try Run(folder.path + "/whole.db", definition, log, budgetBytes: 1 << 30)
             try whole.run(&random, stops: false)
@@ -176,10 +169,7 @@ struct SpilledRunsTests {
     func lost(_ isGone: Bool) throws {
         var random = SplitMix(state: 4)
         let folder = try TemporaryFolder()
-        let log = folder.path + "/log"
-        var batch = EventLines()
-        for line in Self.lines(200, &random) { batch.append(try EventLines(event: line)) }
-        _ = try LogWriter(log).append(batch)
+        let log = try Self.log(in: folder, batches: 1...1, of: 200...200, &random)
         let definition = try #require(ViewSet([Self.list]).definitions().first)
         let path = folder.path + "/1.db"
         let run = try Run(path, definition, log, budgetBytes: 0)

@@ -44,15 +44,9 @@ final class PairPlaces {
                 add(left.place(kept: other.number), mine, other.time, event)
             }
         } undo: { event in
-            truncate(to: count(before: event))
+            truncate(to: events.count(before: event))
         }
         list.append(rows: list.count..<events.count, of: events)
-    }
-
-    private func count(before event: Int32) -> Int {
-        var count = events.count
-        while count > 0, events[count - 1] >= event { count -= 1 }
-        return count
     }
 
     private func add(_ left: JoinPlace, _ right: JoinPlace, _ time: Int64, _ event: Int32) {

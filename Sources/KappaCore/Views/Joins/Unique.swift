@@ -77,7 +77,8 @@ private final class UniqueReader<Element>: PassingReader {
 
     /// Where keys are computed, which may fail.
     private func readOneByOne(_ range: Range<Int>) {
-        upstream.forNew(range, adopting: list) { event, elements in
+        guard let new = upstream.readNew(range, adopting: list) else { return }
+        upstream.list.forEachEvent(new) { event, elements in
             let (count, keptBefore) = (list.count, kept.count)
             let rows = upstream.list.rows
             do {

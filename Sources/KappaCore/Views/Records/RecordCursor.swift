@@ -74,14 +74,6 @@ package final class RecordCursor: RowCursor {
 
     /// Binds all cells.
     package func bind(to writer: any RowWriter) {
-        for column in 0..<order.count {
-            switch storage(column) {
-            case .null: writer.bindNull(column)
-            case .integer: writer.bind(column, integer(column))
-            case .double: writer.bind(column, double(column))
-            case .text: writer.bind(column, text: text(column))
-            case .blob: writer.bind(column, blob: blob(column))
-            }
-        }
+        for column in 0..<order.count { writer.bind(column, self, column) }
     }
 }

@@ -4,8 +4,9 @@
 package final class RecordList: RowWriter {
     package let schema: TableSchema
     private let encoder: RecordEncoder
-    /// Memory that is full, and the memory that is being filled.
+    /// Memory that is full, the memory that is being filled, and some that was.
     private var full: [Chunk] = []
+    private var idle: [Chunk] = []
     private var chunk = Chunk(memory: .allocate(byteCount: fewBytes, alignment: 8), size: fewBytes)
     private var used = 0
     private(set) package var count = 0
@@ -26,6 +27,8 @@ package final class RecordList: RowWriter {
 
     private static let fewBytes = 1 << 16
     private static let chunkBytes = 1 << 20
+    /// So many chunks stay at hand where rows are taken back or written: as many often come again.
+    private static let mostIdle = 8
 
     package init(_ schema: TableSchema) {
         self.schema = schema
@@ -33,7 +36,7 @@ package final class RecordList: RowWriter {
     }
 
     deinit {
-        for chunk in full { chunk.memory.deallocate() }
+        for chunk in full + idle { chunk.memory.deallocate() }
         chunk.memory.deallocate()
     }
 
@@ -86,9 +89,13 @@ package final class RecordList: RowWriter {
     private func beginChunk(_ size: Int) {
         chunk.used = used
         full.append(chunk)
+        used = 0
+        if size <= Self.chunkBytes, let known = idle.popLast() {
+            chunk = known
+            return
+        }
         let size = max(Self.chunkBytes, size)
         chunk = Chunk(memory: .allocate(byteCount: size, alignment: 8), size: size)
-        used = 0
     }
 
     // MARK: Taking back
@@ -98,7 +105,11 @@ package final class RecordList: RowWriter {
     /// Takes back what was added behind a mark.
     func truncate(to mark: Mark) {
         while full.count > mark.chunks {
-            chunk.memory.deallocate()
+            if idle.count < Self.mostIdle {
+                idle.append(chunk)
+            } else {
+                chunk.memory.deallocate()
+            }
             chunk = full.removeLast()
         }
         used = mark.used

@@ -83,15 +83,11 @@ extension PackedRow {
     /// Binds the first `count` cells, beginning at index `first`.
     func bind(_ count: Int, of cells: Int, to writer: any RowWriter, at first: Int) {
         for cell in 0..<count {
-            switch storage(cell) {
-            case .null: writer.bindNull(first + cell)
-            case .integer: writer.bind(first + cell, integer(cell, of: cells))
-            case .double:
-                // SQLite has no NaN: it would store NULL.
-                let value = double(cell, of: cells)
-                value.isNaN ? writer.bindNull(first + cell) : writer.bind(first + cell, value)
-            case .text: writer.bind(first + cell, text: bytes(cell, of: cells))
-            case .blob: writer.bind(first + cell, blob: bytes(cell, of: cells))
+            // SQLite has no NaN: it would store NULL.
+            if storage(cell) == .double, double(cell, of: cells).isNaN {
+                writer.bindNull(first + cell)
+            } else {
+                writer.bind(first + cell, self, cell, of: cells)
             }
         }
     }

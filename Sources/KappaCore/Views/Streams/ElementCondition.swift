@@ -58,12 +58,7 @@ final class FilterReader<Element>: PassingReader {
     func read(_ range: Range<Int>) {
         list.begin()
         mark = list.count
-        let first = upstream.list.count
-        let failures = upstream.list.failures.count
-        upstream.read(range)
-        list.adoptFailures(of: upstream.list, from: failures)
-        if list.isSpoilt { return }
-        let new = first..<upstream.list.count
+        guard let new = upstream.readNew(range, adopting: list) else { return }
         condition.evaluate(upstream.list.rows[new])
         if let mask = condition.mask { return list.append(upstream.list, new, where: mask) }
         if let loop = condition.loop { choose(new, loop) } else { chooseOneByOne(new) }

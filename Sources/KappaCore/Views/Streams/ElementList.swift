@@ -71,11 +71,7 @@ final class ElementList {
     }
 
     /// How many elements are of events before one.
-    func count(before event: Int32) -> Int {
-        var count = events.count
-        while count > 0, events[count - 1] >= event { count -= 1 }
-        return count
-    }
+    func count(before event: Int32) -> Int { events.count(before: event) }
 
     func truncate(to count: Int) {
         guard count < rows.count else { return }
@@ -122,5 +118,14 @@ extension ElementList {
             body(event, start..<end)
             start = end
         }
+    }
+}
+
+extension RandomAccessCollection<Int32> where Index == Int {
+    /// How many of some ascending events, counted from index 0, are before one.
+    func count(before event: Int32) -> Int {
+        var count = count
+        while count > 0, self[count - 1] >= event { count -= 1 }
+        return count
     }
 }

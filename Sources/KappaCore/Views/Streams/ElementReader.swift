@@ -141,19 +141,24 @@ extension ElementReader {
         }
     }
 
-    /// Reads a range and visits the new elements event by event; not at all if the reading is spoilt
-    /// before.
-    /// - Parameter list: Where it is noted what failed.
-    func forNew(
-        _ range: Range<Int>, adopting other: ElementList,
-        _ body: (_ event: Int32, _ elements: Range<Int>) -> Void
-    ) {
+    /// Reads a range for a reader behind this one, in whose list it is noted what failed.
+    /// - Returns: Which elements of ``list`` are new; nil if the reading is spoilt.
+    func readNew(_ range: Range<Int>, adopting other: ElementList) -> Range<Int>? {
         let mark = list.count
         let failures = list.failures.count
         read(range)
         other.adoptFailures(of: list, from: failures)
-        if list.isSpoilt { return }
-        list.forEachEvent(mark..<list.count, body)
+        return list.isSpoilt ? nil : mark..<list.count
+    }
+
+    /// Appends new elements of another list, but those of events that have failed, which are noted.
+    func adopt(_ other: ElementList, _ new: Range<Int>, but failed: [Int32: any Error]) {
+        guard !failed.isEmpty else { return list.append(other, new) }
+        let (rows, events) = (other.rows, other.events)
+        for number in new where failed[events[number]] == nil {
+            list.append(row: Int(rows[number]), event: events[number])
+        }
+        for (event, error) in failed.sorted(by: { $0.key < $1.key }) { fail(event, error) }
     }
 
     /// An event of which something was read cannot be taken.

@@ -33,15 +33,12 @@ final class PropertyReader<Old: Decodable, New: ViewRow>: ElementReader {
         list.begin()
         mark = list.count
         builderIsLoaded = false
-        let first = upstream.list.count
-        let failures = upstream.list.failures.count
-        upstream.read(range)
-        list.adoptFailures(of: upstream.list, from: failures)
-        if list.isSpoilt { return }
-        compute(first..<upstream.list.count)
+        guard let new = upstream.readNew(range, adopting: list) else { return }
+        adopt(upstream.list, new, but: compute(new))
     }
 
-    private func compute(_ new: Range<Int>) {
+    /// Computes what is computed; returns the events for which that throws.
+    private func compute(_ new: Range<Int>) -> [Int32: any Error] {
         let (rows, events) = (upstream.list.rows, upstream.list.events)
         var failed: [Int32: any Error] = [:]
         for (property, computer) in zip(map.properties, computers) {
@@ -49,11 +46,7 @@ final class PropertyReader<Old: Decodable, New: ViewRow>: ElementReader {
                 failed[events[number]] = failed[events[number]] ?? error
             }
         }
-        guard !failed.isEmpty else { return list.append(upstream.list, new) }
-        for number in new where failed[events[number]] == nil {
-            list.append(row: Int(rows[number]), event: events[number])
-        }
-        for (event, error) in failed.sorted(by: { $0.key < $1.key }) { fail(event, error) }
+        return failed
     }
 
     func settle() { upstream.settle() }

@@ -33,13 +33,9 @@ final class TransformReader<Old, New>: MakingReader {
         list.begin()
         mark = list.count
         judge?.pass(range)
-        let first = upstream.list.count
-        let failures = upstream.list.failures.count
-        upstream.read(range)
-        list.adoptFailures(of: upstream.list, from: failures)
-        if list.isSpoilt { return }
-        let isLate = judge?.judge(upstream.list, from: first, times: upstream.times)
-        upstream.forStructs(upstream.list.rows[first...]) { structs, numbers in
+        guard let new = upstream.readNew(range, adopting: list) else { return }
+        let isLate = judge?.judge(upstream.list, from: new.lowerBound, times: upstream.times)
+        upstream.forStructs(upstream.list.rows[new]) { structs, numbers in
             loop(structs, numbers, isLate, &made.sink)
         } failed: { number, error in
             made.sink.fail(number, error)
