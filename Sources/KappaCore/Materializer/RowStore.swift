@@ -80,8 +80,10 @@ package protocol StoreTransaction: AnyObject {
     /// Upserts many rows in the order of their keys: `write` is called for 0 up to `count` and upserts the
     /// rows of that number, often one, with the writer that it is given. It may be called on several
     /// threads at once, for different numbers.
+    /// - Parameter listener: Is told each row in that order, on the caller's thread.
     func upsertRows(
-        into table: Int, count: Int, _ write: (Int, any RowWriter) throws -> Void
+        into table: Int, count: Int, telling listener: (any RowListener)?,
+        _ write: (Int, any RowWriter) throws -> Void
     ) throws
     /// Adds rows that are records already, in the order of their keys, to a table that has only ever been
     /// added to in this way.
@@ -93,12 +95,28 @@ package protocol StoreTransaction: AnyObject {
     func add(_ change: ChangeRecord) throws(KappaError)
 }
 
+/// Learns what is written to a table.
+package protocol RowListener: AnyObject {
+    /// A row is about to be written, or was just now: its columns in the schema's order.
+    func take(_ row: any RowCursor) throws
+    /// A row is about to be deleted: the parts of its key.
+    func remove(_ key: any RowCursor) throws
+}
+
 extension StoreTransaction {
+    package func upsertRows(
+        into table: Int, count: Int, telling listener: (any RowListener)?,
+        _ write: (Int, any RowWriter) throws -> Void
+    ) throws {
+        let upsert = upsert(into: table)
+        let writer = listener.map { CapturingWriter(upsert, written: $0.take) } ?? upsert
+        for index in 0..<count { try write(index, writer) }
+    }
+
     package func upsertRows(
         into table: Int, count: Int, _ write: (Int, any RowWriter) throws -> Void
     ) throws {
-        let writer = upsert(into: table)
-        for index in 0..<count { try write(index, writer) }
+        try upsertRows(into: table, count: count, telling: nil, write)
     }
 
     package func append(_ rows: RecordList, to table: Int) throws {

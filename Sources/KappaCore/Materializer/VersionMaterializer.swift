@@ -97,7 +97,7 @@ package final class VersionMaterializer {
                 step: index, budgetBytes: budgetBytes)
             return try DerivedRunner(
                 derived, upstream: upstream, upstreamTable: states.lastTable, store: store,
-                table: place())
+                table: place(), budgetBytes: budgetBytes)
         case .aggregation(let aggregation):
             let input = try aggregation.open(states)
             if case .sliding(let size) = aggregation.window, let elements = aggregation.elements {

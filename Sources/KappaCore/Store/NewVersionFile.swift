@@ -199,9 +199,10 @@ final class BulkTransaction: StoreTransaction {
 
     func upsert(into table: Int) -> any RowWriter { rows[table] }
     func upsertRows(
-        into table: Int, count: Int, _ write: (Int, any RowWriter) throws -> Void
+        into table: Int, count: Int, telling listener: (any RowListener)?,
+        _ write: (Int, any RowWriter) throws -> Void
     ) throws {
-        try rows[table].append(count, write)
+        try rows[table].append(count, telling: listener, write)
     }
     func append(_ rows: RecordList, to table: Int) throws { try addRecords(rows, table) }
     func delete(from table: Int) -> any RowWriter { NothingToDelete() }

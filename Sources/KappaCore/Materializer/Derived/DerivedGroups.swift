@@ -60,8 +60,19 @@ final class DerivedGroups {
         setPlace(id, place)
     }
 
-    /// Whether no row was ever there.
-    var isEmpty: Bool { rows.count == 0 }
+    /// The group with the key that a row has in some columns, if that group is not known yet: it has no rows
+    /// so far.
+    func newGroup(of row: any RowCursor, _ keyColumns: [Int]) -> UInt32? {
+        groupKey.load(row, keyColumns) { groupKeyIsText[$0] }
+        let (group, isNew) = groups.find(keys: groupKey.columns)
+        guard isNew else { return nil }
+        makeMembers(of: group)
+        return group
+    }
+
+    private func makeMembers(of group: UInt32) {
+        while members.count <= Int(group) { members.append([]) }
+    }
 
     /// Takes in a row whose key has never been there. Others may come behind it; after the last one,
     /// ``endRun()`` is called.
@@ -72,7 +83,7 @@ final class DerivedGroups {
         let group = group(of: packed)
         if run.isEmpty || run.group != group {
             endRun()
-            while members.count <= Int(group) { members.append([]) }
+            makeMembers(of: group)
             run = Run(group: group, start: id, end: id, index: UInt32(members[Int(group)].count))
         }
         run.end = id + 1
@@ -102,7 +113,7 @@ final class DerivedGroups {
     private func put(_ id: UInt32, _ place: inout Place) {
         let row = builder.finish(in: arena)
         let group = group(of: row)
-        while members.count <= Int(group) { members.append([]) }
+        makeMembers(of: group)
         place = Place(row: row, group: group, index: UInt32(members[Int(group)].count))
         members[Int(group)].append(id)
         markChanged(group)
@@ -179,23 +190,11 @@ final class DerivedGroups {
         return ids.compactMap { place($0).row }
     }
 
-    /// The best rows of a group, best first; of equals, the one whose key is smaller.
-    func best(_ limit: Int, _ ties: Ties, _ order: OrderedCells, of group: UInt32) -> [PackedRow] {
-        let ids = members[Int(group)]
-        if limit == 1, ties == .all { return bestOnes(order, ids) }
-        var sorted = ids
-        KeyOrder.sort(&sorted, in: rows)
-        let rows = sorted.compactMap { place($0).row }.sorted(by: order)
-        guard rows.count > limit, ties == .all else { return Array(rows.prefix(limit)) }
-        let last = rows[limit - 1]
-        return Array(rows.prefix { order.compare($0, last) <= 0 })
-    }
-
-    /// All rows that no other stands before.
-    private func bestOnes(_ order: OrderedCells, _ ids: [UInt32]) -> [PackedRow] {
+    /// The rows of a group that no other stands before, in the order of their keys.
+    func best(_ order: OrderedCells, of group: UInt32) -> [PackedRow] {
         var best: [UInt32] = []
         var bestRow: PackedRow?
-        for id in ids {
+        for id in members[Int(group)] {
             guard let row = place(id).row else { continue }
             let comparison = bestRow.map { order.compare(row, $0) } ?? -1
             if comparison > 0 { continue }
@@ -215,6 +214,16 @@ final class DerivedGroups {
     }
 
     // MARK: What is gone
+
+    /// Forgets all rows and groups; none has changed.
+    func removeAll() {
+        rows.reset()
+        groups.reset()
+        arena.clear()
+        members.removeAll()
+        lastGroup = 0
+        count = 0
+    }
 
     /// Forgets the keys of rows that are gone, where they are most.
     func compactRows() {
@@ -263,16 +272,5 @@ extension PackedRow {
     /// Whether two rows have the very same cells.
     func isSame(as other: PackedRow) -> Bool {
         byteCount == other.byteCount && memcmp(base, other.base, byteCount) == 0
-    }
-}
-
-extension [PackedRow] {
-    /// Sorted by their cells; rows that stand equally high stay in their order.
-    func sorted(by order: OrderedCells) -> [PackedRow] {
-        if order.parts.isEmpty { return self }
-        return indices.sorted { a, b in
-            let comparison = order.compare(self[a], self[b])
-            return comparison < 0 || comparison == 0 && a < b
-        }.map { self[$0] }
     }
 }

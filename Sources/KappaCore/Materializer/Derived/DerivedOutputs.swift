@@ -24,20 +24,26 @@ final class DerivedOutputs {
 
     /// What a group makes, without its key and without numbers: nothing, where it has no rows.
     func make(_ group: UInt32, of groups: DerivedGroups) throws -> [PackedRow] {
+        // Sorting all rows, to show one, would be dear.
+        if case .top(1, .all, let order, _, _) = shape.output {
+            return try make(groups.best(order, of: group))
+        }
+        return try make(groups.rows(of: group, inOrder: aggregates?.needsOrder ?? true))
+    }
+
+    /// The same of the rows of a group, in the order of their keys.
+    func make(_ rows: [PackedRow]) throws -> [PackedRow] {
+        if rows.isEmpty { return [] }
         switch shape.output {
-        case .aggregates:
-            guard let aggregates else { return [] }
-            let rows = groups.rows(of: group, inOrder: aggregates.needsOrder)
-            return rows.isEmpty ? [] : [pack(try aggregates.cells(rows))]
+        case .aggregates: return try aggregates.map { [pack(try $0.cells(rows))] } ?? []
         case .top(let limit, let ties, let order, let shown, let check):
-            return try groups.best(limit, ties, order, of: group).map { row in
+            return try rows.best(limit, ties, order).map { row in
                 try check(row)
                 return pack(row, shown)
             }
         case .reduced(let order, let make):
-            let rows = groups.rows(of: group, inOrder: true).sorted(by: order)
             var made: [PackedRow] = []
-            if !rows.isEmpty { try make(rows) { made.append(pack($0)) } }
+            try make(rows.sorted(by: order)) { made.append(pack($0)) }
             return made
         }
     }
@@ -64,8 +70,41 @@ final class DerivedOutputs {
 
     /// Gives rows back that are needed no longer.
     func release(_ rows: [PackedRow]) { for row in rows { arena.release(row) } }
+    func releaseAll() { arena.clear() }
 
     var memoryBytes: Int { arena.memoryBytes }
+}
+
+extension [PackedRow] {
+    /// The best of rows that are in the order of their keys, best first; of equals, the one whose key is
+    /// smaller.
+    fileprivate func best(_ limit: Int, _ ties: Ties, _ order: OrderedCells) -> [PackedRow] {
+        if limit == 1 { return best(ties, order) }
+        let sorted = sorted(by: order)
+        guard count > limit, ties == .all else { return Array(sorted.prefix(limit)) }
+        let last = sorted[limit - 1]
+        return Array(sorted.prefix { order.compare($0, last) <= 0 })
+    }
+
+    /// The first of the rows that no other stands before, or all of these.
+    private func best(_ ties: Ties, _ order: OrderedCells) -> [PackedRow] {
+        var best: [PackedRow] = []
+        for row in self {
+            let comparison = best.first.map { order.compare(row, $0) } ?? -1
+            if comparison < 0 { best.removeAll(keepingCapacity: true) }
+            if comparison < 0 || comparison == 0 && ties == .all { best.append(row) }
+        }
+        return best
+    }
+
+    /// Sorted by their cells; rows that stand equally high stay in their order.
+    fileprivate func sorted(by order: OrderedCells) -> [PackedRow] {
+        if order.parts.isEmpty { return self }
+        return indices.sorted { a, b in
+            let comparison = order.compare(self[a], self[b])
+            return comparison < 0 || comparison == 0 && a < b
+        }.map { self[$0] }
+    }
 }
 
 /// Aggregates the rows of one group at a time.

@@ -1,43 +1,55 @@
 /// Runs a step over another step's table: when that is written, what changed in it goes on from here.
 ///
-/// What a group makes depends on its rows alone, so nothing is remembered but the upstream's table:
-/// after a restart, the groups are made of it again.
-final class DerivedRunner: StepRunner {
+/// What a group makes depends on its rows alone, so nothing is remembered but the upstream's table: the
+/// groups can be made of it again at any time. Where the rows of a group stand one behind the other there,
+/// that is done when one of them changes; else of all groups, at the start.
+final class DerivedRunner: StepRunner, RowListener {
     private let definition: DerivedDefinition
+    private let shape: DerivedRows
     private let groups: DerivedGroups
     private let output: DerivedOutputs
+    private let store: any RowStore
     private let upstream: any StepRunner
     private let upstreamTable: Int
     private let upstreamSchema: TableSchema
     private let tableIndex: Int
     private let keyParts: Int
+    private let budgetBytes: Int
+    /// The columns of the key in the upstream's rows, and those of their prefix that is the group's, where
+    /// groups are ranges.
+    private let rowKey: [Int]
+    private let rangeKey: [Int]?
+    /// The parts of such keys alone.
+    private let bareRowKey: [Int]
+    private let bareRangeKey: [Int]?
+    /// Whether no row has ever come.
+    private var isNew: Bool
     /// What each group has in the table: rows without the group's key and their number.
     private var written: [[PackedRow]] = []
 
     init(
         _ definition: DerivedDefinition, upstream: any StepRunner, upstreamTable: Int,
-        store: any RowStore, table: Int
+        store: any RowStore, table: Int, budgetBytes: Int
     ) throws {
         self.definition = definition
+        self.store = store
         self.upstream = upstream
         self.upstreamTable = upstreamTable
+        self.budgetBytes = budgetBytes
         upstreamSchema = definition.stateTables[definition.stateTables.count - 1]
         tableIndex = table
         keyParts = definition.keyKinds.count
-        let shape = try definition.open()
-        let keyColumns = upstreamSchema.keyColumns
+        rowKey = upstreamSchema.keyColumns
+        rangeKey = definition.groupsAreRanges ? Array(rowKey.prefix(keyParts)) : nil
+        bareRowKey = Array(rowKey.indices)
+        bareRangeKey = rangeKey.map { Array($0.indices) }
+        shape = try definition.open()
         groups = DerivedGroups(
-            shape, rowKeys: keyColumns.map { [upstreamSchema] in upstreamSchema.columns[$0].kind },
+            shape, rowKeys: rowKey.map { [upstreamSchema] in upstreamSchema.columns[$0].kind },
             groupKeys: definition.keyKinds)
         output = DerivedOutputs(shape, cells: definition.table.columns.count - keyParts)
-        try store.scan(table: upstreamTable) { cursor in
-            try groups.append(cursor, keyColumns)
-        }
-        groups.endRun()
-        for group in groups.takeChangedGroups() {
-            let made = try output.make(group, of: groups)
-            setWritten(group, made)
-        }
+        isNew = try store.rowCount(table: upstreamTable) == 0
+        if rangeKey == nil, !isNew { try loadAll() }
     }
 
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
@@ -47,13 +59,58 @@ final class DerivedRunner: StepRunner {
     var memoryBytes: Int { upstream.memoryBytes + groups.memoryBytes + output.memoryBytes }
     var dirtyRows: Int { upstream.dirtyRows }
 
+    // MARK: Taking rows
+
+    func take(_ row: any RowCursor) throws {
+        if let rangeKey { try load(row, rangeKey) }
+        // Rows that come in the order of their keys come once each.
+        if isNew, rangeKey == nil {
+            try groups.append(row, rowKey)
+        } else {
+            try groups.set(row, rowKey, row)
+        }
+    }
+
+    func remove(_ key: any RowCursor) throws {
+        if let bareRangeKey { try load(key, bareRangeKey) }
+        try groups.set(key, bareRowKey, nil)
+    }
+
+    private func loadAll() throws {
+        try store.scan(table: upstreamTable) { cursor in
+            try groups.append(cursor, rowKey)
+        }
+        groups.endRun()
+        for group in groups.takeChangedGroups() {
+            setWritten(group, try output.make(group, of: groups))
+        }
+    }
+
+    /// Takes in what the store has of a row's group, if that has not been done. No row of the group has been
+    /// written since the last commit: this one is about to be the first.
+    private func load(_ row: any RowCursor, _ key: [Int]) throws {
+        guard let group = groups.newGroup(of: row, key) else { return }
+        try store.scan(table: upstreamTable, prefix: keyParts) { writer in
+            for part in 0..<keyParts { groups.groups.bind(group, part, to: writer, at: part) }
+        } _: { cursor in
+            try groups.append(cursor, rowKey)
+        }
+        groups.endRun()
+        setWritten(group, try output.make(group, of: groups))
+    }
+
+    private func setWritten(_ group: UInt32, _ rows: [PackedRow]) {
+        while written.count <= Int(group) { written.append([]) }
+        written[Int(group)] = rows
+    }
+
     // MARK: Writing
 
     func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
-        let capturing = CapturingTransaction(
-            transaction, table: upstreamTable, upstreamSchema, into: groups)
         do {
-            try upstream.write(to: capturing, changesAt: nil)
+            if isNew, rangeKey != nil, offset == nil { return try writeNew(transaction) }
+            try writeUpstream(transaction, telling: self)
+            groups.endRun()
             try writeGroups(transaction, changesAt: offset)
         } catch let error as KappaError {
             throw error
@@ -63,6 +120,21 @@ final class DerivedRunner: StepRunner {
                 because: FieldFailure.reason(error),
                 advice: "Let its closures give a value for every row of the step before")
         }
+    }
+
+    private func writeUpstream(
+        _ transaction: any StoreTransaction, telling listener: any RowListener
+    ) throws {
+        let capturing = CapturingTransaction(
+            transaction, table: upstreamTable, upstreamSchema, telling: listener)
+        try upstream.write(to: capturing, changesAt: nil)
+    }
+
+    /// Writes the first rows, which are most of a rebuild's: their groups are not kept.
+    private func writeNew(_ transaction: any StoreTransaction) throws {
+        let ranges = GroupRanges(shape, definition.table, keyParts: keyParts, output: output)
+        try writeUpstream(transaction, telling: ranges)
+        try transaction.append(ranges.finish(), to: tableIndex)
     }
 
     private func writeGroups(
@@ -97,11 +169,6 @@ final class DerivedRunner: StepRunner {
         }
     }
 
-    private func setWritten(_ group: UInt32, _ rows: [PackedRow]) {
-        while written.count <= Int(group) { written.append([]) }
-        written[Int(group)] = rows
-    }
-
     /// The cells of a row of the table.
     private func values(_ row: PackedRow, _ index: Int, _ group: UInt32) -> [Value] {
         let key = (0..<keyParts).map { groups.groups.value(group, $0, definition.keyKinds[$0]) }
@@ -111,13 +178,25 @@ final class DerivedRunner: StepRunner {
     }
 
     func committed(mayEvict: Bool) {
-        upstream.committed(mayEvict: mayEvict)
-        groups.compactRows()
-        groups.compactGroups { from, to in
-            // A group's new number is never larger than its old one, and they come in order.
-            written[Int(to)] = written[Int(from)]
-            if from != to { written[Int(from)] = [] }
+        isNew = false
+        if rangeKey != nil {
+            // What is needed again is read again.
+            if mayEvict, memoryBytes > budgetBytes { forgetGroups() }
+        } else {
+            groups.compactRows()
+            groups.compactGroups { from, to in
+                // A group's new number is never larger than its old one, and they come in order.
+                written[Int(to)] = written[Int(from)]
+                if from != to { written[Int(from)] = [] }
+            }
         }
+        upstream.committed(mayEvict: mayEvict)
+    }
+
+    private func forgetGroups() {
+        groups.removeAll()
+        output.releaseAll()
+        written.removeAll()
     }
 }
 

@@ -5,7 +5,7 @@ final class BulkRow: RowWriter {
     let schema: TableSchema
     private let table: any RecordSink
     private let encoder: RecordEncoder
-    private let cursor: RecordCursor
+    let cursor: RecordCursor
     private let keyColumns: [Int]
     private let record = ScratchMemory()
     private let firstKey: RowKey

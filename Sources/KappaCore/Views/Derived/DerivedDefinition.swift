@@ -5,6 +5,8 @@ package struct DerivedDefinition: Sendable {
     /// The upstream's own states, and behind them its table.
     package let stateTables: [TableSchema]
     let keyKinds: [ColumnKind]
+    /// Whether the key of a group is what the keys of its rows begin with: these stand one behind the other.
+    let groupsAreRanges: Bool
     let signature: String
     package let open: @Sendable () throws(KappaError) -> DerivedRows
 
@@ -102,6 +104,7 @@ package struct DerivedDefinition: Sendable {
         upstream = base.upstream
         stateTables = base.stateTables
         keyKinds = base.keys.map(\.kind)
+        groupsAreRanges = base.groupsAreRanges
         let described = table.columns.map { "\($0.name):\($0.kind.rawValue)" }
         signature =
             base.signature + " \(told) " + orderings.map(\.signature).joined(separator: ",") + " "
@@ -118,6 +121,7 @@ private struct DerivedBase<Element>: Sendable {
     let source: TableSchema
     let stateTables: [TableSchema]
     let keys: [ColumnSchema]
+    let groupsAreRanges: Bool
     let signature: String
 
     init(
@@ -132,7 +136,9 @@ private struct DerivedBase<Element>: Sendable {
         source = table
         stateTables = upstream.stateTables + [table]
         // A property that the step before does not make is told here.
-        _ = try groups.rows.open(table)
+        let maker = try groups.rows.open(table)
+        let keyColumns = groups.keys.map { maker.column($0.expression) }
+        groupsAreRanges = keyColumns == table.keyColumns.prefix(keyColumns.count).map { $0 }
         keys = groups.keys.map { ColumnSchema($0.columnName, $0.expression.kind, isKey: true) }
         signature = "(\(upstream.signature)) \(groups.rows.signature)"
     }

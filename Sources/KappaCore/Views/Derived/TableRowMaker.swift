@@ -39,15 +39,12 @@ final class TableRowMaker<Element>: DerivedRowMaker {
     private static func columns(
         _ rows: RowMaker<Element>, _ cells: DerivedCells<Element>
     ) -> [Int]? {
-        guard let own = rows.columns, let fields = StructFields.of(Element.self),
-            fields.fields.count == own.count
-        else { return nil }
+        guard let own = rows.columns, !rows.isFiltered else { return nil }
         var columns = Array(own.prefix(cells.own))
         for cell in cells.others {
-            guard case .value(let expression) = cell,
-                let field = expression.keyPath.flatMap({ fields.field($0) })
+            guard case .value(let expression) = cell, let column = rows.column(expression)
             else { return nil }
-            columns.append(own[field])
+            columns.append(column)
         }
         return columns
     }

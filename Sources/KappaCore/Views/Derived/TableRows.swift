@@ -22,7 +22,18 @@ public struct TableRows<Element>: Sendable {
 struct RowMaker<Element> {
     /// The table's column of each of the element's properties, where elements are nothing but these.
     var columns: [Int]?
+    /// Whether some rows make none.
+    var isFiltered = false
     let make: (any RowCursor) throws -> Element?
+
+    /// The table's column in which a value stands as it is.
+    func column(_ expression: Expression<Element>) -> Int? {
+        guard let columns, let fields = StructFields.of(Element.self),
+            fields.fields.count == columns.count,
+            let field = expression.keyPath.flatMap({ fields.field($0) })
+        else { return nil }
+        return columns[field]
+    }
 }
 
 extension TableStep {
@@ -63,24 +74,26 @@ extension TableRows {
     public func filter(
         _ isIncluded: @escaping @Sendable (Element) throws -> Bool
     ) -> TableRows {
-        transformed("filter") { try isIncluded($0) ? $0 : nil }
+        let open = open
+        return TableRows(upstream: upstream, signature: "\(signature).filter") {
+            table throws(KappaError) in
+            let maker = try open(table)
+            return RowMaker(columns: maker.columns, isFiltered: true) { row in
+                guard let element = try maker.make(row) else { return nil }
+                return try isIncluded(element) ? element : nil
+            }
+        }
     }
 
     /// One new element for each row.
     public func map<New>(
         _ transform: @escaping @Sendable (Element) throws -> New
     ) -> TableRows<New> {
-        transformed("map") { try transform($0) }
-    }
-
-    private func transformed<New>(
-        _ name: String, _ transform: @escaping @Sendable (Element) throws -> New?
-    ) -> TableRows<New> {
         let open = open
-        return TableRows<New>(upstream: upstream, signature: "\(signature).\(name)") {
+        return TableRows<New>(upstream: upstream, signature: "\(signature).map") {
             table throws(KappaError) in
             let maker = try open(table)
-            return RowMaker { row in try maker.make(row).flatMap(transform) }
+            return RowMaker { row in try maker.make(row).map(transform) }
         }
     }
 
