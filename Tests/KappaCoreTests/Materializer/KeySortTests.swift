@@ -39,6 +39,33 @@ struct KeySortTests {
         }
     }
 
+    @Test("sorts by several integers at once", arguments: [2, 300, 20_000])
+    func sortsIntegers(_ count: Int) {
+        for seed in EventsSeeds.random(6) {
+            var random = SplitMix(state: seed)
+            let parts = Int.random(in: 1...4, using: &random)
+            // Narrow ones fit one word together; of the widest, one alone does.
+            let columns = (0..<parts).map { _ in
+                let step = [1, 64, 2_000_000].randomElement(using: &random) ?? 1
+                let spread = [0, 1, 300, 1 << 40].randomElement(using: &random) ?? 0
+                let extremes = Int.random(in: 0..<4, using: &random) == 0
+                return (0..<count).map { _ in
+                    if extremes, Int.random(in: 0..<9, using: &random) == 0 {
+                        return [Int64.min, .max].randomElement(using: &random) ?? 0
+                    }
+                    return Int64(Int.random(in: -spread...spread, using: &random) * step)
+                }
+            }
+            var sort = KeySort((0..<UInt32(count)).map { $0 })
+            sort.sortByIntegers(parts: 0..<parts) { columns[$1][Int($0)] }
+            let expected = (0..<count).sorted { a, b in
+                for column in columns where column[a] != column[b] { return column[a] < column[b] }
+                return a < b
+            }
+            #expect(sort.ids.map(Int.init) == expected, "seed \(seed)")
+        }
+    }
+
     @Test("every piece is done once before the job is over")
     func crew() {
         let crew = WorkCrew()

@@ -6,12 +6,16 @@ enum KeyOrder {
     static func sort(_ ids: inout [UInt32], in table: GroupTable) {
         guard ids.count > 1, table.keyParts > 0 else { return }
         var sort = KeySort(ids)
-        for part in (0..<table.keyParts).reversed() {
-            if table.isText(part) {
-                sort.sortByTexts { table.textKey($0, part) }
+        var end = table.keyParts
+        while end > 0 {
+            var start = end - 1
+            if table.isText(start) {
+                sort.sortByTexts { table.textKey($0, start) }
             } else {
-                sort.sortByIntegers { table.integerKey($0, part) }
+                while start > 0, !table.isText(start - 1) { start -= 1 }
+                sort.sortByIntegers(parts: start..<end) { table.integerKey($0, $1) }
             }
+            end = start
         }
         ids = sort.ids
     }

@@ -5,9 +5,9 @@ import Glibc
 /// bytes.
 ///
 /// Parts of a key are sorted by from the last to the first; each sort is stable, so the order of the
-/// later parts holds where earlier ones are equal. One part costs a radix pass for each byte in which
-/// its words differ.
-struct KeySort {
+/// later parts holds where earlier ones are equal. Integers that fit one word together are sorted by at
+/// once. A word costs a radix pass for each digit in which words differ.
+struct KeySort: ~Copyable {
     private struct Entry {
         var word: UInt64
         var id: UInt32
@@ -16,21 +16,96 @@ struct KeySort {
     /// What sorting takes for each row.
     static let bytesPerRow = 2 * MemoryLayout<Entry>.stride + 8
 
-    private var entries: [Entry]
-    private var scratch: [Entry] = []
+    private var entries: UnsafeMutableBufferPointer<Entry>
+    private var scratch: UnsafeMutableBufferPointer<Entry>
 
-    init(_ ids: [UInt32]) { entries = ids.map { Entry(word: 0, id: $0) } }
+    init(_ ids: [UInt32]) {
+        entries = Self.memory(ids.count)
+        scratch = Self.memory(ids.count)
+        for (index, id) in ids.enumerated() { entries[index] = Entry(word: 0, id: id) }
+    }
+
+    deinit {
+        free(entries.baseAddress)
+        free(scratch.baseAddress)
+    }
+
+    private static func memory(_ count: Int) -> UnsafeMutableBufferPointer<Entry> {
+        let bytes = max(1, count) * MemoryLayout<Entry>.stride
+        return UnsafeMutableBufferPointer(
+            start: LargeMemory.resized(nil, byteCount: bytes)
+                .bindMemory(to: Entry.self, capacity: count),
+            count: count)
+    }
 
     /// The numbers in order.
     var ids: [UInt32] { entries.map(\.id) }
 
+    // MARK: Integers
+
     mutating func sortByIntegers(_ integer: (UInt32) -> Int64) {
-        for index in entries.indices {
-            // With the sign turned round, the words order as the integers do.
-            entries[index].word = UInt64(bitPattern: integer(entries[index].id)) ^ (1 << 63)
+        sortByIntegers(parts: 0..<1) { id, _ in integer(id) }
+    }
+
+    /// Sorts by several integers, the first of which counts most.
+    mutating func sortByIntegers(parts: Range<Int>, _ integer: (UInt32, Int) -> Int64) {
+        var used = 0
+        for part in parts.reversed() {
+            var values = load { integer($0, part) }
+            if used + values.bits > 64 {
+                sortWords()
+                used = 0
+                values = load { integer($0, part) }
+            }
+            add(values, above: used)
+            used += values.bits
         }
         sortWords()
     }
+
+    /// What integers have in common: as distances from the least, which are multiples of a power of two, they
+    /// fit so many bits.
+    private struct Values {
+        var least: UInt64 = 0
+        var shift: UInt64 = 0
+        var bits = 0
+    }
+
+    /// Puts the integer of each entry into the scratch memory, as a word that orders as the integers do.
+    private func load(_ integer: (UInt32) -> Int64) -> Values {
+        guard let first = entries.first else { return Values() }
+        let sign: UInt64 = 1 << 63
+        let firstWord = UInt64(bitPattern: integer(first.id)) ^ sign
+        var (least, most, differing) = (firstWord, firstWord, UInt64(0))
+        for index in entries.indices {
+            let word = UInt64(bitPattern: integer(entries[index].id)) ^ sign
+            least = min(least, word)
+            most = max(most, word)
+            differing |= word ^ firstWord
+            scratch[index].word = word
+        }
+        if differing == 0 { return Values(least: least) }
+        let shift = differing.trailingZeroBitCount
+        let bits = 64 - ((most - least) >> UInt64(shift)).leadingZeroBitCount
+        return Values(least: least, shift: UInt64(shift), bits: bits)
+    }
+
+    /// Takes what was loaded into the words, above their lowest bits.
+    private mutating func add(_ values: Values, above used: Int) {
+        if used == 0 {
+            for index in entries.indices {
+                entries[index].word = (scratch[index].word &- values.least) &>> values.shift
+            }
+        } else if values.bits > 0 {
+            let used = UInt64(used)
+            for index in entries.indices {
+                let word = (scratch[index].word &- values.least) &>> values.shift
+                entries[index].word |= word &<< used
+            }
+        }
+    }
+
+    // MARK: Texts
 
     /// Sorts by texts: by the eight bytes behind what all of them begin with, and where these are
     /// equal by the whole text.
@@ -88,7 +163,7 @@ struct KeySort {
             let order = KeyOrder.compare(text(entries[a].id), text(entries[b].id))
             return order != 0 ? order < 0 : a < b
         }
-        entries.replaceSubrange(run, with: sorted.map { entries[$0] })
+        move(sorted, to: run.lowerBound)
     }
 
     // MARK: Words
@@ -101,37 +176,45 @@ struct KeySort {
             let sorted = entries.indices.sorted { a, b in
                 (entries[a].word, a) < (entries[b].word, b)
             }
-            entries = sorted.map { entries[$0] }
-            return
+            return move(sorted, to: 0)
         }
         var differing: UInt64 = 0
         for entry in entries { differing |= entry.word ^ entries[0].word }
-        scratch = entries
-        for byte in 0..<8 where differing >> UInt64(8 * byte) & 0xFF != 0 { pass(UInt64(8 * byte)) }
-        scratch = []
+        let low = differing.trailingZeroBitCount
+        let bits = 64 - differing.leadingZeroBitCount - low
+        // As many places as a processor's first cache has lines for; where there is much to sort, fewer
+        // passes are worth more.
+        let mostBits = entries.count < 1 << 14 ? 8 : 11
+        let passes = (bits + mostBits - 1) / mostBits
+        let digit = (bits + passes - 1) / passes
+        for number in 0..<passes { pass(UInt64(low + number * digit), bits: digit) }
     }
 
-    /// Sorts by one byte of the words.
-    private mutating func pass(_ shift: UInt64) {
-        entries.withUnsafeBufferPointer { source in
-            scratch.withUnsafeMutableBufferPointer { target in
-                withUnsafeTemporaryAllocation(of: Int.self, capacity: 256) { places in
-                    places.initialize(repeating: 0)
-                    for entry in source { places[Int(entry.word >> shift & 0xFF)] += 1 }
-                    var next = 0
-                    for digit in 0..<256 {
-                        let count = places[digit]
-                        places[digit] = next
-                        next += count
-                    }
-                    for entry in source {
-                        let digit = Int(entry.word >> shift & 0xFF)
-                        target[places[digit]] = entry
-                        places[digit] += 1
-                    }
-                }
+    /// Sorts by some bits of the words.
+    private mutating func pass(_ shift: UInt64, bits: Int) {
+        let (source, target) = (entries, scratch)
+        let mask: UInt64 = 1 << UInt64(bits) - 1
+        withUnsafeTemporaryAllocation(of: Int.self, capacity: 1 << bits) { places in
+            places.initialize(repeating: 0)
+            for entry in source { places[Int(entry.word &>> shift & mask)] += 1 }
+            var next = 0
+            for digit in places.indices {
+                let count = places[digit]
+                places[digit] = next
+                next += count
+            }
+            for entry in source {
+                let digit = Int(entry.word &>> shift & mask)
+                target[places[digit]] = entry
+                places[digit] += 1
             }
         }
         swap(&entries, &scratch)
+    }
+
+    /// Puts the entries with some indices to where others stand, one behind the other.
+    private mutating func move(_ indices: [Int], to start: Int) {
+        let moved = indices.map { entries[$0] }
+        for (index, entry) in moved.enumerated() { entries[start + index] = entry }
     }
 }
