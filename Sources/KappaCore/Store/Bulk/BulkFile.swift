@@ -83,41 +83,62 @@ final class BulkFile {
     }
 }
 
-/// Writes pieces of a file on a thread of its own, in the order in which they come.
+/// Writes pieces of a file on a thread of its own, in the order in which they come. Another thread sees to
+/// it that they reach the disk meanwhile, so that little is left to wait for at the end.
 private final class PageWriter: Sendable {
     private struct State {
         var pieces: [(bytes: [UInt8], position: Int)] = []
         var isWriting = false
         var isEnded = false
+        /// Bytes that were written since the disk was told to keep them.
+        var unsyncedBytes = 0
         var failure: IOFailure?
+
+        mutating func note(_ failure: IOFailure) { self.failure = self.failure ?? failure }
     }
 
     private let file: OpenFile
     private let state = Monitor(State())
-    private let thread: WorkerThread
+    private let threads: [WorkerThread]
 
     /// So many pieces may wait until whoever makes them waits, too.
     private static let mostPieces = 8
+    /// So many bytes are worth a call: some hundredths of a second's work for a disk.
+    private static let syncBytes = 1 << 24
 
     init(_ file: OpenFile) {
         self.file = file
         let state = state
-        thread = WorkerThread("kappa-pages") {
-            while let piece = Self.next(state) {
+        let writer = WorkerThread("kappa-pages") {
+            while let piece = Self.nextPiece(state) {
                 do throws(IOFailure) {
                     try SystemFiles().write(file.descriptor, piece.bytes, at: piece.position)
                     // The disk has something to do until all is to be durable.
                     kappa_start_writing(
                         file.descriptor, Int64(piece.position), Int64(piece.bytes.count))
-                } catch { state.withLock { $0.failure = $0.failure ?? error } }
-                state.withLock { $0.isWriting = false }
+                } catch { state.withLock { $0.note(error) } }
+                state.withLock {
+                    $0.isWriting = false
+                    $0.unsyncedBytes += piece.bytes.count
+                }
             }
         }
+        let syncer = WorkerThread("kappa-sync") {
+            while Self.waitForBytes(state) {
+                // A failure is told once: it must not be lost.
+                do throws(IOFailure) { try SystemFiles().sync(file.descriptor) } catch {
+                    state.withLock { $0.note(error) }
+                }
+            }
+        }
+        threads = [writer, syncer]
     }
 
     deinit { state.withLock { $0.isEnded = true } }
 
-    private static func next(_ state: Monitor<State>) -> (bytes: [UInt8], position: Int)? {
+    private static func nextPiece(
+        _ state: Monitor<State>
+    ) -> (bytes: [UInt8], position: Int)? {
         state.wait { state -> (bytes: [UInt8], position: Int)?? in
             if let piece = state.pieces.first {
                 state.pieces.removeFirst()
@@ -125,6 +146,16 @@ private final class PageWriter: Sendable {
                 return .some(piece)
             }
             return state.isEnded ? .some(nil) : nil
+        }
+    }
+
+    /// Waits until there is something for the disk to keep; false at the end.
+    private static func waitForBytes(_ state: Monitor<State>) -> Bool {
+        state.wait { state -> Bool? in
+            if state.isEnded { return false }
+            guard state.unsyncedBytes >= syncBytes else { return nil }
+            state.unsyncedBytes = 0
+            return true
         }
     }
 
@@ -151,7 +182,7 @@ private final class PageWriter: Sendable {
     /// Waits until all is written.
     func finish() throws(KappaError) {
         state.withLock { $0.isEnded = true }
-        thread.join()
+        for thread in threads { thread.join() }
         if let failure = state.withLock({ $0.failure }) { throw error(failure) }
     }
 

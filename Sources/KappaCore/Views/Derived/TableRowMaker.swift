@@ -51,10 +51,14 @@ final class TableRowMaker<Element>: DerivedRowMaker {
 
     func pack(_ row: any RowCursor, into builder: PackedRowBuilder) throws -> Bool {
         builder.begin()
-        if let columns, hasRequired(row) {
-            for index in columns.indices { builder.bind(index, row, columns[index]) }
-            return true
-        }
+        guard let columns, hasRequired(row) else { return try packElement(row, builder) }
+        for index in columns.indices { builder.bind(index, row, columns[index]) }
+        return true
+    }
+
+    /// Apart, as its types are looked up at each call.
+    @inline(never)
+    private func packElement(_ row: any RowCursor, _ builder: PackedRowBuilder) throws -> Bool {
         guard let element = try rows.make(row) else { return false }
         try packOwn?(element, builder)
         var index = cells.own
