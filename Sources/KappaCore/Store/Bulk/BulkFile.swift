@@ -61,9 +61,12 @@ final class BulkFile {
 
     private func flush() throws(KappaError) {
         guard !waiting.isEmpty else { return }
-        try writer.write(waiting, at: Int(waitingFirst - 1) * BulkPage.size)
-        waiting = []
-        waiting.reserveCapacity(Self.writeBytes)
+        let position = Int(waitingFirst - 1) * BulkPage.size
+        // Swapped, so that nobody else holds what is written.
+        var bytes: [UInt8] = []
+        swap(&bytes, &waiting)
+        waiting = try writer.write(bytes, at: position)
+        waiting.reserveCapacity(Self.writeBytes + BulkPage.size)
     }
 
     /// Has all pages that were written reach the disk.
@@ -78,7 +81,7 @@ final class BulkFile {
     /// file that SQLite has just made.
     func finish() throws(KappaError) {
         try flush()
-        try writer.write(withUnsafeBytes(of: pages.bigEndian) { Array($0) }, at: 28)
+        _ = try writer.write(withUnsafeBytes(of: pages.bigEndian) { Array($0) }, at: 28)
         try writer.finish()
     }
 }
@@ -88,6 +91,8 @@ final class BulkFile {
 private final class PageWriter: Sendable {
     private struct State {
         var pieces: [(bytes: [UInt8], position: Int)] = []
+        /// Memory of pieces that were written, for others.
+        var idle: [[UInt8]] = []
         var isWriting = false
         var isEnded = false
         /// Bytes that were written since the disk was told to keep them.
@@ -110,16 +115,19 @@ private final class PageWriter: Sendable {
         self.file = file
         let state = state
         let writer = WorkerThread("kappa-pages") {
-            while let piece = Self.nextPiece(state) {
+            while var piece = Self.nextPiece(state) {
                 do throws(IOFailure) {
                     try SystemFiles().write(file.descriptor, piece.bytes, at: piece.position)
                     // The disk has something to do until all is to be durable.
                     kappa_start_writing(
                         file.descriptor, Int64(piece.position), Int64(piece.bytes.count))
                 } catch { state.withLock { $0.note(error) } }
+                let count = piece.bytes.count
+                piece.bytes.removeAll(keepingCapacity: true)
                 state.withLock {
                     $0.isWriting = false
-                    $0.unsyncedBytes += piece.bytes.count
+                    $0.unsyncedBytes += count
+                    $0.idle.append(piece.bytes)
                 }
             }
         }
@@ -159,14 +167,17 @@ private final class PageWriter: Sendable {
         }
     }
 
-    func write(_ bytes: [UInt8], at position: Int) throws(KappaError) {
-        let failure = state.wait { state -> IOFailure?? in
-            if let failure = state.failure { return .some(failure) }
+    /// Has bytes written; returns memory for further ones.
+    func write(
+        _ bytes: consuming [UInt8], at position: Int
+    ) throws(KappaError) -> [UInt8] {
+        let result = state.wait { state -> Result<[UInt8], IOFailure>? in
+            if let failure = state.failure { return .failure(failure) }
             guard state.pieces.count < Self.mostPieces else { return nil }
             state.pieces.append((bytes, position))
-            return .some(nil)
+            return .success(state.idle.popLast() ?? [])
         }
-        if let failure { throw error(failure) }
+        do { return try result.get() } catch { throw self.error(error) }
     }
 
     /// Waits until all that came so far has reached the disk.
