@@ -265,9 +265,8 @@ final class AggregationRunner: StepRunner {
 
     func writeSpilled(_ spilled: any SpilledRows, to transaction: any StoreTransaction) throws {
         groups.reset()
-        let writer = transaction.upsert(into: tableIndex)
-        try spilled.merge(
-            table: tableIndex, to: writer, sideBySide: rows.canWriteSideBySide
+        try transaction.merge(
+            spilled, into: tableIndex, sideBySide: rows.canWriteSideBySide, telling: nil
         ) { cursors, writer in
             try withUnsafeTemporaryAllocation(
                 byteCount: 2 * groups.recordStride, alignment: 16

@@ -8,12 +8,12 @@ final class CapturingWriter: RowWriter, RowCursor {
         case copy(String)
     }
     private let writer: any RowWriter
-    private let written: (any RowCursor) throws -> Void
+    private let written: (any RowCursor) throws(KappaError) -> Void
     private var cells: [Cell] = []
     private var scratch: [UInt8] = []
 
     /// - Parameter written: Is told each row before it is written.
-    init(_ writer: any RowWriter, written: @escaping (any RowCursor) throws -> Void) {
+    init(_ writer: any RowWriter, written: @escaping (any RowCursor) throws(KappaError) -> Void) {
         self.writer = writer
         self.written = written
     }
@@ -50,13 +50,7 @@ final class CapturingWriter: RowWriter, RowCursor {
     }
 
     func execute() throws(KappaError) {
-        do { try written(self) } catch let error as KappaError {
-            throw error
-        } catch {
-            throw KappaError(
-                .badInput, "a second step cannot take a row", because: FieldFailure.reason(error),
-                advice: "Let its closures give a value for every row of the step before")
-        }
+        try written(self)
         try writer.execute()
     }
 

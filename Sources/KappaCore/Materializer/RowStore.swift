@@ -61,11 +61,7 @@ extension RowStore {
 
 /// Rows that were put aside.
 package protocol SpilledRows: AnyObject {
-    /// Goes through the keys of a table in order. The row of a key that has only one is written as it
-    /// is; of the others, `combine` gets the rows in the order in which they were put aside, and
-    /// writes what they make together with the writer that it is given.
-    /// - Parameter sideBySide: Whether `combine` may be called on several threads at once, for different
-    ///   keys.
+    /// Writes the rows of a table; see ``StoreTransaction/merge(_:into:sideBySide:telling:combine:)``.
     func merge(
         table: Int, to writer: any RowWriter, sideBySide: Bool,
         combine: ([any RowCursor], any RowWriter) throws -> Void
@@ -85,6 +81,17 @@ package protocol StoreTransaction: AnyObject {
         into table: Int, count: Int, telling listener: (any RowListener)?,
         _ write: (Int, any RowWriter) throws -> Void
     ) throws
+    /// Writes rows of a table that were put aside, key by key in order. The row of a key that has only one is
+    /// written as it is; of the others, `combine` gets the rows in the order in which they were put aside,
+    /// and writes what they make together with the writer that it is given.
+    /// - Parameters:
+    ///   - sideBySide: Whether `combine` may be called on several threads at once, for different keys.
+    ///   - listener: Is told each row in that order, on the caller's thread.
+    func merge(
+        _ rows: any SpilledRows, into table: Int, sideBySide: Bool,
+        telling listener: (any RowListener)?,
+        combine: ([any RowCursor], any RowWriter) throws -> Void
+    ) throws
     /// Adds rows that are records already, in the order of their keys, to a table that has only ever been
     /// added to in this way.
     func append(_ rows: RecordList, to table: Int) throws
@@ -98,9 +105,9 @@ package protocol StoreTransaction: AnyObject {
 /// Learns what is written to a table.
 package protocol RowListener: AnyObject {
     /// A row is about to be written, or was just now: its columns in the schema's order.
-    func take(_ row: any RowCursor) throws
+    func take(_ row: any RowCursor) throws(KappaError)
     /// A row is about to be deleted: the parts of its key.
-    func remove(_ key: any RowCursor) throws
+    func remove(_ key: any RowCursor) throws(KappaError)
 }
 
 extension StoreTransaction {
@@ -117,6 +124,14 @@ extension StoreTransaction {
         into table: Int, count: Int, _ write: (Int, any RowWriter) throws -> Void
     ) throws {
         try upsertRows(into: table, count: count, telling: nil, write)
+    }
+
+    package func merge(
+        _ rows: any SpilledRows, into table: Int, sideBySide: Bool,
+        telling listener: (any RowListener)?,
+        combine: ([any RowCursor], any RowWriter) throws -> Void
+    ) throws {
+        throw KappaError(.bug, "rows that were put aside go into a new version only")
     }
 
     package func append(_ rows: RecordList, to table: Int) throws {

@@ -8,6 +8,8 @@ protocol StepRunner: AnyObject {
     func committed(mayEvict: Bool)
     /// Whether what a key's rows have become in several stretches of the log can be merged.
     var canSpill: Bool { get }
+    /// Writes the same where it is to be put aside.
+    func putAside(to transaction: any StoreTransaction) throws
     /// What was written was put aside: forgets all rows, and begins anew.
     /// - Parameter keepingMemory: Whether what they took may stay at hand, as nobody else needs it.
     func spill(keepingMemory: Bool)
@@ -21,6 +23,9 @@ protocol StepRunner: AnyObject {
 
 extension StepRunner {
     var canSpill: Bool { false }
+    func putAside(to transaction: any StoreTransaction) throws {
+        try write(to: transaction, changesAt: nil)
+    }
     func spill(keepingMemory: Bool) {}
     func writeSpilled(_ rows: any SpilledRows, to transaction: any StoreTransaction) throws {}
 }

@@ -218,7 +218,7 @@ package final class VersionMaterializer {
     private func spill() throws {
         try store.spill(checkpoint) { transaction in
             for letter in deadLetters { try transaction.add(letter) }
-            for step in steps { try step.write(to: transaction, changesAt: nil) }
+            for step in steps { try step.putAside(to: transaction) }
             try indexes.write(to: transaction, end: checkpoint.offset)
         }
         deadLetters.removeAll(keepingCapacity: true)

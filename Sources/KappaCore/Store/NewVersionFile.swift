@@ -202,7 +202,17 @@ final class BulkTransaction: StoreTransaction {
         into table: Int, count: Int, telling listener: (any RowListener)?,
         _ write: (Int, any RowWriter) throws -> Void
     ) throws {
-        try rows[table].append(count, telling: listener, write)
+        try rows[table].telling(listener) { try rows[table].append(count, write) }
+    }
+    func merge(
+        _ spilled: any SpilledRows, into table: Int, sideBySide: Bool,
+        telling listener: (any RowListener)?,
+        combine: ([any RowCursor], any RowWriter) throws -> Void
+    ) throws {
+        try rows[table].telling(listener) {
+            try spilled.merge(
+                table: table, to: rows[table], sideBySide: sideBySide, combine: combine)
+        }
     }
     func append(_ rows: RecordList, to table: Int) throws { try addRecords(rows, table) }
     func delete(from table: Int) -> any RowWriter { NothingToDelete() }

@@ -33,6 +33,15 @@ final class CapturingTransaction: StoreTransaction {
         try transaction.upsertRows(
             into: table, count: count, telling: table == self.table ? listener : other, write)
     }
+    func merge(
+        _ rows: any SpilledRows, into table: Int, sideBySide: Bool,
+        telling other: (any RowListener)?,
+        combine: ([any RowCursor], any RowWriter) throws -> Void
+    ) throws {
+        try transaction.merge(
+            rows, into: table, sideBySide: sideBySide,
+            telling: table == self.table ? listener : other, combine: combine)
+    }
     func append(_ rows: RecordList, to table: Int) throws {
         if table == self.table { try rows.forEachRow(cursor) { try listener.take(cursor) } }
         try transaction.append(rows, to: table)

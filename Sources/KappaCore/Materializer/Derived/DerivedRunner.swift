@@ -61,19 +61,23 @@ final class DerivedRunner: StepRunner, RowListener {
 
     // MARK: Taking rows
 
-    func take(_ row: any RowCursor) throws {
-        if let rangeKey { try load(row, rangeKey) }
-        // Rows that come in the order of their keys come once each.
-        if isNew, rangeKey == nil {
-            try groups.append(row, rowKey)
-        } else {
-            try groups.set(row, rowKey, row)
+    func take(_ row: any RowCursor) throws(KappaError) {
+        try DerivedFailure.located(definition.table) {
+            if let rangeKey { try load(row, rangeKey) }
+            // Rows that come in the order of their keys come once each.
+            if isNew, rangeKey == nil {
+                try groups.append(row, rowKey)
+            } else {
+                try groups.set(row, rowKey, row)
+            }
         }
     }
 
-    func remove(_ key: any RowCursor) throws {
-        if let bareRangeKey { try load(key, bareRangeKey) }
-        try groups.set(key, bareRowKey, nil)
+    func remove(_ key: any RowCursor) throws(KappaError) {
+        try DerivedFailure.located(definition.table) {
+            if let bareRangeKey { try load(key, bareRangeKey) }
+            try groups.set(key, bareRowKey, nil)
+        }
     }
 
     private func loadAll() throws {
@@ -107,33 +111,28 @@ final class DerivedRunner: StepRunner, RowListener {
     // MARK: Writing
 
     func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
-        do {
-            if isNew, rangeKey != nil, offset == nil { return try writeNew(transaction) }
-            try writeUpstream(transaction, telling: self)
-            groups.endRun()
-            try writeGroups(transaction, changesAt: offset)
-        } catch let error as KappaError {
-            throw error
-        } catch {
-            throw KappaError(
-                .badInput, "a second step cannot take a row", at: "table \(definition.table.name)",
-                because: FieldFailure.reason(error),
-                advice: "Let its closures give a value for every row of the step before")
+        if isNew, rangeKey != nil, offset == nil {
+            return try writeRanges(to: transaction) { try upstream.write(to: $0, changesAt: nil) }
         }
+        try upstream.write(to: capturing(transaction, telling: self), changesAt: nil)
+        groups.endRun()
+        try writeGroups(transaction, changesAt: offset)
     }
 
-    private func writeUpstream(
+    private func capturing(
         _ transaction: any StoreTransaction, telling listener: any RowListener
-    ) throws {
-        let capturing = CapturingTransaction(
+    ) -> CapturingTransaction {
+        CapturingTransaction(
             transaction, table: upstreamTable, upstreamSchema, telling: listener)
-        try upstream.write(to: capturing, changesAt: nil)
     }
 
     /// Writes the first rows, which are most of a rebuild's: their groups are not kept.
-    private func writeNew(_ transaction: any StoreTransaction) throws {
+    private func writeRanges(
+        to transaction: any StoreTransaction,
+        writeUpstream: (any StoreTransaction) throws -> Void
+    ) throws {
         let ranges = GroupRanges(shape, definition.table, keyParts: keyParts, output: output)
-        try writeUpstream(transaction, telling: ranges)
+        try writeUpstream(capturing(transaction, telling: ranges))
         try transaction.append(ranges.finish(), to: tableIndex)
     }
 
@@ -147,7 +146,9 @@ final class DerivedRunner: StepRunner, RowListener {
             offset: offset)
         for group in groups.takeChangedGroups() {
             let before = Int(group) < written.count ? written[Int(group)] : []
-            let after = try output.make(group, of: groups)
+            let after = try DerivedFailure.located(definition.table) {
+                try output.make(group, of: groups)
+            }
             for index in 0..<max(before.count, after.count) {
                 let (was, isNow) = (before.at(index), after.at(index))
                 if let was, let isNow, was.isSame(as: isNow) { continue }
@@ -197,6 +198,35 @@ final class DerivedRunner: StepRunner, RowListener {
         groups.removeAll()
         output.releaseAll()
         written.removeAll()
+    }
+
+    // MARK: Rows put aside
+
+    /// What the upstream puts aside are parts of rows: groups are made of them once they are merged.
+    var canSpill: Bool { rangeKey != nil && isNew && upstream.canSpill }
+
+    func putAside(to transaction: any StoreTransaction) throws {
+        try upstream.putAside(to: transaction)
+    }
+
+    func spill(keepingMemory: Bool) { upstream.spill(keepingMemory: keepingMemory) }
+
+    func writeSpilled(_ rows: any SpilledRows, to transaction: any StoreTransaction) throws {
+        try writeRanges(to: transaction) { try upstream.writeSpilled(rows, to: $0) }
+    }
+}
+
+enum DerivedFailure {
+    /// Tells the table whose step could not take a row.
+    static func located<R>(_ table: TableSchema, _ body: () throws -> R) throws(KappaError) -> R {
+        do { return try body() } catch let error as KappaError {
+            throw error
+        } catch {
+            throw KappaError(
+                .badInput, "a second step cannot take a row", at: "table \(table.name)",
+                because: FieldFailure.reason(error),
+                advice: "Let its closures give a value for every row of the step before")
+        }
     }
 }
 

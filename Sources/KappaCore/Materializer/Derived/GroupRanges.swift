@@ -1,6 +1,7 @@
 /// Makes the rows of a second step whose groups come one behind the other, where nothing was there before:
 /// the rows of a group are held until the last one has come.
 final class GroupRanges: RowListener {
+    private let table: TableSchema
     private let shape: DerivedRows
     private let keyParts: Int
     private let output: DerivedOutputs
@@ -12,6 +13,7 @@ final class GroupRanges: RowListener {
 
     /// - Parameter table: That of the second step.
     init(_ shape: DerivedRows, _ table: TableSchema, keyParts: Int, output: DerivedOutputs) {
+        self.table = table
         self.shape = shape
         self.keyParts = keyParts
         self.output = output
@@ -19,18 +21,20 @@ final class GroupRanges: RowListener {
         made = RecordList(table)
     }
 
-    func take(_ row: any RowCursor) throws {
-        guard try shape.maker.pack(row, into: builder) else { return }
-        if let first = rows.first, !isOfGroup(of: first) { try endGroup() }
-        rows.append(builder.finish(in: arena))
+    func take(_ row: any RowCursor) throws(KappaError) {
+        try DerivedFailure.located(table) {
+            guard try shape.maker.pack(row, into: builder) else { return }
+            if let first = rows.first, !isOfGroup(of: first) { try endGroup() }
+            rows.append(builder.finish(in: arena))
+        }
     }
 
     /// Nothing is there that could be deleted.
     func remove(_ key: any RowCursor) {}
 
     /// What all groups made, once the last row has been told.
-    func finish() throws -> RecordList {
-        try endGroup()
+    func finish() throws(KappaError) -> RecordList {
+        try DerivedFailure.located(table) { try endGroup() }
         return made
     }
 

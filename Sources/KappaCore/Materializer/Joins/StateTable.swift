@@ -82,7 +82,8 @@ final class StateTables: StreamContext {
     /// The index of the table that was added or reserved last.
     var lastTable: Int { firstTable + tables.count - 1 }
 
-    var isEmpty: Bool { tables.isEmpty }
+    /// Whether no stream remembers anything; steps may.
+    var isEmpty: Bool { tables.allSatisfy { $0 == nil } }
     func committed() { for table in tables { table?.committed() } }
     var memoryBytes: Int { tables.reduce(0) { $0 + ($1?.memoryBytes ?? 0) } }
     var dirtyRows: Int { tables.reduce(0) { $0 + ($1?.dirtyRows ?? 0) } }

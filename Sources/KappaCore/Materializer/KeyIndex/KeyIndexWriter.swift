@@ -87,8 +87,7 @@ final class KeyIndexWriter {
 
     /// Merges what was put aside: each run has chunks of its own, and of the marks the last one holds.
     func writeSpilled(_ rows: any SpilledRows, to transaction: any StoreTransaction) throws {
-        let writer = transaction.upsert(into: table)
-        try rows.merge(table: table, to: writer, sideBySide: true) { marks, writer in
+        try transaction.merge(rows, into: table, sideBySide: true, telling: nil) { marks, writer in
             guard let last = marks.last else { return }
             let end = KeyIndexFormat.end(ofMark: last.blob(KeyIndexFormat.columns.blob))
             try Self.upsert(

@@ -5,7 +5,9 @@ final class BulkRow: RowWriter {
     let schema: TableSchema
     private let table: any RecordSink
     private let encoder: RecordEncoder
-    let cursor: RecordCursor
+    private let cursor: RecordCursor
+    /// Is told each row once it is in the table.
+    private var listener: (any RowListener)?
     private let keyColumns: [Int]
     private let record = ScratchMemory()
     private let firstKey: RowKey
@@ -42,7 +44,21 @@ final class BulkRow: RowWriter {
         }
         try checkOrder()
         let start = record.reserve(encoder.mostBytes)
-        try table.append(UnsafeRawBufferPointer(start: start, count: encoder.write(to: start)))
+        try put(UnsafeRawBufferPointer(start: start, count: encoder.write(to: start)))
+    }
+
+    /// Tells a listener of all rows that `body` appends.
+    func telling(_ listener: (any RowListener)?, _ body: () throws -> Void) rethrows {
+        self.listener = listener
+        defer { self.listener = nil }
+        try body()
+    }
+
+    private func put(_ record: UnsafeRawBufferPointer) throws(KappaError) {
+        try table.append(record)
+        guard let listener else { return }
+        guard cursor.take(record) else { throw RecordList.damage(schema) }
+        try listener.take(cursor)
     }
 
     /// Appends a row that was written before, as it is.
@@ -55,7 +71,7 @@ final class BulkRow: RowWriter {
             }
         }
         try checkOrder()
-        try table.append(row.record)
+        try put(row.record)
     }
 
     /// Appends rows that are records already.
@@ -73,7 +89,7 @@ final class BulkRow: RowWriter {
             let key = (cursor.integer(parts.0), parts.1.map { cursor.integer($0) } ?? 0)
             if let last, last >= key { throw Self.wrongOrder() }
             last = key
-            try table.append(record)
+            try put(record)
         }
         guard let last else { return }
         for (part, value) in zip(keyColumns.indices, [last.0, last.1]) { lastKey.set(part, value) }
@@ -92,7 +108,7 @@ final class BulkRow: RowWriter {
     func append(_ piece: RowPiece) throws(KappaError) {
         guard piece.hasRows else { return }
         if table.hasRows, !lastKey.isBefore(piece.row.firstKey) { throw Self.wrongOrder() }
-        try piece.records.forEachRecord { record throws(KappaError) in try table.append(record) }
+        try piece.records.forEachRecord { record throws(KappaError) in try put(record) }
         lastKey.set(piece.row.lastKey)
     }
 

@@ -25,31 +25,21 @@ extension RecordList: RecordSink {
 extension BulkRow {
     /// Appends rows in the order of their keys; `write` binds and executes one with the writer that it is
     /// given. Many are encoded on several threads at once, while this one puts them into the table.
-    /// - Parameter listener: Is told each row once it is in the table.
-    func append(
-        _ count: Int, telling listener: (any RowListener)? = nil,
-        _ write: (Int, any RowWriter) throws -> Void
-    ) throws {
-        let isMuch = count >= Self.manyRows && kappa_core_count() > 1
-        guard isMuch || listener != nil else {
+    func append(_ count: Int, _ write: (Int, any RowWriter) throws -> Void) throws {
+        guard count >= Self.manyRows, kappa_core_count() > 1 else {
             for index in 0..<count { try write(index, self) }
             return
         }
         let rows = Self.rowsOfPiece
-        try append(
-            pieces: (count + rows - 1) / rows, sideBySide: isMuch, telling: listener
-        ) { piece, row in
+        try append(pieces: (count + rows - 1) / rows) { piece, row in
             for index in (piece * rows)..<min(count, (piece + 1) * rows) { try write(index, row) }
         }
     }
 
     /// Appends rows piece by piece; `make` appends those of a piece to the row that it is given, on several
-    /// threads at once if it may.
-    func append(
-        pieces: Int, sideBySide: Bool = true, telling listener: (any RowListener)? = nil,
-        _ make: (Int, BulkRow) throws -> Void
-    ) throws {
-        let threads = sideBySide ? min(Int(kappa_core_count()), Self.mostThreads) : 1
+    /// threads at once.
+    func append(pieces: Int, _ make: (Int, BulkRow) throws -> Void) throws {
+        let threads = min(Int(kappa_core_count()), Self.mostThreads)
         let slots = (0..<(threads + 2)).map { _ in RowPiece(schema) }
         // Whoever calls this has seen to it that pieces do not touch each other.
         nonisolated(unsafe) let make = make
@@ -58,8 +48,6 @@ extension BulkRow {
             try make(piece, slot.row)
         } take: { slot in
             try append(slot)
-            guard let listener else { return }
-            try slot.records.forEachRow(cursor) { try listener.take(cursor) }
         }
     }
 
