@@ -49,7 +49,9 @@ final class DerivedRunner: StepRunner, RowListener {
             groupKeys: definition.keyKinds)
         output = DerivedOutputs(shape, cells: definition.table.columns.count - keyParts)
         isNew = try store.rowCount(table: upstreamTable) == 0
-        if rangeKey == nil, !isNew { try loadAll() }
+        if rangeKey == nil, !isNew {
+            try DerivedFailure.located(definition.table) { try loadAll() }
+        }
     }
 
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
@@ -74,6 +76,8 @@ final class DerivedRunner: StepRunner, RowListener {
     }
 
     func remove(_ key: any RowCursor) throws(KappaError) {
+        // What has no rows yet has none to delete.
+        if isNew { return }
         try DerivedFailure.located(definition.table) {
             if let bareRangeKey { try load(key, bareRangeKey) }
             try groups.set(key, bareRowKey, nil)
@@ -216,6 +220,7 @@ final class DerivedRunner: StepRunner, RowListener {
     }
 }
 
+/// What goes wrong in a further step.
 enum DerivedFailure {
     /// Tells the table whose step could not take a row.
     static func located<R>(_ table: TableSchema, _ body: () throws -> R) throws(KappaError) -> R {
