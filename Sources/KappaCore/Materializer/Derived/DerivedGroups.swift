@@ -190,22 +190,15 @@ final class DerivedGroups {
         return ids.compactMap { place($0).row }
     }
 
-    /// The rows of a group that no other stands before, in the order of their keys.
-    func best(_ order: OrderedCells, of group: UInt32) -> [PackedRow] {
-        var best: [UInt32] = []
-        var bestRow: PackedRow?
-        for id in members[Int(group)] {
-            guard let row = place(id).row else { continue }
-            let comparison = bestRow.map { order.compare(row, $0) } ?? -1
-            if comparison > 0 { continue }
-            if comparison < 0 {
-                best.removeAll(keepingCapacity: true)
-                bestRow = row
-            }
-            best.append(id)
+    /// The rows of a group among which its `limit` best ones are, in the order of their keys: these and those
+    /// that stand as high as the last of them.
+    func best(_ limit: Int, _ order: OrderedCells, of group: UInt32) -> [PackedRow] {
+        var ids = members[Int(group)]
+        if let last = order.last(of: limit, ids.lazy.compactMap { self.place($0).row }) {
+            ids.removeAll { id in place(id).row.map { order.compare($0, last) > 0 } ?? true }
         }
-        KeyOrder.sort(&best, in: rows)
-        return best.compactMap { place($0).row }
+        KeyOrder.sort(&ids, in: rows)
+        return ids.compactMap { place($0).row }
     }
 
     var memoryBytes: Int {

@@ -24,9 +24,9 @@ final class DerivedOutputs {
 
     /// What a group makes, without its key and without numbers: nothing, where it has no rows.
     func make(_ group: UInt32, of groups: DerivedGroups) throws -> [PackedRow] {
-        // Sorting all rows, to show one, would be dear.
-        if case .top(1, .all, let order, _, _) = shape.output {
-            return try make(groups.best(order, of: group))
+        // Sorting all rows, to show some, would be dear.
+        if case .top(let limit, _, let order, _, _) = shape.output {
+            return try make(groups.best(limit, order, of: group))
         }
         return try make(groups.rows(of: group, inOrder: aggregates?.needsOrder ?? true))
     }
@@ -79,22 +79,9 @@ extension [PackedRow] {
     /// The best of rows that are in the order of their keys, best first; of equals, the one whose key is
     /// smaller.
     fileprivate func best(_ limit: Int, _ ties: Ties, _ order: OrderedCells) -> [PackedRow] {
-        if limit == 1 { return best(ties, order) }
-        let sorted = sorted(by: order)
-        guard count > limit, ties == .all else { return Array(sorted.prefix(limit)) }
-        let last = sorted[limit - 1]
-        return Array(sorted.prefix { order.compare($0, last) <= 0 })
-    }
-
-    /// The first of the rows that no other stands before, or all of these.
-    private func best(_ ties: Ties, _ order: OrderedCells) -> [PackedRow] {
-        var best: [PackedRow] = []
-        for row in self {
-            let comparison = best.first.map { order.compare(row, $0) } ?? -1
-            if comparison < 0 { best.removeAll(keepingCapacity: true) }
-            if comparison < 0 || comparison == 0 && ties == .all { best.append(row) }
-        }
-        return best
+        guard let last = order.last(of: limit, self) else { return sorted(by: order) }
+        let best = filter { order.compare($0, last) <= 0 }.sorted(by: order)
+        return ties == .all ? best : Array(best.prefix(limit))
     }
 
     /// Sorted by their cells; rows that stand equally high stay in their order.

@@ -53,6 +53,22 @@ struct OrderedCells {
         return first.isDescending ? ~rank : rank
     }
 
+    /// The last of the `limit` best rows; nil where there are not so many.
+    func last(of limit: Int, _ rows: some Sequence<PackedRow>) -> PackedRow? {
+        // Best first. Most rows are compared with the last one, and that is all.
+        var best: [PackedRow] = []
+        for row in rows {
+            if best.count == limit {
+                if compare(row, best[limit - 1]) >= 0 { continue }
+                best.removeLast()
+            }
+            var place = best.count
+            while place > 0, compare(row, best[place - 1]) < 0 { place -= 1 }
+            best.insert(row, at: place)
+        }
+        return best.count == limit ? best[limit - 1] : nil
+    }
+
     /// Negative, zero or positive, as a row stands before, with or behind another.
     func compare(_ a: PackedRow, _ b: PackedRow) -> Int {
         for part in parts {
@@ -74,7 +90,11 @@ struct OrderedCells {
             return Self.order(a.double(cell, of: cells).rank, b.double(cell, of: cells).rank)
         case .text, .json:
             return Self.order(a.bytes(cell, of: cells), b.bytes(cell, of: cells))
-        case .decimal: return Self.order(a.decimal(cell, of: cells), b.decimal(cell, of: cells))
+        case .decimal:
+            if let x = a.plainDecimal(cell, of: cells), let y = b.plainDecimal(cell, of: cells) {
+                return Self.order(x, y)
+            }
+            return Self.order(a.decimal(cell, of: cells), b.decimal(cell, of: cells))
         }
     }
 
@@ -90,6 +110,18 @@ struct OrderedCells {
 }
 
 extension PackedRow {
+    /// A decimal of at most 15 digits as the double next to it, which orders as the decimal does: no two of
+    /// them have the same one.
+    fileprivate func plainDecimal(_ cell: Int, of cells: Int) -> Double? {
+        switch storage(cell) {
+        case .double: return double(cell, of: cells)
+        case .integer:
+            let value = integer(cell, of: cells)
+            return value.magnitude < 1_000_000_000_000_000 ? Double(value) : nil
+        case .null, .text, .blob: return nil
+        }
+    }
+
     fileprivate func decimal(_ cell: Int, of cells: Int) -> Decimal {
         let cursor = PackedCursor()
         cursor.take(self, of: cells)
