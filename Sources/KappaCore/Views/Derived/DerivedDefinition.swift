@@ -138,7 +138,7 @@ private struct DerivedBase<Element>: Sendable {
         // A property that the step before does not make is told here.
         let maker = try groups.rows.open(table)
         let keyColumns = groups.keys.map { maker.column($0.expression) }
-        groupsAreRanges = keyColumns == table.keyColumns.prefix(keyColumns.count).map { $0 }
+        groupsAreRanges = keyColumns == Array(table.keyColumns.prefix(keyColumns.count))
         keys = groups.keys.map { ColumnSchema($0.columnName, $0.expression.kind, isKey: true) }
         signature = "(\(upstream.signature)) \(groups.rows.signature)"
     }
