@@ -4,7 +4,7 @@ import KappaCore
 struct UserEvent: Event {
     var userID: String
     var action: String
-    var amount: Decimal
+    var amount: ExactDecimal
     var timestamp: Timestamp
 
     /// These events carry no `event_type`.

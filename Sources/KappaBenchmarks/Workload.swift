@@ -94,7 +94,7 @@ private let actionTotals = View("action_totals", digest: "1") {
 
 struct BenchEvent: Event {
     var action: String
-    var amount: Decimal
+    var amount: ExactDecimal
 
     static let eventType: String? = nil
 }

@@ -27,13 +27,13 @@ extension NexmarkQuery {
     private struct EuroBid: ViewRow {
         var auction: Int64
         var bidder: Int64
-        var price: Decimal
+        var price: ExactDecimal
         var dateTime: Timestamp
         var extra: String
     }
 
-    private static func euros(_ dollars: Int64) -> Decimal {
-        Decimal(dollars) * Decimal(mantissa: 908, scale: 3)
+    private static func euros(_ dollars: Int64) -> ExactDecimal {
+        ExactDecimal(dollars) * ExactDecimal(mantissa: 908, scale: 3)
     }
 
     /// Bids on some auctions.
@@ -121,7 +121,7 @@ extension NexmarkQuery {
     private struct TimedBid: ViewRow {
         var auction: Int64
         var bidder: Int64
-        var price: Decimal
+        var price: ExactDecimal
         var bidTimeType: String
         var dateTime: Timestamp
         var extra: String

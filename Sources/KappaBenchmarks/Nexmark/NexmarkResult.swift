@@ -95,7 +95,7 @@ private struct BoundColumn {
         }
     }
 
-    private static func threeDigits(_ decimal: Decimal) -> String {
+    private static func threeDigits(_ decimal: ExactDecimal) -> String {
         let parts = "\(decimal)".split(separator: ".")
         let fraction = parts.count > 1 ? String(parts[1]) : ""
         return parts[0] + "." + fraction

@@ -3,7 +3,7 @@ import KappaCore
 /// What a user did, as `kappa generate user-events` makes it up.
 struct DemoEvent: Event {
     var userID: String
-    var amount: Decimal
+    var amount: ExactDecimal
 
     static let eventType: String? = nil
 }

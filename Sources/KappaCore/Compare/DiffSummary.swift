@@ -65,7 +65,7 @@ package struct ColumnDifference: Equatable, Sendable {
             return overflow ? nil : .integer(distance)
         case (.decimal(let a), .decimal(let b)):
             let (larger, smaller) = a < b ? (b, a) : (a, b)
-            let taken = Decimal(mantissa: -smaller.mantissa, scale: smaller.scale)
+            let taken = ExactDecimal(mantissa: -smaller.mantissa, scale: smaller.scale)
             return larger.adding(taken).map { .decimal($0) }
         default: return nil
         }

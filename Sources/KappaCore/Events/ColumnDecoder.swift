@@ -76,9 +76,9 @@ extension kj_string {
 extension kj_column {
     /// The decimal in a row; nil where its text has more than 38 digits.
     @inline(__always)
-    func decimal(_ row: Int) -> Decimal? {
-        if scales[row] == UInt8(KJ_WIDE) { return Decimal(bytes: strings[row].buffer) }
-        return Decimal(mantissa: Int128(integers[row]), scale: Int(scales[row]))
+    func decimal(_ row: Int) -> ExactDecimal? {
+        if scales[row] == UInt8(KJ_WIDE) { return ExactDecimal(bytes: strings[row].buffer) }
+        return ExactDecimal(mantissa: Int128(integers[row]), scale: Int(scales[row]))
     }
 }
 
@@ -155,7 +155,7 @@ private final class NodeDecoder: Decoder {
                 microseconds: try owner.require(field, KJ_TIMESTAMP).integers[owner.row])
             return unsafeBitCast(time, to: T.self)
         }
-        if T.self == Decimal.self {
+        if T.self == ExactDecimal.self {
             guard let decimal = try owner.require(field, KJ_DECIMAL).decimal(owner.row) else {
                 throw FieldFailure.wrongType(owner.path(field), ColumnKind.decimal.withArticle)
             }

@@ -3,7 +3,7 @@ import CKappaJSON
 /// What a column holds: a field of an event, or a column of a view's table. The raw value is the
 /// name stored in a version's schema table.
 public enum ColumnKind: String, Hashable, Sendable, CaseIterable {
-    /// Booleans, integers of 64 bits, doubles, ``Decimal``, texts, ``Timestamp``.
+    /// Booleans, integers of 64 bits, doubles, ``ExactDecimal``, texts, ``Timestamp``.
     case bool, integer, double, decimal, text, timestamp
     /// Kept as JSON text: objects, arrays, dictionaries.
     case json

@@ -5,7 +5,7 @@ package indirect enum EncodedValue: Sendable {
     case integer(Int64)
     case unsigned(UInt64)
     case double(Double)
-    case decimal(Decimal)
+    case decimal(ExactDecimal)
     case timestamp(Timestamp)
     case text(String)
     case array([EncodedValue])
@@ -119,7 +119,7 @@ private struct ValueEncoder: Encoder {
         case let double as Double: box.content = .single(.double(double))
         case let float as Float: box.content = .single(.double(Double(float)))
         case let time as Timestamp: box.content = .single(.timestamp(time))
-        case let decimal as Decimal: box.content = .single(.decimal(decimal))
+        case let decimal as ExactDecimal: box.content = .single(.decimal(decimal))
         case let integer as any FixedWidthInteger:
             if let signed = Int64(exactly: integer) {
                 box.content = .single(.integer(signed))

@@ -4,7 +4,7 @@
 /// `userID`; where a field stands twice, the last one counts. A field that is not optional must be
 /// there and must not be null; an event that fails this becomes a dead letter of the view.
 ///
-/// Fields may be strings, integers, floating-point numbers, booleans, ``Timestamp``, ``Decimal``,
+/// Fields may be strings, integers, floating-point numbers, booleans, ``Timestamp``, ``ExactDecimal``,
 /// enums with a string or integer raw value, nested structs, arrays, dictionaries, and optionals of
 /// all of these. An event type keeps the `init(from:)` that the compiler writes.
 public protocol Event: Decodable, Sendable {

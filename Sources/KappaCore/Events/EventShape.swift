@@ -49,7 +49,7 @@ package struct EventShape: Sendable {
                 .usage, "cannot learn which fields \(type) needs", at: String(describing: type),
                 because: "\(error)",
                 advice: "Give it the init(from:) that the compiler writes, and make its fields "
-                    + "strings, numbers, booleans, Timestamp, Decimal, enums with raw values, "
+                    + "strings, numbers, booleans, Timestamp, ExactDecimal, enums with raw values, "
                     + "structs, arrays, or optionals of these")
         }
         fields = probe.fields

@@ -30,7 +30,7 @@ package struct JSONText {
     }
 
     /// All digits, no exponent.
-    package mutating func append(_ value: Decimal) {
+    package mutating func append(_ value: ExactDecimal) {
         var digits = Array(String(value.mantissa.magnitude).utf8)
         if value.mantissa < 0 { bytes.append(UInt8(ascii: "-")) }
         if value.scale > 0 {

@@ -70,9 +70,9 @@ final class Probe {
         return value
     }
 
-    func decimal(_ path: [String]) -> Decimal {
+    func decimal(_ path: [String]) -> ExactDecimal {
         let index = add(path, .decimal)
-        let value = Decimal(mantissa: Int128(index * 1_000 + round * 10 + 3), scale: 2)
+        let value = ExactDecimal(mantissa: Int128(index * 1_000 + round * 10 + 3), scale: 2)
         answers[index] = value
         return value
     }
@@ -106,7 +106,7 @@ struct ProbingDecoder: Decoder {
         let known: Any? =
             switch type {
             case is Timestamp.Type: probe.timestamp(path)
-            case is Decimal.Type: probe.decimal(path)
+            case is ExactDecimal.Type: probe.decimal(path)
             case is String.Type: probe.text(path)
             case is Bool.Type: probe.bool(path)
             case is Double.Type: probe.double(path)

@@ -138,7 +138,7 @@ extension StructLayout.Slot {
         case .decimal:
             for row in rows {
                 // Checked before: a decimal that is there can be read.
-                place.initializeMemory(as: Decimal.self, to: column.decimal(Int(row)) ?? 0)
+                place.initializeMemory(as: ExactDecimal.self, to: column.decimal(Int(row)) ?? 0)
                 place += stride
             }
         case .json: preconditionFailure("a layout has no fields of JSON")
@@ -158,7 +158,7 @@ extension StructLayout.Slot {
             place.initializeMemory(
                 as: String?.self, to: isThere ? column.strings[row].string : nil)
         case .decimal:
-            place.initializeMemory(as: Decimal?.self, to: isThere ? column.decimal(row) : nil)
+            place.initializeMemory(as: ExactDecimal?.self, to: isThere ? column.decimal(row) : nil)
         case .json: preconditionFailure("a layout has no fields of JSON")
         }
     }

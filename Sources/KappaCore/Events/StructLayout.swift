@@ -52,7 +52,7 @@ struct StructLayout: Sendable {
         case .bool: return bytes[slot.offset] == 2
         case .integer, .timestamp: return tag(Int64.self)
         case .double: return tag(Double.self)
-        case .decimal: return tag(Decimal.self)
+        case .decimal: return tag(ExactDecimal.self)
         case .text:
             return bytes.loadUnaligned(fromByteOffset: slot.offset + 8, as: UInt64.self) == 0
         case .json: return false
@@ -105,7 +105,7 @@ struct StructLayout: Sendable {
         case .bool: return size(Bool.self)
         case .integer: return size(Int64.self)
         case .double: return size(Double.self)
-        case .decimal: return size(Decimal.self)
+        case .decimal: return size(ExactDecimal.self)
         case .text: return size(String.self)
         case .timestamp: return size(Timestamp.self)
         case .json: return nil
@@ -131,7 +131,7 @@ struct StructLayout: Sendable {
         case .bool: return same(answer.base as? Bool)
         case .integer: return same((answer.base as? Int).map(Int64.init) ?? answer.base as? Int64)
         case .double: return same(answer.base as? Double)
-        case .decimal: return same(answer.base as? Decimal)
+        case .decimal: return same(answer.base as? ExactDecimal)
         case .text: return same(answer.base as? String)
         case .timestamp: return same(answer.base as? Timestamp)
         case .json: return false

@@ -35,7 +35,7 @@ package struct ValueDecoder: Decoder {
             case is Double.Type: try double()
             case is Float.Type: Float(try double())
             case is Timestamp.Type: try timestamp()
-            case is Decimal.Type: try decimal()
+            case is ExactDecimal.Type: try decimal()
             case let integer as any FixedWidthInteger.Type: try self.integer(integer)
             default: nil
             }
@@ -87,10 +87,10 @@ package struct ValueDecoder: Decoder {
         }
         throw refuse(ColumnKind.timestamp.withArticle)
     }
-    private func decimal() throws -> Decimal {
+    private func decimal() throws -> ExactDecimal {
         switch value {
         case .string(let text), .number(let text):
-            if let decimal = Decimal(text) { return decimal }
+            if let decimal = ExactDecimal(text) { return decimal }
         default: break
         }
         throw refuse(ColumnKind.decimal.withArticle)

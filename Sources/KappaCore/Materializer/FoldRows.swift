@@ -241,7 +241,7 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
             .badInput, "column \(column) cannot hold \(value)",
             at: "table \(table.schema.name), key \(key.jsonText)",
             because: "integers of rows are signed, of 64 bits",
-            advice: "Make the property a Decimal or a String, or keep it hidden with @Hidden")
+            advice: "Make the property an ExactDecimal or a String, or keep it hidden with @Hidden")
     }
 
     override fileprivate func hidden(_ id: UInt32) throws -> String {

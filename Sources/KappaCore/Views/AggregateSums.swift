@@ -45,7 +45,7 @@ extension Aggregate {
     }
 
     /// The sum: of integers in 64 bits (a sum that does not fit stops the version with an error),
-    /// of ``Decimal`` exactly, of doubles in log order. Zero for no values.
+    /// of ``ExactDecimal`` exactly, of doubles in log order. Zero for no values.
     public static func sum<V: SummableValue>(
         _ value: Property<V>, as name: String, where condition: Condition<Element>? = nil
     ) -> Aggregate {
@@ -76,7 +76,7 @@ extension Aggregate {
     }
 
     /// The mean as a double; null for no values. The sum under it is exact for integers and
-    /// ``Decimal``, and in log order for doubles.
+    /// ``ExactDecimal``, and in log order for doubles.
     public static func average<V: SummableValue>(
         _ value: Property<V>, as name: String, where condition: Condition<Element>? = nil
     ) -> Aggregate {

@@ -1,6 +1,6 @@
 /// A type that can be a key, a column, or an aggregate's input.
 ///
-/// Strings, integers, floating-point numbers, booleans, ``Timestamp``, ``Decimal`` and optionals of
+/// Strings, integers, floating-point numbers, booleans, ``Timestamp``, ``ExactDecimal`` and optionals of
 /// these conform. An enum with a raw value conforms by saying so: `enum Action: String, Codable,
 /// ColumnValue`.
 public protocol ColumnValue: Hashable, Sendable {
@@ -26,7 +26,7 @@ extension Timestamp: ColumnValue {
     public static var columnKind: ColumnKind { .timestamp }
     public var cell: Value { .timestamp(self) }
 }
-extension Decimal: ColumnValue {
+extension ExactDecimal: ColumnValue {
     public static var columnKind: ColumnKind { .decimal }
     public var cell: Value { .decimal(self) }
 }
@@ -72,7 +72,7 @@ extension Int64: SummableValue {}
 extension Int32: SummableValue {}
 extension UInt32: SummableValue {}
 extension Double: SummableValue {}
-extension Decimal: SummableValue {}
+extension ExactDecimal: SummableValue {}
 extension Optional: SummableValue where Wrapped: SummableValue {}
 
 /// An integer, whose average can be an integer too.
@@ -90,7 +90,7 @@ extension Int64: OrderedValue {}
 extension Int32: OrderedValue {}
 extension UInt32: OrderedValue {}
 extension Double: OrderedValue {}
-extension Decimal: OrderedValue {}
+extension ExactDecimal: OrderedValue {}
 extension Timestamp: OrderedValue {}
 extension String: OrderedValue {}
 extension Optional: OrderedValue where Wrapped: OrderedValue {}

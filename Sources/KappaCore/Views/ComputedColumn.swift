@@ -81,7 +81,7 @@ final class ComputedColumn {
         }
     }
 
-    private func set(_ row: Int, _ decimal: Decimal) {
+    private func set(_ row: Int, _ decimal: ExactDecimal) {
         if let mantissa = Int64(exactly: decimal.mantissa) {
             column.integers[row] = mantissa
             column.scales[row] = UInt8(decimal.scale)

@@ -2,7 +2,7 @@ import CKappaJSON
 
 /// A row of a fold: a struct whose properties are the table's columns.
 ///
-/// Strings, numbers, booleans, ``Timestamp``, ``Decimal``, enums with raw values and optionals of
+/// Strings, numbers, booleans, ``Timestamp``, ``ExactDecimal``, enums with raw values and optionals of
 /// these are columns of their kind; anything else is kept as JSON.
 public typealias ViewRow = Codable & Equatable & Sendable
 

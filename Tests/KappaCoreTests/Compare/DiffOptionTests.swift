@@ -16,7 +16,7 @@ struct DiffOptionTests {
         ])
 
     private static func row(
-        _ k: String, _ n: Int64, _ x: Double, _ d: Decimal, _ s: String
+        _ k: String, _ n: Int64, _ x: Double, _ d: ExactDecimal, _ s: String
     ) -> [Value] {
         [.text(k), .integer(n), .double(x), .decimal(d), .text(s)]
     }
@@ -27,7 +27,7 @@ struct DiffOptionTests {
             Self.row("c", 3, 0, 30, "x"), Self.row("d", 4, 0.5, 40, "x"),
         ]
         let new = [
-            Self.row("a", 1, 0.5, 10, "y"), Self.row("b", 7, 2, Decimal("20.05") ?? 0, "x"),
+            Self.row("a", 1, 0.5, 10, "y"), Self.row("b", 7, 2, ExactDecimal("20.05") ?? 0, "x"),
             Self.row("c", -3, 1, 30, "x"), Self.row("e", 5, 0.5, 50, "x"),
         ]
         return (
@@ -60,7 +60,7 @@ struct DiffOptionTests {
         #expect(summary.columns[1].largest == .double(1.5))
         // From zero there is no relation.
         #expect(summary.columns[1].relative == 3)
-        #expect(summary.columns[2].largest == .decimal(Decimal("0.05") ?? 0))
+        #expect(summary.columns[2].largest == .decimal(ExactDecimal("0.05") ?? 0))
         #expect(summary.columns[3].largest == nil && summary.columns[3].relative == nil)
     }
 
@@ -69,9 +69,9 @@ struct DiffOptionTests {
         var column = ColumnDifference(table: "t", column: "n")
         column.note(.integer(.min), .integer(.max))
         #expect(column.largest == .double(Double(UInt64.max)))
-        let large = Decimal(mantissa: .max, scale: 0)
+        let large = ExactDecimal(mantissa: .max, scale: 0)
         var decimals = ColumnDifference(table: "t", column: "d")
-        decimals.note(.decimal(large), .decimal(Decimal(mantissa: -.max, scale: 0)))
+        decimals.note(.decimal(large), .decimal(ExactDecimal(mantissa: -.max, scale: 0)))
         #expect(decimals.largest == .double(2 * large.doubleValue))
         decimals.note(.null, .decimal(1))
         #expect(decimals.rows == 2)

@@ -37,7 +37,7 @@ struct DiffTests {
                 ]
                 rows[key] = [
                     Bool.random(using: &random) ? .null : .double(0.5),
-                    .decimal(Decimal(Int64.random(in: 0...1, using: &random))),
+                    .decimal(ExactDecimal(Int64.random(in: 0...1, using: &random))),
                     .text(Bool.random(using: &random) ? "" : "s"),
                 ]
             }
@@ -80,11 +80,11 @@ struct DiffTests {
 
     @Test("numbers with fractions may be as far apart as the tolerance, and not further")
     func tolerance() throws {
-        func row(_ x: Double, _ d: Decimal) -> [Value] {
+        func row(_ x: Double, _ d: ExactDecimal) -> [Value] {
             [.text("a"), .integer(1), .double(x), .decimal(d), .text("s")]
         }
         let old = try folder.make(1, [(Self.two, [row(1.5, 10)])])
-        let new = try folder.make(2, [(Self.two, [row(1.75, Decimal("10.25") ?? 0)])])
+        let new = try folder.make(2, [(Self.two, [row(1.75, ExactDecimal("10.25") ?? 0)])])
         #expect(try differences(old, new).0.map(\.columns) == [["x", "d"]])
         #expect(try differences(old, new, tolerance: 0.2).0.map(\.columns) == [["x", "d"]])
         #expect(try differences(old, new, tolerance: 0.25).1.same == 1)

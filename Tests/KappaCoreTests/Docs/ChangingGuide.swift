@@ -7,7 +7,7 @@ import Testing
 struct ChangingGuide {
     struct OrderPlaced: Event {
         var orderID: String
-        var total: Decimal
+        var total: ExactDecimal
     }
 
     struct OrderShipped: Event { var orderID: String }
@@ -15,7 +15,7 @@ struct ChangingGuide {
 
     struct Order: Codable, Equatable, Sendable {
         enum Status: String, Codable, Sendable { case placed, shipped, cancelled }
-        var total: Decimal
+        var total: ExactDecimal
         var status = Status.placed
     }
 

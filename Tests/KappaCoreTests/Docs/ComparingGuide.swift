@@ -5,7 +5,7 @@ import Testing
 
 struct OrderTotalled: Event {
     var orderID: String
-    var total: Decimal
+    var total: ExactDecimal
 }
 
 let orderTotals = View("order_totals", digest: "new") {

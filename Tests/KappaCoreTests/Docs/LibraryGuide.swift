@@ -6,7 +6,7 @@ import Testing
 
 struct OrderPlaced: Event, Encodable {
     var orderID: String
-    var total: Decimal
+    var total: ExactDecimal
 }
 
 struct OrderShipped: Event, Encodable {
@@ -16,7 +16,7 @@ struct OrderShipped: Event, Encodable {
 struct Order: Codable, Equatable, Sendable {
     enum Status: String, Codable, Sendable { case placed, shipped }
 
-    var total: Decimal
+    var total: ExactDecimal
     var status = Status.placed
 }
 

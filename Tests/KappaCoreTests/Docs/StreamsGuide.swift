@@ -8,13 +8,13 @@ struct Ordered: Event, ViewRow {
     var orderID: String
     var userID: String
     var item: String
-    var price: Decimal
+    var price: ExactDecimal
     var at: Timestamp
 }
 
 struct Paid: Event, ViewRow {
     var orderID: String
-    var amount: Decimal
+    var amount: ExactDecimal
     var at: Timestamp
 }
 // docs: end
@@ -59,7 +59,7 @@ let basketLines = View("basket_lines") {
 struct PaidOrder: ViewRow {
     var orderID: String
     var item: String
-    var due: Decimal
+    var due: ExactDecimal
 }
 
 let paidOrders = View("paid_orders") {
@@ -79,7 +79,7 @@ let paidOrders = View("paid_orders") {
 // docs: outer
 struct OrderPayment: ViewRow {
     var orderID: String
-    var paid: Decimal?
+    var paid: ExactDecimal?
 }
 
 let orderPayments = View("order_payments") {
@@ -93,7 +93,7 @@ let orderPayments = View("order_payments") {
 // docs: enrich
 struct ItemPayment: ViewRow {
     var item: String
-    var amount: Decimal
+    var amount: ExactDecimal
 }
 
 let paidByItem = View("paid_by_item") {
@@ -115,7 +115,7 @@ struct Shelf: ViewRow {
 
 struct ShelfOrder: ViewRow {
     var shelf: String
-    var price: Decimal
+    var price: ExactDecimal
 }
 
 let shelves = SideTable(
@@ -197,7 +197,7 @@ let guesses = View("guesses", initially: Guesses()) {
 struct SpentInDay: ViewRow {
     var windowStart: Timestamp
     var userID: String
-    var spent: Decimal
+    var spent: ExactDecimal
 }
 
 let bestCustomers = View("best_customers") {
@@ -222,13 +222,13 @@ let averageBest = View("average_best") {
 struct BestPrice: ViewRow {
     var item: String
     var userID: String
-    var best: Decimal
+    var best: ExactDecimal
 }
 // docs: end
 
 // docs: reduce
 struct Median: ViewRow {
-    var price: Decimal
+    var price: ExactDecimal
 }
 
 let medianBest = View("median_best") {

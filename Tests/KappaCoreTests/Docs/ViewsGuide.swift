@@ -7,7 +7,7 @@ import KappaCore
 struct Purchase: Event {
     var userID: String
     var shop: String
-    var price: Decimal
+    var price: ExactDecimal
     var coupon: String?
     var at: Timestamp
 }
@@ -61,7 +61,7 @@ let citiesVisited = View("cities_visited") {
 struct Points: ViewRow {
     var shop: String
     var customer: String
-    var points: Decimal
+    var points: ExactDecimal
     var at: Timestamp
 }
 
@@ -206,7 +206,7 @@ struct AccountOpened: Event {
 
 struct MoneyMoved: Event {
     var accountID: String
-    var amount: Decimal
+    var amount: ExactDecimal
 }
 
 struct AccountClosed: Event {
@@ -215,7 +215,7 @@ struct AccountClosed: Event {
 
 struct Account: Codable, Equatable, Sendable {
     var owner: String
-    var balance: Decimal = 0
+    var balance: ExactDecimal = 0
 }
 
 struct NoSuchAccount: Error {}

@@ -14,7 +14,7 @@ let hourlyKept = View("hourly_kept") {
 // docs: lateTold
 struct TimelyPurchase: Codable, Equatable, Sendable {
     var shop: String
-    var price: Decimal
+    var price: ExactDecimal
     var isLate: Bool
 }
 

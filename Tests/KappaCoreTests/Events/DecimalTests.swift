@@ -3,7 +3,7 @@ import Testing
 
 @testable import KappaCore
 
-@Suite("Decimal") struct DecimalTests {
+@Suite("ExactDecimal") struct DecimalTests {
     @Test(
         "a JSON number's text is read exactly",
         arguments: [
@@ -21,7 +21,7 @@ import Testing
             ("123456789012345678.9", "123456789012345678.9"),
         ])
     func reads(text: String, written: String) {
-        #expect(Decimal(text)?.description == written)
+        #expect(ExactDecimal(text)?.description == written)
     }
 
     @Test(
@@ -36,7 +36,7 @@ import Testing
             "0.000000000000000000000000000000000000001",
         ])
     func refuses(text: String) {
-        #expect(Decimal(text) == nil)
+        #expect(ExactDecimal(text) == nil)
     }
 
     /// A decimal of any size, as its digits and where its point stands.
@@ -57,10 +57,10 @@ import Testing
         var random = SplitMix(state: seed)
         for _ in 0..<300 {
             let text = Self.text(&random, digits: 38)
-            let decimal = try #require(Decimal(text), "\(text)")
-            #expect(Decimal(decimal.description) == decimal)
+            let decimal = try #require(ExactDecimal(text), "\(text)")
+            #expect(ExactDecimal(decimal.description) == decimal)
             let padded = text.contains(".") ? text + "0" : text + ".0"
-            if text.count < 38 { #expect(Decimal(padded) == decimal) }
+            if text.count < 38 { #expect(ExactDecimal(padded) == decimal) }
             #expect(LongNumber(text) == LongNumber(decimal.description))
         }
     }
@@ -73,8 +73,8 @@ import Testing
             let digits = random.pick([3, 18, 30, 38])
             let a = Self.text(&random, digits: digits)
             let b = Self.text(&random, digits: digits)
-            let x = try #require(Decimal(a))
-            let y = try #require(Decimal(b))
+            let x = try #require(ExactDecimal(a))
+            let y = try #require(ExactDecimal(b))
             let exact = LongNumber(a).adding(LongNumber(b))
             if let sum = x.adding(y) {
                 #expect(LongNumber(sum.description) == exact, "\(a) + \(b)")
@@ -94,12 +94,12 @@ import Testing
     func doubles(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         for _ in 0..<1_000 {
-            let bound = Decimal.powersOfTen[1 + random.below(15)]
+            let bound = ExactDecimal.powersOfTen[1 + random.below(15)]
             let mantissa = Int64.random(in: Int64(-bound + 1)..<Int64(bound), using: &random)
             let scale = random.below(23)
-            let decimal = Decimal(mantissa: Int128(mantissa), scale: scale)
+            let decimal = ExactDecimal(mantissa: Int128(mantissa), scale: scale)
             let double =
-                Double(Int64(decimal.mantissa)) / Double(Decimal.powersOfTen[decimal.scale])
+                Double(Int64(decimal.mantissa)) / Double(ExactDecimal.powersOfTen[decimal.scale])
             #expect(DecimalCell.decimal(of: double) == decimal, "\(decimal)")
         }
     }

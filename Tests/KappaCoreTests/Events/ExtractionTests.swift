@@ -26,7 +26,7 @@ import Testing
         var unsigned: UInt64
         var real: Double
         var single: Float
-        var amount: Decimal
+        var amount: ExactDecimal
         var at: Timestamp
         var level: Level
         var code: Code
@@ -34,11 +34,11 @@ import Testing
         var maybeInner: Inner?
         var tags: [String]
         var points: [Inner]?
-        var prices: [String: Decimal]
+        var prices: [String: ExactDecimal]
         var holes: [Int?]
         var maybeText: String?
         var maybeNumber: Int?
-        var maybeAmount: Decimal?
+        var maybeAmount: ExactDecimal?
         var maybeAt: Timestamp?
         var maybeLevel: Level?
     }
@@ -184,7 +184,7 @@ import Testing
         struct Scalars: Event, Equatable {
             static let eventType: String? = nil
             var i: Int?
-            var d: Decimal?
+            var d: ExactDecimal?
             var t: Timestamp?
             var s: String?
         }

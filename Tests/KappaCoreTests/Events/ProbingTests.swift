@@ -26,7 +26,7 @@ import Testing
         var unsigned: UInt64
         var ratio: Double
         var single: Float
-        var amount: Decimal
+        var amount: ExactDecimal
         var at: Timestamp
         var plan: Plan
         var size: Size

@@ -102,7 +102,7 @@ import Testing
             elements: Self.readings, keys: [{ $0.isGood.cell }], cut: .tumbling(7 * Self.second),
             windowFirst: false,
             aggregates: [
-                { EventsAggregates.average($0.map { Decimal(Int64($0.count)) }) },
+                { EventsAggregates.average($0.map { ExactDecimal(Int64($0.count)) }) },
                 { EventsAggregates.distinct($0.map(\.user)) },
             ])
         try check(view, reference, seed: seed)

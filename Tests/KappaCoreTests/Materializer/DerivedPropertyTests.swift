@@ -39,7 +39,7 @@ import Testing
     struct Best: ViewRow {
         var item: Int
         var user: String
-        var best: Decimal
+        var best: ExactDecimal
         var weight: Double
         var note: String?
         var sales: Int

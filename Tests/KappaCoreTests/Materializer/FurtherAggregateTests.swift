@@ -48,7 +48,7 @@ import Testing
         ]
     }
 
-    private static let odd = Decimal(mantissa: 12_345, scale: 3)
+    private static let odd = ExactDecimal(mantissa: 12_345, scale: 3)
 
     /// Conditions that columns can tell.
     private static let conditions: [Aggregate<Reading>] = [
@@ -79,7 +79,7 @@ import Testing
             {
                 A.average(
                     $0.filter { $0.at.microseconds < 1_700_000_100_000_000 }
-                        .map { Decimal(Int64($0.count)) })
+                        .map { ExactDecimal(Int64($0.count)) })
             },
             { A.distinct($0.filter { $0.weight <= 0.1 }.map(\.user)) },
             { A.collected($0.filter { $0.amount != odd }.map(\.place), limit: 5) },

@@ -13,7 +13,7 @@ import Testing
     struct Pair: ViewRow {
         var user: String
         var item: Int
-        var price: Decimal
+        var price: ExactDecimal
         var weight: Double
         var note: String?
         var limit: Int

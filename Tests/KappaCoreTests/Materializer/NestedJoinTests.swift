@@ -11,8 +11,8 @@ import Testing
 
     struct Twins: ViewRow {
         var item: Int
-        var left: Decimal
-        var right: Decimal
+        var left: ExactDecimal
+        var right: ExactDecimal
         var limit: Int?
         var cells: [Value] { [item.cell, left.cell, right.cell, limit.cell] }
     }

@@ -12,7 +12,7 @@ import Testing
 
     struct Pair: ViewRow {
         var item: Int?
-        var price: Decimal?
+        var price: ExactDecimal?
         var note: String?
         var limit: Int?
 

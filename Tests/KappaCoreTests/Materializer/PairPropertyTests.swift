@@ -17,7 +17,7 @@ import Testing
         var item: Int
         var isGood: Bool
         var offerIsGood: Bool
-        var price: Decimal
+        var price: ExactDecimal
         var weight: Double
         var note: String?
         var ratio: Double?
@@ -113,7 +113,7 @@ import Testing
     struct Further: ViewRow {
         var user: String
         var note: String?
-        var price: Decimal
+        var price: ExactDecimal
         var ratio: Double?
         var newLimit: Int
         var day: Timestamp

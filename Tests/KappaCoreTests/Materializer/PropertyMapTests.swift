@@ -10,7 +10,7 @@ import Testing
     struct Priced: ViewRow {
         var user: String
         var good: Bool
-        var price: Decimal
+        var price: ExactDecimal
         var half: Double
         var note: String?
         var loud: String

@@ -157,7 +157,7 @@ import Testing
     struct Found: ViewRow {
         var item: Int
         var step: Int
-        var price: Decimal
+        var price: ExactDecimal
     }
 
     /// Finds a good sale that is followed by a bad one of the same item at another price. What has

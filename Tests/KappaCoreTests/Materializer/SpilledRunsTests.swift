@@ -8,7 +8,7 @@ private struct Sale: Event, ViewRow {
     var shop: String
     var article: String?
     var count: Int
-    var price: Decimal
+    var price: ExactDecimal
     var at: Timestamp
     static let eventType: String? = nil
 }
@@ -45,7 +45,7 @@ struct SpilledRunsTests {
             let cents = Int.random(in: -500...90_000, using: &random)
             return """
                 {"shop":"\(shop)","article":\(article),"count":\(second % 7),\
-                "price":\(Decimal(mantissa: Int128(cents), scale: 2)),"at":\(second * 1_000)}
+                "price":\(ExactDecimal(mantissa: Int128(cents), scale: 2)),"at":\(second * 1_000)}
                 """
         }
     }

@@ -193,7 +193,7 @@ import Testing
             { CollectedValues(limit: 50, kind: .text, $0) },
             { ValueBag<Int64>(accumulator(.median(\.count, as: "m"), $0)) },
             { ValueBag<ByteText>(accumulator(.median(\.note, as: "m"), $0)) },
-            { ValueBag<Decimal>(accumulator(.median(\.amount, as: "m"), $0)) },
+            { ValueBag<ExactDecimal>(accumulator(.median(\.amount, as: "m"), $0)) },
             { RankedValues<ByteText>(accumulator(.top(50, \.note, as: "t"), $0)) },
         ]
     }
@@ -207,7 +207,7 @@ import Testing
         for row in 0..<count {
             integers.set(row, .integer(Int64(row)))
             texts.set(row, .text("a text of some length, number \(row)"))
-            decimals.set(row, .decimal(Decimal(mantissa: Int128(row), scale: 2)))
+            decimals.set(row, .decimal(ExactDecimal(mantissa: Int128(row), scale: 2)))
         }
         do {
             var objects: [StateObject] = []

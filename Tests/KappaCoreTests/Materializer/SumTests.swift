@@ -8,7 +8,7 @@ import Testing
         static let eventType: String? = nil
         var key: String
         var n: Int?
-        var amount: Decimal?
+        var amount: ExactDecimal?
         var x: Double?
         var at: Timestamp
     }

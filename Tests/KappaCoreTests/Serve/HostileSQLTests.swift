@@ -75,7 +75,7 @@ struct HostileSQLTests {
             try sql("SELECT k, first, price, price + 1, first + 0 FROM times").first)
         #expect(row[0] == .text("k0"))
         #expect(row[1] == .timestamp(Timestamp(microseconds: 1_705_329_000_000_000)))
-        #expect(row[2] == .decimal(Decimal("0.1") ?? 0))
+        #expect(row[2] == .decimal(ExactDecimal("0.1") ?? 0))
         #expect(row[4] == .integer(1_705_329_000_000_000))
     }
 
@@ -220,5 +220,5 @@ private let times = View("times", digest: "times") {
 
 extension Tick {
     fileprivate var time: Timestamp { Timestamp(microseconds: 1_705_329_000_000_000) }
-    fileprivate var price: Decimal { Decimal("0.1") ?? 0 }
+    fileprivate var price: ExactDecimal { ExactDecimal("0.1") ?? 0 }
 }

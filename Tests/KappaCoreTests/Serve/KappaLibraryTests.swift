@@ -5,7 +5,7 @@ import Testing
 
 private struct Placed: Event, Encodable {
     var orderID: String
-    var total: Decimal
+    var total: ExactDecimal
 }
 
 private struct Shipped: Event, Encodable {
@@ -13,7 +13,7 @@ private struct Shipped: Event, Encodable {
 }
 
 private struct ShopOrder: Codable, Equatable, Sendable {
-    var total: Decimal
+    var total: ExactDecimal
     var isShipped = false
 }
 

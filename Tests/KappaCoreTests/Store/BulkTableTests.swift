@@ -43,7 +43,7 @@ struct BulkTableTests {
             return Row(
                 cells: [
                     note, .text(name), .double(Double(number) / 3), .integer(number),
-                    .decimal(Decimal(mantissa: Int128(number), scale: 3)),
+                    .decimal(ExactDecimal(mantissa: Int128(number), scale: 3)),
                     .bool(number & 1 == 0),
                 ],
                 state: (0..<(length % 7)).map { UInt8($0) })

@@ -106,7 +106,7 @@ struct VersionStoreTests {
         let store = try make()
         var wanted: [[Value]] = []
         for index in 0..<10 {
-            let decimal = try #require(Decimal(decimals[index % decimals.count]))
+            let decimal = try #require(ExactDecimal(decimals[index % decimals.count]))
             wanted.append([
                 .text("key \(index) \(texts[index % texts.count])"), .bool(index % 2 == 0),
                 .integer(integers[index % integers.count]),

@@ -7,12 +7,12 @@ struct Reading: Event {
     var user: String
     var place: Int
     var isGood: Bool
-    var amount: Decimal
+    var amount: ExactDecimal
     var count: Int
     var weight: Double
     var note: String?
     var extra: Int?
-    var price: Decimal?
+    var price: ExactDecimal?
     var ratio: Double?
     var at: Timestamp
 }

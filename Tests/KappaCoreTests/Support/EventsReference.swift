@@ -231,7 +231,7 @@ enum EventsAggregates {
         let values = there(values)
         return values.isEmpty ? .null : .double(values.reduce(0, +) / Double(values.count))
     }
-    static func average(_ values: [Decimal?]) -> Value {
+    static func average(_ values: [ExactDecimal?]) -> Value {
         let values = there(values)
         if values.isEmpty { return .null }
         return .double(values.reduce(0, +).doubleValue / Double(values.count))

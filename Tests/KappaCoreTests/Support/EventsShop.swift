@@ -10,14 +10,14 @@ enum EventsShop {
     struct OrderPlaced: Event {
         var orderID: String
         var customerID: String
-        var amount: Decimal
+        var amount: ExactDecimal
         var weight: Double
         var parts: Int
         var at: Timestamp
         var note: String?
         var address: Address?
     }
-    struct OrderPaid: Event { var orderID: String, amount: Decimal }
+    struct OrderPaid: Event { var orderID: String, amount: ExactDecimal }
     struct OrderCancelled: Event { var orderID: String }
 
     struct Address: Codable, Equatable, Sendable {
@@ -27,7 +27,7 @@ enum EventsShop {
     enum Status: String, Codable, Sendable { case open, paid }
     struct Order: Codable, Equatable, Sendable {
         var customer: String
-        var rest: Decimal
+        var rest: ExactDecimal
         var perPart: Double
         var due: Timestamp
         var status: Status

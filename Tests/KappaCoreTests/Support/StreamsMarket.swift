@@ -9,7 +9,7 @@ enum StreamsMarket {
         var item: Int
         var isGood: Bool
         var day: Timestamp
-        var price: Decimal
+        var price: ExactDecimal
         var weight: Double
         var note: String?
         var ratio: Double?

@@ -6,7 +6,7 @@ import Testing
 /// How packed rows are ordered, beside the order of the values themselves.
 @Suite("The order of packed rows")
 struct OrderedCellsTests {
-    private static func decimal(_ random: inout SplitMix) -> Decimal {
+    private static func decimal(_ random: inout SplitMix) -> ExactDecimal {
         let digits = [2, 5, 14, 15, 16, 18].randomElement(using: &random) ?? 2
         let most = (0..<digits).reduce(Int64(1)) { power, _ in power * 10 } - 1
         // Neighbours, so that the last digit counts.
@@ -14,7 +14,7 @@ struct OrderedCellsTests {
             Bool.random(using: &random)
             ? most - Int64.random(in: 0...3, using: &random)
             : Int64.random(in: -most...most, using: &random)
-        return Decimal(
+        return ExactDecimal(
             mantissa: Int128(mantissa), scale: Int.random(in: 0...digits, using: &random))
     }
 

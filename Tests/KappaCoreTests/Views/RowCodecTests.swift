@@ -9,13 +9,13 @@ import Testing
         var bool: Bool
         var integer: Int
         var double: Double
-        var decimal: Decimal
+        var decimal: ExactDecimal
         var text: String
         var time: Timestamp
         var maybeBool: Bool?
         var maybeInteger: Int64?
         var maybeDouble: Double?
-        var maybeDecimal: Decimal?
+        var maybeDecimal: ExactDecimal?
         var maybeText: String?
         var maybeTime: Timestamp?
     }
@@ -24,7 +24,7 @@ import Testing
     struct Place: Codable, Equatable, Sendable {
         var city: String
         var height: Double?
-        var prices: [Decimal]
+        var prices: [ExactDecimal]
     }
     struct Nested: ViewRow {
         var id: Int32
@@ -75,7 +75,7 @@ import Testing
         }
         struct Bed: Codable, Equatable, Sendable {
             var width: Double
-            var price: Decimal
+            var price: ExactDecimal
         }
         var guest: String
         var room: Room
@@ -88,7 +88,8 @@ import Testing
             Stay(
                 guest: text,
                 room: .init(
-                    number: Int64(number), bed: .init(width: 0.5, price: Decimal(Int64(number))),
+                    number: Int64(number),
+                    bed: .init(width: 0.5, price: ExactDecimal(Int64(number))),
                     note: number % 2 == 0 ? nil : text),
                 nights: number % 3 == 0 ? nil : 7)
         }
@@ -117,7 +118,7 @@ import Testing
         "0", "1", "-1", "0.1", "-2.50", "9223372036854775807", "9223372036854775808",
         "-9223372036854775808", "123456789012345", "1234567890123456.7", "0.0000000000000000000001",
         "99999999999999999999999999999999999999", "-0.00000000000000000000000000000000000001",
-    ].compactMap { Decimal($0) }
+    ].compactMap { ExactDecimal($0) }
     private static let integers: [Int] = [0, 1, -1, .max, .min, 9_007_199_254_740_993]
     private static let times = [0, 1, -1, .max, .min, 253_402_300_799_999_999].map {
         Timestamp(microseconds: $0)

@@ -51,7 +51,7 @@ import Views
     func typed() throws {
         struct Sale: Event, Codable {
             var productID: String
-            var price: Decimal
+            var price: ExactDecimal
             var soldAt: Timestamp
         }
         let view = View("sales") {

@@ -85,11 +85,11 @@ import Testing
 
     struct Total: ViewRow {
         var item: Int
-        var total: Decimal
+        var total: ExactDecimal
     }
     struct Misnamed: ViewRow {
         var item: Int
-        var sum: Decimal
+        var sum: ExactDecimal
     }
     struct Mistyped: ViewRow {
         var item: Int

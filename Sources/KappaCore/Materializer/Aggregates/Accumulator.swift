@@ -142,7 +142,7 @@ struct Accumulator {
     @inline(__always)
     func addDecimal(_ cell: StoredCell, _ column: kj_column, _ row: Int) throws(KappaError) {
         let scale = Int64(column.scales[row])
-        if cell.tag == StoredCell.none, scale <= Int64(Decimal.maximumScale) {
+        if cell.tag == StoredCell.none, scale <= Int64(ExactDecimal.maximumScale) {
             cell.tag = StoredCell.value + scale
         }
         // Nearly all values have few digits, and the sum's own scale or a smaller one: their product
@@ -162,12 +162,12 @@ struct Accumulator {
         (0..<power).reduce(Int64(1)) { product, _ in product * 10 }
     }
 
-    func addToDecimalSum(_ cell: StoredCell, _ value: Decimal) throws(KappaError) {
+    func addToDecimalSum(_ cell: StoredCell, _ value: ExactDecimal) throws(KappaError) {
         let oldScale = cell.tag == StoredCell.none ? 0 : Int(cell.tag - StoredCell.value)
         let old = cell.tag == StoredCell.none ? 0 : cell.mantissa
         let scale = Swift.max(oldScale, value.scale)
         let (scaled, overflow) = old.multipliedReportingOverflow(
-            by: Decimal.powersOfTen[scale - oldScale])
+            by: ExactDecimal.powersOfTen[scale - oldScale])
         guard !overflow, let addend = value.rescaled(to: scale) else { throw tooLarge() }
         let (sum, overflowed) = scaled.addingReportingOverflow(addend)
         if overflowed { throw tooLarge() }
@@ -182,7 +182,7 @@ struct Accumulator {
                 ? "it needs more than 38 digits" : "it needs more than 64 bits",
             advice: kind == .decimal
                 ? "Sum a smaller unit, or leave such events out with filter"
-                : "Declare the property as Decimal: its sums have 38 digits")
+                : "Declare the property as ExactDecimal: its sums have 38 digits")
     }
 
     private func addToExtreme(

@@ -182,7 +182,7 @@ extension Accumulator {
         case .mean:
             setExtra(record, try state.readCount())
             let tag = try state.readInteger()
-            guard (0...StoredCell.value + Int64(Decimal.maximumScale)).contains(tag) else {
+            guard (0...StoredCell.value + Int64(ExactDecimal.maximumScale)).contains(tag) else {
                 throw StateReader.damage("a sum has too many digits")
             }
             cell(record).tag = tag

@@ -84,7 +84,7 @@ struct ArgExtreme {
                 order.mantissa = try state.readMantissa()
             }
         }
-        guard tag <= StoredCell.value + Int64(Decimal.maximumScale) else {
+        guard tag <= StoredCell.value + Int64(ExactDecimal.maximumScale) else {
             throw StateReader.damage("a number has too many digits")
         }
         order.tag = tag

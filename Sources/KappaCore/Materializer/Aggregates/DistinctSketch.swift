@@ -178,7 +178,7 @@ final class DistinctSketch: StateObject {
         }
     }
 
-    private static func hash(_ decimal: Decimal) -> UInt64 {
+    private static func hash(_ decimal: ExactDecimal) -> UInt64 {
         let bits = UInt128(bitPattern: decimal.mantissa)
         let high = mix(UInt64(truncatingIfNeeded: bits >> 64) ^ UInt64(decimal.scale) << 32)
         return mix(UInt64(truncatingIfNeeded: bits) ^ high)

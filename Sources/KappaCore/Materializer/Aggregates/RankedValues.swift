@@ -40,7 +40,7 @@ final class RankedValues<Key: StateKey>: StateObject {
     }
 
     @_specialize(where Key == Int64)
-    @_specialize(where Key == Decimal)
+    @_specialize(where Key == ExactDecimal)
     override func add(_ column: kj_column, _ order: kj_column?, _ row: Int, offset: Int64) {
         guard let key = Key.read(order ?? column, row, orderKind) else { return }
         if items.count == limit, !isBetter(key, items[limit - 1].key) { return }
@@ -53,7 +53,7 @@ final class RankedValues<Key: StateKey>: StateObject {
     /// Puts an item into its place, which is behind those as good as it that are there: an event may
     /// give several rows of one offset.
     @_specialize(where Key == Int64)
-    @_specialize(where Key == Decimal)
+    @_specialize(where Key == ExactDecimal)
     private func insert(_ item: Item) {
         var low = 0
         var high = items.count

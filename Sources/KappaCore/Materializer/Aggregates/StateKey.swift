@@ -40,21 +40,21 @@ extension Int64: StateKey {
     var double: Double { Double(bitPattern: UInt64(bitPattern: self < 0 ? self ^ .max : self)) }
 }
 
-extension Decimal: StateKey {
-    static func read(_ column: kj_column, _ row: Int, _ kind: ColumnKind) -> Decimal? {
+extension ExactDecimal: StateKey {
+    static func read(_ column: kj_column, _ row: Int, _ kind: ColumnKind) -> ExactDecimal? {
         column.decimal(row)
     }
     func write(to state: inout StateWriter) {
         state.write(mantissa)
         state.write(UInt8(scale))
     }
-    static func read(from state: inout StateReader) throws(KappaError) -> Decimal {
+    static func read(from state: inout StateReader) throws(KappaError) -> ExactDecimal {
         let mantissa = try state.readMantissa()
         let scale = Int(try state.readByte())
         guard scale <= maximumScale else {
             throw StateReader.damage("a number has too many digits")
         }
-        return Decimal(mantissa: mantissa, scale: scale)
+        return ExactDecimal(mantissa: mantissa, scale: scale)
     }
     var heapBytes: Int { 0 }
     func emit(_ kind: ColumnKind, _ held: inout HeldText, to sink: inout some CellSink) {

@@ -65,13 +65,13 @@ extension Accumulator {
         case .top, .bottom:
             return switch orderKind {
             case .text, .json: RankedValues<ByteText>(self)
-            case .decimal: RankedValues<Decimal>(self)
+            case .decimal: RankedValues<ExactDecimal>(self)
             case .bool, .integer, .timestamp, .double: RankedValues<Int64>(self)
             }
         case .quantile:
             return switch kind {
             case .text, .json: ValueBag<ByteText>(self)
-            case .decimal: ValueBag<Decimal>(self)
+            case .decimal: ValueBag<ExactDecimal>(self)
             case .bool, .integer, .timestamp, .double: ValueBag<Int64>(self)
             }
         case .approximateQuantile: return ValueBag<Int64>(self)

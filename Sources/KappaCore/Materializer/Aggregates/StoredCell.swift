@@ -36,12 +36,12 @@ struct StoredCell {
         nonmutating set { address.storeBytes(of: newValue, toByteOffset: 8, as: Int128.self) }
     }
     @inline(__always)
-    var decimal: Decimal { Decimal(mantissa: mantissa, scale: Int(tag - Self.value)) }
+    var decimal: ExactDecimal { ExactDecimal(mantissa: mantissa, scale: Int(tag - Self.value)) }
 
     @inline(__always)
     var text: UnsafeRawBufferPointer { TextCell.text(address + 8) }
 
-    func set(_ decimal: Decimal) {
+    func set(_ decimal: ExactDecimal) {
         tag = Self.value + Int64(decimal.scale)
         mantissa = decimal.mantissa
     }

@@ -35,7 +35,7 @@ final class ValueBag<Key: StateKey>: StateObject {
     }
 
     @_specialize(where Key == Int64)
-    @_specialize(where Key == Decimal)
+    @_specialize(where Key == ExactDecimal)
     override func add(_ column: kj_column, _ order: kj_column?, _ row: Int, offset: Int64) {
         guard let key = isApproximate ? bucket(column, row) : Key.read(column, row, kind) else {
             return
@@ -58,7 +58,7 @@ final class ValueBag<Key: StateKey>: StateObject {
 
     /// Puts all values into their places.
     @_specialize(where Key == Int64)
-    @_specialize(where Key == Decimal)
+    @_specialize(where Key == ExactDecimal)
     private func fold() {
         guard !pending.isEmpty else { return }
         pending.sort()
@@ -69,7 +69,7 @@ final class ValueBag<Key: StateKey>: StateObject {
     /// Takes in other values, which are in order, each as often as `times` says; once where that is
     /// nil, and then equal ones may follow each other.
     @_specialize(where Key == Int64)
-    @_specialize(where Key == Decimal)
+    @_specialize(where Key == ExactDecimal)
     private func combine(_ others: [Key], _ times: [Int64]?) {
         var merged: [Key] = []
         var mergedCounts: [Int64] = []

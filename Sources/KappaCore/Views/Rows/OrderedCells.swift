@@ -122,7 +122,7 @@ extension PackedRow {
         }
     }
 
-    fileprivate func decimal(_ cell: Int, of cells: Int) -> Decimal {
+    fileprivate func decimal(_ cell: Int, of cells: Int) -> ExactDecimal {
         let cursor = PackedCursor()
         cursor.take(self, of: cells)
         return DecimalCell.read(cursor, cell) ?? 0

@@ -13,7 +13,7 @@ extension StructLayout.Slot {
             }
             writer.bind(index, value)
         case .decimal:
-            guard let value = read(Decimal.self, place) else { return writer.bindNull(index) }
+            guard let value = read(ExactDecimal.self, place) else { return writer.bindNull(index) }
             DecimalCell.bind(value, to: writer, at: index)
         case .text:
             guard let text = read(String.self, place) else { return writer.bindNull(index) }

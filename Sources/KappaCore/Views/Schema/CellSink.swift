@@ -4,7 +4,7 @@ protocol CellSink {
     mutating func bool(_ value: Bool)
     mutating func integer(_ value: Int64)
     mutating func double(_ value: Double)
-    mutating func decimal(_ value: Decimal)
+    mutating func decimal(_ value: ExactDecimal)
     mutating func timestamp(_ microseconds: Int64)
     mutating func text(_ utf8: UnsafeRawBufferPointer)
     mutating func json(_ utf8: UnsafeRawBufferPointer)
@@ -31,7 +31,7 @@ struct StoreSink: CellSink {
         value.isNaN ? writer.bindNull(index) : writer.bind(index, value)
         index += 1
     }
-    mutating func decimal(_ value: Decimal) {
+    mutating func decimal(_ value: ExactDecimal) {
         DecimalCell.bind(value, to: writer, at: index)
         index += 1
     }
@@ -89,7 +89,7 @@ struct JSONSink: CellSink {
         next()
         text.append(value.withoutZerosSign)
     }
-    mutating func decimal(_ value: Decimal) {
+    mutating func decimal(_ value: ExactDecimal) {
         next()
         text.append(value)
     }
@@ -123,7 +123,7 @@ struct ValueSink: CellSink {
         // As the store keeps it.
         cells.append(value.isNaN ? .null : .double(value.withoutZerosSign))
     }
-    mutating func decimal(_ value: Decimal) { cells.append(.decimal(value)) }
+    mutating func decimal(_ value: ExactDecimal) { cells.append(.decimal(value)) }
     mutating func timestamp(_ microseconds: Int64) {
         cells.append(.timestamp(Timestamp(microseconds: microseconds)))
     }

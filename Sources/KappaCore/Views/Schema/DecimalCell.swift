@@ -2,7 +2,7 @@
 /// most 15 significant digits (which a double keeps exactly), else as text. So SQL compares and
 /// sums decimals as numbers, and all digits come back.
 package enum DecimalCell {
-    package static func bind(_ decimal: Decimal, to writer: some RowWriter, at index: Int) {
+    package static func bind(_ decimal: ExactDecimal, to writer: some RowWriter, at index: Int) {
         if decimal.scale == 0, let integer = Int64(exactly: decimal.mantissa) {
             writer.bind(index, integer)
         } else if decimal.mantissa.magnitude < 1_000_000_000_000_000, decimal.scale <= 22 {
@@ -15,26 +15,26 @@ package enum DecimalCell {
         }
     }
 
-    package static func read(_ cursor: any RowCursor, _ index: Int) -> Decimal? {
+    package static func read(_ cursor: any RowCursor, _ index: Int) -> ExactDecimal? {
         switch cursor.storage(index) {
-        case .integer: Decimal(cursor.integer(index))
+        case .integer: ExactDecimal(cursor.integer(index))
         case .double: decimal(of: cursor.double(index))
-        case .text: Decimal(bytes: cursor.text(index))
+        case .text: ExactDecimal(bytes: cursor.text(index))
         case .null, .blob: nil
         }
     }
 
     /// The decimal that a double of up to 15 significant digits stands for.
-    package static func decimal(of double: Double) -> Decimal? {
+    package static func decimal(of double: Double) -> ExactDecimal? {
         // Two decimals of up to 15 digits are never the same double: the first that fits is it.
         for scale in 0...4 {
             let mantissa = (double * powersOfTen[scale]).rounded()
             guard abs(mantissa) < 1e15 else { break }
             if mantissa / powersOfTen[scale] == double {
-                return Decimal(mantissa: Int128(Int64(mantissa)), scale: scale)
+                return ExactDecimal(mantissa: Int128(Int64(mantissa)), scale: scale)
             }
         }
-        return Decimal("\(double)")
+        return ExactDecimal("\(double)")
     }
 
     private static let powersOfTen: [Double] = {

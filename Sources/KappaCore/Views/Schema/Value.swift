@@ -7,7 +7,7 @@ public enum Value: Hashable, Sendable {
     case bool(Bool)
     case integer(Int64)
     case double(Double)
-    case decimal(Decimal)
+    case decimal(ExactDecimal)
     case text(String)
     case timestamp(Timestamp)
     /// JSON text: a nested object or array.

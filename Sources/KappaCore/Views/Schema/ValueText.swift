@@ -66,7 +66,7 @@ extension Value {
             guard let double = Double(text) else { return nil }
             self = .double(double)
         case (.number(let text), .decimal), (.string(let text), .decimal):
-            guard let decimal = Decimal(text) else { return nil }
+            guard let decimal = ExactDecimal(text) else { return nil }
             self = .decimal(decimal)
         case (.string(let text), .timestamp):
             guard let time = Timestamp(text) else { return nil }

@@ -118,7 +118,7 @@ extension ComputedColumn {
         case .bool: set(row, slot.read(Bool.self, place).map { .bool($0) } ?? .null)
         case .integer, .timestamp: set(row, integer: slot.read(Int64.self, place))
         case .double: set(row, slot.read(Double.self, place).map { .double($0) } ?? .null)
-        case .decimal: set(row, slot.read(Decimal.self, place).map { .decimal($0) } ?? .null)
+        case .decimal: set(row, slot.read(ExactDecimal.self, place).map { .decimal($0) } ?? .null)
         case .text, .json: set(row, slot.read(String.self, place).map { .text($0) } ?? .null)
         }
     }

@@ -3,7 +3,7 @@ extension EventStream where Element: Decodable {
     /// for those that are given here. It keeps the event's time.
     ///
     /// ```swift
-    /// Events(Bid.self).map(as: EuroBid.self, .set(\.price, from: \.price) { Decimal($0) * rate })
+    /// Events(Bid.self).map(as: EuroBid.self, .set(\.price, from: \.price) { ExactDecimal($0) * rate })
     /// ```
     ///
     /// It says less than ``map(_:)`` with a closure, and is faster: columns are taken as they are, and no

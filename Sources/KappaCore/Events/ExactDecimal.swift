@@ -2,7 +2,7 @@
 ///
 /// Always normalised: the mantissa has no trailing zero unless the scale is zero, so equal numbers
 /// are equal values. Use it for money and whatever else must add up exactly.
-public struct Decimal: Hashable, Sendable {
+public struct ExactDecimal: Hashable, Sendable {
     /// All digits as one integer; it ends in a zero only where ``scale`` is 0.
     public private(set) var mantissa: Int128
     /// Digits after the point, 0 … 38.
@@ -39,7 +39,7 @@ public struct Decimal: Hashable, Sendable {
     /// more than 38 digits.
     public init?(_ text: some StringProtocol) {
         var text = String(text)
-        let parsed = text.withUTF8 { Decimal(bytes: UnsafeRawBufferPointer($0)) }
+        let parsed = text.withUTF8 { ExactDecimal(bytes: UnsafeRawBufferPointer($0)) }
         guard let parsed else { return nil }
         self = parsed
     }
@@ -111,11 +111,11 @@ public struct Decimal: Hashable, Sendable {
     }()
 
     /// The exact sum; nil where it needs more than 38 digits.
-    package func adding(_ other: Decimal) -> Decimal? {
+    package func adding(_ other: ExactDecimal) -> ExactDecimal? {
         let common = max(scale, other.scale)
         guard let a = rescaled(to: common), let b = other.rescaled(to: common) else { return nil }
         let (sum, overflow) = a.addingReportingOverflow(b)
-        return overflow ? nil : Decimal(mantissa: sum, scale: common)
+        return overflow ? nil : ExactDecimal(mantissa: sum, scale: common)
     }
 
     /// The mantissa at a larger scale; nil where it does not fit.
@@ -129,8 +129,8 @@ public struct Decimal: Hashable, Sendable {
     public var doubleValue: Double { Double(description) ?? .nan }
 }
 
-extension Decimal: Comparable {
-    public static func < (a: Decimal, b: Decimal) -> Bool {
+extension ExactDecimal: Comparable {
+    public static func < (a: ExactDecimal, b: ExactDecimal) -> Bool {
         let common = max(a.scale, b.scale)
         // The one that is too large to rescale is the farther one from zero: its sign decides.
         guard let x = a.rescaled(to: common) else { return a.mantissa < 0 }
@@ -139,37 +139,37 @@ extension Decimal: Comparable {
     }
 }
 
-extension Decimal: ExpressibleByIntegerLiteral, CustomStringConvertible {
-    /// A whole number, as in `let total: Decimal = 12`.
+extension ExactDecimal: ExpressibleByIntegerLiteral, CustomStringConvertible {
+    /// A whole number, as in `let total: ExactDecimal = 12`.
     public init(integerLiteral value: Int64) { self.init(value) }
 
     /// All digits, no exponent, no trailing zeros: `-12.5`.
     public var description: String { JSONText.string { $0.append(self) } }
 
     /// The exact sum. A sum of more than 38 digits ends the program.
-    public static func + (a: Decimal, b: Decimal) -> Decimal {
+    public static func + (a: ExactDecimal, b: ExactDecimal) -> ExactDecimal {
         guard let sum = a.adding(b) else {
             preconditionFailure("the sum of \(a) and \(b) needs more than 38 digits")
         }
         return sum
     }
     /// The exact difference. One of more than 38 digits ends the program.
-    public static func - (a: Decimal, b: Decimal) -> Decimal {
-        a + Decimal(mantissa: -b.mantissa, scale: b.scale)
+    public static func - (a: ExactDecimal, b: ExactDecimal) -> ExactDecimal {
+        a + ExactDecimal(mantissa: -b.mantissa, scale: b.scale)
     }
     /// The exact product. One of more than 38 digits ends the program.
-    public static func * (a: Decimal, b: Decimal) -> Decimal {
+    public static func * (a: ExactDecimal, b: ExactDecimal) -> ExactDecimal {
         let (product, overflow) = a.mantissa.multipliedReportingOverflow(by: b.mantissa)
         precondition(!overflow, "the product of \(a) and \(b) needs more than 38 digits")
-        return Decimal(mantissa: product, scale: a.scale + b.scale)
+        return ExactDecimal(mantissa: product, scale: a.scale + b.scale)
     }
     /// Adds exactly; see `+`.
-    public static func += (a: inout Decimal, b: Decimal) { a = a + b }
+    public static func += (a: inout ExactDecimal, b: ExactDecimal) { a = a + b }
     /// Takes off exactly; see `-`.
-    public static func -= (a: inout Decimal, b: Decimal) { a = a - b }
+    public static func -= (a: inout ExactDecimal, b: ExactDecimal) { a = a - b }
 }
 
-extension Decimal: Codable {
+extension ExactDecimal: Codable {
     /// Decoders that keep a number's text (kappa's do) hand it over exactly; others give a double or
     /// an integer, or text.
     public init(from decoder: any Decoder) throws {
@@ -182,7 +182,7 @@ extension Decimal: Codable {
             if let double = try? container.decode(Double.self) { "\(double)" } else {
                 try container.decode(String.self)
             }
-        guard let parsed = Decimal(text) else {
+        guard let parsed = ExactDecimal(text) else {
             throw DecodingError.dataCorruptedError(
                 in: container,
                 debugDescription: "\"\(text)\" is not a decimal number of up to 38 digits")
