@@ -18,6 +18,28 @@ package struct DataFolder: Sendable {
 
     package init(_ path: String) { self.path = path }
 
+    /// Checks a path that somebody gives for a data folder, before anything is made there.
+    /// - Throws: `.usage` where it is no name; `.cannotCreate` where something else than a folder has it.
+    package static func check(_ path: String) throws(KappaError) {
+        try checkName(path)
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFDIR else { return }
+        throw KappaError(
+            .cannotCreate, "there cannot be a data folder", at: path,
+            because: "it is not a folder", advice: "Name another path")
+    }
+
+    /// - Throws: `.usage` for what is no name of a file.
+    package static func checkName(_ path: String) throws(KappaError) {
+        let isBlank = path.utf8.allSatisfy { $0 == 0x20 || (0x09...0x0D).contains($0) }
+        guard isBlank || path.utf8.contains(0) else { return }
+        throw KappaError(
+            .usage, "the data folder has no name",
+            because: isBlank
+                ? "\"\(path)\" is empty" : "the path has a NUL character, which ends a file's name",
+            advice: "Name a folder, such as data; with the program, --data DIR or $KAPPA_DATA")
+    }
+
     package var log: String { path + "/log" }
     package var catalog: String { path + "/catalog.db" }
     package func view(_ name: String) -> String { "\(path)/views/\(name)" }
