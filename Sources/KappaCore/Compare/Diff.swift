@@ -150,7 +150,7 @@ package struct Diff {
                     judges.append("0")
                     continue
                 }
-                SQLGuard.addFunctions(to: reader.connection)
+                SQLFunctions.add(to: reader.connection)
                 let guardian = SQLGuard(reader.connection, tables: [name])
                 try RowCondition.check(condition, schema, reader.connection)
                 withExtendedLifetime(guardian) {}

@@ -32,7 +32,7 @@ final class Side {
             return
         }
         hasCondition = condition != nil
-        if condition != nil { SQLGuard.addFunctions(to: reader.connection) }
+        if condition != nil { SQLFunctions.add(to: reader.connection) }
         guardian = condition.map { _ in
             SQLGuard(reader.connection, tables: [table], seconds: Self.mostSeconds)
         }

@@ -23,7 +23,7 @@ package struct RowQuery: Sendable {
         let schema = reader.tables[try reader.table(table)]
         let sql = try sql(schema)
         let connection = reader.connection
-        SQLGuard.addFunctions(to: connection)
+        SQLFunctions.add(to: connection)
         let guardian = SQLGuard(connection, tables: [schema.name], seconds: seconds)
         defer { withExtendedLifetime(guardian) {} }
         if let condition { try RowCondition.check(condition, schema, connection) }

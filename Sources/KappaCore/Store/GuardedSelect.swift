@@ -34,7 +34,7 @@ package final class GuardedSelect {
         self.tables = tables
         for table in tables { try Self.show(table, connection) }
         try connection.execute("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF")
-        SQLGuard.addFunctions(to: connection)
+        SQLFunctions.add(to: connection)
         let names = Set(tables.map(\.name) + tables.map(\.schema.name))
         guardian = SQLGuard(connection, tables: names, seconds: seconds)
         statement = try Self.only(select, connection)
