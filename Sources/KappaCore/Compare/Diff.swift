@@ -150,7 +150,7 @@ package struct Diff {
                     judges.append(nil)
                     continue
                 }
-                SQLGuard.addFunctions(to: reader.connection)
+                SQLFunctions.add(to: reader.connection)
                 let guardian = SQLGuard(reader.connection, tables: [name])
                 judges.append(try RowCondition.sql(condition, schema, reader.connection))
                 withExtendedLifetime(guardian) {}

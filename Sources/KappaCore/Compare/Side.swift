@@ -36,7 +36,7 @@ final class Side {
             return
         }
         hasCondition = isJudged
-        if judge != nil { SQLGuard.addFunctions(to: reader.connection) }
+        if judge != nil { SQLFunctions.add(to: reader.connection) }
         guardian = judge.map { _ in
             SQLGuard(reader.connection, tables: [table], seconds: Self.mostSeconds)
         }

@@ -22,7 +22,7 @@ package struct RowQuery: Sendable {
     ) throws {
         let schema = reader.tables[try reader.table(table)]
         let connection = reader.connection
-        SQLGuard.addFunctions(to: connection)
+        SQLFunctions.add(to: connection)
         let guardian = SQLGuard(connection, tables: [schema.name], seconds: seconds)
         defer { withExtendedLifetime(guardian) {} }
         let judge = try condition.map { try RowCondition.sql($0, schema, connection) }

@@ -35,7 +35,7 @@ package final class GuardedSelect {
         written = try SQLStatement.select(select, over: known, parameters: parameters)
         for table in tables { try Self.show(table, connection) }
         try connection.execute("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF")
-        SQLGuard.addFunctions(to: connection)
+        SQLFunctions.add(to: connection)
         let names = Set(tables.map(\.name) + tables.map(\.schema.name))
         guardian = SQLGuard(connection, tables: names, seconds: seconds)
         do throws(KappaError) { statement = try connection.prepare(written.text) } catch {

@@ -77,33 +77,4 @@ final class SQLGuard {
         clock_gettime(CLOCK_MONOTONIC, &time)
         return time.tv_sec
     }
-
-    /// Adds `ts('2024-01-15T14:30:00Z')`, which gives the number that a time column holds, and
-    /// `rfc3339(number)`, which gives the text.
-    static func addFunctions(to connection: SQLiteConnection) {
-        let flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC
-        sqlite3_create_function_v2(
-            connection.handle, "ts", 1, flags, nil,
-            { context, _, values in
-                guard let value = values?[0], let text = sqlite3_value_text(value),
-                    let time = Timestamp(String(cString: text))
-                else {
-                    sqlite3_result_error(context, "ts() takes an RFC 3339 time", -1)
-                    return
-                }
-                sqlite3_result_int64(context, time.microseconds)
-            }, nil, nil, nil)
-        sqlite3_create_function_v2(
-            connection.handle, "rfc3339", 1, flags, nil,
-            { context, _, values in
-                guard let value = values?[0], sqlite3_value_type(value) == SQLITE_INTEGER else {
-                    sqlite3_result_null(context)
-                    return
-                }
-                let text = Timestamp(microseconds: sqlite3_value_int64(value)).description
-                sqlite3_result_text(
-                    context, text, Int32(text.utf8.count),
-                    unsafeBitCast(-1, to: sqlite3_destructor_type.self))
-            }, nil, nil, nil)
-    }
 }

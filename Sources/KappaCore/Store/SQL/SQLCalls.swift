@@ -1,7 +1,7 @@
 /// Calls of functions.
 extension SQLRewriter {
     func call(
-        _ call: SQLCall, _ range: Range<Int>, _ scope: SQLScope
+        _ call: SQLCallSyntax, _ range: Range<Int>, _ scope: SQLScope
     ) throws(SQLMistake) -> SQLTyped {
         guard !call.name.hasPrefix("_kappa_") else {
             throw SQLMistake(call.nameRange, "no such function: \(call.name)")
@@ -38,7 +38,7 @@ extension SQLRewriter {
 
     /// A call as it stands in the text, with all of it but its arguments.
     private struct Place {
-        var call: SQLCall
+        var call: SQLCallSyntax
         var range: Range<Int>
         /// Of ORDER BY, FILTER and OVER.
         var others: [SQLTyped]
@@ -83,6 +83,7 @@ extension SQLRewriter {
         case .text: return asText(argument)
         case .json: return asJSON(argument)
         case .decimal: return try asDecimal(argument)
+        case .time: return try asTime(argument)
         case .moment where argument.type == .time: return asText(argument)
         case .plain where argument.type == .time:
             throw mistake(
@@ -228,8 +229,7 @@ extension SQLRewriter {
             throw mistake(
                 first, "is a decimal, of which mod() would lose digits",
                 "CAST(x AS INTEGER) makes an integer of it")
-        case "sign":
-            return written(place, [asDouble(first)] + arguments.dropFirst(), .integer)
+        case "sign": return written(place, arguments, .integer, as: "_kappa_sign")
         default:
             let plain = name == "ceiling" ? "ceil" : name
             return written(place, arguments, .decimal, as: "_kappa_\(plain)")

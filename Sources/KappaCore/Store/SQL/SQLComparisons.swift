@@ -125,7 +125,9 @@ extension SQLRewriter {
     /// A decimal as bytes that stand in the order of the numbers.
     func ordered(_ operand: SQLTyped) throws(SQLMistake) -> SQLTyped {
         if operand.type == .null { return operand }
-        return wrapped(try asDecimal(operand), "_kappa_order", .unknown)
+        let number = operand.literal == nil ? operand : try asDecimal(operand)
+        if number.type == .time { throw mistake(operand, "is a time and not a number") }
+        return wrapped(number, "_kappa_order", .unknown)
     }
 
     private func fittedBool(_ operand: SQLTyped) throws(SQLMistake) -> SQLTyped {

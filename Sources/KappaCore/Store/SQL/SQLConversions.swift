@@ -11,7 +11,7 @@ extension SQLRewriter {
             switch (operand.literal, type) {
             case (nil, _): continue
             case (.text(let text), .time):
-                if SQLLiteral.time(text) == nil { type = .text }
+                if Timestamp(written: text) == nil { type = .text }
             case (.text(let text), .decimal):
                 if SQLLiteral.number(text) == nil { type = .text }
             case (.number, .decimal): continue
@@ -68,7 +68,7 @@ extension SQLRewriter {
     func asTime(_ typed: SQLTyped) throws(SQLMistake) -> SQLTyped {
         if typed.type == .time || typed.type == .null { return typed }
         if case .text(let text) = typed.literal {
-            guard let time = SQLLiteral.time(text) else {
+            guard let time = Timestamp(written: text) else {
                 throw SQLMistake(
                     typed.range, "'\(text)' is not a time", SQLLiteral.howToWriteTimes)
             }

@@ -13,6 +13,8 @@ struct SQLFunctionRule {
         case json
         /// Decimals in their one form.
         case decimal
+        /// Times, and texts that are times.
+        case time
     }
 
     /// What the arguments are taken as, in order; the last one counts for all that follow.
@@ -64,8 +66,6 @@ struct SQLFunctionRule {
         add("random changes total_changes last_insert_rowid sqlite_compileoption_used",
             .plain, gives: .integer)
         add("sqlite_version sqlite_source_id sqlite_compileoption_get", .plain, gives: .text)
-        add("rfc3339", .any, gives: .text)
-        add("dec_add dec_sub dec_mul dec_div", .decimal, gives: .decimal)
         return rules
     }()
 }

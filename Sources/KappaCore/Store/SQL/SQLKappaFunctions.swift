@@ -16,5 +16,18 @@ enum SQLKappaFunctions {
             })
     }()
 
-    static let rules: [String: SQLFunctionRule] = [:]
+    static let rules: [String: SQLFunctionRule] = [
+        "rfc3339": SQLFunctionRule(.any, gives: .text),
+        "dec": SQLFunctionRule(.decimal, gives: .decimal),
+        "dec_add": SQLFunctionRule(.decimal, gives: .decimal),
+        "dec_sub": SQLFunctionRule(.decimal, gives: .decimal),
+        "dec_mul": SQLFunctionRule(.decimal, gives: .decimal),
+        "dec_div": SQLFunctionRule(.decimal, gives: .decimal),
+        "dec_round": SQLFunctionRule(.decimal, gives: .decimal),
+        "local_date": SQLFunctionRule(.time, .any, gives: .text),
+        "local_time": SQLFunctionRule(.time, .any, gives: .text),
+        "local_datetime": SQLFunctionRule(.time, .any, gives: .text),
+        "local_hour": SQLFunctionRule(.time, .any, gives: .integer),
+        "local_weekday": SQLFunctionRule(.time, .any, gives: .integer),
+    ]
 }

@@ -254,7 +254,7 @@ extension SQLParser {
 
     private func call(_ start: Int) throws(SQLMistake) -> SQLExpression {
         let name = advance()
-        var call = SQLCall(name: name.text.lowercased(), nameRange: name.range)
+        var call = SQLCallSyntax(name: name.text.lowercased(), nameRange: name.range)
         try expect("(")
         if peek("*"), peek(")", 1) {
             advance()

@@ -67,9 +67,10 @@ struct SQLStatement {
         _ body: () throws(SQLMistake) -> SQLStatement
     ) throws(KappaError) -> SQLStatement {
         do throws(SQLMistake) { return try body() } catch {
+            // A condition's columns are in its advice.
+            let own = advice != nil && error.reason.hasPrefix("no such column") ? nil : error.advice
             throw KappaError(
-                .usage, error.what ?? what, at: sql, because: error.reason,
-                advice: error.advice ?? advice)
+                .usage, error.what ?? what, at: sql, because: error.reason, advice: own ?? advice)
         }
     }
 

@@ -23,7 +23,7 @@ struct SQLExpression {
         case choice(base: SQLExpression?, [(when: SQLExpression, then: SQLExpression)], SQLExpression?)
         case cast(SQLExpression, type: String)
         case collate(SQLExpression)
-        case call(SQLCall)
+        case call(SQLCallSyntax)
         case exists(SQLSelect)
         case subquery(SQLSelect)
         case brackets(SQLExpression)
@@ -54,7 +54,7 @@ enum SQLSet {
     case table(SQLSource)
 }
 
-struct SQLCall {
+struct SQLCallSyntax {
     /// In small letters.
     var name: String
     var nameRange: Range<Int>

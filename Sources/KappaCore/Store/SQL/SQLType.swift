@@ -84,31 +84,7 @@ struct SQLTyped {
 
 /// How texts of SQL are read as values of columns.
 enum SQLLiteral {
-    /// A time: a date is its midnight in UTC; a time without a zone is in UTC; a space may stand for
-    /// the T. Nil for anything else.
-    static func time(_ text: String) -> Timestamp? {
-        var bytes = Array(text.utf8)
-        guard bytes.count >= 10 else { return nil }
-        if bytes.count == 10 {
-            bytes += Array("T00:00:00Z".utf8)
-        } else {
-            guard [UInt8(ascii: "T"), UInt8(ascii: "t"), UInt8(ascii: " ")].contains(bytes[10])
-            else { return nil }
-            bytes[10] = UInt8(ascii: "T")
-            let time = bytes[11...]
-            // Hours and minutes are enough.
-            let isShort = time.count == 5 || (time.count > 5 && time[16] != UInt8(ascii: ":"))
-            if isShort, time.count >= 5 { bytes.insert(contentsOf: Array(":00".utf8), at: 16) }
-            let zones = [UInt8(ascii: "Z"), UInt8(ascii: "z"), UInt8(ascii: "+"), UInt8(ascii: "-")]
-            if !bytes[11...].contains(where: { zones.contains($0) }) {
-                bytes.append(UInt8(ascii: "Z"))
-            }
-        }
-        return Timestamp(String(decoding: bytes, as: UTF8.self))
-    }
-
-    static let howToWriteTimes =
-        "Write a time as '2024-01-15' (midnight in UTC) or '2024-01-15T14:30:00Z'"
+    static let howToWriteTimes = "Write \(Timestamp.howToWrite)"
 
     /// The digits of a number in the form that both SQLite and ``ExactDecimal`` read; nil where the
     /// text is no number.
