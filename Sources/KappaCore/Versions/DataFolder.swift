@@ -131,20 +131,34 @@ package struct DataFolder: Sendable {
         }
     }
 
-    /// Removes a folder with all in it.
+    /// Removes a folder with all in it. A link is removed and never followed: what it points to is
+    /// somebody else's. So is a folder that is reached through a link.
     package static func remove(_ path: String) {
-        for name in names(in: path) {
+        guard isFolder(path) else { return }
+        for name in SegmentFiles.names(path) ?? [] where name != "." && name != ".." {
             let inner = "\(path)/\(name)"
-            if unlink(inner) != 0 { remove(inner) }
+            if isFolder(inner) { remove(inner) } else { unlink(inner) }
         }
         rmdir(path)
     }
 
-    /// Removes the folders for a moment's work of processes that were killed: nobody locks them.
+    /// Whether a folder stands at a path, and not a link to one.
+    private static func isFolder(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
+    /// The file that tells that kappa made a folder for a moment's work, so that it may be removed.
+    static let scratchMark = ".kappa-scratch"
+
+    /// Removes the folders for a moment's work of processes that were killed: nobody locks them. What
+    /// kappa did not make, whatever its name, is left alone.
     func removeScratch() {
         for name in Self.names(in: path) where name.hasPrefix("scratch-") {
             let scratch = "\(path)/\(name)"
-            guard let folder = try? OpenFile(reading: scratch),
+            var mark = stat()
+            guard Self.isFolder(scratch), lstat("\(scratch)/\(Self.scratchMark)", &mark) == 0,
+                mark.st_mode & S_IFMT == S_IFREG, let folder = try? OpenFile(reading: scratch),
                 flock(folder.descriptor, LOCK_EX | LOCK_NB) == 0
             else { continue }
             Self.remove(scratch)
