@@ -106,7 +106,10 @@ final class GateComparison {
         _ gate: Gate, drift name: String, _ allowance: Allowance
     ) throws -> Judgement.GateFinding {
         let (table, column) = try new.tables.numbers(name, in: "\(new.view)@\(new.number)")
-        if live == nil { return finding(gate, true, "a first version") }
+        guard let old else { return finding(gate, true, "a first version") }
+        // What is no number there has no sum, though SQLite makes one.
+        _ = try old.tables.filter { $0.name == new.tables[table].name }
+            .numbers(column, in: "\(old.view)@\(old.number)")
         let suffix = VersionSchema.quoted("old_" + new.tables[table].name)
         let other = VersionSchema.quoted("new_" + new.tables[table].name)
         // Where one version has doubles, decimals have no more digits than they.

@@ -220,7 +220,7 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
 
     override fileprivate func cells(_ id: UInt32) throws -> [Value]? {
         guard let row = rows[Int(id)] else { return nil }
-        guard case .object(let members) = try EncodedValue(encoding: row) else { return nil }
+        guard case .object(let members) = try encoded(row, id) else { return nil }
         var cells = [Value](repeating: .null, count: table.schema.columns.count)
         for (field, column) in zip(table.rowFields, table.rowColumns) {
             guard let member = members.first(where: { $0.key == field.path.first }) else {
@@ -233,6 +233,14 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
         }
         cells[table.keyColumn] = key(id)
         return cells
+    }
+
+    private func encoded(_ row: Row, _ id: UInt32) throws -> EncodedValue {
+        do { return try EncodedValue(encoding: row) } catch var error as KappaError {
+            error.place = [error.place, "table \(table.schema.name), key \(key(id).jsonText)"]
+                .compactMap(\.self).joined(separator: "; ")
+            throw error
+        }
     }
 
     /// SQLite has no integers past 63 bits: what it would make of one is not the row.
@@ -263,17 +271,34 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
 extension FoldTable {
     /// The row that a stored one stands for, with what it keeps hidden.
     package func decode<Row: Decodable>(_ type: Row.Type, _ cursor: any RowCursor) throws -> Row {
+        let state = schema.hasState ? schema.columns.count : nil
+        return try decode(type, cursor, columns: rowColumns, state: state, isOwn: true)
+    }
+
+    /// The row that one in some table stands for.
+    /// - Parameters:
+    ///   - columns: Where the fields of the row stand in the table.
+    ///   - state: Where what the row keeps hidden stands.
+    ///   - isOwn: Whether this definition has written the table. Then a double that is not a number may
+    ///     stand as a null, and nothing that is hidden is missing.
+    func decode<Row: Decodable>(
+        _ type: Row.Type, _ cursor: any RowCursor, columns: [Int], state: Int?, isOwn: Bool
+    ) throws -> Row {
         var members: [(key: String, value: JSONValue)] = []
-        for (field, column) in zip(rowFields, rowColumns) {
+        for (field, column) in zip(rowFields, columns) {
             guard let key = field.path.first else { continue }
-            let cell = try JSONValue(cursor, column, field.kind, isOptional: field.isOptional)
+            let mayBeNull = field.isOptional || !isOwn
+            let cell = try JSONValue(cursor, column, field.kind, isOptional: mayBeNull)
             members.append((key, cell))
         }
-        if schema.hasState {
-            let hidden = try JSONValue(parsing: cursor.blob(schema.columns.count))
+        if let state {
+            let hidden = try JSONValue(parsing: cursor.blob(state))
             if case .object(let kept) = hidden { members += kept }
+            for field in hiddenFields where !isOwn && hidden[field.path[0]] == nil {
+                throw FieldFailure.missing(field.path)
+            }
         }
-        return try Row(from: ValueDecoder(.object(members)))
+        return try Row(from: ValueDecoder(.object(members), origin: .row))
     }
 }
 
