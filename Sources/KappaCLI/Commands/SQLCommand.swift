@@ -14,7 +14,8 @@ struct SQLCommand: Command {
         options: [
             OptionSpec(
                 name: "--parameter", value: "V",
-                summary: "the value of a ?, in order; it takes the type of what it is compared with",
+                summary:
+                    "the value of a ?, in order; it takes the type of what it is compared with",
                 repeats: true)
         ],
         make: {

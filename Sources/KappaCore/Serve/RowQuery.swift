@@ -74,7 +74,8 @@ package struct RowQuery: Sendable {
         let words = text.split(separator: " ").map(String.init)
         let direction = words.count > 1 ? words[1].lowercased() : "asc"
         guard let name = words.first,
-            let column = schema.columns.first(where: { $0.name == name }), words.count <= 2, direction == "asc" || direction == "desc"
+            let column = schema.columns.first(where: { $0.name == name }), words.count <= 2,
+            direction == "asc" || direction == "desc"
         else {
             throw KappaError(
                 .usage, "cannot order by \"\(text)\"",

@@ -78,7 +78,9 @@ package final class GuardedSelect {
     }
 
     private func next() throws(KappaError) -> Bool {
-        do throws(KappaError) { return try statement.step() } catch { throw written.restated(error) }
+        do throws(KappaError) { return try statement.step() } catch {
+            throw written.restated(error)
+        }
     }
 
     private func value(_ index: Int, _ kind: ColumnKind?) -> Value {

@@ -22,6 +22,10 @@ final class SQLGuard {
         let rules = Rules(tables: tables, deadline: Self.now() + seconds)
         box = Unmanaged.passRetained(rules)
         let handle = connection.handle
+        // SQLite makes these tables when they are first named, with rights that are denied below.
+        for table in SQLKappaFunctions.tables.keys {
+            _ = try? connection.prepare("SELECT 1 FROM \(table)('[]')")
+        }
         sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, 100_000_000)
         // What was written has stricter limits (`SQLParser`): rewriting makes it longer and deeper.
         sqlite3_limit(handle, SQLITE_LIMIT_SQL_LENGTH, Int32(SQLRewriter.mostBytes) + 100_000)

@@ -135,7 +135,9 @@ extension SQLRewriter {
         default: break
         }
         if type.contains("INT") {
-            if operand.type == .decimal { return replaced(wrapped(operand, "_kappa_integer", .integer)) }
+            if operand.type == .decimal {
+                return replaced(wrapped(operand, "_kappa_integer", .integer))
+            }
             return SQLTyped(.integer, splice(range, [operand]), range)
         }
         if ["CHAR", "CLOB", "TEXT"].contains(where: { type.contains($0) }) {

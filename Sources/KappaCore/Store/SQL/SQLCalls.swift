@@ -170,15 +170,12 @@ extension SQLRewriter {
     private func extreme(
         _ arguments: [SQLTyped], _ place: Place
     ) throws(SQLMistake) -> SQLTyped {
-        let type = try common(arguments)
-        guard type == .decimal else {
-            var result: [SQLTyped] = []
-            for argument in arguments { result.append(try converted(argument, to: type)) }
-            return written(place, result, type)
+        // The arguments are compared with each other: so they must be of one type.
+        let result = try compared(arguments, isOrder: true)
+        if arguments.contains(where: { $0.type == .decimal }) {
+            return wrapped(written(place, result, .unknown), "_kappa_unorder", .decimal)
         }
-        var result: [SQLTyped] = []
-        for argument in arguments { result.append(try ordered(argument)) }
-        return wrapped(written(place, result, .unknown), "_kappa_unorder", .decimal)
+        return written(place, result, try common(result))
     }
 
     // MARK: Numbers
@@ -220,9 +217,11 @@ extension SQLRewriter {
                 case (_, let type) where type.isNumber: type
                 default: .unknown
                 }
-            return written(place, try arguments.map { argument throws(SQLMistake) in
-                try taken(argument, .plain, name, isKnown: true)
-            }, type)
+            return written(
+                place,
+                try arguments.map { argument throws(SQLMistake) in
+                    try taken(argument, .plain, name, isKnown: true)
+                }, type)
         }
         switch name {
         case "mod":

@@ -158,7 +158,8 @@ extension SQLRewriter {
             return SQLTyped(.bool, splice(range, try compared(operands, isOrder: false)), range)
         case .select(let select, let brackets):
             let inner = try self.select(select, scope)
-            let body = splice(brackets.lowerBound + 1..<brackets.upperBound - 1,
+            let body = splice(
+                brackets.lowerBound + 1..<brackets.upperBound - 1,
                 [(select.range, inner.text)])
             let parts = try compared(operand, inner.columns, body, brackets, isOrder: false)
             return SQLTyped(.bool, splice(range, parts), range)
@@ -182,7 +183,8 @@ extension SQLRewriter {
         let values = operand.parts ?? [operand]
         guard values.count == columns.count else {
             throw SQLMistake(
-                range, "\(values.count) \(values.count == 1 ? "value is" : "values are") compared "
+                range,
+                "\(values.count) \(values.count == 1 ? "value is" : "values are") compared "
                     + "with rows of \(columns.count) columns")
         }
         let names = columns.indices.map { "c\($0 + 1)" }
@@ -197,8 +199,10 @@ extension SQLRewriter {
         }
         var text = "(\(select))"
         if fittedColumns != names {
-            text = "(WITH kappa_set(\(names.joined(separator: ", "))) AS (\(select)) "
-                + "SELECT \(fittedColumns.joined(separator: ", ")) FROM kappa_set)"
+            // No table and no column has a name with a blank in it.
+            text =
+                "(WITH \"kappa set\"(\(names.joined(separator: ", "))) AS (\(select)) "
+                + "SELECT \(fittedColumns.joined(separator: ", ")) FROM \"kappa set\")"
         }
         var row = operand
         row.text = operand.parts == nil ? fittedValues[0].text : splice(operand.range, fittedValues)

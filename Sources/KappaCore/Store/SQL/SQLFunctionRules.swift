@@ -56,14 +56,16 @@ struct SQLFunctionRule {
         add("json_valid json_array_length json_error_position", .plain, gives: .integer)
         add("json_type", .plain, gives: .text)
         add("json_insert json_replace json_set", .plain, .plain, .json, gives: .json)
-        add("acos acosh asin asinh atan atan2 atanh cos cosh degrees exp ln log log10 log2 pi pow "
-            + "power radians sin sinh sqrt tan tanh", .plain, gives: .double)
+        add(
+            "acos acosh asin asinh atan atan2 atanh cos cosh degrees exp ln log log10 log2 pi pow "
+                + "power radians sin sinh sqrt tan tanh", .plain, gives: .double)
         add("ceil ceiling floor trunc mod", .plain, gives: .unknown)
         add("count", .any, gives: .integer)
         add("row_number rank dense_rank ntile", .plain, gives: .integer)
         add("percent_rank cume_dist", .plain, gives: .double)
         add("typeof", .any, gives: .text)
-        add("random changes total_changes last_insert_rowid sqlite_compileoption_used",
+        add(
+            "random changes total_changes last_insert_rowid sqlite_compileoption_used",
             .plain, gives: .integer)
         add("sqlite_version sqlite_source_id sqlite_compileoption_get", .plain, gives: .text)
         return rules

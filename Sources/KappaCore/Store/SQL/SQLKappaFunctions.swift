@@ -3,7 +3,8 @@ enum SQLKappaFunctions {
     /// `json_each(…)` and `json_tree(…)`.
     static let tables: [String: [SQLColumn]] = {
         let columns =
-            [("key", SQLType.unknown), ("value", .unknown), ("type", .text), ("atom", .unknown),
+            [
+                ("key", SQLType.unknown), ("value", .unknown), ("type", .text), ("atom", .unknown),
                 ("id", .integer), ("parent", .integer), ("fullkey", .text), ("path", .text),
             ].map { SQLColumn(name: $0.0, type: $0.1) }
             + [

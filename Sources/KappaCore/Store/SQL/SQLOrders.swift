@@ -121,11 +121,11 @@ extension SQLRewriter {
         var parts: [SQLTyped] = limits
         for position in positions {
             let type = columns[position.index].type
-            let column = SQLTyped(type, "kappa_rows.\(names[position.index])", position.range)
+            let column = SQLTyped(type, "\"kappa rows\".\(names[position.index])", position.range)
             parts.append(type == .decimal ? try ordered(column) : column)
         }
         let tail = splice(select.tailRange, parts)
-        return "WITH kappa_rows(\(names.joined(separator: ", "))) AS (\(body)) "
-            + "SELECT \(results.joined(separator: ", ")) FROM kappa_rows \(tail)"
+        return "WITH \"kappa rows\"(\(names.joined(separator: ", "))) AS (\(body)) "
+            + "SELECT \(results.joined(separator: ", ")) FROM \"kappa rows\" \(tail)"
     }
 }

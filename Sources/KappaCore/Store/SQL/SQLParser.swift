@@ -47,7 +47,8 @@ final class SQLParser {
         if take(";") {
             while take(";") {}
             if token.kind != .end {
-                throw SQLMistake(token.range, "this is more than one statement", "Run them one at a time")
+                throw SQLMistake(
+                    token.range, "this is more than one statement", "Run them one at a time")
             }
         }
         guard token.kind == .end else { throw unexpected() }
@@ -126,7 +127,8 @@ final class SQLParser {
         "ELSE", "ESCAPE", "EXCEPT", "EXISTS", "FOREIGN", "FROM", "GROUP", "HAVING", "IN", "INDEX",
         "INSERT", "INTERSECT", "INTO", "IS", "ISNULL", "JOIN", "LIMIT", "NOT", "NOTHING", "NOTNULL",
         "NULL", "ON", "OR", "ORDER", "PRIMARY", "REFERENCES", "RETURNING", "SELECT", "SET", "TABLE",
-        "THEN", "TO", "TRANSACTION", "UNION", "UNIQUE", "UPDATE", "USING", "VALUES", "WHEN", "WHERE",
+        "THEN", "TO", "TRANSACTION", "UNION", "UNIQUE", "UPDATE", "USING", "VALUES", "WHEN",
+        "WHERE",
     ]
     /// Words that may be names, but not an alias without AS.
     private static let notAliases: Set<String> = [
@@ -144,7 +146,9 @@ final class SQLParser {
     /// An alias, with or without AS before it.
     func alias() throws(SQLMistake) -> String? {
         if take("AS") {
-            guard isName || token.kind == .string else { throw unexpected("a name should stand here") }
+            guard isName || token.kind == .string else {
+                throw unexpected("a name should stand here")
+            }
             return advance().text
         }
         if token.kind == .string { return advance().text }

@@ -50,7 +50,8 @@ extension SQLParser {
     }
 
     private func node(
-        _ kind: SQLExpression.Kind, _ start: Int, _ parts: [SQLExpression], _ inner: SQLSelect? = nil
+        _ kind: SQLExpression.Kind, _ start: Int, _ parts: [SQLExpression],
+        _ inner: SQLSelect? = nil
     ) throws(SQLMistake) -> SQLExpression {
         let height = 1 + max(parts.map(\.height).max() ?? 0, inner?.height ?? 0)
         tallest = max(tallest, height)
@@ -318,9 +319,13 @@ extension SQLParser {
                 }
                 try bound(&window)
                 if take("EXCLUDE") {
-                    if take("NO") { try expect("OTHERS") } else if take("CURRENT") {
+                    if take("NO") {
+                        try expect("OTHERS")
+                    } else if take("CURRENT") {
                         try expect("ROW")
-                    } else if !take("GROUP") { try expect("TIES") }
+                    } else if !take("GROUP") {
+                        try expect("TIES")
+                    }
                 }
             }
             try expect(")")

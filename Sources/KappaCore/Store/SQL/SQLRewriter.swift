@@ -69,12 +69,14 @@ final class SQLRewriter {
         let result = try read(expression, scope)
         // Some rewriting says a thing twice: nested in itself, it would never end.
         guard work <= Self.mostWork, result.text.utf8.count <= Self.mostBytes else {
-            throw SQLMistake(expression.range, "it is too large, or nested too deep", "Ask for less")
+            throw SQLMistake(
+                expression.range, "it is too large, or nested too deep", "Ask for less")
         }
         return result
     }
 
-    private func read(_ expression: SQLExpression, _ scope: SQLScope) throws(SQLMistake) -> SQLTyped {
+    private func read(_ expression: SQLExpression, _ scope: SQLScope) throws(SQLMistake) -> SQLTyped
+    {
         let range = expression.range
         let verbatim = source(range)
         switch expression.kind {

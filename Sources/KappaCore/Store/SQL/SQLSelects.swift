@@ -41,11 +41,14 @@ extension SQLRewriter {
         for entry in scope.commonTables { parts.append((entry.syntax.select.range, entry.text)) }
         for arm in arms { parts.append((arm.range, try text(of: arm, as: types))) }
         var columns = arms[0].results.map(\.column)
-        for index in columns.indices where index < types.count { columns[index].type = types[index] }
+        for index in columns.indices where index < types.count {
+            columns[index].type = types[index]
+        }
         let limits = try select.limits.map { limit throws(SQLMistake) in
-            try compared([
-                try typed(limit, SQLScope(scope)), SQLTyped(.integer, "", limit.range),
-            ], isOrder: false)[0]
+            try compared(
+                [
+                    try typed(limit, SQLScope(scope)), SQLTyped(.integer, "", limit.range),
+                ], isOrder: false)[0]
         }
         let tail: [SQLTyped]
         if arms.count == 1 {
@@ -174,7 +177,8 @@ extension SQLRewriter {
         let typed = SQLTyped(column.type, column.name, arm.range)
         guard try converted(typed, to: type).text != column.name, type != .decimal else { return }
         throw SQLMistake(
-            arm.range, "\(column.name) is \(column.type.noun), and another select gives "
+            arm.range,
+            "\(column.name) is \(column.type.noun), and another select gives "
                 + "\(type.noun) in its place", "Name the columns instead of *, and CAST this one")
     }
 

@@ -58,7 +58,8 @@ struct SQLStatement {
             number == 1 ? "1 \(noun)" : "\(number) \(noun)s"
         }
         throw SQLMistake(
-            0..<0, "it has \(count(wanted, "parameter")), and \(count(given, "value")) "
+            0..<0,
+            "it has \(count(wanted, "parameter")), and \(count(given, "value")) "
                 + "\(given == 1 ? "is" : "are") given", "Give one value for each ?, in their order")
     }
 
@@ -77,7 +78,12 @@ struct SQLStatement {
     /// An error of SQLite's in the words of what was written, without the names that rewriting put in.
     func restated(_ error: KappaError, _ what: String? = nil, advice: String? = nil) -> KappaError {
         guard error.code == .usage || error.code == .bug else { return error }
-        let reason = error.reason?.replacing(text, with: written).replacing("_kappa_", with: "")
+        var reason = error.reason?.replacing(text, with: written)
+        // A function that rewriting put in says its name before what is wrong.
+        if let text = reason, text.hasPrefix("_kappa_"), let end = text.firstRange(of: "(): ") {
+            reason = String(text[end.upperBound...])
+        }
+        reason = reason?.replacing("_kappa_", with: "")
         return KappaError(
             error.code, what ?? error.what, at: written, because: reason,
             advice: error.advice ?? advice)

@@ -1,7 +1,9 @@
 /// An expression as it stands in the text.
 struct SQLExpression {
     indirect enum Kind {
-        case number(String), text(String), blob, null
+        case number(String)
+        case text(String)
+        case blob, null
         /// `CURRENT_TIMESTAMP` and its like.
         case now
         /// The number of a parameter, from 0.
@@ -20,7 +22,8 @@ struct SQLExpression {
         case among(SQLExpression, SQLSet)
         /// `ISNULL`, `NOTNULL`, `NOT NULL`
         case isNull(SQLExpression)
-        case choice(base: SQLExpression?, [(when: SQLExpression, then: SQLExpression)], SQLExpression?)
+        case choice(
+            base: SQLExpression?, [(when: SQLExpression, then: SQLExpression)], SQLExpression?)
         case cast(SQLExpression, type: String)
         case collate(SQLExpression)
         case call(SQLCallSyntax)

@@ -108,7 +108,9 @@ struct SQLTokenizer {
         SQLToken(kind: kind, range: start..<at, text: text, key: "")
     }
 
-    private func text(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
+    private func text(_ range: Range<Int>) -> String {
+        String(decoding: bytes[range], as: UTF8.self)
+    }
 
     private mutating func quoted(
         _ kind: SQLToken.Kind, _ quote: UInt8
@@ -126,7 +128,8 @@ struct SQLTokenizer {
             content.append(bytes[at])
             at += 1
         }
-        throw SQLMistake(start..<at, "a quote is not closed", "A quote inside of a text is written twice")
+        throw SQLMistake(
+            start..<at, "a quote is not closed", "A quote inside of a text is written twice")
     }
 
     private mutating func bracketed() throws(SQLMistake) -> SQLToken {

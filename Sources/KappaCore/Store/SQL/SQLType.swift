@@ -110,7 +110,9 @@ enum SQLLiteral {
         result += whole.isEmpty ? "0" : whole
         if !fraction.isEmpty { result += "." + fraction }
         guard let letter = rest.first else { return result }
-        guard letter == "e" || letter == "E", let exponent = Int(rest.dropFirst()) else { return nil }
+        guard letter == "e" || letter == "E", let exponent = Int(rest.dropFirst()) else {
+            return nil
+        }
         return result + "e\(exponent)"
     }
 
