@@ -128,6 +128,9 @@ private struct ValueEncoder: Encoder {
             } else {
                 throw FieldFailure(description: "\(integer) does not fit 64 bits")
             }
+        case let wrapper as any TimeInUnit where !snakeCaseKeys:
+            // In a row it is a time like others; in an event, a number of its unit.
+            box.content = .single(wrapper.time.map(EncodedValue.timestamp) ?? .null)
         default: try value.encode(to: self)
         }
     }
