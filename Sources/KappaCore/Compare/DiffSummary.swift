@@ -66,7 +66,7 @@ package struct ColumnDifference: Equatable, Sendable {
         case (.decimal(let a), .decimal(let b)):
             let (larger, smaller) = a < b ? (b, a) : (a, b)
             let taken = ExactDecimal(mantissa: -smaller.mantissa, scale: smaller.scale)
-            return larger.adding(taken).map { .decimal($0) }
+            return larger.exactSum(taken).map { .decimal($0) }
         default: return nil
         }
     }

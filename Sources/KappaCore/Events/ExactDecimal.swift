@@ -110,14 +110,6 @@ public struct ExactDecimal: Hashable, Sendable {
         return powers
     }()
 
-    /// The exact sum; nil where it needs more than 38 digits.
-    package func adding(_ other: ExactDecimal) -> ExactDecimal? {
-        let common = max(scale, other.scale)
-        guard let a = rescaled(to: common), let b = other.rescaled(to: common) else { return nil }
-        let (sum, overflow) = a.addingReportingOverflow(b)
-        return overflow ? nil : ExactDecimal(mantissa: sum, scale: common)
-    }
-
     /// The mantissa at a larger scale; nil where it does not fit.
     package func rescaled(to newScale: Int) -> Int128? {
         let (product, overflow) = mantissa.multipliedReportingOverflow(
@@ -148,7 +140,7 @@ extension ExactDecimal: ExpressibleByIntegerLiteral, CustomStringConvertible {
 
     /// The exact sum. A sum of more than 38 digits ends the program.
     public static func + (a: ExactDecimal, b: ExactDecimal) -> ExactDecimal {
-        guard let sum = a.adding(b) else {
+        guard let sum = a.exactSum(b) else {
             preconditionFailure("the sum of \(a) and \(b) needs more than 38 digits")
         }
         return sum

@@ -30,7 +30,9 @@ enum FieldName {
         var names = [key]
         let snake = snakeCase(key)
         for name in [snake, camelCase(key)]
-        where snakeCase(name) == snake && !names.contains(where: { isSame($0, name) }) {
+        where (name == snake || snakeCase(name) == snake)
+            && !names.contains(where: { isSame($0, name) })
+        {
             names.append(name)
         }
         return names

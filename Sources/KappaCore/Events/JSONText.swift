@@ -44,29 +44,38 @@ package struct JSONText {
     /// RFC 3339 in UTC without quotes.
     package mutating func append(bare time: Timestamp) {
         let f = time.fields
-        if f.year < 0 || f.year > 9999 {
-            // RFC 3339 has four digits; beyond them the sign of ISO 8601's extended years.
-            bytes.append(UInt8(ascii: f.year < 0 ? "-" : "+"))
-            appendPadded(Int(f.year.magnitude), digits: 6)
-        } else {
-            appendPadded(Int(f.year), digits: 4)
-        }
+        appendYear(f.year)
         bytes.append(UInt8(ascii: "-"))
         appendPadded(f.month, digits: 2)
         bytes.append(UInt8(ascii: "-"))
         appendPadded(f.day, digits: 2)
         bytes.append(UInt8(ascii: "T"))
-        appendPadded(f.hour, digits: 2)
+        appendClock(f.hour, f.minute, f.second, micros: f.micros)
+        bytes.append(UInt8(ascii: "Z"))
+    }
+
+    /// RFC 3339 has four digits; beyond them the sign of ISO 8601's extended years.
+    mutating func appendYear(_ year: Int64) {
+        if year < 0 || year > 9999 {
+            bytes.append(UInt8(ascii: year < 0 ? "-" : "+"))
+            appendPadded(Int(year.magnitude), digits: 6)
+        } else {
+            appendPadded(Int(year), digits: 4)
+        }
+    }
+
+    /// `14:30:00.25`, without the zeros that end a fraction.
+    mutating func appendClock(_ hour: Int, _ minute: Int, _ second: Int, micros: Int) {
+        appendPadded(hour, digits: 2)
         bytes.append(UInt8(ascii: ":"))
-        appendPadded(f.minute, digits: 2)
+        appendPadded(minute, digits: 2)
         bytes.append(UInt8(ascii: ":"))
-        appendPadded(f.second, digits: 2)
-        if f.micros > 0 {
+        appendPadded(second, digits: 2)
+        if micros > 0 {
             bytes.append(UInt8(ascii: "."))
-            appendPadded(f.micros, digits: 6)
+            appendPadded(micros, digits: 6)
             while bytes.last == 0x30 { bytes.removeLast() }
         }
-        bytes.append(UInt8(ascii: "Z"))
     }
 
     package mutating func append(_ time: Timestamp) {
@@ -104,7 +113,7 @@ package struct JSONText {
         nibble < 10 ? 0x30 + nibble : 0x61 + nibble - 10
     }
 
-    private mutating func appendPadded(_ value: Int, digits: Int) {
+    mutating func appendPadded(_ value: Int, digits: Int) {
         var divisor = 1
         for _ in 1..<digits { divisor *= 10 }
         while divisor > 0 {

@@ -4,13 +4,26 @@ import CKappaJSON
 package struct ValueDecoder: Decoder {
     let value: JSONValue
     let path: [String]
+    /// Where the value comes from.
+    let origin: EncodingUse
     let times: TimeRules
 
-    /// - Parameter times: How times are read; as they are in what kappa has written unless said otherwise.
-    package init(_ value: JSONValue, path: [String] = [], times: TimeRules = .written) {
+    /// - Parameters:
+    ///   - origin: An event, whose names and values may have several forms; or a row, which is as
+    ///     ``EncodedValue`` has written it.
+    ///   - times: How times are read; as they are in what kappa has written unless said otherwise.
+    package init(
+        _ value: JSONValue, path: [String] = [], origin: EncodingUse = .event,
+        times: TimeRules = .written
+    ) {
         self.value = value
         self.path = path
+        self.origin = origin
         self.times = times
+    }
+
+    fileprivate func inside(_ value: JSONValue, _ key: String) -> ValueDecoder {
+        ValueDecoder(value, path: path + [key], origin: origin, times: times)
     }
 
     package var codingPath: [any CodingKey] { path.map(PathKey.init) }
@@ -72,6 +85,9 @@ package struct ValueDecoder: Decoder {
     }
     private func double() throws -> Double {
         if case .double(let double) = value { return double }
+        if case .string(let name) = value, origin == .row, let double = Double(notFinite: name) {
+            return double
+        }
         guard case .number(let text) = value, let double = Double(text), double.isFinite else {
             throw refuse(ColumnKind.double.withArticle)
         }
@@ -88,8 +104,10 @@ package struct ValueDecoder: Decoder {
         let text: String
         var isText = false
         switch value {
-        case .string(let string): (text, isText) = (string, true)
-        case .number(let number): text = number
+        case .string(let string):
+            if origin == .row, let time = Timestamp(extended: string) { return time }
+            (text, isText) = (string, true)
+        case .number(let number) where origin == .event: text = number
         case .time(let time): return time
         default: throw refuse(ColumnKind.timestamp.withArticle)
         }
@@ -103,7 +121,9 @@ package struct ValueDecoder: Decoder {
     }
     private func decimal() throws -> ExactDecimal {
         switch value {
-        case .string(let text), .number(let text):
+        case .string(let text):
+            if origin == .event, let decimal = ExactDecimal(text) { return decimal }
+        case .number(let text):
             if let decimal = ExactDecimal(text) { return decimal }
         default: break
         }
@@ -117,10 +137,6 @@ package struct ValueDecoder: Decoder {
         let names = FieldName.candidates(for: key).dropFirst()
         if names.isEmpty { return nil }
         return members.last { member in names.contains { FieldName.isSame($0, member.key) } }?.value
-    }
-
-    fileprivate func inside(_ value: JSONValue, _ key: String) -> ValueDecoder {
-        ValueDecoder(value, path: path + [key], times: times)
     }
 }
 

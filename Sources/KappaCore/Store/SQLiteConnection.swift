@@ -4,6 +4,8 @@ import CSQLite
 package final class SQLiteConnection {
     package let path: String
     let handle: OpaquePointer
+    /// Whether ``SQLFunctions`` are there.
+    var hasFunctions = false
 
     package enum Mode { case readOnly, readWrite, create }
 

@@ -2,16 +2,32 @@
 /// most 15 significant digits (which a double keeps exactly), else as text. So SQL compares and
 /// sums decimals as numbers, and all digits come back.
 package enum DecimalCell {
-    package static func bind(_ decimal: ExactDecimal, to writer: some RowWriter, at index: Int) {
+    enum Cell {
+        case integer(Int64)
+        case double(Double)
+        /// The decimal's own text.
+        case text
+    }
+
+    /// The one cell that a decimal is stored as: equal decimals have equal cells.
+    static func cell(of decimal: ExactDecimal) -> Cell {
         if decimal.scale == 0, let integer = Int64(exactly: decimal.mantissa) {
-            writer.bind(index, integer)
-        } else if decimal.mantissa.magnitude < 1_000_000_000_000_000, decimal.scale <= 22 {
+            return .integer(integer)
+        }
+        if decimal.mantissa.magnitude < 1_000_000_000_000_000, decimal.scale <= 22 {
             // Both the mantissa and the power of ten are exact doubles: the quotient is the
             // nearest double to the decimal.
-            writer.bind(index, Double(Int64(decimal.mantissa)) / powersOfTen[decimal.scale])
-        } else {
-            // The writer copies this text: it is gone before the row is written.
-            writer.bind(index, decimal.description)
+            return .double(Double(Int64(decimal.mantissa)) / powersOfTen[decimal.scale])
+        }
+        return .text
+    }
+
+    package static func bind(_ decimal: ExactDecimal, to writer: some RowWriter, at index: Int) {
+        switch cell(of: decimal) {
+        case .integer(let integer): writer.bind(index, integer)
+        case .double(let double): writer.bind(index, double)
+        // The writer copies this text: it is gone before the row is written.
+        case .text: writer.bind(index, decimal.description)
         }
     }
 

@@ -1,0 +1,151 @@
+/// Exact results, or none: what the operators, the functions of SQL and the engine's sums stand on.
+extension ExactDecimal {
+    /// Digits after which a quotient that has no end is rounded.
+    package static let quotientDigits = 28
+
+    /// `number × 10^-scale`, a scale that is not negative; nil where it needs more than 38 digits.
+    init?(_ number: WideInteger, scale: Int) {
+        if scale <= Self.maximumScale, let mantissa = number.int128 {
+            self.init(mantissa: mantissa, scale: scale)
+            return
+        }
+        var (rest, scale) = (number, scale)
+        while scale > 0 {
+            var shorter = rest
+            guard shorter.divide(by: 10) == 0 else { break }
+            rest = shorter
+            scale -= 1
+        }
+        guard scale <= Self.maximumScale, let mantissa = rest.int128 else { return nil }
+        self.init(mantissa: mantissa, scale: scale)
+    }
+
+    /// The exact sum; nil where it needs more than 38 digits.
+    package func exactSum(_ other: ExactDecimal) -> ExactDecimal? {
+        if let sum = narrowSum(other.mantissa, other.scale) { return sum }
+        return ExactDecimal(
+            wideSum(WideInteger(other.mantissa), other.scale), scale: max(scale, other.scale))
+    }
+
+    /// The exact difference; nil where it needs more than 38 digits.
+    package func exactDifference(_ other: ExactDecimal) -> ExactDecimal? {
+        if other.mantissa != .min, let difference = narrowSum(-other.mantissa, other.scale) {
+            return difference
+        }
+        var negative = WideInteger(other.mantissa)
+        negative.negate()
+        return ExactDecimal(wideSum(negative, other.scale), scale: max(scale, other.scale))
+    }
+
+    /// The sum where 128 bits do on the way to it.
+    private func narrowSum(_ addend: Int128, _ addendScale: Int) -> ExactDecimal? {
+        var (a, b) = (mantissa, addend)
+        if scale != addendScale {
+            let common = max(scale, addendScale)
+            let (x, overflow) = a.multipliedReportingOverflow(by: Self.powersOfTen[common - scale])
+            let (y, overflowed) = b.multipliedReportingOverflow(
+                by: Self.powersOfTen[common - addendScale])
+            if overflow || overflowed { return nil }
+            (a, b) = (x, y)
+        }
+        let (sum, overflow) = a.addingReportingOverflow(b)
+        return overflow ? nil : ExactDecimal(mantissa: sum, scale: max(scale, addendScale))
+    }
+
+    /// Two numbers that are too far apart for one scale may still make up a short sum. It is of the
+    /// larger scale.
+    private func wideSum(_ addend: WideInteger, _ addendScale: Int) -> WideInteger {
+        let common = max(scale, addendScale)
+        var sum = WideInteger(mantissa)
+        sum.multiply(byPowerOfTen: common - scale)
+        var more = addend
+        more.multiply(byPowerOfTen: common - addendScale)
+        sum += more
+        return sum
+    }
+
+    /// The exact product; nil where it needs more than 38 digits.
+    package func exactProduct(_ other: ExactDecimal) -> ExactDecimal? {
+        let scale = scale + other.scale
+        let (product, overflow) = mantissa.multipliedReportingOverflow(by: other.mantissa)
+        if !overflow, scale <= Self.maximumScale {
+            return ExactDecimal(mantissa: product, scale: scale)
+        }
+        var wide = WideInteger(mantissa)
+        wide.multiply(by: other.mantissa.magnitude)
+        if other.mantissa < 0 { wide.negate() }
+        return ExactDecimal(wide, scale: scale)
+    }
+
+    /// The quotient with so many digits after the point, rounded once; nil where it needs more than 38
+    /// digits. The divisor is not zero, the scale 0 … 38.
+    package func quotient(
+        _ divisor: ExactDecimal, scale digits: Int, rounding: FloatingPointRoundingRule
+    ) -> ExactDecimal? {
+        let exponent = digits + divisor.scale - scale
+        var quotient = WideInteger(mantissa)
+        if divisor.mantissa < 0 { quotient.negate() }
+        quotient.multiply(byPowerOfTen: max(0, exponent))
+        quotient.divide(
+            by: divisor.mantissa.magnitude, timesPowerOfTen: max(0, -exponent), rounding: rounding)
+        return ExactDecimal(quotient, scale: digits)
+    }
+
+    /// The quotient: exact where it ends within 38 digits, else of 28 significant digits, half to even.
+    /// Nil where it needs more than 38 digits before the point. The divisor is not zero.
+    package func quotient(_ divisor: ExactDecimal) -> ExactDecimal? {
+        var dividend = WideInteger(mantissa)
+        if divisor.mantissa < 0 { dividend.negate() }
+        return Self.quotient(
+            dividend, scale: scale - divisor.scale, by: divisor.mantissa.magnitude)
+    }
+
+    /// `dividend × 10^-scale / divisor`, as ``quotient(_:)``.
+    static func quotient(
+        _ dividend: WideInteger, scale: Int, by divisor: UInt128
+    ) -> ExactDecimal? {
+        var (dividend, scale) = (dividend, scale)
+        if scale < 0 {
+            dividend.multiply(byPowerOfTen: -scale)
+            scale = 0
+        }
+        let mostShift = maximumScale - scale
+        var exact = dividend
+        exact.multiply(byPowerOfTen: mostShift)
+        if exact.divide(by: divisor) == 0, let quotient = ExactDecimal(exact, scale: maximumScale) {
+            return quotient
+        }
+        // With this shift the quotient has 28 or 29 digits before the point.
+        var shift = quotientDigits - dividend.digits + WideInteger.digits(divisor)
+        let longest = shifted(dividend, shift, divisor, .towardZero)
+        if longest.digits > quotientDigits { shift -= 1 }
+        shift = min(shift, mostShift)
+        var quotient = shifted(dividend, shift, divisor, .toNearestOrEven)
+        if scale + shift < 0 { quotient.multiply(byPowerOfTen: -(scale + shift)) }
+        return ExactDecimal(quotient, scale: max(0, scale + shift))
+    }
+
+    private static func shifted(
+        _ dividend: WideInteger, _ shift: Int, _ divisor: UInt128,
+        _ rounding: FloatingPointRoundingRule
+    ) -> WideInteger {
+        var quotient = dividend
+        quotient.multiply(byPowerOfTen: max(0, shift))
+        quotient.divide(by: divisor, timesPowerOfTen: max(0, -shift), rounding: rounding)
+        return quotient
+    }
+
+    /// Rounded to so many digits after the point; a negative number of them rounds to tens, hundreds
+    /// and so on. Nil where rounding up needs more than 38 digits.
+    package func exactlyRounded(
+        scale digits: Int, rounding: FloatingPointRoundingRule
+    ) -> ExactDecimal? {
+        if digits >= scale { return self }
+        // No number has more than 39 digits before the point.
+        let digits = max(digits, -40)
+        var rounded = WideInteger(mantissa)
+        rounded.divide(by: 1, timesPowerOfTen: scale - digits, rounding: rounding)
+        if digits < 0 { rounded.multiply(byPowerOfTen: -digits) }
+        return ExactDecimal(rounded, scale: max(0, digits))
+    }
+}
