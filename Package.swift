@@ -42,6 +42,9 @@ let package = Package(
         // Views that `kappa verify` must catch, with a program of their own for the tests.
         .executableTarget(
             name: "FaultyViews", dependencies: ["KappaCLI"], path: "fixtures/faulty"),
+        // Views with rows of every kind, with a program that the tests run in several processes.
+        .executableTarget(
+            name: "RowKinds", dependencies: ["KappaCLI"], path: "fixtures/rows"),
 
         .testTarget(
             name: "KappaCoreTests",

@@ -67,9 +67,7 @@ struct Program {
         let environment = getenv("KAPPA_DATA").map { String(cString: $0) }
         var path = arguments.string("--data") ?? environment ?? ".kappa"
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
-        if path.isEmpty {
-            throw KappaError(.usage, "the data folder has no name", advice: "Write --data DIR")
-        }
+        try DataFolder.checkName(path)
         var format = RecordFormat.text
         if let name = arguments.string("--format") {
             guard let named = RecordFormat(rawValue: name) else {

@@ -12,9 +12,15 @@ import KappaCore
 /// ```
 /// The view is run whole, one event at a time, in random pieces, and with restarts in between, over a
 /// real log and real files; a scenario fails where these do not give the same rows.
+///
+/// A scenario also fails where an event is a dead letter or late, and shows it: a misspelt field in
+/// test data would otherwise look like a wrong view. ``expect(dead:)`` and ``expect(late:)`` say that
+/// so many are meant to be.
 public struct Scenario: Sendable {
     private let view: any AnyView
     private var lines: [String] = []
+    private var expectedDead = 0
+    private var expectedLate = 0
     /// The seed of the random pieces; printed where they differ.
     private let seed: UInt64
 
@@ -41,9 +47,34 @@ public struct Scenario: Sendable {
         given(lines: try events.map { try Kappa.json(of: $0) })
     }
 
+    /// Expects that so many events are dead letters, here and in what is chained to it.
+    /// - Throws: ``Mismatch`` where there are more or fewer; it shows those that there are.
+    @discardableResult
+    public func expect(dead count: Int) throws -> Scenario {
+        var scenario = self
+        scenario.expectedDead = count
+        try scenario.checkDead(scenario.one())
+        return scenario
+    }
+
+    /// Expects that so many events are late, here and in what is chained to it.
+    /// - Throws: ``Mismatch`` where there are more or fewer; it shows those that there are.
+    @discardableResult
+    public func expect(late count: Int) throws -> Scenario {
+        var scenario = self
+        scenario.expectedLate = count
+        try scenario.checkLate(scenario.one())
+        return scenario
+    }
+
+    /// The events that the view could not take, in log order, with the reasons.
+    /// - Throws: `KappaError` where the view is wrong.
+    public func deadLetters() throws -> [DeadLetter] { try one().dead }
+
     /// Compares the rows of a table with lines of CSV: a header, which may name some of the columns
-    /// in any order, and the rows in key order.
-    /// - Throws: ``Mismatch`` where the rows differ from these, or depend on how the log is cut.
+    /// in any order, and the rows in key order. Lines are equal where their bytes are.
+    /// - Throws: ``Mismatch`` where the rows differ from these, or depend on how the log is cut, or
+    ///   where events are dead letters or late that are not expected to be.
     public func expect(table: String? = nil, _ csv: String...) throws {
         let rows = try rows(table: table)
         guard let header = csv.first?.split(separator: ",").map(String.init) else {
@@ -58,18 +89,22 @@ public struct Scenario: Sendable {
         }
         let expected = Array(csv.dropFirst())
         let found = rows.csv(header)
-        if expected != found {
+        // Swift's own == takes two spellings of an accent for one.
+        if !expected.elementsEqual(found, by: { $0.hasSameBytes(as: $1) }) {
             throw Mismatch(what: "the rows differ", expected: expected, found: found)
         }
     }
 
     /// The rows of a table, after all ways to run the view gave the same ones.
     /// - Parameter table: The table; nil for the view's first.
-    /// - Throws: ``Mismatch`` where they did not; `KappaError` where the view is wrong.
+    /// - Throws: ``Mismatch`` where they did not, or where events are dead letters or late that are
+    ///   not expected to be; `KappaError` where the view is wrong.
     public func rows(table: String? = nil) throws -> TableRows {
         let whole = try run([lines.count], restarts: false, table)
-        let single = try run(lines.map { _ in 1 }, restarts: false, table)
+        let single = try one(table)
         try check(whole, single, "one event at a time")
+        try checkDead(single)
+        try checkLate(single)
         var random = SplitMix(state: seed)
         for restarts in [false, true] {
             var pieces: [Int] = []
@@ -82,22 +117,61 @@ public struct Scenario: Sendable {
             let cut = try run(pieces, restarts: restarts, table)
             try check(whole, cut, restarts ? "in pieces with restarts" : "in pieces")
         }
-        return whole
+        return whole.rows
     }
 
-    private func check(_ whole: TableRows, _ other: TableRows, _ how: String) throws {
-        if whole == other { return }
+    // MARK: Running
+
+    /// What a view has made of the events.
+    private struct Outcome {
+        var rows = TableRows(columns: [], rows: [])
+        var dead: [DeadLetter] = []
+        /// How many events were late.
+        var late: UInt64 = 0
+        /// The numbers of pieces in which events were late.
+        var latePieces: [Int] = []
+    }
+
+    /// The outcome of one event at a time.
+    private func one(_ table: String? = nil) throws -> Outcome {
+        try run(lines.map { _ in 1 }, restarts: false, table)
+    }
+
+    private func check(_ whole: Outcome, _ other: Outcome, _ how: String) throws {
+        let cut = "depend on how the log is read: whole, and \(how) (seed \(seed))"
+        if whole.rows != other.rows {
+            throw Mismatch(
+                what: "the rows \(cut)", expected: whole.rows.csv(nil), found: other.rows.csv(nil))
+        }
+        if whole.dead != other.dead || whole.late != other.late {
+            throw Mismatch(
+                what: "the dead letters and late events \(cut)",
+                expected: whole.dead.map(\.line) + ["\(whole.late) late"],
+                found: other.dead.map(\.line) + ["\(other.late) late"])
+        }
+    }
+
+    private func checkDead(_ single: Outcome) throws {
+        if single.dead.count == expectedDead { return }
         throw Mismatch(
-            what: "the rows depend on how the log is read: whole, and \(how) (seed \(seed))",
-            expected: whole.csv(nil), found: other.csv(nil))
+            what: "\(single.dead.count) events are dead letters, expected are \(expectedDead)",
+            expected: [], found: single.dead.map(\.line))
+    }
+
+    private func checkLate(_ single: Outcome) throws {
+        if single.late == UInt64(expectedLate) { return }
+        throw Mismatch(
+            what: "\(single.late) events are late, expected are \(expectedLate)", expected: [],
+            found: single.latePieces.map { "offset \($0): late: \(lines[$0])" })
     }
 
     /// Appends the events in pieces; after each the view is brought forward and committed.
-    private func run(_ pieces: [Int], restarts: Bool, _ table: String?) throws -> TableRows {
+    private func run(_ pieces: [Int], restarts: Bool, _ table: String?) throws -> Outcome {
         let folder = try TemporaryFolder(inMemory: true)
         let data = DataFolder(folder.path)
         let definitions = try ViewSet([view]).definitions(allowUndigested: true)
-        guard let definition = definitions.first else { return TableRows(columns: [], rows: []) }
+        guard let definition = definitions.first else { return Outcome() }
+        var outcome = Outcome()
         let writer = try LogWriter(data.log)
         let file = folder.path + "/version.db"
         func open() throws -> (ExtractionPlan, VersionMaterializer) {
@@ -111,7 +185,7 @@ public struct Scenario: Sendable {
         }
         var (plan, version) = try open()
         var first = 0
-        for piece in pieces where piece > 0 {
+        for (number, piece) in pieces.enumerated() where piece > 0 {
             var batch = EventLines()
             for line in lines[first..<(first + piece)] {
                 batch.append(try EventLines(event: line))
@@ -120,10 +194,20 @@ public struct Scenario: Sendable {
             first += piece
             if restarts { (plan, version) = try open() }
             try Scan(data.log, [version], plan: plan, options: .init()).run()
+            let late = version.checkpoint.counters.late
+            if late > outcome.late { outcome.latePieces.append(number) }
+            outcome.late = late
         }
         if lines.isEmpty { try version.commit() }
-        return try TableRows(VersionReader(file), table)
+        let reader = try VersionReader(file)
+        try reader.deadLetters { outcome.dead.append($0) }
+        outcome.rows = try TableRows(reader, table)
+        return outcome
     }
+}
+
+extension DeadLetter {
+    fileprivate var line: String { "offset \(offset): \(reason): \(event)" }
 }
 
 /// The rows of a table in key order.

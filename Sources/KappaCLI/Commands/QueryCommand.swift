@@ -6,8 +6,8 @@ struct QueryCommand: Command {
         name: "query", summary: "rows of a view, in key order",
         discussion: """
             VIEW is the live version (or the newest, where none is live), VIEW@N one version. The
-            condition of --where is SQL over the view's columns; write times as
-            ts('2024-01-15T14:30:00Z').
+            condition of --where is SQL over the view's columns; write times as texts, such as
+            '2024-01-15' or '2024-01-15T14:30:00Z'. docs/sql.md tells more.
 
             --at shows the rows as they were: at an offset, or at a time, which is after the last
             event that was appended at or before it. They are replayed aside, from the nearest

@@ -30,7 +30,7 @@ struct RunnerSession {
         let context = context
         let runner = try ViewRunner(context.data, context.views, options: options) { report in
             self.note(report)
-            if case .snapshotFailed = report {
+            if report.isForPeople {
                 self.say(report)
             } else if printsChanges, context.format == .json {
                 output.withLock { self.printStatus(report, $0) }
@@ -74,7 +74,8 @@ struct RunnerSession {
         case .started(let id, _): touched.withLock { $0.append(id) }
         case .failed(_, let error): failures.withLock { $0.append(error) }
         case .refused(let judgement): refusals.withLock { $0.append(judgement) }
-        case .caughtUp, .promoted, .identical, .heldBack, .letGo, .heldElsewhere, .snapshotFailed:
+        case .caughtUp, .promoted, .identical, .heldBack, .letGo, .heldElsewhere, .snapshotFailed,
+            .deadLetter:
             break
         }
     }
@@ -101,6 +102,10 @@ struct RunnerSession {
         case .heldElsewhere(let id, let error):
             Output.say("\(id): left alone, \(error.reason ?? error.what)")
         case .failed(let id, let error): Output.say("\(id): \(error)")
+        case .deadLetter(let id, let letter):
+            Output.say(
+                "\(id): event \(letter.offset) is a dead letter: \(RecordPrinter.shown(letter.reason)); "
+                    + "`kappa dead \(id)` lists all of them")
         case .snapshotFailed(let id, let error): Output.say("\(id): no snapshot: \(error)")
         }
     }
@@ -110,7 +115,7 @@ struct RunnerSession {
         switch report {
         case .started(let version, _), .caughtUp(let version, _), .heldBack(let version, _),
             .letGo(let version), .heldElsewhere(let version, _), .failed(let version, _),
-            .snapshotFailed(let version, _):
+            .snapshotFailed(let version, _), .deadLetter(let version, _):
             id = version
         case .promoted(let change): id = VersionID(change.view, change.to)
         case .refused(let judgement), .identical(let judgement): id = judgement.candidate
@@ -129,6 +134,16 @@ struct RunnerSession {
         let statuses = try VersionStatus.all(try Catalog(context.data))
         try StatusCommand.print(
             statuses.filter { ids.contains($0.id) }, context.format, Output())
+    }
+}
+
+extension ViewRunner.Report {
+    /// Whether it is said to people even where the reports are records: it changes no version's state.
+    fileprivate var isForPeople: Bool {
+        switch self {
+        case .snapshotFailed, .deadLetter: true
+        default: false
+        }
     }
 }
 

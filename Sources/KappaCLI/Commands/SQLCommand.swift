@@ -5,17 +5,32 @@ struct SQLCommand: Command {
     static let spec = CommandSpec(
         name: "sql", summary: "read-only SQL over all live views by name",
         discussion: """
-            Times are numbers of microseconds in SQL: compare them with ts('2024-01-15T14:30:00Z'),
-            and print what you compute from them with rfc3339(…).
+            Tables are called by their names, columns by theirs. Times are compared with texts such as
+            '2024-01-15' or '2024-01-15T14:30:00Z' (UTC where no zone is named), decimals are exact,
+            booleans are true and false; json_each(…) and the JSON functions read nested values.
+            EXPLAIN QUERY PLAN shows which keys a question uses. docs/sql.md tells it all.
             """,
         arguments: [ArgumentSpec(name: "SELECT")],
-        make: { SQLCommand(statement: $0.positional[0]) })
+        options: [
+            OptionSpec(
+                name: "--parameter", value: "V",
+                summary:
+                    "the value of a ?, in order; it takes the type of what it is compared with",
+                repeats: true)
+        ],
+        make: {
+            SQLCommand(
+                statement: $0.positional[0],
+                parameters: $0.strings("--parameter").map { .text($0) })
+        })
 
     let statement: String
+    let parameters: [Value]
 
     func run(_ context: Context) throws -> Int32 {
         try context.data.require()
-        let query = try SQLQuery(statement, try Catalog(context.data))
+        let query = try SQLQuery(
+            statement, try Catalog(context.data), parameters: parameters)
         let printer = RecordPrinter(query.columns, context.format, Output())
         try query.run { try printer.print($0) }
         try printer.finish()

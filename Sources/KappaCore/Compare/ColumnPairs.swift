@@ -12,6 +12,8 @@ struct ColumnPairs {
     private struct Pair {
         var left: Int?
         var right: Int?
+        /// Whether equal bytes are equal cells: the same integer is a number, a time or a boolean.
+        var isOneKind = true
     }
 
     init(_ left: TableSchema?, _ right: TableSchema?, tolerance: Double, ignored: Set<String>) {
@@ -28,7 +30,8 @@ struct ColumnPairs {
         var names: [String] = []
         for (index, column) in compared(left) where !column.isKey {
             let other = right?.columns.firstIndex { $0.name == column.name }
-            pairs.append(Pair(left: index, right: other))
+            let isOneKind = other.map { right?.columns[$0].kind == column.kind } ?? true
+            pairs.append(Pair(left: index, right: other, isOneKind: isOneKind))
             names.append(column.name)
         }
         for (index, column) in compared(right) where !column.isKey {
@@ -80,6 +83,10 @@ struct ColumnPairs {
         guard let x = pair.left, let y = pair.right else {
             // A column that one version lacks is as one without a value.
             return pair.left.map { a.isNull($0) } ?? pair.right.map { b.isNull($0) } ?? true
+        }
+        if !pair.isOneKind {
+            let (old, new) = (left.value(x), right.value(y))
+            return old.jsonText == new.jsonText || Self.isSame(old, new, tolerance)
         }
         let storage = a.storage(x)
         if storage == b.storage(y) {

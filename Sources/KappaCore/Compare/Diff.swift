@@ -132,8 +132,8 @@ package struct Diff {
         }
         let mine = try judged(condition, name)
         return (
-            try Side(old, name, key: key, condition: mine.old),
-            try Side(new, name, key: key, condition: mine.new)
+            try Side(old, name, key: key, judge: mine.old, isJudged: true),
+            try Side(new, name, key: key, judge: mine.new, isJudged: true)
         )
     }
 
@@ -141,26 +141,25 @@ package struct Diff {
     /// one of the two must have them all.
     private func judged(
         _ condition: String, _ name: String
-    ) throws(KappaError) -> (old: String, new: String) {
+    ) throws(KappaError) -> (old: SQLStatement?, new: SQLStatement?) {
         var failure: KappaError?
-        var judges: [String] = []
+        var judges: [SQLStatement?] = []
         for reader in [old, new] {
             do throws(KappaError) {
                 guard let schema = reader.tables.first(where: { $0.name == name }) else {
-                    judges.append("0")
+                    judges.append(nil)
                     continue
                 }
                 SQLFunctions.add(to: reader.connection)
                 let guardian = SQLGuard(reader.connection, tables: [name])
-                try RowCondition.check(condition, schema, reader.connection)
+                judges.append(try RowCondition.sql(condition, schema, reader.connection))
                 withExtendedLifetime(guardian) {}
-                judges.append(condition)
             } catch {
                 failure = error
-                judges.append("0")
+                judges.append(nil)
             }
         }
-        if let failure, !judges.contains(condition) { throw failure }
+        if let failure, judges.allSatisfy({ $0 == nil }) { throw failure }
         return (judges[0], judges[1])
     }
 

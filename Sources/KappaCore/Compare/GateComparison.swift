@@ -106,15 +106,31 @@ final class GateComparison {
         _ gate: Gate, drift name: String, _ allowance: Allowance
     ) throws -> Judgement.GateFinding {
         let (table, column) = try new.tables.numbers(name, in: "\(new.view)@\(new.number)")
-        if live == nil { return finding(gate, true, "a first version") }
+        guard let old else { return finding(gate, true, "a first version") }
+        // What is no number there has no sum, though SQLite makes one.
+        _ = try old.tables.filter { $0.name == new.tables[table].name }
+            .numbers(column, in: "\(old.view)@\(old.number)")
         let suffix = VersionSchema.quoted("old_" + new.tables[table].name)
         let other = VersionSchema.quoted("new_" + new.tables[table].name)
-        let (before, after) = try comparison.totals(of: column, old: suffix, new: other)
-        let drift = abs(after - before)
+        // Where one version has doubles, decimals have no more digits than they.
+        let isExact = [old, new].compactMap { $0 }.allSatisfy { reader in
+            reader.tables.contains { $0.name == new.tables[table].name && $0.isExact(column) }
+        }
+        let (before, after) = try comparison.sums(
+            of: column, old: suffix, new: other, isExact: isExact)
+        guard let old = before.doubleSum, let new = after.doubleSum else {
+            return finding(gate, false, "it cannot be judged, a sum is no number")
+        }
+        var drift = abs(new - old)
+        if case .decimal(let a) = before, case .decimal(let b) = after,
+            let difference = b.exactDifference(a)
+        {
+            drift = abs(difference.doubleValue)
+        }
         return finding(
-            gate, allowance.allows(drift, of: abs(before)),
-            "its sum goes from \(Allowance.text(before)) to \(Allowance.text(after))"
-                + Self.percent(drift, of: before))
+            gate, allowance.allows(drift, of: abs(old)),
+            "its sum goes from \(before.plainText) to \(after.plainText)"
+                + Self.percent(drift, of: old))
     }
 
     // MARK: SQL
@@ -177,6 +193,14 @@ final class GateComparison {
             try select.run { rows.append(Columns(cells: Array(zip(names, $0)))) }
             return rows
         }
+    }
+}
+
+extension TableSchema {
+    /// Whether a column has integers or decimals, whose sums are exact.
+    fileprivate func isExact(_ column: String) -> Bool {
+        let kind = columns.first { $0.name == column }?.kind
+        return kind == .integer || kind == .decimal
     }
 }
 

@@ -39,6 +39,11 @@ package struct NamedPromotion: Sendable {
     /// - Throws: `.refused` where gates refuse one of them, where one is behind what readers have seen and
     ///   nobody brings it forward, or where one did not apply exactly the events of the log.
     package func run(_ references: [VersionReference]) throws -> [Catalog.Switch] {
+        guard !references.isEmpty else {
+            throw KappaError(
+                .usage, "no view was named to be promoted",
+                advice: "Name one or several, such as orders or orders@3")
+        }
         let catalog = try Catalog(folder)
         let candidates = try references.map { try candidate($0, catalog) }
         for id in candidates { try finish(id, catalog) }
@@ -104,6 +109,7 @@ package struct NamedPromotion: Sendable {
     ) throws(KappaError) -> VersionID {
         if reference.number != nil { return try catalog.resolve(reference).id }
         guard let newest = try catalog.entries(of: reference.view).last else {
+            try catalog.requireView(reference.view, among: views.definitions().map(\.name))
             return try catalog.resolve(reference).id
         }
         return newest.id

@@ -16,7 +16,16 @@ final class ScratchFolder {
             // Somebody who cleans up may have taken it for a leftover before it was locked.
             guard let lock = try? OpenFile(reading: path) else { continue }
             flock(lock.descriptor, LOCK_EX)
-            if access(path, F_OK) == 0 { return (path, lock) }
+            if access(path, F_OK) != 0 { continue }
+            // Without the mark nobody takes the folder for kappa's.
+            let mark = "\(path)/\(DataFolder.scratchMark)"
+            do {
+                _ = OpenFile(try SystemFiles().open(mark, O_WRONLY | O_CREAT | O_EXCL), path: mark)
+            } catch {
+                rmdir(path)
+                throw error.error("cannot mark a temporary folder", at: mark)
+            }
+            return (path, lock)
         }
     }
 

@@ -7,15 +7,19 @@ final class Side {
     private let keyColumns: [Int]
     private let keyIsText: [Bool]
     private let hasCondition: Bool
+    private let judge: SQLStatement?
     /// Lets the condition read this table alone, for as long as the rows are read.
     private let guardian: SQLGuard?
 
     /// - Parameters:
     ///   - key: Only the row of this key.
-    ///   - condition: Judged for each row; see ``isWanted``.
+    ///   - judge: Judged for each row; see ``isWanted``.
+    ///   - isJudged: Whether there is a condition at all: without a judge, no row is wanted then.
     init(
-        _ reader: VersionReader, _ table: String, key: [Value] = [], condition: String? = nil
+        _ reader: VersionReader, _ table: String, key: [Value] = [], judge: SQLStatement? = nil,
+        isJudged: Bool = false
     ) throws {
+        self.judge = judge
         schema = reader.tables.first { $0.name == table }
         let keyColumns = schema?.keyColumns ?? []
         self.keyColumns = keyColumns
@@ -31,13 +35,13 @@ final class Side {
             hasCondition = false
             return
         }
-        hasCondition = condition != nil
-        if condition != nil { SQLFunctions.add(to: reader.connection) }
-        guardian = condition.map { _ in
+        hasCondition = isJudged
+        if judge != nil { SQLFunctions.add(to: reader.connection) }
+        guardian = judge.map { _ in
             SQLGuard(reader.connection, tables: [table], seconds: Self.mostSeconds)
         }
         let statement = try reader.connection.prepare(
-            Self.sql(schema, hasKey: !key.isEmpty, condition))
+            Self.sql(schema, hasKey: !key.isEmpty, isJudged ? judge?.text ?? "0" : nil))
         self.statement = statement
         for (index, part) in key.enumerated() { statement.bind(index, part) }
         try next()
@@ -50,7 +54,7 @@ final class Side {
         _ schema: TableSchema, hasKey: Bool, _ condition: String?
     ) -> String {
         var columns = schema.columns.map { VersionSchema.quoted($0.name) }
-        if let condition { columns.append("(\(condition)\n)") }
+        if let condition { columns.append("(\(condition))") }
         let parts = schema.keyColumns.map { "\(VersionSchema.quoted(schema.columns[$0].name)) = ?" }
         let filter = hasKey ? " WHERE " + parts.joined(separator: " AND ") : ""
         return "SELECT \(columns.joined(separator: ", ")) FROM "
@@ -60,7 +64,9 @@ final class Side {
 
     func next() throws(KappaError) {
         guard let statement else { return }
-        cursor = try statement.step() ? statement : nil
+        do throws(KappaError) { cursor = try statement.step() ? statement : nil } catch {
+            throw judge?.restated(error) ?? error
+        }
     }
 
     var isThere: Bool { cursor != nil }

@@ -1,4 +1,6 @@
 /// What an `Encodable` value becomes before it is written: JSON with exact numbers and times.
+///
+/// A value has one text, whatever the seed of its hashes: see ``ValueEncoder``.
 package indirect enum EncodedValue: Sendable {
     case null
     case bool(Bool)
@@ -11,11 +13,17 @@ package indirect enum EncodedValue: Sendable {
     case array([EncodedValue])
     case object([(key: String, value: EncodedValue)])
 
-    /// Encodes any value. Keys are written in snake_case where `snakeCaseKeys` is set, as in events.
-    package init(encoding value: some Encodable, snakeCaseKeys: Bool = false) throws {
+    /// Encodes any value.
+    /// - Throws: ``KappaError``, `.badInput`, with the property that cannot be written and why. What an
+    ///   `encode(to:)` throws is its reason.
+    package init<T: Encodable>(encoding value: T, for use: EncodingUse = .row) throws {
         let box = EncodingBox()
-        try ValueEncoder(box: box, snakeCaseKeys: snakeCaseKeys).write(value)
-        self = box.finished
+        do {
+            try ValueEncoder(box: box, use: use).write(value)
+            self = try box.finished(use)
+        } catch {
+            throw EncodingFailure(error).error(of: T.self, use)
+        }
     }
 
     package func write(to text: inout JSONText) {
@@ -24,7 +32,8 @@ package indirect enum EncodedValue: Sendable {
         case .bool(let bool): text.append(bool)
         case .integer(let integer): text.append(integer)
         case .unsigned(let integer): text.append(integer)
-        case .double(let double): text.append(double)
+        case .double(let double):
+            if double.isFinite { text.append(double) } else { text.append(string: double.name) }
         case .decimal(let decimal): text.append(decimal)
         case .timestamp(let time): text.append(time)
         case .text(let string): text.append(string: string)
@@ -50,133 +59,106 @@ package indirect enum EncodedValue: Sendable {
     package var json: String { JSONText.string { write(to: &$0) } }
 }
 
-/// A value that is being encoded; containers fill it in.
-private final class EncodingBox {
-    enum Content {
-        case single(EncodedValue)
-        case array([EncodingBox])
-        case object([(key: String, box: EncodingBox)])
-    }
-    var content = Content.single(.null)
+/// What a value is encoded for.
+package enum EncodingUse: Sendable {
+    /// For a row: names stay as they are, and every value can be written.
+    case row
+    /// For an event: names of properties become snake_case. What no reader of events takes is refused.
+    case event
+}
 
-    var finished: EncodedValue {
-        switch content {
-        case .single(let value): value
-        case .array(let boxes): .array(boxes.map(\.finished))
-        case .object(let members): .object(members.map { ($0.key, $0.box.finished) })
+extension Double {
+    /// What stands in JSON for a number that is not finite.
+    fileprivate var name: String { isNaN ? "NaN" : self < 0 ? "-Infinity" : "Infinity" }
+
+    /// The number that such a name stands for.
+    init?(notFinite name: String) {
+        switch name {
+        case "NaN": self = .nan
+        case "Infinity": self = .infinity
+        case "-Infinity": self = -.infinity
+        default: return nil
+        }
+    }
+}
+
+// MARK: Order
+
+extension EncodedValue {
+    /// The order in which the elements of a set stand: numbers by size, texts by their bytes.
+    static func precedes(_ a: EncodedValue, _ b: EncodedValue) -> Bool {
+        switch (a, b) {
+        case (.bool(let x), .bool(let y)): !x && y
+        case (.integer(let x), .integer(let y)): x < y
+        case (.unsigned(let x), .unsigned(let y)): x < y
+        case (.double(let x), .double(let y)): x != y && x.isTotallyOrdered(belowOrEqualTo: y)
+        case (.decimal(let x), .decimal(let y)): x < y
+        case (.timestamp(let x), .timestamp(let y)): x < y
+        case (.text(let x), .text(let y)): x.utf8.lexicographicallyPrecedes(y.utf8)
+        case (.array, .array), (.object, .object):
+            a.json.utf8.lexicographicallyPrecedes(b.json.utf8)
+        default: a.kindRank < b.kindRank
         }
     }
 
-    func member(_ key: String) -> EncodingBox {
-        let box = EncodingBox()
-        if case .object(var members) = content {
-            content = .single(.null)
-            members.append((key, box))
-            content = .object(members)
+    /// Values of different kinds may stand in one set: unions do.
+    private var kindRank: Int {
+        switch self {
+        case .null: 0
+        case .bool: 1
+        case .integer: 2
+        case .unsigned: 3
+        case .double: 4
+        case .decimal: 5
+        case .timestamp: 6
+        case .text: 7
+        case .array: 8
+        case .object: 9
+        }
+    }
+}
+
+// MARK: Failures
+
+/// Why a value cannot be encoded, and which property of it.
+struct EncodingFailure: Error {
+    var path: [String] = []
+    let reason: String
+    let advice: String
+
+    init(_ reason: String, advice: String) {
+        self.reason = reason
+        self.advice = advice
+    }
+
+    /// What an author's `encode(to:)` throws is the reason.
+    init(_ error: any Error) {
+        if let failure = error as? EncodingFailure {
+            self = failure
         } else {
-            content = .object([(key, box)])
-        }
-        return box
-    }
-
-    func element() -> EncodingBox {
-        let box = EncodingBox()
-        if case .array(var boxes) = content {
-            content = .single(.null)
-            boxes.append(box)
-            content = .array(boxes)
-        } else {
-            content = .array([box])
-        }
-        return box
-    }
-}
-
-private struct ValueEncoder: Encoder {
-    let box: EncodingBox
-    let snakeCaseKeys: Bool
-    var codingPath: [any CodingKey] { [] }
-    var userInfo: [CodingUserInfoKey: Any] { [:] }
-
-    func container<Key: CodingKey>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
-        if case .object = box.content {} else { box.content = .object([]) }
-        return KeyedEncodingContainer(KeyedEncoder<Key>(encoder: self))
-    }
-    func unkeyedContainer() -> any UnkeyedEncodingContainer {
-        if case .array = box.content {} else { box.content = .array([]) }
-        return UnkeyedEncoder(encoder: self)
-    }
-    func singleValueContainer() -> any SingleValueEncodingContainer { SingleEncoder(encoder: self) }
-
-    func inside(_ box: EncodingBox) -> ValueEncoder {
-        ValueEncoder(box: box, snakeCaseKeys: snakeCaseKeys)
-    }
-
-    func write<T: Encodable>(_ value: T) throws {
-        switch value {
-        case let text as String: box.content = .single(.text(text))
-        case let bool as Bool: box.content = .single(.bool(bool))
-        case let double as Double: box.content = .single(.double(double))
-        case let float as Float: box.content = .single(.double(Double(float)))
-        case let time as Timestamp: box.content = .single(.timestamp(time))
-        case let decimal as ExactDecimal: box.content = .single(.decimal(decimal))
-        case let integer as any FixedWidthInteger:
-            if let signed = Int64(exactly: integer) {
-                box.content = .single(.integer(signed))
-            } else if let unsigned = UInt64(exactly: integer) {
-                box.content = .single(.unsigned(unsigned))
-            } else {
-                throw FieldFailure(description: "\(integer) does not fit 64 bits")
-            }
-        default: try value.encode(to: self)
+            self.init(
+                FieldFailure.reason(error),
+                advice: "The type's own encode(to:) says so: mend the value, or the type")
         }
     }
-}
 
-private struct KeyedEncoder<Key: CodingKey>: KeyedEncodingContainerProtocol {
-    let encoder: ValueEncoder
-    var codingPath: [any CodingKey] { [] }
-
-    private func inside(_ key: Key) -> ValueEncoder {
-        let name =
-            encoder.snakeCaseKeys ? FieldName.snakeCase(key.stringValue) : key.stringValue
-        return encoder.inside(encoder.box.member(name))
+    func inside(_ name: String) -> EncodingFailure {
+        var copy = self
+        copy.path.insert(name, at: 0)
+        return copy
     }
-    mutating func encodeNil(forKey key: Key) throws { _ = inside(key) }
-    mutating func encode<T: Encodable>(_ value: T, forKey key: Key) throws {
-        try inside(key).write(value)
+
+    func error(of type: any Any.Type, _ use: EncodingUse) -> KappaError {
+        let property = path.isEmpty ? "" : ", property \(path.joined(separator: "."))"
+        switch use {
+        case .row:
+            return KappaError(
+                .badInput, "a row of \(type) cannot be written", at: "\(type)\(property)",
+                because: reason, advice: advice)
+        case .event:
+            return KappaError(
+                .badInput, "an event of type \(type) cannot be appended", at: "\(type)\(property)",
+                because: reason, advice: "Nothing was appended. \(advice)")
+        }
     }
-    mutating func nestedContainer<K: CodingKey>(
-        keyedBy type: K.Type, forKey key: Key
-    ) -> KeyedEncodingContainer<K> { inside(key).container(keyedBy: type) }
-    mutating func nestedUnkeyedContainer(forKey key: Key) -> any UnkeyedEncodingContainer {
-        inside(key).unkeyedContainer()
-    }
-    mutating func superEncoder() -> any Encoder { encoder }
-    mutating func superEncoder(forKey key: Key) -> any Encoder { inside(key) }
-}
-
-private struct UnkeyedEncoder: UnkeyedEncodingContainer {
-    let encoder: ValueEncoder
-    var codingPath: [any CodingKey] { [] }
-    var count: Int { if case .array(let boxes) = encoder.box.content { boxes.count } else { 0 } }
-
-    private func next() -> ValueEncoder { encoder.inside(encoder.box.element()) }
-    mutating func encodeNil() throws { _ = next() }
-    mutating func encode<T: Encodable>(_ value: T) throws { try next().write(value) }
-    mutating func nestedContainer<K: CodingKey>(
-        keyedBy type: K.Type
-    ) -> KeyedEncodingContainer<K> { next().container(keyedBy: type) }
-    mutating func nestedUnkeyedContainer() -> any UnkeyedEncodingContainer {
-        next().unkeyedContainer()
-    }
-    mutating func superEncoder() -> any Encoder { next() }
-}
-
-private struct SingleEncoder: SingleValueEncodingContainer {
-    let encoder: ValueEncoder
-    var codingPath: [any CodingKey] { [] }
-
-    mutating func encodeNil() throws { encoder.box.content = .single(.null) }
-    mutating func encode<T: Encodable>(_ value: T) throws { try encoder.write(value) }
 }

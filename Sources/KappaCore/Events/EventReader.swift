@@ -117,7 +117,8 @@ final class EventReader<E: Event> {
 
     private static func isOfType(_ type: String?, _ types: kj_column, _ row: Int) -> Bool {
         guard let type else { return hasNoType(types, row) }
-        return types.states[row] == UInt8(KJ_VALUE.rawValue) && types.strings[row].string == type
+        return types.states[row] == UInt8(KJ_VALUE.rawValue)
+            && types.strings[row].buffer.elementsEqual(type.utf8)
     }
 
     private func isOfAnyType(_ types: kj_column, _ row: Int) -> Bool {

@@ -27,7 +27,7 @@ struct FieldFailure: Error, CustomStringConvertible {
         path.map(FieldName.snakeCase).joined(separator: ".")
     }
 
-    /// What any error thrown while decoding says, in one line.
+    /// What any error thrown while decoding or encoding says, in one line.
     static func reason(_ error: any Error) -> String {
         switch error {
         case let failure as FieldFailure: return failure.description
@@ -38,6 +38,7 @@ struct FieldFailure: Error, CustomStringConvertible {
             let path = context.codingPath.map { FieldName.snakeCase($0.stringValue) }
             let place = path.isEmpty ? "" : "field \(path.joined(separator: ".")): "
             return place + context.debugDescription
+        case EncodingError.invalidValue(_, let context): return context.debugDescription
         default: return "\(error)"
         }
     }

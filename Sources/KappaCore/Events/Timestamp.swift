@@ -26,6 +26,21 @@ public struct Timestamp: Hashable, Comparable, Sendable {
         microseconds = result
     }
 
+    /// Parses what ``description`` writes for years beyond 0000 to 9999, such as `+012024-01-15T14:30:00Z`.
+    init?(extended text: String) {
+        guard let sign = text.first, sign == "+" || sign == "-", text.utf8.count > 7,
+            let digits = Int(text.dropFirst().prefix(6))
+        else { return nil }
+        // The calendar repeats itself every 400 years.
+        let year = sign == "-" ? -digits : digits
+        let near = 2_000 + ((year % 400) + 400) % 400
+        guard let time = Timestamp("\(near)" + text.dropFirst(7)) else { return nil }
+        let eras = Int128((year - near) / 400)
+        let sum = Int128(time.microseconds) + eras * 146_097 * 86_400_000_000
+        guard let microseconds = Int64(exactly: sum) else { return nil }
+        self.microseconds = microseconds
+    }
+
     /// A number as events carry it: milliseconds below 10^14, microseconds from there on.
     public init(epochNumber number: Int64) {
         microseconds = kj_timestamp_from_number(number)

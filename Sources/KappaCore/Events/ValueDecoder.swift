@@ -2,10 +2,19 @@
 package struct ValueDecoder: Decoder {
     let value: JSONValue
     let path: [String]
+    /// Where the value comes from.
+    let origin: EncodingUse
 
-    package init(_ value: JSONValue, path: [String] = []) {
+    /// - Parameter origin: An event, whose names and values may have several forms; or a row, which is
+    ///   as ``EncodedValue`` has written it.
+    package init(_ value: JSONValue, path: [String] = [], origin: EncodingUse = .event) {
         self.value = value
         self.path = path
+        self.origin = origin
+    }
+
+    fileprivate func inside(_ value: JSONValue, _ path: [String]) -> ValueDecoder {
+        ValueDecoder(value, path: path, origin: origin)
     }
 
     package var codingPath: [any CodingKey] { path.map(PathKey.init) }
@@ -58,6 +67,9 @@ package struct ValueDecoder: Decoder {
     }
     private func double() throws -> Double {
         if case .double(let double) = value { return double }
+        if case .string(let name) = value, origin == .row, let double = Double(notFinite: name) {
+            return double
+        }
         guard case .number(let text) = value, let double = Double(text), double.isFinite else {
             throw refuse(ColumnKind.double.withArticle)
         }
@@ -65,7 +77,7 @@ package struct ValueDecoder: Decoder {
     }
     private func integer(_ type: any FixedWidthInteger.Type) throws -> Any {
         func make<I: FixedWidthInteger>(_ type: I.Type, _ text: String) -> Any? { I(text) }
-        guard case .number(let text) = value, Int64(text) != nil else {
+        guard case .number(let text) = value, Int64(text) != nil || origin == .row else {
             throw refuse(ColumnKind.integer.withArticle)
         }
         guard let number = make(type, text) else {
@@ -77,8 +89,9 @@ package struct ValueDecoder: Decoder {
         switch value {
         case .string(let text):
             if let time = Timestamp(text) { return time }
+            if origin == .row, let time = Timestamp(extended: text) { return time }
         case .number(let text):
-            if let number = Int64(text) {
+            if origin == .event, let number = Int64(text) {
                 let time = Timestamp(epochNumber: number)
                 if time.isInCalendar { return time }
             }
@@ -89,17 +102,25 @@ package struct ValueDecoder: Decoder {
     }
     private func decimal() throws -> ExactDecimal {
         switch value {
-        case .string(let text), .number(let text):
+        case .string(let text):
+            if origin == .event, let decimal = ExactDecimal(text) { return decimal }
+        case .number(let text):
             if let decimal = ExactDecimal(text) { return decimal }
         default: break
         }
         throw refuse(ColumnKind.decimal.withArticle)
     }
 
-    /// The value under any of a key's names; where several stand there, the last one counts.
-    fileprivate func member(_ key: String) -> JSONValue? {
+    /// The value under any of a property's names; where several stand there, the last one counts. A key
+    /// that is data has one name, and so have the properties of a row.
+    fileprivate func member<Key: CodingKey>(_ key: Key) -> JSONValue? {
         guard case .object(let members) = value else { return nil }
-        let names = FieldName.candidates(for: key)
+        if origin == .row || !Key.areProperties {
+            let name = key.stringValue
+            let exact = members.last { $0.key.utf8.elementsEqual(name.utf8) }
+            if let exact { return exact.value }
+        }
+        let names = FieldName.candidates(for: key.stringValue)
         return members.last { names.contains($0.key) }?.value
     }
 }
@@ -112,15 +133,15 @@ private struct ObjectContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
         guard case .object(let members) = decoder.value else { return [] }
         return members.compactMap { Key(stringValue: $0.key) }
     }
-    func contains(_ key: Key) -> Bool { decoder.member(key.stringValue) != nil }
+    func contains(_ key: Key) -> Bool { decoder.member(key) != nil }
     func decodeNil(forKey key: Key) throws -> Bool {
-        decoder.member(key.stringValue) ?? .null == .null
+        decoder.member(key) ?? .null == .null
     }
 
     private func at(_ key: Key) throws -> ValueDecoder {
         let path = decoder.path + [key.stringValue]
-        guard let value = decoder.member(key.stringValue) else { throw FieldFailure.missing(path) }
-        return ValueDecoder(value, path: path)
+        guard let value = decoder.member(key) else { throw FieldFailure.missing(path) }
+        return decoder.inside(value, path)
     }
 
     func decode<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T {
@@ -154,7 +175,7 @@ private struct ArrayContainer: UnkeyedDecodingContainer {
         let path = decoder.path + ["\(currentIndex)"]
         guard !isAtEnd else { throw FieldFailure.missing(path) }
         currentIndex += 1
-        return ValueDecoder(elements[currentIndex - 1], path: path)
+        return decoder.inside(elements[currentIndex - 1], path)
     }
     mutating func decodeNil() throws -> Bool {
         guard !isAtEnd, elements[currentIndex] == .null else { return false }

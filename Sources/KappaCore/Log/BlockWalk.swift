@@ -19,7 +19,7 @@ enum BlockWalk {
                 advice: "Start again: the log recovers when it is opened")
         }
         let start = known?.nextOffset ?? .zero
-        var segment = try SegmentFiles.list(folder).last { $0 <= start } ?? .zero
+        var segment = try SegmentFiles.durable(folder, head).last { $0 <= start } ?? .zero
         var next = segment
         var position = 0
         if let known, known.segment == head.segment {
@@ -51,7 +51,9 @@ enum BlockWalk {
         guard let head = try LogHead.read(try OpenFile(reading: LogHead.path(folder))) else {
             throw damage(file, 0, "the log's head cannot be read")
         }
-        let limit = segment == head.segment ? head.segmentBytes : file.size
+        // Of a segment that a writer has only just begun, nothing is durable.
+        let limit =
+            segment < head.segment ? file.size : segment == head.segment ? head.segmentBytes : 0
         _ = try walk(file, segment, 0..<limit, segment, visit)
     }
 

@@ -101,6 +101,12 @@ enum SegmentFiles {
         return firsts.sorted()
     }
 
+    /// The first offsets of the segments that hold durable events, ascending. A file of a later segment
+    /// is what a writer that died had begun, or one that is about to say so: nothing in it counts yet.
+    static func durable(_ folder: String, _ head: LogHead) throws(KappaError) -> [Offset] {
+        try list(folder).filter { $0 <= head.segment }
+    }
+
     /// What stands in the folder; nil where it cannot be listed, with the reason in `errno`.
     static func names(_ folder: String) -> [String]? {
         guard let directory = opendir(folder) else { return nil }

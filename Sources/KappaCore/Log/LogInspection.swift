@@ -10,7 +10,7 @@ package struct LogInfo: Equatable, Sendable {
     /// Looks at the log in `folder`.
     package init(_ folder: String) throws(KappaError) {
         let reader = try LogReader(folder)
-        let firsts = try SegmentFiles.list(folder)
+        let firsts = try reader.segments()
         firstOffset = firsts.first ?? .zero
         nextOffset = try reader.durableEnd()
         segments = firsts.count

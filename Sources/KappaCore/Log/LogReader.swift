@@ -47,7 +47,13 @@ package final class LogReader {
     }
 
     package var firstOffset: Offset {
-        get throws(KappaError) { try SegmentFiles.list(folder).first ?? .zero }
+        get throws(KappaError) { try segments().first ?? .zero }
+    }
+
+    /// The first offsets of the segments that hold durable events, ascending, looked up now.
+    func segments() throws(KappaError) -> [Offset] {
+        _ = try durableEnd()
+        return try SegmentFiles.durable(folder, head)
     }
 
     /// Goes to an offset, which may be the log's end but not behind it.
@@ -59,7 +65,7 @@ package final class LogReader {
                 because: "the log ends at offset \(head.nextOffset)",
                 advice: "If a view was there before, events are lost: restore the log's folder")
         }
-        let firsts = try SegmentFiles.list(folder)
+        let firsts = try SegmentFiles.durable(folder, head)
         guard let first = firsts.last(where: { $0 <= target }) else {
             if target == .zero, head.nextOffset == .zero { return }
             throw missing(segment: .zero, wanted: target)
@@ -87,8 +93,8 @@ package final class LogReader {
     /// Goes to the beginning of the block that holds an event, over the headers of the blocks before it
     /// alone: quick where events far apart are wanted, best in ascending order.
     func seek(toBlockOf target: Offset) throws(KappaError) {
-        let first = try SegmentFiles.list(folder).last { $0 <= target }
-        guard let first, try durableEnd() > target else {
+        let first = try segments().last { $0 <= target }
+        guard let first, head.nextOffset > target else {
             throw missing(segment: first ?? .zero, wanted: target)
         }
         if segment == nil || first != segmentFirst || target < offset || skipping > 0 {

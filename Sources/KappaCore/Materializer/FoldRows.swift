@@ -191,14 +191,29 @@ class FoldRows {
 /// The rows of one table with their Swift type.
 final class TypedFoldRows<Row: ViewRow>: FoldRows {
     private let rows = StateMemory<Row?>(empty: nil)
+    /// Whether a row may come back from the store as another one: it is made that one at once, so that
+    /// what handlers see does not depend on where commits were.
+    private lazy var changesWhenStored = table.rowFields.contains {
+        $0.kind == .double && $0.isOptional
+    }
+    private lazy var codec = table.hiddenFields.isEmpty ? try? RowCodec<Row>() : nil
 
     override fileprivate var rowBytes: Int { MemoryLayout<Row?>.stride }
     override fileprivate func grow(to count: Int) { rows.grow(to: count) }
-    override fileprivate var plainStates: PlainStates? { rows.plain }
+    override fileprivate var plainStates: PlainStates? { changesWhenStored ? nil : rows.plain }
     override fileprivate func isThere(_ id: UInt32) -> Bool { rows[Int(id)] != nil }
 
     override fileprivate func load(_ id: UInt32, _ cursor: any RowCursor) throws {
-        rows[Int(id)] = try table.decode(Row.self, cursor)
+        do { rows[Int(id)] = try table.decode(Row.self, cursor) } catch {
+            throw KappaError(
+                .damaged, "a row that was committed cannot be read back as \(Row.self)",
+                at: "table \(table.schema.name), key \(key(id).jsonText)",
+                because: FieldFailure.reason(error),
+                advice:
+                    "Where the type has changed and the view's file has not, `kappa rebuild` makes "
+                    + "a version of the new type; else its encode(to:) writes what its init(from:) "
+                    + "does not read")
+        }
     }
 
     /// The row under a key.
@@ -207,20 +222,37 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
     /// Replaces the row under a key.
     func setRow(_ key: FoldKey, to row: Row?) throws {
         let id = try find(key)
-        rows[Int(id)] = row
+        rows[Int(id)] = try row.map(settled)
         touch(id)
+    }
+
+    /// The row as it will come back from the store, which has no NaN.
+    private func settled(_ row: Row) throws -> Row {
+        guard changesWhenStored else { return row }
+        if let codec { return try codec.settled(row) }
+        guard case .object(let members) = try EncodedValue(encoding: row) else { return row }
+        let nans = table.rowFields.filter { field in
+            guard field.kind == .double, field.isOptional,
+                case .double(let double)? = members.last(where: { $0.key == field.path[0] })?.value
+            else { return false }
+            return double.isNaN
+        }.map { $0.path[0] }
+        if nans.isEmpty { return row }
+        let kept = EncodedValue.object(members.filter { !nans.contains($0.key) })
+        return try Row(from: ValueDecoder(JSONValue(parsing: kept.json), origin: .row))
     }
 
     override func change(
         _ id: UInt32, _ body: (UnsafeMutableRawPointer) throws -> Void
     ) throws {
         try rows.change(Int(id), body)
+        if changesWhenStored, let row = rows[Int(id)] { rows[Int(id)] = try settled(row) }
         touch(id)
     }
 
     override fileprivate func cells(_ id: UInt32) throws -> [Value]? {
         guard let row = rows[Int(id)] else { return nil }
-        guard case .object(let members) = try EncodedValue(encoding: row) else { return nil }
+        guard case .object(let members) = try encoded(row, id) else { return nil }
         var cells = [Value](repeating: .null, count: table.schema.columns.count)
         for (field, column) in zip(table.rowFields, table.rowColumns) {
             guard let member = members.first(where: { $0.key == field.path.first }) else {
@@ -233,6 +265,14 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
         }
         cells[table.keyColumn] = key(id)
         return cells
+    }
+
+    private func encoded(_ row: Row, _ id: UInt32) throws -> EncodedValue {
+        do { return try EncodedValue(encoding: row) } catch var error as KappaError {
+            error.place = [error.place, "table \(table.schema.name), key \(key(id).jsonText)"]
+                .compactMap(\.self).joined(separator: "; ")
+            throw error
+        }
     }
 
     /// SQLite has no integers past 63 bits: what it would make of one is not the row.
@@ -263,17 +303,34 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
 extension FoldTable {
     /// The row that a stored one stands for, with what it keeps hidden.
     package func decode<Row: Decodable>(_ type: Row.Type, _ cursor: any RowCursor) throws -> Row {
+        let state = schema.hasState ? schema.columns.count : nil
+        return try decode(type, cursor, columns: rowColumns, state: state, isOwn: true)
+    }
+
+    /// The row that one in some table stands for.
+    /// - Parameters:
+    ///   - columns: Where the fields of the row stand in the table.
+    ///   - state: Where what the row keeps hidden stands.
+    ///   - isOwn: Whether this definition has written the table. Then a double that is not a number may
+    ///     stand as a null, and nothing that is hidden is missing.
+    func decode<Row: Decodable>(
+        _ type: Row.Type, _ cursor: any RowCursor, columns: [Int], state: Int?, isOwn: Bool
+    ) throws -> Row {
         var members: [(key: String, value: JSONValue)] = []
-        for (field, column) in zip(rowFields, rowColumns) {
+        for (field, column) in zip(rowFields, columns) {
             guard let key = field.path.first else { continue }
-            let cell = try JSONValue(cursor, column, field.kind, isOptional: field.isOptional)
+            let mayBeNull = field.isOptional || !isOwn
+            let cell = try JSONValue(cursor, column, field.kind, isOptional: mayBeNull)
             members.append((key, cell))
         }
-        if schema.hasState {
-            let hidden = try JSONValue(parsing: cursor.blob(schema.columns.count))
+        if let state {
+            let hidden = try JSONValue(parsing: cursor.blob(state))
             if case .object(let kept) = hidden { members += kept }
+            for field in hiddenFields where !isOwn && hidden[field.path[0]] == nil {
+                throw FieldFailure.missing(field.path)
+            }
         }
-        return try Row(from: ValueDecoder(.object(members)))
+        return try Row(from: ValueDecoder(.object(members), origin: .row))
     }
 }
 

@@ -23,6 +23,8 @@ package final class VersionMaterializer {
     private let budgetBytes: Int
     private let pass: BatchPass
     private var deadLetters: [DeadLetter] = []
+    /// The first event that could not be taken since the version was opened.
+    private(set) var firstDeadLetter: DeadLetter?
 
     /// Opens a version's state over its store and adds its fields to the plan of a scan.
     /// - Parameter budgetBytes: How much memory its rows may take before clean ones are dropped.
@@ -167,6 +169,7 @@ package final class VersionMaterializer {
                 DeadLetter(
                     offset: batch.firstOffset + event, reason: reason, event: batch.event(event)))
         }
+        firstDeadLetter = firstDeadLetter ?? deadLetters.first
         pass.count(range, into: &checkpoint.counters)
         checkpoint.streamTimes = pass.streamTimes + states.clocks.map(\.time)
         checkpoint.offset = end

@@ -23,11 +23,12 @@ public final class Kappa: Sendable {
     }
 
     private init(_ folder: String, _ views: ViewSet) throws {
+        try DataFolder.check(folder)
         self.folder = folder
         self.views = views
         data = DataFolder(folder)
-        readers = LiveReaders(data)
         definitions = try views.definitions()
+        readers = LiveReaders(data, defined: definitions.map(\.name))
         writer = try LogWriter(data.log)
         _ = try Catalog(data)
     }
@@ -41,9 +42,14 @@ public final class Kappa: Sendable {
     // MARK: Appending
 
     /// Appends one event. When this returns, the event is durable.
+    ///
+    /// Names of properties become snake_case, keys of dictionaries stay as they are. What is appended can
+    /// be read back equal, or it is refused.
     /// - Returns: The event's offset.
     /// - Throws: ``KappaError``: `.inputOutput` where it could not be made durable, and then it does not
-    ///   count as appended.
+    ///   count as appended; `.badInput` where it has a value that no reader takes (a number that is not
+    ///   finite, a time beyond the year 9999, an integer beyond 64 bits with a sign), or where its
+    ///   `encode(to:)` throws.
     @discardableResult
     public func append(_ event: some Event & Encodable) async throws -> Offset {
         try await append([event])
@@ -78,14 +84,27 @@ public final class Kappa: Sendable {
 
     /// An event's JSON, with the field that tells its type.
     package static func json<E: Event & Encodable>(of event: E) throws -> String {
-        let encoded = try EncodedValue(encoding: event, snakeCaseKeys: true)
+        let encoded = try EncodedValue(encoding: event, for: .event)
         guard case .object(var members) = encoded else {
             throw KappaError(
                 .usage, "\(E.self) does not encode as an object",
                 because: "events are JSON objects", advice: "Make it a struct")
         }
-        if let type = E.eventType, !members.contains(where: { $0.key == E.eventTypeField }) {
-            members.insert((E.eventTypeField, .text(type)), at: 0)
+        let field = E.eventTypeField
+        let told = members.first { $0.key == field }?.value
+        switch (E.eventType, told) {
+        case (let type?, nil): members.insert((field, .text(type)), at: 0)
+        case (let type?, .text(let told)?) where told == type: break
+        case (nil, nil): break
+        case (let type, .some(let told)):
+            throw KappaError(
+                .badInput, "an event of type \(E.self) cannot be appended",
+                at: "\(E.self), field \(field)",
+                because: "it says \(told.json), and "
+                    + (type.map { "events of this type say \"\($0)\"" }
+                        ?? "events of this type have no such field"),
+                advice: "Nothing was appended. Rename the property, or give the type another "
+                    + "eventTypeField")
         }
         return EncodedValue.object(members).json
     }
@@ -157,46 +176,47 @@ public final class Kappa: Sendable {
     // MARK: Reading
 
     /// The row of a fold under a key; nil if there is none, or if the view has no live version.
-    /// - Throws: ``KappaError``: `.notFound` where the view is not one of this `Kappa`'s.
+    /// - Throws: ``KappaError``: `.notFound` where the view is not one of this `Kappa`'s; `.refused` where
+    ///   another build has made the live version, with other columns than `Row` has, or of other types.
     public func row<Row: ViewRow, Key: KeyValue>(
         of view: View<Row>, key: Key
     ) async throws -> Row? {
-        let table = try foldTable(view)
+        let (table, digest) = try foldTable(view)
+        try table.check(key: Key.self)
         let key = key.cell
         return try await reading(view.name) { reader in
-            var row: Row?
-            try reader.forRow(table: 0, key: [key]) { row = try table.decode(Row.self, $0) }
-            return row
+            try StoredRows(table, digest: digest, in: reader).row(Row.self, key: key, in: reader)
         } ?? nil
     }
 
     /// All rows of a fold, in key order, as of one commit; none if the view has no live version.
-    /// - Throws: ``KappaError``: `.notFound` where the view is not one of this `Kappa`'s.
+    /// - Throws: ``KappaError``: `.notFound` where the view is not one of this `Kappa`'s; `.refused` where
+    ///   another build has made the live version, with other columns than `Row` has, or of other types.
     public func rows<Row: ViewRow>(of view: View<Row>) async throws -> [Row] {
-        let table = try foldTable(view)
+        let (table, digest) = try foldTable(view)
         return try await reading(view.name) { reader in
-            var rows: [Row] = []
-            try reader.forEachRow(table: 0) { rows.append(try table.decode(Row.self, $0)) }
-            return rows
+            try StoredRows(table, digest: digest, in: reader).rows(Row.self, in: reader)
         } ?? []
     }
 
     /// All rows of a declarative view's first table, in key order, as of one commit; none if the view
     /// has no live version.
+    /// - Throws: ``KappaError``: `.notFound` where neither this `Kappa` nor the folder has the view.
     public func rows(of view: View<Columns>) async throws -> [Columns] {
-        try await reading(view.name) { reader in
-            let schema = reader.tables[0]
-            var rows: [Columns] = []
-            try reader.forEachRow(table: 0) { cursor in
-                let names = schema.columns.map(\.name)
-                rows.append(Columns(cells: Array(zip(names, schema.values(cursor)))))
-            }
-            return rows
-        } ?? []
+        try await columns(of: view)
+    }
+
+    /// All rows of any view's first table as cells by the names of their columns, in key order, as of one
+    /// commit; none if the view has no live version. The columns are those of the live version, whichever
+    /// build has made it.
+    /// - Throws: ``KappaError``: `.notFound` where neither this `Kappa` nor the folder has the view.
+    public func columns(of view: some AnyView) async throws -> [Columns] {
+        try await reading(view.name) { try $0.columns() } ?? []
     }
 
     /// How far the live version of a view is: the offset of the next event it will apply. Nil if the
     /// view has no live version.
+    /// - Throws: ``KappaError``: `.notFound` where neither this `Kappa` nor the folder has the view.
     public func position(of view: some AnyView) async throws -> Offset? {
         try await reading(view.name) { try $0.checkpoint().offset }
     }
@@ -206,17 +226,21 @@ public final class Kappa: Sendable {
     ///
     /// One task iterates it. About a thousand changes are held for a reader that is slow; more wait in
     /// the version's file, which keeps the last 200,000. Who falls further behind is told so with
-    /// ``KappaError``, `.notFound`. While the rows as they are and the difference of a promotion are
+    /// ``KappaError``, `.notFound`; so is who asks for a view that neither this `Kappa` nor the folder
+    /// has. While the rows as they are and the difference of a promotion are
     /// read, the file's write-ahead log grows: read them briskly.
     public func changes(of view: some AnyView) -> AsyncThrowingStream<Change, any Error> {
         let data = data
         let name = view.name
         let life = life
+        let defined = definitions.map(\.name)
         let buffer = ChangeBuffer()
         _ = WorkerThread("kappa-follow") {
             buffer.finish(
                 Result {
-                    let follower = ChangeFollower(name, try Catalog(data), fromNow: false)
+                    let catalog = try Catalog(data)
+                    try catalog.requireView(name, among: defined)
+                    let follower = ChangeFollower(name, catalog, fromNow: false)
                     while buffer.waitUntilTaken() {
                         // Looked up before the changes are: those of the last commit come, too.
                         let isLast = life.withLock { $0.isClosed && $0.running.isEmpty }
@@ -231,14 +255,25 @@ public final class Kappa: Sendable {
         return AsyncThrowingStream { try await reader.next() }
     }
 
-    func foldTable<Row>(_ view: View<Row>) throws(KappaError) -> FoldTable {
+    /// The first table of a fold, and the digest of its definition.
+    func foldTable<Row: ViewRow>(
+        _ view: View<Row>
+    ) throws(KappaError) -> (table: FoldTable, digest: String) {
         guard let definition = definitions.first(where: { $0.name == view.name }) else {
             throw KappaError.noSuchView(view.name, among: definitions.map(\.name))
         }
         for step in definition.steps {
-            if case .fold(let fold) = step.kind, let table = fold.tables.first { return table }
+            guard case .fold(let fold) = step.kind, let table = fold.tables.first else { continue }
+            if table.rowType == Row.self { return (table, definition.digest) }
+            throw KappaError(
+                .usage, "view \(view.name) has no rows of type \(Row.self)", at: definition.name,
+                because: "this Kappa was opened with a view of that name whose rows are "
+                    + "\(table.rowType)",
+                advice: "Read with the view that this Kappa was opened with")
         }
-        throw KappaError(.usage, "view \(view.name) is no fold", because: "it has no handlers")
+        throw KappaError(
+            .usage, "view \(view.name) is no fold", because: "it has no handlers",
+            advice: "Read its rows with columns(of:)")
     }
 
     /// Reads from the live version; nil where there is none.

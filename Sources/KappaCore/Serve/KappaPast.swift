@@ -10,12 +10,11 @@ extension Kappa {
     public func row<Row: ViewRow, Key: KeyValue>(
         of view: View<Row>, key: Key, at offset: Offset
     ) async throws -> Row? {
-        let table = try foldTable(view)
+        let (table, digest) = try foldTable(view)
+        try table.check(key: Key.self)
         let key = key.cell
         return try await reading(view.name, at: offset) { reader in
-            var row: Row?
-            try reader.forRow(table: 0, key: [key]) { row = try table.decode(Row.self, $0) }
-            return row
+            try StoredRows(table, digest: digest, in: reader).row(Row.self, key: key, in: reader)
         }
     }
 
@@ -25,26 +24,16 @@ extension Kappa {
     public func rows<Row: ViewRow>(
         of view: View<Row>, at offset: Offset
     ) async throws -> [Row] {
-        let table = try foldTable(view)
+        let (table, digest) = try foldTable(view)
         return try await reading(view.name, at: offset) { reader in
-            var rows: [Row] = []
-            try reader.forEachRow(table: 0) { rows.append(try table.decode(Row.self, $0)) }
-            return rows
+            try StoredRows(table, digest: digest, in: reader).rows(Row.self, in: reader)
         }
     }
 
     /// All rows of a declarative view's first table as they were before the event at `offset`, in key
     /// order.
     public func rows(of view: View<Columns>, at offset: Offset) async throws -> [Columns] {
-        try await reading(view.name, at: offset) { reader in
-            let schema = reader.tables[0]
-            let names = schema.columns.map(\.name)
-            var rows: [Columns] = []
-            try reader.forEachRow(table: 0) { cursor in
-                rows.append(Columns(cells: Array(zip(names, schema.values(cursor)))))
-            }
-            return rows
-        }
+        try await reading(view.name, at: offset) { try $0.columns() }
     }
 
     /// The offset after the last event that was appended at or before a time; zero where there is none.

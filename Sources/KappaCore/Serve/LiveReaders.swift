@@ -13,12 +13,20 @@ final class LiveReaders: Sendable {
     private let idle = Monitor<[Session]>([])
     private static let mostIdle = 8
 
-    init(_ data: DataFolder) { self.data = data }
+    /// The names of this build's views.
+    private let defined: [String]
+
+    init(_ data: DataFolder, defined: [String]) {
+        self.data = data
+        self.defined = defined
+    }
 
     /// Reads one moment of the live version of a view; nil where there is none.
+    /// - Throws: `.notFound` for a name that is no view's.
     func read<R>(_ view: String, _ body: (VersionReader) throws -> R) throws -> R? {
         let session = try idle.withLock { $0.popLast() } ?? Session(Catalog(data))
         guard let live = try session.catalog.live(view) else {
+            try session.catalog.requireView(view, among: defined)
             putBack(session)
             return nil
         }

@@ -21,24 +21,33 @@ package struct RowQuery: Sendable {
         on reader: VersionReader, _ visit: ([Value]) throws -> Void
     ) throws {
         let schema = reader.tables[try reader.table(table)]
-        let sql = try sql(schema)
         let connection = reader.connection
         SQLFunctions.add(to: connection)
         let guardian = SQLGuard(connection, tables: [schema.name], seconds: seconds)
         defer { withExtendedLifetime(guardian) {} }
-        if let condition { try RowCondition.check(condition, schema, connection) }
-        let statement = try connection.prepare(sql)
+        let judge = try condition.map { try RowCondition.sql($0, schema, connection) }
+        let statement = try connection.prepare(try sql(schema, judge?.text))
         let keyParts = try key.map { try schema.key($0) } ?? []
         var sink = StoreSink(statement)
         try keyParts.withTexts {
             sink.append($0)
         } then: {
-            while try statement.step() { try visit(schema.values(statement)) }
+            while try step(statement, judge) { try visit(schema.values(statement)) }
         }
     }
 
-    private func sql(_ schema: TableSchema) throws(KappaError) -> String {
-        var conditions = condition.map { ["(\($0)\n)"] } ?? []
+    private func step(
+        _ statement: SQLiteStatement, _ judge: SQLStatement?
+    ) throws(KappaError) -> Bool {
+        do throws(KappaError) { return try statement.step() } catch {
+            throw judge?.restated(error) ?? error
+        }
+    }
+
+    private func sql(
+        _ schema: TableSchema, _ condition: String?
+    ) throws(KappaError) -> String {
+        var conditions = condition.map { ["(\($0))"] } ?? []
         if key != nil {
             conditions += schema.keyColumns.map {
                 "\(VersionSchema.quoted(schema.columns[$0].name)) = ?"
@@ -64,8 +73,9 @@ package struct RowQuery: Sendable {
     private static func order(_ text: String, _ schema: TableSchema) throws(KappaError) -> String {
         let words = text.split(separator: " ").map(String.init)
         let direction = words.count > 1 ? words[1].lowercased() : "asc"
-        guard let name = words.first, schema.columns.contains(where: { $0.name == name }),
-            words.count <= 2, direction == "asc" || direction == "desc"
+        guard let name = words.first,
+            let column = schema.columns.first(where: { $0.name == name }), words.count <= 2,
+            direction == "asc" || direction == "desc"
         else {
             throw KappaError(
                 .usage, "cannot order by \"\(text)\"",
@@ -73,6 +83,8 @@ package struct RowQuery: Sendable {
                     + schema.columns.map(\.name).joined(separator: ", "),
                 advice: "Write a column's name, with desc behind it for the largest first")
         }
-        return "\(VersionSchema.quoted(name)) \(direction)"
+        let cell = VersionSchema.quoted(name)
+        // Decimals of many digits are texts, which stand behind all numbers.
+        return (column.kind == .decimal ? "_kappa_order(\(cell))" : cell) + " \(direction)"
     }
 }

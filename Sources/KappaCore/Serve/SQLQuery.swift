@@ -3,8 +3,12 @@ package struct SQLQuery {
     private let select: GuardedSelect
 
     /// Attaches the live versions whose tables the statement names.
-    /// - Parameter seconds: How long it may run.
-    package init(_ statement: String, _ catalog: Catalog, seconds: Int = 60) throws {
+    /// - Parameters:
+    ///   - parameters: The values of `?`, in order; texts take the type of what they are compared with.
+    ///   - seconds: How long it may run.
+    package init(
+        _ statement: String, _ catalog: Catalog, parameters: [Value] = [], seconds: Int = 60
+    ) throws {
         let connection = try SQLiteConnection(":memory:", .create)
         let words = Self.words(statement)
         var tables: [GuardedSelect.Table] = []
@@ -34,7 +38,8 @@ package struct SQLQuery {
             }
         }
         do throws(KappaError) {
-            select = try GuardedSelect(statement, over: tables, on: connection, seconds: seconds)
+            select = try GuardedSelect(
+                statement, over: tables, on: connection, parameters: parameters, seconds: seconds)
         } catch {
             // Which tables there are is what one asks next.
             guard error.reason?.hasPrefix("no such table") == true else { throw error }

@@ -1,12 +1,10 @@
-import CSQLite
-
 /// One `SELECT` that somebody wrote, over tables of versions that are attached to a connection: it
 /// reads those tables and can do nothing else.
 package final class GuardedSelect {
     private let connection: SQLiteConnection
     private let guardian: SQLGuard
     private let statement: SQLiteStatement
-    private let tables: [Table]
+    private let written: SQLStatement
 
     /// A table under the name that the statement uses.
     package struct Table {
@@ -26,18 +24,23 @@ package final class GuardedSelect {
     /// - Parameters:
     ///   - connection: An empty database in memory, with the tables' databases attached. It is of no
     ///     other use afterwards.
+    ///   - parameters: The values of `?`, in order; texts take the type of what they are compared with.
     ///   - seconds: How long the statement may run.
     package init(
-        _ select: String, over tables: [Table], on connection: SQLiteConnection, seconds: Int = 60
+        _ select: String, over tables: [Table], on connection: SQLiteConnection,
+        parameters: [Value] = [], seconds: Int = 60
     ) throws(KappaError) {
         self.connection = connection
-        self.tables = tables
+        let known = tables.map { SQLTable(name: $0.name, database: $0.database, schema: $0.schema) }
+        written = try SQLStatement.select(select, over: known, parameters: parameters)
         for table in tables { try Self.show(table, connection) }
         try connection.execute("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF")
         SQLFunctions.add(to: connection)
         let names = Set(tables.map(\.name) + tables.map(\.schema.name))
         guardian = SQLGuard(connection, tables: names, seconds: seconds)
-        statement = try Self.only(select, connection)
+        do throws(KappaError) { statement = try connection.prepare(written.text) } catch {
+            throw written.restated(error)
+        }
     }
 
     /// Attaches the file of a version.
@@ -66,22 +69,18 @@ package final class GuardedSelect {
 
     /// Visits the rows of the result.
     package func run(_ visit: ([Value]) throws -> Void) throws {
-        let kinds = (0..<statement.columnCount).map { kind(of: $0) }
-        while try statement.step() {
-            try visit(kinds.indices.map { value($0, kinds[$0]) })
+        let count = statement.columnCount
+        // What EXPLAIN gives has no types.
+        let kinds = written.types.count == count ? written.types.map(\.kind) : []
+        while try next() {
+            try visit((0..<count).map { value($0, kinds.isEmpty ? nil : kinds[$0]) })
         }
     }
 
-    /// The kind of a plain column of a table; nil for an expression.
-    private func kind(of index: Int) -> ColumnKind? {
-        guard let database = sqlite3_column_database_name(statement.handle, Int32(index)),
-            let table = sqlite3_column_table_name(statement.handle, Int32(index)),
-            let column = sqlite3_column_origin_name(statement.handle, Int32(index))
-        else { return nil }
-        let place = (String(cString: database), String(cString: table))
-        let name = String(cString: column)
-        return tables.first { ($0.database, $0.schema.name) == place }?.schema.columns
-            .first { $0.name == name }?.kind
+    private func next() throws(KappaError) -> Bool {
+        do throws(KappaError) { return try statement.step() } catch {
+            throw written.restated(error)
+        }
     }
 
     private func value(_ index: Int, _ kind: ColumnKind?) -> Value {
@@ -90,9 +89,11 @@ package final class GuardedSelect {
         case (.integer, .timestamp):
             .timestamp(Timestamp(microseconds: statement.integer(index)))
         case (.integer, .bool): .bool(statement.integer(index) != 0)
+        case (.integer, .decimal): .decimal(ExactDecimal(statement.integer(index)))
         case (.integer, _): .integer(statement.integer(index))
         case (.double, .decimal):
-            DecimalCell.read(statement, index).map { .decimal($0) } ?? .null
+            DecimalCell.read(statement, index).map { .decimal($0) }
+                ?? .double(statement.double(index))
         case (.double, _): .double(statement.double(index))
         case (.text, .json): .json(statement.string(index))
         case (.text, .decimal):
@@ -100,27 +101,5 @@ package final class GuardedSelect {
                 ?? .text(statement.string(index))
         case (.text, _): .text(statement.string(index))
         }
-    }
-
-    private static func only(
-        _ sql: String, _ connection: SQLiteConnection
-    ) throws(KappaError) -> SQLiteStatement {
-        let text = SQLText(sql)
-        guard ["select", "with", "values"].contains(text.firstWord) else {
-            throw KappaError(
-                .usage, "only SELECT can be run", at: sql, because: "views are made from the log",
-                advice: "Ask with SELECT; change rows by appending events")
-        }
-        // What stands behind a first statement would be passed over: so it is refused.
-        if text.isMoreThanOne {
-            throw KappaError(
-                .usage, "this is more than one statement", at: sql,
-                advice: "Run them one at a time")
-        }
-        let statement = try connection.prepare(sql)
-        guard statement.columnCount > 0 else {
-            throw KappaError(.usage, "the statement gives no rows", at: sql)
-        }
-        return statement
     }
 }

@@ -1,29 +1,21 @@
 /// A condition in SQL over the columns of one table, as a person writes it.
 enum RowCondition {
-    /// The condition must be one whole expression: it must stand alone in brackets.
-    static func check(
+    /// What SQLite is given for a condition: one whole expression, in brackets.
+    /// - Throws: `.usage` where it is none, or compares what cannot be compared.
+    static func sql(
         _ condition: String, _ schema: TableSchema, _ connection: SQLiteConnection
-    ) throws(KappaError) {
+    ) throws(KappaError) -> SQLStatement {
+        let statement = try SQLStatement.condition(condition, schema)
         let table = VersionSchema.quoted(schema.name)
-        let text = SQLText(condition)
-        var reason: String?
-        if !text.isBalanced {
-            reason = "a bracket, a quote or a comment is not closed, or closed too often"
-        } else if text.hasSemicolon {
-            reason = "a semicolon ends a statement"
-        } else {
-            do {
-                let statement = try connection.prepare("SELECT (\(condition)\n) FROM \(table)")
-                if statement.parameterCount > 0 { reason = "nothing is bound to its parameters" }
-            } catch { reason = error.reason }
-        }
-        if let reason {
-            throw KappaError(
-                .usage, "the condition cannot be used", at: condition, because: reason,
+        do throws(KappaError) {
+            _ = try connection.prepare("SELECT (\(statement.text)) FROM \(table)")
+        } catch {
+            throw statement.restated(
+                error, "the condition cannot be used",
                 advice: "Write an SQL expression over the columns "
-                    + schema.columns.map(\.name).joined(separator: ", ")
-                    + "; times as ts('2024-01-15T14:30:00Z')")
+                    + schema.columns.map(\.name).joined(separator: ", "))
         }
+        return statement
     }
 }
 

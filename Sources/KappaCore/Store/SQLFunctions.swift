@@ -11,6 +11,7 @@ enum SQLFunctions {
         addTimes(to: connection)
         addDecimals(to: connection)
         addAggregates(to: connection)
+        addConversions(to: connection)
     }
 
     /// The same arguments give the same result, and nothing else is touched: so the planner may keep

@@ -105,6 +105,27 @@ package final class Catalog {
         return VersionNumber(Int(select.integer(0)))
     }
 
+    /// Checks that there is a view of a name at all: of a misspelt one nobody should read that it has no
+    /// rows yet.
+    /// - Parameter defined: The names of this build's views.
+    /// - Throws: `.notFound` for a name that neither this build nor the folder knows.
+    package func requireView(_ name: String, among defined: [String]) throws(KappaError) {
+        if defined.contains(name) { return }
+        var known = defined
+        for built in try entries().map(\.id.view) where !known.contains(built) {
+            known.append(built)
+        }
+        if known.contains(name) { return }
+        throw KappaError(
+            .notFound, "there is no view \(name)", at: "this build and \(folder.path)",
+            because: known.isEmpty
+                ? "this build defines no views, and none was built"
+                : "there are \(known.joined(separator: ", "))",
+            advice:
+                "Check the name; `kappa views` lists the views of a build, `kappa status` what was "
+                + "built")
+    }
+
     /// Whether a version is or was live.
     func wasLive(_ id: VersionID) throws(KappaError) -> Bool {
         let select = try database.prepare(

@@ -18,6 +18,28 @@ package struct DataFolder: Sendable {
 
     package init(_ path: String) { self.path = path }
 
+    /// Checks a path that somebody gives for a data folder, before anything is made there.
+    /// - Throws: `.usage` where it is no name; `.cannotCreate` where something else than a folder has it.
+    package static func check(_ path: String) throws(KappaError) {
+        try checkName(path)
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFDIR else { return }
+        throw KappaError(
+            .cannotCreate, "there cannot be a data folder", at: path,
+            because: "it is not a folder", advice: "Name another path")
+    }
+
+    /// - Throws: `.usage` for what is no name of a file.
+    package static func checkName(_ path: String) throws(KappaError) {
+        let isBlank = path.utf8.allSatisfy { $0 == 0x20 || (0x09...0x0D).contains($0) }
+        guard isBlank || path.utf8.contains(0) else { return }
+        throw KappaError(
+            .usage, "the data folder has no name",
+            because: isBlank
+                ? "\"\(path)\" is empty" : "the path has a NUL character, which ends a file's name",
+            advice: "Name a folder, such as data; with the program, --data DIR or $KAPPA_DATA")
+    }
+
     package var log: String { path + "/log" }
     package var catalog: String { path + "/catalog.db" }
     package func view(_ name: String) -> String { "\(path)/views/\(name)" }
@@ -109,20 +131,34 @@ package struct DataFolder: Sendable {
         }
     }
 
-    /// Removes a folder with all in it.
+    /// Removes a folder with all in it. A link is removed and never followed: what it points to is
+    /// somebody else's. So is a folder that is reached through a link.
     package static func remove(_ path: String) {
-        for name in names(in: path) {
+        guard isFolder(path) else { return }
+        for name in SegmentFiles.names(path) ?? [] where name != "." && name != ".." {
             let inner = "\(path)/\(name)"
-            if unlink(inner) != 0 { remove(inner) }
+            if isFolder(inner) { remove(inner) } else { unlink(inner) }
         }
         rmdir(path)
     }
 
-    /// Removes the folders for a moment's work of processes that were killed: nobody locks them.
+    /// Whether a folder stands at a path, and not a link to one.
+    private static func isFolder(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
+    /// The file that tells that kappa made a folder for a moment's work, so that it may be removed.
+    static let scratchMark = ".kappa-scratch"
+
+    /// Removes the folders for a moment's work of processes that were killed: nobody locks them. What
+    /// kappa did not make, whatever its name, is left alone.
     func removeScratch() {
         for name in Self.names(in: path) where name.hasPrefix("scratch-") {
             let scratch = "\(path)/\(name)"
-            guard let folder = try? OpenFile(reading: scratch),
+            var mark = stat()
+            guard Self.isFolder(scratch), lstat("\(scratch)/\(Self.scratchMark)", &mark) == 0,
+                mark.st_mode & S_IFMT == S_IFREG, let folder = try? OpenFile(reading: scratch),
                 flock(folder.descriptor, LOCK_EX | LOCK_NB) == 0
             else { continue }
             Self.remove(scratch)

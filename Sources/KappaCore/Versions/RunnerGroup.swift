@@ -17,6 +17,8 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         var refusal: (reason: String, live: VersionNumber?)?
         /// Nil where no snapshots are kept.
         var snapshots: SnapshotKeeper?
+        /// Whether the runner has told of a dead letter.
+        var hasToldOfDead = false
 
         init(
             _ id: VersionID, _ lease: Lease, _ store: VersionStore,
@@ -145,6 +147,10 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
             guard members.contains(where: { $0 === member }) else { return false }
             try perform()
             member.snapshots?.didCommit()
+            if !member.hasToldOfDead, let letter = member.version.firstDeadLetter {
+                member.hasToldOfDead = true
+                runner.tell(.deadLetter(member.id, letter))
+            }
             return true
         }
     }

@@ -43,6 +43,8 @@ package final class ViewRunner: Sendable {
         /// The version has retired: another one is live, and this process lets go of it.
         case letGo(VersionID)
         case failed(VersionID, KappaError)
+        /// A version has its first dead letter, or its first since this runner took it.
+        case deadLetter(VersionID, DeadLetter)
         /// A snapshot could not be made; the version goes on.
         case snapshotFailed(VersionID, KappaError)
     }

@@ -82,7 +82,7 @@ extension Aggregate {
     /// double: at most 0.8 % of it off. Null for no values.
     ///
     /// A sketch after DDSketch (Masson, Rim and Lee, 2019) that counts values in buckets, 64 for each power
-    /// of two; integers between −128 and 128 come out exactly. What it holds depends on the multiset of
+    /// of two; whole numbers between −128 and 128 come out exactly, of any type. What it holds depends on the multiset of
     /// values alone, so replays, restarts and merged sessions give the same bits. A group keeps 16 bytes for
     /// each bucket in use: about 20 KiB for values from a microsecond to an hour. `fraction` is 0 … 1.
     public static func approximateQuantile<V: SummableValue>(

@@ -5,8 +5,8 @@
 /// .count(as: "cheap", where: \.price < 100 && \.shop != "north")
 /// ```
 ///
-/// Nil is equal to nil alone, and neither smaller nor larger than anything; text is ordered by its
-/// bytes.
+/// Nil is equal to nil alone, and neither smaller nor larger than anything; text is equal and ordered by
+/// its bytes. (In a closure `==` is Swift's own, which takes two spellings of an accent for one.)
 public struct Condition<Element>: Sendable {
     enum Form: Sendable {
         case compare(Expression<Element>, Comparison, Value)
@@ -234,9 +234,7 @@ enum Comparison: Sendable {
     private struct Bytes: Comparable {
         let text: String
         init(_ text: String) { self.text = text }
-        static func == (a: Bytes, b: Bytes) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
-        static func < (a: Bytes, b: Bytes) -> Bool {
-            a.text.utf8.lexicographicallyPrecedes(b.text.utf8)
-        }
+        static func == (a: Bytes, b: Bytes) -> Bool { a.text.hasSameBytes(as: b.text) }
+        static func < (a: Bytes, b: Bytes) -> Bool { a.text.hasBytesBefore(b.text) }
     }
 }

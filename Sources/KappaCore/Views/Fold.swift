@@ -201,7 +201,7 @@ package enum FoldKey: Hashable, Sendable {
     package static func == (a: FoldKey, b: FoldKey) -> Bool {
         switch (a, b) {
         case (.integer(let x), .integer(let y)): x == y
-        case (.text(let x), .text(let y)): x.utf8.elementsEqual(y.utf8)
+        case (.text(let x), .text(let y)): x.hasSameBytes(as: y)
         default: false
         }
     }

@@ -52,6 +52,7 @@ package struct FoldTable: Sendable {
     package let keyColumn: Int
 
     init(name: String, handler: FoldHandler, initial: (any ViewRow)?) throws(KappaError) {
+        try Unordered.check(row: handler.rowType)
         let shape = try EventShape(of: handler.rowType)
         var columns: [ColumnSchema] = []
         var rowColumns: [Int] = []

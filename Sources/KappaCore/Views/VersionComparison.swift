@@ -26,21 +26,41 @@ public struct VersionComparison {
     /// - Throws: ``KappaError``, `.usage`, where the statement cannot be run.
     public func rows(_ select: String) throws -> [Columns] { try ask(select) }
 
-    /// The sums of a column of numbers of the first table, in the live and in the new version.
+    /// The sums of a column of numbers of the first table, in the live and in the new version. Decimals
+    /// are summed exactly; their sum is then given as the nearest double. For all digits, ask
+    /// ``rows(_:)`` for `SELECT sum(x) FROM new`.
     /// - Throws: ``KappaError``, `.usage`, where one of them has no such column.
     public func totals(of column: String) throws -> (old: Double, new: Double) {
-        try totals(of: column, old: "old", new: "new")
+        let sums = try sums(of: column, old: "old", new: "new")
+        guard let old = sums.old.doubleSum, let new = sums.new.doubleSum else {
+            throw KappaError(.bug, "a sum is no number", at: "\(view), column \(column)")
+        }
+        return (old, new)
     }
 
-    /// The sums of a column in two tables.
-    func totals(
-        of column: String, old: String, new: String
-    ) throws -> (old: Double, new: Double) {
-        let name = "\"" + column.replacing("\"", with: "\"\"") + "\""
-        let sums = [old, new].map { "(SELECT total(t.\(name)) FROM \($0) AS t)" }
+    /// The sums of a column in two tables: decimals, or doubles. Zero where there are no rows.
+    /// - Parameter isExact: Whether integers are summed as decimals, which have digits enough.
+    func sums(
+        of column: String, old: String, new: String, isExact: Bool = false
+    ) throws -> (old: Value, new: Value) {
+        let name = "t.\"" + column.replacing("\"", with: "\"\"") + "\""
+        let number = isExact ? "CAST(\(name) AS DECIMAL)" : name
+        let sums = [old, new].map { "(SELECT total(\(number)) FROM \($0) AS t)" }
         guard let row = try ask("SELECT \(sums[0]) AS old, \(sums[1]) AS new").first,
-            case .double(let before) = row["old"], case .double(let after) = row["new"]
+            let before = row["old"], let after = row["new"]
         else { throw KappaError(.bug, "a sum is no number", at: "\(view), column \(column)") }
         return (before, after)
+    }
+}
+
+extension Value {
+    /// A sum as the nearest double; nil where it is no number.
+    package var doubleSum: Double? {
+        switch self {
+        case .integer(let integer): Double(integer)
+        case .double(let double): double
+        case .decimal(let decimal): decimal.doubleValue
+        default: nil
+        }
     }
 }

@@ -237,7 +237,10 @@ struct CommandContractTests {
     @Test("dead letters tell offset, reason and event")
     func dead() throws {
         try kappa.run("append", input: #"{"user_id":7,"action":[],"amount":"x","timestamp":"?"}"#)
-        try kappa.run("rebuild", "user_totals")
+        let rebuilt = try kappa.run("rebuild", "user_totals")
+        #expect(
+            rebuilt.errors.contains("user_totals@1: event 0 is a dead letter: "), "\(rebuilt)")
+        #expect(rebuilt.errors.contains("; `kappa dead user_totals@1` lists all of them\n"))
         let dead = try json("dead", "user_totals")
         #expect(dead.keys == ["offset", "reason", "event"])
         #expect(

@@ -92,7 +92,7 @@ struct FirstHourTests {
                   where: evnts > 3
                   why:   no such column: evnts
                   next:  Write an SQL expression over the columns user_id, events, revenue, \
-                last_seen, last_action; times as ts('2024-01-15T14:30:00Z')
+                last_seen, last_action; times as '2024-01-15T14:30:00Z'
 
                 """)
         #expect(

@@ -107,4 +107,14 @@ struct LibraryGuideTests {
             .expect("order_id,total,status", "o-1,12.5,shipped")
     }
     // docs: end
+
+    // docs: scenarioDead
+    @Test("an order without a total is not taken")
+    func noTotal() throws {
+        try Scenario(orders)
+            .given(#"{"event_type":"order_placed","order_id":"o-1"}"#)
+            .expect(dead: 1)
+            .expect()
+    }
+    // docs: end
 }

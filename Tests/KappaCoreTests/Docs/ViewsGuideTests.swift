@@ -33,7 +33,7 @@ struct ViewsGuideTests {
 
     @Test("enums and nested properties are keys; an unknown case is a dead letter")
     func tripsByVehicle() throws {
-        try Scenario(trips).given(lines: Self.tripLines).expect(
+        try Scenario(trips).given(lines: Self.tripLines).expect(dead: 1).expect(
             "vehicle,start_city,trips,last_started",
             "bike,Oslo,1,2024-03-01T09:10:00Z",
             "car,Oslo,1,2024-03-02T09:10:00Z")
@@ -41,7 +41,7 @@ struct ViewsGuideTests {
 
     @Test("filter, flatMap, compactMap and map work in the order in which they stand")
     func streams() throws {
-        try Scenario(citiesVisited).given(lines: Self.tripLines)
+        try Scenario(citiesVisited).given(lines: Self.tripLines).expect(dead: 1)
             .expect("city,stops,letters", "Ås,1,2")
     }
 
@@ -75,8 +75,8 @@ struct ViewsGuideTests {
     func levels() throws {
         try Scenario(priceLevels).given(lines: Self.purchaseLines).expect(
             "shop,median,p90,about_p99,largest,thriftiest,name_length",
-            #"north,7,12.5,12.56218905472637,"[12.5,7]","[""ada""]",3"#,
-            #"south,3.25,3.25,3.2655502392344493,[3.25],"[""ada""]",3"#)
+            #"north,7,12.5,12.5,"[12.5,7]","[""ada""]",3"#,
+            #"south,3.25,3.25,3.25,[3.25],"[""ada""]",3"#)
     }
 
     @Test("an aggregate with a condition takes only the elements for which it holds")
@@ -90,7 +90,7 @@ struct ViewsGuideTests {
         let late =
             #"{"event_type":"purchase","user_id":"bob","shop":"north","price":1,"#
             + #""at":"2024-03-01T09:59:00Z"}"#
-        try Scenario(hourly).given(lines: Self.purchaseLines).given(late).expect(
+        try Scenario(hourly).given(lines: Self.purchaseLines).given(late).expect(late: 1).expect(
             "window_start,window_end,shop,purchases,revenue",
             "2024-03-01T09:00:00Z,2024-03-01T10:00:00Z,north,2,19.5",
             "2024-03-01T10:00:00Z,2024-03-01T11:00:00Z,north,1,2",
@@ -162,6 +162,7 @@ struct ViewsGuideTests {
                 #"{"event_type":"money_moved","account_id":"c","amount":1}"#,
                 #"{"event_type":"account_closed","account_id":"b"}"#
             )
+            .expect(dead: 1)
             .expect("account_id,owner,balance", "a,ada,20.1")
     }
 

@@ -33,7 +33,7 @@ import Testing
             { A.quantile($0.map(\.at), 0.25, by: <) },
             { A.quantile($0.map(\.note), 0.5, by: A.bytesPrecede) },
             { A.quantile($0.map(\.user), 0.99, by: A.bytesPrecede) },
-            { A.bucketed($0.map { Double($0.count) }, 0.5, isWhole: true) },
+            { A.bucketed($0.map { Double($0.count) }, 0.5) },
             { A.bucketed($0.map(\.weight), 0.9) },
             { A.bucketed($0.map { $0.price?.doubleValue }, 0.99) },
             { A.quantile($0.filter(\.isGood).map(\.extra), 0.3, by: <) },

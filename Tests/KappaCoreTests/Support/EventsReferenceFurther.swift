@@ -62,9 +62,9 @@ extension EventsAggregates {
     }
 
     /// What the bucket of the exact quantile stands for.
-    static func bucketed(_ values: [Double?], _ fraction: Double, isWhole: Bool = false) -> Value {
+    static func bucketed(_ values: [Double?], _ fraction: Double) -> Value {
         guard case .double(let exact) = quantile(values, fraction, by: <) else { return .null }
-        return .double(QuantileBucket.value(QuantileBucket.number(exact), isWhole: isWhole))
+        return .double(QuantileBucket.value(QuantileBucket.number(exact)))
     }
 
     /// The values of the best elements; a sort that keeps the order of equals decides.

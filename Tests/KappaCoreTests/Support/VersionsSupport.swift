@@ -150,6 +150,7 @@ final class RunningBuild: Sendable {
         case .identical(let judgement): "identical \(judgement.candidate)"
         case .letGo(let id): "let go \(id)"
         case .failed(let id, let error): "failed \(id) \(error.what)"
+        case .deadLetter(let id, let letter): "dead letter of \(id) at \(letter.offset)"
         case .snapshotFailed(let id, let error): "no snapshot of \(id) \(error.what)"
         }
     }

@@ -139,7 +139,9 @@ struct CatalogTests {
         }
         let scratch = data.path + "/scratch-abcdef"
         try DataFolder.make(scratch)
-        close(open(scratch + "/copy.db", O_CREAT | O_WRONLY, 0o644))
+        for name in ["copy.db", DataFolder.scratchMark] {
+            close(open("\(scratch)/\(name)", O_CREAT | O_WRONLY, 0o644))
+        }
         _ = try folder.catalog()
         #expect(exists(data.file(id(7))))
         for suffix in ["", "-wal", "-shm"] { #expect(!exists(data.file(id(8)) + suffix)) }

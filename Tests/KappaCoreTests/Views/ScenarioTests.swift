@@ -147,4 +147,51 @@ import Views
         let scenario = Scenario(view).given(lines: Self.ticks)
         #expect(throws: Mismatch.self) { try scenario.rows() }
     }
+
+    // MARK: Dead and late events
+
+    private static let hours = View("hours") {
+        Events(Beat.self, at: \.at)
+            .window(.tumbling(.hours(1)), lateness: .minutes(1))
+            .aggregate(.count(as: "beats"))
+    }
+    struct Beat: Event {
+        var at: Timestamp
+    }
+    private func beat(_ time: String, field: String = "at") -> String {
+        #"{"event_type":"beat","\#(field)":"2024-03-01T\#(time)Z"}"#
+    }
+
+    @Test("an event that a view cannot take fails the scenario, and is shown with the reason")
+    func dead() throws {
+        let typo = Scenario(Self.hours)
+            .given(beat("09:00:00"), beat("09:10:00", field: "when"), beat("09:20:00"))
+        let wrong = try mismatch { try typo.expect("beats", "2") }
+        #expect(wrong.what == "1 events are dead letters, expected are 0")
+        #expect(wrong.description.contains("offset 1: field at is missing: "))
+        #expect(wrong.description.contains(#""when""#))
+        #expect(throws: Mismatch.self) { try typo.rows() }
+        #expect(try typo.deadLetters().map(\.offset) == [Offset(1)])
+
+        try typo.expect(dead: 1).expect("beats", "2")
+        let fewer = try mismatch { try typo.expect(dead: 2) }
+        #expect(fewer.what == "1 events are dead letters, expected are 2")
+        let none = try mismatch { try Scenario(Self.hours).given(beat("09:00:00")).expect(dead: 1) }
+        #expect(none.found.isEmpty)
+    }
+
+    @Test("an event that is late fails the scenario, and is shown")
+    func late() throws {
+        let scenario = Scenario(Self.hours)
+            .given(beat("09:00:00"), beat("11:00:00"), beat("09:30:00"), beat("11:01:00"))
+        let wrong = try mismatch { try scenario.expect("beats", "1", "2") }
+        #expect(wrong.what == "1 events are late, expected are 0")
+        #expect(wrong.found == ["offset 2: late: \(beat("09:30:00"))"])
+        try scenario.expect(late: 1).expect("beats", "1", "2")
+        #expect(throws: Mismatch.self) { try scenario.expect(late: 2) }
+
+        let both = scenario.given(beat("11:02:00", field: "When"))
+        try both.expect(late: 1).expect(dead: 1).expect("beats", "1", "2")
+        #expect(throws: Mismatch.self) { try both.expect(late: 1).expect("beats", "1", "2") }
+    }
 }

@@ -122,7 +122,7 @@ final class ValueBag<Key: StateKey>: StateObject {
     override func emit(to sink: inout some CellSink) {
         guard let quantile else { return sink.null() }
         if isApproximate, let number = quantile as? Int64 {
-            sink.double(QuantileBucket.value(number, isWhole: kind == .integer))
+            sink.double(QuantileBucket.value(number))
         } else {
             quantile.emit(kind, &held, to: &sink)
         }
@@ -174,7 +174,8 @@ final class ValueBag<Key: StateKey>: StateObject {
 }
 
 /// The buckets of an approximate quantile: 64 for each power of two, of positive numbers and of
-/// negative ones, and one for zero.
+/// negative ones, and one for zero. A number that a bucket begins with has a place of its own, before the
+/// bucket's others: so do all whole numbers up to 128.
 ///
 /// The guarantee is that of DDSketch (Masson, Rim and Lee, 2019): what a bucket stands for is at most
 /// 1/129 = 0.78 % away from any number in it. Its logarithm is replaced by the exponent and the upper
@@ -183,24 +184,24 @@ enum QuantileBucket {
     private static let shift: UInt64 = 46
     private static let infinity: Int64 = 0x7FF << 6
 
-    /// Buckets are numbered in the order of their values. Numbers nearer to zero than 2^-1022 count
-    /// as zero.
+    /// Places are numbered in the order of their values, the beginning of a bucket with an even number.
+    /// Numbers nearer to zero than 2^-1022 count as zero.
     static func number(_ value: Double) -> Int64 {
         guard !value.isSubnormal else { return 0 }
-        let number = Int64(value.magnitude.bitPattern >> shift)
+        let bits = value.magnitude.bitPattern
+        let isBeginning = bits & (1 << shift - 1) == 0
+        let number = Int64(bits >> shift) * 2 + (isBeginning ? 0 : 1)
         return value < 0 ? -number : number
     }
 
-    /// What a bucket stands for. Of whole numbers it is the one that is in the bucket, where there is
-    /// only one.
-    static func value(_ number: Int64, isWhole: Bool) -> Double {
-        guard number != 0 else { return 0 }
+    /// What a place stands for.
+    static func value(_ number: Int64) -> Double {
         let sign: Double = number < 0 ? -1 : 1
-        let magnitude = min(infinity, Int64(clamping: number.magnitude))
-        guard magnitude < infinity else { return sign * .infinity }
-        let least = Double(bitPattern: UInt64(magnitude) << shift)
-        if isWhole, least < 128 { return sign * least.rounded(.up) }
+        let place = min(2 * infinity, Int64(clamping: number.magnitude))
+        let bucket = place / 2
+        let least = Double(bitPattern: UInt64(bucket) << shift)
+        if place % 2 == 0 { return sign * least }
         // As far from the one end as from the other, in parts of that end.
-        return sign * least * (1 + 1 / Double(129 + 2 * (magnitude & 63)))
+        return sign * least * (1 + 1 / Double(129 + 2 * (bucket & 63)))
     }
 }

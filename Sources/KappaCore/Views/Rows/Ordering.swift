@@ -49,8 +49,8 @@ extension Value {
             if x.isNaN || y.isNaN { return order(x.isNaN ? 1 : 0, y.isNaN ? 1 : 0) }
             return order(x, y)
         case (.text(let x), .text(let y)), (.json(let x), .json(let y)):
-            if x.utf8.lexicographicallyPrecedes(y.utf8) { return -1 }
-            return x.utf8.elementsEqual(y.utf8) ? 0 : 1
+            if x.hasBytesBefore(y) { return -1 }
+            return x.hasSameBytes(as: y) ? 0 : 1
         default: return order(a == .null ? 0 : 1, b == .null ? 0 : 1)
         }
     }

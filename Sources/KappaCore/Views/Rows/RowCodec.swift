@@ -16,6 +16,7 @@ final class RowCodec<Row: ViewRow> {
     /// - Parameter spread: Whether structs inside of the struct become columns of their own, where
     ///   they can, in place of a column of JSON: for tables that nobody else reads.
     init(spread: Bool = false) throws(KappaError) {
+        try Unordered.check(row: Row.self)
         let shape = try EventShape(of: Row.self)
         let isSpread = spread && Self.canSpread(shape)
         var fields: [EventField] = isSpread ? shape.fields : []
@@ -88,7 +89,7 @@ final class RowCodec<Row: ViewRow> {
             let members = try zip(fields, values(row)).map { field, value in
                 (field.path[...], try JSONValue(value, field.kind, isOptional: field.isOptional))
             }
-            return try Row(from: ValueDecoder(JSONValue(members)))
+            return try Row(from: ValueDecoder(JSONValue(members), origin: .row))
         }
         var row = row
         withUnsafeMutablePointer(to: &row) { address in
@@ -150,7 +151,7 @@ final class RowCodec<Row: ViewRow> {
                 cursor, first + index, field.kind, isOptional: field.isOptional)
             members.append((field.path[...], cell))
         }
-        return try Row(from: ValueDecoder(JSONValue(members)))
+        return try Row(from: ValueDecoder(JSONValue(members), origin: .row))
     }
 
     private func hasAll(_ packed: PackedRow, _ layout: StructLayout) -> Bool {

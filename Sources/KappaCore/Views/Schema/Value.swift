@@ -1,7 +1,6 @@
 /// One cell of a row, for code that does not know the row's Swift type: queries, diffs, printing.
 ///
-/// Texts are equal where their bytes are, as keys are in the log and in SQL. Swift's own strings are
-/// also equal where they only look alike ("é" is one scalar or two).
+/// Texts are equal where their bytes are, as keys are in the log and in SQL.
 public enum Value: Hashable, Sendable {
     case null
     case bool(Bool)
@@ -22,8 +21,7 @@ extension Value {
         case (.integer(let x), .integer(let y)): x == y
         case (.double(let x), .double(let y)): x == y
         case (.decimal(let x), .decimal(let y)): x == y
-        case (.text(let x), .text(let y)), (.json(let x), .json(let y)):
-            x.utf8.elementsEqual(y.utf8)
+        case (.text(let x), .text(let y)), (.json(let x), .json(let y)): x.hasSameBytes(as: y)
         case (.timestamp(let x), .timestamp(let y)): x == y
         default: false
         }
@@ -50,13 +48,5 @@ extension Value {
         case .bool: self = .bool(value != 0)
         case .integer, .double, .decimal, .text, .json: self = .integer(value)
         }
-    }
-}
-
-extension String {
-    /// Hashes the bytes of the text, for types whose texts are equal only where their bytes are.
-    func hashBytes(into hasher: inout Hasher) {
-        var text = self
-        text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
     }
 }

@@ -1,0 +1,167 @@
+/// A value that is being encoded; containers fill it in.
+final class EncodingBox {
+    enum Kind { case single, array, object }
+
+    /// In which order the parts of a value stand in its text.
+    enum Order {
+        /// As they were written.
+        case asWritten
+        /// Elements of a set: sorted.
+        case elements
+        /// Keys and values of a dictionary in turns: sorted by the keys.
+        case pairs
+    }
+
+    struct Member {
+        /// As it is written.
+        let name: String
+        /// As the type has it.
+        let key: String
+        /// Which of the object's types of keys it is of: a class has another one than its parent.
+        let type: Int
+        /// The place of a property among those of its type; nil for a key that is data.
+        let rank: Int?
+        let box: EncodingBox
+    }
+
+    private(set) var kind = Kind.single
+    private var single = EncodedValue.null
+    private(set) var elements: [EncodingBox] = []
+    private(set) var members: [Member] = []
+    private var keyTypes: [ObjectIdentifier] = []
+    var order = Order.asWritten
+    /// Whether it is an array that a type's own `encode(to:)` fills in, element by element.
+    var isFilledByHand = false
+
+    func set(_ value: EncodedValue) {
+        kind = .single
+        single = value
+    }
+
+    func becomeArray() {
+        if kind != .array { elements = [] }
+        kind = .array
+    }
+
+    /// - Returns: Which of the object's types of keys this is.
+    func becomeObject(_ keys: any Any.Type) -> Int {
+        if kind != .object { (members, keyTypes) = ([], []) }
+        kind = .object
+        let id = ObjectIdentifier(keys)
+        if let known = keyTypes.firstIndex(of: id) { return known }
+        keyTypes.append(id)
+        return keyTypes.count - 1
+    }
+
+    func element() -> EncodingBox {
+        let box = EncodingBox()
+        elements.append(box)
+        return box
+    }
+
+    func member(_ name: String, key: String, type: Int, rank: Int?) -> EncodingBox {
+        let box = EncodingBox()
+        members.append(Member(name: name, key: key, type: type, rank: rank, box: box))
+        return box
+    }
+
+    // MARK: The finished value
+
+    func finished(_ use: EncodingUse) throws -> EncodedValue {
+        switch kind {
+        case .single: single
+        case .array: .array(try finishedElements(use))
+        case .object: .object(try finishedMembers(use))
+        }
+    }
+
+    func finishedElements(_ use: EncodingUse) throws -> [EncodedValue] {
+        let values = try elements.map { try $0.finished(use) }
+        switch order {
+        case .asWritten: return values
+        case .elements: return values.sorted(by: EncodedValue.precedes)
+        case .pairs:
+            let pairs = stride(from: 0, to: values.count - 1, by: 2).map {
+                (key: values[$0], value: values[$0 + 1])
+            }
+            return pairs.sorted { a, b in
+                if EncodedValue.precedes(a.key, b.key) { return true }
+                if EncodedValue.precedes(b.key, a.key) { return false }
+                return EncodedValue.precedes(a.value, b.value)
+            }.flatMap { [$0.key, $0.value] }
+        }
+    }
+
+    private func finishedMembers(
+        _ use: EncodingUse
+    ) throws -> [(key: String, value: EncodedValue)] {
+        let isSorted = zip(members, members.dropFirst()).allSatisfy { Self.precedes($0, $1) }
+        // Where a type writes a property twice, the last one counts: the sort keeps their order.
+        let sorted = isSorted ? members : Self.sorted(members)
+        var finished: [(key: String, value: EncodedValue)] = []
+        finished.reserveCapacity(sorted.count)
+        for (index, member) in sorted.enumerated() {
+            let value: EncodedValue
+            do { value = try member.box.finished(use) } catch {
+                throw EncodingFailure(error).inside(member.key)
+            }
+            // Keys that are data are sorted by their names: only the one before may be the same.
+            let isData = member.rank == nil && keyTypes.count == 1
+            let first = isData ? max(0, finished.count - 1) : 0
+            let known = finished[first...].lastIndex { $0.key.isSame(as: member.name) }
+            guard let known else {
+                finished.append((member.name, value))
+                continue
+            }
+            let other = sorted[..<index].last { $0.name.isSame(as: member.name) }
+            guard member.rank != nil, let other, other.rank != nil,
+                other.key.isSame(as: member.key)
+            else { throw Self.clash(member, other?.key ?? member.key) }
+            finished[known] = (member.name, value)
+        }
+        if use == .event { try checkReading() }
+        return finished
+    }
+
+    private static func clash(_ member: Member, _ other: String) -> EncodingFailure {
+        let isSame = member.key.isSame(as: other)
+        return EncodingFailure(
+            isSame
+                ? "two keys of a dictionary are both written as \(member.name)"
+                : "\(other) and \(member.key) are both written as \(member.name)",
+            advice: isSame ? "Give each key a text of its own" : "Rename one of the two")
+    }
+
+    /// A reader takes a property's name in several spellings: none of them may be another's.
+    private func checkReading() throws {
+        for member in members where member.rank != nil {
+            let camel = WrittenName.of(member.key).camelCase
+            guard let camel, let other = members.first(where: { $0.name.isSame(as: camel) }),
+                !other.key.isSame(as: member.key)
+            else { continue }
+            throw EncodingFailure(
+                "readers take \(other.name) for \(member.key), too",
+                advice: "Rename one of the two properties, \(member.key) and \(other.key)")
+        }
+    }
+
+    /// Properties stand in the order of their declaration, keys that are data by their bytes.
+    private static func precedes(_ a: Member, _ b: Member) -> Bool {
+        if a.type != b.type { return a.type < b.type }
+        if let x = a.rank, let y = b.rank { return x < y }
+        return a.name.utf8.lexicographicallyPrecedes(b.name.utf8)
+    }
+
+    private static func sorted(_ members: [Member]) -> [Member] {
+        members.enumerated().sorted { a, b in
+            if precedes(a.element, b.element) { return true }
+            if precedes(b.element, a.element) { return false }
+            return a.offset < b.offset
+        }.map(\.element)
+    }
+}
+
+extension String {
+    /// Names are the same where their bytes are, as in the log.
+    fileprivate func isSame(as other: String) -> Bool { utf8.elementsEqual(other.utf8) }
+}

@@ -1,0 +1,204 @@
+import Synchronization
+
+/// Encodes any `Encodable` value, so that equal values have one text, in each process.
+///
+/// Hashes have another seed in each process, and with it sets and dictionaries another order. So the
+/// elements of a set are sorted, and the keys of a dictionary. What tells that a key is data, and no
+/// property, is its type: the `CodingKeys` that the compiler writes are an enum without values; a
+/// dictionary's keys are a struct with a text, and so are those of a type that names its keys at run
+/// time. Properties stand in the order of their cases in `CodingKeys`, which is that of their
+/// declaration.
+struct ValueEncoder: Encoder {
+    let box: EncodingBox
+    let use: EncodingUse
+    /// Whether names of properties stay as they are, in events too: those of an enum's cases do, since
+    /// nobody could tell what they were.
+    var keepsNames = false
+    var codingPath: [any CodingKey] { [] }
+    var userInfo: [CodingUserInfoKey: Any] { [:] }
+
+    func container<Key: CodingKey>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
+        let index = box.becomeObject(type)
+        return KeyedEncodingContainer(KeyedEncoder<Key>(encoder: self, type: index))
+    }
+    func unkeyedContainer() -> any UnkeyedEncodingContainer {
+        box.becomeArray()
+        return UnkeyedEncoder(encoder: self)
+    }
+    func singleValueContainer() -> any SingleValueEncodingContainer { SingleEncoder(encoder: self) }
+
+    fileprivate func inside(_ box: EncodingBox) -> ValueEncoder {
+        ValueEncoder(box: box, use: use, keepsNames: keepsNames)
+    }
+    /// The same encoder, for what a type's own `encode(to:)` fills in.
+    fileprivate var byHand: ValueEncoder {
+        box.isFilledByHand = true
+        return self
+    }
+
+    func write<T: Encodable>(_ value: T) throws {
+        switch value {
+        case let text as String: box.set(.text(text))
+        case let bool as Bool: box.set(.bool(bool))
+        case let double as Double: try write(double: double)
+        case let float as Float: try write(double: Double(float))
+        case let time as Timestamp: try write(time: time)
+        case let decimal as ExactDecimal: box.set(.decimal(decimal))
+        case let integer as any FixedWidthInteger: try write(integer: integer)
+        default: try write(other: value)
+        }
+    }
+
+    private func write(double: Double) throws {
+        if use == .event, !double.isFinite {
+            throw EncodingFailure(
+                "it is \(double), and JSON has finite numbers only",
+                advice: "Leave the value out (nil), or say what it means in a property of its own")
+        }
+        box.set(.double(double))
+    }
+
+    private func write(time: Timestamp) throws {
+        if use == .event, !time.isInCalendar {
+            throw EncodingFailure(
+                "\(time) is not in the years 0000 to 9999, which RFC 3339 can write",
+                advice: "Use an optional, and nil for a time that never comes")
+        }
+        box.set(.timestamp(time))
+    }
+
+    private func write(integer: any FixedWidthInteger) throws {
+        if let signed = Int64(exactly: integer) {
+            box.set(.integer(signed))
+        } else if use == .row, let unsigned = UInt64(exactly: integer) {
+            box.set(.unsigned(unsigned))
+        } else {
+            throw EncodingFailure(
+                "\(integer) is no integer of 64 bits with a sign",
+                advice: "Make it an ExactDecimal, which has 38 digits, or a String")
+        }
+    }
+
+    private func write<T: Encodable>(other value: T) throws {
+        var encoder = self
+        encoder.keepsNames = use == .event && EnumTypes.contains(value)
+        if T.self is any ElementsInOrder.Type { return try value.encode(to: encoder) }
+        box.order =
+            T.self is any ElementsWithoutOrder.Type ? Unordered.order(of: T.self) : .asWritten
+        try value.encode(to: encoder)
+        if box.order == .asWritten { try Unordered.find(in: value, box, use) }
+    }
+}
+
+/// How a property's name is written in events.
+struct WrittenName: Sendable {
+    let snakeCase: String
+    /// The other name that readers take it by, where that may be what another property is written as.
+    let camelCase: String?
+
+    private init(_ key: String) {
+        snakeCase = FieldName.snakeCase(key)
+        let camel = FieldName.camelCase(key)
+        let isItself = FieldName.snakeCase(camel).utf8.elementsEqual(camel.utf8)
+        camelCase = isItself && !camel.utf8.elementsEqual(snakeCase.utf8) ? camel : nil
+    }
+
+    /// Names are few, and working them out takes longer than all the rest.
+    private static let known = Mutex<[String: WrittenName]>([:])
+    private static let mostKnown = 10_000
+
+    static func of(_ key: String) -> WrittenName {
+        known.withLock { known in
+            if let name = known[key], name.isOf(key) { return name }
+            let name = WrittenName(key)
+            if known.count < mostKnown { known[key] = name }
+            return name
+        }
+    }
+
+    /// Swift holds some names for equal whose bytes are not.
+    private func isOf(_ key: String) -> Bool {
+        key.utf8.allSatisfy { $0 < 0x80 }
+    }
+}
+
+/// Which types are enums, by their own word.
+private enum EnumTypes {
+    private static let known = Mutex<[ObjectIdentifier: Bool]>([:])
+
+    static func contains<T>(_ value: T) -> Bool {
+        let id = ObjectIdentifier(T.self)
+        if let known = known.withLock({ $0[id] }) { return known }
+        let isEnum = Mirror(reflecting: value).displayStyle == .enum
+        known.withLock { $0[id] = isEnum }
+        return isEnum
+    }
+}
+
+extension CodingKey {
+    /// Whether keys of this type are the properties of a type, and no data: cases without values are
+    /// all that there is to them.
+    static var areProperties: Bool { _isPOD(Self.self) && MemoryLayout<Self>.size <= 2 }
+
+    /// The place of a property among those of its type; nil for a key that is data.
+    fileprivate var rank: Int? {
+        guard Self.areProperties else { return nil }
+        return withUnsafeBytes(of: self) { $0.reversed().reduce(0) { $0 << 8 | Int($1) } }
+    }
+}
+
+private struct KeyedEncoder<Key: CodingKey>: KeyedEncodingContainerProtocol {
+    let encoder: ValueEncoder
+    let type: Int
+    var codingPath: [any CodingKey] { [] }
+
+    private func inside(_ key: Key) -> ValueEncoder {
+        let own = key.stringValue
+        let rank = key.rank
+        let isConverted = encoder.use == .event && rank != nil && !encoder.keepsNames
+        let name = isConverted ? WrittenName.of(own).snakeCase : own
+        return encoder.inside(encoder.box.member(name, key: own, type: type, rank: rank))
+    }
+    mutating func encodeNil(forKey key: Key) throws { _ = inside(key) }
+    mutating func encode<T: Encodable>(_ value: T, forKey key: Key) throws {
+        do { try inside(key).write(value) } catch {
+            throw EncodingFailure(error).inside(key.stringValue)
+        }
+    }
+    mutating func nestedContainer<K: CodingKey>(
+        keyedBy type: K.Type, forKey key: Key
+    ) -> KeyedEncodingContainer<K> { inside(key).byHand.container(keyedBy: type) }
+    mutating func nestedUnkeyedContainer(forKey key: Key) -> any UnkeyedEncodingContainer {
+        inside(key).byHand.unkeyedContainer()
+    }
+    mutating func superEncoder() -> any Encoder { encoder }
+    mutating func superEncoder(forKey key: Key) -> any Encoder { inside(key) }
+}
+
+private struct UnkeyedEncoder: UnkeyedEncodingContainer {
+    let encoder: ValueEncoder
+    var codingPath: [any CodingKey] { [] }
+    var count: Int { encoder.box.elements.count }
+
+    private func next() -> ValueEncoder { encoder.inside(encoder.box.element()) }
+    mutating func encodeNil() throws { _ = next() }
+    mutating func encode<T: Encodable>(_ value: T) throws {
+        let place = count
+        do { try next().write(value) } catch { throw EncodingFailure(error).inside("\(place)") }
+    }
+    mutating func nestedContainer<K: CodingKey>(
+        keyedBy type: K.Type
+    ) -> KeyedEncodingContainer<K> { next().byHand.container(keyedBy: type) }
+    mutating func nestedUnkeyedContainer() -> any UnkeyedEncodingContainer {
+        next().byHand.unkeyedContainer()
+    }
+    mutating func superEncoder() -> any Encoder { next() }
+}
+
+private struct SingleEncoder: SingleValueEncodingContainer {
+    let encoder: ValueEncoder
+    var codingPath: [any CodingKey] { [] }
+
+    mutating func encodeNil() throws { encoder.box.set(.null) }
+    mutating func encode<T: Encodable>(_ value: T) throws { try encoder.write(value) }
+}

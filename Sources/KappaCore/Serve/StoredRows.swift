@@ -1,0 +1,187 @@
+/// The rows of a fold's table in one version's file, as this build's row type.
+///
+/// The file may be another build's: a version stays live until what replaces it has been promoted, and
+/// after a rollback. Its columns are found by name, and each must be of the kind that this build's row
+/// needs.
+struct StoredRows {
+    private let table: FoldTable
+    private let index: Int
+    /// Where each field of the row stands.
+    private let columns: [Int]
+    /// Where what the row keeps hidden stands.
+    private let state: Int?
+    private let isOwn: Bool
+    private let version: String
+
+    /// - Parameter digest: That of this build's definition.
+    /// - Throws: `.refused` where the file has other columns than the row needs, with what differs.
+    init(
+        _ table: FoldTable, digest: String, in reader: VersionReader
+    ) throws(KappaError) {
+        self.table = table
+        isOwn = reader.digest == digest
+        version = "\(reader.view)@\(reader.number)"
+        let name = table.schema.name
+        guard let index = reader.tables.firstIndex(where: { $0.name == name }) else {
+            throw Self.differs(version, table, ["it has no table \(name)"])
+        }
+        let stored = reader.tables[index]
+        self.index = index
+        state = table.schema.hasState && stored.hasState ? stored.columns.count : nil
+        var differences: [String] = []
+        let key = table.schema.columns[table.keyColumn]
+        let keys = stored.keyColumns.map { stored.columns[$0] }
+        if keys != [key] {
+            differences.append(
+                "its key is \(Self.text(keys)), and this build's is \(Self.text([key]))")
+        }
+        var columns: [Int] = []
+        for own in table.rowColumns.map({ table.schema.columns[$0] }) where own.name != key.name {
+            let place = stored.columns.firstIndex { $0.name == own.name }
+            if let place, stored.columns[place].kind == own.kind { continue }
+            differences.append(
+                place.map { place in
+                    "its column \(own.name) is \(stored.columns[place].kind.rawValue), and this "
+                        + "build's is \(own.kind.rawValue)"
+                } ?? "it has no column \(own.name)")
+        }
+        if table.schema.hasState, !stored.hasState {
+            let hidden = table.hiddenFields.map(\.columnName).joined(separator: ", ")
+            differences.append("it does not keep \(hidden)")
+        }
+        guard differences.isEmpty else { throw Self.differs(version, table, differences) }
+        for column in table.rowColumns {
+            let name = table.schema.columns[column].name
+            columns.append(stored.columns.firstIndex { $0.name == name } ?? 0)
+        }
+        self.columns = columns
+    }
+
+    /// The row under a key; nil if there is none.
+    func row<Row: ViewRow>(
+        _ type: Row.Type, key: Value, in reader: VersionReader
+    ) throws -> Row? {
+        var row: Row?
+        try reader.forRow(table: index, key: [key]) { row = try decode(type, $0) }
+        return row
+    }
+
+    /// All rows, in key order.
+    func rows<Row: ViewRow>(_ type: Row.Type, in reader: VersionReader) throws -> [Row] {
+        var rows: [Row] = []
+        try reader.forEachRow(table: index) { rows.append(try decode(type, $0)) }
+        return rows
+    }
+
+    private func decode<Row: ViewRow>(_ type: Row.Type, _ cursor: any RowCursor) throws -> Row {
+        do {
+            let row = try table.decode(
+                type, cursor, columns: columns, state: state, isOwn: isOwn)
+            if !isOwn { try check(row, cursor) }
+            return row
+        } catch {
+            throw KappaError(
+                isOwn ? .damaged : .refused, "a row of \(version) cannot be read as \(Row.self)",
+                at: "\(version), table \(table.schema.name)", because: FieldFailure.reason(error),
+                advice: isOwn
+                    ? "`kappa verify \(version)` replays it; a row type that has changed without its "
+                        + "view's file needs a new digest" : Self.advice)
+        }
+    }
+
+    /// Columns of one name and kind may still hold what this build's types lose: an object with other
+    /// properties, say. So the row must be made of the very cells that it would write itself.
+    private func check(_ row: some ViewRow, _ cursor: any RowCursor) throws {
+        guard case .object(let members) = try EncodedValue(encoding: row) else { return }
+        func own(_ field: EventField) -> EncodedValue {
+            members.last { $0.key == field.path.first }?.value ?? .null
+        }
+        for (field, column) in zip(table.rowFields, columns) {
+            let stored = field.kind.value(cursor, column)
+            if try !stored.isSame(as: Value(own(field), kind: field.kind)) {
+                throw FieldFailure(
+                    description:
+                        "column \(field.columnName) holds \(stored.jsonText), of which this "
+                        + "build's row would keep \(own(field).json)")
+            }
+        }
+        guard let state else { return }
+        let hidden = try JSONValue(parsing: cursor.blob(state))
+        for field in table.hiddenFields {
+            let kept = try JSONValue(parsing: own(field).json).sorted
+            guard hidden[field.path[0]]?.sorted == kept else {
+                throw FieldFailure(
+                    description: "what is kept as \(field.columnName) is not all that this build "
+                        + "would keep")
+            }
+        }
+    }
+
+    private static func differs(
+        _ version: String, _ table: FoldTable, _ differences: [String]
+    ) -> KappaError {
+        KappaError(
+            .refused, "\(version) has other rows than this build's \(table.schema.name)",
+            at: version,
+            because: "another build has made it: " + differences.joined(separator: "; "),
+            advice: advice)
+    }
+
+    private static let advice =
+        "Wait until this build's version is promoted (`kappa status`), or read the cells by their names "
+        + "with columns(of:)"
+
+    private static func text(_ columns: [ColumnSchema]) -> String {
+        columns.map { "\($0.name) (\($0.kind.rawValue))" }.joined(separator: ", ")
+    }
+}
+
+extension FoldTable {
+    /// - Throws: `.usage` where rows are not keyed by such values.
+    func check<Key: KeyValue>(key: Key.Type) throws(KappaError) {
+        if Key.columnKind == keyKind { return }
+        let column = schema.columns[keyColumn]
+        throw KappaError(
+            .usage, "table \(schema.name) has no keys of type \(Key.self)",
+            at: "column \(column.name)",
+            because:
+                "its keys are \(keyKind.rawValue), and \(Key.self) is \(Key.columnKind.rawValue)",
+            advice: "Give the key as what the view's handlers are keyed by")
+    }
+}
+
+extension VersionReader {
+    /// The rows of the first table, as cells by the names of their columns.
+    func columns() throws -> [Columns] {
+        guard let schema = tables.first else { return [] }
+        let names = schema.columns.map(\.name)
+        var rows: [Columns] = []
+        try forEachRow(table: 0) { cursor in
+            rows.append(Columns(cells: Array(zip(names, schema.values(cursor)))))
+        }
+        return rows
+    }
+}
+
+extension Value {
+    /// Whether two cells are the same; in JSON, whatever the order of an object's members is.
+    fileprivate func isSame(as other: Value) throws -> Bool {
+        guard case .json(let a) = self, case .json(let b) = other else { return self == other }
+        return try a == b || JSONValue(parsing: a).sorted == JSONValue(parsing: b).sorted
+    }
+}
+
+extension JSONValue {
+    /// The value with the members of objects in the order of their keys.
+    fileprivate var sorted: JSONValue {
+        switch self {
+        case .array(let elements): .array(elements.map(\.sorted))
+        case .object(let members):
+            .object(
+                members.map { (key: $0.key, value: $0.value.sorted) }.sorted {
+                    $0.key.utf8.lexicographicallyPrecedes($1.key.utf8)
+                })
+        case .null, .bool, .number, .string, .time, .double: self
+        }
+    }
+}

@@ -1,0 +1,73 @@
+/// What functions take and give.
+struct SQLFunctionRule {
+    enum Take {
+        /// Whatever it is, as it is stored.
+        case any
+        /// Numbers, texts, JSON; no times, and decimals as doubles.
+        case plain
+        /// Texts as the library prints them.
+        case text
+        /// Times as texts that SQLite reads; all else as with `plain`.
+        case moment
+        /// Values as JSON has them.
+        case json
+        /// Decimals in their one form.
+        case decimal
+        /// Times, and texts that are times.
+        case time
+    }
+
+    /// What the arguments are taken as, in order; the last one counts for all that follow.
+    var takes: [Take]
+    var gives: SQLType
+
+    init(_ takes: Take..., gives: SQLType) {
+        self.takes = takes
+        self.gives = gives
+    }
+
+    func take(_ index: Int) -> Take { index < takes.count ? takes[index] : takes.last ?? .any }
+
+    /// Functions that are neither aggregates of numbers nor choices.
+    static let all: [String: SQLFunctionRule] = {
+        var rules: [String: SQLFunctionRule] = [:]
+        func add(_ names: String, _ takes: Take..., gives: SQLType) {
+            for name in names.split(separator: " ") {
+                var rule = SQLFunctionRule(gives: gives)
+                rule.takes = takes
+                rules[String(name)] = rule
+            }
+        }
+        add("lower upper replace hex quote soundex concat concat_ws", .text, gives: .text)
+        add("group_concat string_agg highlight", .text, gives: .text)
+        add("trim ltrim rtrim", .text, gives: .text)
+        add("substr substring", .text, .plain, gives: .text)
+        add("printf format", .text, gives: .text)
+        add("char", .plain, gives: .text)
+        add("instr length octet_length unicode", .text, gives: .integer)
+        add("like glob", .text, gives: .bool)
+        add("date time datetime strftime timediff", .moment, gives: .text)
+        add("julianday", .moment, gives: .double)
+        add("unixepoch", .moment, gives: .integer)
+        add("current_date current_time current_timestamp", .any, gives: .text)
+        add("json json_remove json_patch", .plain, gives: .json)
+        add("json_extract json_each json_tree", .plain, gives: .unknown)
+        add("json_array json_quote json_group_array", .json, gives: .json)
+        add("json_valid json_array_length json_error_position", .plain, gives: .integer)
+        add("json_type", .plain, gives: .text)
+        add("json_insert json_replace json_set", .plain, .plain, .json, gives: .json)
+        add(
+            "acos acosh asin asinh atan atan2 atanh cos cosh degrees exp ln log log10 log2 pi pow "
+                + "power radians sin sinh sqrt tan tanh", .plain, gives: .double)
+        add("ceil ceiling floor trunc mod", .plain, gives: .unknown)
+        add("count", .any, gives: .integer)
+        add("row_number rank dense_rank ntile", .plain, gives: .integer)
+        add("percent_rank cume_dist", .plain, gives: .double)
+        add("typeof", .any, gives: .text)
+        add(
+            "random changes total_changes last_insert_rowid sqlite_compileoption_used",
+            .plain, gives: .integer)
+        add("sqlite_version sqlite_source_id sqlite_compileoption_get", .plain, gives: .text)
+        return rules
+    }()
+}
