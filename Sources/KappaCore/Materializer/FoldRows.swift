@@ -191,14 +191,29 @@ class FoldRows {
 /// The rows of one table with their Swift type.
 final class TypedFoldRows<Row: ViewRow>: FoldRows {
     private let rows = StateMemory<Row?>(empty: nil)
+    /// Whether a row may come back from the store as another one: it is made that one at once, so that
+    /// what handlers see does not depend on where commits were.
+    private lazy var changesWhenStored = table.rowFields.contains {
+        $0.kind == .double && $0.isOptional
+    }
+    private lazy var codec = table.hiddenFields.isEmpty ? try? RowCodec<Row>() : nil
 
     override fileprivate var rowBytes: Int { MemoryLayout<Row?>.stride }
     override fileprivate func grow(to count: Int) { rows.grow(to: count) }
-    override fileprivate var plainStates: PlainStates? { rows.plain }
+    override fileprivate var plainStates: PlainStates? { changesWhenStored ? nil : rows.plain }
     override fileprivate func isThere(_ id: UInt32) -> Bool { rows[Int(id)] != nil }
 
     override fileprivate func load(_ id: UInt32, _ cursor: any RowCursor) throws {
-        rows[Int(id)] = try table.decode(Row.self, cursor)
+        do { rows[Int(id)] = try table.decode(Row.self, cursor) } catch {
+            throw KappaError(
+                .damaged, "a row that was committed cannot be read back as \(Row.self)",
+                at: "table \(table.schema.name), key \(key(id).jsonText)",
+                because: FieldFailure.reason(error),
+                advice:
+                    "Where the type has changed and the view's file has not, `kappa rebuild` makes "
+                    + "a version of the new type; else its encode(to:) writes what its init(from:) "
+                    + "does not read")
+        }
     }
 
     /// The row under a key.
@@ -207,14 +222,31 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
     /// Replaces the row under a key.
     func setRow(_ key: FoldKey, to row: Row?) throws {
         let id = try find(key)
-        rows[Int(id)] = row
+        rows[Int(id)] = try row.map(settled)
         touch(id)
+    }
+
+    /// The row as it will come back from the store, which has no NaN.
+    private func settled(_ row: Row) throws -> Row {
+        guard changesWhenStored else { return row }
+        if let codec { return try codec.settled(row) }
+        guard case .object(let members) = try EncodedValue(encoding: row) else { return row }
+        let nans = table.rowFields.filter { field in
+            guard field.kind == .double, field.isOptional,
+                case .double(let double)? = members.last(where: { $0.key == field.path[0] })?.value
+            else { return false }
+            return double.isNaN
+        }.map { $0.path[0] }
+        if nans.isEmpty { return row }
+        let kept = EncodedValue.object(members.filter { !nans.contains($0.key) })
+        return try Row(from: ValueDecoder(JSONValue(parsing: kept.json), origin: .row))
     }
 
     override func change(
         _ id: UInt32, _ body: (UnsafeMutableRawPointer) throws -> Void
     ) throws {
         try rows.change(Int(id), body)
+        if changesWhenStored, let row = rows[Int(id)] { rows[Int(id)] = try settled(row) }
         touch(id)
     }
 
