@@ -53,3 +53,7 @@ int kappa_terminal_columns(int descriptor) {
   struct winsize size;
   return ioctl(descriptor, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
+
+static _Thread_local int inexact;
+void kappa_set_inexact(int operation) { inexact = operation; }
+int kappa_inexact(void) { return inexact; }

@@ -1,18 +1,30 @@
 import KappaCore
 
-/// `kappa views`: the definitions in this build.
+/// `kappa views`: the definitions in this build, with the columns of their tables.
 struct ViewsCommand: Command {
     static let spec = CommandSpec(
-        name: "views", summary: "the views that this build defines",
+        name: "views", summary: "the views that this build defines, with columns and types",
         make: { _ in ViewsCommand() })
 
     func run(_ context: Context) throws -> Int32 {
+        let output = Output()
+        if context.format == .text {
+            for (index, view) in try context.views.definitions().enumerated() {
+                if index > 0 { try output.write("\n") }
+                try output.write(Self.text(view))
+            }
+            try output.flush()
+            return 0
+        }
         let printer = RecordPrinter(
-            ["view", "digest", "events", "tables"], context.format, Output())
+            ["view", "digest", "events", "tables"], context.format, output)
         for view in try context.views.definitions() {
+            let tables = view.tables.filter { !$0.isInternal }
             try printer.print([
                 .text(view.name), .text(view.digest), Self.list(view.eventTypes, context.format),
-                Self.list(view.tables.filter { !$0.isInternal }.map(\.name), context.format),
+                context.format == .json
+                    ? .json("[\(tables.map(Self.json).joined(separator: ","))]")
+                    : .text(tables.map(Self.line).joined(separator: "; ")),
             ])
         }
         try printer.finish()
@@ -23,5 +35,44 @@ struct ViewsCommand: Command {
         guard format == .json else { return .text(names.joined(separator: " ")) }
         let quoted = names.map { name in JSONText.string { $0.append(string: name) } }
         return .json("[\(quoted.joined(separator: ","))]")
+    }
+
+    /// A view, what it reads, and a line for each column of each table.
+    private static func text(_ view: ViewDefinition) -> String {
+        let events = view.eventTypes.joined(separator: ", ")
+        var text = "\(view.name)  \(view.digest)  of \(events)\n"
+        let tables = view.tables.filter { !$0.isInternal }
+        for table in tables {
+            if tables.count > 1 || table.name != view.name { text += "  table \(table.name)\n" }
+            let width = table.columns.map(\.name.count).max() ?? 0
+            for column in table.columns {
+                let padding = String(repeating: " ", count: width - column.name.count)
+                text += "    \(column.name)\(padding)  \(column.kind.rawValue)"
+                text += column.isKey ? "  key\n" : "\n"
+            }
+        }
+        return text
+    }
+
+    private static func line(_ table: TableSchema) -> String {
+        let columns = table.columns.map {
+            "\($0.name) \($0.kind.rawValue)\($0.isKey ? " key" : "")"
+        }
+        return "\(table.name)(\(columns.joined(separator: ", ")))"
+    }
+
+    private static func json(_ table: TableSchema) -> String {
+        JSONText.string { text in
+            text.append(raw: #"{"name":"#)
+            text.append(string: table.name)
+            text.append(raw: #","columns":["#)
+            for (index, column) in table.columns.enumerated() {
+                if index > 0 { text.append(raw: ",") }
+                text.append(raw: #"{"name":"#)
+                text.append(string: column.name)
+                text.append(raw: #","type":"\#(column.kind.rawValue)","key":\#(column.isKey)}"#)
+            }
+            text.append(raw: "]}")
+        }
     }
 }

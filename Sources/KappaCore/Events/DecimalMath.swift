@@ -22,9 +22,8 @@ extension ExactDecimal {
 
     /// The exact sum; nil where it needs more than 38 digits.
     package func exactSum(_ other: ExactDecimal) -> ExactDecimal? {
-        if let sum = narrowSum(other.mantissa, other.scale) { return sum }
-        return ExactDecimal(
-            wideSum(WideInteger(other.mantissa), other.scale), scale: max(scale, other.scale))
+        narrowSum(other.mantissa, other.scale)
+            ?? ExactDecimal(wideSum(other), scale: max(scale, other.scale))
     }
 
     /// The exact difference; nil where it needs more than 38 digits.
@@ -32,9 +31,17 @@ extension ExactDecimal {
         if other.mantissa != .min, let difference = narrowSum(-other.mantissa, other.scale) {
             return difference
         }
-        var negative = WideInteger(other.mantissa)
-        negative.negate()
-        return ExactDecimal(wideSum(negative, other.scale), scale: max(scale, other.scale))
+        return ExactDecimal(wideDifference(other), scale: max(scale, other.scale))
+    }
+
+    /// The exact product; nil where it needs more than 38 digits.
+    package func exactProduct(_ other: ExactDecimal) -> ExactDecimal? {
+        let scale = scale + other.scale
+        let (product, overflow) = mantissa.multipliedReportingOverflow(by: other.mantissa)
+        if !overflow, scale <= Self.maximumScale {
+            return ExactDecimal(mantissa: product, scale: scale)
+        }
+        return ExactDecimal(wideProduct(other), scale: scale)
     }
 
     /// The sum where 128 bits do on the way to it.
@@ -52,8 +59,27 @@ extension ExactDecimal {
         return overflow ? nil : ExactDecimal(mantissa: sum, scale: max(scale, addendScale))
     }
 
-    /// Two numbers that are too far apart for one scale may still make up a short sum. It is of the
-    /// larger scale.
+    /// The sum, of the larger scale: two numbers that are too far apart for 128 bits may still make up
+    /// a short one.
+    func wideSum(_ other: ExactDecimal) -> WideInteger {
+        wideSum(WideInteger(other.mantissa), other.scale)
+    }
+
+    /// The difference, of the larger scale.
+    func wideDifference(_ other: ExactDecimal) -> WideInteger {
+        var negative = WideInteger(other.mantissa)
+        negative.negate()
+        return wideSum(negative, other.scale)
+    }
+
+    /// The product, of the scale of both together.
+    func wideProduct(_ other: ExactDecimal) -> WideInteger {
+        var product = WideInteger(mantissa)
+        product.multiply(by: other.mantissa.magnitude)
+        if other.mantissa < 0 { product.negate() }
+        return product
+    }
+
     private func wideSum(_ addend: WideInteger, _ addendScale: Int) -> WideInteger {
         let common = max(scale, addendScale)
         var sum = WideInteger(mantissa)
@@ -62,19 +88,6 @@ extension ExactDecimal {
         more.multiply(byPowerOfTen: common - addendScale)
         sum += more
         return sum
-    }
-
-    /// The exact product; nil where it needs more than 38 digits.
-    package func exactProduct(_ other: ExactDecimal) -> ExactDecimal? {
-        let scale = scale + other.scale
-        let (product, overflow) = mantissa.multipliedReportingOverflow(by: other.mantissa)
-        if !overflow, scale <= Self.maximumScale {
-            return ExactDecimal(mantissa: product, scale: scale)
-        }
-        var wide = WideInteger(mantissa)
-        wide.multiply(by: other.mantissa.magnitude)
-        if other.mantissa < 0 { wide.negate() }
-        return ExactDecimal(wide, scale: scale)
     }
 
     /// The quotient with so many digits after the point, rounded once; nil where it needs more than 38

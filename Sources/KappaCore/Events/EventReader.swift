@@ -51,6 +51,8 @@ final class EventReader<E: Event> {
     var isPlain: Bool { shape.isPlain && upcasters.isEmpty }
 
     func load(_ batch: EventBatch) {
+        // What somebody else's arithmetic on this thread has left is not of these events.
+        DecimalOverflow.clear()
         self.batch = batch
         decoder.load(batch)
         builder?.load(batch)

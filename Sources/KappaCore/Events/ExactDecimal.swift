@@ -2,6 +2,12 @@
 ///
 /// Always normalised: the mantissa has no trailing zero unless the scale is zero, so equal numbers
 /// are equal values. Use it for money and whatever else must add up exactly.
+///
+/// `+`, `-` and `*` are exact wherever 38 digits do. Where they do not, the operators give the
+/// nearest decimal, and in the closures of a view the event becomes a dead letter that says so;
+/// ``exactly(_:)`` throws instead, and so do ``adding(_:)``, ``subtracting(_:)`` and
+/// ``multiplied(by:)``. No arithmetic of decimals ends the program. `docs/money-and-time.md` shows
+/// how to compute with money.
 public struct ExactDecimal: Hashable, Sendable {
     /// All digits as one integer; it ends in a zero only where ``scale`` is 0.
     public private(set) var mantissa: Int128
@@ -31,9 +37,6 @@ public struct ExactDecimal: Hashable, Sendable {
             self.scale -= 1
         }
     }
-
-    /// A whole number.
-    public init(_ integer: Int64) { self.init(mantissa: Int128(integer), scale: 0) }
 
     /// Parses the text of a JSON number: digits, a point, an exponent. Nil where it is none, or has
     /// more than 38 digits.
@@ -116,9 +119,6 @@ public struct ExactDecimal: Hashable, Sendable {
             by: Self.powersOfTen[newScale - scale])
         return overflow ? nil : product
     }
-
-    /// The nearest double.
-    public var doubleValue: Double { Double(description) ?? .nan }
 }
 
 extension ExactDecimal: Comparable {
@@ -137,55 +137,4 @@ extension ExactDecimal: ExpressibleByIntegerLiteral, CustomStringConvertible {
 
     /// All digits, no exponent, no trailing zeros: `-12.5`.
     public var description: String { JSONText.string { $0.append(self) } }
-
-    /// The exact sum. A sum of more than 38 digits ends the program.
-    public static func + (a: ExactDecimal, b: ExactDecimal) -> ExactDecimal {
-        guard let sum = a.exactSum(b) else {
-            preconditionFailure("the sum of \(a) and \(b) needs more than 38 digits")
-        }
-        return sum
-    }
-    /// The exact difference. One of more than 38 digits ends the program.
-    public static func - (a: ExactDecimal, b: ExactDecimal) -> ExactDecimal {
-        a + ExactDecimal(mantissa: -b.mantissa, scale: b.scale)
-    }
-    /// The exact product. One of more than 38 digits ends the program.
-    public static func * (a: ExactDecimal, b: ExactDecimal) -> ExactDecimal {
-        let (product, overflow) = a.mantissa.multipliedReportingOverflow(by: b.mantissa)
-        precondition(!overflow, "the product of \(a) and \(b) needs more than 38 digits")
-        return ExactDecimal(mantissa: product, scale: a.scale + b.scale)
-    }
-    /// Adds exactly; see `+`.
-    public static func += (a: inout ExactDecimal, b: ExactDecimal) { a = a + b }
-    /// Takes off exactly; see `-`.
-    public static func -= (a: inout ExactDecimal, b: ExactDecimal) { a = a - b }
-}
-
-extension ExactDecimal: Codable {
-    /// Decoders that keep a number's text (kappa's do) hand it over exactly; others give a double or
-    /// an integer, or text.
-    public init(from decoder: any Decoder) throws {
-        let container = try decoder.singleValueContainer()
-        if let integer = try? container.decode(Int64.self) {
-            self.init(integer)
-            return
-        }
-        let text =
-            if let double = try? container.decode(Double.self) { "\(double)" } else {
-                try container.decode(String.self)
-            }
-        guard let parsed = ExactDecimal(text) else {
-            throw DecodingError.dataCorruptedError(
-                in: container,
-                debugDescription: "\"\(text)\" is not a decimal number of up to 38 digits")
-        }
-        self = parsed
-    }
-
-    /// Writes a text with all digits, for encoders would round a number to a double. In events that
-    /// kappa appends it is a number.
-    public func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode(description)
-    }
 }

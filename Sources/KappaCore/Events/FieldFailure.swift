@@ -66,6 +66,8 @@ struct FieldFailure: Error, CustomStringConvertible {
     static func reason(_ error: any Error) -> String {
         switch error {
         case let failure as FieldFailure: return failure.description
+        case let error as KappaError:
+            return error.what + (error.reason.map { ": \($0)" } ?? "")
         case DecodingError.dataCorrupted(let context), DecodingError.typeMismatch(_, let context),
             DecodingError.valueNotFound(_, let context), DecodingError.keyNotFound(_, let context):
             let path = context.codingPath.map { FieldName.snakeCase($0.stringValue) }

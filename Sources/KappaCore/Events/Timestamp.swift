@@ -126,13 +126,45 @@ extension Timestamp {
     public func start(ofWindow size: Duration) -> Timestamp {
         let size = max(1, size.wholeMicroseconds)
         let rest = microseconds % size
-        return Timestamp(microseconds: microseconds - (rest < 0 ? rest + size : rest))
+        let (start, overflow) = microseconds.subtractingReportingOverflow(
+            rest < 0 ? rest + size : rest)
+        return Timestamp(microseconds: overflow ? .min : start)
+    }
+}
+
+/// Arithmetic of instants. It never ends the program: what lies beyond 64 bits of microseconds becomes the
+/// nearest instant that there is.
+extension Timestamp: InstantProtocol {
+    /// The instant that much later; what is finer than a microsecond is cut off.
+    public func advanced(by duration: Duration) -> Timestamp {
+        Timestamp(microseconds: Int64(clamping: Int128(microseconds) + duration.allMicroseconds))
     }
 
-    /// The instant that much later; what is finer than a microsecond is cut off.
-    public static func + (time: Timestamp, duration: Duration) -> Timestamp {
-        Timestamp(microseconds: time.microseconds &+ duration.wholeMicroseconds)
+    /// How long it is from this instant to another; negative where that one is earlier. It is exact.
+    public func duration(to other: Timestamp) -> Duration {
+        let micros = Int128(other.microseconds) - Int128(microseconds)
+        let (seconds, rest) = micros.quotientAndRemainder(dividingBy: 1_000_000)
+        return Duration(
+            secondsComponent: Int64(seconds), attosecondsComponent: Int64(rest) * 1_000_000_000_000)
     }
+
+    /// The instant that much later; see ``advanced(by:)``.
+    public static func + (time: Timestamp, duration: Duration) -> Timestamp {
+        time.advanced(by: duration)
+    }
+    /// The instant that much earlier; see ``advanced(by:)``.
+    public static func - (time: Timestamp, duration: Duration) -> Timestamp {
+        Timestamp(
+            microseconds: Int64(clamping: Int128(time.microseconds) - duration.allMicroseconds))
+    }
+    /// How long it is from `earlier` to `later`; see ``duration(to:)``.
+    public static func - (later: Timestamp, earlier: Timestamp) -> Duration {
+        earlier.duration(to: later)
+    }
+    /// Moves on; see ``advanced(by:)``.
+    public static func += (time: inout Timestamp, duration: Duration) { time = time + duration }
+    /// Moves back; see ``advanced(by:)``.
+    public static func -= (time: inout Timestamp, duration: Duration) { time = time - duration }
 }
 
 extension Duration {
@@ -145,10 +177,21 @@ extension Duration {
         return overflowed ? (seconds < 0 ? .min : .max) : sum
     }
 
-    /// A number of days of 24 hours.
-    public static func days(_ days: Int) -> Duration { .seconds(days * 86_400) }
-    /// A number of hours.
-    public static func hours(_ hours: Int) -> Duration { .seconds(hours * 3_600) }
-    /// A number of minutes.
-    public static func minutes(_ minutes: Int) -> Duration { .seconds(minutes * 60) }
+    /// Whole microseconds, however many; what is finer is cut off.
+    fileprivate var allMicroseconds: Int128 {
+        let (seconds, attoseconds) = components
+        return Int128(seconds) * 1_000_000 + Int128(attoseconds / 1_000_000_000_000)
+    }
+
+    /// A number of days of 24 hours. What 64 bits of seconds do not hold becomes the longest that they do.
+    public static func days(_ days: Int) -> Duration { seconds(days, each: 86_400) }
+    /// A number of hours; see ``days(_:)``.
+    public static func hours(_ hours: Int) -> Duration { seconds(hours, each: 3_600) }
+    /// A number of minutes; see ``days(_:)``.
+    public static func minutes(_ minutes: Int) -> Duration { seconds(minutes, each: 60) }
+
+    private static func seconds(_ count: Int, each: Int) -> Duration {
+        let (seconds, overflow) = count.multipliedReportingOverflow(by: each)
+        return .seconds(overflow ? (count < 0 ? .min : .max) : seconds)
+    }
 }

@@ -65,6 +65,9 @@ struct GroupRows {
             switch origin {
             case .windowStart: sink.timestamp(place.windowStart)
             case .windowEnd: sink.timestamp(place.windowEnd)
+            case .windowDate(let rules):
+                let start = Timestamp(microseconds: place.windowStart)
+                sink.text(copying: LocalTime(start, rules).dateText)
             case .offset: sink.integer(place.offset)
             case .part: sink.integer(place.part)
             case .key(let part): emitKey(part, place, to: &sink)

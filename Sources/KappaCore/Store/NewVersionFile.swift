@@ -126,8 +126,9 @@ final class NewVersionFile {
             version.bind(3, Int64(VersionSchema.format))
             try version.execute()
             try describe(tables, connection)
+            for table in tables { try connection.execute(VersionSchema.create(table)) }
+            try ReadableViews.add(to: connection, of: tables)
             return try tables.map { table in
-                try connection.execute(VersionSchema.create(table))
                 let select = try connection.prepare(
                     "SELECT rootpage FROM sqlite_schema WHERE type = 'table' AND name = ?")
                 select.bind(0, table.name)

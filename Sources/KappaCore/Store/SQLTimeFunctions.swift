@@ -15,7 +15,7 @@ extension SQLFunctions {
         defineLocal("local_time", on: connection) { $0.give($1.timeText) }
         defineLocal("local_datetime", on: connection) { $0.give($1.description) }
         defineLocal("local_hour", on: connection) { $0.give(Int64($1.hour)) }
-        defineLocal("local_weekday", on: connection) { $0.give(Int64($1.weekday.rawValue) + 1) }
+        defineLocal("local_weekday", on: connection) { $0.give(Int64($1.weekday.number)) }
     }
 
     private static func defineLocal(

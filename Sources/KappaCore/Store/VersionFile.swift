@@ -20,6 +20,8 @@ final class VersionFile {
             PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;
             PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 4000
             """)
+        // Files of earlier builds lack them.
+        try ReadableViews.add(to: connection, of: tables)
         var upserts: [SQLiteStatement] = []
         var deletes: [SQLiteStatement] = []
         var selects: [[SQLiteStatement]] = []

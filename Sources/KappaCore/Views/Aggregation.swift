@@ -51,11 +51,20 @@ package struct AggregationDefinition: Sendable {
         try grouping.source.check()
         var columns: [ColumnSchema] = []
         var origins: [RowLayout.Origin] = []
+        var zone = TimeZoneRules.utc
+        var dateColumn: String?
+        if case .calendar(let calendar) = grouping.window?.kind {
+            zone = try Self.zone(calendar.zone, ofTable: name)
+            dateColumn = calendar.dateColumn
+        }
         func addWindow() {
             guard grouping.window != nil else { return }
             columns.append(ColumnSchema("window_start", .timestamp, isKey: true))
             columns.append(ColumnSchema("window_end", .timestamp))
             origins += [.windowStart, .windowEnd]
+            guard let dateColumn else { return }
+            columns.append(ColumnSchema(dateColumn, .text))
+            origins.append(.windowDate(zone))
         }
         if grouping.windowComesFirst { addWindow() }
         for (index, key) in grouping.keys.enumerated() {
@@ -84,10 +93,6 @@ package struct AggregationDefinition: Sendable {
             name: name, columns: columns, hasState: !isSliding && (needsOffsets || needsState))
         self.origins = origins
         window = grouping.window?.kind
-        var zone = TimeZoneRules.utc
-        if case .calendar(let calendar) = grouping.window?.kind {
-            zone = try Self.zone(calendar.zone, ofTable: name)
-        }
         self.zone = zone
         // What is not kept cannot be changed either.
         let lateness = grouping.latenessMicroseconds ?? grouping.keepMicroseconds

@@ -50,11 +50,19 @@ public struct Condition<Element>: Sendable {
         case .compareTwo(let a, let comparison, let b):
             comparison.holds(
                 try a.evaluate(element).orNullIfNaN, try b.evaluate(element).orNullIfNaN)
-        case .closure(let isIncluded, _): try isIncluded(element)
+        case .closure(let isIncluded, _): try Self.checked(isIncluded, element)
         case .both(let a, let b): try a.holds(for: element) && b.holds(for: element)
         case .either(let a, let b): try a.holds(for: element) || b.holds(for: element)
         case .not(let condition): try !condition.holds(for: element)
         }
+    }
+
+    private static func checked(
+        _ isIncluded: (Element) throws -> Bool, _ element: Element
+    ) throws -> Bool {
+        let isWanted = try isIncluded(element)
+        try DecimalOverflow.check()
+        return isWanted
     }
 
     /// Whether another condition is put together in the same way: then both hold for the same

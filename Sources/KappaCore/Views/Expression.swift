@@ -8,13 +8,22 @@ struct Expression<Element>: Sendable {
     init<V: ColumnValue>(_ keyPath: KeyPath<Element, V> & Sendable) {
         kind = V.columnKind
         self.keyPath = keyPath
-        evaluate = { $0[keyPath: keyPath].cell }
+        evaluate = { element in
+            let cell = element[keyPath: keyPath].cell
+            // The property may be computed.
+            try DecimalOverflow.check()
+            return cell
+        }
     }
 
     init<V: ColumnValue>(_ compute: @escaping @Sendable (Element) throws -> V) {
         kind = V.columnKind
         keyPath = nil
-        evaluate = { try compute($0).cell }
+        evaluate = { element in
+            let cell = try compute(element).cell
+            try DecimalOverflow.check()
+            return cell
+        }
     }
 
     /// The name of the property that the key path ends in, as a column's name.

@@ -36,6 +36,7 @@ final class FoldEventReader<E: Event, Key: KeyValue>: FoldReader {
 
     func apply(_ event: Int, to row: UnsafeMutableRawPointer, _ tables: Tables) throws {
         try handle(try reader.make(event), row, tables)
+        try DecimalOverflow.check()
     }
 
     func apply(
@@ -52,7 +53,10 @@ final class FoldEventReader<E: Event, Key: KeyValue>: FoldReader {
                         let taken =
                             try made.map { $0 + (index - start) * eventStride }
                             ?? UnsafeMutableRawPointer(reader.make(Int(events[index])))
-                        try rows.change(inPlace: ids[index]) { try handle(taken, $0, tables) }
+                        try rows.change(inPlace: ids[index]) { row in
+                            try handle(taken, row, tables)
+                            try DecimalOverflow.check()
+                        }
                     } catch {
                         failed(index, error)
                     }
@@ -94,6 +98,7 @@ final class FoldEventReader<E: Event, Key: KeyValue>: FoldReader {
             do {
                 try reader.with(Int(event)) {
                     computedKeys.set(Int(event), $0.pointee[keyPath: key].cell)
+                    try DecimalOverflow.check()
                 }
                 return false
             } catch {

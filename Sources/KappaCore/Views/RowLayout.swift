@@ -10,6 +10,8 @@ package struct RowLayout: Sendable {
     /// Where a cell comes from.
     package enum Origin: Sendable {
         case windowStart, windowEnd
+        /// The date on which a calendar window begins, in its time zone.
+        case windowDate(TimeZoneRules)
         case key(Int)
         case aggregate(Int)
         /// The event that made an element, and which of its elements it is.
@@ -31,7 +33,7 @@ package struct RowLayout: Sendable {
         var ownOrigins: [Origin] = [.offset, .part, .windowEnd]
         for (column, origin) in zip(columns, origins) {
             switch origin {
-            case .windowStart, .windowEnd, .offset, .part: continue
+            case .windowStart, .windowEnd, .windowDate, .offset, .part: continue
             case .key, .aggregate:
                 own.append(ColumnSchema(column.name, column.kind))
                 ownOrigins.append(origin)

@@ -66,22 +66,31 @@ public struct Window: Hashable, Sendable {
     }
 
     /// Days by the calendar of a time zone: from 23 to 25 hours where clocks change.
-    /// - Parameter zone: A name of the system's time zone database, such as `Europe/Berlin`; UTC if
-    ///   none is given. Its file is read when the view is defined, and is a part of the view's digest.
-    public static func daily(in zone: String? = nil) -> Window {
-        Window(kind: .calendar(CalendarWindow(unit: .day, zone: zone)))
+    /// - Parameters:
+    ///   - zone: A name of the system's time zone database, such as `Europe/Berlin`; UTC if
+    ///     none is given. Its file is read when the view is defined, and is a part of the view's digest.
+    ///   - dateColumn: The name of a further column, a text with the local date on which the window begins:
+    ///     `2024-03-31`. It stands behind `window_end`.
+    public static func daily(in zone: String? = nil, dateColumn: String? = nil) -> Window {
+        calendar(.day, zone, dateColumn)
     }
 
-    /// Weeks by the calendar of a time zone; see ``daily(in:)``.
+    /// Weeks by the calendar of a time zone; see ``daily(in:dateColumn:)``.
     public static func weekly(
-        startingOn weekday: Weekday = .monday, in zone: String? = nil
+        startingOn weekday: Weekday = .monday, in zone: String? = nil, dateColumn: String? = nil
     ) -> Window {
-        Window(kind: .calendar(CalendarWindow(unit: .week(startingOn: weekday), zone: zone)))
+        calendar(.week(startingOn: weekday), zone, dateColumn)
     }
 
-    /// Months by the calendar of a time zone; see ``daily(in:)``.
-    public static func monthly(in zone: String? = nil) -> Window {
-        Window(kind: .calendar(CalendarWindow(unit: .month, zone: zone)))
+    /// Months by the calendar of a time zone; see ``daily(in:dateColumn:)``.
+    public static func monthly(in zone: String? = nil, dateColumn: String? = nil) -> Window {
+        calendar(.month, zone, dateColumn)
+    }
+
+    private static func calendar(
+        _ unit: CalendarWindow.Unit, _ zone: String?, _ dateColumn: String?
+    ) -> Window {
+        Window(kind: .calendar(CalendarWindow(unit: unit, zone: zone, dateColumn: dateColumn)))
     }
 
     private static func positive(_ duration: Duration, _ what: String) -> Int64 {

@@ -75,6 +75,93 @@ import Testing
         #expect(ranked == [best ?? ""], "seed \(seed)")
     }
 
+    private static let signs = ["<", "<=", ">", ">=", "=", "!=", "IS"]
+
+    @Test("columns of two types are compared by their values", arguments: seeds)
+    func pairs(seed: UInt64) throws {
+        var random = SplitMix(state: seed)
+        let rows = (0..<40).map { SQLQuestions.row("k\($0)", Self.cells(&random)) }
+        let questions = try SQLQuestions(rows)
+        let columns = SQLQuestions.table.columns.map(\.name)
+        for (a, b) in [
+            ("paid", "owed"), ("owed", "n"), ("n", "owed"), ("owed", "x"), ("x", "paid"),
+            ("n", "x"),
+            ("at", "seen"), ("ok", "n"),
+        ] {
+            let (i, j) = (columns.firstIndex(of: a) ?? 0, columns.firstIndex(of: b) ?? 0)
+            let orders = rows.map { row in
+                (row[0].plainText, Comparison.order(Self.number(row[i]), Self.number(row[j])))
+            }
+            func expected(_ holds: (Int) -> Bool) -> [String] {
+                orders.filter { $0.1.map(holds) ?? false }.map(\.0).sorted()
+            }
+            for sign in Self.signs where sign != "IS" {
+                let keys = expected { order in
+                    switch sign {
+                    case "<": order < 0
+                    case "<=": order <= 0
+                    case ">": order > 0
+                    case ">=": order >= 0
+                    case "=": order == 0
+                    default: order != 0
+                    }
+                }
+                let note = Comment("\(a) \(sign) \(b), seed \(seed)")
+                #expect(try questions.query("\(a) \(sign) \(b)").sorted() == keys, note)
+                #expect(
+                    try questions.query("(1, \(a)) \(sign) (1, \(b))").sorted() == keys, note)
+            }
+            let equal = expected { $0 == 0 }
+            for condition in [
+                "\(a) IN (\(b))", "\(a) IN (NULL, \(b))", "CASE \(a) WHEN \(b) THEN 1 END",
+                "\(a) BETWEEN \(b) AND \(b)", "\(a) IN (SELECT u.\(b) FROM t u WHERE u.k = t.k)",
+                "NOT \(a) IS DISTINCT FROM \(b) AND \(a) IS NOT NULL",
+                "max(\(a), \(b)) = min(\(a), \(b))",
+                "EXISTS (SELECT 1 FROM t u WHERE u.k = t.k AND t.\(a) = u.\(b))",
+            ] {
+                #expect(
+                    try questions.query(condition).sorted() == equal, "\(condition), seed \(seed)")
+            }
+        }
+    }
+
+    /// A number as a decimal, whatever it is stored as.
+    private static func number(_ value: Value) -> Value {
+        switch value {
+        case .bool(let bool): .decimal(bool ? 1 : 0)
+        case .integer(let integer): .decimal(ExactDecimal(integer))
+        case .double(let double):
+            // Beyond the decimals, and so beyond all of them.
+            ExactDecimal("\(double)").map { .decimal($0) }
+                ?? .number(
+                    (double < 0 ? "-" : "") + "170141183460469231731687303715884105727")
+        default: value
+        }
+    }
+
+    @Test("columns that cannot be compared are refused in every form")
+    func refusedPairs() throws {
+        let questions = try SQLQuestions([])
+        for (a, b) in [
+            ("at", "n"), ("paid", "at"), ("at", "x"), ("ok", "at"), ("paid", "ok"), ("s", "n"),
+            ("x", "s"), ("doc", "n"),
+        ] {
+            let forms =
+                Self.signs.map { "\(a) \($0) \(b)" } + [
+                    "\(a) IN (\(b))", "\(a) BETWEEN \(b) AND \(b)",
+                    "CASE \(a) WHEN \(b) THEN 1 END",
+                    "nullif(\(a), \(b))", "max(\(a), \(b))", "(1, \(a)) < (1, \(b))",
+                    "\(a) IN (SELECT \(b) FROM t)", "(1, \(a)) IN (SELECT 1, \(b) FROM t)",
+                ]
+            for form in forms {
+                let refusal = questions.refusal("SELECT \(form) FROM t")
+                #expect(refusal.hasPrefix("usage "), "\(form): \(refusal)")
+            }
+            let join = "SELECT 1 FROM t JOIN (SELECT \(b) AS \(a) FROM t) USING (\(a))"
+            #expect(questions.refusal(join).hasPrefix("usage "), "\(join)")
+        }
+    }
+
     // MARK: Values
 
     static func cells(_ random: inout SplitMix) -> [String: Value] {

@@ -61,7 +61,7 @@ struct SQLTypesTests {
     @Test("what cannot be a time is refused, with how to write one")
     func notTimes() throws {
         let error = #expect(throws: KappaError.self) { try questions.query("seen < 'yesterday'") }
-        #expect(error?.reason == "'yesterday' is not a time")
+        #expect(error?.reason == "seen is a time, and 'yesterday' is not a time")
         #expect(error?.advice?.hasPrefix("Write a date such as '2024-01-15'") == true)
         #expect(
             questions.refusal("SELECT * FROM t WHERE seen > 5")
@@ -69,7 +69,8 @@ struct SQLTypesTests {
         for wrong in [
             "seen < n", "seen < paid", "seen = ok", "seen + 1.5 > seen", "seen * 2", "-seen",
             "sum(seen)", "seen / 1000000", "datetime(seen, 'unixepoch')", "abs(seen)",
-            "printf('%d', seen)", "coalesce(seen, 0)", "CAST(s AS DATE)", "seen IN (1, 2)",
+            "printf('%d', seen)", "printf('%s %*.1f', 'x', 5, seen)", "printf(s, seen)",
+            "coalesce(seen, 0)", "CAST(s AS DATE)", "seen IN (1, 2)",
             "CASE seen WHEN 5 THEN 1 END", "nullif(seen, 'x')", "(seen, n) < ('x', 1)", "ts('now')",
             "ts(5)", "seen < 'x' || 'y'", "seen IN (SELECT n FROM t)", "max(seen, 5)",
         ] {
@@ -104,6 +105,9 @@ struct SQLTypesTests {
                 "SELECT date(at), strftime('%Y-%m', at), unixepoch(at), time(seen) "
                     + "FROM t WHERE k = 'a'") == ["2024-01-15,2024-01,1705276800,14:30:00"])
         #expect(try questions.query("at LIKE '2024-03%'") == ["b", "c"])
+        #expect(
+            try questions.csv("SELECT printf('%.2f%% at %s', paid, at) FROM t LIMIT 1")
+                == ["0.10% at 2024-01-15T00:00:00Z"])
         #expect(
             try questions.csv("SELECT local_date(at, 'Asia/Tokyo') FROM t LIMIT 1")
                 == ["2024-01-15"])
@@ -146,7 +150,7 @@ struct SQLTypesTests {
                 == ["12345678901234567890.123456789,0.1", "0.2,0.15", "10,0.15"])
         #expect(
             questions.refusal("SELECT 1 FROM t WHERE paid > 'much'")
-                == "usage 'much' is not a number")
+                == "usage paid is a decimal, and 'much' is not a number")
         #expect(questions.refusal("SELECT paid % 3 FROM t").hasPrefix("usage paid is a decimal"))
     }
 
@@ -262,7 +266,7 @@ struct SQLTypesTests {
                 == "usage it has 0 parameters, and 1 value is given")
         #expect(
             questions.refusal("SELECT 1 FROM t WHERE at > ?", [.text("x")])
-                == "usage 'x' is not a time")
+                == "usage at is a time, and 'x' is not a time")
     }
 
     @Test("a column of a result is called as it was written")

@@ -114,18 +114,33 @@ extension SQLRewriter {
 
     /// A time in `%d` would be cut to its year.
     private func checkFormat(_ arguments: [SQLTyped]) throws(SQLMistake) {
-        guard let time = arguments.first(where: { $0.type == .time }) else { return }
-        if case .text(let format) = arguments[0].literal {
-            let others = format.replacing("%%", with: "").split(separator: "%").dropFirst(
-                format.hasPrefix("%") ? 0 : 1)
-            let isText = others.allSatisfy { part in
-                part.first { $0.isLetter }.map { "sqQwz".contains($0) } ?? false
-            }
-            if isText { return }
+        guard case .text(let format) = arguments.first?.literal else {
+            guard let time = arguments.first(where: { $0.type == .time }) else { return }
+            throw mistake(time, "is a time, in a format that is not known yet", Self.howToFormat)
         }
-        throw mistake(
-            time, "is a time, in a format that may want numbers",
-            "Format rfc3339(x), or what strftime(…) gives")
+        for (letter, argument) in zip(Self.conversions(format), arguments.dropFirst())
+        where argument.type == .time && !"sqQwz".contains(letter) {
+            throw mistake(argument, "is a time, and %\(letter) takes a number", Self.howToFormat)
+        }
+    }
+
+    private static let howToFormat = "Format what strftime(…) gives, or take %s"
+
+    /// What each argument of a format is taken as: `d`, `s` and so on, and `*` for a width.
+    private static func conversions(_ format: String) -> [Character] {
+        var result: [Character] = []
+        var isOpen = false
+        for character in format {
+            if !isOpen {
+                isOpen = character == "%"
+            } else if character == "*" {
+                result.append(character)
+            } else if character == "%" || character.isLetter && character != "l" {
+                if character != "%" { result.append(character) }
+                isOpen = false
+            }
+        }
+        return result
     }
 
     // MARK: Choices

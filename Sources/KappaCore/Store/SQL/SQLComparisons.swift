@@ -35,8 +35,20 @@ extension SQLRewriter {
     func compared(_ operands: [SQLTyped], isOrder: Bool) throws(SQLMistake) -> [SQLTyped] {
         guard operands.contains(where: { $0.parts != nil }) else {
             let family = try family(operands)
+            let solid = operands.first { $0.literal == nil && $0.type != .null }
             var result: [SQLTyped] = []
-            for operand in operands { result.append(try fitted(operand, family, isOrder)) }
+            for operand in operands {
+                do throws(SQLMistake) { result.append(try fitted(operand, family, isOrder)) } catch
+                {
+                    // A literal is wrong beside something: that is named too.
+                    guard let solid, operand.literal != nil, error.range == operand.range else {
+                        throw error
+                    }
+                    var mistake = error
+                    mistake.reason = "\(name(solid)) is \(solid.type.noun), and \(error.reason)"
+                    throw mistake
+                }
+            }
             return result
         }
         // Row values are compared part by part.

@@ -5,6 +5,13 @@ extension SQLRewriter {
         var parts = try sources(joined, scope)
         // A condition of one join may name the sources of all.
         for condition in Self.conditions(joined) { parts.append(try typed(condition, scope)) }
+        for argument in Self.arguments(joined) {
+            let typed = try typed(argument, scope)
+            guard typed.type != .time, typed.type != .decimal else {
+                throw mistake(typed, "is \(typed.type.noun) and not JSON")
+            }
+            parts.append(typed)
+        }
         return parts
     }
 
@@ -12,8 +19,18 @@ extension SQLRewriter {
         joined.flatMap { one -> [SQLExpression] in
             var conditions = one.on.map { [$0] } ?? []
             if case .joined(let inner) = one.source.kind { conditions += Self.conditions(inner) }
-            if case .table(_, _, let arguments?) = one.source.kind { conditions += arguments }
             return conditions
+        }
+    }
+
+    /// What `json_each(…)` and its like are given.
+    private static func arguments(_ joined: [SQLJoined]) -> [SQLExpression] {
+        joined.flatMap { one -> [SQLExpression] in
+            switch one.source.kind {
+            case .joined(let inner): Self.arguments(inner)
+            case .table(_, _, let arguments): arguments ?? []
+            case .select: []
+            }
         }
     }
 

@@ -8,6 +8,8 @@ package struct CalendarWindow: Hashable, Sendable, CustomStringConvertible {
     let unit: Unit
     /// A zone of the system's database; nil for UTC.
     let zone: String?
+    /// The column with the date on which a window begins, if there is to be one.
+    var dateColumn: String?
 
     package var description: String {
         let name =
@@ -54,4 +56,7 @@ public enum Weekday: Int, Hashable, Sendable {
     case monday = 0
     /// The days that follow.
     case tuesday, wednesday, thursday, friday, saturday, sunday
+
+    /// 1 for Monday to 7 for Sunday, as ISO 8601 counts.
+    public var number: Int { rawValue + 1 }
 }

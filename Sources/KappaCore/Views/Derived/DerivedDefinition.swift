@@ -85,7 +85,9 @@ package struct DerivedDefinition: Sendable {
                     for row in rows {
                         try codec.with(row, of: cells.count) { elements.append($0.pointee) }
                     }
-                    for row in try reduce(elements) {
+                    let made = try reduce(elements)
+                    try DecimalOverflow.check()
+                    for row in made {
                         let values = try newCodec.values(row)
                         try keyed.check(values, key: cells.key(of: rows[0]))
                         emit(keyed.shown.map { values[$0] })

@@ -67,6 +67,8 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: MakingReader {
 
     private func emit(_ a: Left, _ b: Right, _ time: Int64, _ event: Int32) throws {
         if let isJoined, try !isJoined(a, b) { return }
-        made.append(try combine(a, b), hasTime ? Timestamp(microseconds: time) : nil, event)
+        let new = try combine(a, b)
+        try DecimalOverflow.check()
+        made.append(new, hasTime ? Timestamp(microseconds: time) : nil, event)
     }
 }

@@ -99,12 +99,12 @@ final class OuterJoinRows<Left: ViewRow, Right: ViewRow, New: ViewRow>: JoinedRo
                         change(JoinedKey(right: otherMeta), nil, event)
                         right.match(number, event)
                     }
-                    let row = try join.combine(element.pointee, partner.pointee)
+                    let row = try combined(element.pointee, partner.pointee)
                     change(JoinedKey(left: meta, right: otherMeta), row, event)
                 }
             }
             if !meta.isMatched, join.showsLeft {
-                change(JoinedKey(left: meta), try join.combine(element.pointee, nil), event)
+                change(JoinedKey(left: meta), try combined(element.pointee, nil), event)
             }
         }
         if !hasMet || !right.isUnique { try left.keep(index, event, meta) }
@@ -126,15 +126,21 @@ final class OuterJoinRows<Left: ViewRow, Right: ViewRow, New: ViewRow>: JoinedRo
                         change(JoinedKey(left: otherMeta), nil, event)
                         left.match(number, event)
                     }
-                    let row = try join.combine(partner.pointee, element.pointee)
+                    let row = try combined(partner.pointee, element.pointee)
                     change(JoinedKey(left: otherMeta, right: meta), row, event)
                 }
             }
             if !meta.isMatched, join.showsRight {
-                change(JoinedKey(right: meta), try join.combine(nil, element.pointee), event)
+                change(JoinedKey(right: meta), try combined(nil, element.pointee), event)
             }
         }
         if !hasMet || !left.isUnique { try right.keep(index, event, meta) }
+    }
+
+    private func combined(_ left: Left?, _ right: Right?) throws -> New? {
+        let row = try join.combine(left, right)
+        try DecimalOverflow.check()
+        return row
     }
 
     private func change(_ key: JoinedKey, _ row: New?, _ event: Int32) {

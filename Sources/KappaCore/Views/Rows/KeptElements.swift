@@ -115,6 +115,7 @@ final class KeptElements<Element: ViewRow>: RankingInput {
         let old = groups[Int(id)]
         var kept = old
         try rule.choose(&kept, codec.settled(element))
+        try DecimalOverflow.check()
         if kept == old { return }
         let settled = try kept.map { try codec.settled($0) }
         groups[Int(id)] = settled

@@ -113,7 +113,10 @@ extension KeyedStream where Element: ViewRow {
                 let element = (elements + (number - numbers.lowerBound)).move()
                 let id = ids[number]
                 var kept = groups[Int(id)]
-                do { try choose(&kept, element) } catch {
+                do {
+                    try choose(&kept, element)
+                    try DecimalOverflow.check()
+                } catch {
                     failed()
                     continue
                 }

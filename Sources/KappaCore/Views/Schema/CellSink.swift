@@ -8,6 +8,8 @@ protocol CellSink {
     mutating func timestamp(_ microseconds: Int64)
     mutating func text(_ utf8: UnsafeRawBufferPointer)
     mutating func json(_ utf8: UnsafeRawBufferPointer)
+    /// A text that nobody keeps.
+    mutating func text(copying text: String)
 }
 
 /// Binds cells to a statement of the store.
@@ -41,6 +43,10 @@ struct StoreSink: CellSink {
         index += 1
     }
     mutating func json(_ utf8: UnsafeRawBufferPointer) { text(utf8) }
+    mutating func text(copying text: String) {
+        writer.bind(index, text)
+        index += 1
+    }
     mutating func blob(_ bytes: UnsafeRawBufferPointer) {
         writer.bind(index, blob: bytes)
         index += 1
@@ -105,6 +111,10 @@ struct JSONSink: CellSink {
         next()
         text.bytes.append(contentsOf: utf8)
     }
+    mutating func text(copying string: String) {
+        next()
+        text.append(string: string)
+    }
 
     consuming func finish() -> String {
         text.append(raw: names == nil ? "]" : "}")
@@ -133,4 +143,5 @@ struct ValueSink: CellSink {
     mutating func json(_ utf8: UnsafeRawBufferPointer) {
         cells.append(.json(String(decoding: utf8, as: UTF8.self)))
     }
+    mutating func text(copying text: String) { cells.append(.text(text)) }
 }

@@ -39,7 +39,10 @@ struct ElementSink<Element> {
     ) {
         for number in numbers {
             let element = (old + (number - numbers.lowerBound)).move()
-            do { try body(element, number, &self) } catch { fail(number, error) }
+            do {
+                try body(element, number, &self)
+                try DecimalOverflow.check()
+            } catch { fail(number, error) }
         }
     }
 

@@ -144,9 +144,10 @@ extension EventStream {
             Condition(closure: isIncluded) { elements, numbers, isWanted, failed in
                 for number in numbers {
                     let element = (elements + (number - numbers.lowerBound)).move()
-                    do { isWanted[number] = try isIncluded(element) } catch {
-                        failed(number, error)
-                    }
+                    do {
+                        isWanted[number] = try isIncluded(element)
+                        try DecimalOverflow.check()
+                    } catch { failed(number, error) }
                 }
             })
     }

@@ -1,0 +1,148 @@
+import Glibc
+
+/// A time zone of the system's database, such as `Europe/Berlin`, whose rules have been read.
+public struct TimeZoneName: Sendable, CustomStringConvertible {
+    /// Its name in the database.
+    public let name: String
+    let rules: TimeZoneRules
+
+    /// UTC, which needs no database.
+    public static let utc = TimeZoneName(name: "UTC", rules: .utc)
+
+    /// The zone of a name; each is read once.
+    /// - Throws: `.usage` where the system's database has no such zone.
+    public init(_ name: String) throws(KappaError) {
+        self.init(name: name, rules: try TimeZoneDatabase.rules(of: name))
+    }
+
+    private init(name: String, rules: TimeZoneRules) {
+        self.name = name
+        self.rules = rules
+    }
+
+    public var description: String { name }
+}
+
+extension Timestamp {
+    /// What clocks and calendars of a time zone show at this instant.
+    public func local(in zone: TimeZoneName) -> LocalTime { LocalTime(self, zone.rules) }
+
+    /// What clocks and calendars of a time zone show at this instant.
+    ///
+    /// In a view, ``EventStream/grouped(as:by:)`` with a ``LocalKey`` checks the zone when the view is defined,
+    /// and makes its rules a part of the view's digest; a closure's zone is in neither.
+    /// - Parameter zone: A name of the system's time zone database, such as `Europe/Berlin`.
+    /// - Throws: `.usage` where there is no such zone.
+    public func local(in zone: String) throws(KappaError) -> LocalTime {
+        LocalTime(self, try TimeZoneDatabase.rules(of: zone))
+    }
+
+    /// The instant at which clocks in UTC show a date and time; nil where there is no such date or time.
+    /// - Parameter year: 0 … 9999.
+    public init?(
+        year: Int, month: Int, day: Int, hour: Int = 0, minute: Int = 0, second: Int = 0,
+        microsecond: Int = 0
+    ) {
+        guard (0...9_999).contains(year), (1...12).contains(month), (1...31).contains(day),
+            (0...23).contains(hour), (0...59).contains(minute), (0...59).contains(second),
+            (0...999_999).contains(microsecond)
+        else { return nil }
+        let days = CivilDay.day(year: year, month: month, day: day)
+        guard days < CivilDay.first(ofMonth: month + 1, year: year) else { return nil }
+        let seconds = days * TimeZoneRules.secondsOfDay + hour * 3_600 + minute * 60 + second
+        self.init(microseconds: Int64(seconds) * 1_000_000 + Int64(microsecond))
+    }
+
+    /// The present, by the system's clock.
+    ///
+    /// Never inside of a view: a view is a function of the log, and a rebuild would give other rows. There
+    /// an event's own time is what counts, or the time at which it was appended
+    /// (`Events(…, at: .ingestion)`).
+    public static var now: Timestamp {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Timestamp(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000)
+    }
+}
+
+/// A local date, hour or weekday of a property, as a part of a group's key.
+///
+/// ```swift
+/// .grouped(by: \.shop, as: "day", by: .localDate(of: \.at, in: "Europe/Berlin"))
+/// ```
+///
+/// An unknown zone is an error when the view is defined, and the zone's rules are a part of the view's digest.
+public struct LocalKey<Element>: Sendable {
+    let expression: Expression<Element>
+    private let what: String
+    private let zone: String
+    private let rules: Result<TimeZoneRules, KappaError>
+
+    /// The date, as a text: `2024-03-31`.
+    public static func localDate(
+        of time: KeyPath<Element, Timestamp> & Sendable, in zone: String
+    ) -> LocalKey { LocalKey("date", time, zone) { $0.dateText } }
+
+    /// The month, as a text: `2024-03`.
+    public static func localMonth(
+        of time: KeyPath<Element, Timestamp> & Sendable, in zone: String
+    ) -> LocalKey { LocalKey("month", time, zone) { String($0.dateText.dropLast(3)) } }
+
+    /// The hour, 0 … 23.
+    public static func localHour(
+        of time: KeyPath<Element, Timestamp> & Sendable, in zone: String
+    ) -> LocalKey { LocalKey("hour", time, zone) { $0.hour } }
+
+    /// The day of the week: 1 is Monday and 7 is Sunday, as in ISO 8601.
+    public static func localWeekday(
+        of time: KeyPath<Element, Timestamp> & Sendable, in zone: String
+    ) -> LocalKey { LocalKey("weekday", time, zone) { $0.weekday.number } }
+
+    private init<V: KeyValue>(
+        _ what: String, _ time: KeyPath<Element, Timestamp> & Sendable, _ zone: String,
+        _ value: @escaping @Sendable (LocalTime) -> V
+    ) {
+        self.what = what
+        self.zone = zone
+        let rules = Result { () throws(KappaError) in try TimeZoneDatabase.rules(of: zone) }
+        self.rules = rules
+        expression = Expression { element in
+            value(LocalTime(element[keyPath: time], try rules.get()))
+        }
+    }
+
+    /// A stream whose digest has the zone's rules in it.
+    func signing(_ source: StreamSource<Element>) -> StreamSource<Element> {
+        switch rules {
+        case .success(let rules): return source.signed(" \(what) in \(zone) \(rules.digest)")
+        case .failure(let problem):
+            var source = source
+            source.problem = source.problem ?? problem
+            return source
+        }
+    }
+}
+
+extension EventStream {
+    /// Groups by a local date, hour or weekday, with the name of its column.
+    public func grouped(as name: String, by key: LocalKey<Element>) -> KeyedStream<Element> {
+        KeyedStream(
+            grouping: Grouping(
+                source: key.signing(source),
+                keys: [GroupKey(name: name, expression: key.expression)]))
+    }
+
+    /// Groups by the values of properties and then by a local date, hour or weekday, with the name of its
+    /// column.
+    public func grouped<A: KeyValue, each B: KeyValue>(
+        by first: KeyPath<Element, A> & Sendable,
+        _ next: repeat KeyPath<Element, each B> & Sendable,
+        as name: String, by key: LocalKey<Element>
+    ) -> KeyedStream<Element> {
+        let local = GroupKey(name: name, expression: key.expression)
+        return KeyedStream(
+            grouping: Grouping(
+                source: key.signing(source),
+                keys: GroupKey.properties(first, repeat each next) + [local]))
+    }
+}
