@@ -58,8 +58,8 @@ extension ExactDecimal {
     /// Rounded to so many digits after the point; a number that has no more of them is as it was. A
     /// negative scale rounds to tens, hundreds and so on.
     ///
-    /// Only a number of 38 or more digits before the point can be too large when it is rounded up: then the
-    /// result is the nearest decimal, as with the operators.
+    /// Only a number of 38 or more digits before the point can be too large when it is rounded up:
+    /// then the result is the nearest decimal, as with the operators.
     /// - Parameters:
     ///   - scale: Digits after the point.
     ///   - rounding: What becomes of the rest: by default half goes to the even digit.
@@ -71,8 +71,8 @@ extension ExactDecimal {
         return mantissa < 0 ? .least : .greatest
     }
 
-    /// The number with the other sign. ``least`` has no such number: it becomes ``greatest``, as with the
-    /// operators.
+    /// The number with the other sign. ``least`` has no such number: it becomes ``greatest``, as
+    /// with the operators.
     public var negated: ExactDecimal { -self }
 
     /// The number without its sign; of ``least`` it is ``greatest``, as with the operators.

@@ -14,15 +14,15 @@ extension ExactDecimal {
         self.init(mantissa: mantissa, scale: 0)
     }
 
-    /// The decimal that a double prints as: of 0.1 it is 0.1. Nil for what is not finite or needs more
-    /// than 38 digits.
+    /// The decimal that a double prints as: of 0.1 it is 0.1. Nil for what is not finite or needs
+    /// more than 38 digits.
     public init?(_ double: Double) {
         guard let decimal = ExactDecimal("\(double)") else { return nil }
         self = decimal
     }
 
-    /// The very number that a double holds: 0.5 is 0.5, but 0.1 is no decimal of 38 digits, and gives
-    /// nil.
+    /// The very number that a double holds: 0.5 is 0.5, but 0.1 is no decimal of 38 digits, and
+    /// gives nil.
     public init?(exactly double: Double) {
         guard double.isFinite else { return nil }
         if double == 0 {
@@ -80,9 +80,9 @@ extension BinaryInteger where Self: FixedWidthInteger {
 extension ExactDecimal: ExpressibleByFloatLiteral {
     /// A number with a point in the source, as in `let rate: ExactDecimal = 0.19`.
     ///
-    /// Swift makes a double of it first, which keeps 15 digits. A literal with more than these must be
-    /// written as a text, `ExactDecimal("0.1234567890123456789")`: it ends the program here, rather than lose
-    /// digits in silence. Data is never read this way.
+    /// Swift makes a double of it first, which keeps 15 digits. A literal with more than these must
+    /// be written as a text, `ExactDecimal("0.1234567890123456789")`: it ends the program here,
+    /// rather than lose digits in silence. Data is never read this way.
     public init(floatLiteral value: Double) {
         guard let decimal = ExactDecimal(value),
             WideInteger(decimal.mantissa).digits <= 15 || value == value.rounded()

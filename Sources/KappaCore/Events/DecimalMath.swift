@@ -59,8 +59,8 @@ extension ExactDecimal {
         return overflow ? nil : ExactDecimal(mantissa: sum, scale: max(scale, addendScale))
     }
 
-    /// The sum, of the larger scale: two numbers that are too far apart for 128 bits may still make up
-    /// a short one.
+    /// The sum, of the larger scale: two numbers that are too far apart for 128 bits may still make
+    /// up a short one.
     func wideSum(_ other: ExactDecimal) -> WideInteger {
         wideSum(WideInteger(other.mantissa), other.scale)
     }
@@ -90,8 +90,8 @@ extension ExactDecimal {
         return sum
     }
 
-    /// The quotient with so many digits after the point, rounded once; nil where it needs more than 38
-    /// digits. The divisor is not zero, the scale 0 … 38.
+    /// The quotient with so many digits after the point, rounded once; nil where it needs more than
+    /// 38 digits. The divisor is not zero, the scale 0 … 38.
     package func quotient(
         _ divisor: ExactDecimal, scale digits: Int, rounding: FloatingPointRoundingRule
     ) -> ExactDecimal? {
@@ -104,8 +104,8 @@ extension ExactDecimal {
         return ExactDecimal(quotient, scale: digits)
     }
 
-    /// The quotient: exact where it ends within 38 digits, else of 28 significant digits, half to even.
-    /// Nil where it needs more than 38 digits before the point. The divisor is not zero.
+    /// The quotient: exact where it ends within 38 digits, else of 28 significant digits, half to
+    /// even. Nil where it needs more than 38 digits before the point. The divisor is not zero.
     package func quotient(_ divisor: ExactDecimal) -> ExactDecimal? {
         var dividend = WideInteger(mantissa)
         if divisor.mantissa < 0 { dividend.negate() }
@@ -148,8 +148,8 @@ extension ExactDecimal {
         return quotient
     }
 
-    /// Rounded to so many digits after the point; a negative number of them rounds to tens, hundreds
-    /// and so on. Nil where rounding up needs more than 38 digits.
+    /// Rounded to so many digits after the point; a negative number of them rounds to tens,
+    /// hundreds and so on. Nil where rounding up needs more than 38 digits.
     package func exactlyRounded(
         scale digits: Int, rounding: FloatingPointRoundingRule
     ) -> ExactDecimal? {

@@ -114,8 +114,8 @@ enum DecimalOverflow: Int32 {
 }
 
 extension ExactDecimal {
-    /// Runs a closure, and throws where an operator in it could only give a decimal that is near the
-    /// exact result.
+    /// Runs a closure, and throws where an operator in it could only give a decimal that is near
+    /// the exact result.
     ///
     /// ```swift
     /// let due = try ExactDecimal.exactly { (price * count - discount) * rate }

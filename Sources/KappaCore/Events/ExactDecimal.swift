@@ -1,4 +1,5 @@
-/// An exact decimal number: `mantissa × 10^-scale`, up to 38 digits (a 39th where 128 bits hold it).
+/// An exact decimal number: `mantissa × 10^-scale`, up to 38 digits (a 39th where 128 bits hold
+/// it).
 ///
 /// Always normalised: the mantissa has no trailing zero unless the scale is zero, so equal numbers
 /// are equal values. Use it for money and whatever else must add up exactly.

@@ -1,5 +1,5 @@
-// The one file of KappaCore that knows Foundation, and of that only what JSONEncoder and JSONDecoder hand
-// numbers through without rounding them to a double.
+// The one file of KappaCore that knows Foundation, and of that only what JSONEncoder and
+// JSONDecoder hand numbers through without rounding them to a double.
 public import struct FoundationEssentials.Date
 public import struct FoundationEssentials.Decimal
 
@@ -14,7 +14,8 @@ extension ExactDecimal {
 extension Decimal {
     /// The same number, all digits of it.
     public init(_ decimal: ExactDecimal) {
-        // A mantissa of 128 bits and an exponent of 8 hold every decimal, so its text is always one.
+        // A mantissa of 128 bits and an exponent of 8 hold every decimal, so its text is always
+        // one.
         self = Decimal(string: decimal.description) ?? .nan
     }
 }
@@ -29,21 +30,23 @@ extension Timestamp {
 }
 
 extension Date {
-    /// The instant of a timestamp. A date is a double: near the present it is good to a microsecond.
+    /// The instant of a timestamp. A date is a double: near the present it is good to a
+    /// microsecond.
     public init(_ time: Timestamp) {
         self.init(timeIntervalSince1970: Double(time.microseconds) / 1_000_000)
     }
 }
 
 extension ExactDecimal: Codable {
-    /// Decoders that keep a number's text (kappa's do) and Foundation's hand it over exactly; others give
-    /// an integer, a double or a text.
+    /// Decoders that keep a number's text (kappa's do) and Foundation's hand it over exactly;
+    /// others give an integer, a double or a text.
     ///
     /// Foundation's `JSONDecoder` itself cuts numbers of more than 38 digits.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         var text: String?
-        // Foundation's first: JSONDecoder gives an integer for what is one only once it is a double.
+        // Foundation's first: JSONDecoder gives an integer for what is one only once it is a
+        // double.
         if let decimal = try? container.decode(Decimal.self) {
             text = decimal.description
         } else if let integer = try? container.decode(Int64.self) {
@@ -60,7 +63,8 @@ extension ExactDecimal: Codable {
         self = parsed
     }
 
-    /// Writes a number with all digits, in JSON as elsewhere. Encoders that do not know Foundation's
+    /// Writes a number with all digits, in JSON as elsewhere. Encoders that do not know
+    /// Foundation's
     /// `Decimal` as a number write what it consists of, and read that back.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()

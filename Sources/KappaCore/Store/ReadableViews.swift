@@ -1,10 +1,11 @@
-/// Beside each table that readers see, a SQL view in the same file for people and other tools: what they can
-/// read without knowing how kappa stores cells.
+/// Beside each table that readers see, a SQL view in the same file for people and other tools: what
+/// they can read without knowing how kappa stores cells.
 ///
 /// - Times are RFC 3339 text, as kappa prints them.
-/// - A decimal is a REAL, the nearest one, and has a column `…_millionths` beside it: an INTEGER that is exact,
-///   and adds up exactly, where the decimal has up to six digits after the point and is less than 10^12.
-///   Elsewhere it is the REAL product, which says by its type that it is not exact.
+/// - A decimal is a REAL, the nearest one, and has a column `…_millionths` beside it: an INTEGER
+///   that is exact, and adds up exactly, where the decimal has up to six digits after the point and
+///   is less than 10^12. Elsewhere it is the REAL product, which says by its type that it is not
+///   exact.
 /// - Booleans are 0 and 1, SQL's own FALSE and TRUE: `WHERE flag` and `sum(flag)` work.
 /// - JSON is its text, which `json_each` unfolds.
 ///
@@ -67,9 +68,10 @@ enum ReadableViews {
         let text = "CAST(\(cell) AS TEXT)"
         let point = "instr(\(text), '.')"
         let fraction = "substr(\(text), \(point) + 1)"
-        // An integer's product that does not fit 64 bits SQLite makes a REAL by itself. A double below 10^9
-        // times a million is exact once it is rounded; a larger one has no exponent in its text. Of a
-        // text, up to twelve digits before the point and six behind it are the digits of the product.
+        // An integer's product that does not fit 64 bits SQLite makes a REAL by itself. A double
+        // below 10^9 times a million is exact once it is rounded; a larger one has no exponent in
+        // its text. Of a text, up to twelve digits before the point and six behind it are the
+        // digits of the product.
         return """
             CASE
               WHEN typeof(\(cell)) = 'integer' THEN \(cell) * 1000000

@@ -72,8 +72,8 @@ extension Timestamp {
     package static let howToWrite =
         "a date such as '2024-01-15', or a time such as '2024-01-15T14:30:00Z' (UTC if it names no zone)"
 
-    /// A time as people write it: a date (its midnight in UTC), or RFC 3339, where the zone may be left
-    /// out (UTC), the seconds too, and a blank may stand for the `T`.
+    /// A time as people write it: a date (its midnight in UTC), or RFC 3339, where the zone may be
+    /// left out (UTC), the seconds too, and a blank may stand for the `T`.
     package init?(written text: String) {
         let bytes = Array(text.utf8)
         func isTime(_ from: Int, _ pattern: String) -> Bool {

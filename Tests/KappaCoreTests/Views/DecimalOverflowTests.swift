@@ -3,8 +3,8 @@ import Testing
 
 @testable import KappaCore
 
-/// Arithmetic of decimals that do not fit, in the closures of views: never the end of the program, never
-/// a wrong row, and the same event is dead however the log is cut.
+/// Arithmetic of decimals that do not fit, in the closures of views: never the end of the program,
+/// never a wrong row, and the same event is dead however the log is cut.
 @Suite("Decimals that do not fit, in views") struct DecimalOverflowTests {
     struct Sale: Event {
         var shop: String

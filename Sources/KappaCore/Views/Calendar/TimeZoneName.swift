@@ -29,15 +29,16 @@ extension Timestamp {
 
     /// What clocks and calendars of a time zone show at this instant.
     ///
-    /// In a view, ``EventStream/grouped(as:by:)`` with a ``LocalKey`` checks the zone when the view is defined,
-    /// and makes its rules a part of the view's digest; a closure's zone is in neither.
+    /// In a view, ``EventStream/grouped(as:by:)`` with a ``LocalKey`` checks the zone when the view
+    /// is defined, and makes its rules a part of the view's digest; a closure's zone is in neither.
     /// - Parameter zone: A name of the system's time zone database, such as `Europe/Berlin`.
     /// - Throws: `.usage` where there is no such zone.
     public func local(in zone: String) throws(KappaError) -> LocalTime {
         LocalTime(self, try TimeZoneDatabase.rules(of: zone))
     }
 
-    /// The instant at which clocks in UTC show a date and time; nil where there is no such date or time.
+    /// The instant at which clocks in UTC show a date and time; nil where there is no such date or
+    /// time.
     /// - Parameter year: 0 … 9999.
     public init?(
         year: Int, month: Int, day: Int, hour: Int = 0, minute: Int = 0, second: Int = 0,
@@ -55,8 +56,8 @@ extension Timestamp {
 
     /// The present, by the system's clock.
     ///
-    /// Never inside of a view: a view is a function of the log, and a rebuild would give other rows. There
-    /// an event's own time is what counts, or the time at which it was appended
+    /// Never inside of a view: a view is a function of the log, and a rebuild would give other
+    /// rows. There an event's own time is what counts, or the time at which it was appended
     /// (`Events(…, at: .ingestion)`).
     public static var now: Timestamp {
         var time = timespec()
@@ -71,7 +72,8 @@ extension Timestamp {
 /// .grouped(by: \.shop, as: "day", by: .localDate(of: \.at, in: "Europe/Berlin"))
 /// ```
 ///
-/// An unknown zone is an error when the view is defined, and the zone's rules are a part of the view's digest.
+/// An unknown zone is an error when the view is defined, and the zone's rules are a part of the
+/// view's digest.
 public struct LocalKey<Element>: Sendable {
     let expression: Expression<Element>
     private let what: String
@@ -132,8 +134,8 @@ extension EventStream {
                 keys: [GroupKey(name: name, expression: key.expression)]))
     }
 
-    /// Groups by the values of properties and then by a local date, hour or weekday, with the name of its
-    /// column.
+    /// Groups by the values of properties and then by a local date, hour or weekday, with the name
+    /// of its column.
     public func grouped<A: KeyValue, each B: KeyValue>(
         by first: KeyPath<Element, A> & Sendable,
         _ next: repeat KeyPath<Element, each B> & Sendable,
