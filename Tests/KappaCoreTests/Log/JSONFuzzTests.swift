@@ -1,3 +1,6 @@
+// Names in another style are what this is about.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 import CKappaJSON
 import KappaTesting
 import Testing
