@@ -219,7 +219,9 @@ package struct ViewDefinition: Sendable {
                 advice: "Add .plugin(name: \"ViewDigests\") to the target that defines the view "
                     + "and pass viewDigests, or give the view a digest of its own")
         }
-        let text = "\(engineRevision)|\(view.name)|\(source ?? "")|" + steps.map(\.signature).joined(separator: "|")
+        let text =
+            "\(engineRevision)|\(view.name)|\(source ?? "")|"
+            + steps.map(\.signature).joined(separator: "|")
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
         let digits = String(hash, radix: 16)

@@ -1,3 +1,6 @@
+// Names in another style are what this is about.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 import KappaTesting
 import Testing
 
@@ -75,7 +78,8 @@ import Testing
             }
             for key in ["userID", "user_id", "userId", #"user\u0049D"#]
             where random.chance(1, in: 2) {
-                members.append("\"\(key)\":\(random.pick(["null", "\(number)", "\(number)000"]))")
+                members.append(
+                    "\"\(key)\":\(random.pick(["null", "\(number)", "\(number + 1)000"]))")
             }
             for key in ["userInfo", "user_info"] where random.chance(1, in: 3) {
                 members.append(

@@ -187,9 +187,9 @@ import Testing
     func debezium() throws {
         for (view, name) in [(Self.changes, "debezium"), (Self.envelopes, "debezium-envelope")] {
             let outcome = try run(view, try lines(name))
-            let table = outcome.tables.firstIndex { $0.first?.count == 4 } ?? 1
+            let table = outcome.tables.firstIndex { $0.first?.count == 3 } ?? 1
             #expect(
-                rows(outcome, table) == ["1 1 shipped 10.5", "9 9 x 1", "30 30 moved 3"], "\(name)")
+                rows(outcome, table) == ["1 shipped 10.5", "9 x 1", "30 moved 3"], "\(name)")
             // A decimal as base64 of its bytes is no decimal.
             #expect(outcome.dead.map(\.reason).allSatisfy { $0.contains("total is not a decimal") })
             #expect(outcome.dead.count == 1)
@@ -217,12 +217,9 @@ import Testing
         }
         let lines = try lines("times")
         let found = try EventsBlock.read(Tick.self, lines)
-        let known = Dictionary(
-            EventTimeTests.spellings.map { ($0.text, $0.time) }, uniquingKeysWith: { a, _ in a })
         for (line, found) in zip(lines, found) {
-            let text =
-                line.drop { $0 != "a" }.split(separator: #""at": "#).last.map(String.init) ?? ""
-            let expected = try #require(known[String(text.dropLast())], "\(line)")
+            let spelling = EventTimeTests.spellings.first { line.hasSuffix(": \($0.text)}") }
+            let expected = try #require(spelling, "\(line)").time
             #expect((try? found?.get())?.at.description == expected, "\(line)")
             #expect(found == EventsBlock.readSlowly(Tick.self, line))
         }

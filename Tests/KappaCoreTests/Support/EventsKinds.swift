@@ -28,8 +28,12 @@ enum Kinds {
 
     /// Any JSON, null included.
     indirect enum Anything: Decodable, Hashable, Sendable {
-        case null, bool(Bool), number(Double), text(String), list([Anything]), object(
-            [String: Anything])
+        case null
+        case bool(Bool)
+        case number(Double)
+        case text(String)
+        case list([Anything])
+        case object([String: Anything])
         init(from decoder: any Decoder) throws {
             let container = try decoder.singleValueContainer()
             if container.decodeNil() {
@@ -103,7 +107,10 @@ enum Kinds {
     }
 
     enum Level: String, Codable, Hashable, Sendable { case low, high }
-    enum Code: Int, Codable, Hashable, Sendable { case one = 1, two }
+    enum Code: Int, Codable, Hashable, Sendable {
+        case one = 1
+        case two
+    }
     enum Represented: String, Codable, Hashable, Sendable, CodingKeyRepresentable { case a, b }
 
     struct Email: RawRepresentable, Codable, Hashable, Sendable {
