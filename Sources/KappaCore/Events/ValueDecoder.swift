@@ -60,7 +60,7 @@ package struct ValueDecoder: Decoder {
             }
         // A nil of type `Any?` would pass for a nil of an optional `T`.
         if let known, let value = known as? T { return value }
-        if let advice = ForbiddenKind.advice(type) {
+        if origin == .event, let advice = ForbiddenKind.advice(type) {
             throw FieldFailure(description: "field \(path.joined(separator: ".")) \(advice)")
         }
         if case .object(let members) = value, let dictionary = type as? any KeyedByValues.Type,

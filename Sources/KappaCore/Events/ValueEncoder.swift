@@ -70,11 +70,11 @@ struct ValueEncoder: Encoder {
     private func write(integer: any FixedWidthInteger) throws {
         if let signed = Int64(exactly: integer) {
             box.set(.integer(signed))
-        } else if use == .row, let unsigned = UInt64(exactly: integer) {
+        } else if let unsigned = UInt64(exactly: integer) {
             box.set(.unsigned(unsigned))
         } else {
             throw EncodingFailure(
-                "\(integer) is no integer of 64 bits with a sign",
+                "\(integer) does not fit 64 bits",
                 advice: "Make it an ExactDecimal, which has 38 digits, or a String")
         }
     }
@@ -84,6 +84,10 @@ struct ValueEncoder: Encoder {
             // In a row it is a time like others; in an event, a number of its unit.
             try write(time: time)
             if use == .row { return }
+        }
+        if use == .event, let advice = ForbiddenKind.advice(T.self) {
+            throw EncodingFailure(
+                "it \(advice)", advice: "Events that hold one are in no view's reach")
         }
         var encoder = self
         encoder.keepsNames = use == .event && EnumTypes.contains(value)

@@ -48,7 +48,7 @@ public final class Kappa: Sendable {
     /// - Returns: The event's offset.
     /// - Throws: ``KappaError``: `.inputOutput` where it could not be made durable, and then it does not
     ///   count as appended; `.badInput` where it has a value that no reader takes (a number that is not
-    ///   finite, a time beyond the year 9999, an integer beyond 64 bits with a sign), or where its
+    ///   finite, a time beyond the year 9999, an integer beyond 64 bits, a `Date`), or where its
     ///   `encode(to:)` throws.
     @discardableResult
     public func append(_ event: some Event & Encodable) async throws -> Offset {

@@ -13,7 +13,9 @@ private enum Shape: Codable, Equatable, Sendable {
 }
 private struct Inner: Codable, Hashable, Sendable {
     var userID: Int
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     var HTTPCode: String?
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     var snake_name: [String]
     var maybe: Double?
 }
@@ -128,7 +130,7 @@ struct TypedAppendTests {
         return Everything(
             id: id, flag: random.chance(1, in: 2), i8: integer(Int8.self), i16: integer(Int16.self),
             i32: integer(Int32.self), i64: integer(Int64.self), u8: integer(UInt8.self),
-            u16: integer(UInt16.self), u32: integer(UInt32.self), u64: random.next() >> 1,
+            u16: integer(UInt16.self), u32: integer(UInt32.self), u64: integer(UInt64.self),
             double: double(&random),
             float: pick([0.1, -0.0, .leastNonzeroMagnitude, 3e38], &random),
             decimal: pick(Self.decimals, &random), time: pick(Self.times, &random),
@@ -139,7 +141,7 @@ struct TypedAppendTests {
             maybeDecimal: random.chance(1, in: 2) ? nil : pick(Self.decimals, &random),
             suit: pick(Suit.allCases, &random),
             doubles: some(&random) { some(&$0) { $0.chance(1, in: 3) ? nil : double(&$0) } },
-            whole: some(&random) { $0.next() >> 1 }, times: some(&random) { pick(Self.times, &$0) },
+            whole: some(&random) { $0.next() }, times: some(&random) { pick(Self.times, &$0) },
             decimals: some(&random) { pick(Self.decimals, &$0) },
             byText: Dictionary(some(&random) { (pick(Self.texts, &$0), $0.below(9)) }) { $1 },
             byNumber: Dictionary(
@@ -288,6 +290,7 @@ struct TypedAppendTests {
 
     private struct Clash: Event, Encodable {
         var userID = 1
+        // swift-format-ignore: AlwaysUseLowerCamelCase
         var user_id = 2
     }
     private struct Underscored: Event, Encodable {
@@ -310,8 +313,7 @@ struct TypedAppendTests {
             func encode(to encoder: any Encoder) throws { throw Refusal() }
         }
     }
-    private struct Huge: Event, Encodable { var whole = [UInt64.max] }
-    private struct Wide: Event, Encodable { var whole = Int128.max }
+    private struct Wide: Event, Encodable { var whole = [Int128.max] }
     private struct List: Event, Encodable {
         func encode(to encoder: any Encoder) throws {
             var list = encoder.unkeyedContainer()
@@ -339,8 +341,7 @@ struct TypedAppendTests {
         #expect(own?.reason == "not on a Sunday")
         #expect(own?.place == "Throwing, property inner")
         #expect(own?.advice?.hasPrefix("Nothing was appended.") == true)
-        #expect(await refusal(Huge())?.place == "Huge, property whole.0")
-        #expect(await refusal(Wide())?.code == .badInput)
+        #expect(await refusal(Wide())?.place == "Wide, property whole.0")
         #expect(await refusal(List())?.what == "List does not encode as an object")
         // All or none: the first one is sound.
         let both = await #expect(throws: KappaError.self) {
