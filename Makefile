@@ -1,5 +1,5 @@
 # kappa: what one does with a checkout. `make` alone lists it.
-.PHONY: help deps build demo test lint format bench bench-scale bench-peers bench-nexmark
+.PHONY: help deps build demo test test-fuzz lint format bench bench-scale bench-peers bench-nexmark
 
 SWIFT_FLAGS := -Xswiftc -warnings-as-errors
 RELEASE := swift build -c release --product
@@ -7,6 +7,8 @@ RELEASE := swift build -c release --product
 help:
 	@echo "make demo    the whole story on a terminal, in under a minute after the build"
 	@echo "make test    builds and runs all tests; a warning is an error"
+	@echo "make test-fuzz  random JSON against all that reads it, SECONDS=60 long; SEED=1 repeats one,"
+	@echo "             SIMDJSON=/path/to/simdjson takes that version in place of the system's"
 	@echo "make build   the program with the sample views: .build/release/kappa"
 	@echo "make bench   measures replay, append and latency; writes bench-data/results.json"
 	@echo "             make bench-scale: 1 to 50 million events; make bench-peers: DuckDB"
@@ -27,6 +29,22 @@ demo: build
 test: deps
 	swift build --build-tests $(SWIFT_FLAGS)
 	swift test --skip-build
+
+# The validator, the extractor and the slow reference are held against each other over random and spoilt
+# lines. A finding prints its seed.
+SECONDS := 60
+SEED :=
+SIMDJSON :=
+test-fuzz: deps
+	set -e; flags=""; \
+	if [ -n "$(SIMDJSON)" ]; then \
+		folder=$$(cd "$(SIMDJSON)" && pwd); \
+		built=.build-simdjson/lib-$$(echo "$$folder" | cksum | cut -d' ' -f1); mkdir -p "$$built"; \
+		flags="--scratch-path .build-simdjson $$(sh fixtures/simdjson-flags.sh "$$folder" "$$PWD/$$built")"; \
+	fi; \
+	swift build --build-tests $$flags; \
+	if [ -n "$(SEED)" ]; then export KAPPA_SEED=$(SEED); fi; \
+	KAPPA_FUZZ_SECONDS=$(SECONDS) swift test --skip-build $$flags --filter 'JSONFuzzTests|JSONValidationTests|ExtractionTests'
 
 bench: deps
 	$(RELEASE) kappa-bench

@@ -14,13 +14,27 @@
 #include "CKappaJSON.h"
 #include "scalars.hpp"
 #include "shapes.hpp"
+#include "times.hpp"
 
 namespace kappa {
 
-// What stands under one key: columns that want its value, and perhaps an object to go into.
-struct Target {
+// One property of an object that somebody asks for: the columns that want its value, and perhaps an object
+// to go into. Its own name stands first; the others are taken where the object does not have that one.
+struct Property {
+  std::vector<std::string> names;
   std::vector<uint32_t> columns;
   uint32_t node = kNone;
+};
+
+// A property that a key stands for.
+struct Use {
+  uint32_t property;
+  // Whether the key is the property's own name.
+  bool is_own;
+};
+
+struct Target {
+  std::vector<Use> uses;
 };
 
 struct Name {
@@ -63,9 +77,16 @@ struct Prediction {
 };
 
 struct Node {
+  std::vector<Property> properties;
+  // For each property, whether the object that is being read has had its own name.
+  std::vector<uint8_t> has_own;
+  // Whether some property has more than one name; else nothing of that matters.
+  bool has_aliases = false;
   std::vector<Name> names;
   std::vector<Target> targets;
   std::vector<Prediction> predictions;
+
+  bool counts(const Use &use) const { return use.is_own || !has_own[use.property]; }
 };
 
 // Strings that had escapes, unescaped; chunks never move.
@@ -98,6 +119,7 @@ class Arena {
 
 struct Column {
   kj_kind kind;
+  kj_time_unit unit;
   std::vector<uint8_t> states;
   std::vector<int64_t> integers;
   std::vector<double> doubles;

@@ -6,14 +6,28 @@ using namespace kappa;
 
 namespace {
 
-uint32_t target_for(Node &node, const char *const *names, size_t count) {
-  for (size_t i = 0; i < count; i++)
-    for (const Name &name : node.names)
-      if (name.text == names[i] && i == 0) return name.target;
+uint32_t target_for(Node &node, const std::string &text) {
+  for (const Name &name : node.names)
+    if (name.text == text) return name.target;
   uint32_t target = static_cast<uint32_t>(node.targets.size());
   node.targets.emplace_back();
-  for (size_t i = 0; i < count; i++) node.names.push_back({names[i], target});
+  node.names.push_back({text, target});
   return target;
+}
+
+// The property with these names, the first of them its own.
+Property &property_for(Node &node, const char *const *names, size_t count) {
+  std::vector<std::string> wanted(names, names + count);
+  for (Property &property : node.properties)
+    if (property.names == wanted) return property;
+  uint32_t index = static_cast<uint32_t>(node.properties.size());
+  for (size_t i = 0; i < count; i++)
+    node.targets[target_for(node, wanted[i])].uses.push_back({index, i == 0});
+  node.properties.emplace_back();
+  node.properties.back().names = std::move(wanted);
+  node.has_own.push_back(0);
+  node.has_aliases |= count > 1;
+  return node.properties.back();
 }
 
 }  // namespace
@@ -31,27 +45,28 @@ kj_extractor *kj_extractor_copy(const kj_extractor *x) {
 }
 
 uint32_t kj_add_object(kj_extractor *x, uint32_t parent, const char *const *names, size_t count) {
-  uint32_t target = target_for(x->nodes[parent], names, count);
-  if (x->nodes[parent].targets[target].node == kNone) {
-    x->nodes[parent].targets[target].node = static_cast<uint32_t>(x->nodes.size());
-    x->nodes.emplace_back();
-  }
-  return x->nodes[parent].targets[target].node;
+  Property &property = property_for(x->nodes[parent], names, count);
+  if (property.node != kNone) return property.node;
+  uint32_t node = property.node = static_cast<uint32_t>(x->nodes.size());
+  // The property may move from here on.
+  x->nodes.emplace_back();
+  return node;
 }
 
 uint32_t kj_add_field(kj_extractor *x, uint32_t parent, const char *const *names, size_t count,
-                      kj_kind kind) {
+                      kj_kind kind, kj_time_unit unit) {
   uint32_t column = static_cast<uint32_t>(x->kinds.size());
-  x->kinds.push_back(kind);
-  x->nodes[parent].targets[target_for(x->nodes[parent], names, count)].columns.push_back(column);
+  x->kinds.push_back({kind, unit});
+  property_for(x->nodes[parent], names, count).columns.push_back(column);
   return column;
 }
 
 kj_batch *kj_batch_new(const kj_extractor *x) {
   auto *batch = new kj_batch();
-  for (kj_kind kind : x->kinds) {
+  for (const auto &[kind, unit] : x->kinds) {
     batch->columns.emplace_back();
     batch->columns.back().kind = kind;
+    batch->columns.back().unit = unit;
   }
   return batch;
 }
@@ -107,6 +122,12 @@ bool kj_extract(kj_extractor *x, const char *data, size_t length, size_t count, 
   }
   while (p < end && is_space(*p)) p++;
   return p == end;
+}
+
+bool kj_is_readable(const char *data, size_t length) {
+  static thread_local kj_extractor none;
+  static thread_local kj_batch batch;
+  return kj_extract_checked(&none, data, length, 1, &batch);
 }
 
 bool kj_extract_checked(kj_extractor *x, const char *data, size_t length, size_t count,

@@ -5,7 +5,7 @@
 struct kj_extractor {
   std::vector<kappa::Node> nodes = std::vector<kappa::Node>(1);
   kappa::Shapes shapes;
-  std::vector<kj_kind> kinds;
+  std::vector<std::pair<kj_kind, kj_time_unit>> kinds;
   std::unique_ptr<simdjson::internal::dom_parser_implementation> parser;
   kappa::DateCache dates;
 };
@@ -42,9 +42,9 @@ class Fields {
 
   // Gives all fields inside an object one state.
   void mark(uint32_t node_index, kj_state state) {
-    for (const Target &target : x_.nodes[node_index].targets) {
-      for (uint32_t column : target.columns) batch_.columns[column].states[event_] = state;
-      if (target.node != kNone) mark(target.node, state);
+    for (const Property &property : x_.nodes[node_index].properties) {
+      for (uint32_t column : property.columns) batch_.columns[column].states[event_] = state;
+      if (property.node != kNone) mark(property.node, state);
     }
   }
 
@@ -97,10 +97,10 @@ class Fields {
       case KJ_STRING:
         return c == '"' ? string(first, end, column.strings[event_]) : KJ_WRONG_TYPE;
       case KJ_TIMESTAMP:
-        if (c == '"') return time(first, end, column.integers[event_]);
-        if (!parse_integer(first, end, number)) return KJ_WRONG_TYPE;
-        column.integers[event_] = kj_timestamp_from_number(number);
-        return is_in_calendar(column.integers[event_]) ? KJ_VALUE : KJ_WRONG_TYPE;
+        if (c == '"') return time(first, end, column.unit, column.integers[event_]);
+        if (parse_integer(first, end, number))
+          return integer_time(number, column.unit, column.integers[event_]);
+        return number_time(first, end, column.unit, column.integers[event_]);
       case KJ_DECIMAL:
         return decimal(column, c, first, end);
       case KJ_JSON:
@@ -112,19 +112,19 @@ class Fields {
     return KJ_WRONG_TYPE;
   }
 
-  KAPPA_INLINE kj_state time(const char *first, const char *end, int64_t &out) {
+  KAPPA_INLINE kj_state time(const char *first, const char *end, kj_time_unit unit, int64_t &out) {
     size_t length = static_cast<size_t>(end - first - 2);
     if (parse_timestamp(first + 1, length, x_.dates, out)) return KJ_VALUE;
-    return escaped_time(first, end, out);
+    return odd_time(first, end, unit, out);
   }
 
   // Some writers escape the + of a time's offset.
-  kj_state escaped_time(const char *first, const char *end, int64_t &out) {
-    kj_string plain;
+  kj_state odd_time(const char *first, const char *end, kj_time_unit unit, int64_t &out) {
     size_t length = static_cast<size_t>(end - first - 2);
-    if (!std::memchr(first + 1, '\\', length) || string(first, end, plain) != KJ_VALUE)
-      return KJ_WRONG_TYPE;
-    return parse_timestamp(plain.data, plain.length, x_.dates, out) ? KJ_VALUE : KJ_WRONG_TYPE;
+    if (!std::memchr(first + 1, '\\', length)) return text_time(first + 1, end - 1, unit, out);
+    kj_string plain;
+    if (string(first, end, plain) != KJ_VALUE) return KJ_WRONG_TYPE;
+    return text_time(plain.data, plain.data + plain.length, unit, out);
   }
 
   // A number, or a string that holds one.

@@ -54,6 +54,10 @@ class MarkWalk : Fields {
   // `at_` is at the opening brace; leaves it behind the closing one.
   bool object(uint32_t node) {
     at_++;
+    if (x_.nodes[node].has_aliases) {
+      std::vector<uint8_t> &has_own = x_.nodes[node].has_own;
+      std::memset(has_own.data(), 0, has_own.size());
+    }
     if (at_ < count_ && *mark_at(at_) == '}') {
       at_++;
       return true;
@@ -104,36 +108,105 @@ class MarkWalk : Fields {
   }
 
   // `at_` is at the value's first character; leaves it at the comma or brace behind it.
-  KAPPA_INLINE bool value(uint32_t node, uint32_t index) {
+  KAPPA_INLINE bool value(uint32_t node_index, uint32_t index) {
     const char *first = mark_at(at_);
-    const Target *target = index == kNone ? nullptr : &x_.nodes[node].targets[index];
-    uint32_t child = target ? target->node : kNone;
     bool is_nested = *first == '{' || *first == '[';
-    if (*first == '{' && child != kNone) {
-      if (shape_) shape_->object(target->columns, child);
+    if (index == kNone) {
+      if (!pass(is_nested)) return false;
+      if (shape_) shape_->value({}, first, value_end(first));
+      return true;
+    }
+    Node &node = x_.nodes[node_index];
+    const Target &target = node.targets[index];
+    if (target.uses.size() == 1) {
+      // As nearly all keys are: one property, and nothing inside of it.
+      const Use &use = target.uses.front();
+      const Property &property = node.properties[use.property];
+      if (property.node == kNone && node.counts(use)) {
+        node.has_own[use.property] |= use.is_own;
+        if (!pass(is_nested)) return false;
+        const char *end = value_end(first);
+        if (shape_) shape_->value(property.columns, first, end);
+        for (uint32_t column : property.columns)
+          is_nested ? put_nested(column, first, end) : put_scalar(column, first, end);
+        return true;
+      }
+    }
+    return value(node, target, first, is_nested);
+  }
+
+  // The same of any key.
+  bool value(Node &node, const Target &target, const char *first, bool is_nested) {
+    bool has_child = false;
+    for (const Use &use : target.uses) {
+      if (use.is_own) node.has_own[use.property] = 1;
+      has_child |= node.counts(use) && node.properties[use.property].node != kNone;
+    }
+    if (has_child && *first == '{') return objects(node, target, first);
+    if (!pass(is_nested)) return false;
+    const char *end = value_end(first);
+    if (shape_) shape_->value(columns(node, target), first, end);
+    for (const Use &use : target.uses) {
+      if (!node.counts(use)) continue;
+      for (uint32_t column : node.properties[use.property].columns)
+        is_nested ? put_nested(column, first, end) : put_scalar(column, first, end);
+    }
+    if (!has_child) return true;
+    // What becomes of the fields inside depends on the value.
+    if (shape_) shape_->is_sure = false;
+    for (const Use &use : target.uses) {
+      uint32_t child = node.properties[use.property].node;
+      if (node.counts(use) && child != kNone)
+        mark(child, *first == 'n' ? KJ_MISSING : KJ_WRONG_TYPE);
+    }
+    return true;
+  }
+
+  // Goes into an object, once for each property that it is.
+  bool objects(const Node &node, const Target &target, const char *first) {
+    size_t start = at_;
+    bool is_first = true;
+    for (const Use &use : target.uses) {
+      uint32_t child = node.properties[use.property].node;
+      if (!node.counts(use) || child == kNone) continue;
+      if (shape_ && is_first) note(columns(node, target), child);
+      if (shape_ && !is_first) shape_->is_sure = false;
+      is_first = false;
+      at_ = start;
       // Where the key stands twice, nothing of the first object may shine through.
       mark(child, KJ_MISSING);
       if (!object(child)) return false;
-      if (at_ >= count_) return false;
-      for (uint32_t column : target->columns) put_nested(column, first, value_end(first));
-      return true;
-    }
-    if (!is_nested) {
-      at_++;
-    } else if (!skip()) {
-      return false;
     }
     if (at_ >= count_) return false;
     const char *end = value_end(first);
-    if (shape_) shape_->value(target ? &target->columns : nullptr, first, end);
-    if (!target) return true;
-    for (uint32_t column : target->columns)
-      is_nested ? put_nested(column, first, end) : put_scalar(column, first, end);
-    if (child == kNone) return true;
-    // What becomes of the fields inside depends on the value.
-    if (shape_) shape_->is_sure = false;
-    mark(child, *first == 'n' ? KJ_MISSING : KJ_WRONG_TYPE);
+    for (const Use &use : target.uses) {
+      if (!node.counts(use)) continue;
+      for (uint32_t column : node.properties[use.property].columns) put_nested(column, first, end);
+    }
     return true;
+  }
+
+  // A shape knows of an object only that it is there: who wants more of it gets it from this walk.
+  void note(const std::vector<uint32_t> &columns, uint32_t child) {
+    for (uint32_t column : columns)
+      if (batch_.columns[column].kind != KJ_OBJECT) shape_->is_sure = false;
+    shape_->object(columns, child);
+  }
+
+  static std::vector<uint32_t> columns(const Node &node, const Target &target) {
+    std::vector<uint32_t> all;
+    for (const Use &use : target.uses) {
+      if (!node.counts(use)) continue;
+      const std::vector<uint32_t> &own = node.properties[use.property].columns;
+      all.insert(all.end(), own.begin(), own.end());
+    }
+    return all;
+  }
+
+  // Steps over a value.
+  KAPPA_INLINE bool pass(bool is_nested) {
+    if (is_nested) return skip() && at_ < count_;
+    return ++at_ < count_;
   }
 
   // White space behind a value is none of it.

@@ -1,10 +1,12 @@
-#include "scalars.hpp"
+#include "times.hpp"
 
 extern "C" {
 
-bool kj_parse_timestamp(const char *text, size_t length, int64_t *result) {
-  kappa::DateCache cache;
-  return kappa::parse_timestamp(text, length, cache, *result);
+kj_state kj_read_time(const char *text, size_t length, bool is_text, kj_time_unit unit,
+                      int64_t *micros) {
+  const char *end = text + length;
+  if (is_text) return kappa::text_time(text, end, unit, *micros);
+  return kappa::number_time(text, end, unit, *micros);
 }
 
 int64_t kj_timestamp_from_number(int64_t number) {

@@ -175,7 +175,9 @@ KAPPA_INLINE bool parse_millis(uint32_t word, int64_t &micros) {
   return !(((x + 0x767676) | x) & 0x808080);
 }
 
-// The rest of a time behind its seconds: a fraction, and an offset.
+constexpr int64_t kLastMicros = 253402300799999999ll;
+
+// The rest of a time behind its seconds: a fraction, and a Z or an offset as RFC 3339 has it.
 inline bool parse_time_tail(const char *p, const char *end, int64_t micros, int64_t &out) {
   if (*p == '.') {
     int64_t unit = 100000;
@@ -188,7 +190,7 @@ inline bool parse_time_tail(const char *p, const char *end, int64_t micros, int6
   }
   if ((*p | 0x20) == 'z') {
     out = micros;
-    return p + 1 == end;
+    return p + 1 == end && micros <= kLastMicros;
   }
   if ((*p != '+' && *p != '-') || end - p != 6 || p[3] != ':') return false;
   int oh, om;
@@ -198,13 +200,20 @@ inline bool parse_time_tail(const char *p, const char *end, int64_t micros, int6
   return is_in_calendar(out);
 }
 
-KAPPA_INLINE bool parse_timestamp(const char *p, size_t length, DateCache &cache, int64_t &out) {
-  if (length < 20) return false;
+// The date and the time of day that a text begins with, up to its seconds.
+KAPPA_INLINE bool parse_local(const char *p, DateCache &cache, int64_t &micros) {
   if (!cache.has(p) && !cache.read(p)) return false;
   int64_t second;
   if ((p[10] | 0x20) != 't' && p[10] != ' ') return false;
   if (!parse_clock(load8(p + 11), second)) return false;
-  int64_t micros = cache.micros + second * 1000000;
+  micros = cache.micros + second * 1000000;
+  return true;
+}
+
+// A time as RFC 3339 has it. What is refused here may be one all the same: see `text_time`.
+KAPPA_INLINE bool parse_timestamp(const char *p, size_t length, DateCache &cache, int64_t &out) {
+  int64_t micros;
+  if (length < 20 || !parse_local(p, cache, micros)) return false;
   // Milliseconds and a Z, as most writers have them.
   if (length == 24 && p[19] == '.' && (p[23] | 0x20) == 'z') {
     int64_t fraction;
@@ -212,7 +221,7 @@ KAPPA_INLINE bool parse_timestamp(const char *p, size_t length, DateCache &cache
     std::memcpy(&digits, p + 20, 4);
     if (!parse_millis(digits, fraction)) return false;
     out = micros + fraction;
-    return true;
+    return out <= kLastMicros;
   }
   return parse_time_tail(p + 19, p + length, micros, out);
 }
@@ -285,18 +294,18 @@ KAPPA_INLINE bool parse_decimal(const char *p, const char *end, int64_t &mantiss
   bool negative = *p == '-';
   p += negative;
   if (end - p > 19 || p == end) return false;
-  int64_t value = 0;
+  uint64_t value = 0;
   if (end - p <= 8) {
     ShortNumber number(p, static_cast<size_t>(end - p));
     if (!number.is_good) return false;
-    value = static_cast<int64_t>(number.value);
+    value = number.value;
     scale = static_cast<uint8_t>(number.scale);
   } else {
     const char *point = nullptr;
     int digits = 0;
     for (; p < end; p++) {
       if (is_digit(*p)) {
-        value = value * 10 + (*p - '0');
+        value = value * 10 + static_cast<uint64_t>(*p - '0');
         digits++;
       } else if (*p == '.' && !point && digits > 0) {
         point = p;
@@ -307,7 +316,7 @@ KAPPA_INLINE bool parse_decimal(const char *p, const char *end, int64_t &mantiss
     if (digits > 18 || (point && point + 1 == end)) return false;
     scale = point ? static_cast<uint8_t>(end - point - 1) : 0;
   }
-  mantissa = negative ? -value : value;
+  mantissa = negative ? -static_cast<int64_t>(value) : static_cast<int64_t>(value);
   return true;
 }
 

@@ -76,12 +76,12 @@ class Shape {
 
   explicit Shape(const char *event) : end_(event) {}
 
-  void value(const std::vector<uint32_t> *columns, const char *first, const char *end) {
+  void value(const std::vector<uint32_t> &columns, const char *first, const char *end) {
     add(first);
     end_ = end;
-    if (!columns || columns->empty()) return;
-    steps.back().columns = *columns;
-    steps.back().column = columns->size() == 1 ? columns->front() : Step::kSeveral;
+    if (columns.empty() || !is_sure) return;
+    steps.back().columns = columns;
+    steps.back().column = columns.size() == 1 ? columns.front() : Step::kSeveral;
   }
   // An object that is gone into; `key` tells one from others.
   void object(const std::vector<uint32_t> &columns, uint32_t key) {
@@ -91,11 +91,13 @@ class Shape {
   }
   void last(const char *end) {
     add(end);
-    steps.back().is_last = true;
+    if (is_sure) steps.back().is_last = true;
   }
 
  private:
   void add(const char *end) {
+    // What is not sure is never learned; and an object that is two properties is gone into twice.
+    if (!is_sure) return;
     steps.emplace_back(std::string(end_, static_cast<size_t>(end - end_)));
     steps.back().objects = objects_;
     steps.back().opens_objects = !objects_.empty();

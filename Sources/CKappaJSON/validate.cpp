@@ -16,6 +16,9 @@ extern "C" size_t kj_validate_ndjson(const char *data, size_t length) {
     const char *first = line;
     while (first < stop && (*first == ' ' || *first == '\t' || *first == '\r')) first++;
     if (first < stop) {
+      // What is extracted begins with a brace. Some versions of simdjson pass over a byte-order mark here, which
+      // the extraction would stumble over for ever.
+      if (*first != '{') return static_cast<size_t>(line - data);
       simdjson::dom::element element;
       auto error = parser.parse(first, static_cast<size_t>(stop - first), false).get(element);
       if (error || !element.is_object()) return static_cast<size_t>(line - data);

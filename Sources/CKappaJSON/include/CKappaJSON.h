@@ -15,8 +15,32 @@ enum { KJ_PADDING = 64 };
 
 // ---- Scalars ----
 
-// Parses RFC 3339 into microseconds since the epoch.
-bool kj_parse_timestamp(const char *text, size_t length, int64_t *result);
+typedef enum kj_state {
+  KJ_MISSING = 0,
+  KJ_NULL = 1,
+  KJ_VALUE = 2,
+  KJ_WRONG_TYPE = 3,
+  // Of KJ_TIMESTAMP alone: why it is no time. What it would be stands in `integers`.
+  KJ_EARLY = 4,     // a number of no unit, before 1990
+  KJ_ZONELESS = 5,  // a text without a zone: its local time, as if it were UTC
+  KJ_BEYOND = 6,    // not in the years 0000 to 9999
+  KJ_UNITLESS = 7,  // a text of digits, where the field has no unit
+} kj_state;
+
+// What a number counts where a time is asked for, since 1970.
+typedef enum kj_time_unit {
+  KJ_NO_UNIT,        // milliseconds below 10^14, microseconds from there on; from 1990 on
+  KJ_NO_UNIT_EARLY,  // the same of any year
+  KJ_SECONDS,
+  KJ_MILLISECONDS,
+  KJ_MICROSECONDS,
+  KJ_NANOSECONDS,
+} kj_time_unit;
+
+// Reads a time of a string's inside, unescaped, or of a number's text; reads no byte past its end.
+kj_state kj_read_time(const char *text, size_t length, bool is_text, kj_time_unit unit,
+                      int64_t *micros);
+
 // A number as events carry it: milliseconds below 10^14, microseconds from there on.
 int64_t kj_timestamp_from_number(int64_t number);
 // The hash that string columns carry; reads no byte past the end. Texts of the same length, up to four
@@ -45,13 +69,6 @@ typedef enum kj_kind {
   KJ_OBJECT,     // nothing: only whether an object stands there
 } kj_kind;
 
-typedef enum kj_state {
-  KJ_MISSING = 0,
-  KJ_NULL = 1,
-  KJ_VALUE = 2,
-  KJ_WRONG_TYPE = 3,
-} kj_state;
-
 // A decimal of this scale does not fit 18 digits: its text stands in `strings`.
 enum { KJ_WIDE = 255 };
 
@@ -79,11 +96,12 @@ kj_extractor *kj_extractor_new(void);
 void kj_extractor_free(kj_extractor *);
 // One for another thread, with the same fields.
 kj_extractor *kj_extractor_copy(const kj_extractor *);
-// Adds an object inside `parent` (0 is the event itself) known under any of `names`; its node.
+// Adds an object inside `parent` (0 is the event itself); its node. The first of `names` is its own: where an
+// object has that key, the other names mean nothing; where it has not, the last key that is one of them counts.
 uint32_t kj_add_object(kj_extractor *, uint32_t parent, const char *const *names, size_t count);
-// Adds a field inside `parent`; the index of its column.
+// Adds a field inside `parent`; the index of its column. `unit`: what its numbers count, of KJ_TIMESTAMP.
 uint32_t kj_add_field(kj_extractor *, uint32_t parent, const char *const *names, size_t count,
-                      kj_kind kind);
+                      kj_kind kind, kj_time_unit unit);
 
 kj_batch *kj_batch_new(const kj_extractor *);
 void kj_batch_free(kj_batch *);
@@ -97,6 +115,8 @@ const uint32_t *kj_batch_starts(const kj_batch *);
 bool kj_extract(kj_extractor *, const char *data, size_t length, size_t count, kj_batch *);
 // The same of any text, over the first stage of simdjson, which finds the structure and checks UTF-8.
 bool kj_extract_checked(kj_extractor *, const char *data, size_t length, size_t count, kj_batch *);
+// Whether the extraction finds one event in a line.
+bool kj_is_readable(const char *data, size_t length);
 
 #ifdef __cplusplus
 }

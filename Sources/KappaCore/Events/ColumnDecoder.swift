@@ -4,28 +4,51 @@ import CKappaJSON
 ///
 /// Each object of a shape has one decoder that is made once and used for all events; a field is
 /// found by remembering which one is asked for next, so no key is looked up by name.
+///
+/// A type may decode itself, and ask for something that probing has not seen: such an event is decoded
+/// once more, from its JSON text. So columns decide how fast an event is decoded, never what it becomes.
 final class ColumnDecoder {
     fileprivate var columns: [kj_column] = []
     fileprivate var row = 0
     private let shape: EventShape
+    fileprivate let times: TimeRules
     private let fieldColumns: [Int]
     private var root: NodeDecoder?
+    private var batch: EventBatch?
+    /// Whether the type has asked for what the columns cannot tell.
+    fileprivate var asksForMore = false
 
     /// Adds a shape's fields to a plan.
-    init(shape: EventShape, plan: ExtractionPlan) {
+    init(shape: EventShape, plan: ExtractionPlan, times: TimeRules) {
         self.shape = shape
-        fieldColumns = shape.fields.map { plan.column(at: $0.path, $0.kind) }
+        self.times = times
+        fieldColumns = shape.fields.map { plan.column(of: $0, times) }
         root = NodeDecoder(owner: self, node: shape.root, path: [], plan: plan)
     }
 
-    func load(_ batch: EventBatch) { columns = batch.columns }
+    func load(_ batch: EventBatch) {
+        self.batch = batch
+        columns = batch.columns
+    }
 
-    /// The decoder of one event of the loaded batch; valid until the next call.
-    func decoder(row: Int) -> any Decoder {
-        guard let root else { preconditionFailure("a decoder has a root") }
-        self.row = row
-        root.next = 0
-        return root
+    /// Decodes one event of the loaded batch.
+    func decode<T: Decodable>(_ type: T.Type, row: Int) throws -> T {
+        guard let root, let batch else {
+            preconditionFailure("a batch is loaded before it is decoded")
+        }
+        if !shape.isWhole {
+            self.row = row
+            root.next = 0
+            asksForMore = false
+            do {
+                let made = try T(from: root)
+                if !asksForMore { return made }
+            } catch {
+                if !asksForMore { throw error }
+            }
+        }
+        let text = UnsafeRawBufferPointer(rebasing: batch.bytes(of: row))
+        return try T(from: ValueDecoder(JSONValue(parsing: text), times: times))
     }
 
     @inline(__always)
@@ -36,7 +59,7 @@ final class ColumnDecoder {
     }
 
     fileprivate func failure(_ field: Int) -> FieldFailure {
-        .of(path(field), state(field), expected: shape.fields[field].kind.withArticle)
+        .of(path(field), column(field), row, expected: shape.fields[field].kind.withArticle)
     }
 
     /// The value of a plain field, which must be there.
@@ -50,20 +73,32 @@ final class ColumnDecoder {
     /// The value of a field that a type asks for as `kind`, which must be there.
     @inline(__always)
     fileprivate func require(_ field: Int, _ kind: kj_kind) throws -> kj_column {
-        let column = try require(field)
-        guard column.kind == kind else { throw otherKind(field) }
-        return column
+        guard column(field).kind == kind else { throw more(path(field)) }
+        return try require(field)
     }
 
-    /// A type's own init(from:) asks for a field in two ways, and probing has seen another one.
-    private func otherKind(_ field: Int) -> FieldFailure {
-        FieldFailure(
-            description: "field \(path(field).joined(separator: ".")) is read as "
-                + "\(shape.fields[field].kind.withArticle), and the event type's own init(from:) "
-                + "asks for something else")
+    /// A type asks for what the columns cannot tell. What is thrown is not seen: the event is decoded
+    /// from its text.
+    fileprivate func more(_ path: [String]) -> FieldFailure {
+        asksForMore = true
+        return .missing(path)
     }
 
     fileprivate func path(_ field: Int) -> [String] { shape.fields[field].path }
+    fileprivate func unit(_ field: Int) -> TimeUnit? { shape.fields[field].unit }
+
+    /// What stands in a column of JSON.
+    fileprivate func json(_ field: Int) throws -> ValueDecoder {
+        let column = column(field)
+        let path = path(field)
+        switch kj_state(UInt32(column.states[row])) {
+        case KJ_MISSING: throw FieldFailure.missing(path)
+        case KJ_NULL: return ValueDecoder(.null, path: path, times: times)
+        default:
+            let value = try JSONValue(parsing: column.strings[row].buffer)
+            return ValueDecoder(value, path: path, times: times)
+        }
+    }
 }
 
 extension kj_string {
@@ -114,11 +149,9 @@ private final class NodeDecoder: Decoder {
         next = 0
         return KeyedDecodingContainer(NodeContainer<Key>(node: self))
     }
-    func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
-        throw FieldFailure.wrongType(path, "an array")
-    }
+    func unkeyedContainer() throws -> any UnkeyedDecodingContainer { throw owner.more(path) }
     func singleValueContainer() throws -> any SingleValueDecodingContainer {
-        throw FieldFailure.wrongType(path, "a single value")
+        throw owner.more(path)
     }
 
     /// The place of a key among this object's, or −1. Types ask for their keys in one order.
@@ -137,19 +170,20 @@ private final class NodeDecoder: Decoder {
         return kj_state(UInt32(owner.columns[presence].states[owner.row]))
     }
 
-    /// This object, which must be there.
+    /// This object, which must be there. Where something else is, its type may know what to do with it.
     func required() throws -> NodeDecoder {
         switch state {
         case KJ_VALUE: return self
         case KJ_MISSING: throw FieldFailure.missing(path)
-        case KJ_NULL: throw FieldFailure.null(path)
-        default: throw FieldFailure.wrongType(path, "an object")
+        default: throw owner.more(path)
         }
     }
 
     func value<T: Decodable>(_ type: T.Type, at place: Int) throws -> T {
         if let object = objects[place] { return try T(from: object.required()) }
         let field = fields[place]
+        let column = owner.column(field)
+        if column.kind == KJ_JSON { return try owner.json(field).decode(type) }
         if T.self == Timestamp.self {
             let time = Timestamp(
                 microseconds: try owner.require(field, KJ_TIMESTAMP).integers[owner.row])
@@ -161,11 +195,12 @@ private final class NodeDecoder: Decoder {
             }
             return unsafeBitCast(decimal, to: T.self)
         }
-        let column = try owner.require(field)
-        if column.kind == KJ_JSON {
-            let text = column.strings[owner.row].buffer
-            return try T(from: ValueDecoder(JSONValue(parsing: text), path: owner.path(field)))
+        if owner.unit(field) != nil, let wrapper = T.self as? any TimeInUnit.Type {
+            let time = Timestamp(
+                microseconds: try owner.require(field, KJ_TIMESTAMP).integers[owner.row])
+            if let value = wrapper.init(time: time) as? T { return value }
         }
+        if column.states[owner.row] == UInt8(KJ_MISSING.rawValue) { throw owner.failure(field) }
         return try T(from: ScalarDecoder(owner: owner, field: field))
     }
 }
@@ -173,24 +208,33 @@ private final class NodeDecoder: Decoder {
 private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
     let node: NodeDecoder
     var codingPath: [any CodingKey] { node.codingPath }
-    var allKeys: [Key] { node.keys.compactMap(Key.init(stringValue:)) }
+    var allKeys: [Key] {
+        _ = node.owner.more(node.path)
+        return node.keys.compactMap(Key.init(stringValue:))
+    }
 
     func contains(_ key: Key) -> Bool {
-        guard let place = node.keys.firstIndex(of: key.stringValue) else { return false }
+        guard let place = node.keys.firstIndex(of: key.stringValue) else { return unknown(key) }
         if let object = node.objects[place] { return object.state != KJ_MISSING }
         return node.owner.state(node.fields[place]) != KJ_MISSING
     }
 
     func decodeNil(forKey key: Key) throws -> Bool {
-        guard let place = node.keys.firstIndex(of: key.stringValue) else { return true }
+        guard let place = node.keys.firstIndex(of: key.stringValue) else { return !unknown(key) }
         if let object = node.objects[place] { return object.state == KJ_NULL }
         return node.owner.state(node.fields[place]) == KJ_NULL
+    }
+
+    /// Whether a key is there that probing has not seen asked for: nobody knows yet.
+    private func unknown(_ key: Key) -> Bool {
+        _ = node.owner.more(node.path + [key.stringValue])
+        return false
     }
 
     @inline(__always)
     private func place(_ key: Key) throws -> Int {
         let place = node.find(key)
-        if place < 0 { throw FieldFailure.missing(node.path + [key.stringValue]) }
+        if place < 0 { throw node.owner.more(node.path + [key.stringValue]) }
         return place
     }
 
@@ -198,9 +242,7 @@ private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
     @inline(__always)
     private func require(_ key: Key, _ kind: kj_kind) throws -> kj_column {
         let place = try place(key)
-        if let object = node.objects[place] {
-            throw FieldFailure.wrongType(object.path, "a single value")
-        }
+        if let object = node.objects[place] { throw node.owner.more(object.path) }
         return try node.owner.require(node.fields[place], kind)
     }
 
@@ -241,8 +283,8 @@ private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
 
     /// The column of a plain field if it has a value here; nil where that is missing or null.
     private func optional(_ key: Key, _ kind: kj_kind) throws -> kj_column? {
-        let place = node.find(key)
-        if place < 0 || node.objects[place] != nil { return nil }
+        let place = try place(key)
+        if let object = node.objects[place] { throw node.owner.more(object.path) }
         let state = node.owner.state(node.fields[place])
         if state == KJ_MISSING || state == KJ_NULL { return nil }
         return try node.owner.require(node.fields[place], kind)
@@ -250,8 +292,7 @@ private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
 
     /// Nil where the value is missing or null.
     func decodeIfPresent<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T? {
-        let place = node.find(key)
-        if place < 0 { return nil }
+        let place = try place(key)
         if let object = node.objects[place] {
             if object.state == KJ_MISSING || object.state == KJ_NULL { return nil }
             return try T(from: object.required())
@@ -264,16 +305,27 @@ private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
     func nestedContainer<K: CodingKey>(
         keyedBy type: K.Type, forKey key: Key
     ) throws -> KeyedDecodingContainer<K> {
-        guard let object = node.objects[try place(key)] else {
-            throw FieldFailure.wrongType(node.path + [key.stringValue], "an object")
+        let place = try place(key)
+        guard let object = node.objects[place] else {
+            return try json(place).container(keyedBy: type)
         }
         return try object.required().container(keyedBy: type)
     }
     func nestedUnkeyedContainer(forKey key: Key) throws -> any UnkeyedDecodingContainer {
-        throw FieldFailure.wrongType(node.path + [key.stringValue], "an array")
+        try json(try place(key)).unkeyedContainer()
     }
-    func superDecoder() throws -> any Decoder { node }
-    func superDecoder(forKey key: Key) throws -> any Decoder { node }
+    func superDecoder() throws -> any Decoder { throw node.owner.more(node.path) }
+    func superDecoder(forKey key: Key) throws -> any Decoder {
+        throw node.owner.more(node.path + [key.stringValue])
+    }
+
+    private func json(_ place: Int) throws -> ValueDecoder {
+        let field = node.fields[place]
+        guard field >= 0, node.owner.column(field).kind == KJ_JSON else {
+            throw node.owner.more(node.path + [node.keys[place]])
+        }
+        return try node.owner.json(field)
+    }
 }
 
 /// Decodes enums with raw values, narrow integers, and other wrappers of one scalar.
@@ -284,14 +336,17 @@ private struct ScalarDecoder: Decoder, SingleValueDecodingContainer {
     var userInfo: [CodingUserInfoKey: Any] { [:] }
 
     func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
-        throw FieldFailure.wrongType(owner.path(field), "an object")
+        throw owner.more(owner.path(field))
     }
     func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
-        throw FieldFailure.wrongType(owner.path(field), "an array")
+        throw owner.more(owner.path(field))
     }
     func singleValueContainer() throws -> any SingleValueDecodingContainer { self }
 
-    func decodeNil() -> Bool { owner.state(field) == KJ_NULL }
+    func decodeNil() -> Bool {
+        _ = owner.more(owner.path(field))
+        return owner.state(field) == KJ_NULL
+    }
 
     func decode(_ type: String.Type) throws -> String {
         try owner.require(field, KJ_STRING).strings[owner.row].string
@@ -310,6 +365,17 @@ private struct ScalarDecoder: Decoder, SingleValueDecodingContainer {
             let value = try owner.require(field, KJ_INTEGER).integers[owner.row]
             if let fitting = exactly(integer, value) as? T { return fitting }
             throw FieldFailure.wrongType(owner.path(field), "within the range of \(T.self)")
+        }
+        if T.self == Timestamp.self {
+            let time = Timestamp(
+                microseconds: try owner.require(field, KJ_TIMESTAMP).integers[owner.row])
+            return unsafeBitCast(time, to: T.self)
+        }
+        if T.self == ExactDecimal.self {
+            guard let decimal = try owner.require(field, KJ_DECIMAL).decimal(owner.row) else {
+                throw FieldFailure.wrongType(owner.path(field), ColumnKind.decimal.withArticle)
+            }
+            return unsafeBitCast(decimal, to: T.self)
         }
         return try T(from: self)
     }

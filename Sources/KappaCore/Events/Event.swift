@@ -1,18 +1,26 @@
 /// One type of event, as a view wants to see it: a plain struct with just the fields it needs.
 ///
-/// Field names match the JSON's in snake_case or camelCase: `userID` takes `user_id`, `userId` and
-/// `userID`; where a field stands twice, the last one counts. A field that is not optional must be
-/// there and must not be null; an event that fails this becomes a dead letter of the view.
+/// Field names match the JSON's in snake_case or camelCase: `userID` takes `userID`, and where an event
+/// does not have that, `user_id` or `userId`. Where a name stands twice, the last one counts. A field that
+/// is not optional must be there and must not be null; an event that fails this becomes a dead letter of
+/// the view.
 ///
 /// Fields may be strings, integers, floating-point numbers, booleans, ``Timestamp``, ``ExactDecimal``,
-/// enums with a string or integer raw value, nested structs, arrays, dictionaries, and optionals of
-/// all of these. An event type keeps the `init(from:)` that the compiler writes.
+/// enums, nested structs, arrays, dictionaries, and optionals of all of these, and types that decode
+/// themselves. Foundation's `Date`, `Decimal`, `Data` and `URL` are refused, with what to use instead.
 public protocol Event: Decodable, Sendable {
     /// The value of the log's type field (`event_type`) that marks events of this type; the type's
     /// name in snake_case unless said otherwise. Nil takes the events that carry no such field.
     static var eventType: String? { get }
-    /// The JSON field that tells an event's type.
+    /// The JSON field that tells an event's type: exactly this name.
     static var eventTypeField: String { get }
+    /// Whether a number without a unit may tell a time before 1990. Where it may not, such an event is a
+    /// dead letter: most likely its number counts seconds, and the property should be `@Seconds`.
+    static var allowsTimesBefore1990: Bool { get }
+    /// The time zone of times whose text has none, such as `Europe/Berlin`. Without it, such an event is a
+    /// dead letter. Where clocks go forward over a time, it is the instant at which they do; where a time
+    /// comes twice, the first.
+    static var localTimeZone: String? { get }
     /// Older shapes of this event and how to lift them; see ``Upcaster``.
     static var upcasters: [Upcaster<Self>] { get }
 }
@@ -22,6 +30,10 @@ extension Event {
     public static var eventType: String? { FieldName.snakeCase(String(describing: Self.self)) }
     /// The field is `event_type` unless the type says otherwise.
     public static var eventTypeField: String { "event_type" }
+    /// No number tells a time before 1990.
+    public static var allowsTimesBefore1990: Bool { false }
+    /// Times have a zone of their own.
+    public static var localTimeZone: String? { nil }
     /// There are no older shapes unless the type names them.
     public static var upcasters: [Upcaster<Self>] { [] }
 }
@@ -36,15 +48,23 @@ extension Event {
 /// tried in the order in which they stand.
 public struct Upcaster<New: Event>: Sendable {
     let oldEventType: String?
-    let shape: @Sendable () throws(KappaError) -> EventShape
-    let decodeOld: @Sendable (any Decoder) throws -> New
+    /// Makes what decodes old events of a plan's columns.
+    let decoder: @Sendable (ExtractionPlan, Clocks) throws(KappaError) -> ColumnDecoder
+    /// The new event of an old one, in a row of a batch.
+    let decodeOld: @Sendable (ColumnDecoder, Int) throws -> New
+
+    typealias Clocks = (String) throws(KappaError) -> LocalClock
 
     /// Lifts events of the shape `Old`.
     /// - Parameter lift: Makes the new event of the old one; where it throws, the event is a dead
     ///   letter.
     public init<Old: Event>(from old: Old.Type, _ lift: @escaping @Sendable (Old) throws -> New) {
         oldEventType = Old.eventType
-        shape = { () throws(KappaError) in try EventShape(of: Old.self) }
-        decodeOld = { try lift(Old(from: $0)) }
+        decoder = { (plan, clocks) throws(KappaError) in
+            ColumnDecoder(
+                shape: try EventShape(ofEvent: Old.self), plan: plan,
+                times: try TimeRules(Old.self, clocks))
+        }
+        decodeOld = { try lift($0.decode(Old.self, row: $1)) }
     }
 }

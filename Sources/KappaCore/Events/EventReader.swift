@@ -12,22 +12,28 @@ final class EventReader<E: Event> {
     private let decoder: ColumnDecoder
     /// Makes the structs where their memory is known; the decoder makes all others.
     private let builder: StructBuilder<E>?
-    let tracer = FieldTracer<E>()
+    let tracer: FieldTracer<E>
     private let upcasters: [(oldType: String?, decoder: ColumnDecoder, lift: Upcaster<E>)]
     private var batch: EventBatch?
     private let decoded = UnsafeMutablePointer<E>.allocate(capacity: 1)
 
-    init(plan: ExtractionPlan) throws(KappaError) {
-        let shape = try EventShape(of: E.self)
+    /// - Parameter clocks: Finds the time zone that an event type names.
+    init(
+        plan: ExtractionPlan, clocks: (String) throws(KappaError) -> LocalClock
+    ) throws(KappaError) {
+        let shape = try EventShape(ofEvent: E.self)
+        let times = try TimeRules(E.self, clocks)
+        let tracer = FieldTracer<E>(shape)
         self.shape = shape
-        fieldColumns = shape.fields.map { plan.column(at: $0.path, $0.kind) }
-        typeColumn = plan.column(at: [E.eventTypeField], .text)
+        self.tracer = tracer
+        fieldColumns = shape.fields.map { plan.column(of: $0, times) }
+        typeColumn = plan.typeColumn(E.eventTypeField)
         required = RequiredColumn.all(of: shape, fieldColumns, plan)
-        decoder = ColumnDecoder(shape: shape, plan: plan)
+        decoder = ColumnDecoder(shape: shape, plan: plan, times: times)
         var upcasters: [(String?, ColumnDecoder, Upcaster<E>)] = []
         for upcaster in E.upcasters {
-            let old = ColumnDecoder(shape: try upcaster.shape(), plan: plan)
-            upcasters.append((upcaster.oldEventType, old, upcaster))
+            upcasters.append(
+                (upcaster.oldEventType, try upcaster.decoder(plan, clocks), upcaster))
         }
         self.upcasters = upcasters
         let layout =
@@ -154,16 +160,16 @@ final class EventReader<E: Event> {
 
     /// Decodes a selected event, lifting old shapes.
     func decode(_ row: Int) throws -> E {
-        if upcasters.isEmpty { return try E(from: decoder.decoder(row: row)) }
+        if upcasters.isEmpty { return try decoder.decode(E.self, row: row) }
         guard let batch else { preconditionFailure("a batch is loaded before it is decoded") }
         let types = batch.columns[typeColumn]
         var failure: (any Error)?
         if Self.isOfType(E.eventType, types, row) {
-            do { return try E(from: decoder.decoder(row: row)) } catch { failure = error }
+            do { return try decoder.decode(E.self, row: row) } catch { failure = error }
         }
         for upcaster in upcasters where Self.isOfType(upcaster.oldType, types, row) {
             do {
-                return try upcaster.lift.decodeOld(upcaster.decoder.decoder(row: row))
+                return try upcaster.lift.decodeOld(upcaster.decoder, row)
             } catch {
                 failure = failure ?? error
             }

@@ -7,8 +7,18 @@ package struct EventField: Sendable {
     /// Whether a value of the right JSON type is always accepted, so that a column can stand for the
     /// property. Not so for enums (an unknown case is refused) and for narrow integers.
     var isPlain: Bool
+    /// What a number counts, of a time; see ``Seconds``.
+    var unit: TimeUnit?
+    /// Whether it is an integer that may not fit 64 bits with a sign.
+    var isWide = false
     /// Whether a row keeps it without showing it; see ``Hidden``.
     var isHidden = false
+    /// How it is read from events.
+    var columnKind: ColumnKind { isWide ? .json : kind }
+    /// Has it read as JSON, and decoded by its type, which takes more than one kind of value.
+    mutating func makeJSON() {
+        (kind, isPlain, unit, isWide) = (.json, false, nil, false)
+    }
     /// The column's name in tables.
     var columnName: String { path.map(FieldName.snakeCase).joined(separator: "_") }
 }
@@ -17,6 +27,8 @@ package struct EventField: Sendable {
 package struct EventShape: Sendable {
     package internal(set) var fields: [EventField] = []
     var root = Node()
+    /// Whether probing has learned nothing, and events are decoded from their whole text.
+    private(set) var isWhole = false
 
     /// An object of the JSON, with what is asked of it in the order in which it is asked.
     struct Node: Sendable {
@@ -42,39 +54,83 @@ package struct EventShape: Sendable {
     /// Probes a type. Throws where it cannot be learnt, with advice on how to change the type.
     package init(of type: any Decodable.Type) throws(KappaError) {
         let probe = Probe(round: 0)
+        do { try Self.run(type, probe) } catch { throw Self.failure(type, error) }
+        self.init(type, probe)
+    }
+
+    /// The same of a type of events. One that decodes itself in a way that made-up values do not satisfy
+    /// is decoded from the events' text.
+    init(ofEvent type: any Decodable.Type) throws(KappaError) {
+        let probe = Probe(round: 0)
         do {
-            _ = try type.init(from: ProbingDecoder(probe: probe, path: []))
+            try Self.run(type, probe)
+            self.init(type, probe)
         } catch {
-            throw KappaError(
-                .usage, "cannot learn which fields \(type) needs", at: String(describing: type),
-                because: "\(error)",
-                advice: "Give it the init(from:) that the compiler writes, and make its fields "
-                    + "strings, numbers, booleans, Timestamp, ExactDecimal, enums with raw values, "
-                    + "structs, arrays, or optionals of these")
-        }
-        fields = probe.fields
-        root = Self.tree(probe)
-        // A type that takes an event in spite of a field that is refused has an init(from:) of its
-        // own: only decoding tells what it makes of it.
-        for index in fields.indices where fields[index].isPlain {
-            let refusing = Probe(round: 0, refusing: fields[index].path)
-            let event = try? type.init(from: ProbingDecoder(probe: refusing, path: []))
-            if event != nil { fields[index].isPlain = false }
+            guard probe.isObject, !(error is HopelessType) else { throw Self.failure(type, error) }
+            self.init()
         }
     }
 
-    private static func tree(_ probe: Probe) -> Node {
+    /// What is decoded from its whole text.
+    private init() { isWhole = true }
+
+    private static func run(_ type: any Decodable.Type, _ probe: Probe) throws {
+        _ = try type.init(from: ProbingDecoder(probe: probe, path: []))
+    }
+
+    private static func failure(_ type: any Decodable.Type, _ error: any Error) -> KappaError {
+        KappaError(
+            .usage, "cannot learn which fields \(type) needs", at: String(describing: type),
+            because: "\(error)",
+            advice: "Give it the init(from:) that the compiler writes, and make its fields "
+                + "strings, numbers, booleans, Timestamp, ExactDecimal, enums with raw values, "
+                + "structs, arrays, or optionals of these")
+    }
+
+    /// - Parameter probe: What has seen the type decode itself.
+    private init(_ type: any Decodable.Type, _ probe: Probe) {
+        // A type that takes an event in spite of what is refused has an init(from:) of its own: only
+        // decoding tells what it makes of it. So has one that asks for something else then.
+        var (own, several) = (Set<[String]>(), probe.severalWays)
+        for ask in probe.asks {
+            let refusing = Probe(round: 0, refusing: ask)
+            let takes = (try? Self.run(type, refusing)) != nil
+            if takes || !refusing.asks.isSubset(of: probe.asks) { own.insert(ask.path) }
+            several.formUnion(refusing.severalWays)
+        }
+        fields = []
+        for var field in probe.fields {
+            if several.contains(where: {
+                $0.count < field.path.count && field.path.starts(with: $0)
+            }) {
+                continue
+            }
+            if own.contains(where: { field.path.starts(with: $0) }) { field.isPlain = false }
+            if several.contains(field.path) { field.makeJSON() }
+            fields.append(field)
+        }
+        for path in several.sorted(by: { $0.lexicographicallyPrecedes($1) })
+        where !path.isEmpty && !fields.contains(where: { path.starts(with: $0.path) }) {
+            var field = EventField(
+                path: path, kind: .json, isOptional: probe.isOptional(path), isPlain: false)
+            field.makeJSON()
+            fields.append(field)
+        }
+        root = Self.tree(fields, probe)
+    }
+
+    private static func tree(_ fields: [EventField], _ probe: Probe) -> Node {
         func node(at depth: Int, _ indices: [Int]) -> Node {
             var result = Node()
             for index in indices {
-                let path = probe.fields[index].path
+                let path = fields[index].path
                 let key = path[depth]
                 if path.count == depth + 1 {
                     result.keys.append(key)
                     result.entries.append(.field(index))
                 } else if !result.keys.contains(key) {
                     let prefix = Array(path[...depth])
-                    let inside = indices.filter { probe.fields[$0].path.starts(with: prefix) }
+                    let inside = indices.filter { fields[$0].path.starts(with: prefix) }
                     result.keys.append(key)
                     result.entries.append(
                         .object(
@@ -84,9 +140,11 @@ package struct EventShape: Sendable {
             }
             return result
         }
-        return node(at: 0, Array(probe.fields.indices))
+        return node(at: 0, Array(fields.indices))
     }
 
     /// Whether columns alone decide which events can be decoded; where not, decoding must be tried.
-    var isPlain: Bool { fields.allSatisfy(\.isPlain) && !root.hasOptionalObject }
+    var isPlain: Bool {
+        !isWhole && fields.allSatisfy(\.isPlain) && !root.hasOptionalObject
+    }
 }

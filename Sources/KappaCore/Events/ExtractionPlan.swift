@@ -18,7 +18,12 @@ package final class ExtractionPlan {
     private struct FieldKey: Hashable {
         var path: [String]
         var kind: ColumnKind
+        var times: TimeRules
+        /// Whether only the name itself is meant, and no other that may stand for it.
+        var isExact = false
     }
+    /// The columns of times that have a zone of their event type.
+    fileprivate private(set) var zoned: [(column: Int, clock: LocalClock)] = []
 
     /// - Parameter checksAgain: Whether the JSON is checked, as it was when it was appended. That takes a
     ///   scan by simdjson; without it a quicker walk relies on the first check and the block's checksum.
@@ -29,16 +34,36 @@ package final class ExtractionPlan {
     deinit { kj_extractor_free(extractor) }
 
     /// The column of the field at `path`, read as `kind`.
-    func column(at path: [String], _ kind: ColumnKind) -> Int {
-        let key = FieldKey(path: path, kind: kind)
+    /// - Parameter times: How times are read.
+    func column(
+        at path: [String], _ kind: ColumnKind, _ times: TimeRules = TimeRules()
+    ) -> Int {
+        let times = kind == .timestamp ? times : TimeRules()
+        return add(FieldKey(path: path, kind: kind, times: times))
+    }
+
+    /// The column of a field that a type asks for.
+    func column(of field: EventField, _ times: TimeRules) -> Int {
+        column(at: field.path, field.columnKind, times.counting(field.unit))
+    }
+
+    /// The column of the field that tells an event's type. It has exactly this name: a property
+    /// `eventType` says nothing about `event_type`.
+    func typeColumn(_ name: String) -> Int {
+        add(FieldKey(path: [name], kind: .text, times: TimeRules(), isExact: true))
+    }
+
+    private func add(_ key: FieldKey) -> Int {
         if let known = columns[key] { return known }
-        guard let name = path.last else { preconditionFailure("a field has a name") }
-        let parent = object(at: path.dropLast())
-        let column = Self.withNames(of: name) { names, count in
-            kj_add_field(extractor, parent, names, count, kind.cKind)
+        guard let name = key.path.last else { preconditionFailure("a field has a name") }
+        let parent = object(at: key.path.dropLast())
+        let names = key.isExact ? [name] : FieldName.candidates(for: name)
+        let column = Self.with(names) { names, count in
+            kj_add_field(extractor, parent, names, count, key.kind.cKind, key.times.cUnit)
         }
         columns[key] = Int(column)
         columnCount += 1
+        if let clock = key.times.clock { zoned.append((Int(column), clock)) }
         return Int(column)
     }
 
@@ -57,8 +82,8 @@ package final class ExtractionPlan {
         if let known = presences[path] { return known }
         guard let name = path.last else { preconditionFailure("the event itself is there") }
         let parent = object(at: path.dropLast())
-        let column = Self.withNames(of: name) { names, count in
-            kj_add_field(extractor, parent, names, count, KJ_OBJECT)
+        let column = Self.with(FieldName.candidates(for: name)) { names, count in
+            kj_add_field(extractor, parent, names, count, KJ_OBJECT, KJ_NO_UNIT)
         }
         presences[path] = Int(column)
         columnCount += 1
@@ -70,18 +95,17 @@ package final class ExtractionPlan {
         if let known = objects[key] { return known }
         guard let name = path.last else { return 0 }
         let parent = object(at: path.dropLast())
-        let node = Self.withNames(of: name) { names, count in
+        let node = Self.with(FieldName.candidates(for: name)) { names, count in
             kj_add_object(extractor, parent, names, count)
         }
         objects[key] = node
         return node
     }
 
-    private static func withNames<R>(
-        of key: String, _ body: (UnsafePointer<UnsafePointer<CChar>?>, Int) -> R
+    private static func with<R>(
+        _ names: [String], _ body: (UnsafePointer<UnsafePointer<CChar>?>, Int) -> R
     ) -> R {
-        let names = FieldName.candidates(for: key).map { Array($0.utf8CString) }
-        let storage = names.map { name in
+        let storage = names.map { Array($0.utf8CString) }.map { name in
             let copy = UnsafeMutablePointer<CChar>.allocate(capacity: name.count)
             copy.initialize(from: name, count: name.count)
             return copy
@@ -164,6 +188,7 @@ package final class EventBatch {
         self.count = count
         self.firstOffset = firstOffset
         columns = (0..<plan.columnCount).map { kj_batch_column(batch, UInt32($0)) }
+        for (column, clock) in plan.zoned { clock.place(columns[column], count) }
         contents = columns.map { ColumnContents($0, count) }
         guard plan.hasIngestionTimes else { return }
         let ingestion = ingestion ?? IngestionColumn()

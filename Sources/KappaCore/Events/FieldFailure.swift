@@ -14,13 +14,48 @@ struct FieldFailure: Error, CustomStringConvertible {
         FieldFailure(description: "field \(name(path)) is not \(expected)")
     }
 
-    /// Why a field with this state of its column cannot be taken.
-    static func of(_ path: [String], _ state: kj_state, expected: String) -> FieldFailure {
-        switch state {
+    /// Why a field cannot be taken that has this in its column.
+    static func of(
+        _ path: [String], _ column: kj_column, _ row: Int, expected: String
+    ) -> FieldFailure {
+        switch kj_state(UInt32(column.states[row])) {
         case KJ_MISSING: .missing(path)
         case KJ_NULL: .null(path)
+        case let state where column.kind == KJ_TIMESTAMP:
+            .noTime(path, state, Timestamp(microseconds: column.integers[row]))
         default: .wrongType(path, expected)
         }
+    }
+
+    /// Why a field is no time.
+    /// - Parameter time: What it would be.
+    static func noTime(_ path: [String], _ state: kj_state, _ time: Timestamp) -> FieldFailure {
+        let reason =
+            switch state {
+            case KJ_EARLY:
+                """
+                would be \(time) if its number counted milliseconds or microseconds since 1970. If it \
+                counts seconds, declare the property @Seconds; if times before 1990 are right, say so \
+                with `static let allowsTimesBefore1990 = true`
+                """
+            case KJ_ZONELESS:
+                """
+                is a time without a zone. Say which one is meant, such as \
+                `static let localTimeZone: String? = "Europe/Berlin"`
+                """
+            case KJ_BEYOND:
+                """
+                is beyond the years 0000 to 9999. If its number counts nanoseconds, declare the \
+                property @Nanoseconds
+                """
+            case KJ_UNITLESS:
+                """
+                is a number in a text. Say what it counts: declare the property @Seconds, \
+                @Milliseconds, @Microseconds or @Nanoseconds
+                """
+            default: "is not \(ColumnKind.timestamp.withArticle)"
+            }
+        return FieldFailure(description: "field \(name(path)) \(reason)")
     }
 
     private static func name(_ path: [String]) -> String {
@@ -53,7 +88,7 @@ extension ColumnKind {
         case .double: "a number"
         case .decimal: "a decimal number of up to 38 digits"
         case .text: "a string"
-        case .timestamp: "a time (RFC 3339, or milliseconds or microseconds since 1970)"
+        case .timestamp: "a time (RFC 3339, or a number since 1970)"
         case .json: "JSON"
         }
     }

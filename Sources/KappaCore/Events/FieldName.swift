@@ -24,12 +24,20 @@ enum FieldName {
             .joined()
     }
 
-    /// The JSON names that a coding key takes, the likeliest first.
+    /// The JSON names that a coding key takes: its own first, then those that stand for it where an
+    /// object does not have that one. `_id` does not stand for `id`.
     static func candidates(for key: String) -> [String] {
-        var names: [String] = []
-        for name in [key, snakeCase(key), camelCase(key)] where !names.contains(name) {
+        var names = [key]
+        let snake = snakeCase(key)
+        for name in [snake, camelCase(key)]
+        where (name == snake || snakeCase(name) == snake)
+            && !names.contains(where: { isSame($0, name) })
+        {
             names.append(name)
         }
         return names
     }
+
+    /// Whether two names are the same bytes. JSON's keys are, however Unicode would compare them.
+    static func isSame(_ a: String, _ b: String) -> Bool { a.utf8.elementsEqual(b.utf8) }
 }

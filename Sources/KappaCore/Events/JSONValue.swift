@@ -40,7 +40,7 @@ package indirect enum JSONValue: Equatable, Sendable {
     /// The value under a key; where a key stands twice, the last one counts.
     package subscript(key: String) -> JSONValue? {
         guard case .object(let members) = self else { return nil }
-        return members.last { $0.key == key }?.value
+        return members.last { FieldName.isSame($0.key, key) }?.value
     }
 }
 
@@ -72,9 +72,11 @@ private struct JSONParser {
     }
 
     private mutating func parse(depth: Int) throws -> JSONValue {
-        guard depth < Self.deepest else { throw failure("nested too deep") }
         skipSpace()
         guard at < bytes.count else { throw failure("the text ends") }
+        if bytes[at] == UInt8(ascii: "{") || bytes[at] == UInt8(ascii: "["), depth >= Self.deepest {
+            throw failure("nested too deep")
+        }
         switch bytes[at] {
         case UInt8(ascii: "{"): return try object(depth)
         case UInt8(ascii: "["): return try array(depth)
@@ -94,10 +96,26 @@ private struct JSONParser {
 
     private mutating func number() throws -> String {
         let start = at
-        while at < bytes.count, "+-.eE0123456789".utf8.contains(bytes[at]) { at += 1 }
-        let text = String(decoding: bytes[start..<at], as: UTF8.self)
-        guard at > start, Double(text) != nil else { throw failure("a number was expected") }
-        return text
+        if at < bytes.count, bytes[at] == UInt8(ascii: "-") { at += 1 }
+        let first = at
+        try digits()
+        if bytes[first] == UInt8(ascii: "0"), at > first + 1 { throw failure("a zero in front") }
+        if at < bytes.count, bytes[at] == UInt8(ascii: ".") {
+            at += 1
+            try digits()
+        }
+        if at < bytes.count, bytes[at] | 0x20 == UInt8(ascii: "e") {
+            at += 1
+            if at < bytes.count, "+-".utf8.contains(bytes[at]) { at += 1 }
+            try digits()
+        }
+        return String(decoding: bytes[start..<at], as: UTF8.self)
+    }
+
+    private mutating func digits() throws {
+        let start = at
+        while at < bytes.count, (0x30...0x39).contains(bytes[at]) { at += 1 }
+        guard at > start else { throw failure("a digit was expected") }
     }
 
     private mutating func array(_ depth: Int) throws -> JSONValue {
@@ -133,7 +151,12 @@ private struct JSONParser {
             let byte = bytes[at]
             at += 1
             switch byte {
-            case UInt8(ascii: "\""): return String(decoding: text, as: UTF8.self)
+            case UInt8(ascii: "\""):
+                guard let text = String(validating: text, as: UTF8.self) else {
+                    throw failure("a string is not UTF-8")
+                }
+                return text
+            case 0..<0x20: throw failure("a control character in a string")
             case UInt8(ascii: "\\"): try escape(&text)
             default: text.append(byte)
             }
@@ -168,7 +191,7 @@ private struct JSONParser {
     }
 
     private mutating func hex4() throws -> UInt32 {
-        guard at + 4 <= bytes.count,
+        guard at + 4 <= bytes.count, bytes[at] != UInt8(ascii: "+"), bytes[at] != UInt8(ascii: "-"),
             let code = UInt32(String(decoding: bytes[at..<at + 4], as: UTF8.self), radix: 16)
         else { throw failure("four hexadecimal digits were expected") }
         at += 4

@@ -44,5 +44,7 @@ struct RequiredColumn {
         }
     }
 
-    func failure(_ state: kj_state) -> FieldFailure { .of(path, state, expected: expected) }
+    func failure(_ column: kj_column, _ row: Int) -> FieldFailure {
+        .of(path, column, row, expected: expected)
+    }
 }

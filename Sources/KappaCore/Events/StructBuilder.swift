@@ -92,7 +92,7 @@ final class StructBuilder<Element> {
     /// Throws where a field is not what the type needs. From there on nothing can fail.
     private func check(_ row: Int) throws {
         for index in 0..<required.count where !required[index].isGood(requiredColumns[index], row) {
-            throw required[index].failure(kj_state(UInt32(requiredColumns[index].states[row])))
+            throw required[index].failure(requiredColumns[index], row)
         }
     }
 }

@@ -20,7 +20,7 @@ struct StructFields {
 
     private static func of<T: Decodable>(decodable type: T.Type) -> StructFields? {
         guard let shape = try? EventShape(of: type) else { return nil }
-        let tracer = FieldTracer<T>()
+        let tracer = FieldTracer<T>(shape)
         guard let layout = StructLayout(shape, tracer) else { return nil }
         return StructFields(layout: layout, fields: shape.fields) { keyPath in
             (keyPath as? PartialKeyPath<T>).flatMap { tracer.field(of: $0) }

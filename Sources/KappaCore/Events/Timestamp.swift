@@ -4,7 +4,8 @@ import CKappaJSON
 ///
 /// In events it stands as RFC 3339 text (`2024-01-15T14:30:00.25Z`, any offset) or as a number of
 /// milliseconds or microseconds since the epoch: a number below 10^14 counts milliseconds. A number
-/// beyond the years 0000 to 9999 (nanoseconds, say) is refused.
+/// that would tell a time before 1990, or beyond the year 9999, is refused: most likely it counts
+/// something else; see ``Seconds`` and its sisters.
 /// Written, it is RFC 3339 in UTC with up to six fraction digits, trailing zeros dropped.
 public struct Timestamp: Hashable, Comparable, Sendable {
     /// Microseconds since 1970-01-01T00:00:00Z; negative before it.
@@ -13,17 +14,13 @@ public struct Timestamp: Hashable, Comparable, Sendable {
     /// The instant so many microseconds after 1970-01-01T00:00:00Z.
     public init(microseconds: Int64) { self.microseconds = microseconds }
 
-    /// Parses RFC 3339 text; nil where it is anything else.
+    /// Parses RFC 3339 text, with an offset; `+0100` and `+01` are taken for `+01:00`, a comma for the
+    /// point before the fraction, and what RFC 9557 adds in brackets is passed over. Nil where it is
+    /// anything else, or not in the years 0000 to 9999.
     public init?(_ text: some StringProtocol) {
-        var text = String(text)
-        var result: Int64 = 0
-        let parsed = text.withUTF8 { bytes in
-            bytes.withMemoryRebound(to: CChar.self) {
-                kj_parse_timestamp($0.baseAddress, $0.count, &result)
-            }
-        }
-        guard parsed else { return nil }
-        microseconds = result
+        let (state, time) = TimeRules.written.read(String(text), isText: true)
+        guard state == KJ_VALUE else { return nil }
+        self = time
     }
 
     /// Parses what ``description`` writes for years beyond 0000 to 9999, such as `+012024-01-15T14:30:00Z`.
@@ -99,24 +96,21 @@ extension Timestamp: CustomStringConvertible {
 }
 
 extension Timestamp: Codable {
-    /// Reads RFC 3339 text, or a number as in ``init(epochNumber:)``.
+    /// Reads RFC 3339 text, or a number as in ``init(epochNumber:)``, from 1990 on.
     /// - Throws: `DecodingError` where it is neither.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
-        if let number = try? container.decode(Int64.self) {
-            self.init(epochNumber: number)
-            guard isInCalendar else {
-                throw DecodingError.dataCorruptedError(
-                    in: container, debugDescription: "\(number) is beyond the year 9999")
-            }
-            return
-        }
-        let text = try container.decode(String.self)
-        guard let parsed = Timestamp(text) else {
+        let number = try? container.decode(Int64.self)
+        let text = try number.map { "\($0)" } ?? container.decode(String.self)
+        let (state, time) = TimeRules().read(text, isText: number == nil)
+        guard state == KJ_VALUE else {
             throw DecodingError.dataCorruptedError(
-                in: container, debugDescription: "\"\(text)\" is not an RFC 3339 time")
+                in: container,
+                debugDescription: number == nil
+                    ? "\"\(text)\" is not an RFC 3339 time"
+                    : "\(text) is no time from 1990 to 9999 in milliseconds or microseconds")
         }
-        self = parsed
+        self = time
     }
 
     /// Writes RFC 3339 text in UTC.

@@ -1,20 +1,29 @@
+import CKappaJSON
+
 /// Decodes any `Decodable` type from a ``JSONValue``.
 package struct ValueDecoder: Decoder {
     let value: JSONValue
     let path: [String]
     /// Where the value comes from.
     let origin: EncodingUse
+    let times: TimeRules
 
-    /// - Parameter origin: An event, whose names and values may have several forms; or a row, which is
-    ///   as ``EncodedValue`` has written it.
-    package init(_ value: JSONValue, path: [String] = [], origin: EncodingUse = .event) {
+    /// - Parameters:
+    ///   - origin: An event, whose names and values may have several forms; or a row, which is as
+    ///     ``EncodedValue`` has written it.
+    ///   - times: How times are read; as they are in what kappa has written unless said otherwise.
+    package init(
+        _ value: JSONValue, path: [String] = [], origin: EncodingUse = .event,
+        times: TimeRules = .written
+    ) {
         self.value = value
         self.path = path
         self.origin = origin
+        self.times = times
     }
 
-    fileprivate func inside(_ value: JSONValue, _ path: [String]) -> ValueDecoder {
-        ValueDecoder(value, path: path, origin: origin)
+    fileprivate func inside(_ value: JSONValue, _ key: String) -> ValueDecoder {
+        ValueDecoder(value, path: path + [key], origin: origin, times: times)
     }
 
     package var codingPath: [any CodingKey] { path.map(PathKey.init) }
@@ -46,10 +55,19 @@ package struct ValueDecoder: Decoder {
             case is Timestamp.Type: try timestamp()
             case is ExactDecimal.Type: try decimal()
             case let integer as any FixedWidthInteger.Type: try self.integer(integer)
+            case let wrapper as any TimeInUnit.Type: try time(wrapper)
             default: nil
             }
         // A nil of type `Any?` would pass for a nil of an optional `T`.
         if let known, let value = known as? T { return value }
+        if let advice = ForbiddenKind.advice(type) {
+            throw FieldFailure(description: "field \(path.joined(separator: ".")) \(advice)")
+        }
+        if case .object(let members) = value, let dictionary = type as? any KeyedByValues.Type,
+            let made = try dictionary.make(members, self) as? T
+        {
+            return made
+        }
         return try T(from: self)
     }
 
@@ -77,28 +95,29 @@ package struct ValueDecoder: Decoder {
     }
     private func integer(_ type: any FixedWidthInteger.Type) throws -> Any {
         func make<I: FixedWidthInteger>(_ type: I.Type, _ text: String) -> Any? { I(text) }
-        guard case .number(let text) = value, Int64(text) != nil || origin == .row else {
-            throw refuse(ColumnKind.integer.withArticle)
-        }
-        guard let number = make(type, text) else {
-            throw refuse("within the range of \(type)")
-        }
-        return number
+        guard case .number(let text) = value else { throw refuse(ColumnKind.integer.withArticle) }
+        if let number = make(type, text) { return number }
+        guard Int64(text) != nil else { throw refuse(ColumnKind.integer.withArticle) }
+        throw refuse("within the range of \(type)")
     }
-    private func timestamp() throws -> Timestamp {
+    private func timestamp(_ unit: TimeUnit? = nil) throws -> Timestamp {
+        let text: String
+        var isText = false
         switch value {
-        case .string(let text):
-            if let time = Timestamp(text) { return time }
-            if origin == .row, let time = Timestamp(extended: text) { return time }
-        case .number(let text):
-            if origin == .event, let number = Int64(text) {
-                let time = Timestamp(epochNumber: number)
-                if time.isInCalendar { return time }
-            }
+        case .string(let string):
+            if origin == .row, let time = Timestamp(extended: string) { return time }
+            (text, isText) = (string, true)
+        case .number(let number) where origin == .event: text = number
         case .time(let time): return time
-        default: break
+        default: throw refuse(ColumnKind.timestamp.withArticle)
         }
-        throw refuse(ColumnKind.timestamp.withArticle)
+        let (state, time) = times.counting(unit).read(text, isText: isText)
+        guard state == KJ_VALUE else { throw FieldFailure.noTime(path, state, time) }
+        return time
+    }
+    private func time<Time: TimeInUnit>(_ type: Time.Type) throws -> Time {
+        if value == .null, let none = Time.none { return none }
+        return Time(time: try timestamp(Time.unit))
     }
     private func decimal() throws -> ExactDecimal {
         switch value {
@@ -111,17 +130,13 @@ package struct ValueDecoder: Decoder {
         throw refuse(ColumnKind.decimal.withArticle)
     }
 
-    /// The value under any of a property's names; where several stand there, the last one counts. A key
-    /// that is data has one name, and so have the properties of a row.
-    fileprivate func member<Key: CodingKey>(_ key: Key) -> JSONValue? {
+    /// The value under a key; where the object does not have it, the last one under another of its names.
+    fileprivate func member(_ key: String) -> JSONValue? {
         guard case .object(let members) = value else { return nil }
-        if origin == .row || !Key.areProperties {
-            let name = key.stringValue
-            let exact = members.last { $0.key.utf8.elementsEqual(name.utf8) }
-            if let exact { return exact.value }
-        }
-        let names = FieldName.candidates(for: key.stringValue)
-        return members.last { names.contains($0.key) }?.value
+        if let own = members.last(where: { FieldName.isSame($0.key, key) }) { return own.value }
+        let names = FieldName.candidates(for: key).dropFirst()
+        if names.isEmpty { return nil }
+        return members.last { member in names.contains { FieldName.isSame($0, member.key) } }?.value
     }
 }
 
@@ -133,15 +148,15 @@ private struct ObjectContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
         guard case .object(let members) = decoder.value else { return [] }
         return members.compactMap { Key(stringValue: $0.key) }
     }
-    func contains(_ key: Key) -> Bool { decoder.member(key) != nil }
+    func contains(_ key: Key) -> Bool { decoder.member(key.stringValue) != nil }
     func decodeNil(forKey key: Key) throws -> Bool {
-        decoder.member(key) ?? .null == .null
+        decoder.member(key.stringValue) ?? .null == .null
     }
 
     private func at(_ key: Key) throws -> ValueDecoder {
         let path = decoder.path + [key.stringValue]
-        guard let value = decoder.member(key) else { throw FieldFailure.missing(path) }
-        return decoder.inside(value, path)
+        guard let value = decoder.member(key.stringValue) else { throw FieldFailure.missing(path) }
+        return decoder.inside(value, key.stringValue)
     }
 
     func decode<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T {
@@ -172,10 +187,9 @@ private struct ArrayContainer: UnkeyedDecodingContainer {
     var isAtEnd: Bool { currentIndex >= elements.count }
 
     private mutating func next() throws -> ValueDecoder {
-        let path = decoder.path + ["\(currentIndex)"]
-        guard !isAtEnd else { throw FieldFailure.missing(path) }
+        guard !isAtEnd else { throw FieldFailure.missing(decoder.path + ["\(currentIndex)"]) }
         currentIndex += 1
-        return decoder.inside(elements[currentIndex - 1], path)
+        return decoder.inside(elements[currentIndex - 1], "\(currentIndex - 1)")
     }
     mutating func decodeNil() throws -> Bool {
         guard !isAtEnd, elements[currentIndex] == .null else { return false }
@@ -198,4 +212,40 @@ private struct SingleValue: SingleValueDecodingContainer {
 
     func decodeNil() -> Bool { decoder.value == .null }
     func decode<T: Decodable>(_ type: T.Type) throws -> T { try decoder.decode(type) }
+}
+
+/// A dictionary whose keys are neither texts nor integers: enums, say. Swift's own decoding wants an array
+/// of keys and values in turn; events have objects, whose keys are decoded as texts, or as numbers.
+private protocol KeyedByValues {
+    /// Nil where Swift's own decoding takes an object.
+    static func make(
+        _ members: [(key: String, value: JSONValue)], _ decoder: ValueDecoder
+    ) throws -> Any?
+}
+
+extension Dictionary: KeyedByValues {
+    fileprivate static func make(
+        _ members: [(key: String, value: JSONValue)], _ decoder: ValueDecoder
+    ) throws -> Any? {
+        try dictionary(Self.self, members, decoder)
+    }
+}
+
+private func dictionary<Own: Hashable, Content>(
+    _ type: [Own: Content].Type, _ members: [(key: String, value: JSONValue)],
+    _ decoder: ValueDecoder
+) throws -> [Own: Content]? {
+    guard Own.self != String.self, Own.self != Int.self,
+        !(Own.self is any CodingKeyRepresentable.Type), let own = Own.self as? any Decodable.Type,
+        let content = Content.self as? any Decodable.Type
+    else { return nil }
+    var made: [Own: Content] = [:]
+    for member in members {
+        let number = try? decoder.inside(.number(member.key), member.key).decode(own)
+        let key = try number ?? decoder.inside(.string(member.key), member.key).decode(own)
+        let value = try decoder.inside(member.value, member.key).decode(content)
+        guard let key = key as? Own, let value = value as? Content else { return nil }
+        made[key] = value
+    }
+    return made
 }

@@ -80,6 +80,11 @@ struct ValueEncoder: Encoder {
     }
 
     private func write<T: Encodable>(other value: T) throws {
+        if let wrapper = value as? any TimeInUnit, let time = wrapper.time {
+            // In a row it is a time like others; in an event, a number of its unit.
+            try write(time: time)
+            if use == .row { return }
+        }
         var encoder = self
         encoder.keepsNames = use == .event && EnumTypes.contains(value)
         if T.self is any ElementsInOrder.Type { return try value.encode(to: encoder) }

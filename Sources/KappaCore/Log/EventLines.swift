@@ -113,6 +113,16 @@ package struct EventLines: Sendable {
         line.allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }
     }
 
+    /// What is wrong with a line that simdjson does not vouch for. One that the slow validator takes must be
+    /// one that the extractor can read: what is in the log is read for ever.
+    private static func flaw(in line: UnsafeRawBufferPointer) -> JSONValidator.Flaw? {
+        if let flaw = JSONValidator.flaw(in: line) { return flaw }
+        let start = line.baseAddress?.assumingMemoryBound(to: CChar.self)
+        if kj_is_readable(start, line.count) { return nil }
+        return JSONValidator.Flaw(
+            column: 1, reason: "this build's simdjson cannot read the line, though it is JSON")
+    }
+
     /// simdjson judges first; the lines that it does not vouch for are judged by the slow validator,
     /// which also tells line and column.
     private static func validate(
@@ -130,8 +140,8 @@ package struct EventLines: Sendable {
             if good >= rest.count { return }
             at += good
             let lineEnd = text[at...].firstIndex(of: 0x0A) ?? text.count
-            let line = UnsafeRawBufferPointer(rebasing: text[at..<lineEnd])
-            if !isBlank(line), let flaw = JSONValidator.flaw(in: line) {
+            let line = UnsafeRawBufferPointer(rebasing: padded[at..<lineEnd])
+            if !isBlank(line), let flaw = flaw(in: line) {
                 let number = firstLine + text[..<at].count { $0 == 0x0A }
                 throw KappaError(
                     .badInput, "line \(number) is not a JSON object",

@@ -47,6 +47,10 @@ struct JSONValidator {
 
     private mutating func object() throws(Reason) {
         skipSpace()
+        if bytes[at...].starts(with: [0xEF, 0xBB, 0xBF]) {
+            throw Reason(
+                "a byte-order mark (BOM) stands before it, as some editors write at a file's start")
+        }
         guard current == UInt8(ascii: "{") else {
             throw Reason("an event is a JSON object, and begins with {")
         }

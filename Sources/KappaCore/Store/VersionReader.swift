@@ -9,6 +9,8 @@ package final class VersionReader {
     package let view: String
     package let number: Int
     package let digest: String
+    /// Which format of versions' files it has, of those that this build reads.
+    let format: Int
     /// The tables that readers see. They stand before those that they do not see.
     package let tables: [TableSchema]
     /// All tables.
@@ -24,7 +26,8 @@ package final class VersionReader {
         }
         connection = try SQLiteConnection(path, .readWrite)
         try connection.execute("PRAGMA query_only = ON; PRAGMA cache_size = -16384")
-        let statement = try connection.prepare("SELECT view, number, digest FROM _kappa_version")
+        let statement = try connection.prepare(
+            "SELECT view, number, digest, format FROM _kappa_version")
         guard try statement.step() else {
             throw KappaError(
                 .damaged, "a version's file does not say which version it is", at: path,
@@ -33,9 +36,28 @@ package final class VersionReader {
         view = statement.string(0)
         number = Int(statement.integer(1))
         digest = statement.string(2)
+        format = Int(statement.integer(3))
         statement.reset()
+        guard (1...VersionSchema.format).contains(format) else {
+            throw KappaError(
+                .usage, "the file of \(view)@\(number) cannot be read", at: path,
+                because: "it has format \(format), and this kappa reads formats 1 to "
+                    + "\(VersionSchema.format)",
+                advice: "A newer kappa made it: use that one, or drop the version with "
+                    + "`kappa abort \(view)@\(number)` and rebuild the view")
+        }
         allTables = try Self.tables(connection)
         tables = allTables.filter { !$0.isInternal }
+    }
+
+    /// Fails where this build cannot continue what an earlier one has begun.
+    func requirePresentFormat() throws(KappaError) {
+        guard format < VersionSchema.format else { return }
+        throw KappaError(
+            .usage, "\(view)@\(number) cannot be continued", at: connection.path,
+            because: "an earlier kappa made it, in format \(format); this one writes format "
+                + "\(VersionSchema.format)",
+            advice: "Its rows can be read. `kappa rebuild \(view)` makes a new version")
     }
 
     /// Runs `body` on one unchanging state of the version: that in which it is held, or the present.

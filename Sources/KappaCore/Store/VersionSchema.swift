@@ -4,7 +4,9 @@
 /// booleans, integers and timestamps (microseconds) as INTEGER, doubles as REAL, texts and JSON as
 /// TEXT, decimals as ANY (see ``DecimalCell``).
 enum VersionSchema {
-    static let format = 1
+    /// 2: what aggregates keep beside their columns changed. A file of format 1 is read, and not
+    /// continued: its view is built anew, from another digest.
+    static let format = 2
 
     /// A name in quotes. Names are checked when a view is defined; quoting is for SQL's own words.
     static func quoted(_ name: String) -> String {

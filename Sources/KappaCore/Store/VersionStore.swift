@@ -20,7 +20,7 @@ package final class VersionStore: RowStore {
         self.path = path
         identity = VersionIdentity(view: view, number: number, digest: digest)
         let isThere = access(path, F_OK) == 0
-        self.tables = isThere ? try VersionReader(path).allTables : tables
+        self.tables = isThere ? try Self.tables(path) : tables
         if isThere {
             file = try VersionFile(path, self.tables)
             SpilledRuns.remove(path)
@@ -48,9 +48,16 @@ package final class VersionStore: RowStore {
     /// The store of a version that was committed to before.
     package init(opening path: String) throws(KappaError) {
         self.path = path
-        tables = try VersionReader(path).allTables
+        tables = try Self.tables(path)
         identity = nil
         file = try VersionFile(path, tables)
+    }
+
+    /// The tables of a file that is to be continued.
+    private static func tables(_ path: String) throws(KappaError) -> [TableSchema] {
+        let reader = try VersionReader(path)
+        try reader.requirePresentFormat()
+        return reader.allTables
     }
 
     package func lastCheckpoint() throws(KappaError) -> Checkpoint? {

@@ -41,6 +41,11 @@ struct Expression<Element>: Sendable {
     /// A key path prints as "\Event.userID" or "\Event.user.id".
     private var pathParts: ArraySlice<Substring> {
         guard let keyPath else { return [] }
-        return "\(keyPath)".split(separator: ".").dropFirst()
+        let printed = "\(keyPath)"
+        // What a property wrapper makes prints as computed; that of a time is known by its field.
+        if printed.contains("<"), let path = WrappedTimes.path(of: keyPath) {
+            return path.map { Substring($0) }[...]
+        }
+        return printed.split(separator: ".").dropFirst()
     }
 }

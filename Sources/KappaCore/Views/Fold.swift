@@ -135,6 +135,8 @@ package struct FoldHandler: Sendable {
         @Sendable (UnsafeMutableRawPointer, UnsafeMutableRawPointer, Tables) throws -> Void
 
     package let eventType: String
+    /// See ``Event/timesSignature``.
+    let timesSignature: String
     let rowType: any ViewRow.Type
     let keyKind: ColumnKind
     let keyName: String
@@ -152,6 +154,7 @@ package struct FoldHandler: Sendable {
         seesTables: Bool, _ handle: @escaping @Sendable ((any ViewRow)?) -> Handle?
     ) {
         eventType = E.eventType ?? "*"
+        timesSignature = E.timesSignature
         rowType = row
         keyKind = Key.columnKind
         keyName = Expression(key).propertyName ?? "key"

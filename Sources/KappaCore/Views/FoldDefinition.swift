@@ -32,7 +32,9 @@ package struct FoldDefinition: Sendable {
         }
         self.tables = tables
         self.handlers = placed
-        signature = tables.map(\.signature).joined(separator: ";")
+        signature =
+            tables.map(\.signature).joined(separator: ";")
+            + handlers.map(\.handler.timesSignature).joined()
     }
 }
 

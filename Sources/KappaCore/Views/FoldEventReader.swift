@@ -21,7 +21,7 @@ final class FoldEventReader<E: Event, Key: KeyValue>: FoldReader {
     ) throws(KappaError) {
         self.handle = handle
         self.seesTables = seesTables
-        let reader = try EventReader<E>(plan: plan)
+        let reader = try EventReader<E>(plan: plan, clocks: TimeZoneDatabase.clock)
         self.reader = reader
         self.key = key
         let field = reader.isPlain ? reader.tracer.field(of: key) : nil

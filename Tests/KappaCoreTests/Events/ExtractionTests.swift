@@ -18,6 +18,7 @@ import Testing
     }
 
     struct Everything: Event, Equatable {
+        static let allowsTimesBefore1990 = true
         static let eventType: String? = nil
         var text: String
         var isOn: Bool
@@ -182,6 +183,7 @@ import Testing
     @Test("numbers and times of every length, and beside the point", arguments: [true, false])
     func scalars(checksAgain: Bool) throws {
         struct Scalars: Event, Equatable {
+            static let allowsTimesBefore1990 = true
             static let eventType: String? = nil
             var i: Int?
             var d: ExactDecimal?
@@ -226,6 +228,7 @@ import Testing
     }
 
     struct Plain: Event, Equatable {
+        static let allowsTimesBefore1990 = true
         static let eventType: String? = nil
         var a: Int?
         var inner: Inner?
@@ -242,6 +245,7 @@ import Testing
     @Test("elements that may be null keep their values")
     func holes() throws {
         struct Holes: Event, Equatable {
+            static let allowsTimesBefore1990 = true
             static let eventType: String? = nil
             var numbers: [Int?]
             var times: [String: Timestamp?]

@@ -5,6 +5,7 @@ import Testing
 @testable import KappaCore
 
 private struct Sale: Event, ViewRow {
+    static let allowsTimesBefore1990 = true
     var shop: String
     var article: String?
     var count: Int

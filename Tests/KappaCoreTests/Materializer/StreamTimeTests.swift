@@ -5,6 +5,7 @@ import Testing
 
 @Suite("Stream time") struct StreamTimeTests {
     struct Entry: Event {
+        static let allowsTimesBefore1990 = true
         static let eventType: String? = nil
         var key: String
         var at: Timestamp
@@ -79,11 +80,13 @@ import Testing
     // MARK: Joins
 
     struct Left: Event, ViewRow {
+        static let allowsTimesBefore1990 = true
         var key: Int
         var number: Int
         var at: Timestamp
     }
     struct Right: Event, ViewRow {
+        static let allowsTimesBefore1990 = true
         var key: Int
         var number: Int
         var at: Timestamp

@@ -178,4 +178,19 @@ struct VersionStoreTests {
         #expect(error?.code == .damaged)
         #expect(error?.place == data.file(id))
     }
+
+    @Test("a file of an earlier format is read and not continued; one of a later format is refused")
+    func formats() throws {
+        try make().commit(checkpoint(7)) { try put(row("a"), $0) }
+        let connection = try SQLiteConnection(path, .readWrite)
+        try connection.execute("UPDATE _kappa_version SET format = 1")
+        #expect(try rows() == [row("a")])
+        let earlier = #expect(throws: KappaError.self) { try make() }
+        #expect(earlier?.what == "things@1 cannot be continued")
+        #expect(throws: KappaError.self) { try VersionStore(opening: path) }
+        try connection.execute("UPDATE _kappa_version SET format = 9")
+        let later = #expect(throws: KappaError.self) { try VersionReader(path) }
+        #expect(later?.what == "the file of things@1 cannot be read")
+        #expect(later?.place == path && later?.advice?.isEmpty == false)
+    }
 }

@@ -24,7 +24,7 @@ final class EventsBlock {
     static func read<E: Event & Equatable>(
         _ type: E.Type, _ lines: [String], plan: ExtractionPlan = ExtractionPlan()
     ) throws -> [Result<E, Refusal>?] {
-        let reader = try EventReader<E>(plan: plan)
+        let reader = try EventReader<E>(plan: plan, clocks: TimeZoneDatabase.clock)
         let block = try EventsBlock(lines, plan: plan)
         return withExtendedLifetime(block) {
             reader.load(block.batch)
@@ -47,7 +47,10 @@ final class EventsBlock {
 
     /// What the slow path makes of one event.
     static func readSlowly<E: Event>(_ type: E.Type, _ line: String) -> Result<E, Refusal> {
-        refusal { try ValueDecoder(JSONValue(parsing: line)).decode(E.self) }
+        refusal {
+            let times = try TimeRules(E.self, TimeZoneDatabase.clock)
+            return try ValueDecoder(JSONValue(parsing: line), times: times).decode(E.self)
+        }
     }
 
     private static func refusal<E>(_ body: () throws -> E) -> Result<E, Refusal> {

@@ -158,7 +158,8 @@ import Testing
     func flat(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         let rows = (0..<60).map { _ in Self.flat(&random) }
-        let layout = try StructLayout(EventShape(of: Flat.self), FieldTracer<Flat>())
+        let shape = try EventShape(of: Flat.self)
+        let layout = StructLayout(shape, FieldTracer<Flat>(shape))
         #expect(layout != nil, "both ways would be the same one")
         let fast = try stored(rows, slowly: false)
         let slow = try stored(rows, slowly: true)

@@ -89,11 +89,12 @@ struct PairCells: Sendable {
 private struct PairSide<Element: ViewRow> {
     let fields: [EventField]
     private let shape: EventShape
-    private let tracer = FieldTracer<Element>()
+    private let tracer: FieldTracer<Element>
 
     init(spread: Bool = true) throws(KappaError) {
         fields = try RowCodec<Element>(spread: spread).fields
         shape = try EventShape(of: Element.self)
+        tracer = FieldTracer(shape)
     }
 
     /// The cell that a key path reads.

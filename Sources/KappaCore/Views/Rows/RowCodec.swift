@@ -44,7 +44,7 @@ final class RowCodec<Row: ViewRow> {
         columns = fields.map { ColumnSchema($0.columnName, $0.kind) }
         let found =
             isFlat && !EventReaderOptions.forbidLayouts
-            ? StructLayout(shape, FieldTracer<Row>()) : nil
+            ? StructLayout(shape, FieldTracer<Row>(shape)) : nil
         layout = found.flatMap { found in
             found.slots.indices.allSatisfy { found.slots[$0].field == $0 } ? found : nil
         }

@@ -106,7 +106,7 @@ public struct Events<Element: Event>: EventStream {
             openAll: { context throws(KappaError) in
                 try TypedEventReader(plan: context.plan, time: time)
             },
-            signature: "events(\(Element.eventType ?? "-"))\(suffix)",
+            signature: "events(\(Element.eventType ?? "-"))\(suffix)\(Element.timesSignature)",
             eventTypes: [Element.eventType ?? "*"],
             hasTime: time != nil)
     }

@@ -17,7 +17,7 @@ final class TypedEventReader<E: Event>: ElementReader {
     let isColumnar: Bool
 
     init(plan: ExtractionPlan, time: TimeSource<E>?) throws(KappaError) {
-        let reader = try EventReader<E>(plan: plan)
+        let reader = try EventReader<E>(plan: plan, clocks: TimeZoneDatabase.clock)
         self.reader = reader
         switch time {
         case .property(let property):
@@ -68,7 +68,7 @@ final class TypedEventReader<E: Event>: ElementReader {
         if selection.allSatisfy(isGood) { return }
         selection.removeAll { row in
             if isGood(row) { return false }
-            fail(row, required.failure(kj_state(UInt32(states[Int(row)]))))
+            fail(row, required.failure(column, Int(row)))
             return true
         }
     }
