@@ -329,7 +329,7 @@ private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
 }
 
 /// Decodes enums with raw values, narrow integers, and other wrappers of one scalar.
-private struct ScalarDecoder: Decoder, SingleValueDecodingContainer {
+private struct ScalarDecoder: Decoder, SingleValueDecodingContainer, TakesDecimals {
     let owner: ColumnDecoder
     let field: Int
     var codingPath: [any CodingKey] { owner.path(field).map(PathKey.init) }

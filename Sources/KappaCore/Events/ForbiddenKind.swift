@@ -1,7 +1,7 @@
 import Synchronization
 
 /// Types of Foundation that decode themselves from something else than what events have. They are known by
-/// their names: KappaCore does not import Foundation.
+/// their names: of Foundation, KappaCore imports `Date` and `Decimal` alone, and in one file.
 enum ForbiddenKind {
     private static let instead = [
         "Date": "is a Date, which decodes from seconds since 2001: declare it Timestamp, or "

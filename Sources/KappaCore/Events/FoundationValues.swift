@@ -37,6 +37,9 @@ extension Date {
     }
 }
 
+/// A coder of kappa's own, which takes a decimal as it is.
+protocol TakesDecimals {}
+
 extension ExactDecimal: Codable {
     /// Decoders that keep a number's text (kappa's do) and Foundation's hand it over exactly;
     /// others give an integer, a double or a text.
@@ -44,6 +47,10 @@ extension ExactDecimal: Codable {
     /// Foundation's `JSONDecoder` itself cuts numbers of more than 38 digits.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
+        if decoder is any TakesDecimals {
+            self = try container.decode(ExactDecimal.self)
+            return
+        }
         var text: String?
         // Foundation's first: JSONDecoder gives an integer for what is one only once it is a
         // double.
@@ -68,7 +75,9 @@ extension ExactDecimal: Codable {
     /// `Decimal` as a number write what it consists of, and read that back.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
-        if scale == 0, let integer = Int64(exactly: mantissa) {
+        if encoder is any TakesDecimals {
+            try container.encode(self)
+        } else if scale == 0, let integer = Int64(exactly: mantissa) {
             try container.encode(integer)
         } else {
             try container.encode(Decimal(self))

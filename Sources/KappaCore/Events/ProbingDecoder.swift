@@ -1,5 +1,5 @@
 /// Has a type decode itself from made-up values, and notes what it asks for; see ``Probe``.
-struct ProbingDecoder: Decoder {
+struct ProbingDecoder: Decoder, TakesDecimals {
     let probe: Probe
     let path: [String]
     var codingPath: [any CodingKey] { path.map(PathKey.init) }

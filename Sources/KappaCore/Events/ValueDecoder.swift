@@ -1,7 +1,7 @@
 import CKappaJSON
 
 /// Decodes any `Decodable` type from a ``JSONValue``.
-package struct ValueDecoder: Decoder {
+package struct ValueDecoder: Decoder, TakesDecimals {
     let value: JSONValue
     let path: [String]
     /// Where the value comes from.

@@ -8,7 +8,7 @@ import Synchronization
 /// dictionary's keys are a struct with a text, and so are those of a type that names its keys at run
 /// time. Properties stand in the order of their cases in `CodingKeys`, which is that of their
 /// declaration.
-struct ValueEncoder: Encoder {
+struct ValueEncoder: Encoder, TakesDecimals {
     let box: EncodingBox
     let use: EncodingUse
     /// Whether names of properties stay as they are, in events too: those of an enum's cases do, since

@@ -195,6 +195,33 @@ import Testing
         }
     }
 
+    /// A type that hands its coders on to its decimal.
+    struct Money: Codable, Equatable, Sendable {
+        var amount: ExactDecimal
+        init(_ amount: ExactDecimal) { self.amount = amount }
+        init(from decoder: any Decoder) throws { amount = try ExactDecimal(from: decoder) }
+        func encode(to encoder: any Encoder) throws { try amount.encode(to: encoder) }
+    }
+    struct Paid: Event, Encodable {
+        var id: String
+        var money: Money
+    }
+    struct Purse: Codable, Equatable, Sendable {
+        var money = Money(0)
+    }
+
+    @Test("kappa's own coders take a decimal as it is, whoever hands it to them")
+    func ownCoders() throws {
+        let view = View("purses", initially: Purse(), digest: "1") {
+            On(Paid.self, key: \.id) { paid, row in row.money = paid.money }
+        }
+        let amount = try Self.decimal("0.1234567890123456789")
+        try Scenario(view).given([Paid(id: "a", money: Money(amount))]).expect(
+            "id,money", "a,0.1234567890123456789")
+        let text = try JSONEncoder().encode([Money(amount)])
+        #expect(String(decoding: text, as: UTF8.self) == "[0.1234567890123456789]")
+    }
+
     @Test("Foundation's decimals convert both ways", arguments: EventsSeeds.random(4))
     func foundation(seed: UInt64) throws {
         var random = SplitMix(state: seed)
