@@ -189,7 +189,10 @@ import Testing
             let outcome = try run(view, try lines(name))
             let table = outcome.tables.firstIndex { $0.first?.count == 3 } ?? 1
             #expect(
-                rows(outcome, table) == ["1 shipped 10.5", "9 x 1", "30 moved 3"], "\(name)")
+                rows(outcome, table).map {
+                    $0.split(separator: " ").suffix(3).joined(separator: " ")
+                }
+                    == ["1 shipped 10.5", "9 x 1", "30 moved 3"], "\(name)")
             // A decimal as base64 of its bytes is no decimal.
             #expect(outcome.dead.map(\.reason).allSatisfy { $0.contains("total is not a decimal") })
             #expect(outcome.dead.count == 1)

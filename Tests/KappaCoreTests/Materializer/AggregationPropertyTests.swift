@@ -227,6 +227,7 @@ import Testing
 
     /// Sees the same events with other types.
     struct LooseReading: Event {
+        static let allowsTimesBefore1990 = true
         static let eventType: String? = "reading"
         var user: String?
         var place: Double

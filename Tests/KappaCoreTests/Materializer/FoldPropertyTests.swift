@@ -37,6 +37,7 @@ import Testing
     }
 
     struct Tick: Event {
+        static let allowsTimesBefore1990 = true
         static let eventType: String? = nil
         var n: Int
         var at: Timestamp

@@ -147,6 +147,7 @@ import Testing
     }
 
     struct Amount: Event {
+        static let allowsTimesBefore1990 = true
         var at: Timestamp
         var amount: Int
     }
@@ -202,6 +203,7 @@ import Testing
 
     /// A reading whose time is one of few.
     struct TiedReading: Event {
+        static let allowsTimesBefore1990 = true
         static let eventType: String? = "reading"
         var user: String
         var weight: Double
@@ -239,6 +241,7 @@ import Testing
     }
 
     struct Tick: Event {
+        static let allowsTimesBefore1990 = true
         var at: Timestamp
     }
 

@@ -144,9 +144,18 @@ private func told(_ row: some ViewRow) -> [String: String] {
         // A dictionary says its keys in another order each time.
         let parts = Swift.Mirror(reflecting: value)
         let isDictionary = parts.displayStyle == .dictionary
+        // A nil that is not there and one of another name are stored alike: as nothing.
+        let isStruct = parts.displayStyle == .struct && value is any Codable
+        let isThere = { (child: Swift.Mirror.Child) in
+            let optional = Swift.Mirror(reflecting: child.value)
+            return optional.displayStyle != .optional || !optional.children.isEmpty
+        }
         told[child.label ?? ""] =
             isDictionary
-            ? "\(type(of: value)) \(parts.children.map { "\($0.value)" }.sorted())" : "\(value)"
+            ? "\(type(of: value)) \(parts.children.map { "\($0.value)" }.sorted())"
+            : isStruct
+                ? "\(parts.children.filter(isThere).map { "\($0.label ?? ""): \($0.value)" })"
+                : "\(value)"
     }
     return told
 }
