@@ -42,7 +42,7 @@ test-fuzz: deps
 		built=.build-simdjson/lib-$$(echo "$$folder" | cksum | cut -d' ' -f1); mkdir -p "$$built"; \
 		flags="--scratch-path .build-simdjson $$(sh fixtures/simdjson-flags.sh "$$folder" "$$PWD/$$built")"; \
 	fi; \
-	swift build --build-tests $$flags; \
+	swift build --build-tests $(SWIFT_FLAGS) $$flags; \
 	if [ -n "$(SEED)" ]; then export KAPPA_SEED=$(SEED); fi; \
 	KAPPA_FUZZ_SECONDS=$(SECONDS) swift test --skip-build $$flags --filter 'JSONFuzzTests|JSONValidationTests|ExtractionTests'
 
