@@ -39,8 +39,8 @@ struct ViewsCommand: Command {
 
     /// A view, what it reads, and a line for each column of each table.
     private static func text(_ view: ViewDefinition) -> String {
-        let events = view.eventTypes.joined(separator: ", ")
-        var text = "\(view.name)  \(view.digest)  of \(events)\n"
+        let types = view.eventTypes.map { $0 == "*" ? "without a type" : $0 }
+        var text = "\(view.name)  \(view.digest)  events \(types.joined(separator: ", "))\n"
         let tables = view.tables.filter { !$0.isInternal }
         for table in tables {
             if tables.count > 1 || table.name != view.name { text += "  table \(table.name)\n" }

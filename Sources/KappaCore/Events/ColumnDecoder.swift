@@ -84,6 +84,22 @@ final class ColumnDecoder {
         return .missing(path)
     }
 
+    /// A time or a decimal; nil where another type is asked for.
+    @inline(__always)
+    fileprivate func exact<T>(_ type: T.Type, _ field: Int) throws -> T? {
+        if T.self == Timestamp.self {
+            let time = Timestamp(microseconds: try require(field, KJ_TIMESTAMP).integers[row])
+            return unsafeBitCast(time, to: T.self)
+        }
+        if T.self == ExactDecimal.self {
+            guard let decimal = try require(field, KJ_DECIMAL).decimal(row) else {
+                throw FieldFailure.wrongType(path(field), ColumnKind.decimal.withArticle)
+            }
+            return unsafeBitCast(decimal, to: T.self)
+        }
+        return nil
+    }
+
     fileprivate func path(_ field: Int) -> [String] { shape.fields[field].path }
     fileprivate func unit(_ field: Int) -> TimeUnit? { shape.fields[field].unit }
 
@@ -184,17 +200,7 @@ private final class NodeDecoder: Decoder {
         let field = fields[place]
         let column = owner.column(field)
         if column.kind == KJ_JSON { return try owner.json(field).decode(type) }
-        if T.self == Timestamp.self {
-            let time = Timestamp(
-                microseconds: try owner.require(field, KJ_TIMESTAMP).integers[owner.row])
-            return unsafeBitCast(time, to: T.self)
-        }
-        if T.self == ExactDecimal.self {
-            guard let decimal = try owner.require(field, KJ_DECIMAL).decimal(owner.row) else {
-                throw FieldFailure.wrongType(owner.path(field), ColumnKind.decimal.withArticle)
-            }
-            return unsafeBitCast(decimal, to: T.self)
-        }
+        if let exact = try owner.exact(type, field) { return exact }
         if owner.unit(field) != nil, let wrapper = T.self as? any TimeInUnit.Type {
             let time = Timestamp(
                 microseconds: try owner.require(field, KJ_TIMESTAMP).integers[owner.row])
@@ -366,17 +372,7 @@ private struct ScalarDecoder: Decoder, SingleValueDecodingContainer, TakesDecima
             if let fitting = exactly(integer, value) as? T { return fitting }
             throw FieldFailure.wrongType(owner.path(field), "within the range of \(T.self)")
         }
-        if T.self == Timestamp.self {
-            let time = Timestamp(
-                microseconds: try owner.require(field, KJ_TIMESTAMP).integers[owner.row])
-            return unsafeBitCast(time, to: T.self)
-        }
-        if T.self == ExactDecimal.self {
-            guard let decimal = try owner.require(field, KJ_DECIMAL).decimal(owner.row) else {
-                throw FieldFailure.wrongType(owner.path(field), ColumnKind.decimal.withArticle)
-            }
-            return unsafeBitCast(decimal, to: T.self)
-        }
+        if let exact = try owner.exact(type, field) { return exact }
         return try T(from: self)
     }
 

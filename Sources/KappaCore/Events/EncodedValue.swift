@@ -94,9 +94,9 @@ extension EncodedValue {
         case (.double(let x), .double(let y)): x != y && x.isTotallyOrdered(belowOrEqualTo: y)
         case (.decimal(let x), .decimal(let y)): x < y
         case (.timestamp(let x), .timestamp(let y)): x < y
-        case (.text(let x), .text(let y)): x.utf8.lexicographicallyPrecedes(y.utf8)
+        case (.text(let x), .text(let y)): x.hasBytesBefore(y)
         case (.array, .array), (.object, .object):
-            a.json.utf8.lexicographicallyPrecedes(b.json.utf8)
+            a.json.hasBytesBefore(b.json)
         default: a.kindRank < b.kindRank
         }
     }

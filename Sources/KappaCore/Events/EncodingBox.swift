@@ -108,14 +108,14 @@ final class EncodingBox {
             // Keys that are data are sorted by their names: only the one before may be the same.
             let isData = member.rank == nil && keyTypes.count == 1
             let first = isData ? max(0, finished.count - 1) : 0
-            let known = finished[first...].lastIndex { $0.key.isSame(as: member.name) }
+            let known = finished[first...].lastIndex { $0.key.hasSameBytes(as: member.name) }
             guard let known else {
                 finished.append((member.name, value))
                 continue
             }
-            let other = sorted[..<index].last { $0.name.isSame(as: member.name) }
+            let other = sorted[..<index].last { $0.name.hasSameBytes(as: member.name) }
             guard member.rank != nil, let other, other.rank != nil,
-                other.key.isSame(as: member.key)
+                other.key.hasSameBytes(as: member.key)
             else { throw Self.clash(member, other?.key ?? member.key) }
             finished[known] = (member.name, value)
         }
@@ -124,7 +124,7 @@ final class EncodingBox {
     }
 
     private static func clash(_ member: Member, _ other: String) -> EncodingFailure {
-        let isSame = member.key.isSame(as: other)
+        let isSame = member.key.hasSameBytes(as: other)
         return EncodingFailure(
             isSame
                 ? "two keys of a dictionary are both written as \(member.name)"
@@ -136,8 +136,8 @@ final class EncodingBox {
     private func checkReading() throws {
         for member in members where member.rank != nil {
             let camel = WrittenName.of(member.key).camelCase
-            guard let camel, let other = members.first(where: { $0.name.isSame(as: camel) }),
-                !other.key.isSame(as: member.key)
+            guard let camel, let other = members.first(where: { $0.name.hasSameBytes(as: camel) }),
+                !other.key.hasSameBytes(as: member.key)
             else { continue }
             throw EncodingFailure(
                 "readers take \(other.name) for \(member.key), too",
@@ -149,7 +149,7 @@ final class EncodingBox {
     private static func precedes(_ a: Member, _ b: Member) -> Bool {
         if a.type != b.type { return a.type < b.type }
         if let x = a.rank, let y = b.rank { return x < y }
-        return a.name.utf8.lexicographicallyPrecedes(b.name.utf8)
+        return a.name.hasBytesBefore(b.name)
     }
 
     private static func sorted(_ members: [Member]) -> [Member] {
@@ -159,9 +159,4 @@ final class EncodingBox {
             return a.offset < b.offset
         }.map(\.element)
     }
-}
-
-extension String {
-    /// Names are the same where their bytes are, as in the log.
-    fileprivate func isSame(as other: String) -> Bool { utf8.elementsEqual(other.utf8) }
 }

@@ -31,13 +31,10 @@ enum FieldName {
         let snake = snakeCase(key)
         for name in [snake, camelCase(key)]
         where (name == snake || snakeCase(name) == snake)
-            && !names.contains(where: { isSame($0, name) })
+            && !names.contains(where: { $0.hasSameBytes(as: name) })
         {
             names.append(name)
         }
         return names
     }
-
-    /// Whether two names are the same bytes. JSON's keys are, however Unicode would compare them.
-    static func isSame(_ a: String, _ b: String) -> Bool { a.utf8.elementsEqual(b.utf8) }
 }

@@ -27,12 +27,15 @@ package indirect enum JSONValue: Equatable, Sendable {
         case (.null, .null): true
         case (.bool(let x), .bool(let y)): x == y
         case (.number(let x), .number(let y)): x == y
-        case (.string(let x), .string(let y)): x == y
+        case (.string(let x), .string(let y)): x.hasSameBytes(as: y)
         case (.time(let x), .time(let y)): x == y
         case (.double(let x), .double(let y)): x == y
         case (.array(let x), .array(let y)): x == y
         case (.object(let x), .object(let y)):
-            x.count == y.count && zip(x, y).allSatisfy { $0.key == $1.key && $0.value == $1.value }
+            x.count == y.count
+                && zip(x, y).allSatisfy {
+                    $0.key.hasSameBytes(as: $1.key) && $0.value == $1.value
+                }
         default: false
         }
     }
@@ -40,7 +43,7 @@ package indirect enum JSONValue: Equatable, Sendable {
     /// The value under a key; where a key stands twice, the last one counts.
     package subscript(key: String) -> JSONValue? {
         guard case .object(let members) = self else { return nil }
-        return members.last { FieldName.isSame($0.key, key) }?.value
+        return members.last { $0.key.hasSameBytes(as: key) }?.value
     }
 }
 

@@ -133,10 +133,10 @@ package struct ValueDecoder: Decoder, TakesDecimals {
     /// The value under a key; where the object does not have it, the last one under another of its names.
     fileprivate func member(_ key: String) -> JSONValue? {
         guard case .object(let members) = value else { return nil }
-        if let own = members.last(where: { FieldName.isSame($0.key, key) }) { return own.value }
+        if let own = members.last(where: { $0.key.hasSameBytes(as: key) }) { return own.value }
         let names = FieldName.candidates(for: key).dropFirst()
         if names.isEmpty { return nil }
-        return members.last { member in names.contains { FieldName.isSame($0, member.key) } }?.value
+        return members.last { member in names.contains { $0.hasSameBytes(as: member.key) } }?.value
     }
 }
 

@@ -108,8 +108,8 @@ struct WrittenName: Sendable {
     private init(_ key: String) {
         snakeCase = FieldName.snakeCase(key)
         let camel = FieldName.camelCase(key)
-        let isItself = FieldName.snakeCase(camel).utf8.elementsEqual(camel.utf8)
-        camelCase = isItself && !camel.utf8.elementsEqual(snakeCase.utf8) ? camel : nil
+        let isItself = FieldName.snakeCase(camel).hasSameBytes(as: camel)
+        camelCase = isItself && !camel.hasSameBytes(as: snakeCase) ? camel : nil
     }
 
     /// Names are few, and working them out takes longer than all the rest.

@@ -28,7 +28,7 @@ struct ChangeLog {
     /// Whether two texts are the same byte for byte; Swift's strings are equal where they look alike.
     private static func isSame(_ a: String?, _ b: String?) -> Bool {
         guard let a, let b else { return a == nil && b == nil }
-        return a.utf8.elementsEqual(b.utf8)
+        return a.hasSameBytes(as: b)
     }
 
     /// A stored row as a JSON object.

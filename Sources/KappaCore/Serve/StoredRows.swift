@@ -179,7 +179,7 @@ extension JSONValue {
         case .object(let members):
             .object(
                 members.map { (key: $0.key, value: $0.value.sorted) }.sorted {
-                    $0.key.utf8.lexicographicallyPrecedes($1.key.utf8)
+                    $0.key.hasBytesBefore($1.key)
                 })
         case .null, .bool, .number, .string, .time, .double: self
         }

@@ -5,18 +5,6 @@ import Testing
 
 /// Views over events in the shapes of real systems: each is a few plain lines.
 @Suite("Events in shapes that people have") struct OddEventTests {
-    private func run(_ view: any AnyView, _ lines: [String]) throws -> EventsOutcome {
-        let whole = try EventsWay.whole(lines.count).run(view, lines)
-        var single = EventsWay(appends: lines.map { _ in 1 })
-        single.forbidColumns = true
-        #expect(try single.run(view, lines).difference(from: whole) == nil)
-        return whole
-    }
-
-    private func rows(_ outcome: EventsOutcome, _ table: Int = 0) -> [String] {
-        outcome.tables[table].map { $0.map(\.plainText).joined(separator: " ") }
-    }
-
     private func lines(_ name: String) throws -> [String] {
         try EventsShared.run("cat '\(EventsShared.folder)/data/odd/\(name).ndjson'")
             .split(separator: "\n").map(String.init)
@@ -44,9 +32,9 @@ import Testing
             #"{"eventVersion":"1.08","eventTime":"2023-10-27T10:00:00Z","eventSource":"s3","#
                 + #""eventName":"\#(name)","requestParameters":null,"eventType":"\#(type)"}"#
         }
-        let outcome = try run(
+        let outcome = try EventsWay.both(
             Self.calls, [line("Get", "AwsApiCall"), line("Get", "x"), line("Put", "call")])
-        #expect(rows(outcome) == ["s3 Get 2 2", "s3 Put 1 1"])
+        #expect(outcome.rows() == ["s3 Get 2 2", "s3 Put 1 1"])
     }
 
     @Test(
@@ -54,7 +42,7 @@ import Testing
         .enabled(if: EventsShared.isThere, EventsShared.reason))
     func cloudTrailFile() throws {
         let lines = try lines("cloudtrail")
-        let outcome = try run(Self.calls, lines)
+        let outcome = try EventsWay.both(Self.calls, lines)
         #expect(outcome.counters.applied == UInt64(lines.count))
         var expected: [String: Int] = [:]
         for line in lines {
@@ -97,9 +85,9 @@ import Testing
         .enabled(if: EventsShared.isThere, EventsShared.reason))
     func stripe() throws {
         let lines = try lines("stripe")
-        let outcome = try run(Self.paid, lines)
+        let outcome = try EventsWay.both(Self.paid, lines)
         #expect(outcome.dead.isEmpty && outcome.counters.applied == UInt64(lines.count))
-        let found = rows(outcome)
+        let found = outcome.rows()
         #expect(found.allSatisfy { $0.contains("2023-0") }, "\(found)")
         // 29 March to 7 April: three days in March.
         #expect(
@@ -117,7 +105,7 @@ import Testing
         let view = View("wrong") {
             Events(Wrong.self, at: \.created).window(.tumbling(.days(1))).aggregate(.count(as: "n"))
         }
-        let outcome = try run(view, [#"{"created":1705340983}"#])
+        let outcome = try EventsWay.both(view, [#"{"created":1705340983}"#])
         #expect(outcome.tables[0].isEmpty)
         #expect(
             outcome.dead.map(\.reason) == [
@@ -186,10 +174,10 @@ import Testing
         .enabled(if: EventsShared.isThere, EventsShared.reason))
     func debezium() throws {
         for (view, name) in [(Self.changes, "debezium"), (Self.envelopes, "debezium-envelope")] {
-            let outcome = try run(view, try lines(name))
+            let outcome = try EventsWay.both(view, try lines(name))
             let table = outcome.tables.firstIndex { $0.first?.count == 3 } ?? 1
             #expect(
-                rows(outcome, table).map {
+                outcome.rows(table).map {
                     $0.split(separator: " ").suffix(3).joined(separator: " ")
                 }
                     == ["1 shipped 10.5", "9 x 1", "30 moved 3"], "\(name)")

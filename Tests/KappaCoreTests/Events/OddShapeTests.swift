@@ -5,18 +5,6 @@ import Testing
 
 /// Events as OpenTelemetry, GitHub Archive, journald and others write them.
 @Suite("Shapes of other systems") struct OddShapeTests {
-    private func run(_ view: any AnyView, _ lines: [String]) throws -> EventsOutcome {
-        let whole = try EventsWay.whole(lines.count).run(view, lines)
-        var single = EventsWay(appends: lines.map { _ in 1 })
-        single.forbidColumns = true
-        #expect(try single.run(view, lines).difference(from: whole) == nil)
-        return whole
-    }
-
-    private func rows(_ outcome: EventsOutcome, _ table: Int = 0) -> [String] {
-        outcome.tables[table].map { $0.map(\.plainText).joined(separator: " ") }
-    }
-
     @Test("journald: keys in capitals, and microseconds as a text")
     func journald() throws {
         struct Entry: Event {
@@ -39,9 +27,10 @@ import Testing
         let line = { (micros: Int) in
             #"{"__REALTIME_TIMESTAMP":"\#(micros)","_SYSTEMD_UNIT":"ssh.service","PRIORITY":"6"}"#
         }
-        let outcome = try run(view, [line(1_709_284_200_123_456), line(1_709_284_201_000_000)])
+        let outcome = try EventsWay.both(
+            view, [line(1_709_284_200_123_456), line(1_709_284_201_000_000)])
         #expect(
-            rows(outcome) == [
+            outcome.rows() == [
                 "2024-03-01T09:00:00Z 2024-03-01T10:00:00Z ssh.service 2 2024-03-01T09:10:01Z"
             ])
     }
@@ -73,13 +62,13 @@ import Testing
                 .grouped(by: \.level, \.http.response.status)
                 .aggregate(.count(as: "n"), .last(\.host, as: "host"))
         }
-        let outcome = try run(
+        let outcome = try EventsWay.both(
             view,
             [
                 #"{"@timestamp":"2024-03-01T09:10:00.000Z","log.level":"info","host.name":"a-1","#
                     + #""http":{"response":{"status_code":200}},"log":{"level":"no"}}"#
             ])
-        #expect(rows(outcome) == ["info 200 1 a-1"])
+        #expect(outcome.rows() == ["info 200 1 a-1"])
     }
 
     @Test("CloudEvents: the type in `type`, keys with a hyphen, data beside them")
@@ -101,14 +90,14 @@ import Testing
                 .grouped(by: \.id)
                 .aggregate(.last(\.trace, as: "trace"), .sum(as: "n") { $0.data["n-1"] })
         }
-        let outcome = try run(
+        let outcome = try EventsWay.both(
             view,
             [
                 #"{"specversion":"1.0","type":"com.example.build.started","id":"1","#
                     + #""time":"2024-03-01T09:10:00Z","trace-parent":"x","data":{"n-1":3}}"#,
                 #"{"specversion":"1.0","type":"other","id":"2"}"#,
             ])
-        #expect(rows(outcome) == ["1 x 3"] && outcome.counters.filtered == 1)
+        #expect(outcome.rows() == ["1 x 3"] && outcome.counters.filtered == 1)
     }
 
     @Test("OpenTelemetry: nanoseconds as texts, and attributes of any kind")
@@ -136,7 +125,7 @@ import Testing
                     .count(as: "n"), .max(\.end, as: "last_end"),
                     .sum(as: "attributes") { $0.attributes.count })
         }
-        let outcome = try run(
+        let outcome = try EventsWay.both(
             view,
             [
                 #"{"name":"get","startTimeUnixNano":"1709284200000000001","#
@@ -144,7 +133,7 @@ import Testing
                     + #"{"key":"http.method","value":{"stringValue":"GET"}},"#
                     + #"{"key":"n","value":{"intValue":"5"}}]}"#
             ])
-        #expect(rows(outcome) == ["get 1 2024-03-01T09:10:00.5Z 2"])
+        #expect(outcome.rows() == ["get 1 2024-03-01T09:10:00.5Z 2"])
     }
 
     @Test("Prometheus: pairs of seconds and a text")
@@ -172,9 +161,9 @@ import Testing
                 .grouped(as: "job") { $0.metric["job"] ?? "" }
                 .aggregate(.max(as: "at") { $0.value.time }, .last(as: "value") { $0.value.number })
         }
-        let outcome = try run(
+        let outcome = try EventsWay.both(
             view, [#"{"metric":{"__name__":"up","job":"api"},"value":[1709284200.781,"1.5"]}"#])
-        #expect(rows(outcome) == ["api 2024-03-01T09:10:00.781Z 1.5"])
+        #expect(outcome.rows() == ["api 2024-03-01T09:10:00.781Z 1.5"])
     }
 
     @Test("GitHub Archive: `type` tells the type, actors and payloads are objects")
@@ -196,14 +185,14 @@ import Testing
                 .grouped(by: \.actor.login)
                 .aggregate(.sum(\.payload.size, as: "commits"))
         }
-        let outcome = try run(
+        let outcome = try EventsWay.both(
             view,
             [
                 #"{"id":"1","type":"PushEvent","actor":{"id":1,"display_login":"ada"},"#
                     + #""payload":{"size":2},"created_at":"2024-03-01T09:10:00Z"}"#,
                 #"{"id":"2","type":"WatchEvent","actor":{"id":1},"payload":{}}"#,
             ])
-        #expect(rows(outcome) == ["ada 2"])
+        #expect(outcome.rows() == ["ada 2"])
     }
 
     @Test("taxi trips: local times without a zone")
@@ -223,14 +212,14 @@ import Testing
                 .window(.daily(in: "America/New_York"))
                 .aggregate(.sum(\.total, as: "total"), .min(\.pickup, as: "first"))
         }
-        let outcome = try run(
+        let outcome = try EventsWay.both(
             view,
             [
                 #"{"tpep_pickup_datetime":"2024-03-01 00:30:00","total_amount":12.5}"#,
                 #"{"tpep_pickup_datetime":"2024-03-01 23:30:00","total_amount":"7.25"}"#,
             ])
         #expect(
-            rows(outcome) == [
+            outcome.rows() == [
                 "2024-03-01T05:00:00Z 2024-03-02T05:00:00Z 19.75 2024-03-01T05:30:00Z"
             ])
     }

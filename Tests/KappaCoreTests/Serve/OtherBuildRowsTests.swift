@@ -141,7 +141,7 @@ private func told(_ row: some ViewRow) -> [String: String] {
         if let inner = mirror.descendant("wrappedValue") { value = inner }
         let optional = Swift.Mirror(reflecting: value)
         if optional.displayStyle == .optional { value = optional.children.first?.value ?? "nil" }
-        // A dictionary says its keys in another order each time.
+        // A dictionary says its keys in another order each time; an empty one is empty whatever its type.
         let parts = Swift.Mirror(reflecting: value)
         let isDictionary = parts.displayStyle == .dictionary
         // A nil that is not there and one of another name are stored alike: as nothing.
@@ -152,7 +152,7 @@ private func told(_ row: some ViewRow) -> [String: String] {
         }
         told[child.label ?? ""] =
             isDictionary
-            ? "\(type(of: value)) \(parts.children.map { "\($0.value)" }.sorted())"
+            ? "\(parts.children.map { "\(type(of: $0.value)) \($0.value)" }.sorted())"
             : isStruct
                 ? "\(parts.children.filter(isThere).map { "\($0.label ?? ""): \($0.value)" })"
                 : "\(value)"
@@ -219,7 +219,11 @@ struct OtherBuildRowsTests {
         }
         // Not everything is refused: where all that is asked for is there, it is read.
         let (there, wanted) = (kinds(Old.made(1)), kinds(New.made(1)))
-        if wanted.allSatisfy({ there[$0.key] == $0.value }) { #expect(refusals == 0, pair) }
+        // (A NaN is stored as a null, which in another build's row may have been a nil.)
+        let hasNaN = live.contains { $0.values.contains("nan") }
+        if !hasNaN, wanted.allSatisfy({ there[$0.key] == $0.value }) {
+            #expect(refusals == 0, pair)
+        }
         // Cells by their names are those of the version, whatever this build's rows are.
         let cells = try await kappa.columns(of: own)
         let schema = try VersionReader(

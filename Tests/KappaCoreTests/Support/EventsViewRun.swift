@@ -29,6 +29,11 @@ struct EventsOutcome: Equatable {
         return tables.count == expected.tables.count ? nil : "the number of tables"
     }
 
+    /// The rows of a table, each as a line.
+    func rows(_ table: Int = 0) -> [String] {
+        tables[table].map { $0.map(\.plainText).joined(separator: " ") }
+    }
+
     private static func areEqual(_ a: [Value], _ b: [Value], _ tolerance: Double) -> Bool {
         a.count == b.count
             && zip(a, b).allSatisfy { x, y in
@@ -82,6 +87,16 @@ struct EventsWay: CustomStringConvertible {
             budgetBytes: random.pick([0, 1, 20_000, 1 << 26]),
             forbidColumns: random.chance(1, in: 2), feeds: random.chance(1, in: 2),
             seed: random.next())
+    }
+
+    /// Runs a view over all lines at once with columns, and over one after the other with structs: both
+    /// must give the same.
+    static func both(_ view: any AnyView, _ lines: [String]) throws -> EventsOutcome {
+        let whole = try EventsWay.whole(lines.count).run(view, lines)
+        var single = EventsWay(appends: lines.map { _ in 1 })
+        single.forbidColumns = true
+        #expect(try single.run(view, lines).difference(from: whole) == nil)
+        return whole
     }
 
     /// Appends the lines and materializes the view, this way.
