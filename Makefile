@@ -41,6 +41,7 @@ test-fuzz: deps
 		folder=$$(cd "$(SIMDJSON)" && pwd); \
 		built=.build-simdjson/lib-$$(echo "$$folder" | cksum | cut -d' ' -f1); mkdir -p "$$built"; \
 		flags="--scratch-path .build-simdjson $$(sh fixtures/simdjson-flags.sh "$$folder" "$$PWD/$$built")"; \
+		export KAPPA_SIMDJSON_LIBRARY=simdjson-other; \
 	fi; \
 	swift build --build-tests $(SWIFT_FLAGS) $$flags; \
 	if [ -n "$(SEED)" ]; then export KAPPA_SEED=$(SEED); fi; \

@@ -17,7 +17,12 @@ let package = Package(
             name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(name: "CKappa"),
-        .target(name: "CKappaJSON", linkerSettings: [.linkedLibrary("simdjson")]),
+        // `make test-fuzz SIMDJSON=…` links another simdjson than the system's, by another name.
+        .target(
+            name: "CKappaJSON",
+            linkerSettings: [
+                .linkedLibrary(Context.environment["KAPPA_SIMDJSON_LIBRARY"] ?? "simdjson")
+            ]),
 
         // The engine.
         .target(name: "KappaCore", dependencies: ["CKappa", "CKappaJSON", "CSQLite", "CZstd"]),

@@ -148,10 +148,12 @@ import Testing
         padded(line) { kj_is_readable($0, line.count) }
     }
 
-    /// simdjson passes a good line on to the slow validator if a number of it is very large.
+    /// simdjson passes a good line on to the slow validator if a number of it is very large, and some
+    /// versions do where it is nested almost as deep as may be.
     private static func mayBePassedOn(_ line: [UInt8]) -> Bool {
         let digits = line.split { !(0x30...0x39).contains($0) }.map(\.count).max() ?? 0
-        return digits >= 3
+        let opened = line.count { $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "{") }
+        return digits >= 3 || opened >= 1_000
     }
 }
 
