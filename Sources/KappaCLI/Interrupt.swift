@@ -44,6 +44,7 @@ enum Interrupt {
                 let isFirst = count.load(ordering: .relaxed) == 0
                 guard isFirst, isGentle.load(ordering: .relaxed) else { _exit(128 + received) }
                 first.store(received, ordering: .relaxed)
+                Restart.forbid()
                 count.add(1, ordering: .relaxed)
                 for action in actions.withLock({ $0 }) { action() }
             }

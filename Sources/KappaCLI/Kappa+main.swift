@@ -11,8 +11,9 @@ extension Kappa {
     /// Kappa.main(views: ViewSet([orders], digests: viewDigests))
     /// ```
     public static func main(views: ViewSet) -> Never {
+        Restart.begin()
         Interrupt.install()
-        exit(Program(views: views).run(Array(CommandLine.arguments.dropFirst())))
+        exit(Program(views: views, isProcess: true).run(Array(CommandLine.arguments.dropFirst())))
     }
 }
 
@@ -20,6 +21,8 @@ extension Kappa {
 struct Program {
     static let version = "0.1.0"
     let views: ViewSet
+    /// Whether this process is the program, and not a test that runs its commands.
+    var isProcess = false
 
     func run(_ words: [String]) -> Int32 {
         do {
@@ -60,6 +63,7 @@ struct Program {
         let context = try context(arguments)
         try arguments.checkViews(context)
         if command.stopsGently { Interrupt.stopGently() }
+        if isProcess { Restart.allow(always: command.restarts) }
         return try command.run(context)
     }
 

@@ -35,4 +35,40 @@ int kappa_terminal_columns(int descriptor);
 void kappa_set_inexact(int operation);
 int kappa_inexact(void);
 
+// What a thread does for a version of a view just now, so that it is known what a crash is due to. In a
+// file of the version's own it outlives the process.
+typedef struct {
+  // What the file is, and which program wrote it.
+  uint64_t format;
+  uint64_t program;
+  // Which start of the program; stays the same when it starts itself again.
+  uint64_t run;
+  // The events at hand.
+  uint64_t first;
+  uint64_t end;
+  uint32_t stage;
+  // Whether it was known that the next event may crash.
+  uint32_t is_alone;
+  // The signal that a crash came as; 0 if there was none.
+  uint32_t signal;
+  // Whether it is in a file.
+  uint32_t is_kept;
+  // What the work is for, ended by NUL.
+  char name[96];
+} kappa_crash_mark;
+
+// The calling thread works on some events from now on: what crashes is noted in the mark.
+void kappa_crash_enter(kappa_crash_mark *mark, uint32_t stage, uint64_t first, uint64_t end);
+void kappa_crash_leave(void);
+// The two marks in a file that has room for them: of what is being done, and of the last crash; NULL where it cannot be mapped.
+kappa_crash_mark *kappa_crash_map(int file);
+void kappa_crash_unmap(kappa_crash_mark *mark);
+// Keeps the calling thread's signal mask for the program that starts again.
+void kappa_crash_keep_mask(void);
+// After a crash that a mark knows of the program starts itself again, with these words and variables.
+// `notice_variable`, such as `NAME=…`, is a further variable: crashes that no file knows of are added to it.
+void kappa_crash_allow_restart(const char *const *words, const char *const *environment,
+                               const char *notice_variable);
+void kappa_crash_forbid_restart(void);
+
 #endif

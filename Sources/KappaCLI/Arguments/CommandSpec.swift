@@ -58,6 +58,8 @@ struct OptionSpec: Sendable {
 protocol Command {
     /// Whether it looks out for ``Interrupt/wasAsked`` and comes to an end by itself.
     var stopsGently: Bool { get }
+    /// Whether it is begun again where the code of a view crashes, also when it has printed something.
+    var restarts: Bool { get }
 
     /// Does the work; the result is the exit code.
     func run(_ context: Context) throws -> Int32
@@ -65,6 +67,7 @@ protocol Command {
 
 extension Command {
     var stopsGently: Bool { false }
+    var restarts: Bool { false }
 }
 
 /// What every command needs: where the data is, which views there are, how to print.

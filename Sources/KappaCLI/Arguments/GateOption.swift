@@ -9,7 +9,8 @@ enum GateOption {
 
     static let explanation = """
         A gate is max-changed, max-added, max-removed or max-differing with a number of rows or a
-        percentage of the live rows (max-changed=1%), column:NAME with how far the column's sum may
+        percentage of the live rows (max-changed=1%), max-dead or max-late with a number of events or
+        a percentage of those that the view takes (max-dead=1%), column:NAME with how far the column's sum may
         move (column:revenue=5%), or sql with a SELECT, or a file that holds one, over the tables
         old and new, which must return no rows.
         """
@@ -21,20 +22,24 @@ enum GateOption {
         let value = String(text[text.index(after: equals)...])
         if name == "sql" { return .sql(try select(value)) }
         let rows = Gate.Rows.allCases.first { name == "max-\($0.rawValue)" }
+        let events = Gate.Events.allCases.first { name == "max-\($0.rawValue)" }
         let isColumn = name.hasPrefix("column:") && name != "column:"
-        guard rows != nil || isColumn else { throw unknown(text) }
+        guard rows != nil || events != nil || isColumn else { throw unknown(text) }
         guard let allowance = Allowance(parsing: value) else {
             throw KappaError(
                 .usage, "--gate \(text) cannot be used",
                 because: "\"\(value)\" is neither a number nor a percentage",
                 advice: "Write \(name)=10 or \(name)=1%")
         }
+        if let events { return Gate(.events(events, allowance)) }
         if let rows { return Gate(.rows(rows, allowance)) }
         return .columnDrift(String(name.dropFirst("column:".count)), atMost: allowance)
     }
 
     private static func unknown(_ text: String) -> KappaError {
-        let names = Gate.Rows.allCases.map { "max-\($0.rawValue)" } + ["column:NAME", "sql"]
+        let names =
+            Gate.Rows.allCases.map { "max-\($0.rawValue)" }
+            + Gate.Events.allCases.map { "max-\($0.rawValue)" } + ["column:NAME", "sql"]
         let name = text.prefix { $0 != "=" }
         let nearest = Spelling.nearest(String(name), among: names)
         return KappaError(

@@ -7,7 +7,7 @@ extension ParsedArguments {
     ///   meant.
     func checkViews(_ context: Context) throws {
         guard let last = spec.arguments.last else { return }
-        let defined = try context.views.definitions().map(\.name)
+        let defined = context.views.names
         for (index, text) in positional.enumerated() {
             let argument = index < spec.arguments.count ? spec.arguments[index] : last
             guard argument.isView else { continue }

@@ -131,7 +131,7 @@ struct DiffCommand: Command {
     private func target(
         _ reference: VersionReference, _ catalog: Catalog, _ views: ViewSet
     ) throws -> CompareTarget {
-        let definition = try views.definitions().first { $0.name == reference.view }
+        let definition = views.sound.first { $0.name == reference.view }
         if reference.number == nil, let definition {
             let entries = try catalog.entries(of: reference.view)
             if !entries.contains(where: { $0.digest == definition.digest }) {

@@ -6,7 +6,8 @@ struct HistoryCommand: Command {
         name: "history", summary: "every switch of a view, and what gates said",
         discussion: """
             Oldest first. A switch tells why it was made (run, rebuild, promote, rollback), a
-            judgement what came of it (passed, refused, forced, identical), with the figures of each
+            judgement what came of it (passed, refused, forced, identical; failed where the view's code
+            crashes), with the figures of each
             gate and how many rows were added, removed, changed and the same.
             """,
         arguments: [ArgumentSpec(name: "VIEW", isView: true, takesVersion: false)],

@@ -46,7 +46,9 @@ struct PlanCommand: Command {
 
     /// What is said of a changed view, for people.
     private static func remarks(_ step: Plan.Step) -> [String] {
-        if let note = step.note { return ["\(step.view): \(note)"] }
+        if let note = step.note {
+            return ["\(RecordPrinter.shown(step.view)): \(RecordPrinter.shown(note))"]
+        }
         guard let diff = step.diff else { return [] }
         let summary = diff.summary
         let heading =

@@ -83,7 +83,7 @@ struct QueryCommand: Command {
         _ reader: VersionReader, _ id: VersionID, _ context: Context
     ) throws -> FinalRows {
         let definition = try FinalRows.definition(
-            of: reader, id, among: context.views.definitions())
+            of: reader, id, among: context.views.sound)
         return try FinalRows(definition, table: query.table)
     }
 }

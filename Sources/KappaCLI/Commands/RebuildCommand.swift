@@ -19,6 +19,7 @@ struct RebuildCommand: Command {
         make: { try RebuildCommand($0) })
 
     var stopsGently: Bool { true }
+    var restarts: Bool { true }
     private var options = ViewRunner.Options()
 
     init(_ arguments: ParsedArguments) throws(KappaError) {

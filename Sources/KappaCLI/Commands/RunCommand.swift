@@ -15,6 +15,7 @@ struct RunCommand: Command {
         make: { try RunCommand($0) })
 
     var stopsGently: Bool { true }
+    var restarts: Bool { true }
     private var options = ViewRunner.Options()
 
     init(_ arguments: ParsedArguments) throws(KappaError) {

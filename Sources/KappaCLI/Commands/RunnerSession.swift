@@ -73,9 +73,10 @@ struct RunnerSession {
         switch report {
         case .started(let id, _): touched.withLock { $0.append(id) }
         case .failed(_, let error): failures.withLock { $0.append(error) }
+        case .invalid(let view): failures.withLock { $0.append(view.error) }
         case .refused(let judgement): refusals.withLock { $0.append(judgement) }
         case .caughtUp, .promoted, .identical, .heldBack, .letGo, .heldElsewhere, .snapshotFailed,
-            .deadLetter:
+            .deadLetter, .suspected:
             break
         }
     }
@@ -92,12 +93,22 @@ struct RunnerSession {
                 "\(change.view)@\(change.to): live since offset \(change.position)\(from)")
             if let judgement = change.judgement { JudgementText.say(judgement) }
         case .refused(let judgement):
-            Output.say("\(judgement.candidate): ready; gates refuse to promote it")
+            Output.say(
+                judgement.isHeldByDeadLetters
+                    ? "\(judgement.candidate): ready; held back for its dead letters: "
+                        + "`kappa promote \(judgement.candidate)` promotes it all the same"
+                    : "\(judgement.candidate): ready; gates refuse to promote it")
             JudgementText.say(judgement)
         case .identical(let judgement): Output.say(JudgementText.identical(judgement))
         case .heldBack(let id, let reason):
             Output.say(
                 "\(id): ready; \(reason), so it is promoted by `kappa promote \(id)` only")
+        case .invalid(let view):
+            Output.say("\(RecordPrinter.shown(view.name)): left out; \(view.error)")
+        case .suspected(let id, let stamp):
+            Output.say(
+                "\(id): its code crashed (\(stamp.signalText)) between offsets \(stamp.first) and "
+                    + "\(stamp.end); applying these events by itself")
         case .letGo(let id): Output.say("\(id): retired; letting go")
         case .heldElsewhere(let id, let error):
             Output.say("\(id): left alone, \(error.reason ?? error.what)")
@@ -115,10 +126,12 @@ struct RunnerSession {
         switch report {
         case .started(let version, _), .caughtUp(let version, _), .heldBack(let version, _),
             .letGo(let version), .heldElsewhere(let version, _), .failed(let version, _),
-            .snapshotFailed(let version, _), .deadLetter(let version, _):
+            .suspected(let version, _), .snapshotFailed(let version, _),
+            .deadLetter(let version, _):
             id = version
         case .promoted(let change): id = VersionID(change.view, change.to)
         case .refused(let judgement), .identical(let judgement): id = judgement.candidate
+        case .invalid: return
         }
         guard let catalog = try? Catalog(context.data),
             let status = try? VersionStatus.all(catalog, view: id.view).first(where: { $0.id == id }
@@ -141,7 +154,7 @@ extension ViewRunner.Report {
     /// Whether it is said to people even where the reports are records: it changes no version's state.
     fileprivate var isForPeople: Bool {
         switch self {
-        case .snapshotFailed, .deadLetter: true
+        case .snapshotFailed, .deadLetter, .suspected, .invalid: true
         default: false
         }
     }

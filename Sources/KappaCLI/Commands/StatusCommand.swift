@@ -21,7 +21,7 @@ struct StatusCommand: Command {
     static let columns = [
         "view", "version", "state", "live", "digest", "position", "log_end", "lag", "applied",
         "late", "dead", "rows", "bytes", "events_per_second", "eta_seconds", "state_rows",
-        "state_bytes",
+        "state_bytes", "reason",
     ]
 
     static func cells(_ status: VersionStatus) -> [Value] {
@@ -36,6 +36,7 @@ struct StatusCommand: Command {
             status.etaSeconds.map { .integer(Int64($0)) } ?? .null,
             .integer(Int64(status.stateRows)),
             status.stateBytes.map { .integer(Int64($0)) } ?? .null,
+            status.reason.map { .text($0) } ?? .null,
         ]
     }
 
@@ -68,7 +69,9 @@ struct StatusCommand: Command {
         }
         try printer.finish()
         for status in statuses where isShort {
-            if let reason = status.reason { Output.say("\(status.id): \(reason)") }
+            if let reason = status.reason {
+                Output.say("\(status.id): \(RecordPrinter.shown(reason))")
+            }
         }
     }
 
@@ -95,6 +98,9 @@ struct StatusCommand: Command {
             let statuses = try VersionStatus.all(catalog, view: reference?.view, cache: cache)
                 .filter { reference?.number == nil || $0.id.number == reference?.number }
             try Self.print(statuses, context.format, output)
+            if reference?.number == nil {
+                InvalidViews.say(context.views.workedOut().invalid, only: reference?.view)
+            }
             if statuses.isEmpty, context.format == .text {
                 Output.say("no versions yet; `kappa run` or `kappa rebuild VIEW` builds some")
             }

@@ -60,7 +60,7 @@ struct TailCommand: Command {
         _ catalog: Catalog, _ context: Context
     ) throws -> ((Change) throws -> Void) throws -> Bool {
         if finalOnly {
-            let definitions = try context.views.definitions()
+            let definitions = context.views.sound
             return try FinalFollower(view, catalog, definitions, fromNow: fromNow).poll
         }
         let follower = ChangeFollower(view, catalog, fromNow: fromNow)

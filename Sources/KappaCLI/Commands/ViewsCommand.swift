@@ -8,24 +8,40 @@ struct ViewsCommand: Command {
 
     func run(_ context: Context) throws -> Int32 {
         let output = Output()
+        let views = context.views.workedOut()
+        // Said where it is run again, too: which views of this build are of no use.
+        let failed = context.data.exists ? try Plan.failedViews(context.data, views.sound) : [:]
         if context.format == .text {
-            for (index, view) in try context.views.definitions().enumerated() {
+            for (index, view) in views.sound.enumerated() {
                 if index > 0 { try output.write("\n") }
                 try output.write(Self.text(view))
+                if let reason = failed[view.name] {
+                    try output.write("    failed: \(RecordPrinter.shown(reason))\n")
+                }
+            }
+            for view in views.invalid {
+                if views.invalid.count + views.sound.count > 1 { try output.write("\n") }
+                try output.write(InvalidViews.text(view) + "\n")
             }
             try output.flush()
+            InvalidViews.say(earlier: context.views.invalidEarlier())
             return 0
         }
         let printer = RecordPrinter(
-            ["view", "digest", "events", "tables"], context.format, output)
-        for view in try context.views.definitions() {
+            ["view", "digest", "events", "tables", "error"], context.format, output)
+        for view in views.sound {
             let tables = view.tables.filter { !$0.isInternal }
             try printer.print([
                 .text(view.name), .text(view.digest), Self.list(view.eventTypes, context.format),
                 context.format == .json
                     ? .json("[\(tables.map(Self.json).joined(separator: ","))]")
                     : .text(tables.map(Self.line).joined(separator: "; ")),
+                failed[view.name].map { .text($0) } ?? .null,
             ])
+        }
+        for view in views.invalid {
+            let error: Value = .text(InvalidViews.reason(view))
+            try printer.print([.text(view.name), .null, .null, .null, error])
         }
         try printer.finish()
         return 0

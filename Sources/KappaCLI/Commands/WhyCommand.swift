@@ -96,7 +96,7 @@ struct WhyCommand: Command {
     func run(_ context: Context) throws -> Int32 {
         try context.data.require()
         let catalog = try Catalog(context.data)
-        let definitions = ReplayDefinitions(catalog, try context.views.comparable())
+        let definitions = ReplayDefinitions(catalog, context.views.comparable())
         let targets = try targets(catalog, definitions)
         let end = try offset ?? definitions.end(of: targets)
         let printer = WhyPrinter(targets.map(\.description), context.format)

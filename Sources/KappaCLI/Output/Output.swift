@@ -36,6 +36,7 @@ final class Output {
     }
 
     func flush() throws {
+        if !buffer.isEmpty { Restart.willPrint() }
         var done = 0
         while done < buffer.count {
             let count = buffer.withUnsafeBytes { bytes in

@@ -74,7 +74,7 @@ package final class Alignment {
         progress: @escaping ScratchVersion.Progress = { _, _ in }
     ) throws {
         let maker = SideMaker(
-            folder: folder, definitions: try views.comparable(), progress: progress)
+            folder: folder, definitions: views.comparable(), progress: progress)
         let sides =
             switch (old, new, offset) {
             case (_, _, let offset?):

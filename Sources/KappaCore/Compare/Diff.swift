@@ -1,4 +1,7 @@
 /// Compares two versions of a view at the same position: row by row in key order, in constant memory.
+///
+/// A table that has another key in the two versions has no row in common: all old rows are removed, then all
+/// new ones added.
 package struct Diff {
     /// What is compared.
     package struct Options: Sendable {
@@ -118,23 +121,42 @@ package struct Diff {
     }
 
     private func sides(_ name: String) throws -> (Side, Side) {
-        let schemas = schemas(name)
-        if schemas.count == 2, !Self.keysAgree(schemas[0], schemas[1]) {
-            throw KappaError(
-                .refused, "table \(name) has another key in the two versions",
-                at: "\(old.view)@\(old.number), \(new.view)@\(new.number)",
-                because: "rows are matched by their keys",
-                advice: "Compare with SQL: both are SQLite files under views/\(old.view)/")
-        }
-        let key = try options.key.map { try schemas.first?.key($0) ?? [] } ?? []
+        let keys = try keys(name)
         guard let condition = options.condition else {
-            return (try Side(old, name, key: key), try Side(new, name, key: key))
+            return (
+                try Side(old, name, key: keys.old, isEmpty: keys.old == nil),
+                try Side(new, name, key: keys.new, isEmpty: keys.new == nil)
+            )
         }
         let mine = try judged(condition, name)
         return (
-            try Side(old, name, key: key, judge: mine.old, isJudged: true),
-            try Side(new, name, key: key, judge: mine.new, isJudged: true)
+            try Side(
+                old, name, key: keys.old, isEmpty: keys.old == nil, judge: mine.old, isJudged: true),
+            try Side(
+                new, name, key: keys.new, isEmpty: keys.new == nil, judge: mine.new, isJudged: true)
         )
+    }
+
+    /// The key that is asked for, as each version has it: no parts for all rows, nil where it can be none
+    /// of that version's. One of the two must be able to have it.
+    private func keys(_ name: String) throws -> (old: [Value]?, new: [Value]?) {
+        guard let key = options.key else { return ([], []) }
+        var failure: (any Error)?
+        let keys = [old, new].map { reader -> [Value]? in
+            guard let schema = reader.tables.first(where: { $0.name == name }) else { return [] }
+            do { return try schema.key(key) } catch {
+                failure = failure ?? error
+                return nil
+            }
+        }
+        if let failure, keys.allSatisfy({ $0?.isEmpty ?? true }) { throw failure }
+        return (keys[0], keys[1])
+    }
+
+    /// Whether the rows of a table are matched by their keys.
+    private func areMatched(_ name: String) -> Bool {
+        let schemas = schemas(name)
+        return schemas.count < 2 || Self.keysAgree(schemas[0], schemas[1])
     }
 
     /// What each side judges by. A version that lacks a column of the condition judges no row true;
@@ -180,11 +202,12 @@ package struct Diff {
             left.schema, right.schema, tolerance: options.tolerance, ignored: options.ignored)
         var differing: [Int] = []
         var rows = 0
+        let areMatched = areMatched(name)
         while left.isThere || right.isThere {
             rows += 1
             if rows % Self.rowsPerPulse == 0 { try pulse() }
             let isVisited = summary.differences < most
-            let order = Side.compare(left, right)
+            let order = areMatched ? Side.compare(left, right) : left.isThere ? -1 : 1
             if order < 0 {
                 if left.isWanted {
                     summary.removed += 1

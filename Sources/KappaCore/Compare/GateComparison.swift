@@ -49,7 +49,8 @@ final class GateComparison {
             case .check(_, let passes):
                 return try passes(comparison)
                     ? finding(gate, true, "it says yes") : finding(gate, false, "it says no")
-            case .manualApproval: return finding(gate, false, "it is no question of rows")
+            case .manualApproval, .events:
+                return finding(gate, false, "it is no question of rows")
             }
         } catch let error as KappaError {
             let why = error.reason.map { ": \($0)" } ?? ""

@@ -31,7 +31,7 @@ package final class GateJudge: Gatekeeper {
         self.promoter = promoter
         self.foundIdentical = foundIdentical
         var gates: [String: [Gate]] = [:]
-        for definition in try views.definitions() { gates[definition.name] = definition.gates }
+        for definition in views.sound { gates[definition.name] = definition.gates }
         self.gates = gates
     }
 
@@ -43,20 +43,37 @@ package final class GateJudge: Gatekeeper {
 
     package func judge(_ candidate: VersionID, against live: VersionID?) throws -> Judgement? {
         let gates = gates(of: candidate.view)
-        if gates.isEmpty { return nil }
+        if gates.isEmpty {
+            guard promoter == .program else { return nil }
+            let events = try EventsGate(candidate, beside: live, in: folder)
+            return try events.usual().map { finding in
+                Judgement(
+                    candidate, against: live?.number, at: events.position, findings: [finding])
+            }
+        }
+        var judgement = try judge(candidate, against: live, gates)
+        guard promoter == .program, !gates.contains(where: \.countsDead) else { return judgement }
+        let events = try EventsGate(candidate, beside: live, in: folder)
+        if let finding = try events.usual() { judgement.findings.append(finding) }
+        return judgement
+    }
+
+    private func judge(
+        _ candidate: VersionID, against live: VersionID?, _ gates: [Gate]
+    ) throws -> Judgement {
         guard promoter != .force, gates.contains(where: \.compares) else {
             let position = try VersionReader(folder.file(candidate)).checkpoint().offset
             return Judgement(
                 candidate, against: live?.number, at: position,
-                findings: gates.map { gate in
+                findings: try gates.map { gate in
                     promoter == .force
                         ? Judgement.GateFinding("\(gate)", passes: false, "passed over by --force")
-                        : approval(gate)
+                        : try withoutRows(gate, candidate, live)
                 }, isForced: promoter == .force)
         }
         guard let live else {
             let new = try VersionReader(folder.file(candidate))
-            return try judge(candidate, GateComparison(new: new), gates)
+            return try judge(candidate, GateComparison(new: new), gates, nil)
         }
         do {
             return try compare(candidate, with: live, gates)
@@ -66,11 +83,11 @@ package final class GateJudge: Gatekeeper {
             let position = try VersionReader(folder.file(candidate)).checkpoint().offset
             return Judgement(
                 candidate, against: live.number, at: position,
-                findings: gates.map { gate in
+                findings: try gates.map { gate in
                     gate.compares
                         ? Judgement.GateFinding(
                             "\(gate)", passes: false, "it cannot be judged, \(error.what)\(why)")
-                        : approval(gate)
+                        : try withoutRows(gate, candidate, live)
                 })
         }
     }
@@ -82,17 +99,28 @@ package final class GateJudge: Gatekeeper {
         // Copies that were brought forward go away with it.
         return try withExtendedLifetime(alignment) {
             try judge(
-                candidate, GateComparison(old: alignment.old, new: alignment.new, live), gates)
+                candidate, GateComparison(old: alignment.old, new: alignment.new, live), gates,
+                live)
         }
     }
 
     private func judge(
-        _ candidate: VersionID, _ comparison: GateComparison, _ gates: [Gate]
+        _ candidate: VersionID, _ comparison: GateComparison, _ gates: [Gate], _ live: VersionID?
     ) throws -> Judgement {
         Judgement(
             candidate, against: comparison.live?.number, at: comparison.position,
             counts: comparison.counts,
-            findings: gates.map { $0.compares ? comparison.judge($0) : approval($0) })
+            findings: try gates.map { gate in
+                gate.compares ? comparison.judge(gate) : try withoutRows(gate, candidate, live)
+            })
+    }
+
+    /// Judges a gate that needs no comparison of rows.
+    private func withoutRows(
+        _ gate: Gate, _ candidate: VersionID, _ live: VersionID?
+    ) throws -> Judgement.GateFinding {
+        guard case .events(let kind, let allowance) = gate.rule else { return approval(gate) }
+        return try EventsGate(candidate, beside: live, in: folder).judge(gate, kind, allowance)
     }
 
     private func approval(_ gate: Gate) -> Judgement.GateFinding {

@@ -109,7 +109,7 @@ package struct NamedPromotion: Sendable {
     ) throws(KappaError) -> VersionID {
         if reference.number != nil { return try catalog.resolve(reference).id }
         guard let newest = try catalog.entries(of: reference.view).last else {
-            try catalog.requireView(reference.view, among: views.definitions().map(\.name))
+            try catalog.requireView(reference.view, among: views.names)
             return try catalog.resolve(reference).id
         }
         return newest.id
@@ -119,7 +119,7 @@ package struct NamedPromotion: Sendable {
     private func advance(_ id: VersionID) throws -> Bool {
         let digest = try VersionReader(folder.file(id)).digest
         guard
-            let definition = try views.definitions().first(where: {
+            let definition = views.sound.first(where: {
                 $0.name == id.view && $0.digest == digest
             })
         else { return false }
@@ -150,6 +150,12 @@ package struct NamedPromotion: Sendable {
 }
 
 extension Judgement {
+    /// Whether nothing but the number of its dead letters speaks against it.
+    package var isHeldByDeadLetters: Bool {
+        let failed = findings.filter { !$0.passes }
+        return !failed.isEmpty && failed.allSatisfy { $0.gate == EventsGate.usualGate }
+    }
+
     /// The refusal of a promotion.
     /// - Parameter all: How many versions were to be promoted.
     package static func refusal(of refused: [Judgement], named all: Int) -> KappaError {
@@ -159,6 +165,13 @@ extension Judgement {
             judgement.live.map {
                 "kappa diff \(judgement.candidate.view)@\($0) \(judgement.candidate)"
             }
+        }
+        if let held = refused.first(where: \.isHeldByDeadLetters) {
+            return KappaError(
+                .refused, "\(names) \(refused.count > 1 ? "are" : "is") held back\(others)",
+                because: refused.map(\.refusal).joined(separator: "; "),
+                advice: "`kappa dead \(held.candidate)` shows the events and why they could not be "
+                    + "taken; `kappa promote \(held.candidate)` promotes it all the same")
         }
         let look = comparisons.first.map { "Look at `\($0)`; " } ?? ""
         return KappaError(

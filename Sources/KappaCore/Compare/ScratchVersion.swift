@@ -78,15 +78,29 @@ package final class ScratchVersion {
         let plan = ExtractionPlan()
         let version = try VersionMaterializer(
             definition, store: store, plan: plan, budgetBytes: way.memoryBytes)
-        var options = Scan.Options(end: end, commitMilliseconds: way.commitMilliseconds)
-        options.batchEvents = way.batchEvents
-        let watch = ScratchWatch(end, progress)
-        let scan = try Scan(
-            folder.log, [version], plan: plan, options: options, observer: watch)
-        watch.stop = scan.stopper
+        let mark = CrashMark(for: definition.name)
+        version.crashMark = mark
         try progress(version.offset, end)
-        try scan.run()
-        if let failure = watch.failure { throw failure }
+        func scan(to end: Offset, batchEvents: Int?) throws {
+            var options = Scan.Options(end: end, commitMilliseconds: way.commitMilliseconds)
+            options.batchEvents = batchEvents
+            let watch = ScratchWatch(end, progress)
+            let scan = try Scan(
+                folder.log, [version], plan: plan, options: options, observer: watch)
+            watch.stop = scan.stopper
+            try scan.run()
+            if let failure = watch.failure { throw failure }
+        }
+        // The view's code has crashed a moment ago: now it shows on which event.
+        if let stamp = CrashMark.notice(of: definition.name, .opening, .applying, .committing) {
+            if stamp.isProof { throw CrashRecovery.error(aside: definition, stamp, in: folder) }
+            for stretch in CrashRecovery.stretches(past: stamp, from: version.offset, limit: end) {
+                mark.isAlone = stretch.isSuspect
+                try scan(to: stretch.end, batchEvents: stretch.batchEvents)
+            }
+            mark.isAlone = false
+        }
+        try scan(to: end, batchEvents: way.batchEvents)
         guard version.offset == end, !version.isDirty else {
             throw KappaError(
                 .bug, "a version built aside did not reach its end", at: definition.name,

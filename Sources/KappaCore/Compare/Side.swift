@@ -12,13 +12,15 @@ final class Side {
     private let guardian: SQLGuard?
 
     /// - Parameters:
-    ///   - key: Only the row of this key.
+    ///   - key: Only the row of this key; all rows where it has no parts.
+    ///   - isEmpty: Whether none of the rows is meant.
     ///   - judge: Judged for each row; see ``isWanted``.
     ///   - isJudged: Whether there is a condition at all: without a judge, no row is wanted then.
     init(
-        _ reader: VersionReader, _ table: String, key: [Value] = [], judge: SQLStatement? = nil,
-        isJudged: Bool = false
+        _ reader: VersionReader, _ table: String, key: [Value]? = [], isEmpty: Bool = false,
+        judge: SQLStatement? = nil, isJudged: Bool = false
     ) throws {
+        let key = key ?? []
         self.judge = judge
         schema = reader.tables.first { $0.name == table }
         let keyColumns = schema?.keyColumns ?? []
@@ -29,7 +31,7 @@ final class Side {
                     schema.columns[$0].kind == .text || schema.columns[$0].kind == .json
                 }
             } ?? []
-        guard let schema else {
+        guard let schema, !isEmpty else {
             statement = nil
             guardian = nil
             hasCondition = false

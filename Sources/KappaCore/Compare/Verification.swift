@@ -241,7 +241,9 @@ extension ViewSet {
     /// The definition of a version.
     /// - Throws: `.notFound` where this build does not have it.
     package func definition(of entry: Catalog.Entry) throws(KappaError) -> ViewDefinition {
-        let all = try definitions()
+        let views = workedOut()
+        if let error = views.error(of: entry.id.view) { throw error }
+        let all = views.sound
         if let own = all.first(where: { $0.name == entry.id.view && $0.digest == entry.digest }) {
             return own
         }

@@ -77,6 +77,18 @@ package final class ExtractionPlan {
         return Self.ingestionTimes
     }
 
+    /// The columns of times without those that are further ahead of their events' ingestion than so many
+    /// microseconds.
+    fileprivate private(set) var limited: [(column: Int, ahead: Int64)] = []
+
+    /// Asks for a column of times without those that are too far ahead; for ``EventBatch/times(_:)``.
+    func timeColumn(_ column: Int, atMostAhead ahead: Int64) -> Int {
+        _ = ingestionColumn()
+        let known = limited.firstIndex { $0.column == column && $0.ahead == ahead }
+        if known == nil { limited.append((column, ahead)) }
+        return Self.ingestionTimes - 1 - (known ?? limited.count - 1)
+    }
+
     /// The column that tells whether an object stands at `path`; it holds states alone.
     func objectColumn(at path: [String]) -> Int {
         if let known = presences[path] { return known }
@@ -156,6 +168,7 @@ package final class EventBatch {
     private(set) var columns: [kj_column] = []
     private var contents: [ColumnContents] = []
     private var ingestion: IngestionColumn?
+    private var limited: [LimitedTimes] = []
 
     package init(plan: ExtractionPlan) {
         self.plan = plan
@@ -194,6 +207,11 @@ package final class EventBatch {
         let ingestion = ingestion ?? IngestionColumn()
         ingestion.fill(runs, count: count)
         self.ingestion = ingestion
+        while limited.count < plan.limited.count { limited.append(LimitedTimes()) }
+        for (times, limit) in zip(limited, plan.limited) {
+            times.fill(
+                columns[limit.column], ingestion.column, atMostAhead: limit.ahead, count: count)
+        }
     }
 
     /// Whether a column holds a value in every event, and no decimal that its digits do not fit.
@@ -209,7 +227,10 @@ package final class EventBatch {
 
     /// A column of times: one of the plan's, or that of the ingestion times.
     func times(_ column: Int) -> kj_column {
-        guard column == ExtractionPlan.ingestionTimes else { return columns[column] }
+        guard column < 0 else { return columns[column] }
+        if column < ExtractionPlan.ingestionTimes {
+            return limited[ExtractionPlan.ingestionTimes - 1 - column].column
+        }
         guard let ingestion else {
             preconditionFailure("a plan asks for ingestion times before a batch is loaded")
         }

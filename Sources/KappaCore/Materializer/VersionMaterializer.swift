@@ -15,6 +15,8 @@ package final class VersionMaterializer {
     private var hasCommitted: Bool
     /// Whether commits add to the feed that followers of the version read.
     package var recordsChanges = false
+    /// Where it is noted what the view's code is called for.
+    package var crashMark: CrashMark?
     /// How long the last batch took: the dearest version is begun with.
     private(set) var applyNanoseconds = 0
     private let steps: [any StepRunner]
@@ -159,9 +161,11 @@ package final class VersionMaterializer {
         }
         let range = first..<batch.count
         pass.begin(count: batch.count)
-        for step in steps {
-            do { try step.apply(batch, range, pass) } catch let error as KappaError {
-                throw located(error, batch)
+        try watched(.applying, checkpoint.offset, end) {
+            for step in steps {
+                do { try step.apply(batch, range, pass) } catch let error as KappaError {
+                    throw located(error, batch)
+                }
             }
         }
         for (event, reason) in pass.dead {
@@ -174,6 +178,14 @@ package final class VersionMaterializer {
         checkpoint.streamTimes = pass.streamTimes + states.clocks.map(\.time)
         checkpoint.offset = end
         checkpoint.digest = after
+    }
+
+    /// Runs the view's code, so that a crash of it is known to be this version's.
+    @inline(__always)
+    private func watched(
+        _ stage: CrashMark.Stage, _ first: Offset, _ end: Offset, _ body: () throws -> Void
+    ) rethrows {
+        if let crashMark { try crashMark.during(stage, first, end, body) } else { try body() }
     }
 
     /// Passes over events that are known to leave its rows as they are.
@@ -212,7 +224,7 @@ package final class VersionMaterializer {
         guard canSpill, store.isLoading || dirtyRows >= Self.manyRows || isOverBudget else {
             return try commit()
         }
-        try spill()
+        try watched(.committing, committedOffset, checkpoint.offset, spill)
     }
 
     /// So many rows are cheaper to put aside than to commit and to look up again.
@@ -234,6 +246,12 @@ package final class VersionMaterializer {
     /// Commits rows and position in one transaction.
     package func commit(mayEvict: Bool = true) throws {
         guard isDirty || store.spilled != nil else { return }
+        try watched(.committing, committedOffset, checkpoint.offset) {
+            try writeAll(mayEvict: mayEvict)
+        }
+    }
+
+    private func writeAll(mayEvict: Bool) throws {
         if store.spilled != nil, isDirty { try spill() }
         let changesAt = recordsChanges ? checkpoint.offset : nil
         try store.commit(checkpoint) { transaction in

@@ -12,7 +12,8 @@ public final class Kappa: Sendable {
     public let folder: String
     package let data: DataFolder
     package let views: ViewSet
-    let definitions: [ViewDefinition]
+    let workedOut: WorkedOutViews
+    var definitions: [ViewDefinition] { workedOut.sound }
     private let writer: LogWriter
     private let readers: LiveReaders
     private let life = Monitor(Life())
@@ -27,14 +28,17 @@ public final class Kappa: Sendable {
         self.folder = folder
         self.views = views
         data = DataFolder(folder)
-        definitions = try views.definitions()
-        readers = LiveReaders(data, defined: definitions.map(\.name))
+        workedOut = views.workedOut()
+        readers = LiveReaders(data, workedOut)
         writer = try LogWriter(data.log)
         _ = try Catalog(data)
     }
 
     /// Opens a folder, making it where it is new, and recovers it after a crash.
-    /// - Throws: ``KappaError`` where the folder cannot be used, or where a view is wrong.
+    ///
+    /// A view that is wrong keeps nobody from using the others: ``run(views:snapshots:)`` leaves it out, and
+    /// calls about it throw what is wrong with it; the rows of its live version are read all the same.
+    /// - Throws: ``KappaError`` where the folder cannot be used.
     public static func open(_ folder: String, views: ViewSet) async throws -> Kappa {
         try await CallThreads.shared.perform { try Kappa(folder, views) }
     }
@@ -233,7 +237,7 @@ public final class Kappa: Sendable {
         let data = data
         let name = view.name
         let life = life
-        let defined = definitions.map(\.name)
+        let defined = views.names
         let buffer = ChangeBuffer()
         _ = WorkerThread("kappa-follow") {
             buffer.finish(
@@ -259,9 +263,7 @@ public final class Kappa: Sendable {
     func foldTable<Row: ViewRow>(
         _ view: View<Row>
     ) throws(KappaError) -> (table: FoldTable, digest: String) {
-        guard let definition = definitions.first(where: { $0.name == view.name }) else {
-            throw KappaError.noSuchView(view.name, among: definitions.map(\.name))
-        }
+        let definition = try workedOut.definition(of: view.name)
         for step in definition.steps {
             guard case .fold(let fold) = step.kind, let table = fold.tables.first else { continue }
             if table.rowType == Row.self { return (table, definition.digest) }

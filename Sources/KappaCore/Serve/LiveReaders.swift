@@ -13,20 +13,21 @@ final class LiveReaders: Sendable {
     private let idle = Monitor<[Session]>([])
     private static let mostIdle = 8
 
-    /// The names of this build's views.
-    private let defined: [String]
+    private let views: WorkedOutViews
 
-    init(_ data: DataFolder, defined: [String]) {
+    init(_ data: DataFolder, _ views: WorkedOutViews) {
         self.data = data
-        self.defined = defined
+        self.views = views
     }
 
     /// Reads one moment of the live version of a view; nil where there is none.
-    /// - Throws: `.notFound` for a name that is no view's.
+    /// - Throws: `.notFound` for a name that is no view's; what is wrong with a view that has no live
+    ///   version.
     func read<R>(_ view: String, _ body: (VersionReader) throws -> R) throws -> R? {
         let session = try idle.withLock { $0.popLast() } ?? Session(Catalog(data))
         guard let live = try session.catalog.live(view) else {
-            try session.catalog.requireView(view, among: defined)
+            if let error = views.error(of: view) { throw error }
+            try session.catalog.requireView(view, among: views.sound.map(\.name))
             putBack(session)
             return nil
         }

@@ -20,6 +20,8 @@ package struct Plan {
         case build, resume, keep
         /// Live, but not defined in this build: it stays as it is.
         case orphaned
+        /// This build cannot make it: the view cannot be worked out, or its code crashes on an event.
+        case invalid
     }
 
     /// What became of the view's definition since its live version.
@@ -47,12 +49,12 @@ package struct Plan {
         _ folder: DataFolder, _ views: ViewSet, sampleEvents: Int = VersionSample.usualEvents
     ) throws -> [Step] {
         let plan = Plan(
-            folder: folder, catalog: try Catalog(folder), comparable: try views.comparable(),
+            folder: folder, catalog: try Catalog(folder), comparable: views.comparable(),
             end: try LogReader(folder.log).durableEnd(), sampleEvents: sampleEvents)
-        let definitions = try views.definitions()
-        let steps = try definitions.map(plan.step)
+        let workedOut = views.workedOut()
+        let steps = try workedOut.sound.map(plan.step) + workedOut.invalid.map(plan.step)
         let orphans = try plan.catalog.entries().filter { entry in
-            entry.isLive && !definitions.contains { $0.name == entry.id.view }
+            entry.isLive && !steps.contains { $0.view == entry.id.view }
         }
         return steps
             + orphans.map {
@@ -60,7 +62,39 @@ package struct Plan {
             }
     }
 
+    /// Why views of this build have failed by a crash of their code.
+    package static func failedViews(
+        _ folder: DataFolder, _ definitions: [ViewDefinition]
+    ) throws -> [String: String] {
+        guard access(folder.catalog, F_OK) == 0 else { return [:] }
+        let catalog = try Catalog(folder)
+        var reasons: [String: String] = [:]
+        for definition in definitions {
+            if let (entry, stamp) = try CrashRecovery.failed(definition, catalog) {
+                let error = CrashRecovery.error(entry.id, stamp, in: folder)
+                reasons[definition.name] = error.what + (error.reason.map { ": \($0)" } ?? "")
+            }
+        }
+        return reasons
+    }
+
+    private func step(_ view: InvalidView) throws -> Step {
+        let live = try catalog.entries(of: view.name).first(where: \.isLive)?.id
+        var step = Step(
+            view: view.name, action: .invalid, change: live == nil ? .new : .changed, version: live)
+        step.note = view.error.what + (view.error.reason.map { ": \($0)" } ?? "")
+        return step
+    }
+
     private func step(_ definition: ViewDefinition) throws -> Step {
+        if let (entry, stamp) = try CrashRecovery.failed(definition, catalog) {
+            let error = CrashRecovery.error(entry.id, stamp, in: folder)
+            var step = Step(
+                view: definition.name, action: .invalid, change: entry.isLive ? .unchanged : .new,
+                version: entry.id)
+            step.note = error.what + (error.reason.map { ": \($0)" } ?? "")
+            return step
+        }
         let live = try catalog.entries(of: definition.name).first(where: \.isLive)
         let change: Change =
             live.map { $0.digest == definition.digest ? .unchanged : .changed } ?? .new
@@ -101,6 +135,12 @@ package struct Plan {
     ) throws {
         let sample = min(Int(end.rawValue), sampleEvents)
         guard sample > 1 else { return }
+        if let crash = CrashMark.notice(of: definition.name, .opening, .applying, .committing) {
+            step.note =
+                "its code crashes when it is tried out, between offsets \(crash.first) and "
+                + "\(crash.end): \(crash.signalText)"
+            return
+        }
         let replayed = try live.flatMap { try replay($0, to: sample) }
         let old = try replayed?.reader ?? live.flatMap(heldSample)
         defer { withExtendedLifetime(replayed) {} }
@@ -117,6 +157,7 @@ package struct Plan {
         let extraction = ExtractionPlan()
         let version = try VersionMaterializer(
             definition, store: store, plan: extraction, budgetBytes: 1 << 29)
+        version.crashMark = CrashMark(for: definition.name)
         var took = 0.0
         func scan(to offset: Offset) throws {
             let start = Self.seconds()

@@ -53,6 +53,9 @@ extension Catalog {
                 judgement.counts = Judgement.Counts(
                     added: counts[0], removed: counts[1], changed: counts[2], same: counts[3])
             }
+            if select.string(3) == Judgement.Verdict.failed.rawValue {
+                judgement.failure = judgement.findings.first?.figures ?? ""
+            }
             let isIdentical = select.string(3) == Judgement.Verdict.identical.rawValue
             judgement.isOtherDefinition = isIdentical
             judgement.atMicros = select.integer(9)
@@ -90,6 +93,17 @@ extension Catalog {
             let isOld = state == .retired || state == .failed
             try setState(
                 id, isOld ? state : .ready, reason: Judgement.notPromoted(judgement))
+        }
+    }
+
+    /// Writes down that the view's code crashes on an event, also in the history. Rows of a live version
+    /// stay what readers see.
+    func fail(_ entry: Entry, _ reason: String, at offset: Offset) throws {
+        try transaction {
+            try setFailure(entry.id, entry.isLive ? .live : .failed, reason)
+            var judgement = Judgement(entry.id, against: nil, at: offset)
+            judgement.failure = reason
+            try add(judgement)
         }
     }
 

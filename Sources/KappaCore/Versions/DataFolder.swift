@@ -10,6 +10,7 @@ import Glibc
 /// views/orders/snapshots/3@1000.db  the rows of orders@3 as they were at an offset
 /// views/orders/3.sample.db  its rows after the log's first events
 /// views/orders/live.db  a link to the live version's file
+/// views/orders/3.crash  what is being done for it just now; 3.sample.crash, 3.gates.crash
 /// views/orders/switch.lock
 /// scratch-…             copies that a comparison needs for a moment
 /// ```
@@ -47,6 +48,12 @@ package struct DataFolder: Sendable {
     func sample(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).sample.db" }
     func hasFile(_ id: VersionID) -> Bool { access(file(id), F_OK) == 0 }
     package func lease(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).lease" }
+    /// Where a crash of the view's code is noted, by what it was called for.
+    package func crashMark(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).crash" }
+    func sampleCrashMark(_ id: VersionID) -> String {
+        "\(view(id.view))/\(id.number).sample.crash"
+    }
+    func gatesCrashMark(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).gates.crash" }
     package func snapshots(_ name: String) -> String { view(name) + "/snapshots" }
     package func liveLink(_ name: String) -> String { view(name) + "/live.db" }
     package func switchLock(_ name: String) -> String { view(name) + "/switch.lock" }
@@ -93,7 +100,10 @@ package struct DataFolder: Sendable {
     /// The numbers of the versions that have a file, whatever the catalog says.
     func numbersOnDisk(of view: String) -> [VersionNumber] {
         Self.names(in: self.view(view)).compactMap { name in
-            name.hasSuffix(".db") ? Int(name.dropLast(3)).map { VersionNumber($0) } : nil
+            for suffix in [".db", ".crash"] where name.hasSuffix(suffix) {
+                return Int(name.dropLast(suffix.count)).map { VersionNumber($0) }
+            }
+            return nil
         }
     }
 
@@ -192,6 +202,7 @@ package struct DataFolder: Sendable {
             SpilledRuns.remove(path)
         }
         Snapshots(self).removeAll(of: id)
+        for mark in [crashMark(id), sampleCrashMark(id), gatesCrashMark(id)] { unlink(mark) }
         unlink(lease(id))
         try Self.syncFolder(view(id.view))
     }

@@ -38,6 +38,8 @@ package struct Judgement: Equatable, Sendable {
     /// What came out.
     package enum Verdict: String, Sendable {
         case passed, refused
+        /// The view's code crashes on an event.
+        case failed
         /// Somebody passed over the gates.
         case forced
         /// The rows are those of the live version, though the definition is another one.
@@ -55,6 +57,12 @@ package struct Judgement: Equatable, Sendable {
     package var isForced: Bool
     /// Whether the two versions are of different definitions.
     package var isOtherDefinition = false
+    /// Why the version has failed, whatever gates say.
+    package var failure: String? {
+        didSet {
+            findings = failure.map { [GateFinding("run", passes: false, $0)] } ?? []
+        }
+    }
     /// When it was written down, in microseconds since 1970-01-01T00:00:00Z.
     package var atMicros: Int64 = 0
 
@@ -75,6 +83,7 @@ package struct Judgement: Equatable, Sendable {
     package var isIdentical: Bool { isOtherDefinition && counts?.isSame == true }
 
     package var verdict: Verdict {
+        if failure != nil { return .failed }
         if isForced { return .forced }
         if !passes { return .refused }
         return findings.isEmpty && isIdentical ? .identical : .passed

@@ -125,7 +125,7 @@ package struct Promotion {
                 position: pair.new.offset, reason: reason, atMicros: 0)
             if pair.live != pair.candidate {
                 let live = pair.live.flatMap { folder.hasFile($0) ? $0 : nil }
-                change.judgement = try gatekeeper?.judge(pair.candidate, against: live)
+                change.judgement = try judge(pair.candidate, against: live)
                 let isOther = try isOtherDefinition(change)
                 change.judgement?.isOtherDefinition = isOther
             }
@@ -137,6 +137,29 @@ package struct Promotion {
             }
         }
         return (switches, refused)
+    }
+
+    /// Has gates look at a version. Their code may crash, and the process with it: the next start then
+    /// finds the mark, and the version waits for a person.
+    private func judge(_ candidate: VersionID, against live: VersionID?) throws -> Judgement? {
+        guard let gatekeeper, gatekeeper.compares(candidate.view) else {
+            return try gatekeeper?.judge(candidate, against: live)
+        }
+        let path = folder.gatesCrashMark(candidate)
+        if let stamp = CrashStamp.read(path)?.stamp, stamp.isOfThisProgram {
+            let finding = Judgement.GateFinding(
+                "the gates of view \(candidate.view)", passes: false,
+                "their code has crashed, \(stamp.signalText)")
+            return Judgement(
+                candidate, against: live?.number, at: try checkpoint(candidate).offset,
+                findings: [finding])
+        }
+        guard let mark = CrashMark(at: path, for: "\(candidate)") else {
+            return try gatekeeper.judge(candidate, against: live)
+        }
+        return try mark.during(.judging, .zero, .zero) {
+            try gatekeeper.judge(candidate, against: live)
+        }
     }
 
     /// Where no gate has compared the rows of two definitions, that is done aside.

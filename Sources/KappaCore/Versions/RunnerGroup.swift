@@ -9,6 +9,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         let lease: Lease
         let store: VersionStore
         let version: VersionMaterializer
+        let crashMark: CrashMark?
         var isLive: Bool
         var hasCaughtUp = false
         /// Why it is for a person to decide whether it is promoted; nil if it is not.
@@ -22,12 +23,14 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
 
         init(
             _ id: VersionID, _ lease: Lease, _ store: VersionStore,
-            _ version: VersionMaterializer, isLive: Bool, heldBack: String?
+            _ version: VersionMaterializer, _ crashMark: CrashMark?, isLive: Bool,
+            heldBack: String?
         ) {
             self.id = id
             self.lease = lease
             self.store = store
             self.version = version
+            self.crashMark = crashMark
             self.isLive = isLive
             self.heldBack = heldBack
         }
@@ -69,19 +72,34 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         catalog = try Catalog(folder)
         firstEnd = try LogReader(folder.log).durableEnd()
         for (id, definition, lease) in versions {
-            let store = try VersionStore.open(id, definition, in: folder)
-            let version = try VersionMaterializer(
-                definition, store: store, plan: plan,
-                budgetBytes: memoryBytes / versions.count)
+            let crashMark = CrashMark(at: folder.crashMark(id), for: "\(id)")
+            crashMark?.isAlone = crashMark?.found != nil
+            let (store, version) = try Self.open(
+                id, definition, folder, plan, budgetBytes: memoryBytes / versions.count, crashMark)
             let isLive = try catalog.live(id.view) == id.number
             version.recordsChanges = try isLive || catalog.wasLive(id)
             if !isLive { try catalog.setState(id, .building) }
             let heldBack = isLive ? nil : try catalog.reasonToHoldBack(id)
             let member = Member(
-                id, lease, store, version, isLive: isLive, heldBack: heldBack)
+                id, lease, store, version, crashMark, isLive: isLive, heldBack: heldBack)
             member.snapshots = try keeper(of: member)
             members.append(member)
         }
+    }
+
+    /// Opens a version's file and reads its state, for which the view's code may be called.
+    private static func open(
+        _ id: VersionID, _ definition: ViewDefinition, _ folder: DataFolder,
+        _ plan: ExtractionPlan, budgetBytes: Int, _ crashMark: CrashMark?
+    ) throws -> (VersionStore, VersionMaterializer) {
+        func open() throws -> (VersionStore, VersionMaterializer) {
+            let store = try VersionStore.open(id, definition, in: folder)
+            let version = try VersionMaterializer(
+                definition, store: store, plan: plan, budgetBytes: budgetBytes)
+            version.crashMark = crashMark
+            return (store, version)
+        }
+        return try crashMark?.during(.opening, .zero, .zero, open) ?? open()
     }
 
     private func keeper(of member: Member) throws(KappaError) -> SnapshotKeeper? {
@@ -96,17 +114,13 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     func run() throws {
         defer { for sampler in samplers { sampler.join() } }
         runner.note(number, at: members.map(\.version.offset).min())
+        do {
+            defer { runner.recovered() }
+            for member in members { try recover(member) }
+        }
         takeSamples()
         while !members.isEmpty, !runner.isStopped {
-            var scanOptions = Scan.Options(end: options.end, follows: options.follows)
-            scanOptions.commitMilliseconds =
-                members.contains(where: \.isLive) ? Self.liveMilliseconds : Self.buildMilliseconds
-            let scan = try Scan(
-                folder.log, members.map(\.version), plan: plan, options: scanOptions,
-                observer: self)
-            self.scan = scan
-            guard runner.register(number, scan.stopper) else { return }
-            try scan.run()
+            try scan(Scan.Options(end: options.end, follows: options.follows))
             if options.follows || isDone { break }
         }
         for member in members where !member.isLive {
@@ -115,6 +129,37 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
             try catalog.setState(
                 member.id, isAtEnd ? .ready : .building, reason: isAtEnd ? reason : nil)
         }
+    }
+
+    private func scan(_ scanOptions: Scan.Options) throws {
+        var scanOptions = scanOptions
+        scanOptions.commitMilliseconds =
+            members.contains(where: \.isLive) ? Self.liveMilliseconds : Self.buildMilliseconds
+        let scan = try Scan(
+            folder.log, members.map(\.version), plan: plan, options: scanOptions, observer: self)
+        self.scan = scan
+        if runner.register(number, scan.stopper) { try scan.run() }
+    }
+
+    /// Brings a version, which is in a group by itself, past the events at which its code has crashed.
+    private func recover(_ member: Member) throws {
+        guard let crashMark = member.crashMark, let stamp = crashMark.found else { return }
+        runner.tell(.suspected(member.id, stamp))
+        for stretch in CrashRecovery.stretches(
+            past: stamp, from: member.version.offset, limit: options.end)
+        {
+            guard !members.isEmpty, !runner.isStopped else { return }
+            crashMark.isAlone = stretch.isSuspect
+            var scanOptions = Scan.Options(end: stretch.end)
+            scanOptions.batchEvents = stretch.batchEvents
+            try scan(scanOptions)
+        }
+        guard !members.isEmpty, !runner.isStopped else { return }
+        crashMark.isAlone = true
+        if try !commit(member.version, { try member.version.commit() }) { return }
+        crashMark.forget()
+        // What was said of it holds no more.
+        if member.isLive { try catalog.setState(member.id, .live) }
     }
 
     /// Lets go of all that is left.
@@ -289,15 +334,15 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
 
     /// Has the samples made that live versions lack, and those that are to be live, on a thread of its own.
     private func takeSamples() {
-        let events = options.sampleEvents
+        let (events, folder) = (options.sampleEvents, folder)
         let lacking = members.filter { member in
             (member.isLive || promotes(member))
                 && member.version.offset >= Offset(UInt64(events))
+                && !VersionSample.hasCrashed(member.id, in: folder)
                 && sampled.insert(member.id).inserted
         }
         if lacking.isEmpty { return }
         let versions = lacking.map { (id: $0.id, definition: $0.version.view) }
-        let folder = folder
         // Nothing depends on it but what `kappa plan` can tell.
         samplers.append(
             WorkerThread("kappa-sample") {

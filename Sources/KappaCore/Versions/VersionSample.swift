@@ -25,12 +25,19 @@ package struct VersionSample {
             let store = try VersionStore(
                 at: folder.sample(id), view: id.view, number: id.number.rawValue,
                 digest: definition.digest, tables: definition.tablesWithoutIndex)
-            return try VersionMaterializer(
+            let version = try VersionMaterializer(
                 definition, store: store, plan: plan, budgetBytes: budgetBytes / versions.count)
+            version.crashMark = CrashMark(at: folder.sampleCrashMark(id), for: "\(id)")
+            return version
         }
         let late = materializers.filter { $0.offset < end }
         if late.isEmpty { return }
         try Scan(folder.log, late, plan: plan, options: .init(end: end)).run()
+    }
+
+    /// Whether the view's code has crashed when this program made the sample: it is done without.
+    static func hasCrashed(_ id: VersionID, in folder: DataFolder) -> Bool {
+        CrashStamp.read(folder.sampleCrashMark(id))?.stamp?.isOfThisProgram == true
     }
 
     private static let budgetBytes = 1 << 28

@@ -40,6 +40,11 @@ package final class ViewRunner: Sendable {
         case refused(Judgement)
         /// Promoted though it has the rows of the version before: its definition need not have changed.
         case identical(Judgement)
+        /// A view cannot be worked out; the others go on.
+        case invalid(InvalidView)
+        /// The view's code has crashed before, at these events: the version applies them by itself, in
+        /// small pieces.
+        case suspected(VersionID, CrashStamp)
         /// The version has retired: another one is live, and this process lets go of it.
         case letGo(VersionID)
         case failed(VersionID, KappaError)
@@ -51,6 +56,8 @@ package final class ViewRunner: Sendable {
 
     private let folder: DataFolder
     private let definitions: [ViewDefinition]
+    /// Views that it has to do without.
+    private let invalid: [InvalidView]
     private let options: Options
     let gatekeeper: any Gatekeeper
     private let report: @Sendable (Report) -> Void
@@ -65,6 +72,8 @@ package final class ViewRunner: Sendable {
         /// How many groups are at work, and how many there were.
         var active = 0
         var started = 0
+        /// How many groups may still be about to crash as they did before.
+        var recovering = 0
         /// Views whose version another process materializes.
         var waiting: [ViewDefinition] = []
     }
@@ -80,11 +89,15 @@ package final class ViewRunner: Sendable {
         self.options = options
         self.gatekeeper = gatekeeper
         self.report = report
-        let all = try views.definitions()
-        for name in options.views ?? [] where !all.contains(where: { $0.name == name }) {
-            throw KappaError.noSuchView(name, among: all.map(\.name))
+        let all = views.workedOut()
+        if let names = options.views {
+            definitions = try names.map { (name) throws(KappaError) in try all.definition(of: name)
+            }
+            invalid = []
+        } else {
+            definitions = all.sound
+            invalid = all.invalid
         }
-        definitions = all.filter { options.views?.contains($0.name) ?? true }
     }
 
     /// How far the versions on their way are, and how far the log is.
@@ -113,29 +126,39 @@ package final class ViewRunner: Sendable {
     /// Works until everything is caught up (or for ever, where it follows), or until ``stop()``.
     /// - Throws: `.heldElsewhere` if other processes materialize all of the versions.
     package func run() throws {
+        for view in invalid { report(.invalid(view)) }
         if !definitions.isEmpty { _ = try LogWriter(folder.log) }
         let catalog = try Catalog(folder)
         var live: [Taken] = []
         var others: [Taken] = []
+        // Each by itself, and one after another: nobody else waits for it.
+        var suspects: [Taken] = []
         var held: KappaError?
+        var hasFailed = false
         for definition in definitions {
             switch try take(definition, catalog) {
-            case .success(let taken):
-                if try catalog.live(taken.id.view) == taken.id.number {
+            case .taken(let taken):
+                if CrashRecovery.isSuspect(taken.id, in: folder) {
+                    suspects.append(taken)
+                } else if try catalog.live(taken.id.view) == taken.id.number {
                     live.append(taken)
                 } else {
                     others.append(taken)
                 }
-            case .failure(let error):
+            case .held(let error):
                 held = held ?? error
                 wait(for: definition)
+            case .failed: hasFailed = true
             }
         }
-        if live.isEmpty, others.isEmpty, let held { throw held }
+        if live.isEmpty, others.isEmpty, suspects.isEmpty, !hasFailed, let held { throw held }
         do {
             let groups = [live, others].filter { !$0.isEmpty }
-            for group in groups {
-                try start(group, memoryBytes: options.memoryBytes / groups.count)
+            let memoryBytes = options.memoryBytes / max(1, groups.count + suspects.count)
+            for group in groups { try start(group, memoryBytes: memoryBytes) }
+            for suspect in suspects {
+                try start([suspect], memoryBytes: memoryBytes)
+                state.wait { $0.recovering == 0 ? () : nil }
             }
             try supervise(catalog)
         } catch { fail(error) }
@@ -165,7 +188,12 @@ package final class ViewRunner: Sendable {
         }
         // Another build has replaced the version meanwhile: it is not this one's any more.
         if isRetired { return stopWaiting(for: definition) }
-        guard case .success(let taken) = try take(definition, catalog) else { return }
+        let taken: Taken
+        switch try take(definition, catalog) {
+        case .taken(let version): taken = version
+        case .held: return
+        case .failed: return stopWaiting(for: definition)
+        }
         // Before it starts: it may be let go of at once, and waited for again.
         stopWaiting(for: definition)
         try start([taken], memoryBytes: options.memoryBytes / definitions.count)
@@ -175,13 +203,37 @@ package final class ViewRunner: Sendable {
         state.withLock { state in state.waiting.removeAll { $0.name == definition.name } }
     }
 
-    /// Takes the lease of the version to work on; a failure is that another process holds it.
-    private func take(
-        _ definition: ViewDefinition, _ catalog: Catalog
-    ) throws -> Result<Taken, KappaError> {
+    private enum Taking {
+        case taken(Taken)
+        /// Another process materializes the version.
+        case held(KappaError)
+        /// The view's code cannot take an event, so nothing is to be done.
+        case failed
+    }
+
+    /// Takes the lease of the version to work on.
+    private func take(_ definition: ViewDefinition, _ catalog: Catalog) throws -> Taking {
         while true {
-            let (id, action) = try VersionAction.choose(
-                definition, catalog, alwaysBuilds: options.rebuilds)
+            // A rebuild whose code has crashed goes on with what it has begun.
+            let own = options.rebuilds ? try CrashRecovery.own(definition, catalog) : nil
+            let crash =
+                if let own {
+                    CrashRecovery.proof(of: own.id, in: folder).map { (entry: own, stamp: $0) }
+                } else if options.rebuilds {
+                    nil as (entry: Catalog.Entry, stamp: CrashStamp)?
+                } else {
+                    try CrashRecovery.failed(definition, catalog)
+                }
+            if let crash {
+                try fail(crash.entry, crash.stamp, catalog)
+                return .failed
+            }
+            let (id, action) =
+                if let own {
+                    (own.id, own.isLive ? VersionAction.keep : .resume)
+                } else {
+                    try VersionAction.choose(definition, catalog, alwaysBuilds: options.rebuilds)
+                }
             let lease: Lease
             do throws(KappaError) { lease = try Lease(id, in: folder) } catch {
                 guard error.code == .heldElsewhere else { throw error }
@@ -189,14 +241,27 @@ package final class ViewRunner: Sendable {
                     state.waiting.contains { $0.name == definition.name }
                 }
                 if isNew { report(.heldElsewhere(id, error)) }
-                return .failure(error)
+                return .held(error)
             }
             // It may have been dropped before the lease was taken: then there is another choice.
             if try catalog.entries(of: id.view).contains(where: { $0.id == id }) {
                 report(.started(id, action))
-                return .success((id, definition, lease))
+                return .taken((id, definition, lease))
             }
         }
+    }
+
+    /// Writes down which event a version's code crashes on.
+    private func fail(_ entry: Catalog.Entry, _ stamp: CrashStamp, _ catalog: Catalog) throws {
+        let error = CrashRecovery.error(entry.id, stamp, in: folder)
+        let reason = error.what + (error.reason.map { ": \($0)" } ?? "")
+        let isKnown = entry.reason == reason && (entry.isLive || entry.state == .failed)
+        // Who materializes it meanwhile, with another build, writes its state.
+        if !isKnown, let lease = try? Lease(entry.id, in: folder) {
+            try catalog.fail(entry, reason, at: stamp.first)
+            withExtendedLifetime(lease) {}
+        }
+        report(.failed(entry.id, error))
     }
 
     private func start(_ versions: [Taken], memoryBytes: Int) throws {
@@ -207,7 +272,10 @@ package final class ViewRunner: Sendable {
         let group = try RunnerGroup(
             number, versions, folder: folder, options: options, runner: self,
             memoryBytes: memoryBytes)
-        state.withLock { $0.active += 1 }
+        state.withLock { state in
+            state.active += 1
+            state.recovering += 1
+        }
         _ = WorkerThread("kappa-apply") {
             do { try group.run() } catch { self.fail(error) }
             group.end()
@@ -223,6 +291,9 @@ package final class ViewRunner: Sendable {
     // MARK: For the groups
 
     func tell(_ what: Report) { report(what) }
+
+    /// A group is past what it crashed on before, if it did.
+    func recovered() { state.withLock { $0.recovering -= 1 } }
 
     /// Has the live version of a view taken over when its present holder ends.
     func wait(for definition: ViewDefinition) {

@@ -15,8 +15,12 @@ public struct Gate: Sendable, CustomStringConvertible {
         case drift(String, Allowance)
         case sql(String)
         case check(String, @Sendable (VersionComparison) throws -> Bool)
+        case events(Events, Allowance)
         case manualApproval
     }
+
+    /// Which events are counted.
+    package enum Events: String, CaseIterable, Sendable { case dead, late }
 
     /// Which rows are counted.
     package enum Rows: String, CaseIterable, Sendable { case added, removed, changed, differing }
@@ -53,6 +57,22 @@ public struct Gate: Sendable, CustomStringConvertible {
         Gate(.drift(column, allowance))
     }
 
+    /// At most so many events may be dead letters; percents are of the events that the view takes, with
+    /// those that it could not take and those that came too late.
+    ///
+    /// Without this gate a version is held back where the share of dead letters rises by more than one
+    /// percent point above that of the live version; a first version, where more than half of its events are
+    /// dead. With it, the gate alone decides.
+    public static func deadLetters(atMost allowance: Allowance) -> Gate {
+        Gate(.events(.dead, allowance))
+    }
+
+    /// At most so many events may be late; percents are of the events that the view takes, with those that
+    /// it could not take and those that came too late.
+    public static func lateEvents(atMost allowance: Allowance) -> Gate {
+        Gate(.events(.late, allowance))
+    }
+
     /// A `SELECT` over the tables `old` and `new` that must return no rows: each row is a failure.
     ///
     /// `old` and `new` are the view's first table in the two versions; every table is there as
@@ -73,7 +93,12 @@ public struct Gate: Sendable, CustomStringConvertible {
     public static var manualApproval: Gate { Gate(.manualApproval) }
 
     /// Whether it looks at rows.
-    package var compares: Bool { if case .manualApproval = rule { false } else { true } }
+    package var compares: Bool {
+        switch rule {
+        case .manualApproval, .events: false
+        case .rows, .drift, .sql, .check: true
+        }
+    }
 
     /// The gate as it is written on the command line.
     public var description: String {
@@ -83,6 +108,7 @@ public struct Gate: Sendable, CustomStringConvertible {
         case .sql(let select):
             "sql=" + select.split(whereSeparator: \.isWhitespace).joined(separator: " ")
         case .check(let name, _): "check \"\(name)\""
+        case .events(let events, let allowance): "max-\(events.rawValue)=\(allowance)"
         case .manualApproval: "manual approval"
         }
     }

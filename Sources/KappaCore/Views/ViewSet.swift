@@ -30,35 +30,116 @@ public struct ViewSet: Sendable {
     /// No views: a program that appends and reads alone.
     public static let empty = ViewSet([])
 
-    /// Works every view out.
+    /// The names of this build's views, also of those that cannot be worked out.
+    package var names: [String] { views.map(\.name) }
+
+    /// Works every view out, for those that it goes well with and those that it does not.
     /// - Parameter allowUndigested: Whether a view may lack a digest: in tests there are no versions.
+    package func workedOut(allowUndigested: Bool = false) -> WorkedOutViews {
+        var result = WorkedOutViews()
+        for view in views {
+            do throws(KappaError) {
+                if views.count(where: { $0.name == view.name }) > 1 {
+                    throw KappaError(
+                        .usage, "two views are named \(view.name)", at: view.file,
+                        because: "a view is found by its name", advice: "Rename one of them")
+                }
+                result.sound.append(
+                    try ViewDefinition(
+                        trying: view, digests: digests, allowUndigested: allowUndigested))
+            } catch {
+                if result.error(of: view.name) == nil {
+                    result.invalid.append(InvalidView(name: view.name, error: error))
+                }
+            }
+        }
+        return result
+    }
+
+    /// Works every view out.
+    /// - Throws: The error of the first view that cannot be.
     package func definitions(
         allowUndigested: Bool = false
     ) throws(KappaError) -> [ViewDefinition] {
-        var definitions: [ViewDefinition] = []
-        for view in views {
-            let definition = try ViewDefinition(
-                view, digests: digests, allowUndigested: allowUndigested)
-            if definitions.contains(where: { $0.name == definition.name }) {
-                throw KappaError(
-                    .usage, "two views are named \(view.name)", at: view.file,
-                    because: "a view is found by its name", advice: "Rename one of them")
-            }
-            definitions.append(definition)
-        }
-        return definitions
+        let all = workedOut(allowUndigested: allowUndigested)
+        if let first = all.invalid.first { throw first.error }
+        return all.sound
     }
+
+    /// The views that can be worked out.
+    package var sound: [ViewDefinition] { workedOut().sound }
 
     /// All definitions that versions can be replayed with: those of this build come first, then the
     /// earlier ones, of which a view may have several.
-    package func comparable() throws(KappaError) -> [ViewDefinition] {
-        var all = try definitions()
-        for view in earlier {
-            all.append(
-                try ViewDefinition(
-                    view, digests: digests, allowUndigested: false, isEarlier: true))
+    package func comparable() -> [ViewDefinition] {
+        sound
+            + earlier.compactMap { view in
+                try? ViewDefinition(
+                    trying: view, digests: digests, allowUndigested: false, isEarlier: true)
+            }
+    }
+
+    /// Why earlier definitions cannot be used.
+    package func invalidEarlier() -> [InvalidView] {
+        earlier.compactMap { view in
+            do throws(KappaError) {
+                _ = try ViewDefinition(
+                    trying: view, digests: digests, allowUndigested: false, isEarlier: true)
+                return nil
+            } catch { return InvalidView(name: view.name, error: error) }
         }
-        return all
+    }
+}
+
+/// A view that cannot be worked out. It alone fails: the others are built, and its versions are read.
+package struct InvalidView: Sendable {
+    package let name: String
+    package let error: KappaError
+}
+
+/// The views of a build: those that can be worked out and those that cannot.
+package struct WorkedOutViews: Sendable {
+    package var sound: [ViewDefinition] = []
+    package var invalid: [InvalidView] = []
+
+    /// Why a view cannot be worked out; nil if it can, or if there is none of that name.
+    package func error(of name: String) -> KappaError? {
+        invalid.first { $0.name == name }?.error
+    }
+
+    /// The definition of a view.
+    /// - Throws: Why it cannot be worked out; `.notFound` where there is none of that name.
+    package func definition(of name: String) throws(KappaError) -> ViewDefinition {
+        if let found = sound.first(where: { $0.name == name }) { return found }
+        throw error(of: name)
+            ?? KappaError.noSuchView(name, among: sound.map(\.name) + invalid.map(\.name))
+    }
+}
+
+extension ViewDefinition {
+    /// Works a view out, for which its events' types are tried: their code may crash.
+    fileprivate init(
+        trying view: any AnyView, digests: ViewDigests?, allowUndigested: Bool,
+        isEarlier: Bool = false
+    ) throws(KappaError) {
+        if let crash = CrashMark.notice(of: view.name, .learning) {
+            throw KappaError(
+                .usage, "view \(view.name) cannot be worked out", at: view.file,
+                because: "its code crashes when the types of its events or rows are tried out, "
+                    + crash.signalText,
+                advice: "Have their init(from:) throw where it cannot take a value")
+        }
+        var result: Result<ViewDefinition, KappaError>?
+        CrashMark(for: view.name).during(.learning, .zero, .zero) {
+            do throws(KappaError) {
+                result = .success(
+                    try ViewDefinition(
+                        view, digests: digests, allowUndigested: allowUndigested,
+                        isEarlier: isEarlier))
+            } catch { result = .failure(error) }
+        }
+        guard let result else { throw KappaError(.bug, "a view was not worked out", at: view.name) }
+        self = try result.get()
     }
 }
 

@@ -11,7 +11,7 @@ struct CommandContractTests {
     private static let statusKeys = [
         "view", "version", "state", "live", "digest", "position", "log_end", "lag", "applied",
         "late", "dead", "rows", "bytes", "events_per_second", "eta_seconds", "state_rows",
-        "state_bytes",
+        "state_bytes", "reason",
     ]
 
     private func build() throws {
@@ -70,7 +70,7 @@ struct CommandContractTests {
 
     @Test("views and plan tell what there is and what would be done")
     func viewsAndPlan() throws {
-        #expect(try json("views").keys == ["view", "digest", "events", "tables"])
+        #expect(try json("views").keys == ["view", "digest", "events", "tables", "error"])
         #expect(try json("views").lines.count == 7)
         try kappa.generate(2_000)
         let plan = try json("plan")

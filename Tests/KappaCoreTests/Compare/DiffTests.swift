@@ -117,14 +117,16 @@ struct DiffTests {
         #expect(back.0.map(\.operation) == [.changed, .removed])
     }
 
-    @Test("tables with other keys cannot be compared row by row")
+    @Test("a table with another key has all rows removed, and then all added")
     func otherKeys() throws {
         let byText = TableSchema(name: "t", columns: [ColumnSchema("k", .text, isKey: true)])
         let byNumber = TableSchema(name: "t", columns: [ColumnSchema("k", .integer, isKey: true)])
-        let old = try folder.make(1, [(byText, [])])
-        let new = try folder.make(2, [(byNumber, [])])
-        let error = #expect(throws: KappaError.self) { try differences(old, new) }
-        #expect(error?.what == "table t has another key in the two versions")
+        let old = try folder.make(1, [(byText, [[.text("a")], [.text("b")]])])
+        let new = try folder.make(2, [(byNumber, [[.integer(7)]])])
+        let (found, summary) = try differences(old, new)
+        #expect(found.map(\.operation) == [.removed, .removed, .added])
+        #expect(found.map(\.key) == [[.text("a")], [.text("b")], [.integer(7)]])
+        #expect([summary.removed, summary.added, summary.changed, summary.same] == [2, 1, 0, 0])
     }
 
     @Test("versions at different positions are not compared as they are")

@@ -54,9 +54,10 @@ final class VersionsFolder {
     /// Builds a version to the log's end, as `kappa run --until-caught-up` does.
     func catchUp(
         _ views: [any AnyView], rebuilds: Bool = false, promotes: Bool = true,
-        until end: Offset? = nil
+        until end: Offset? = nil, named names: [String]? = nil
     ) throws {
         var options = ViewRunner.Options()
+        options.views = names
         options.follows = false
         options.rebuilds = rebuilds
         options.promotes = promotes
@@ -148,6 +149,8 @@ final class RunningBuild: Sendable {
         case .heldBack(let id, _): "held back \(id)"
         case .refused(let judgement): "refused \(judgement.candidate)"
         case .identical(let judgement): "identical \(judgement.candidate)"
+        case .invalid(let view): "invalid \(view.name)"
+        case .suspected(let id, _): "suspected \(id)"
         case .letGo(let id): "let go \(id)"
         case .failed(let id, let error): "failed \(id) \(error.what)"
         case .deadLetter(let id, let letter): "dead letter of \(id) at \(letter.offset)"

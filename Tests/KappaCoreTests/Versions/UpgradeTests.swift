@@ -33,7 +33,7 @@ struct UpgradeTests {
         let data = folder.data
         let polling = WorkerThread("test-reader") {
             do {
-                let readers = LiveReaders(data, defined: [])
+                let readers = LiveReaders(data, WorkedOutViews())
                 while !isEnd.withLock({ $0 }) {
                     let look = try readers.read("tally") { reader in
                         let total = try reader.connection.integer("SELECT sum(n) FROM tally")

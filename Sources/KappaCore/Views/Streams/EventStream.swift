@@ -100,15 +100,37 @@ public struct Events<Element: Event>: EventStream {
         self.init(time: .ingestion)
     }
 
-    private init(time: TimeSource<Element>?) {
+    /// Leaves out events whose time is further ahead of their ingestion than that, as from a clock that is
+    /// fast: each is a dead letter, and does not move the stream time, which would make all others late.
+    ///
+    /// ```swift
+    /// Events(UserEvent.self, at: \.timestamp).ignoringTimes(furtherAheadThan: .hours(1))
+    /// ```
+    /// The log keeps when each event was appended, so a replay leaves out the same ones.
+    public func ignoringTimes(furtherAheadThan limit: Duration) -> Events {
+        Events(time: time, mostAhead: limit.eventTimeMicroseconds)
+    }
+
+    private let time: TimeSource<Element>?
+
+    private init(time: TimeSource<Element>?, mostAhead: Int64? = nil) {
+        self.time = time
         let suffix = if case .ingestion = time { " at ingestion" } else { "" }
+        let limit = mostAhead.map { " ahead \($0)" } ?? ""
         source = StreamSource(
             openAll: { context throws(KappaError) in
-                try TypedEventReader(plan: context.plan, time: time)
+                try TypedEventReader(plan: context.plan, time: time, mostAhead: mostAhead)
             },
-            signature: "events(\(Element.eventType ?? "-"))\(suffix)\(Element.timesSignature)",
+            signature:
+                "events(\(Element.eventType ?? "-"))\(suffix)\(limit)\(Element.timesSignature)",
             eventTypes: [Element.eventType ?? "*"],
-            hasTime: time != nil)
+            hasTime: time != nil,
+            problem: mostAhead == nil || time != nil
+                ? nil
+                : KappaError(
+                    .usage, "times are to be ignored, but the events have no time",
+                    at: "stream of \(Element.self)", because: "no property is named as their time",
+                    advice: "Name it: Events(\(Element.self).self, at: \\.timestamp)"))
     }
 }
 

@@ -15,8 +15,12 @@ final class TypedEventReader<E: Event>: ElementReader {
     private var mark = 0
     let timeColumns: [Int]
     let isColumnar: Bool
+    /// How far an event's time may be ahead of its ingestion, in microseconds.
+    private let mostAhead: Int64?
 
-    init(plan: ExtractionPlan, time: TimeSource<E>?) throws(KappaError) {
+    init(
+        plan: ExtractionPlan, time: TimeSource<E>?, mostAhead: Int64? = nil
+    ) throws(KappaError) {
         let reader = try EventReader<E>(plan: plan, clocks: TimeZoneDatabase.clock)
         self.reader = reader
         switch time {
@@ -28,7 +32,16 @@ final class TypedEventReader<E: Event>: ElementReader {
             timeColumn = plan.ingestionColumn()
         case nil: (self.time, timeColumn) = (nil, nil)
         }
-        timeColumns = timeColumn.map { [$0] } ?? []
+        self.mostAhead = mostAhead
+        if let mostAhead {
+            _ = plan.ingestionColumn()
+            timeColumns =
+                timeColumn.map { column in
+                    [column < 0 ? column : plan.timeColumn(column, atMostAhead: mostAhead)]
+                } ?? []
+        } else {
+            timeColumns = timeColumn.map { [$0] } ?? []
+        }
         let isPlain = reader.isPlain && (time == nil || timeColumn != nil)
         isColumnar = isPlain && reader.hasLayout
         decoded = isPlain ? nil : ElementBuffer()
@@ -52,6 +65,7 @@ final class TypedEventReader<E: Event>: ElementReader {
         reader.select(range, into: &selection)
         if let decoded { return decode(into: decoded, batch) }
         for required in reader.required { check(required, batch) }
+        if let mostAhead { leaveOut(batch, ahead: mostAhead) }
         ownList.append(events: selection)
     }
 
@@ -73,6 +87,24 @@ final class TypedEventReader<E: Event>: ElementReader {
         }
     }
 
+    /// Takes the events out of the selection whose time is too far ahead of their ingestion.
+    private func leaveOut(_ batch: EventBatch, ahead: Int64) {
+        guard let times else { return }
+        let ingestion = batch.times(ExtractionPlan.ingestionTimes)
+        selection.removeAll { row in
+            guard LimitedTimes.isAhead(times, ingestion, Int(row), by: ahead) else { return false }
+            fail(row, tooFarAhead(times.integers[Int(row)], ingestion.integers[Int(row)], ahead))
+            return true
+        }
+    }
+
+    private func tooFarAhead(_ time: Int64, _ ingested: Int64, _ ahead: Int64) -> FieldFailure {
+        FieldFailure(
+            description: "its time, \(Timestamp(microseconds: time)), is further ahead than "
+                + "\(Duration.microseconds(ahead)) of when it was appended, "
+                + "\(Timestamp(microseconds: ingested))")
+    }
+
     // Neither loop has a branch that depends on an event.
 
     private func all(_ bytes: UnsafePointer<UInt8>, equal byte: UInt8) -> Bool {
@@ -90,6 +122,14 @@ final class TypedEventReader<E: Event>: ElementReader {
             do {
                 try reader.with(Int(row)) { event in
                     let own = time.map { event.pointee[keyPath: $0] }
+                    if let mostAhead, let own {
+                        let ingestion = batch.times(ExtractionPlan.ingestionTimes)
+                        let micros = own.microseconds
+                        if LimitedTimes.isAhead(micros, ingestion, Int(row), by: mostAhead) {
+                            throw tooFarAhead(
+                                micros, ingestion.integers[Int(row)], mostAhead)
+                        }
+                    }
                     let ingested = times.map { Timestamp(microseconds: $0.integers[Int(row)]) }
                     decoded.append(event.pointee, own ?? ingested, row)
                 }

@@ -1,0 +1,32 @@
+import KappaCore
+
+/// What is said of views that cannot be worked out.
+enum InvalidViews {
+    static func reason(_ view: InvalidView) -> String {
+        view.error.what + (view.error.reason.map { ": \($0)" } ?? "")
+    }
+
+    /// The view with all that is known of its error.
+    static func text(_ view: InvalidView) -> String {
+        "\(RecordPrinter.shown(view.name))  invalid\n"
+            + view.error.description.split(separator: "\n")
+            .map { "    " + RecordPrinter.shown(String($0)) }.joined(separator: "\n")
+    }
+
+    /// Says which views of this build fail, beside the versions that there are.
+    static func say(_ views: [InvalidView], only name: String?) {
+        for view in views where name == nil || view.name == name {
+            Output.say(
+                "\(RecordPrinter.shown(view.name)): invalid in this build: "
+                    + RecordPrinter.shown(reason(view)))
+        }
+    }
+
+    static func say(earlier views: [InvalidView]) {
+        for view in views {
+            Output.say(
+                "an earlier definition of \(RecordPrinter.shown(view.name)) cannot be used: "
+                    + RecordPrinter.shown(reason(view)))
+        }
+    }
+}

@@ -1,0 +1,147 @@
+/// What is done about a version whose view's code has crashed.
+///
+/// A crash stamps the version's mark with the events at hand: a batch, or what was being committed. The next
+/// start applies those again with the version by itself, in smaller and smaller pieces, until a single event
+/// crashes alone: then it is this event that the code cannot take, and the version has failed. A process that
+/// was killed from outside leaves no stamp, and nothing is suspected.
+enum CrashRecovery {
+    /// A part of the log that a suspect version applies by itself.
+    struct Stretch: Equatable {
+        var end: Offset
+        /// The most events of a batch; nil for what the log's blocks hold.
+        var batchEvents: Int?
+        /// Whether a crash here is due to the events that are suspect.
+        var isSuspect: Bool
+    }
+
+    /// How a version gets past the events of a stamp.
+    /// - Parameters:
+    ///   - offset: Where the version is.
+    ///   - limit: Where it is to stop anyway.
+    static func stretches(
+        past stamp: CrashStamp, from offset: Offset, limit: Offset?
+    ) -> [Stretch] {
+        let end = min(stamp.end, limit ?? stamp.end)
+        let first = max(stamp.first, offset)
+        guard first < end else { return [] }
+        var stretches: [Stretch] = []
+        if offset < first { stretches.append(Stretch(end: first, isSuspect: false)) }
+        let count = end - first
+        switch stamp.stage {
+        case .opening, .applying, .judging, .learning:
+            let size = count <= 512 ? 1 : (count + 255) / 256
+            stretches.append(Stretch(end: end, batchEvents: size, isSuspect: true))
+        case .committing:
+            // Each piece is committed; so they are fewer.
+            let size = (count + 63) / 64
+            var at = first
+            while at < end {
+                at = min(at + size, end)
+                stretches.append(Stretch(end: at, isSuspect: true))
+            }
+        }
+        return stretches
+    }
+
+    /// Whether a version is to be taken up by itself, as its code has crashed.
+    static func isSuspect(_ id: VersionID, in folder: DataFolder) -> Bool {
+        CrashStamp.read(folder.crashMark(id))?.stamp != nil
+    }
+
+    /// The crash of one event that a version has failed by; nil if it has not, or if another build of the
+    /// program has crashed, in which case this one may try.
+    package static func proof(of id: VersionID, in folder: DataFolder) -> CrashStamp? {
+        guard let stamp = CrashStamp.read(folder.crashMark(id))?.stamp, stamp.isProof,
+            stamp.isOfThisProgram
+        else { return nil }
+        return stamp
+    }
+
+    /// The version of a definition that its code's crash has made fail, where there is no other to go on
+    /// with.
+    static func failed(
+        _ definition: ViewDefinition, _ catalog: Catalog
+    ) throws(KappaError) -> (entry: Catalog.Entry, stamp: CrashStamp)? {
+        let same = try catalog.entries(of: definition.name).filter {
+            $0.digest == definition.digest && !catalog.hasLostFile($0)
+        }
+        guard let entry = same.first(where: \.isLive) ?? same.last,
+            let stamp = proof(of: entry.id, in: catalog.folder)
+        else { return nil }
+        return (entry, stamp)
+    }
+
+    /// The version that this program has begun to rebuild before its code crashed.
+    static func own(
+        _ definition: ViewDefinition, _ catalog: Catalog
+    ) throws(KappaError) -> Catalog.Entry? {
+        let run = CrashMark.run.load(ordering: .relaxed)
+        guard run != 0 else { return nil }
+        return try catalog.entries(of: definition.name).last {
+            $0.digest == definition.digest
+                && CrashStamp.read(catalog.folder.crashMark($0.id))?.run == run
+        }
+    }
+
+    /// What is said of a version that has failed so.
+    static func error(_ id: VersionID, _ stamp: CrashStamp, in folder: DataFolder) -> KappaError {
+        error(
+            id.view, at: "\(id), offset \(stamp.first)", stamp, in: folder,
+            advice: "Mend the view's code: a changed build tries again; "
+                + "`kappa rebuild \(id.view)` builds a new version with this one")
+    }
+
+    /// What is said where a replay aside has crashed.
+    static func error(
+        aside definition: ViewDefinition, _ stamp: CrashStamp, in folder: DataFolder
+    ) -> KappaError {
+        error(
+            definition.name, at: "a replay aside, offset \(stamp.first)", stamp, in: folder,
+            advice: "Mend the view's code")
+    }
+
+    private static func error(
+        _ view: String, at place: String, _ stamp: CrashStamp, in folder: DataFolder, advice: String
+    ) -> KappaError {
+        let what =
+            switch stamp.stage {
+            case .opening, .learning: "the code of view \(view) crashes when its state is read"
+            case .applying, .judging:
+                "the code of view \(view) crashes on event \(stamp.first) of the log"
+            case .committing:
+                "the code of view \(view) crashes when its rows are committed after event "
+                    + "\(stamp.first) of the log"
+            }
+        let text = stamp.end > stamp.first ? event(at: stamp.first, in: folder) : nil
+        return KappaError(
+            .bug, what, at: place,
+            because: stamp.signalText + (text.map { "; the event is \($0)" } ?? ""),
+            advice: advice)
+    }
+
+    /// An event as it can be shown anywhere: one line, not too long, without control characters.
+    private static func event(at offset: Offset, in folder: DataFolder) -> String? {
+        guard let reader = try? LogReader(folder.log) else { return nil }
+        let picker = EventPicker(reader)
+        // The bytes are the picker's.
+        defer { withExtendedLifetime(picker) {} }
+        guard let picked = try? picker.event(at: offset) else { return nil }
+        var text = ""
+        for (count, scalar) in String(decoding: picked.line.dropLast(), as: UTF8.self)
+            .unicodeScalars.enumerated()
+        {
+            if count == mostCharacters { return text + "…" }
+            text.unicodeScalars.append(isPlain(scalar) ? scalar : "\u{FFFD}")
+        }
+        return text
+    }
+
+    private static let mostCharacters = 200
+
+    private static func isPlain(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .unassigned: false
+        default: true
+        }
+    }
+}

@@ -1,0 +1,119 @@
+import KappaTesting
+import Testing
+
+@testable import KappaCore
+
+/// A changed view may have other keys, other columns, other tables: a difference like any other.
+@Suite("Definitions whose tables have another shape") struct ChangedShapeTests {
+    private struct Sale: Event {
+        var k: String
+        var v: Int
+        static let eventType: String? = nil
+    }
+
+    private static let sales = Events(Sale.self)
+
+    /// Ways to make a view named `shape`, each with tables of another shape.
+    private static func view(_ shape: Int) -> View<Columns> {
+        View("shape", digest: "\(shape)") {
+            switch shape {
+            case 0: sales.grouped(by: \.k).aggregate(.count(as: "n"))
+            case 1: sales.grouped(by: \.v).aggregate(.count(as: "n"))
+            case 2: sales.grouped(by: \.k, \.v).aggregate(.count(as: "n"))
+            case 3: sales.grouped(by: \.v, \.k).aggregate(.count(as: "n"))
+            case 4: sales.grouped(as: "other") { $0.k }.aggregate(.count(as: "n"))
+            case 5: sales.grouped(as: "k") { $0.v % 3 }.aggregate(.count(as: "n"))
+            case 6: sales.grouped(as: "k") { $0.v % 2 == 0 }.aggregate(.sum(\.v, as: "n"))
+            case 7: sales.grouped(by: \.k).aggregate(.average(\.v, as: "n"))
+            case 8: sales.grouped(by: \.k).aggregate(.last(\.k, as: "n"), .max(\.v, as: "most"))
+            case 9: sales.grouped(by: \.k).aggregate(.sum(\.v, as: "total"))
+            case 10:
+                sales.grouped(by: \.k).aggregate(.count(as: "n"))
+                sales.grouped(by: \.v).aggregate(.count(as: "n")).into("further")
+            case 11:
+                sales.grouped(by: \.v).aggregate(.sum(\.v, as: "n")).into("further")
+            default: sales.rows()
+            }
+        }
+    }
+
+    private static let shapes = 0...11
+
+    private static let gates: [Gate] = [
+        .changedRows(atMost: 0), .addedRows(atMost: 0), .removedRows(atMost: 0),
+        .differingRows(atMost: .percent(1)), .columnDrift("n", atMost: .percent(5)),
+        .sql("SELECT 1 FROM new WHERE 1 = 0"), .deadLetters(atMost: 0), .lateEvents(atMost: 0),
+        .check("counts") { $0.newRows >= 0 },
+    ]
+
+    @Test("plan, diff, changes and gates take a definition of any other shape")
+    func pairs() throws {
+        let seed = versionsSeed()
+        var random = SplitMix(state: seed)
+        for before in Self.shapes {
+            // All pairs would take long; a seed picks some of each.
+            for after in Self.shapes.filter({ $0 != before }).shuffled(using: &random).prefix(4) {
+                let comment: Comment = "\(before) → \(after), KAPPA_SEED=\(seed)"
+                try check(before, after, comment, &random)
+            }
+        }
+    }
+
+    private func check(
+        _ before: Int, _ after: Int, _ comment: Comment, _ random: inout SplitMix
+    ) throws {
+        let folder = try VersionsFolder()
+        try folder.append(
+            (0..<20).map { _ in
+                Tick.line(
+                    "k\(Int.random(in: 0..<4, using: &random))",
+                    Int.random(in: 0..<6, using: &random))
+            })
+        try folder.catchUp([Self.view(before)])
+        let mirror = try Mirror("shape", folder)
+        try mirror.poll()
+
+        let plan = try Plan.steps(folder.data, ViewSet([Self.view(after)]), sampleEvents: 1_000)
+        #expect(plan.map(\.action) == [.build], comment)
+        let planned = try #require(plan.first?.diff, comment)
+
+        try folder.catchUp([Self.view(after)], promotes: false)
+        let (old, new) = (try folder.reader("shape", 1), try folder.reader("shape", 2))
+        var lines: [String] = []
+        let summary = try Diff(old, new).run {
+            lines.append($0.line(from: old.tables, to: new.tables))
+        }
+        #expect(lines.count == summary.differences, comment)
+        #expect(summary.added == planned.summary.added, comment)
+        #expect(summary.removed == planned.summary.removed, comment)
+        #expect(summary.changed == planned.summary.changed, comment)
+        let rows = try [old, new].map { reader in
+            try reader.tables.indices.map { try reader.rowCount(table: $0) }.reduce(0, +)
+        }
+        #expect(summary.removed + summary.changed + summary.same == rows[0], comment)
+        #expect(summary.added + summary.changed + summary.same == rows[1], comment)
+
+        let id = VersionID("shape", VersionNumber(2))
+        for gate in Self.gates {
+            let judge = try GateJudge(folder.data, .empty, further: [gate], promoter: .person)
+            let judgement = try judge.judge(id, against: VersionID("shape", VersionNumber(1)))
+            let finding = try #require(judgement?.findings.first, comment)
+            if case .drift = gate.rule {
+                // A column that a version lacks, or that is no number there, has no sum.
+                #expect(
+                    finding.figures.contains("its sum")
+                        || finding.figures.contains("cannot be judged"),
+                    "\(finding) \(comment)")
+            } else {
+                #expect(!finding.figures.contains("cannot be judged"), "\(finding) \(comment)")
+            }
+        }
+        _ = try Promotion(folder.catalog()).promote([id], reason: "test")
+        try mirror.poll()
+        #expect(mirror.promotions == 1, comment)
+        // Of what a table has lost nothing is left.
+        let left = mirror.rows.filter { !$0.value.isEmpty }
+        let wanted = try Mirror.rows(folder.reader("shape", 2))
+        #expect(left == wanted, comment)
+    }
+}
