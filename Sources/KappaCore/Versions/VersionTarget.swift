@@ -63,11 +63,9 @@ struct VersionTarget {
                 && !post.givenUp.contains($0.id)
         }
         if let live = same.first(where: \.isLive) {
-            if !catalog.hasLostFile(live) {
-                targets.append(VersionTarget(id: live.id, action: .keep))
-            } else if Lease.holder(of: live.id, in: catalog.folder) == nil {
-                targets.append(VersionTarget(action: .build))
-            }
+            targets.append(
+                catalog.hasLostFile(live)
+                    ? VersionTarget(action: .build) : VersionTarget(id: live.id, action: .keep))
         } else if let other = same.last(where: { $0.isOnItsWay && $0.id.number > newest }) {
             targets.append(VersionTarget(id: other.id, action: .resume))
         }
