@@ -41,14 +41,16 @@ package final class GuardedSelect {
         do throws(KappaError) { statement = try connection.prepare(written.text) } catch {
             throw written.restated(error)
         }
+        guardian.share(written.text, columns: statement.columnCount)
     }
 
-    /// Attaches the file of a version.
+    /// Attaches a database by its ``SQLiteConnection/name``. The reader that has opened it must live on.
     package static func attach(
-        _ path: String, as database: String, to connection: SQLiteConnection
+        _ name: String, as database: String, to connection: SQLiteConnection
     ) throws(KappaError) {
+        connection.leaveWAL()
         let attach = try connection.prepare("ATTACH ? AS \(VersionSchema.quoted(database))")
-        attach.bind(0, path)
+        attach.bind(0, name)
         try attach.execute()
     }
 

@@ -15,6 +15,7 @@ final class VersionFile {
         self.connection = connection
         self.tables = tables
         try connection.useWAL()
+        connection.keepWAL()
         try connection.execute(
             """
             PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;
@@ -40,6 +41,9 @@ final class VersionFile {
         self.selects = selects
         records = try VersionRecords(connection)
     }
+
+    /// The write-ahead log is moved into the file, and its own file is kept, empty.
+    deinit { try? connection.execute("PRAGMA journal_size_limit = 0") }
 
     func checkpoint() throws(KappaError) -> Checkpoint? {
         try VersionReader.checkpoint(connection)
