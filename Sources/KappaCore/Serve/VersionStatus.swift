@@ -80,10 +80,19 @@ package struct VersionStatus: Sendable {
                     + "or remove views/ and catalog.db and rebuild from what there is"
             } else if catalog.hasLostFile(entry) {
                 status.reason = "its file is gone: `kappa run` builds a new version"
+            } else if status.reason == nil, status.logBytes > Self.mostLogBytes {
+                status.reason =
+                    "its write-ahead log has grown to \(status.logBytes >> 20) MB: somebody reads an old "
+                    + "state of it, and what was committed since cannot be moved into the file. End "
+                    + "transactions and slow readers (tail, changes(of:), sqlite3) of "
+                    + folder.file(entry.id)
             }
             return status
         }
     }
+
+    /// Well past what a writer without slow readers lets it become: 16 MB, or one large commit.
+    private static let mostLogBytes = 256 << 20
 
     private static func logEnd(_ folder: DataFolder) -> Offset {
         (try? LogReader(folder.log).durableEnd()) ?? .zero

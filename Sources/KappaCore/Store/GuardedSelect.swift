@@ -34,7 +34,8 @@ package final class GuardedSelect {
         let known = tables.map { SQLTable(name: $0.name, database: $0.database, schema: $0.schema) }
         written = try SQLStatement.select(select, over: known, parameters: parameters)
         for table in tables { try Self.show(table, connection) }
-        try connection.execute("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF")
+        try connection.execute(
+            "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = FILE")
         SQLFunctions.add(to: connection)
         let names = Set(tables.map(\.name) + tables.map(\.schema.name))
         guardian = SQLGuard(connection, tables: names, seconds: seconds)

@@ -91,6 +91,10 @@ package final class SQLiteConnection {
     /// Leaves to writers what is to be moved out of the write-ahead logs of all attached files.
     func leaveWAL() { _ = kappa_sqlite_leave_wal(handle) }
 
+    /// Bounds the memory of all of SQLite in this process: for a program that does nothing but ask one
+    /// question. Inside of a server this is not ours to set.
+    package static func limitHeap(bytes: Int64) { sqlite3_hard_heap_limit64(bytes) }
+
     /// Runs statements that return nothing.
     package func execute(_ sql: String) throws(KappaError) {
         let code = sqlite3_exec(handle, sql, nil, nil, nil)
@@ -181,6 +185,11 @@ package final class SQLiteConnection {
             return Self.failure(
                 sqlite3_system_errno(handle), message, "a database cannot be read or written",
                 at: path)
+        case SQLITE_NOMEM where sqlite3_hard_heap_limit64(-1) > 0:
+            return KappaError(
+                .usage, "the query was ended", at: path,
+                because: "it needs more than \(sqlite3_hard_heap_limit64(-1) >> 20) MB of memory",
+                advice: "Ask for less: fewer columns, shorter values, fewer calls")
         case SQLITE_NOMEM:
             return Self.failure(ENOMEM, message, "a database cannot be read or written", at: path)
         case SQLITE_CORRUPT, SQLITE_NOTADB:

@@ -28,7 +28,7 @@ package final class VersionReader {
         }
         let lease = path.hasSuffix(".db") ? path.dropLast(2) + "lease" : nil
         (connection, lock) = try ReadingConnection.open(path, lease: lease.map(String.init))
-        try connection.execute("PRAGMA cache_size = -16384")
+        try connection.execute("PRAGMA cache_size = -16384; PRAGMA temp_store = FILE")
         let statement = try connection.prepare(
             "SELECT view, number, digest, format FROM _kappa_version")
         guard try statement.step() else {

@@ -211,8 +211,8 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         members.removeAll { $0 === member }
         member.snapshots?.finish()
         let error = error as? KappaError ?? KappaError(.bug, "\(error)", at: "\(member.id)")
-        // A full disk or a lock passes; a definition or a damaged file does not.
-        let passes = error.code == .inputOutput || error.code == .heldElsewhere
+        // A full disk, a lock or a right that is missing passes; a definition or a damaged file does not.
+        let passes = error.code == .heldElsewhere || ReadingConnection.isOfSystem(error)
         let state: VersionState = member.isLive ? .live : passes ? .paused : .failed
         let reason = error.what + (error.reason.map { ": \($0)" } ?? "")
         unsaved.append((member.id, state, reason))

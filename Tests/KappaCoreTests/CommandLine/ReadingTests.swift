@@ -158,13 +158,14 @@ struct ReadingTests {
         let kappa = try KappaProgram()
         let script = """
             export KAPPA_DATA=$PWD/k TMPDIR=$PWD/k
+            kappa generate user-events --count 20000 --seed 3 > more
             mkdir -p k; mount -t tmpfs -o size=12m tmpfs k
             \(Self.build)
             kappa generate user-events --count 2000 --seed 2 | kappa append > /dev/null
             \(Self.fill)
             for command in "run --until-caught-up" "rebuild user_totals" "diff user_totals@1 user_totals@2 --at 2000" \
               "verify user_totals" "promote user_totals@2" "append" "log seal"; do
-              echo "# $command"; echo '{}' | kappa $command; echo "= $?"
+              echo "# $command"; kappa $command < more; echo "= $?"
             done
             """
         try CommandSweep.write(script, to: kappa.folder.path + "/space.sh")

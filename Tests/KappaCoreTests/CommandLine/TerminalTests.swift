@@ -80,7 +80,7 @@ struct TerminalTests {
     @Test("events go to a file or a pipe byte for byte")
     func bytes() throws {
         let kappa = try KappaProgram()
-        let line = "{\"a\":\"\u{9B}31m\u{7F}\u{202E}\u{2028}\" , \"b\":\t1}\r\n"
+        let line = "{\"a\":\"\u{9B}31m\u{7F}\u{202E}\u{2028}\" , \"b\":\t1}\n"
         try kappa.run("append", input: line)
         #expect(try kappa.run("log", "read").output == line)
     }
