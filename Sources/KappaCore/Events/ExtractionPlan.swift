@@ -152,6 +152,7 @@ package final class EventBatch {
     private let plan: ExtractionPlan
     package private(set) var firstOffset = Offset.zero
     package private(set) var count = 0
+    /// The events' JSON text.
     private(set) var payload = UnsafeRawBufferPointer(start: nil, count: 0)
     private(set) var columns: [kj_column] = []
     private var contents: [ColumnContents] = []

@@ -115,8 +115,12 @@ public final class Kappa: Sendable {
     /// Builds what is new or changed, promotes it when it has caught up, and keeps live views
     /// current, until the task is cancelled or ``close()`` is called: then it returns, with all that it
     /// applied committed.
-    /// - Throws: ``KappaError``; `.heldElsewhere` where another process, or another call of this,
-    ///   keeps all of the views.
+    ///
+    /// Views that another process keeps current, or another call of this, are taken over when that ends:
+    /// of two servers that do the same the second stands by. What stops for a reason that passes, such as
+    /// a full disk, is tried again.
+    /// - Throws: ``KappaError`` where a view is not current any more: at once where nothing else is left to
+    ///   do, else when it ends.
     public func run() async throws {
         var options = ViewRunner.Options()
         options.follows = true
@@ -124,7 +128,8 @@ public final class Kappa: Sendable {
     }
 
     /// Brings all views up to the log's end, promotes them, and returns.
-    /// - Throws: ``KappaError``; `CancellationError` where the task is cancelled before that.
+    /// - Throws: ``KappaError``; `.heldElsewhere` where another process, or ``run()``, keeps all of the views;
+    ///   `CancellationError` where the task is cancelled before that.
     public func catchUp() async throws {
         try checkOpen()
         var options = ViewRunner.Options()
@@ -134,11 +139,7 @@ public final class Kappa: Sendable {
     }
 
     private func run(_ options: ViewRunner.Options) async throws {
-        let failure = Monitor<KappaError?>(nil)
-        let runner = try ViewRunner(data, views, options: options) { report in
-            guard case .failed(_, let error) = report else { return }
-            failure.withLock { $0 = $0 ?? error }
-        }
+        let runner = try ViewRunner(data, views, options: options)
         let isOpen = life.withLock { life in
             if !life.isClosed { life.running.append(runner) }
             return !life.isClosed
@@ -150,7 +151,7 @@ public final class Kappa: Sendable {
         } onCancel: {
             runner.stop()
         }
-        if let failure = failure.withLock({ $0 }) { throw failure }
+        if let failure = runner.unresolved { throw failure }
     }
 
     /// Ends ``run()`` at a commit, and the streams of changes. Everything acknowledged is durable

@@ -72,6 +72,12 @@ package struct VersionStatus: Sendable {
                 status.position = checkpoint.offset
                 status.counters = checkpoint.counters
             }
+            if let failure = entry.failure {
+                status.reason =
+                    "\(failure.reason); it stands still since "
+                    + "\(Timestamp(microseconds: failure.sinceMicros))"
+                    + (failure.isRetried ? ", and is tried again until that has passed" : "")
+            }
             if let unread {
                 status.reason = "its file cannot be read, \(unread.reason ?? unread.what)"
             } else if status.lag < 0 {
