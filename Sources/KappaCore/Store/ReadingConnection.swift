@@ -21,6 +21,7 @@ package enum ReadingConnection {
             guard isOfSystem(error) else { throw error }
             let shared = "mode=ro&readonly_shm=1"
             if let connection = try? ready(SQLiteConnection(path, .readOnly, parameters: shared)) {
+                connection.isMakeshift = true
                 return (connection, nil)
             }
             guard hasEmptyLog(path) else { throw error }
@@ -31,6 +32,7 @@ package enum ReadingConnection {
             guard hasEmptyLog(path),
                 let connection = try? ready(SQLiteConnection(path, .readOnly, parameters: fixed))
             else { throw error }
+            connection.isMakeshift = true
             return (connection, lock)
         }
     }
@@ -82,6 +84,7 @@ package enum ReadingConnection {
             connection.handle, "main", memory.assumingMemoryBound(to: UInt8.self), Int64(size),
             Int64(size), flags)
         guard code == SQLITE_OK else { throw error }
+        connection.isMakeshift = true
         return try ready(connection)
     }
 }

@@ -7,6 +7,9 @@ package final class SQLiteConnection {
     let handle: OpaquePointer
     /// Whether ``SQLFunctions`` are there.
     var hasFunctions = false
+    /// Whether it was opened in one of the ways that ``ReadingConnection`` has where nothing can be written:
+    /// it is not kept, for a writer of the same process would share its locks.
+    package var isMakeshift = false
     /// Why it was opened for reading only, where that was not the wish: what a write fails with.
     var whyReadOnly: KappaError?
     /// How large a value may be while a ``SQLGuard`` is there.

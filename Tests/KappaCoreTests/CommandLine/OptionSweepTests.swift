@@ -9,10 +9,11 @@ import Testing
 struct OptionSweepTests {
     /// What overflows, what is no number, what is one in another language.
     private static let values = [
-        "", "-1", "0", "9223372036854775807", "9223372036854775808", "1e30", "9999999999G",
+        "", "9223372036854775807", "9223372036854775808", "9999999999G",
     ]
     private static let further = [
-        " ", "1", "00", "+1", "1.5", "-0", "4611686018427387903", "4611686018427387904",
+        "-1", "0", "1e30", " ", "1", "00", "+1", "1.5", "-0", "4611686018427387903",
+        "4611686018427387904",
         "18446744073709551615", "18446744073709551616", "-9223372036854775808", "0x10", "1e3",
         "nan",
         "inf", "1e309", "-1e309", "1K", "1M", "8388608T", "16777216T", "9223372036854775807K", "G",
@@ -71,6 +72,7 @@ struct OptionSweepTests {
             "/nonexistent", ".", "-", "--", "-x", "user_totals@9223372036854775807",
         ]
         for spec in CommandLines.specs {
+            let values = CommandLines.isLong ? values : Array(values.prefix(4))
             let words = spec.name.split(separator: " ").map(String.init)
             for value in values {
                 let count = max(1, spec.arguments.count)

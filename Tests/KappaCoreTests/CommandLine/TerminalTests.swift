@@ -42,7 +42,7 @@ struct TerminalTests {
             lines.append(CommandLines.words(spec) + ["--" + bad])
             lines.append(CommandLines.words(spec) + ["--format", bad])
             lines.append(spec.name.split(separator: " ").map(String.init) + [bad, bad, bad])
-            for option in spec.allOptions where option.value != nil {
+            for option in spec.allOptions where option.value != nil && CommandLines.isLong {
                 lines.append(CommandLines.words(spec) + [option.name, bad])
             }
         }
