@@ -178,7 +178,10 @@ package final class EventBatch {
         _ payload: UnsafeRawBufferPointer, count: Int, firstOffset: Offset,
         runs: [IngestionRun], by extractor: BlockExtractor?
     ) throws(KappaError) {
-        guard plan.extract(payload, count: count, into: batch, by: extractor) else {
+        // No event is shorter than `{}` and its newline: memory is made for events that can be there.
+        guard count <= payload.count,
+            plan.extract(payload, count: count, into: batch, by: extractor)
+        else {
             throw KappaError(
                 .damaged, "a block of the log does not hold the events that its header tells",
                 at: "offsets \(firstOffset) to \(firstOffset + count)",
