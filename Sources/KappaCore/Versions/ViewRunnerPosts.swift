@@ -219,7 +219,7 @@ extension ViewRunner {
 
     /// The work on a version has ended, and is not begun again.
     func gaveUp(_ id: VersionID, _ definition: ViewDefinition) {
-        change(definition) { $0.giveUp(id, nil) }
+        change(definition) { $0.giveUp(id, nil, lastSwitch: 0) }
         lookAgain()
     }
 
@@ -240,7 +240,7 @@ extension ViewRunner {
         let state: VersionState = version.isLive ? .live : error.passes ? .paused : .failed
         note(version, error, state, isRetried: isRetried, catalog)
         end()
-        leave(version, error, isRetried: isRetried)
+        leave(version, error, isRetried: isRetried, catalog)
         if !isRetried { tell(.failed(version.id, error)) }
     }
 
@@ -256,7 +256,7 @@ extension ViewRunner {
             note(version, known, state, isRetried: isRetried, catalog)
         }
         end()
-        for version in versions { leave(version, known, isRetried: isRetried) }
+        for version in versions { leave(version, known, isRetried: isRetried, catalog) }
         if isRetried { return }
         let isLast = state.withLock { state in
             state.error = state.error ?? error
@@ -279,7 +279,9 @@ extension ViewRunner {
         saveFailures(catalog)
     }
 
-    private func leave(_ version: Stopped, _ error: KappaError, isRetried: Bool) {
+    private func leave(
+        _ version: Stopped, _ error: KappaError, isRetried: Bool, _ catalog: Catalog
+    ) {
         if isRetried {
             let retry = change(version.definition) { $0.retryLater(version.id, error) }
             if let retry, retry.isNews {
@@ -287,7 +289,8 @@ extension ViewRunner {
                 tell(.retrying(version.id, error, milliseconds: milliseconds))
             }
         } else {
-            change(version.definition) { $0.giveUp(version.id, error) }
+            let lastSwitch = (try? catalog.lastSwitch(version.id.view)) ?? 0
+            change(version.definition) { $0.giveUp(version.id, error, lastSwitch: lastSwitch) }
         }
         lookAgain()
     }
