@@ -12,6 +12,15 @@ extension Kappa {
     /// ```
     public static func main(views: ViewSet) -> Never {
         Restart.begin()
+        Output.holdStandardDescriptors()
+        LockWatch.listen { path, holder in
+            let who = holder.map { "process \($0.pid) (\($0.command))" } ?? "another process"
+            var line = "kappa: waiting for \(who), which holds \(path)"
+            if let holder, holder.isStopped {
+                line += "; it is stopped: `kill -CONT \(holder.pid)` resumes it"
+            }
+            Output.say(SafeText.line(line))
+        }
         Interrupt.install()
         exit(Program(views: views, isProcess: true).run(Array(CommandLine.arguments.dropFirst())))
     }
@@ -148,6 +157,7 @@ extension KappaError.Code {
         case .cannotCreate: 73
         case .inputOutput, .damaged: 74
         case .heldElsewhere: 75
+        case .notPermitted: 77
         }
     }
 }

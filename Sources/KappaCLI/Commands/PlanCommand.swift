@@ -38,7 +38,7 @@ struct PlanCommand: Command {
         }
         try printer.finish()
         for step in steps where isText {
-            for line in Self.remarks(step) { try output.write(line + "\n") }
+            for line in Self.remarks(step) { try output.write(SafeText.line(line) + "\n") }
         }
         try output.flush()
         return 0
@@ -47,7 +47,7 @@ struct PlanCommand: Command {
     /// What is said of a changed view, for people.
     private static func remarks(_ step: Plan.Step) -> [String] {
         if let note = step.note {
-            return ["\(RecordPrinter.shown(step.view)): \(RecordPrinter.shown(note))"]
+            return ["\(SafeText.line(step.view)): \(SafeText.line(note))"]
         }
         guard let diff = step.diff else { return [] }
         let summary = diff.summary

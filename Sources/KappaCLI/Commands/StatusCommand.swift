@@ -70,7 +70,7 @@ struct StatusCommand: Command {
         try printer.finish()
         for status in statuses where isShort {
             if let reason = status.reason {
-                Output.say("\(status.id): \(RecordPrinter.shown(reason))")
+                Output.say("\(status.id): \(SafeText.line(reason))")
             }
         }
     }
@@ -94,7 +94,7 @@ struct StatusCommand: Command {
         let cache = VersionSizesCache()
         repeat {
             let output = Output()
-            if watches, Output.isTerminal { try output.write("\u{1B}[H\u{1B}[2J") }
+            if watches { try output.clearScreen() }
             let statuses = try VersionStatus.all(catalog, view: reference?.view, cache: cache)
                 .filter { reference?.number == nil || $0.id.number == reference?.number }
             try Self.print(statuses, context.format, output)

@@ -16,7 +16,7 @@ struct ViewsCommand: Command {
                 if index > 0 { try output.write("\n") }
                 try output.write(Self.text(view))
                 if let reason = failed[view.name] {
-                    try output.write("    failed: \(RecordPrinter.shown(reason))\n")
+                    try output.write("    failed: \(SafeText.line(reason))\n")
                 }
             }
             for view in views.invalid {

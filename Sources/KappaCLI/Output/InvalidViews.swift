@@ -8,25 +8,25 @@ enum InvalidViews {
 
     /// The view with all that is known of its error.
     static func text(_ view: InvalidView) -> String {
-        "\(RecordPrinter.shown(view.name))  invalid\n"
+        "\(SafeText.line(view.name))  invalid\n"
             + view.error.description.split(separator: "\n")
-            .map { "    " + RecordPrinter.shown(String($0)) }.joined(separator: "\n")
+            .map { "    " + SafeText.line(String($0)) }.joined(separator: "\n")
     }
 
     /// Says which views of this build fail, beside the versions that there are.
     static func say(_ views: [InvalidView], only name: String?) {
         for view in views where name == nil || view.name == name {
             Output.say(
-                "\(RecordPrinter.shown(view.name)): invalid in this build: "
-                    + RecordPrinter.shown(reason(view)))
+                "\(SafeText.line(view.name)): invalid in this build: "
+                    + SafeText.line(reason(view)))
         }
     }
 
     static func say(earlier views: [InvalidView]) {
         for view in views {
             Output.say(
-                "an earlier definition of \(RecordPrinter.shown(view.name)) cannot be used: "
-                    + RecordPrinter.shown(reason(view)))
+                "an earlier definition of \(SafeText.line(view.name)) cannot be used: "
+                    + SafeText.line(reason(view)))
         }
     }
 }

@@ -20,6 +20,9 @@ final class RowsLook: Sendable {
 
     func wait() { thread.join() }
 
+    /// Whether it is known.
+    var isDone: Bool { thread.isFinished }
+
     private struct Differs: Error {}
 
     private static func look(

@@ -36,11 +36,20 @@ class FoldRows {
     }
 
     var dirtyRows: Int { dirty.count }
-    /// An estimate: what a row points to is not counted.
-    var memoryBytes: Int { keys.memoryBytes + keys.count * rowBytes }
+    /// An estimate. What rows point to is measured when they are read and written; until then it is taken
+    /// to be what the events brought.
+    var memoryBytes: Int { keys.memoryBytes + keys.count * rowBytes + pointedBytes }
+
+    /// Notes that rows have taken in events of so many bytes.
+    func grew(by bytes: Int) { unmeasuredBytes += bytes }
+    private var unmeasuredBytes = 0
+    private var pointedBytes: Int { pointsElsewhere ? pointed.total + unmeasuredBytes : 0 }
+    fileprivate var pointed = PointedBytes()
 
     // What subclasses know.
     fileprivate var rowBytes: Int { 0 }
+    /// Whether rows may hold texts, lists and the like, which stand elsewhere.
+    fileprivate var pointsElsewhere: Bool { false }
     /// Makes room for rows up to a number; new ones are not there.
     fileprivate func grow(to count: Int) {}
     fileprivate func load(_ id: UInt32, _ cursor: any RowCursor) throws {}
@@ -61,6 +70,7 @@ class FoldRows {
     func evict() {
         keys.reset()
         isComplete = false
+        pointed = PointedBytes()
     }
 
     // MARK: Keys
@@ -185,6 +195,7 @@ class FoldRows {
     func committed() {
         for id in dirty { setFlags(id, isThere(id) ? Self.storedFlag : 0) }
         dirty.removeAll(keepingCapacity: true)
+        unmeasuredBytes = 0
     }
 }
 
@@ -196,14 +207,21 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
     private lazy var changesWhenStored = table.rowFields.contains {
         $0.kind == .double && $0.isOptional
     }
+    /// The names of the properties that are columns, and of those that are hidden.
+    private lazy var rowNames = table.rowFields.map { $0.path.first ?? "" }
+    private lazy var hiddenNames = NameIndex(table.hiddenFields.map { $0.path.first ?? "" })
     private lazy var codec = table.hiddenFields.isEmpty ? try? RowCodec<Row>() : nil
 
-    override fileprivate var rowBytes: Int { MemoryLayout<Row?>.stride }
+    override fileprivate var rowBytes: Int {
+        MemoryLayout<Row?>.stride + (pointsElsewhere ? MemoryLayout<Int>.stride : 0)
+    }
+    override fileprivate var pointsElsewhere: Bool { !_isPOD(Row.self) }
     override fileprivate func grow(to count: Int) { rows.grow(to: count) }
     override fileprivate var plainStates: PlainStates? { changesWhenStored ? nil : rows.plain }
     override fileprivate func isThere(_ id: UInt32) -> Bool { rows[Int(id)] != nil }
 
     override fileprivate func load(_ id: UInt32, _ cursor: any RowCursor) throws {
+        if pointsElsewhere { pointed.measure(id, cursor, table.schema) }
         do { rows[Int(id)] = try table.decode(Row.self, cursor) } catch {
             throw KappaError(
                 .damaged, "a row that was committed cannot be read back as \(Row.self)",
@@ -231,14 +249,16 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
         guard changesWhenStored else { return row }
         if let codec { return try codec.settled(row) }
         guard case .object(let members) = try EncodedValue(encoding: row) else { return row }
-        let nans = table.rowFields.filter { field in
-            guard field.kind == .double, field.isOptional,
-                case .double(let double)? = members.last(where: { $0.key == field.path[0] })?.value
-            else { return false }
-            return double.isNaN
-        }.map { $0.path[0] }
+        var nans = Set<Int>()
+        let values = EncodedValue.members(rowNames, of: members)
+        for (index, field) in table.rowFields.enumerated() where field.kind == .double {
+            if field.isOptional, case .double(let double)? = values[index], double.isNaN {
+                nans.insert(index)
+            }
+        }
         if nans.isEmpty { return row }
-        let kept = EncodedValue.object(members.filter { !nans.contains($0.key) })
+        let names = NameIndex(nans.map { rowNames[$0] })
+        let kept = EncodedValue.object(members.filter { names.last($0.key) == nil })
         return try Row(from: ValueDecoder(JSONValue(parsing: kept.json), origin: .row))
     }
 
@@ -251,19 +271,23 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
     }
 
     override fileprivate func cells(_ id: UInt32) throws -> [Value]? {
-        guard let row = rows[Int(id)] else { return nil }
+        guard let row = rows[Int(id)] else {
+            if pointsElsewhere { pointed.measure(id, []) }
+            return nil
+        }
         guard case .object(let members) = try encoded(row, id) else { return nil }
         var cells = [Value](repeating: .null, count: table.schema.columns.count)
-        for (field, column) in zip(table.rowFields, table.rowColumns) {
-            guard let member = members.first(where: { $0.key == field.path.first }) else {
-                continue
-            }
-            if case .unsigned(let value) = member.value, field.kind == .integer {
+        let values = EncodedValue.members(rowNames, of: members)
+        for (index, column) in table.rowColumns.enumerated() {
+            guard let member = values[index] else { continue }
+            let field = table.rowFields[index]
+            if case .unsigned(let value) = member, field.kind == .integer {
                 throw tooLarge(value, table.schema.columns[column].name, key(id))
             }
-            cells[column] = Value(member.value, kind: field.kind)
+            cells[column] = Value(member, kind: field.kind)
         }
         cells[table.keyColumn] = key(id)
+        if pointsElsewhere { pointed.measure(id, cells) }
         return cells
     }
 
@@ -290,8 +314,9 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
                 try EncodedValue(encoding: $0)
             })
         else { return "{}" }
-        let names = table.hiddenFields.compactMap(\.path.first)
-        return EncodedValue.object(members.filter { names.contains($0.key) }).json
+        let json = EncodedValue.object(members.filter { hiddenNames.last($0.key) != nil }).json
+        if pointsElsewhere { pointed.add(id, hidden: json.utf8.count) }
+        return json
     }
 
     override func evict() {

@@ -29,6 +29,7 @@ public final class Kappa: Sendable {
         self.views = views
         data = DataFolder(folder)
         workedOut = views.workedOut()
+        try LogLoss.check(data)
         readers = LiveReaders(data, workedOut)
         writer = try LogWriter(data.log)
         _ = try Catalog(data)
@@ -36,8 +37,8 @@ public final class Kappa: Sendable {
 
     /// Opens a folder, making it where it is new, and recovers it after a crash.
     ///
-    /// A view that is wrong keeps nobody from using the others: ``run(views:snapshots:)`` leaves it out, and
-    /// calls about it throw what is wrong with it; the rows of its live version are read all the same.
+    /// A view that is wrong keeps nobody from using the others: ``run(views:snapshots:)`` does without it,
+    /// and calls about it throw what is wrong with it. The rows of its live version are read all the same.
     /// - Throws: ``KappaError`` where the folder cannot be used.
     public static func open(_ folder: String, views: ViewSet) async throws -> Kappa {
         try await CallThreads.shared.perform { try Kappa(folder, views) }
@@ -118,8 +119,12 @@ public final class Kappa: Sendable {
     /// Builds what is new or changed, promotes it when it has caught up, and keeps live views
     /// current, until the task is cancelled or ``close()`` is called: then it returns, with all that it
     /// applied committed.
-    /// - Throws: ``KappaError``; `.heldElsewhere` where another process, or another call of this,
-    ///   keeps all of the views.
+    ///
+    /// Views that another process keeps current, or another call of this, are taken over when that ends:
+    /// of two servers that do the same the second stands by. What stops for a reason that passes, such as
+    /// a full disk, is tried again.
+    /// - Throws: ``KappaError`` where a view is not current any more: at once where nothing else is left to
+    ///   do, else when it ends.
     public func run() async throws {
         var options = ViewRunner.Options()
         options.follows = true
@@ -127,7 +132,8 @@ public final class Kappa: Sendable {
     }
 
     /// Brings all views up to the log's end, promotes them, and returns.
-    /// - Throws: ``KappaError``; `CancellationError` where the task is cancelled before that.
+    /// - Throws: ``KappaError``; `.heldElsewhere` where another process, or ``run()``, keeps all of the views;
+    ///   `CancellationError` where the task is cancelled before that.
     public func catchUp() async throws {
         try checkOpen()
         var options = ViewRunner.Options()
@@ -137,11 +143,7 @@ public final class Kappa: Sendable {
     }
 
     private func run(_ options: ViewRunner.Options) async throws {
-        let failure = Monitor<KappaError?>(nil)
-        let runner = try ViewRunner(data, views, options: options) { report in
-            guard case .failed(_, let error) = report else { return }
-            failure.withLock { $0 = $0 ?? error }
-        }
+        let runner = try ViewRunner(data, views, options: options)
         let isOpen = life.withLock { life in
             if !life.isClosed { life.running.append(runner) }
             return !life.isClosed
@@ -153,7 +155,7 @@ public final class Kappa: Sendable {
         } onCancel: {
             runner.stop()
         }
-        if let failure = failure.withLock({ $0 }) { throw failure }
+        if let failure = runner.unresolved { throw failure }
     }
 
     /// Ends ``run()`` at a commit, and the streams of changes. Everything acknowledged is durable

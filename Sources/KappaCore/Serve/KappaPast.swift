@@ -47,9 +47,7 @@ extension Kappa {
         _ body: @escaping @Sendable (VersionReader) throws -> R
     ) async throws -> R {
         try checkOpen()
-        guard let definition = definitions.first(where: { $0.name == view }) else {
-            throw KappaError.noSuchView(view, among: definitions.map(\.name))
-        }
+        let definition = try workedOut.definition(of: view)
         let data = data
         let isCancelled = Monitor(false)
         return try await withTaskCancellationHandler {

@@ -6,6 +6,8 @@ import Glibc
 /// meanwhile.
 package final class VersionReader {
     package let connection: SQLiteConnection
+    /// Keeps writers away where the file is read without a -shm file.
+    private let lock: OpenFileLock?
     package let view: String
     package let number: Int
     package let digest: String
@@ -18,20 +20,21 @@ package final class VersionReader {
 
     /// Opens a version's file for reading.
     package init(_ path: String) throws(KappaError) {
-        guard access(path, F_OK) == 0 else {
+        guard try IOFailure.isThere(path) else {
             throw KappaError(
                 .notFound, "the file of a version is not there", at: path,
                 because: "nothing was committed to it yet, or it was removed",
                 advice: "`kappa run` builds what is missing; `kappa status` lists the versions")
         }
-        connection = try SQLiteConnection(path, .readWrite)
-        try connection.execute("PRAGMA query_only = ON; PRAGMA cache_size = -16384")
+        let lease = path.hasSuffix(".db") ? path.dropLast(2) + "lease" : nil
+        (connection, lock) = try ReadingConnection.open(path, lease: lease.map(String.init))
+        try connection.execute("PRAGMA cache_size = -16384; PRAGMA temp_store = FILE")
         let statement = try connection.prepare(
             "SELECT view, number, digest, format FROM _kappa_version")
         guard try statement.step() else {
             throw KappaError(
                 .damaged, "a version's file does not say which version it is", at: path,
-                advice: "Drop the version and rebuild the view")
+                advice: "`kappa rebuild VIEW` makes a new version from the log")
         }
         view = statement.string(0)
         number = Int(statement.integer(1))
@@ -43,8 +46,8 @@ package final class VersionReader {
                 .usage, "the file of \(view)@\(number) cannot be read", at: path,
                 because: "it has format \(format), and this kappa reads formats 1 to "
                     + "\(VersionSchema.format)",
-                advice: "A newer kappa made it: use that one, or drop the version with "
-                    + "`kappa abort \(view)@\(number)` and rebuild the view")
+                advice: "A newer kappa made it: use that one, or make a new version with "
+                    + "`kappa rebuild \(view)`")
         }
         allTables = try Self.tables(connection)
         tables = allTables.filter { !$0.isInternal }

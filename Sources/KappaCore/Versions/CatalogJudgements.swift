@@ -96,12 +96,12 @@ extension Catalog {
         }
     }
 
-    /// Writes down that the view's code crashes on an event, also in the history. Rows of a live version
-    /// stay what readers see.
-    func fail(_ entry: Entry, _ reason: String, at offset: Offset) throws {
+    /// Notes in the history that the view's code crashes on an event; once for each event.
+    func noteCrash(of id: VersionID, _ reason: String, at offset: Offset) throws {
         try transaction {
-            try setFailure(entry.id, entry.isLive ? .live : .failed, reason)
-            var judgement = Judgement(entry.id, against: nil, at: offset)
+            let known = try judgements(of: id.view).last { $0.candidate == id }
+            if known?.failure == reason { return }
+            var judgement = Judgement(id, against: nil, at: offset)
             judgement.failure = reason
             try add(judgement)
         }

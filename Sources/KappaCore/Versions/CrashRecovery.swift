@@ -71,8 +71,24 @@ enum CrashRecovery {
         return (entry, stamp)
     }
 
+    /// The crash that keeps a runner from working on a version, or from building one.
+    static func crash(
+        of target: VersionTarget, _ definition: ViewDefinition, _ catalog: Catalog, rebuilds: Bool
+    ) throws(KappaError) -> (entry: Catalog.Entry, stamp: CrashStamp)? {
+        if let id = target.id {
+            guard let stamp = proof(of: id, in: catalog.folder),
+                let entry = try catalog.entries(of: id.view).first(where: { $0.id == id })
+            else { return nil }
+            return (entry, stamp)
+        }
+        if !rebuilds { return try failed(definition, catalog) }
+        // A rebuild that was asked for is tried, but once.
+        guard let own = try own(definition, catalog) else { return nil }
+        return proof(of: own.id, in: catalog.folder).map { (own, $0) }
+    }
+
     /// The version that this program has begun to rebuild before its code crashed.
-    static func own(
+    private static func own(
         _ definition: ViewDefinition, _ catalog: Catalog
     ) throws(KappaError) -> Catalog.Entry? {
         let run = CrashMark.run.load(ordering: .relaxed)

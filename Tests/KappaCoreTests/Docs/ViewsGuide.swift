@@ -142,6 +142,15 @@ let hourly = View("hourly") {
 }
 // docs: end
 
+// docs: fastClock
+let steadyHours = View("steady_hours") {
+    Events(Purchase.self, at: \.at)
+        .ignoringTimes(furtherAheadThan: .hours(1))
+        .window(.tumbling(.hours(1)), lateness: .minutes(10))
+        .aggregate(.count(as: "purchases"))
+}
+// docs: end
+
 // docs: hopping
 let busyHours = View("busy_hours") {
     Events(Purchase.self, at: \.at)

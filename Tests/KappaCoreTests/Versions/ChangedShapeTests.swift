@@ -5,7 +5,7 @@ import Testing
 
 /// A changed view may have other keys, other columns, other tables: a difference like any other.
 @Suite("Definitions whose tables have another shape") struct ChangedShapeTests {
-    private struct Sale: Event {
+    private struct Sale: Event, ViewRow {
         var k: String
         var v: Int
         static let eventType: String? = nil

@@ -22,10 +22,14 @@ final class SpilledRuns: SpilledRows {
     /// Whether there are runs of the version with this file.
     static func exist(_ version: String) -> Bool { access(database(version), F_OK) == 0 }
 
+    /// Whether anything was begun to be spilled.
+    static func hasFolder(_ version: String) -> Bool { access(path(version), F_OK) == 0 }
+
     /// How far the runs reach of a version that has no file yet.
     static func checkpoint(_ version: String) throws(KappaError) -> Checkpoint? {
         guard exist(version) else { return nil }
-        return try VersionReader.checkpoint(SQLiteConnection(database(version), .readWrite))
+        let reading = try ReadingConnection.open(database(version), lease: nil)
+        return try VersionReader.checkpoint(reading.connection)
     }
 
     /// Opens the runs of a version, none at first.
