@@ -62,6 +62,8 @@ package final class ViewRunner: Sendable {
     let gatekeeper: any Gatekeeper
     private let report: @Sendable (Report) -> Void
     let state: Monitor<State>
+    /// Whether something has failed that could not be written down yet: looked at with each commit.
+    let hasUnsaved = Atomic(false)
 
     struct State {
         var isStopped = false
