@@ -1,5 +1,5 @@
 # kappa: what one does with a checkout. `make` alone lists it.
-.PHONY: help deps build demo test test-fuzz lint format bench bench-scale bench-peers bench-nexmark
+.PHONY: help deps build demo test test-fuzz test-faults lint format bench bench-scale bench-peers bench-nexmark
 
 SWIFT_FLAGS := -Xswiftc -warnings-as-errors
 RELEASE := swift build -c release --product
@@ -9,6 +9,8 @@ help:
 	@echo "make test    builds and runs all tests; a warning is an error"
 	@echo "make test-fuzz  random JSON against all that reads it, SECONDS=60 long; SEED=1 repeats one,"
 	@echo "             SIMDJSON=/path/to/simdjson takes that version in place of the system's"
+	@echo "make test-faults  every option with every odd value, every command with every failing system"
+	@echo "             call (strace), full disks and read-only mounts (root); some minutes"
 	@echo "make build   the program with the sample views: .build/release/kappa"
 	@echo "make bench   measures replay, append and latency; writes bench-data/results.json"
 	@echo "             make bench-scale: 1 to 50 million events; make bench-peers: DuckDB"
@@ -46,6 +48,12 @@ test-fuzz: deps
 	swift build --build-tests $(SWIFT_FLAGS) $$flags; \
 	if [ -n "$(SEED)" ]; then export KAPPA_SEED=$(SEED); fi; \
 	KAPPA_FUZZ_SECONDS=$(SECONDS) swift test --skip-build $$flags --filter 'JSONFuzzTests|JSONValidationTests|ExtractionTests'
+
+# What needs root, mounts, strace or minutes: the same suites, their sweeps in full.
+test-faults: deps
+	swift build --build-tests $(SWIFT_FLAGS)
+	KAPPA_FAULTS=1 swift test --skip-build --filter \
+		'OptionSweepTests|SystemCallSweepTests|ReadingTests|LogLossTests|EndCodeTests|TerminalTests'
 
 bench: deps
 	$(RELEASE) kappa-bench

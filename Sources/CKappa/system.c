@@ -25,6 +25,10 @@ int64_t kappa_copy_range(int from, int to, int64_t count) {
   return copy_file_range(from, NULL, to, NULL, (size_t)count, 0);
 }
 
+const void *kappa_find(const void *bytes, size_t count, const void *part, size_t part_count) {
+  return memmem(bytes, count, part, part_count);
+}
+
 void kappa_start_writing(int file, int64_t position, int64_t count) {
   // Only a hint: what has to be durable is synced.
   (void)sync_file_range(file, position, count, SYNC_FILE_RANGE_WRITE);

@@ -11,6 +11,15 @@ extension Kappa {
     /// Kappa.main(views: ViewSet([orders], digests: viewDigests))
     /// ```
     public static func main(views: ViewSet) -> Never {
+        Output.holdStandardDescriptors()
+        LockWatch.listen { path, holder in
+            let who = holder.map { "process \($0.pid) (\($0.command))" } ?? "another process"
+            var line = "kappa: waiting for \(who), which holds \(path)"
+            if let holder, holder.isStopped {
+                line += "; it is stopped: `kill -CONT \(holder.pid)` resumes it"
+            }
+            Output.say(SafeText.line(line))
+        }
         Interrupt.install()
         exit(Program(views: views).run(Array(CommandLine.arguments.dropFirst())))
     }
@@ -144,6 +153,7 @@ extension KappaError.Code {
         case .cannotCreate: 73
         case .inputOutput, .damaged: 74
         case .heldElsewhere: 75
+        case .notPermitted: 77
         }
     }
 }

@@ -23,6 +23,8 @@ public struct KappaError: Error, Sendable, Equatable, CustomStringConvertible {
         case damaged
         /// Another process holds what is needed; try again (75).
         case heldElsewhere
+        /// The system does not let this user do that (77).
+        case notPermitted
         /// A check says no (1).
         case refused
     }
@@ -57,10 +59,12 @@ public struct KappaError: Error, Sendable, Equatable, CustomStringConvertible {
 
     /// What failed, with where, why and what to do next on lines of their own.
     public var description: String {
-        var text = what
-        if let place { text += "\n  where: \(place)" }
-        if let reason { text += "\n  why:   \(reason)" }
-        if let advice { text += "\n  next:  \(advice)" }
+        // A newline in what they hold, which may be data, begins no answer.
+        func indented(_ text: String) -> String { text.replacing("\n", with: "\n         ") }
+        var text = indented(what)
+        if let place { text += "\n  where: \(indented(place))" }
+        if let reason { text += "\n  why:   \(indented(reason))" }
+        if let advice { text += "\n  next:  \(indented(advice))" }
         return text
     }
 }

@@ -22,6 +22,8 @@ int kappa_eventfd(void);
 int kappa_clone_file(int from, int to);
 // copy_file_range from where both files stand.
 int64_t kappa_copy_range(int from, int to, int64_t count);
+// Where some bytes first stand in others; null where they do not. Takes the sum of both counts.
+const void *kappa_find(const void *bytes, size_t count, const void *part, size_t part_count);
 // Has the system begin to write a part of a file to the disk, without waiting for it.
 void kappa_start_writing(int file, int64_t position, int64_t count);
 // Keeps the calling thread, and those that it makes from now on, to one processor core.

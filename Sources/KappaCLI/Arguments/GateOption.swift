@@ -57,19 +57,13 @@ enum GateOption {
             }
             return text
         }
-        guard let file = fopen(text, "r") else {
+        guard let select = try InputFile.text(of: text, atMost: mostBytes) else {
             throw KappaError(
-                .notFound, "cannot open a file", at: text,
-                because: String(cString: strerror(errno)),
-                advice: "Check the name and who may read it")
+                .usage, "--gate sql=\(text) is too long", at: text,
+                because: "it has more than \(mostBytes) bytes",
+                advice: "Name a file with one SELECT")
         }
-        defer { fclose(file) }
-        var bytes = [UInt8](repeating: 0, count: mostBytes + 1)
-        let count = fread(&bytes, 1, bytes.count, file)
-        guard count <= mostBytes else {
-            throw KappaError(.usage, "--gate sql=\(text) is too long", at: text)
-        }
-        return String(decoding: bytes[..<count], as: UTF8.self)
+        return select
     }
 
     private static let mostBytes = 100_000

@@ -71,25 +71,38 @@ struct ParsedArguments: Sendable {
     func string(_ name: String) -> String? { values[name]?.last }
     func strings(_ name: String) -> [String] { values[name] ?? [] }
 
-    func integer(_ name: String, least: Int = 0) throws(KappaError) -> Int? {
+    func integer(
+        _ name: String, least: Int = 0, most: Int = .max
+    ) throws(KappaError) -> Int? {
         guard let text = string(name) else { return nil }
-        guard let number = Int(text), number >= least else {
+        guard let number = Int(text), number >= least, number <= most else {
             throw KappaError(
                 .usage, "\(name) \(text) cannot be used",
-                because: "it takes a whole number from \(least)")
+                because: "it takes a whole number from \(least)"
+                    + (Int(text) != nil && most < .max ? " to \(most)" : ""),
+                advice: "Write \(name) \(max(least, 1)), for example")
         }
         return number
     }
 
     func offset(_ name: String) throws(KappaError) -> Offset? {
-        try integer(name).map { Offset(UInt64($0)) }
+        try string(name).map { (text) throws(KappaError) in
+            guard let offset = Offset(parsing: text) else {
+                throw KappaError(
+                    .usage, "\(name) \(text) cannot be used", because: "it takes an offset",
+                    advice: "Write \(name) 0, for example; `kappa log info` says where the log ends"
+                )
+            }
+            return offset
+        }
     }
 
     func double(_ name: String) throws(KappaError) -> Double? {
         guard let text = string(name) else { return nil }
         guard let number = Double(text), number >= 0, number.isFinite else {
             throw KappaError(
-                .usage, "\(name) \(text) cannot be used", because: "it takes a number from 0")
+                .usage, "\(name) \(text) cannot be used", because: "it takes a number from 0",
+                advice: "Write \(name) 0.01, for example")
         }
         return number
     }
@@ -97,16 +110,21 @@ struct ParsedArguments: Sendable {
     /// A number of bytes: `512M`, `2G`, `100000`.
     func bytes(_ name: String) throws(KappaError) -> Int? {
         guard let text = string(name) else { return nil }
-        let units: [Character: Int] = ["K": 1 << 10, "M": 1 << 20, "G": 1 << 30]
+        let units: [Character: Int] = ["K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40]
         let unit = text.uppercased().last.flatMap { units[$0] }
-        guard let number = Int(unit == nil ? text[...] : text.dropLast()), number > 0,
-            number < 1 << 40
-        else {
+        let number = Int(unit == nil ? text[...] : text.dropLast()) ?? 0
+        let (size, overflows) = number.multipliedReportingOverflow(by: unit ?? 1)
+        guard number > 0, !overflows, size <= Self.mostBytes else {
             throw KappaError(
-                .usage, "\(name) \(text) cannot be used", because: "it takes a size such as 512M")
+                .usage, "\(name) \(text) cannot be used",
+                because: "it takes a size from 1 byte to 1024T",
+                advice: "Write \(name) 512M, for example")
         }
-        return number * (unit ?? 1)
+        return size
     }
+
+    /// More memory than any machine has; its multiples do not overflow.
+    private static let mostBytes = 1 << 50
 }
 
 /// Finds what a misspelt word may have meant.

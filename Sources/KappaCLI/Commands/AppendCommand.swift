@@ -37,6 +37,7 @@ struct AppendCommand: Command {
         if isTyped, Output.errorIsTerminal {
             Output.say("kappa: reading events from the terminal, one a line; Ctrl-D ends")
         }
+        try LogLoss.check(context.data)
         let writer = try LogWriter(context.data.log)
         for warning in writer.warnings { Output.say("kappa: \(warning)") }
         let source = try SourceImport(writer, source: source, batchEvents: batch)
@@ -73,19 +74,7 @@ struct AppendCommand: Command {
 
     private static func open(_ name: String) throws(KappaError) -> Int32 {
         if name == "-" { return 0 }
-        let descriptor = Glibc.open(name, O_RDONLY | O_CLOEXEC)
-        var status = stat()
-        if descriptor >= 0, fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFDIR {
-            close(descriptor)
-            throw KappaError(.notFound, "cannot read a folder", at: name, advice: "Name its files")
-        }
-        guard descriptor >= 0 else {
-            throw KappaError(
-                .notFound, "cannot open a file", at: name,
-                because: String(cString: strerror(errno)),
-                advice: "Check the name and who may read it")
-        }
-        return descriptor
+        return try InputFile.open(name)
     }
 
     private func print(

@@ -24,7 +24,7 @@ struct DiffPrinter {
 
     func print(_ difference: RowDifference) throws {
         switch format {
-        case .text: try output.write(text(difference) + "\n")
+        case .text: try output.write("\(text(difference))\n" as StyledText)
         case .json: try output.write(json(difference) + "\n")
         case .csv:
             try csv.print([
@@ -95,27 +95,26 @@ struct DiffPrinter {
 
     // MARK: Text
 
-    private func text(_ difference: RowDifference) -> String {
-        let key = RecordPrinter.shown(DiffText.key(difference.key))
+    private func text(_ difference: RowDifference) -> StyledText {
+        let key = DiffText.key(difference.key)
         let name = DiffText(alignment).hasTables ? "\(difference.table) " : ""
         switch difference.operation {
         case .added:
-            return coloured("+ \(name)\(key)  \(cells(difference, difference.after, new))", 32)
+            return StyledText("+ \(name)\(key)  \(cells(difference, difference.after, new))")
+                .styled(.green)
         case .removed:
-            return coloured("- \(name)\(key)  \(cells(difference, difference.before, old))", 31)
+            return StyledText("- \(name)\(key)  \(cells(difference, difference.before, old))")
+                .styled(.red)
         case .changed:
-            let changes = difference.columns.map { column in
-                let before = value(column, difference.before, old, difference.table)
-                let after = value(column, difference.after, new, difference.table)
-                return "\(column) \(coloured(before, 31)) → \(coloured(after, 32))"
+            let changes = difference.columns.map { column -> StyledText in
+                let before = StyledText(
+                    "\(value(column, difference.before, old, difference.table))")
+                let after = StyledText("\(value(column, difference.after, new, difference.table))")
+                return "\(column) \(before.styled(.red)) → \(after.styled(.green))"
             }
-            let head = coloured("~ \(name)\(key)", 33)
+            let head = StyledText("~ \(name)\(key)").styled(.yellow)
             return "\(head)  \(changes.joined(separator: ", "))"
         }
-    }
-
-    private func coloured(_ text: String, _ code: Int) -> String {
-        Output.usesColour ? "\u{1B}[\(code)m\(text)\u{1B}[0m" : text
     }
 
     private func schema(_ reader: VersionReader, _ table: String) -> TableSchema? {

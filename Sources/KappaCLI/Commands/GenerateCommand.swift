@@ -31,8 +31,11 @@ struct GenerateCommand: Command {
         generator = UserEventGenerator(
             seed: UInt64(try arguments.integer("--seed") ?? 1),
             users: try arguments.integer("--users", least: 1) ?? 100,
-            disorderSeconds: try arguments.integer("--disorder") ?? 0)
+            disorderSeconds: try arguments.integer("--disorder", most: Self.mostDisorder) ?? 0)
     }
+
+    /// A hundred years: event times stay such as RFC 3339 can say.
+    private static let mostDisorder = 100 * 366 * 86_400
 
     func run(_ context: Context) throws -> Int32 {
         var generator = generator
@@ -43,16 +46,17 @@ struct GenerateCommand: Command {
         while left > 0, !Interrupt.wasAsked {
             var piece = min(left, 4_096)
             if let rate {
-                let due = Int((Self.now() - start) * Double(rate)) + 1 - sent
-                if due <= 0 {
+                // A double holds more than an integer does: compared before it is one.
+                let due = (Self.now() - start) * Double(rate) + 1 - Double(sent)
+                if due < 1 {
                     usleep(1_000)
                     continue
                 }
-                piece = min(left, due)
+                if due < Double(piece) { piece = Int(due) }
             }
             var bytes: [UInt8] = []
             generator.append(piece, to: &bytes)
-            try output.write(bytes)
+            try bytes.withUnsafeBytes { try output.write($0) }
             if rate != nil { try output.flush() }
             left -= piece
             sent += piece

@@ -29,7 +29,7 @@ struct LogReadCommand: Command {
     func run(_ context: Context) throws -> Int32 {
         try context.data.require()
         try context.data.requireLog(reaches: from)
-        let reader = try LogReader(context.data.log)
+        let reader = try LogReader(context.data.log, countsEvents: true)
         try reader.seek(to: from)
         let watcher = follows ? try LogWatcher(context.data.log) : nil
         if let watcher { Interrupt.onStop { watcher.cancel() } }

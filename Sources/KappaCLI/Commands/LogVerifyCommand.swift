@@ -22,13 +22,19 @@ struct LogVerifyCommand: Command {
             return Interrupt.exitCode
         }
         let printer = RecordPrinter(
-            ["ok", "blocks", "events", "bytes", "damage"], context.format, Output())
+            ["ok", "blocks", "events", "bytes", "past_end", "damage"], context.format, Output())
         try printer.print([
             .bool(result.damage == nil), .integer(Int64(result.blocks)),
             .integer(Int64(result.events)), .integer(Int64(result.bytes)),
+            .integer(Int64(result.pastEnd.bytes)),
             result.damage.map { .text("\($0.place ?? ""): \($0.reason ?? $0.what)") } ?? .null,
         ])
         try printer.finish()
+        for path in result.pastEnd.files {
+            Output.say(
+                "kappa: \(path) has bytes past the log's end, of an append that is under way or was "
+                    + "never acknowledged: nothing of it counts, and the next append settles it")
+        }
         if let damage = result.damage {
             Output.say("kappa: \(damage)")
             return damage.code.exitCode

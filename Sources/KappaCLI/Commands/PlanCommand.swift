@@ -38,7 +38,7 @@ struct PlanCommand: Command {
         }
         try printer.finish()
         for step in steps where isText {
-            for line in Self.remarks(step) { try output.write(line + "\n") }
+            for line in Self.remarks(step) { try output.write(SafeText.line(line) + "\n") }
         }
         try output.flush()
         return 0

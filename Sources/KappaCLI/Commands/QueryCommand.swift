@@ -94,8 +94,8 @@ enum PastPlace {
     case time(Timestamp)
 
     init(_ text: String) throws(KappaError) {
-        if let number = UInt64(text) {
-            self = .offset(Offset(number))
+        if let offset = Offset(parsing: text) {
+            self = .offset(offset)
         } else if let time = Timestamp(text) {
             self = .time(time)
         } else {

@@ -110,7 +110,7 @@ struct RunnerSession {
         case .failed(let id, let error): Output.say("\(id): \(error)")
         case .deadLetter(let id, let letter):
             Output.say(
-                "\(id): event \(letter.offset) is a dead letter: \(RecordPrinter.shown(letter.reason)); "
+                "\(id): event \(letter.offset) is a dead letter: \(SafeText.line(letter.reason)); "
                     + "`kappa dead \(id)` lists all of them")
         case .snapshotFailed(let id, let error): Output.say("\(id): no snapshot: \(error)")
         }

@@ -27,7 +27,11 @@ struct SQLCommand: Command {
     let statement: String
     let parameters: [Value]
 
+    /// Beside the limits of values and of caches, the last one.
+    private static let mostMemory: Int64 = 1 << 30
+
     func run(_ context: Context) throws -> Int32 {
+        SQLiteConnection.limitHeap(bytes: Self.mostMemory)
         try context.data.require()
         let query = try SQLQuery(
             statement, try Catalog(context.data), parameters: parameters)

@@ -92,7 +92,7 @@ struct StatusCommand: Command {
         let cache = VersionSizesCache()
         repeat {
             let output = Output()
-            if watches, Output.isTerminal { try output.write("\u{1B}[H\u{1B}[2J") }
+            if watches { try output.clearScreen() }
             let statuses = try VersionStatus.all(catalog, view: reference?.view, cache: cache)
                 .filter { reference?.number == nil || $0.id.number == reference?.number }
             try Self.print(statuses, context.format, output)

@@ -53,7 +53,7 @@ struct VerificationPrinter {
     func print(_ result: Verification) throws {
         let output = Output()
         if format == .text {
-            try output.write(Self.text(result) + "\n")
+            try output.write(SafeText.lines(Self.text(result)) + "\n")
             return try output.flush()
         }
         let printer = RecordPrinter(Self.columns, format, output)
@@ -145,7 +145,7 @@ struct VerificationPrinter {
     }
 
     private static func place(_ finding: Discrepancy) -> String {
-        let key = finding.key.map(\.plainText).joined(separator: " ")
+        let key = SafeText.line(finding.key.map(\.plainText).joined(separator: " "))
         let column = finding.column.map { ", column \($0)" } ?? ""
         return "table \(finding.table)\(key.isEmpty ? "" : ", key \(key)")\(column)"
     }
@@ -156,6 +156,6 @@ struct VerificationPrinter {
 
     private static func shown(_ value: Value?) -> String {
         guard let value else { return "no row" }
-        return value == .null ? "null" : value.plainText
+        return value == .null ? "null" : SafeText.line(value.plainText)
     }
 }

@@ -38,8 +38,8 @@ struct WhyRow {
             let text =
                 switch value {
                 case .null: "·"
-                case .string(let string): RecordPrinter.shown(string)
-                default: RecordPrinter.shown(value.text)
+                case .string(let string): SafeText.line(string)
+                default: SafeText.line(value.text)
                 }
             return Cell(name: name, text: text, isKey: keys.contains(name))
         }

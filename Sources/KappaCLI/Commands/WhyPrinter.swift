@@ -48,31 +48,30 @@ final class WhyPrinter {
 
     // MARK: Text
 
-    private func text(_ moment: WhyMoment) -> String {
-        var text = styled("\(moment.offset)", 1) + "  " + RecordPrinter.shown(moment.event) + "\n"
+    private func text(_ moment: WhyMoment) -> StyledText {
+        var text: StyledText = "\(StyledText("\(moment.offset)").styled(.bold))  \(moment.event)\n"
         let width = names.map(\.count).max() ?? 0
         for index in names.indices {
             let padding = String(repeating: " ", count: width - names[index].count)
-            text += "  \(names[index])\(padding)  \(cells(moment, index))\n"
+            text = "\(text)  \(names[index])\(padding)  \(cells(moment, index))\n"
         }
-        if moment.diverges { text += styled("  ↑ here the two part", 33) + "\n" }
+        if moment.diverges {
+            text = "\(text)\(StyledText("  ↑ here the two part").styled(.yellow))\n"
+        }
         return text
     }
 
     /// The cells of a row; those that the event has changed stand out. The key is told with the first
     /// row, and where it changes, as that of a session does.
-    private func cells(_ moment: WhyMoment, _ index: Int) -> String {
+    private func cells(_ moment: WhyMoment, _ index: Int) -> StyledText {
         guard let row = moment.rows[index] else { return "no row" }
-        return row.cells.compactMap { cell in
+        let cells = row.cells.compactMap { cell -> StyledText? in
             let isSame = before[index]?.cells.contains(cell) == true
             if cell.isKey, isSame { return nil }
-            let text = "\(cell.name) \(cell.text)"
-            return isSame ? text : styled(text, 1)
-        }.joined(separator: ", ")
-    }
-
-    private func styled(_ text: String, _ code: Int) -> String {
-        Output.usesColour ? "\u{1B}[\(code)m\(text)\u{1B}[0m" : text
+            let text: StyledText = "\(cell.name) \(cell.text)"
+            return isSame ? text : text.styled(.bold)
+        }
+        return cells.joined(separator: ", ")
     }
 
     // MARK: JSON

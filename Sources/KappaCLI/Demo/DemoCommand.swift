@@ -12,7 +12,8 @@ struct DemoCommand: Command {
         ],
         make: {
             DemoCommand(
-                events: try $0.integer("--events", least: 1) ?? 2_000_000, keeps: $0.has("--keep"))
+                events: try $0.integer("--events", least: 1, most: 1_000_000_000) ?? 2_000_000,
+                keeps: $0.has("--keep"))
         })
 
     let events: Int

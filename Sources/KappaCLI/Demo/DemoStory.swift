@@ -140,11 +140,13 @@ struct DemoStory {
     }
 
     private func title(_ text: String) {
-        say("\n" + (Output.usesColour ? "\u{1B}[1m\(text)\u{1B}[0m" : text))
+        say("\n\(StyledText("\(text)").styled(.bold))" as StyledText)
     }
 
-    func say(_ text: String) {
-        try? output.write(text + "\n")
+    func say(_ text: String) { say("\(StyledText(stringLiteral: text))" as StyledText) }
+
+    private func say(_ text: StyledText) {
+        try? output.write("\(text)\n" as StyledText)
         try? output.flush()
     }
 

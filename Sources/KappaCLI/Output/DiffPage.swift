@@ -38,7 +38,9 @@ struct DiffPage {
 
     func write(to path: String) throws(KappaError) {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else { throw failure(path, .cannotCreate) }
+        guard descriptor >= 0 else {
+            throw IOFailure("open", errno).error(creating: "the page", at: path)
+        }
         defer { close(descriptor) }
         let bytes = Array(html.utf8)
         var done = 0
@@ -48,16 +50,10 @@ struct DiffPage {
             }
             if count < 0 {
                 if errno == EINTR { continue }
-                throw failure(path, .inputOutput)
+                throw IOFailure("write", errno).error("cannot write the page", at: path)
             }
             done += count
         }
-    }
-
-    private func failure(_ path: String, _ code: KappaError.Code) -> KappaError {
-        KappaError(
-            code, "cannot write the page", at: path, because: String(cString: strerror(errno)),
-            advice: "Name another file with --html, or check the folder and the disk")
     }
 
     // MARK: The page
@@ -247,21 +243,15 @@ struct DiffPage {
     static func escaped(_ text: String) -> String {
         var result = ""
         result.reserveCapacity(text.utf8.count)
-        for scalar in text.unicodeScalars {
+        // What changes the direction of writing would make one value look like another.
+        for scalar in SafeText.line(text).unicodeScalars {
             switch scalar {
             case "&": result += "&amp;"
             case "<": result += "&lt;"
             case ">": result += "&gt;"
             case "\"": result += "&quot;"
             case "'": result += "&#39;"
-            default:
-                // Control characters have no place in HTML, and signs that turn the direction of
-                // writing would make one value look like another.
-                let isBad =
-                    scalar.value < 0x20 || (0x7F..<0xA0).contains(scalar.value)
-                    || (0x202A...0x202E).contains(scalar.value)
-                    || (0x2066...0x2069).contains(scalar.value)
-                result.unicodeScalars.append(isBad ? "\u{FFFD}" : scalar)
+            default: result.unicodeScalars.append(scalar)
             }
         }
         return result

@@ -15,8 +15,8 @@ enum JudgementText {
         Output.say(heading)
         for finding in judgement.findings {
             let word = judgement.isForced ? "skipped" : finding.passes ? "passes" : "refuses"
-            Output.say("  \(word)  \(finding.gate): \(finding.figures)")
-            for line in finding.sample { Output.say("    \(line)") }
+            Output.say("  \(word)  \(SafeText.line("\(finding.gate): \(finding.figures)"))")
+            for line in finding.sample { Output.say("    \(SafeText.line(line))") }
         }
     }
 

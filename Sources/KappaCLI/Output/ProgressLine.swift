@@ -37,8 +37,7 @@ final class ProgressLine {
         let columns = Output.errorIsTerminal ? Int(kappa_terminal_columns(2)) : 0
         let line = Self.line(label, share, figures, columns: columns)
         if Output.errorIsTerminal {
-            let text = Array("\r\u{1B}[K\(line)".utf8)
-            _ = write(2, text, text.count)
+            Output.sayInPlace(line)
             isShown = true
         } else {
             Output.say(line)
@@ -48,8 +47,7 @@ final class ProgressLine {
     /// Takes the bar away.
     func clear() {
         guard isShown else { return }
-        let text = Array("\r\u{1B}[K".utf8)
-        _ = write(2, text, text.count)
+        Output.sayInPlace("")
         isShown = false
     }
 

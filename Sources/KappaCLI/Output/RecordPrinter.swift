@@ -103,7 +103,7 @@ final class RecordPrinter {
             return numbers[index] ? padding + columns[index] : columns[index] + padding
         }.joined(separator: "  ")
         let trimmed = Self.trimmed(line)
-        try output.write(Output.usesColour ? "\u{1B}[1m\(trimmed)\u{1B}[0m\n" : trimmed + "\n")
+        try output.write("\(StyledText("\(trimmed)").styled(.bold))\n" as StyledText)
     }
 
     private func writeRow(_ values: [Value]) throws {
@@ -131,15 +131,8 @@ final class RecordPrinter {
         }
     }
 
-    /// As people read it: control characters cannot move the cursor.
-    static func cell(_ value: Value) -> String { shown(value == .null ? "·" : value.plainText) }
-
-    static func shown(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) else {
-            return text
-        }
-        return String(
-            String.UnicodeScalarView(
-                text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? "\u{FFFD}" : $0 }))
+    /// As people read it.
+    static func cell(_ value: Value) -> String {
+        SafeText.line(value == .null ? "·" : value.plainText)
     }
 }

@@ -153,10 +153,10 @@ final class GateComparison {
     /// A statement over the tables of both versions.
     private func select(_ select: String) throws -> GuardedSelect {
         let connection = try SQLiteConnection(":memory:", .create)
-        try GuardedSelect.attach(new.connection.path, as: "new_version", to: connection)
+        try GuardedSelect.attach(new.connection.name, as: "new_version", to: connection)
         var tables = Self.tables("new", of: new, in: "new_version")
         if let old {
-            try GuardedSelect.attach(old.connection.path, as: "old_version", to: connection)
+            try GuardedSelect.attach(old.connection.name, as: "old_version", to: connection)
             tables += Self.tables("old", of: old, in: "old_version")
         } else {
             try GuardedSelect.attach(":memory:", as: "old_version", to: connection)

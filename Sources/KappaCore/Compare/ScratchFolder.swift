@@ -10,9 +10,31 @@ final class ScratchFolder {
         (path, lock) = try Self.make(folder)
     }
 
+    /// In the data folder, where all files are of one disk; where nothing can be written there, or next
+    /// to nothing, among the system's temporary files: to compare is to read.
     private static func make(_ folder: DataFolder) throws(KappaError) -> (String, OpenFile) {
+        let other = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        let isShort = freeBytes(folder.path) < min(leastFreeBytes, freeBytes(other))
+        if isShort, let made = try? make(in: other) { return made }
+        do throws(KappaError) { return try make(in: folder.path) } catch {
+            guard ReadingConnection.isOfSystem(error), let made = try? make(in: other) else {
+                throw error
+            }
+            return made
+        }
+    }
+
+    private static let leastFreeBytes = 64 << 20
+
+    private static func freeBytes(_ path: String) -> Int {
+        var status = statvfs()
+        guard statvfs(path, &status) == 0 else { return 0 }
+        return Int(clamping: UInt64(status.f_bavail) * UInt64(status.f_frsize))
+    }
+
+    private static func make(in parent: String) throws(KappaError) -> (String, OpenFile) {
         while true {
-            let path = try DataFolder.makeTemporary(in: folder.path, prefix: "scratch")
+            let path = try DataFolder.makeTemporary(in: parent, prefix: "scratch")
             // Somebody who cleans up may have taken it for a leftover before it was locked.
             guard let lock = try? OpenFile(reading: path) else { continue }
             flock(lock.descriptor, LOCK_EX)

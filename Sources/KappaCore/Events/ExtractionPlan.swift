@@ -152,6 +152,7 @@ package final class EventBatch {
     private let plan: ExtractionPlan
     package private(set) var firstOffset = Offset.zero
     package private(set) var count = 0
+    /// The events' JSON text.
     private(set) var payload = UnsafeRawBufferPointer(start: nil, count: 0)
     private(set) var columns: [kj_column] = []
     private var contents: [ColumnContents] = []
@@ -177,7 +178,10 @@ package final class EventBatch {
         _ payload: UnsafeRawBufferPointer, count: Int, firstOffset: Offset,
         runs: [IngestionRun], by extractor: BlockExtractor?
     ) throws(KappaError) {
-        guard plan.extract(payload, count: count, into: batch, by: extractor) else {
+        // No event is shorter than `{}` and its newline: memory is made for events that can be there.
+        guard count <= payload.count,
+            plan.extract(payload, count: count, into: batch, by: extractor)
+        else {
             throw KappaError(
                 .damaged, "a block of the log does not hold the events that its header tells",
                 at: "offsets \(firstOffset) to \(firstOffset + count)",

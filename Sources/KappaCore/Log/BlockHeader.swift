@@ -76,11 +76,11 @@ struct BlockHeader: Equatable {
         }
         guard read(0, UInt32.self) == Self.magic, read(4, UInt16.self) == Self.version,
             let codec = Codec(rawValue: read(6, UInt8.self)), read(7, UInt8.self) <= 1,
-            read(52, UInt32.self) == 0
+            read(52, UInt32.self) == 0, let firstOffset = Offset(stored: read(8, UInt64.self))
         else { return nil }
         self.codec = codec
         beginsCommit = read(7, UInt8.self) == 1
-        firstOffset = Offset(read(8, UInt64.self))
+        self.firstOffset = firstOffset
         events = Int(read(16, UInt32.self))
         runsSize = Int(read(20, UInt32.self))
         storedSize = Int(read(24, UInt32.self))

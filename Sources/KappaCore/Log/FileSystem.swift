@@ -24,33 +24,6 @@ extension FileSystem {
     }
 }
 
-/// A system call that failed.
-package struct IOFailure: Error {
-    package let call: String
-    package let number: Int32
-
-    package init(_ call: String, _ number: Int32) {
-        self.call = call
-        self.number = number
-    }
-
-    package var reason: String { "\(call): \(String(cString: strerror(number)))" }
-
-    /// The failure as an error that a person reads.
-    package func error(_ what: String, at path: String) -> KappaError {
-        let advice: String? =
-            switch number {
-            case ENOSPC, EDQUOT: "Free some space on this disk and try again"
-            case EACCES, EPERM: "Check who owns the file and its folder"
-            case EROFS: "The file system is read-only: choose another folder with --data"
-            case EMFILE, ENFILE: "Raise the limit on open files (ulimit -n)"
-            case EIO: "The disk reports errors: look at the system's log before going on"
-            default: nil
-            }
-        return KappaError(.inputOutput, what, at: path, because: reason, advice: advice)
-    }
-}
-
 /// The real thing.
 package struct SystemFiles: FileSystem {
     package init() {}
@@ -123,6 +96,12 @@ final class OpenFile: Sendable {
     var size: Int {
         var status = stat()
         return fstat(descriptor, &status) == 0 ? Int(status.st_size) : 0
+    }
+
+    /// The same, but zero where the file has no name any more: what is written to it is lost.
+    var sizeByName: Int {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 && status.st_nlink > 0 ? Int(status.st_size) : 0
     }
 
     /// Reads up to `bytes.count` bytes; fewer only at the file's end.

@@ -50,10 +50,12 @@ struct LogHead: Equatable, Sendable {
         guard read(0, UInt32.self) == Self.magic,
             read(40, UInt32.self) == crc32c(UnsafeRawBufferPointer(rebasing: bytes[0..<40])),
             read(44, UInt32.self) == 0,
-            let segmentBytes = Int(exactly: read(24, UInt64.self))
+            let segmentBytes = Int(exactly: read(24, UInt64.self)),
+            let nextOffset = Offset(stored: read(8, UInt64.self)),
+            let segment = Offset(stored: read(16, UInt64.self))
         else { return nil }
-        nextOffset = Offset(read(8, UInt64.self))
-        segment = Offset(read(16, UInt64.self))
+        self.nextOffset = nextOffset
+        self.segment = segment
         self.segmentBytes = segmentBytes
         digest = LogDigest(bytes: read(32, UInt64.self), crc: read(4, UInt32.self))
     }
@@ -89,14 +91,18 @@ enum SegmentFiles {
     /// The first offsets of all segments, ascending.
     static func list(_ folder: String) throws(KappaError) -> [Offset] {
         guard let names = names(folder) else {
+            let number = errno
+            guard IOFailure.isAbsence(number) else {
+                throw IOFailure("opendir", number).error("cannot read the log's folder", at: folder)
+            }
             throw KappaError(
                 .notFound, "there is no log here", at: folder,
-                because: String(cString: strerror(errno)),
+                because: IOFailure.text(of: number),
                 advice: "Append events first (`kappa append FILE`), or name the folder with --data")
         }
         let firsts = names.compactMap { name -> Offset? in
             guard name.utf8.count == 24, name.hasSuffix(".log") else { return nil }
-            return UInt64(name.dropLast(4)).map { Offset($0) }
+            return UInt64(name.dropLast(4)).flatMap { Offset(stored: $0) }
         }
         return firsts.sorted()
     }

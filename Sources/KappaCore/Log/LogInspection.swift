@@ -22,6 +22,16 @@ package struct LogInfo: Equatable, Sendable {
     }
 }
 
+/// What stands in a log's folder past the durable end: an append that is under way, or one that was cut off
+/// before it was acknowledged.
+package struct LogPastEnd: Equatable, Sendable {
+    package var bytes = 0
+    /// The files that have such bytes, or that hold nothing else.
+    package var files: [String] = []
+    /// The segment of the durable end.
+    var segment: Offset?
+}
+
 /// What a check of the whole log found.
 package struct LogVerification: Sendable {
     package var blocks = 0
@@ -29,6 +39,8 @@ package struct LogVerification: Sendable {
     package var bytes = 0
     /// The first damage; nil if every byte is sound.
     package var damage: KappaError?
+    /// What stands past the durable end.
+    package var pastEnd = LogPastEnd()
 
     /// Reads and checks every block, from the first to the durable end.
     /// - Parameter progress: Called now and then with the offset reached; returning false stops.
@@ -36,22 +48,16 @@ package struct LogVerification: Sendable {
         _ folder: String, progress: (Offset) -> Bool = { _ in true }
     ) throws(KappaError) {
         do throws(KappaError) {
-            let reader = try LogReader(folder)
+            let reader = try LogReader(folder, countsEvents: true)
             let buffer = BlockBuffer()
             try reader.seek(to: try reader.firstOffset)
             while let block = try reader.next(into: buffer) {
-                let lines = block.payload.reduce(into: 0) { $0 += $1 == 0x0A ? 1 : 0 }
-                guard lines == block.events else {
-                    throw KappaError(
-                        .damaged,
-                        "a block has \(lines) events and its header says "
-                            + "\(block.events)", at: "offset \(block.firstOffset)")
-                }
                 events += block.events
                 bytes += block.payload.count
                 blocks = reader.blocksRead
                 if !progress(block.nextOffset) { return }
             }
+            pastEnd = try reader.pastEnd()
         } catch {
             guard error.code == .damaged else { throw error }
             damage = error

@@ -6,9 +6,8 @@ struct FileLock {
 
     init(_ file: OpenFile) throws(KappaError) {
         self.file = file
-        while flock(file.descriptor, LOCK_EX) != 0 {
-            if errno == EINTR { continue }
-            throw IOFailure("flock", errno).error("cannot lock the log", at: file.path)
+        do throws(IOFailure) { try LockWatch.lock(file, LOCK_EX) } catch {
+            throw error.error("cannot lock the log", at: file.path)
         }
     }
 

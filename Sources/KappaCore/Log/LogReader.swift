@@ -18,6 +18,7 @@ package final class LogReader {
     private var position = 0
     private var decompressor: BlockDecompressor?
     private let window = ReadWindow()
+    private let countsEvents: Bool
     /// A block read whole, of which only the events from `offset` on are wanted.
     private var skipping = 0
     /// How many blocks of the log were read to their end.
@@ -27,8 +28,11 @@ package final class LogReader {
     private static let targetBytes = 1 << 20
 
     /// Opens the log in `folder` at offset zero.
-    package init(_ folder: String) throws(KappaError) {
+    /// - Parameter countsEvents: Whether a block's events are counted and held against its header, for
+    ///   whoever does not find out by himself, as an ``ExtractionPlan`` does.
+    package init(_ folder: String, countsEvents: Bool = false) throws(KappaError) {
         self.folder = folder
+        self.countsEvents = countsEvents
         headFile = try LogRecovery.openHead(folder)
         guard let head = try LogHead.read(headFile) else {
             throw KappaError(
@@ -44,6 +48,12 @@ package final class LogReader {
     package func durableEnd() throws(KappaError) -> Offset {
         if let head = try LogHead.read(headFile) { self.head = head }
         return head.nextOffset
+    }
+
+    /// What stands past the durable end, looked up now.
+    func pastEnd() throws(KappaError) -> LogPastEnd {
+        _ = try durableEnd()
+        return try LogRecovery.pastEnd(folder, head)
     }
 
     package var firstOffset: Offset {
@@ -215,7 +225,7 @@ package final class LogReader {
 
     private func open(_ first: Offset) throws(KappaError) {
         let path = SegmentFiles.path(folder, first)
-        if access(path, F_OK) != 0 { throw missing(segment: first, wanted: first) }
+        if try !IOFailure.isThere(path) { throw missing(segment: first, wanted: first) }
         segment = try OpenFile(reading: path)
         segmentFirst = first
         position = 0
@@ -257,6 +267,12 @@ package final class LogReader {
         if skipping == 0, header.digestBefore != digest {
             throw damage("a block does not follow the one before it")
         }
+        if countsEvents {
+            let count = Self.lines(UnsafeRawBufferPointer(target))
+            guard count == header.events else {
+                throw damage("a block has \(count) events and its header says \(header.events)")
+            }
+        }
         return runs
     }
 
@@ -279,6 +295,13 @@ package final class LogReader {
             let upper = Self.end(of: last, in: payload)
         else { throw damage("a block has fewer events than its header tells") }
         return Wanted(events: skipping..<last, bytes: lower..<upper)
+    }
+
+    /// How many events a payload has; a last one that lacks its newline counts.
+    private static func lines(_ payload: UnsafeRawBufferPointer) -> Int {
+        var count = 0
+        for byte in payload where byte == 0x0A { count += 1 }
+        return payload.last == 0x0A || payload.isEmpty ? count : count + 1
     }
 
     /// Where the first `events` lines end; nil if there are fewer.

@@ -15,13 +15,13 @@ enum LogRecovery {
     /// Opens the head for a reader, recovering if it is missing. A log that is not there is an error.
     static func openHead(_ folder: String) throws(KappaError) -> OpenFile {
         let path = LogHead.path(folder)
-        if access(folder, F_OK) != 0 {
+        if try !IOFailure.isThere(folder) {
             throw KappaError(
                 .notFound, "there is no log here", at: folder,
                 because: "the folder does not exist",
                 advice: "Append events first (`kappa append FILE`), or name the folder with --data")
         }
-        if access(path, F_OK) == 0 {
+        if try IOFailure.isThere(path) {
             let file = try OpenFile(reading: path)
             if try LogHead.read(file) != nil { return file }
         }
@@ -64,6 +64,31 @@ enum LogRecovery {
             head.segmentBytes = 0
         }
         return Result(head: head, warnings: warnings)
+    }
+
+    /// What stands past the durable end, without changing it: nothing of it counts.
+    /// - Throws: `.damaged` where it proves that acknowledged events are gone.
+    static func pastEnd(_ folder: String, _ head: LogHead) throws(KappaError) -> LogPastEnd {
+        var past = LogPastEnd()
+        var head = head
+        let segments = try SegmentFiles.list(folder)
+        while true {
+            let path = SegmentFiles.path(folder, head.segment)
+            guard try IOFailure.isThere(path) else { break }
+            let file = try OpenFile(reading: path)
+            let durable = head.segmentBytes
+            let bytes = max(0, file.size - durable)
+            _ = try extend(&head, file)
+            let next = segments.first { $0 > head.segment }
+            try refuseDamage(file, head, next)
+            if bytes > 0 || head.segment > past.segment ?? head.segment { past.files.append(path) }
+            past.segment = past.segment ?? head.segment
+            past.bytes += bytes
+            guard let next else { break }
+            head.segment = next
+            head.segmentBytes = 0
+        }
+        return past
     }
 
     /// What follows the last whole block is torn only if nothing was committed after it.
@@ -116,10 +141,7 @@ enum LogRecovery {
         guard head.segmentBytes > 0 else { return }
         let size = try OpenFile(reading: path).size
         if size < head.segmentBytes {
-            throw KappaError(
-                .damaged, "a segment of the log is cut short", at: "\(path), byte \(size)",
-                because: "acknowledged events reach to byte \(head.segmentBytes)",
-                advice: "Restore the file from a copy. Nothing was changed")
+            throw LogTail.cutShort(path, size, durableBytes: head.segmentBytes)
         }
     }
 

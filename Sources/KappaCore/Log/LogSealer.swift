@@ -55,7 +55,7 @@ package struct LogSealer {
         } catch {
             throw error.error("cannot create a sealed segment", at: newPath)
         }
-        let reader = try LogReader(folder)
+        let reader = try LogReader(folder, countsEvents: true)
         try reader.seek(to: first)
         let buffer = BlockBuffer()
         var position = 0

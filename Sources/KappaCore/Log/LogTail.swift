@@ -80,15 +80,31 @@ struct LogTail: Sendable {
     mutating func flush(_ files: any FileSystem) throws(KappaError) {
         guard !pending.isEmpty else { return }
         let path = SegmentFiles.path(folder, head.segment)
+        var size = 0
         do throws(IOFailure) {
             let file = try openFile(files, durableBytes: pendingAt)
-            // A writer that died may have left bytes behind the durable end: nothing of them stays.
-            if file.size > pendingAt { try files.truncate(file.descriptor, to: pendingAt) }
+            size = file.sizeByName
+        } catch {
+            throw error.error("cannot append to the log", at: path)
+        }
+        if size < pendingAt { throw Self.cutShort(path, size, durableBytes: pendingAt) }
+        do throws(IOFailure) {
+            let file = try openFile(files, durableBytes: pendingAt)
+            // A writer that died may have left bytes past the durable end: nothing of them stays.
+            if size > pendingAt { try files.truncate(file.descriptor, to: pendingAt) }
             try files.write(file.descriptor, pending, at: pendingAt)
         } catch {
             throw error.error("cannot append to the log", at: path)
         }
         pending.removeAll(keepingCapacity: pending.capacity <= 2 * Self.pendingBytes)
+    }
+
+    /// Acknowledged bytes are gone: what were written past them would only hide that.
+    static func cutShort(_ path: String, _ size: Int, durableBytes: Int) -> KappaError {
+        KappaError(
+            .damaged, "a segment of the log is cut short", at: "\(path), byte \(size)",
+            because: "acknowledged events reach to byte \(durableBytes)",
+            advice: "Restore the file from a copy. Nothing was changed")
     }
 
     private mutating func openFile(
@@ -128,9 +144,19 @@ struct LogTail: Sendable {
 
     /// Begins a new segment. The one before it ends, from now on, where its file ends.
     mutating func roll(_ files: any FileSystem) throws(KappaError) {
+        var size = 0
+        let path = SegmentFiles.path(folder, head.segment)
+        do throws(IOFailure) {
+            size = try openFile(files, durableBytes: head.segmentBytes).sizeByName
+        } catch {
+            throw error.error("cannot end a segment of the log", at: path)
+        }
+        if size < head.segmentBytes {
+            throw Self.cutShort(path, size, durableBytes: head.segmentBytes)
+        }
         do throws(IOFailure) {
             let old = try openFile(files, durableBytes: head.segmentBytes)
-            if old.size > head.segmentBytes {
+            if size > head.segmentBytes {
                 try files.truncate(old.descriptor, to: head.segmentBytes)
                 try files.sync(old.descriptor)
             }

@@ -333,14 +333,11 @@ package final class LogWriter: Sendable {
     private static func makeFolder(
         _ path: String, _ files: any FileSystem
     ) throws(KappaError) {
-        if access(path, F_OK) == 0 { return }
+        if try IOFailure.isThere(path) { return }
         let parent = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
         if !parent.isEmpty { try makeFolder(parent, files) }
         if mkdir(path, 0o755) != 0, errno != EEXIST {
-            throw KappaError(
-                .cannotCreate, "cannot create the data folder", at: path,
-                because: String(cString: strerror(errno)),
-                advice: "Name another folder with --data, or check who owns its parent")
+            throw IOFailure("mkdir", errno).error(creating: "the data folder", at: path)
         }
         do { try files.syncFolder(parent.isEmpty ? "/" : parent) } catch {
             throw error.error("cannot make a new folder durable", at: parent)

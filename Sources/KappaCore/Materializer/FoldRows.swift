@@ -36,11 +36,20 @@ class FoldRows {
     }
 
     var dirtyRows: Int { dirty.count }
-    /// An estimate: what a row points to is not counted.
-    var memoryBytes: Int { keys.memoryBytes + keys.count * rowBytes }
+    /// An estimate. What rows point to is measured when they are read and written; until then it is taken
+    /// to be what the events brought.
+    var memoryBytes: Int { keys.memoryBytes + keys.count * rowBytes + pointedBytes }
+
+    /// Notes that rows have taken in events of so many bytes.
+    func grew(by bytes: Int) { unmeasuredBytes += bytes }
+    private var unmeasuredBytes = 0
+    private var pointedBytes: Int { pointsElsewhere ? pointed.total + unmeasuredBytes : 0 }
+    fileprivate var pointed = PointedBytes()
 
     // What subclasses know.
     fileprivate var rowBytes: Int { 0 }
+    /// Whether rows may hold texts, lists and the like, which stand elsewhere.
+    fileprivate var pointsElsewhere: Bool { false }
     /// Makes room for rows up to a number; new ones are not there.
     fileprivate func grow(to count: Int) {}
     fileprivate func load(_ id: UInt32, _ cursor: any RowCursor) throws {}
@@ -61,6 +70,7 @@ class FoldRows {
     func evict() {
         keys.reset()
         isComplete = false
+        pointed = PointedBytes()
     }
 
     // MARK: Keys
@@ -185,6 +195,7 @@ class FoldRows {
     func committed() {
         for id in dirty { setFlags(id, isThere(id) ? Self.storedFlag : 0) }
         dirty.removeAll(keepingCapacity: true)
+        unmeasuredBytes = 0
     }
 }
 
@@ -201,12 +212,16 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
     private lazy var hiddenNames = NameIndex(table.hiddenFields.map { $0.path.first ?? "" })
     private lazy var codec = table.hiddenFields.isEmpty ? try? RowCodec<Row>() : nil
 
-    override fileprivate var rowBytes: Int { MemoryLayout<Row?>.stride }
+    override fileprivate var rowBytes: Int {
+        MemoryLayout<Row?>.stride + (pointsElsewhere ? MemoryLayout<Int>.stride : 0)
+    }
+    override fileprivate var pointsElsewhere: Bool { !_isPOD(Row.self) }
     override fileprivate func grow(to count: Int) { rows.grow(to: count) }
     override fileprivate var plainStates: PlainStates? { changesWhenStored ? nil : rows.plain }
     override fileprivate func isThere(_ id: UInt32) -> Bool { rows[Int(id)] != nil }
 
     override fileprivate func load(_ id: UInt32, _ cursor: any RowCursor) throws {
+        if pointsElsewhere { pointed.measure(id, cursor, table.schema) }
         do { rows[Int(id)] = try table.decode(Row.self, cursor) } catch {
             throw KappaError(
                 .damaged, "a row that was committed cannot be read back as \(Row.self)",
@@ -256,7 +271,10 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
     }
 
     override fileprivate func cells(_ id: UInt32) throws -> [Value]? {
-        guard let row = rows[Int(id)] else { return nil }
+        guard let row = rows[Int(id)] else {
+            if pointsElsewhere { pointed.measure(id, []) }
+            return nil
+        }
         guard case .object(let members) = try encoded(row, id) else { return nil }
         var cells = [Value](repeating: .null, count: table.schema.columns.count)
         let values = EncodedValue.members(rowNames, of: members)
@@ -269,6 +287,7 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
             cells[column] = Value(member, kind: field.kind)
         }
         cells[table.keyColumn] = key(id)
+        if pointsElsewhere { pointed.measure(id, cells) }
         return cells
     }
 
@@ -295,7 +314,9 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
                 try EncodedValue(encoding: $0)
             })
         else { return "{}" }
-        return EncodedValue.object(members.filter { hiddenNames.last($0.key) != nil }).json
+        let json = EncodedValue.object(members.filter { hiddenNames.last($0.key) != nil }).json
+        if pointsElsewhere { pointed.add(id, hidden: json.utf8.count) }
+        return json
     }
 
     override func evict() {

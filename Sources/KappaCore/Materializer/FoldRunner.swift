@@ -39,6 +39,7 @@ final class FoldRunner: StepRunner, FoldState {
 
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
         let lookUps = Tables(state: self)
+        for table in tables { table.grew(by: batch.payload.count) }
         for (index, handler) in handlers.enumerated() {
             selections[index].removeAll(keepingCapacity: true)
             handler.reader.load(batch)

@@ -22,7 +22,8 @@ package final class VersionMaterializer {
     private let indexes: KeyIndexes
     private let budgetBytes: Int
     private let pass: BatchPass
-    private var deadLetters: [DeadLetter] = []
+    /// Those that are not committed yet.
+    private var deadLetters = DeadLetters()
     /// The first event that could not be taken since the version was opened.
     private(set) var firstDeadLetter: DeadLetter?
 
@@ -126,12 +127,14 @@ package final class VersionMaterializer {
     /// Whether rows that were put aside wait for the first commit.
     package var hasSpilled: Bool { store.spilled != nil }
     package var memoryBytes: Int {
-        steps.reduce(states.memoryBytes + indexes.memoryBytes) { $0 + $1.memoryBytes }
+        steps.reduce(states.memoryBytes + indexes.memoryBytes + deadLetters.memoryBytes) {
+            $0 + $1.memoryBytes
+        }
     }
     /// Whether its rows take more memory than they may: a commit lets it drop them.
     package var isOverBudget: Bool { memoryBytes > budgetBytes && isDirty }
     package var dirtyRows: Int {
-        steps.reduce(deadLetters.count + states.dirtyRows) { $0 + $1.dirtyRows }
+        steps.reduce(deadLetters.all.count + states.dirtyRows) { $0 + $1.dirtyRows }
     }
 
     /// Applies the events of a batch that the version has not seen. The batch begins at or before
@@ -155,7 +158,8 @@ package final class VersionMaterializer {
                 .damaged, "the log is not the one that this version was made from",
                 at: "\(view.name), offset \(checkpoint.offset)",
                 because: "the digests of the events before this offset differ",
-                advice: "`kappa rebuild \(view.name)` makes a new version from the log that is there")
+                advice:
+                    "`kappa rebuild \(view.name)` makes a new version from the log that is there")
         }
         let range = first..<batch.count
         pass.begin(count: batch.count)
@@ -169,7 +173,7 @@ package final class VersionMaterializer {
                 DeadLetter(
                     offset: batch.firstOffset + event, reason: reason, event: batch.event(event)))
         }
-        firstDeadLetter = firstDeadLetter ?? deadLetters.first
+        firstDeadLetter = firstDeadLetter ?? deadLetters.all.first
         pass.count(range, into: &checkpoint.counters)
         checkpoint.streamTimes = pass.streamTimes + states.clocks.map(\.time)
         checkpoint.offset = end
@@ -220,11 +224,11 @@ package final class VersionMaterializer {
 
     private func spill() throws {
         try store.spill(checkpoint) { transaction in
-            for letter in deadLetters { try transaction.add(letter) }
+            for letter in deadLetters.all { try transaction.add(letter) }
             for step in steps { try step.putAside(to: transaction) }
             try indexes.write(to: transaction, end: checkpoint.offset)
         }
-        deadLetters.removeAll(keepingCapacity: true)
+        deadLetters.removeAll()
         // As many rows will come again; which of several steps they fall to, nobody knows.
         for step in steps { step.spill(keepingMemory: steps.count == 1) }
         indexes.written()
@@ -237,7 +241,7 @@ package final class VersionMaterializer {
         if store.spilled != nil, isDirty { try spill() }
         let changesAt = recordsChanges ? checkpoint.offset : nil
         try store.commit(checkpoint) { transaction in
-            for letter in deadLetters { try transaction.add(letter) }
+            for letter in deadLetters.all { try transaction.add(letter) }
             for step in steps {
                 if let spilled = store.spilled {
                     try step.writeSpilled(spilled, to: transaction)
@@ -252,11 +256,30 @@ package final class VersionMaterializer {
                 try indexes.write(to: transaction, end: checkpoint.offset)
             }
         }
-        deadLetters.removeAll(keepingCapacity: true)
+        deadLetters.removeAll()
         for step in steps { step.committed(mayEvict: mayEvict) }
         states.committed()
         indexes.written()
         committedOffset = checkpoint.offset
         hasCommitted = true
+    }
+}
+
+/// Dead letters that wait for a commit, with the memory that they take.
+private struct DeadLetters {
+    private(set) var all: [DeadLetter] = []
+    private(set) var memoryBytes = 0
+
+    mutating func append(_ letter: DeadLetter) {
+        all.append(letter)
+        // Both texts have storage of their own.
+        memoryBytes +=
+            MemoryLayout<DeadLetter>.stride + 64 + letter.reason.utf8.count
+            + letter.event.utf8.count
+    }
+
+    mutating func removeAll() {
+        all.removeAll()
+        memoryBytes = 0
     }
 }

@@ -28,6 +28,7 @@ public final class Kappa: Sendable {
         self.views = views
         data = DataFolder(folder)
         definitions = try views.definitions()
+        try LogLoss.check(data)
         readers = LiveReaders(data, defined: definitions.map(\.name))
         writer = try LogWriter(data.log)
         _ = try Catalog(data)

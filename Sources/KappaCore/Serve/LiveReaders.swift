@@ -46,6 +46,9 @@ final class LiveReaders: Sendable {
     func close() { idle.withLock { $0.removeAll() } }
 
     private func putBack(_ session: Session) {
+        let connections =
+            [session.catalog.database] + session.readers.values.map(\.reader.connection)
+        if connections.contains(where: \.isMakeshift) { return }
         idle.withLock { idle in if idle.count < Self.mostIdle { idle.append(session) } }
     }
 }

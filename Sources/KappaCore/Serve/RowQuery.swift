@@ -23,10 +23,14 @@ package struct RowQuery: Sendable {
         let schema = reader.tables[try reader.table(table)]
         let connection = reader.connection
         SQLFunctions.add(to: connection)
-        let guardian = SQLGuard(connection, tables: [schema.name], seconds: seconds)
+        // Without a condition nobody computes a value: rows of any size can be read.
+        let guardian = SQLGuard(
+            connection, tables: [schema.name], seconds: seconds,
+            valueBytes: condition == nil ? nil : SQLLimits.valueBytes)
         defer { withExtendedLifetime(guardian) {} }
         let judge = try condition.map { try RowCondition.sql($0, schema, connection) }
         let statement = try connection.prepare(try sql(schema, judge?.text))
+        if let judge { guardian.share(judge.text, columns: 0) }
         let keyParts = try key.map { try schema.key($0) } ?? []
         var sink = StoreSink(statement)
         try keyParts.withTexts {

@@ -1,6 +1,8 @@
 /// Read-only SQL over the live versions of all views, by their tables' names.
 package struct SQLQuery {
     private let select: GuardedSelect
+    /// Of the attached versions.
+    private let readers: [VersionReader]
 
     /// Attaches the live versions whose tables the statement names.
     /// - Parameters:
@@ -14,6 +16,7 @@ package struct SQLQuery {
         var tables: [GuardedSelect.Table] = []
         var views: [String: String] = [:]
         var tableNames: Set<String> = []
+        var readers: [VersionReader] = []
         for entry in try catalog.entries() where entry.isLive {
             let path = catalog.folder.file(entry.id)
             let reader = try VersionReader(path)
@@ -21,7 +24,12 @@ package struct SQLQuery {
             let named = reader.tables.filter { words.contains($0.name) }
             if named.isEmpty { continue }
             let database = "live_\(entry.id.view)"
-            do { try GuardedSelect.attach(path, as: database, to: connection) } catch {
+            readers.append(reader)
+            let name = reader.connection.name
+            do throws(KappaError) {
+                try GuardedSelect.attach(name, as: database, to: connection)
+            } catch {
+                guard error.code == .usage else { throw error }
                 throw KappaError(
                     .usage, "too many views in one statement", because: error.reason,
                     advice: "SQLite joins ten files at most: split the question")
@@ -37,6 +45,7 @@ package struct SQLQuery {
                 views[table.name] = entry.id.view
             }
         }
+        self.readers = readers
         do throws(KappaError) {
             select = try GuardedSelect(
                 statement, over: tables, on: connection, parameters: parameters, seconds: seconds)

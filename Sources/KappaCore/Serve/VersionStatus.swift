@@ -11,6 +11,8 @@ package struct VersionStatus: Sendable {
     package var logEnd: Offset
     package var counters: Counters
     package var sizes: VersionSizes
+    /// Of its write-ahead log.
+    package var logBytes: Int
     /// Of its file, with the write-ahead log.
     package var bytes: Int
     /// As the process that materializes it reports; zero where none does.
@@ -44,11 +46,16 @@ package struct VersionStatus: Sendable {
             var status = VersionStatus(
                 id: entry.id, state: entry.state, reason: entry.reason, isLive: entry.isLive,
                 digest: entry.digest, position: .zero, logEnd: end, counters: Counters(),
-                sizes: VersionSizes(),
+                sizes: VersionSizes(), logBytes: size(folder.file(entry.id) + "-wal"),
                 bytes: size(folder.file(entry.id)) + size(folder.file(entry.id) + "-wal"),
                 eventsPerSecond: Lease.holder(of: entry.id, in: folder)?.eventsPerSecond ?? 0)
             // The file of a version that was only just entered may not be there yet.
-            if let reader = try? VersionReader(folder.file(entry.id)) {
+            var unread: KappaError?
+            var reader: VersionReader?
+            do throws(KappaError) { reader = try VersionReader(folder.file(entry.id)) } catch {
+                unread = error.code == .notFound ? nil : error
+            }
+            if let reader {
                 try reader.snapshot {
                     let checkpoint = try reader.checkpoint()
                     status.position = checkpoint.offset
@@ -71,16 +78,27 @@ package struct VersionStatus: Sendable {
                     + "\(Timestamp(microseconds: failure.sinceMicros))"
                     + (failure.isRetried ? ", and is tried again until that has passed" : "")
             }
-            if status.lag < 0 {
+            if let unread {
+                status.reason = "its file cannot be read, \(unread.reason ?? unread.what)"
+            } else if status.lag < 0 {
                 status.reason =
                     "it has applied \(-status.lag) events that the log has not: restore \(folder.log), "
                     + "or remove views/ and catalog.db and rebuild from what there is"
             } else if catalog.hasLostFile(entry) {
                 status.reason = "its file is gone: `kappa run` builds a new version"
+            } else if status.reason == nil, status.logBytes > Self.mostLogBytes {
+                status.reason =
+                    "its write-ahead log has grown to \(status.logBytes >> 20) MB: somebody reads an old "
+                    + "state of it, and what was committed since cannot be moved into the file. End "
+                    + "transactions and slow readers (tail, changes(of:), sqlite3) of "
+                    + folder.file(entry.id)
             }
             return status
         }
     }
+
+    /// Well past what a writer without slow readers lets it become: 16 MB, or one large commit.
+    private static let mostLogBytes = 256 << 20
 
     private static func logEnd(_ folder: DataFolder) -> Offset {
         (try? LogReader(folder.log).durableEnd()) ?? .zero

@@ -34,21 +34,24 @@ package final class GuardedSelect {
         let known = tables.map { SQLTable(name: $0.name, database: $0.database, schema: $0.schema) }
         written = try SQLStatement.select(select, over: known, parameters: parameters)
         for table in tables { try Self.show(table, connection) }
-        try connection.execute("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF")
+        try connection.execute(
+            "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = FILE")
         SQLFunctions.add(to: connection)
         let names = Set(tables.map(\.name) + tables.map(\.schema.name))
         guardian = SQLGuard(connection, tables: names, seconds: seconds)
         do throws(KappaError) { statement = try connection.prepare(written.text) } catch {
             throw written.restated(error)
         }
+        guardian.share(written.text, columns: statement.columnCount)
     }
 
-    /// Attaches the file of a version.
+    /// Attaches a database by its ``SQLiteConnection/name``. The reader that has opened it must live on.
     package static func attach(
-        _ path: String, as database: String, to connection: SQLiteConnection
+        _ name: String, as database: String, to connection: SQLiteConnection
     ) throws(KappaError) {
+        connection.leaveWAL()
         let attach = try connection.prepare("ATTACH ? AS \(VersionSchema.quoted(database))")
-        attach.bind(0, path)
+        attach.bind(0, name)
         try attach.execute()
     }
 

@@ -102,12 +102,18 @@ final class NewVersionFile {
     }
 
     /// Writes all other rows, makes the file whole and durable and puts it in its place.
-    func complete(_ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void) throws {
+    /// - Parameter deadLetters: Visits the dead letters that were written down before, which may be more
+    ///   than fit the memory.
+    func complete(
+        _ checkpoint: Checkpoint,
+        deadLetters: ((DeadLetter) throws -> Void) throws -> Void,
+        write: (any StoreTransaction) throws -> Void
+    ) throws {
         let transaction = BulkTransaction(rows) { [rows] in try rows[$1].append($0) }
         try write(transaction)
         for table in bulk { try table.finish() }
         try file.finish()
-        try addRecords(checkpoint, transaction)
+        try addRecords(checkpoint, transaction, deadLetters)
         try putInPlace()
     }
 
@@ -161,11 +167,15 @@ final class NewVersionFile {
     }
 
     /// Adds what goes with the rows.
-    private func addRecords(_ checkpoint: Checkpoint, _ transaction: BulkTransaction) throws {
+    private func addRecords(
+        _ checkpoint: Checkpoint, _ transaction: BulkTransaction,
+        _ deadLetters: ((DeadLetter) throws -> Void) throws -> Void
+    ) throws {
         let connection = try SQLiteConnection(Self.loadingPath(path), .readWrite)
         try connection.execute("PRAGMA journal_mode = DELETE; PRAGMA synchronous = OFF")
         let records = try VersionRecords(connection)
         try connection.transaction {
+            try deadLetters { try records.add($0) }
             for letter in transaction.deadLetters { try records.add(letter) }
             for change in transaction.changes { try records.add(change) }
             try records.save(checkpoint)

@@ -12,6 +12,8 @@ enum SQLFunctions {
         addDecimals(to: connection)
         addAggregates(to: connection)
         addConversions(to: connection)
+        addTexts(to: connection)
+        addFormats(to: connection)
     }
 
     /// The same arguments give the same result, and nothing else is touched: so the planner may keep
@@ -39,7 +41,7 @@ enum SQLFunctions {
             { context, count, values in
                 guard let context, let data = sqlite3_user_data(context) else { return }
                 let function = Unmanaged<Function>.fromOpaque(data).takeUnretainedValue()
-                let call = SQLCall(context, values)
+                let call = SQLCall(context, values, count: Int(count))
                 do throws(SQLFailure) { try function.body(call) } catch {
                     call.fail("\(function.name)(): \(error.reason)")
                 }
@@ -60,13 +62,20 @@ struct SQLFailure: Error {
 struct SQLCall {
     let context: OpaquePointer
     private let values: UnsafeMutablePointer<OpaquePointer?>?
+    /// Of the arguments, where a function takes any number of them.
+    let count: Int
 
-    init(_ context: OpaquePointer, _ values: UnsafeMutablePointer<OpaquePointer?>?) {
+    init(
+        _ context: OpaquePointer, _ values: UnsafeMutablePointer<OpaquePointer?>?, count: Int = 0
+    ) {
         self.context = context
         self.values = values
+        self.count = count
     }
 
     private subscript(index: Int) -> OpaquePointer? { values?[index] }
+
+    func value(_ index: Int) -> OpaquePointer? { self[index] }
 
     /// `SQLITE_INTEGER` and so on.
     func type(_ index: Int) -> Int32 { sqlite3_value_type(self[index]) }
@@ -152,5 +161,5 @@ struct SQLCall {
     func fail(_ message: String) { sqlite3_result_error(context, message, -1) }
 
     /// `SQLITE_TRANSIENT`: SQLite copies the bytes.
-    private static let copied = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
+    static let copied = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
 }

@@ -1,41 +1,53 @@
 import CSQLite
 import Glibc
 
-/// Lets hostile SQL do nothing but read the tables that it may: an authorizer that denies by default,
-/// and a deadline.
+/// Lets hostile SQL do nothing but read the tables that it may, and no more of it than a question may
+/// cost: an authorizer that denies by default, limits of sizes, and a deadline.
+///
+/// SQLite looks at a deadline between two steps of its machine, never inside of a function. So what one
+/// step can cost is bounded by ``SQLLimits``, and by ``SQLFunctions``, which has functions of its own
+/// where SQLite's take the product of their arguments' lengths.
 final class SQLGuard {
     private let connection: SQLiteConnection
     private let box: Unmanaged<Rules>
+    /// The limits as they were, to be put back.
+    private var limits: [(Int32, Int32)] = []
 
     final class Rules {
         let tables: Set<String>
-        var deadline: Int
-        init(tables: Set<String>, deadline: Int) {
+        let deadline: ContinuousClock.Instant
+        init(tables: Set<String>, deadline: ContinuousClock.Instant) {
             self.tables = tables
             self.deadline = deadline
         }
     }
 
     /// From now until this guard goes away, the connection only reads `tables`.
-    init(_ connection: SQLiteConnection, tables: Set<String>, seconds: Int = 60) {
+    /// - Parameter valueBytes: How large a value or a row may be; nil where nobody computes values.
+    init(
+        _ connection: SQLiteConnection, tables: Set<String>, seconds: Int = 60,
+        valueBytes: Int? = SQLLimits.valueBytes
+    ) {
         self.connection = connection
-        let rules = Rules(tables: tables, deadline: Self.now() + seconds)
+        let rules = Rules(tables: tables, deadline: .now + .seconds(seconds))
         box = Unmanaged.passRetained(rules)
         let handle = connection.handle
         // SQLite makes these tables when they are first named, with rights that are denied below.
         for table in SQLKappaFunctions.tables.keys {
             _ = try? connection.prepare("SELECT 1 FROM \(table)('[]')")
         }
-        sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, 100_000_000)
+        if let valueBytes { limit(SQLITE_LIMIT_LENGTH, valueBytes) }
         // What was written has stricter limits (`SQLParser`): rewriting makes it longer and deeper.
-        sqlite3_limit(handle, SQLITE_LIMIT_SQL_LENGTH, Int32(SQLRewriter.mostBytes) + 100_000)
-        sqlite3_limit(handle, SQLITE_LIMIT_EXPR_DEPTH, 1_000)
+        limit(SQLITE_LIMIT_SQL_LENGTH, SQLRewriter.mostBytes + 100_000)
+        limit(SQLITE_LIMIT_EXPR_DEPTH, 1_000)
+        limit(SQLITE_LIMIT_LIKE_PATTERN_LENGTH, SQLLimits.patternBytes)
+        connection.guardedValueBytes = valueBytes
         sqlite3_progress_handler(
-            handle, 10_000,
+            handle, SQLLimits.stepsPerLook,
             { context in
                 guard let context else { return 0 }
                 let rules = Unmanaged<Rules>.fromOpaque(context).takeUnretainedValue()
-                return SQLGuard.now() > rules.deadline ? 1 : 0
+                return ContinuousClock.now > rules.deadline ? 1 : 0
             }, box.toOpaque())
         sqlite3_set_authorizer(
             handle,
@@ -49,7 +61,31 @@ final class SQLGuard {
     deinit {
         sqlite3_set_authorizer(connection.handle, nil, nil)
         sqlite3_progress_handler(connection.handle, 0, nil, nil)
+        for (which, value) in limits { sqlite3_limit(connection.handle, which, value) }
+        connection.guardedValueBytes = nil
         box.release()
+    }
+
+    private func limit(_ which: Int32, _ value: Int) {
+        limits.append((which, sqlite3_limit(connection.handle, which, Int32(value))))
+    }
+
+    /// Makes values smaller where a statement makes many at once: all that it holds together stays below
+    /// ``SQLLimits/statementBytes``.
+    func share(_ statement: String, columns: Int) {
+        guard let most = connection.guardedValueBytes else { return }
+        let bytes = max(
+            SQLLimits.leastValueBytes,
+            min(most, SQLLimits.statementBytes / (SQLLimits.values(in: statement) + columns + 1)))
+        sqlite3_limit(connection.handle, SQLITE_LIMIT_LENGTH, Int32(bytes))
+        // Between two looks at the clock all patterns of a condition may be tried.
+        let pattern = max(
+            SQLLimits.leastPatternBytes,
+            min(
+                SQLLimits.patternBytes,
+                SQLLimits.allPatternBytes / max(1, SQLLimits.patterns(in: statement))))
+        sqlite3_limit(connection.handle, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, Int32(pattern))
+        connection.guardedValueBytes = bytes
     }
 
     private static func judge(
@@ -69,16 +105,65 @@ final class SQLGuard {
             let isOwn = ["sqlite_", "_kappa_", "pragma_"].contains { table.hasPrefix($0) }
             return column.isEmpty && !isOwn ? SQLITE_OK : SQLITE_DENY
         case SQLITE_FUNCTION:
-            let name = second.map { String(cString: $0) } ?? ""
-            let isDenied = ["load_extension", "fts3_tokenizer"].contains(name)
-            return isDenied ? SQLITE_DENY : SQLITE_OK
+            let name = second.map { String(cString: $0).lowercased() } ?? ""
+            return SQLLimits.functions.contains(name) || name.hasPrefix("_kappa_")
+                ? SQLITE_OK : SQLITE_DENY
         default: return SQLITE_DENY
         }
     }
+}
 
-    private static func now() -> Int {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return time.tv_sec
+/// How much one question may cost.
+enum SQLLimits {
+    /// Of a text, a blob or a row that a statement touches.
+    static let valueBytes = 1 << 20
+    /// Of all values that a statement can hold at the same time.
+    static let statementBytes = 256 << 20
+    /// What a value may have however many there are.
+    static let leastValueBytes = 16 << 10
+    /// Of a pattern of LIKE or GLOB, which costs the product of its length and the text's.
+    static let patternBytes = 1_000
+    /// Of all patterns of a statement together, and what one may have however many there are.
+    static let allPatternBytes = 5_000
+    static let leastPatternBytes = 20
+    /// How many steps of SQLite's machine go between two looks at the clock. A step is a call of a
+    /// function at most: some milliseconds.
+    static let stepsPerLook: Int32 = 100
+    /// How large one file for sorting and for results in between may be.
+    static let temporaryBytes: Int64 = 1 << 30
+
+    /// How many values a statement may hold at once, from above: of each call and each operator that
+    /// makes a text.
+    static func values(in statement: String) -> Int {
+        statement.utf8.count { $0 == 0x28 || $0 == 0x2C || $0 == 0x7C }
     }
+
+    /// How many patterns a statement may try for one row, from above.
+    static func patterns(in statement: String) -> Int {
+        let text = statement.lowercased()
+        return text.split(separator: "like").count + text.split(separator: "glob").count - 2
+    }
+
+    /// The functions that a statement may call. What takes more than time in the length of its arguments
+    /// is not among them, or is one of kappa's own (``SQLFunctions``): `json_patch` compares each key with
+    /// each.
+    static let functions: Set<String> = {
+        let names = """
+            abs acos acosh asin asinh atan atan2 atanh avg ceil ceiling changes char coalesce concat \
+            concat_ws cos cosh count cume_dist date datetime degrees dense_rank exp first_value floor \
+            format glob group_concat hex if ifnull iif instr json json_array json_array_length \
+            json_error_position json_extract json_group_array json_group_object json_insert \
+            json_object json_quote json_remove json_replace json_set json_type json_valid jsonb \
+            jsonb_array jsonb_extract jsonb_group_array jsonb_group_object jsonb_insert jsonb_object \
+            jsonb_remove jsonb_replace jsonb_set julianday lag last_insert_rowid last_value lead length \
+            like likelihood likely ln local_date local_datetime local_hour local_time local_weekday log \
+            log10 log2 lower ltrim max min mod nth_value ntile nullif octet_length percent_rank pi pow \
+            power printf quote radians random randomblob rank replace rfc3339 round row_number rtrim \
+            sign sin sinh soundex sqlite_compileoption_get sqlite_compileoption_used sqlite_source_id \
+            sqlite_version sqrt strftime string_agg substr substring subtype sum tan tanh time timediff \
+            total total_changes trim trunc ts typeof unhex unicode unistr unistr_quote unixepoch \
+            unlikely upper zeroblob -> ->> dec dec_add dec_sub dec_mul dec_div dec_round match regexp
+            """
+        return Set(names.split(separator: " ").map(String.init))
+    }()
 }

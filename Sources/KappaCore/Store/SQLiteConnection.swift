@@ -7,32 +7,39 @@ package final class SQLiteConnection {
     let handle: OpaquePointer
     /// Whether ``SQLFunctions`` are there.
     var hasFunctions = false
+    /// Whether it was opened in one of the ways that ``ReadingConnection`` has where nothing can be written:
+    /// it is not kept, for a writer of the same process would share its locks.
+    package var isMakeshift = false
+    /// Why it was opened for reading only, where that was not the wish: what a write fails with.
+    var whyReadOnly: KappaError?
+    /// How large a value may be while a ``SQLGuard`` is there.
+    var guardedValueBytes: Int?
+
+    /// What a statement attaches this database by: its path, and how it is read.
+    package let name: String
 
     package enum Mode { case readOnly, readWrite, create }
 
     /// Opens a database file. `milliseconds` is how long to wait for another connection's lock.
+    /// - Parameter parameters: Of SQLite's URI for the file, such as `immutable=1`.
     package init(
-        _ path: String, _ mode: Mode, busyMilliseconds: Int32 = 10_000
+        _ path: String, _ mode: Mode, parameters: String = "", busyMilliseconds: Int32 = 10_000
     ) throws(KappaError) {
         self.path = path
-        var flags = SQLITE_OPEN_NOMUTEX
+        name = path == ":memory:" ? path : Self.uri(path, parameters)
+        var flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI
         switch mode {
         case .readOnly: flags |= SQLITE_OPEN_READONLY
         case .readWrite: flags |= SQLITE_OPEN_READWRITE
         case .create: flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
         }
         var opened: OpaquePointer?
-        let code = sqlite3_open_v2(path, &opened, flags, nil)
+        let code = sqlite3_open_v2(name, &opened, flags, nil)
         guard code == SQLITE_OK, let opened else {
-            let reason =
-                opened.map { String(cString: sqlite3_errmsg($0)) }
-                ?? String(cString: sqlite3_errstr(code))
-            let isLimit = Self.isOutOfFiles(opened)
+            let number = opened.map { sqlite3_system_errno($0) } ?? ENOMEM
+            let message = String(cString: sqlite3_errstr(code))
             sqlite3_close_v2(opened)
-            if isLimit { throw Self.outOfFiles(path) }
-            throw KappaError(
-                mode == .create ? .cannotCreate : .inputOutput, "cannot open a database", at: path,
-                because: reason, advice: "Check that the folder is there and who owns it")
+            throw Self.failure(number, message, "cannot open a database", at: path)
         }
         handle = opened
         sqlite3_busy_timeout(handle, busyMilliseconds)
@@ -40,6 +47,25 @@ package final class SQLiteConnection {
     }
 
     deinit { sqlite3_close_v2(handle) }
+
+    /// A path as SQLite's URI: any file's name means just that file.
+    private static func uri(_ path: String, _ parameters: String) -> String {
+        let digits = Array("0123456789ABCDEF".utf8)
+        // With nothing before it, a path that begins with two slashes would name another machine.
+        var uri = Array((path.hasPrefix("/") ? "file://" : "file:").utf8)
+        for byte in path.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "/"), UInt8(ascii: "."),
+                UInt8(ascii: "_"), UInt8(ascii: "-"):
+                uri.append(byte)
+            default:
+                uri += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            }
+        }
+        let text = String(decoding: uri, as: UTF8.self)
+        return parameters.isEmpty ? text : text + "?" + parameters
+    }
 
     /// Turns the write-ahead log on. While somebody else does so, too, SQLite says busy without waiting.
     package func useWAL() throws(KappaError) {
@@ -50,6 +76,27 @@ package final class SQLiteConnection {
             }
         }
     }
+
+    /// Keeps the write-ahead log's files when the last connection closes: readers need them, and where
+    /// the disk is full or may not be written to, they could not make them.
+    package func keepWAL() {
+        var isKept: Int32 = 1
+        sqlite3_file_control(handle, "main", SQLITE_FCNTL_PERSIST_WAL, &isKept)
+    }
+
+    /// From now on the connection changes nothing, not even by its end: it leaves to writers what is to be
+    /// moved out of the write-ahead log.
+    package func onlyRead() throws(KappaError) {
+        leaveWAL()
+        try execute("PRAGMA query_only = ON")
+    }
+
+    /// Leaves to writers what is to be moved out of the write-ahead logs of all attached files.
+    func leaveWAL() { _ = kappa_sqlite_leave_wal(handle) }
+
+    /// Bounds the memory of all of SQLite in this process: for a program that does nothing but ask one
+    /// question. Inside of a server this is not ours to set.
+    package static func limitHeap(bytes: Int64) { sqlite3_hard_heap_limit64(bytes) }
 
     /// Runs statements that return nothing.
     package func execute(_ sql: String) throws(KappaError) {
@@ -107,38 +154,47 @@ package final class SQLiteConnection {
         if code != SQLITE_DONE { throw target.failure(code, "backup") }
     }
 
-    /// Whether a call has failed because no more files can be opened, which SQLite does not say.
-    private static func isOutOfFiles(_ handle: OpaquePointer?) -> Bool {
-        guard let handle else { return false }
-        let number = sqlite3_system_errno(handle)
-        return number == EMFILE || number == ENFILE
-    }
-
-    private static func outOfFiles(_ path: String) -> KappaError {
-        KappaError(
-            .inputOutput, "too many open files", at: path,
-            because: "the process, or the machine, has reached its limit on open files",
-            advice: "Raise the limit (ulimit -n), or end what holds files open")
+    /// A failure of the system under SQLite, whose own words ("disk I/O error") say too little.
+    private static func failure(
+        _ number: Int32, _ message: String, _ what: String, at path: String
+    ) -> KappaError {
+        let system = number == 0 ? "" : ": \(IOFailure.text(of: number))"
+        if number == ENOSPC || number == EDQUOT {
+            return KappaError(
+                .inputOutput, "the disk is full", at: path, because: message + system,
+                advice: "Free some space: nothing is lost, and work goes on from the last commit")
+        }
+        return KappaError(
+            IOFailure.code(of: number), what, at: path, because: message + system,
+            advice: IOFailure.advice(for: number) ?? "Check the disk and who owns the file")
     }
 
     /// What went wrong, in the terms of the four questions.
     func failure(_ code: Int32, _ sql: String) -> KappaError {
         let message = String(cString: sqlite3_errmsg(handle))
-        let isOfSystem = code & 0xFF == SQLITE_IOERR || code & 0xFF == SQLITE_CANTOPEN
-        if isOfSystem, Self.isOutOfFiles(handle) { return Self.outOfFiles(path) }
         switch code & 0xFF {
         case SQLITE_BUSY, SQLITE_LOCKED:
             return KappaError(
                 .heldElsewhere, "a database is held by another process", at: path,
                 because: message, advice: "Try again")
-        case SQLITE_FULL:
+        case SQLITE_FULL: return Self.failure(ENOSPC, message, "", at: path)
+        case SQLITE_READONLY, SQLITE_PERM:
+            if let whyReadOnly { return whyReadOnly }
+            // SQLite keeps no error number for these.
+            let isDenied = access(path, W_OK) != 0
+            return Self.failure(
+                isDenied ? errno : 0, message, "a database cannot be written", at: path)
+        case SQLITE_IOERR, SQLITE_CANTOPEN:
+            return Self.failure(
+                sqlite3_system_errno(handle), message, "a database cannot be read or written",
+                at: path)
+        case SQLITE_NOMEM where sqlite3_hard_heap_limit64(-1) > 0:
             return KappaError(
-                .inputOutput, "the disk is full", at: path, because: message,
-                advice: "Free some space: nothing is lost, and work goes on from the last commit")
-        case SQLITE_IOERR, SQLITE_CANTOPEN, SQLITE_READONLY, SQLITE_PERM:
-            return KappaError(
-                .inputOutput, "a database cannot be read or written", at: path, because: message,
-                advice: "Check the disk and who owns the file")
+                .usage, "the query was ended", at: path,
+                because: "it needs more than \(sqlite3_hard_heap_limit64(-1) >> 20) MB of memory",
+                advice: "Ask for less: fewer columns, shorter values, fewer calls")
+        case SQLITE_NOMEM:
+            return Self.failure(ENOMEM, message, "a database cannot be read or written", at: path)
         case SQLITE_CORRUPT, SQLITE_NOTADB:
             return KappaError(
                 .damaged, "a database is damaged", at: path, because: message,
@@ -147,7 +203,13 @@ package final class SQLiteConnection {
             return KappaError(
                 .usage, "the query was ended", at: path, because: "it ran for too long",
                 advice: "Ask for less: a narrower condition, or fewer rows joined")
-        case SQLITE_ERROR, SQLITE_AUTH, SQLITE_TOOBIG:
+        case SQLITE_TOOBIG:
+            let most = guardedValueBytes.map { "a value, or a row, has more than \($0) bytes" }
+            return KappaError(
+                .usage, "the query was ended", at: path, because: most ?? message,
+                advice: "Ask for parts: substr(…), json_extract(…), fewer columns or calls; "
+                    + "`kappa query VIEW --key` without a condition reads rows of any size")
+        case SQLITE_ERROR, SQLITE_AUTH:
             return KappaError(.usage, "the query cannot be run", at: path, because: message)
         default:
             return KappaError(.bug, "a statement failed", at: path, because: "\(message): \(sql)")

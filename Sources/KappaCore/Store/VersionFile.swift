@@ -17,6 +17,7 @@ final class VersionFile {
         self.connection = connection
         self.tables = tables
         try connection.useWAL()
+        connection.keepWAL()
         try connection.execute(
             """
             PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;
@@ -42,6 +43,9 @@ final class VersionFile {
         self.selects = selects
         records = try VersionRecords(connection)
     }
+
+    /// The write-ahead log is moved into the file, and its own file is kept, empty.
+    deinit { try? connection.execute("PRAGMA journal_size_limit = 0") }
 
     /// Has SQLite undo or finish what a killed process has begun, and remove its journal, which no process
     /// may be at work on.

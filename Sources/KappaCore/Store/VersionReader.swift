@@ -6,6 +6,8 @@ import Glibc
 /// meanwhile.
 package final class VersionReader {
     package let connection: SQLiteConnection
+    /// Keeps writers away where the file is read without a -shm file.
+    private let lock: OpenFileLock?
     package let view: String
     package let number: Int
     package let digest: String
@@ -18,14 +20,15 @@ package final class VersionReader {
 
     /// Opens a version's file for reading.
     package init(_ path: String) throws(KappaError) {
-        guard access(path, F_OK) == 0 else {
+        guard try IOFailure.isThere(path) else {
             throw KappaError(
                 .notFound, "the file of a version is not there", at: path,
                 because: "nothing was committed to it yet, or it was removed",
                 advice: "`kappa run` builds what is missing; `kappa status` lists the versions")
         }
-        connection = try SQLiteConnection(path, .readWrite)
-        try connection.execute("PRAGMA query_only = ON; PRAGMA cache_size = -16384")
+        let lease = path.hasSuffix(".db") ? path.dropLast(2) + "lease" : nil
+        (connection, lock) = try ReadingConnection.open(path, lease: lease.map(String.init))
+        try connection.execute("PRAGMA cache_size = -16384; PRAGMA temp_store = FILE")
         let statement = try connection.prepare(
             "SELECT view, number, digest, format FROM _kappa_version")
         guard try statement.step() else {

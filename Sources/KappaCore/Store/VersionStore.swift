@@ -95,8 +95,9 @@ package final class VersionStore: RowStore {
     ) throws {
         if let file { return try file.commit(checkpoint, write: write) }
         do {
-            try loading().complete(checkpoint) { transaction in
-                try runs?.forEachDeadLetter { try transaction.add($0) }
+            try loading().complete(checkpoint) { visit in
+                try runs?.forEachDeadLetter(visit)
+            } write: { transaction in
                 try write(transaction)
             }
         } catch {

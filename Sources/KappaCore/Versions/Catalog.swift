@@ -36,24 +36,60 @@ package final class Catalog {
         package static let rollback = "rollback"
     }
 
-    /// Opens the catalog, making it where it is new, and repairs what a killed process left.
+    /// Opens the catalog, making it where it is new, and repairs what a killed process has left.
+    ///
+    /// Where nothing can be written, such as on a full disk, it can be read; what would change it fails.
     package init(_ folder: DataFolder) throws {
         self.folder = folder
+        var database: SQLiteConnection
+        var failure: KappaError?
+        do {
+            database = try Self.writable(folder)
+        } catch let error as KappaError where ReadingConnection.isOfSystem(error) {
+            database = try Self.readable(folder, or: error)
+            failure = error
+        }
+        self.database = database
+        dataVersion = try database.prepare("PRAGMA data_version")
+        database.whyReadOnly = failure
+        if failure != nil { return }
+        do { try repair() } catch let error as KappaError where ReadingConnection.isOfSystem(error)
+        {
+            // Nobody's rows depend on it: whoever may write here does it later.
+        }
+    }
+
+    private static func writable(_ folder: DataFolder) throws -> SQLiteConnection {
         try DataFolder.make(folder.path + "/views")
         let database = try SQLiteConnection(folder.catalog, .create)
-        self.database = database
         try database.useWAL()
+        database.keepWAL()
         try database.execute("PRAGMA synchronous = FULL")
         let isMade = "SELECT count(*) FROM sqlite_master WHERE name = 'failures'"
         if try database.integer(isMade) == 0 {
-            try database.transaction {
-                try database.execute(Self.tables)
-                try database.execute(Self.judgementTable)
-                try database.execute(Self.noteTables)
-            }
+            try database.transaction { try makeTables(database) }
         }
-        dataVersion = try database.prepare("PRAGMA data_version")
-        try mend()
+        return database
+    }
+
+    /// A catalog that cannot be written to; one that could not be made has no versions.
+    private static func readable(
+        _ folder: DataFolder, or error: KappaError
+    ) throws -> SQLiteConnection {
+        if try IOFailure.isThere(folder.catalog) {
+            return try ReadingConnection.open(folder.catalog, lease: nil).connection
+        }
+        guard try IOFailure.isThere(folder.log) else { throw error }
+        let empty = try SQLiteConnection(":memory:", .create)
+        try makeTables(empty)
+        try empty.onlyRead()
+        return empty
+    }
+
+    private static func makeTables(_ database: SQLiteConnection) throws(KappaError) {
+        try database.execute(tables)
+        try database.execute(judgementTable)
+        try database.execute(noteTables)
     }
 
     private static let tables = """
@@ -321,12 +357,12 @@ package final class Catalog {
 
     /// The catalog is right: links that point elsewhere are put right, files that it does not know
     /// are removed unless somebody is at work on them.
-    private func mend() throws {
+    private func repair() throws {
         folder.removeScratch()
         let entries = try entries()
         for entry in entries where entry.isLive {
             if folder.linkedNumber(of: entry.id.view) != entry.id.number {
-                try mendLink(of: entry.id.view)
+                try repairLink(of: entry.id.view)
             }
         }
         for view in folder.viewsOnDisk {
@@ -344,7 +380,7 @@ package final class Catalog {
     }
 
     /// Under the switch lock: a promotion may be about to put the link right itself.
-    private func mendLink(of view: String) throws {
+    private func repairLink(of view: String) throws {
         try SwitchLock(view, in: folder).alone {
             guard let live = try live(view), folder.linkedNumber(of: view) != live,
                 folder.hasFile(VersionID(view, live))

@@ -59,7 +59,8 @@ package struct DataFolder: Sendable {
     /// An error where there is no data folder.
     package func require() throws(KappaError) {
         // A look at a folder of something else must not leave a catalog there.
-        if access(log, F_OK) == 0 || access(catalog, F_OK) == 0 { return }
+        if try IOFailure.isThere(log) { return }
+        if try IOFailure.isThere(catalog) { return }
         var status = stat()
         let isFolder = stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
         throw KappaError(
@@ -80,14 +81,11 @@ package struct DataFolder: Sendable {
 
     /// Makes a folder with all above it, and makes their names durable.
     package static func make(_ path: String) throws(KappaError) {
-        if access(path, F_OK) == 0 { return }
+        if try IOFailure.isThere(path) { return }
         let above = path.lastIndex(of: "/").map { String(path[..<$0]) }
         if let above, !above.isEmpty { try make(above) }
         if mkdir(path, 0o755) != 0, errno != EEXIST {
-            throw KappaError(
-                .cannotCreate, "cannot create a folder", at: path,
-                because: String(cString: strerror(errno)),
-                advice: "Check who owns the folder above it, and that the disk has room")
+            throw IOFailure("mkdir", errno).error(creating: "a folder", at: path)
         }
         try syncFolder(above.map { $0.isEmpty ? "/" : $0 } ?? ".")
     }
@@ -115,11 +113,7 @@ package struct DataFolder: Sendable {
     ) throws(KappaError) -> String {
         var template = Array("\(parent)/\(prefix)-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else {
-            throw KappaError(
-                .cannotCreate, "cannot create a temporary folder", at: parent,
-                because: String(cString: strerror(errno)),
-                advice: "Check that the disk has room and who owns the folder; TMPDIR names "
-                    + "another place for what is not in a data folder")
+            throw IOFailure("mkdtemp", errno).error(creating: "a temporary folder", at: parent)
         }
         return template.withUnsafeBufferPointer { buffer in
             buffer.baseAddress.map { String(cString: $0) } ?? ""

@@ -137,9 +137,8 @@ struct SwitchLock {
     func alone<R>(_ body: () throws -> R) throws -> R { try held(LOCK_EX, body) }
 
     private func held<R>(_ kind: Int32, _ body: () throws -> R) throws -> R {
-        while flock(file.descriptor, kind) != 0 {
-            if errno == EINTR { continue }
-            throw IOFailure("flock", errno).error("cannot lock a view", at: file.path)
+        do throws(IOFailure) { try LockWatch.lock(file, kind) } catch {
+            throw error.error("cannot lock a view", at: file.path)
         }
         defer { flock(file.descriptor, LOCK_UN) }
         return try body()

@@ -77,7 +77,7 @@ extension KappaError {
     /// disk that could not be read. A definition or a damaged file does not pass.
     package var passes: Bool {
         switch code {
-        case .inputOutput, .heldElsewhere, .cannotCreate, .unreachable: true
+        case .inputOutput, .heldElsewhere, .cannotCreate, .notPermitted, .unreachable: true
         default: false
         }
     }

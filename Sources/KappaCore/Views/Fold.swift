@@ -49,7 +49,8 @@ public struct Table<Key: KeyValue, Row: ViewRow>: Sendable {
         _ event: E.Type, key: KeyPath<E, Key> & Sendable, as name: String? = nil,
         _ handle: @escaping @Sendable (E, inout Row?) throws -> Void
     ) -> TableHandler {
-        TableHandler(table: self.name, handler: On<Row?>(E.self, key: key, as: name, handle).handler)
+        TableHandler(
+            table: self.name, handler: On<Row?>(E.self, key: key, as: name, handle).handler)
     }
 }
 

@@ -44,12 +44,12 @@ final class KappaProgram: Sendable {
     }
 
     /// Runs a line of `sh`, in which `kappa` is the program.
-    func shell(_ line: String) throws -> Finished {
+    func shell(_ line: String, seconds: Double = 60) throws -> Finished {
         let bin = Self.path.split(separator: "/").dropLast().map { "/" + $0 }.joined()
         return try Child(
             ["/bin/sh", "-c", line], in: folder.path, input: nil,
             environment: ["KAPPA_DATA": data.path, "PATH": bin + ":/usr/bin:/bin"]
-        ).wait()
+        ).wait(seconds: seconds)
     }
 
     /// Appends made-up events of some users.

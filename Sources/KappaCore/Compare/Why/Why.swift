@@ -130,7 +130,7 @@ package struct Why {
         }
         let single = SingleEvent(plan)
         let cursors = try indexes.map { try $0.cursor() }
-        let picker = EventPicker(try LogReader(folder.log))
+        let picker = EventPicker(try LogReader(folder.log, countsEvents: true))
         while let next = cursors.compactMap({ $0.entry?.offset }).min(), next < end.rawValue {
             let offset = Offset(next)
             let picked = try picker.event(at: offset)

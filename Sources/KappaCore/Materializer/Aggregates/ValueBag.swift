@@ -14,6 +14,9 @@ final class ValueBag<Key: StateKey>: StateObject {
     private var keys: [Key] = []
     private var counts: [Int64] = []
     private var total: Int64 = 0
+    /// Where the last answer stood, and how many values stand before it: the next is seldom far.
+    private var place = 0
+    private var before: Int64 = 0
     /// Values that are still to be put into their places.
     private var pending: [Key] = []
     private var heapBytes = 0
@@ -61,9 +64,37 @@ final class ValueBag<Key: StateKey>: StateObject {
     @_specialize(where Key == ExactDecimal)
     private func fold() {
         guard !pending.isEmpty else { return }
-        pending.sort()
-        combine(pending, nil)
+        if pending.count < keys.count / 64 {
+            for key in pending { insert(key) }
+            account()
+        } else {
+            pending.sort()
+            combine(pending, nil)
+        }
         pending.removeAll(keepingCapacity: true)
+    }
+
+    /// Puts one value into its place.
+    @inline(__always)
+    private func insert(_ key: Key) {
+        var (low, high) = (0, keys.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if keys[middle] < key { low = middle + 1 } else { high = middle }
+        }
+        total &+= 1
+        if low < keys.count, keys[low] == key {
+            counts[low] &+= 1
+            heapBytes -= key.heapBytes
+            if low < place { before &+= 1 }
+            return
+        }
+        keys.insert(key, at: low)
+        counts.insert(1, at: low)
+        if low <= place {
+            place += 1
+            before &+= 1
+        }
     }
 
     /// Takes in other values, which are in order, each as often as `times` says; once where that is
@@ -96,6 +127,7 @@ final class ValueBag<Key: StateKey>: StateObject {
         mergedCounts += counts[mine...]
         keys = merged
         counts = mergedCounts
+        (place, before) = (0, 0)
         account()
     }
 
@@ -108,19 +140,26 @@ final class ValueBag<Key: StateKey>: StateObject {
     }
 
     /// By nearest rank: of n values in order the one at place ⌈fraction × n⌉, the first for 0.
-    private var quantile: Key? {
+    @_specialize(where Key == Int64)
+    @_specialize(where Key == ExactDecimal)
+    private func quantile() -> Key? {
         fold()
+        guard !keys.isEmpty else { return nil }
         let rank = max(1, min(total, Int64((fraction * Double(total)).rounded(.up))))
-        var passed: Int64 = 0
-        for (key, count) in zip(keys, counts) {
-            passed &+= count
-            if passed >= rank { return key }
+        if place == keys.count { (place, before) = (0, 0) }
+        while before >= rank {
+            place -= 1
+            before &-= counts[place]
         }
-        return nil
+        while before &+ counts[place] < rank {
+            before &+= counts[place]
+            place += 1
+        }
+        return keys[place]
     }
 
     override func emit(to sink: inout some CellSink) {
-        guard let quantile else { return sink.null() }
+        guard let quantile = quantile() else { return sink.null() }
         if isApproximate, let number = quantile as? Int64 {
             sink.double(QuantileBucket.value(number))
         } else {
@@ -129,6 +168,8 @@ final class ValueBag<Key: StateKey>: StateObject {
         account()
     }
 
+    @_specialize(where Key == Int64)
+    @_specialize(where Key == ExactDecimal)
     override func save(to state: inout StateWriter) {
         fold()
         state.write(short: UInt64(keys.count))

@@ -28,7 +28,8 @@ final class SpilledRuns: SpilledRows {
     /// How far the runs reach of a version that has no file yet.
     static func checkpoint(_ version: String) throws(KappaError) -> Checkpoint? {
         guard exist(version) else { return nil }
-        return try VersionReader.checkpoint(SQLiteConnection(database(version), .readWrite))
+        let reading = try ReadingConnection.open(database(version), lease: nil)
+        return try VersionReader.checkpoint(reading.connection)
     }
 
     /// Opens the runs of a version, none at first.

@@ -1,0 +1,39 @@
+import Glibc
+import KappaCore
+
+/// Files that a person names for reading.
+enum InputFile {
+    /// - Throws: `.notFound` where there is none, or a folder; `.notPermitted`, `.inputOutput`.
+    static func open(_ path: String) throws(KappaError) -> Int32 {
+        let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            throw IOFailure("open", errno).error(naming: "cannot open a file", at: path)
+        }
+        var status = stat()
+        if fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFDIR {
+            close(descriptor)
+            throw KappaError(
+                .notFound, "cannot read a folder", at: path, because: "a file is needed",
+                advice: "Name its files")
+        }
+        return descriptor
+    }
+
+    /// The text of a file of at most so many bytes; nil for a longer one.
+    static func text(of path: String, atMost most: Int) throws(KappaError) -> String? {
+        let descriptor = try open(path)
+        defer { close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: most + 1)
+        var count = 0
+        while count < bytes.count {
+            let read = bytes.withUnsafeMutableBytes { bytes in
+                Glibc.read(descriptor, bytes.baseAddress.map { $0 + count }, bytes.count - count)
+            }
+            if read < 0, errno == EINTR { continue }
+            if read < 0 { throw IOFailure("read", errno).error("cannot read", at: path) }
+            if read == 0 { break }
+            count += read
+        }
+        return count > most ? nil : String(decoding: bytes[..<count], as: UTF8.self)
+    }
+}

@@ -1,0 +1,52 @@
+/// What the rows of a table point to outside of their own memory: texts, lists and the like. An estimate, by
+/// the texts that a row makes or is made of.
+struct PointedBytes {
+    private var ofRows: [Int] = []
+    private(set) var total = 0
+
+    /// Measures a row by its cells.
+    mutating func measure(_ id: UInt32, _ cells: [Value]) {
+        var bytes = 0
+        for cell in cells {
+            switch cell {
+            case .text(let text): bytes += Self.bytes(ofText: text.utf8.count)
+            case .json(let text): bytes += Self.bytes(ofJSON: text.utf8.count)
+            default: break
+            }
+        }
+        set(id, bytes)
+    }
+
+    /// Measures a row as it is stored.
+    mutating func measure(_ id: UInt32, _ cursor: any RowCursor, _ schema: TableSchema) {
+        var bytes = 0
+        for (index, column) in schema.columns.enumerated() where !cursor.isNull(index) {
+            switch column.kind {
+            case .text: bytes += Self.bytes(ofText: cursor.text(index).count)
+            case .json: bytes += Self.bytes(ofJSON: cursor.text(index).count)
+            default: break
+            }
+        }
+        if schema.hasState {
+            bytes += Self.bytes(ofJSON: cursor.blob(schema.columns.count).count)
+        }
+        set(id, bytes)
+    }
+
+    /// Adds what a row keeps hidden to what its cells have told.
+    mutating func add(_ id: UInt32, hidden bytes: Int) {
+        let known = Int(id) < ofRows.count ? ofRows[Int(id)] : 0
+        set(id, known + Self.bytes(ofJSON: bytes))
+    }
+
+    private mutating func set(_ id: UInt32, _ bytes: Int) {
+        while ofRows.count <= Int(id) { ofRows.append(0) }
+        total += bytes - ofRows[Int(id)]
+        ofRows[Int(id)] = bytes
+    }
+
+    /// Swift keeps 15 bytes of a text in place.
+    private static func bytes(ofText count: Int) -> Int { count > 15 ? 32 + count : 0 }
+    /// In memory, the values of a list take a few times as much as their digits.
+    private static func bytes(ofJSON count: Int) -> Int { 4 * count }
+}

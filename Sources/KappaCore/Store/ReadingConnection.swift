@@ -1,0 +1,111 @@
+import CSQLite
+import Glibc
+
+/// Opens databases for reading where nothing can be written: on a full disk, in a folder that is mounted
+/// read-only or belongs to somebody else.
+///
+/// Readers of a write-ahead log coordinate through its `-shm` file, which SQLite makes, or makes larger,
+/// when the first of them comes. Where that fails there are three further ways, each without a write:
+/// 1. the `-shm` that is there, read-only: SQLite then keeps an index of its own in memory;
+/// 2. the file alone, where its log is empty or gone: as long as nobody writes to it, which the lock of the
+///    version's lease holds off;
+/// 3. a copy in memory, of a small file that has no lease.
+package enum ReadingConnection {
+    /// - Parameter lease: A lock that whoever writes to the file holds alone; nil where there is none.
+    package static func open(
+        _ path: String, lease: String?
+    ) throws(KappaError) -> (connection: SQLiteConnection, lock: OpenFileLock?) {
+        do throws(KappaError) {
+            return (try ready(SQLiteConnection(path, .readWrite)), nil)
+        } catch {
+            guard isOfSystem(error) else { throw error }
+            let shared = "mode=ro&readonly_shm=1"
+            if let connection = try? ready(SQLiteConnection(path, .readOnly, parameters: shared)) {
+                connection.isMakeshift = true
+                return (connection, nil)
+            }
+            guard hasEmptyLog(path) else { throw error }
+            guard let lease else { return (try copy(path, or: error), nil) }
+            // Without the file of the lease nobody has ever written to this one by it.
+            let lock = try OpenFileLock(lease)
+            let fixed = "mode=ro&immutable=1"
+            guard hasEmptyLog(path),
+                let connection = try? ready(SQLiteConnection(path, .readOnly, parameters: fixed))
+            else { throw error }
+            connection.isMakeshift = true
+            return (connection, lock)
+        }
+    }
+
+    /// Whether the system refused something, so that another way may do.
+    package static func isOfSystem(_ error: KappaError) -> Bool {
+        [.inputOutput, .cannotCreate, .notPermitted].contains(error.code)
+    }
+
+    /// A first read, which is what opens the write-ahead log.
+    private static func ready(_ connection: SQLiteConnection) throws(KappaError) -> SQLiteConnection
+    {
+        try connection.onlyRead()
+        _ = try connection.integer("SELECT count(*) FROM sqlite_schema")
+        return connection
+    }
+
+    /// Whether all that was committed is in the file itself.
+    private static func hasEmptyLog(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path + "-wal", &status) != 0 || status.st_size == 0
+    }
+
+    private static let mostCopiedBytes = 64 << 20
+
+    /// The file's bytes in memory, where they are those of one moment: nobody had the file open for
+    /// writing before and after.
+    private static func copy(
+        _ path: String, or error: KappaError
+    ) throws(KappaError) -> SQLiteConnection {
+        let file = try OpenFile(reading: path)
+        let size = file.size
+        guard size > 100, size <= mostCopiedBytes,
+            let memory = sqlite3_malloc64(UInt64(size))
+        else { throw error }
+        let bytes = UnsafeMutableRawBufferPointer(start: memory, count: size)
+        guard (try? file.read(bytes, at: 0)) == size, hasEmptyLog(path),
+            access(path + "-shm", F_OK) != 0, file.size == size
+        else {
+            sqlite3_free(memory)
+            throw error
+        }
+        // The bytes that say that there is a write-ahead log: a database in memory has none.
+        bytes[18] = 1
+        bytes[19] = 1
+        let connection = try SQLiteConnection(":memory:", .create)
+        let flags = UInt32(SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_READONLY)
+        let code = sqlite3_deserialize(
+            connection.handle, "main", memory.assumingMemoryBound(to: UInt8.self), Int64(size),
+            Int64(size), flags)
+        guard code == SQLITE_OK else { throw error }
+        connection.isMakeshift = true
+        return try ready(connection)
+    }
+}
+
+/// A lock that is shared with other readers, for as long as this lives.
+package final class OpenFileLock: Sendable {
+    private let file: OpenFile?
+
+    /// - Throws: `.heldElsewhere` where somebody writes.
+    init(_ path: String) throws(KappaError) {
+        guard try IOFailure.isThere(path) else {
+            file = nil
+            return
+        }
+        let file = try OpenFile(reading: path)
+        guard flock(file.descriptor, LOCK_SH | LOCK_NB) == 0 else {
+            throw KappaError(
+                .heldElsewhere, "a version is being written to", at: path,
+                because: "it cannot be read without its -shm file, which cannot be made",
+                advice: "Free some space, or let a user who may write to the folder read it once")
+        }
+        self.file = file
+    }
+}
