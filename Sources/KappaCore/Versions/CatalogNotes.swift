@@ -24,6 +24,7 @@ extension Catalog {
 
     /// The rebuilds that were begun, and whether each is to be promoted.
     func rebuilds(of view: String) throws(KappaError) -> [VersionNumber: Bool] {
+        if !hasNotes { return [:] }
         let select = try database.prepare("SELECT number, promotes FROM rebuilds WHERE view = ?")
         select.bind(0, view)
         var rebuilds: [VersionNumber: Bool] = [:]
@@ -149,6 +150,14 @@ extension Catalog {
     package func wasRolledBackFrom(_ id: VersionID) throws(KappaError) -> Bool {
         let last = try history(of: id.view).last { $0.from == id.number || $0.to == id.number }
         return last?.from == id.number && last?.reason == Switch.rollback
+    }
+
+    /// The error of whoever would drop a live version.
+    static func isLive(_ id: VersionID) -> KappaError {
+        KappaError(
+            .usage, "\(id) is live", because: "readers see it",
+            advice: "`kappa rebuild \(id.view)` builds another version and makes that live; "
+                + "`kappa rollback \(id.view)` goes back to the one before")
     }
 
     /// What the status of a version says that is held back.
