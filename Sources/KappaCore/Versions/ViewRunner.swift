@@ -28,7 +28,7 @@ package final class ViewRunner: Sendable {
         package init() {}
     }
 
-    /// What a runner tells of while it works. Called on the runner's threads.
+    /// What a runner reports while it works. Called on the runner's threads.
     package enum Report: Sendable {
         case started(VersionID, VersionAction)
         /// Another process materializes the version. A runner that follows stands by.
