@@ -10,6 +10,14 @@ extension Catalog {
             PRIMARY KEY (view, number)) STRICT;
         """
 
+    /// The catalog for whoever works on versions, which is to see what others change and must write.
+    /// - Throws: Why it can only be read, where that is so.
+    static func forWriting(_ folder: DataFolder) throws -> Catalog {
+        let catalog = try Catalog(folder)
+        if let reason = catalog.database.whyReadOnly { throw reason }
+        return catalog
+    }
+
     // MARK: Rebuilds
 
     /// Notes that somebody wants a version built although there may be one of its definition; inside of a

@@ -157,7 +157,7 @@ package final class ViewRunner: Sendable {
     ///   versions.
     package func run() throws {
         if !definitions.isEmpty { _ = try LogWriter(folder.log) }
-        let catalog = try Catalog(folder)
+        let catalog = try Catalog.forWriting(folder)
         do {
             try Garbage(catalog).removeLeftovers()
             try begin(catalog)

@@ -9,7 +9,7 @@ import Testing
 struct GarbageRaceTests {
     private let folder: VersionsFolder
     private static let milliseconds =
-        getenv("KAPPA_RACE_MS").flatMap { Int(String(cString: $0)) } ?? 2_000
+        getenv("KAPPA_RACE_MS").flatMap { Int(String(cString: $0)) } ?? 1_000
 
     init() throws {
         folder = try VersionsFolder()
