@@ -27,7 +27,10 @@ package enum ReadingConnection {
             guard hasEmptyLog(path) else { throw error }
             guard let lease else { return (try copy(path, or: error), nil) }
             // Without the file of the lease nobody has ever written to this one by it.
-            let lock = try OpenFileLock(lease)
+            let lock: OpenFileLock
+            do throws(KappaError) { lock = try OpenFileLock(lease) } catch let other {
+                throw other.code == .heldElsewhere ? other : error
+            }
             let fixed = "mode=ro&immutable=1"
             guard hasEmptyLog(path),
                 let connection = try? ready(SQLiteConnection(path, .readOnly, parameters: fixed))

@@ -169,6 +169,21 @@ package final class SQLiteConnection {
             advice: IOFailure.advice(for: number) ?? "Check the disk and who owns the file")
     }
 
+    /// The system call that an error of SQLite's is of.
+    private static func call(of code: Int32) -> String? {
+        switch code >> 8 {
+        case 1, 2: "read"
+        case 3: "write"
+        case 4, 5: "fsync"
+        case 6: "ftruncate"
+        case 7, 13, 25: "fstat"
+        case 10, 23: "unlink"
+        case 18, 19, 20, 21: "shared memory (-shm)"
+        case 24: "mmap"
+        default: nil
+        }
+    }
+
     /// What went wrong, in the terms of the four questions.
     func failure(_ code: Int32, _ sql: String) -> KappaError {
         let message = String(cString: sqlite3_errmsg(handle))
@@ -185,9 +200,11 @@ package final class SQLiteConnection {
             return Self.failure(
                 isDenied ? errno : 0, message, "a database cannot be written", at: path)
         case SQLITE_IOERR, SQLITE_CANTOPEN:
+            let number = sqlite3_system_errno(handle)
+            // What a rollback did since has taken the number's place: then the call is known at least.
+            let call = number == 0 ? Self.call(of: code).map { ": \($0)" } ?? "" : ""
             return Self.failure(
-                sqlite3_system_errno(handle), message, "a database cannot be read or written",
-                at: path)
+                number, message + call, "a database cannot be read or written", at: path)
         case SQLITE_NOMEM where sqlite3_hard_heap_limit64(-1) > 0:
             return KappaError(
                 .usage, "the query was ended", at: path,
