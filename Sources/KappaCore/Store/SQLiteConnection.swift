@@ -226,6 +226,12 @@ package final class SQLiteConnection {
                 .usage, "the query was ended", at: path, because: most ?? message,
                 advice: "Ask for parts: substr(…), json_extract(…), fewer columns or calls; "
                     + "`kappa query VIEW --key` without a condition reads rows of any size")
+        case SQLITE_ERROR where message.hasPrefix("LIKE or GLOB pattern too complex"):
+            let most = sqlite3_limit(handle, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, -1)
+            return KappaError(
+                .usage, "the query was ended", at: path,
+                because: "a pattern of LIKE or GLOB has more than \(most) bytes",
+                advice: "Shorten it; instr(x, y) finds a long text in another")
         case SQLITE_ERROR, SQLITE_AUTH:
             return KappaError(.usage, "the query cannot be run", at: path, because: message)
         default:

@@ -144,6 +144,8 @@ struct SQLLimitTests {
             let took = ContinuousClock.now - start
             #expect(took < .seconds(20), "\(expression) took \(took)")
         }
+        let long = String(repeating: "%a", count: 2_000)
+        #expect(try refusal("SELECT k LIKE '\(long)' FROM tally").contains("more than 1000 bytes"))
         #expect(try refusal("SELECT json_patch('{}', '{}')").contains("not authorized"))
     }
 
