@@ -21,9 +21,12 @@ package final class SQLiteConnection {
     package enum Mode { case readOnly, readWrite, create }
 
     /// Opens a database file. `milliseconds` is how long to wait for another connection's lock.
-    /// - Parameter parameters: Of SQLite's URI for the file, such as `immutable=1`.
+    /// - Parameters:
+    ///   - parameters: Of SQLite's URI for the file, such as `immutable=1`.
+    ///   - boundsFiles: Whether temporary files have a largest size: for what people ask.
     package init(
-        _ path: String, _ mode: Mode, parameters: String = "", busyMilliseconds: Int32 = 10_000
+        _ path: String, _ mode: Mode, parameters: String = "", boundsFiles: Bool = false,
+        busyMilliseconds: Int32 = 10_000
     ) throws(KappaError) {
         self.path = path
         name = path == ":memory:" ? path : Self.uri(path, parameters)
@@ -34,7 +37,7 @@ package final class SQLiteConnection {
         case .create: flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
         }
         var opened: OpaquePointer?
-        let code = sqlite3_open_v2(name, &opened, flags, nil)
+        let code = sqlite3_open_v2(name, &opened, flags, boundsFiles ? SQLTemporaryFiles.name : nil)
         guard code == SQLITE_OK, let opened else {
             let number = opened.map { sqlite3_system_errno($0) } ?? ENOMEM
             let message = String(cString: sqlite3_errstr(code))
@@ -192,6 +195,12 @@ package final class SQLiteConnection {
             return KappaError(
                 .heldElsewhere, "a database is held by another process", at: path,
                 because: message, advice: "Try again")
+        case SQLITE_FULL where SQLTemporaryFiles.wasTooLarge():
+            return KappaError(
+                .usage, "the query was ended", at: path,
+                because: "sorting, or results in between, need more than "
+                    + "\(SQLLimits.temporaryBytes >> 20) MB of temporary files",
+                advice: "Ask for less: a narrower condition, fewer columns, or fewer rows joined")
         case SQLITE_FULL: return Self.failure(ENOSPC, message, "", at: path)
         case SQLITE_READONLY, SQLITE_PERM:
             if let whyReadOnly { return whyReadOnly }

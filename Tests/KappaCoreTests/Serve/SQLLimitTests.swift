@@ -203,6 +203,25 @@ struct SQLLimitTests {
         }
     }
 
+    @Test("temporary files have a largest size, whether for sorting, windows or results in between")
+    func temporaryFiles() throws {
+        let rows =
+            "(WITH RECURSIVE c(x) AS (VALUES(1) UNION ALL SELECT x+1 FROM c LIMIT 300) "
+            + "SELECT x, hex(randomblob(50000)) AS t FROM c)"
+        for statement in [
+            "SELECT length(t) FROM \(rows) ORDER BY t", "SELECT count(DISTINCT t) FROM \(rows)",
+            "SELECT length(t), count(*) FROM \(rows) GROUP BY t",
+            "SELECT x, length(lag(t, 200) OVER (ORDER BY x)) FROM \(rows)",
+            "WITH m AS MATERIALIZED (SELECT * FROM \(rows)) SELECT count(*) FROM m a JOIN m b ON a.t = b.t",
+        ] {
+            #expect(try refusal(statement) == "", "\(statement)")
+            try SQLLimits.$temporaryBytes.withValue(4 << 20) {
+                let why = try refusal(statement)
+                #expect(why.contains("temporary files"), "\(statement): \(why)")
+            }
+        }
+    }
+
     @Test("rows larger than the limit are read without a condition, and refused clearly with one")
     func largeRows() throws {
         let long = String(repeating: "x", count: 3 << 20)

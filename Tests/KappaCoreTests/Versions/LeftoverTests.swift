@@ -41,7 +41,8 @@ struct LeftoverTests {
         _ = try folder.catalog()
         #expect(
             try files.contentsOfDirectory(atPath: place).sorted() == [
-                "-9.db", "09.db", "1.db", "1.lease", "9", "9.notes", "live.db", "notes.db",
+                "-9.db", "09.db", "1.db", "1.db-shm", "1.db-wal", "1.lease", "9", "9.notes",
+                "live.db", "notes.db",
                 "snapshots", "switch.lock",
             ])
         #expect(try files.contentsOfDirectory(atPath: place + "/snapshots") == ["x@1.db"])
