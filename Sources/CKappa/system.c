@@ -58,6 +58,10 @@ int kappa_terminal_columns(int descriptor) {
   return ioctl(descriptor, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
+static _Thread_local int overflow;
+void kappa_set_overflow(int value) { overflow = value; }
+int kappa_overflow(void) { return overflow; }
+
 static _Thread_local int inexact;
 void kappa_set_inexact(int operation) { inexact = operation; }
 int kappa_inexact(void) { return inexact; }

@@ -33,6 +33,10 @@ int kappa_core_count(void);
 // How many columns a terminal has; 0 where the descriptor is none.
 int kappa_terminal_columns(int descriptor);
 
+// A mark of the calling thread, 0 at first: whether a temporary file became too large.
+void kappa_set_overflow(int value);
+int kappa_overflow(void);
+
 // A mark of the calling thread, 0 at first: which operation of decimals was not exact.
 void kappa_set_inexact(int operation);
 int kappa_inexact(void);

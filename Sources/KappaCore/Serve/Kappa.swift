@@ -35,7 +35,8 @@ public final class Kappa: Sendable {
     }
 
     /// Opens a folder, making it where it is new, and recovers it after a crash.
-    /// - Throws: ``KappaError`` where the folder cannot be used, or where a view is wrong.
+    /// - Throws: ``KappaError`` where the folder cannot be used, or where a view is wrong; `.damaged` where a
+    ///   version has applied events that the log no longer has.
     public static func open(_ folder: String, views: ViewSet) async throws -> Kappa {
         try await CallThreads.shared.perform { try Kappa(folder, views) }
     }
