@@ -40,14 +40,14 @@ struct RunnerSession {
         }
         Interrupt.onStop { runner.stop() }
         let isDone = Monitor(false)
-        let progress = WorkerThread("kappa-progress") { showProgress(runner, isDone) }
+        let progress = try? WorkerThread("kappa-progress") { showProgress(runner, isDone) }
         defer {
             isDone.withLock { $0 = true }
-            progress.join()
+            progress?.join()
         }
         try runner.run()
         isDone.withLock { $0 = true }
-        progress.join()
+        progress?.join()
         if let failure = failures.withLock({ $0.first }) {
             // Where reports are records, nobody has read of it yet.
             if printsChanges, context.format == .json { throw failure }

@@ -299,10 +299,10 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         let versions = lacking.map { (id: $0.id, definition: $0.version.view) }
         let folder = folder
         // Nothing depends on it but what `kappa plan` can tell.
-        samplers.append(
-            WorkerThread("kappa-sample") {
-                try? VersionSample.make(versions, after: events, in: folder)
-            })
+        let sampler = try? WorkerThread("kappa-sample") {
+            try? VersionSample.make(versions, after: events, in: folder)
+        }
+        if let sampler { samplers.append(sampler) }
     }
 
     /// Brings a version forward by itself, while the scan that it shares waits. That scan then passes

@@ -208,10 +208,16 @@ package final class ViewRunner: Sendable {
             number, versions, folder: folder, options: options, runner: self,
             memoryBytes: memoryBytes)
         state.withLock { $0.active += 1 }
-        _ = WorkerThread("kappa-apply") {
-            do { try group.run() } catch { self.fail(error) }
+        do {
+            _ = try WorkerThread("kappa-apply") {
+                do { try group.run() } catch { self.fail(error) }
+                group.end()
+                self.state.withLock { $0.active -= 1 }
+            }
+        } catch {
             group.end()
-            self.state.withLock { $0.active -= 1 }
+            state.withLock { $0.active -= 1 }
+            throw error
         }
     }
 

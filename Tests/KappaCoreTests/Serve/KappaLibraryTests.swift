@@ -121,8 +121,10 @@ struct KappaLibraryTests {
         }
         #expect(error?.what == "this Kappa is closed")
         await #expect(throws: KappaError.self) { try await kappa.catchUp() }
-        // What was read before can still be read.
-        #expect(try await kappa.rows(of: shopOrders).count == 1)
+        let closed = await #expect(throws: KappaError.self) {
+            try await kappa.rows(of: shopOrders)
+        }
+        #expect(closed?.what == "this Kappa is closed")
     }
 
     @Test("a run that fails throws, and closing afterwards does not wait for ever")
