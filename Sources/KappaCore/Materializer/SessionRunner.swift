@@ -51,7 +51,7 @@ final class SessionRunner: StepRunner {
 
     deinit { freeAll() }
 
-    var memoryBytes: Int { keys.memoryBytes + sessions.memoryBytes + rows.heldBytes.total }
+    var memoryBytes: Int { chains.memoryBytes + rows.heldBytes.total }
     var dirtyRows: Int { chains.dirty.count + chains.orphans.count }
 
     // MARK: Applying
@@ -231,8 +231,7 @@ final class SessionRunner: StepRunner {
         chains.orphans.removeAll(keepingCapacity: true)
         if mayEvict, memoryBytes > budgetBytes, !windowIsFirst {
             freeAll()
-            sessions.reset()
-            keys.reset()
+            chains.reset()
             isComplete = false
         }
     }

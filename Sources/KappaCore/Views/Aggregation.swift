@@ -49,6 +49,7 @@ package struct AggregationDefinition: Sendable {
         table name: String, grouping: Grouping<Element>, aggregates: [Aggregate<Element>]
     ) throws(KappaError) {
         try grouping.source.check()
+        try GroupKey.checkNames(grouping.keys, ofTable: name)
         var columns: [ColumnSchema] = []
         var origins: [RowLayout.Origin] = []
         var zone = TimeZoneRules.utc

@@ -42,13 +42,14 @@ public struct Table<Key: KeyValue, Row: ViewRow>: Sendable {
     /// A table keyed by `Key`. Its name is a plain one: `[a-z][a-z0-9_]{0,62}`.
     public init(_ name: String, key: Key.Type, row: Row.Type) { self.name = name }
 
-    /// What an event of one type does to the row under its key.
+    /// What an event of one type does to the row under its key. The key's column has the name of the
+    /// property, or `name`; a computed property needs one.
     @inlinable
     public func on<E: Event>(
-        _ event: E.Type, key: KeyPath<E, Key> & Sendable,
+        _ event: E.Type, key: KeyPath<E, Key> & Sendable, as name: String? = nil,
         _ handle: @escaping @Sendable (E, inout Row?) throws -> Void
     ) -> TableHandler {
-        TableHandler(table: name, handler: On<Row?>(E.self, key: key, handle).handler)
+        TableHandler(table: self.name, handler: On<Row?>(E.self, key: key, as: name, handle).handler)
     }
 }
 
@@ -76,13 +77,15 @@ public struct On<State>: Sendable {
 // event and row are known, and what runs for each event is compiled for them.
 
 extension On {
-    /// Handles events of type `event`; `key` is the row's key.
+    /// Handles events of type `event`; `key` is the row's key. Its column has the name of the property, or
+    /// `name`; a computed property needs one.
     @inlinable
     public init<E: Event, Key: KeyValue, Row: ViewRow>(
-        _ event: E.Type, key: KeyPath<E, Key> & Sendable,
+        _ event: E.Type, key: KeyPath<E, Key> & Sendable, as name: String? = nil,
         _ handle: @escaping @Sendable (E, inout Row?) throws -> Void
     ) where State == Row? {
-        handler = FoldHandler(E.self, row: Row.self, key: key, seesTables: false) { _ in
+        handler = FoldHandler(E.self, row: Row.self, key: key, named: name, seesTables: false) {
+            _ in
             { event, row, _ in
                 let event = event.assumingMemoryBound(to: E.self).move()
                 try handle(event, &row.assumingMemoryBound(to: Row?.self).pointee)
@@ -90,13 +93,14 @@ extension On {
         }
     }
 
-    /// Handles events of type `event` with a look at the view's other tables.
+    /// Handles events of type `event` with a look at the view's other tables. The key's column has the
+    /// name of the property, or `name`; a computed property needs one.
     @inlinable
     public init<E: Event, Key: KeyValue, Row: ViewRow>(
-        _ event: E.Type, key: KeyPath<E, Key> & Sendable,
+        _ event: E.Type, key: KeyPath<E, Key> & Sendable, as name: String? = nil,
         _ handle: @escaping @Sendable (E, inout Row?, Tables) throws -> Void
     ) where State == Row? {
-        handler = FoldHandler(E.self, row: Row.self, key: key, seesTables: true) { _ in
+        handler = FoldHandler(E.self, row: Row.self, key: key, named: name, seesTables: true) { _ in
             { event, row, tables in
                 let event = event.assumingMemoryBound(to: E.self).move()
                 try handle(event, &row.assumingMemoryBound(to: Row?.self).pointee, tables)
@@ -106,13 +110,15 @@ extension On {
 }
 
 extension On where State: ViewRow {
-    /// Handles events of type `event`; `key` is the row's key.
+    /// Handles events of type `event`; `key` is the row's key. Its column has the name of the property, or
+    /// `name`; a computed property needs one.
     @inlinable
     public init<E: Event, Key: KeyValue>(
-        _ event: E.Type, key: KeyPath<E, Key> & Sendable,
+        _ event: E.Type, key: KeyPath<E, Key> & Sendable, as name: String? = nil,
         _ handle: @escaping @Sendable (E, inout State) throws -> Void
     ) {
-        handler = FoldHandler(E.self, row: State.self, key: key, seesTables: false) { initial in
+        handler = FoldHandler(E.self, row: State.self, key: key, named: name, seesTables: false) {
+            initial in
             guard let initial = initial as? State else { return nil }
             return { event, row, _ in
                 let event = event.assumingMemoryBound(to: E.self).move()
@@ -139,25 +145,30 @@ package struct FoldHandler: Sendable {
     let timesSignature: String
     let rowType: any ViewRow.Type
     let keyKind: ColumnKind
-    let keyName: String
+    /// The name of the key's column; nil where Swift does not tell that of the property, and no other is
+    /// given.
+    let keyName: String?
     /// Whether it may look at other rows than the one under its key.
     let seesTables: Bool
     /// Opens a reader; the second argument is the row that there is before the first event.
     package let open:
         @Sendable (ExtractionPlan, (any ViewRow)?) throws(KappaError) -> any FoldReader
 
-    /// - Parameter handle: What handles events where rows begin as the given one; nil where that one is
-    ///   of the wrong type.
+    /// - Parameters:
+    ///   - name: The name of the key's column where it is not that of the property.
+    ///   - handle: What handles events where rows begin as the given one; nil where that one is of the
+    ///     wrong type.
     @usableFromInline
     init<E: Event, Key: KeyValue>(
         _ event: E.Type, row: any ViewRow.Type, key: KeyPath<E, Key> & Sendable,
+        named name: String?,
         seesTables: Bool, _ handle: @escaping @Sendable ((any ViewRow)?) -> Handle?
     ) {
         eventType = E.eventType ?? "*"
         timesSignature = E.timesSignature
         rowType = row
         keyKind = Key.columnKind
-        keyName = Expression(key).propertyName ?? "key"
+        keyName = name ?? Expression(key).propertyName
         self.seesTables = seesTables
         open = { plan, initial throws(KappaError) in
             guard let handle = handle(initial) else {

@@ -60,7 +60,13 @@ package struct FoldTable: Sendable {
         var rowColumns: [Int] = []
         var fields: [EventField] = []
         var hidden: [EventField] = []
-        let keyName = handler.keyName
+        guard let keyName = handler.keyName else {
+            throw KappaError(
+                .usage, "the key of table \(name) has no name",
+                at: "table \(name), events \(handler.eventType)",
+                because: "it is a computed property, and Swift does not tell its name",
+                advice: "Name its column: key: \\.property, as: \"name\"")
+        }
         if !shape.fields.contains(where: { $0.columnName == keyName && $0.path.count == 1 }) {
             columns.append(ColumnSchema(keyName, handler.keyKind, isKey: true))
         }

@@ -22,7 +22,25 @@ public enum LateEvents: Sendable {
 struct GroupKey<Element>: Sendable {
     let name: String?
     let expression: Expression<Element>
+    /// See ``checkNames(_:ofTable:)``.
     var columnName: String { name ?? expression.propertyName ?? "key" }
+
+    /// The key of the one group that all elements are in.
+    static var all: GroupKey { GroupKey(name: "scope", expression: Expression(constant: "all")) }
+
+    /// - Throws: `.usage` where a part of a key has no name, and no other is given.
+    static func checkNames(_ keys: [GroupKey], ofTable table: String) throws(KappaError) {
+        for (index, key) in keys.enumerated()
+        where key.name == nil && key.expression.propertyName == nil {
+            throw KappaError(
+                .usage, "a part of the key of table \(table) has no name",
+                at: "table \(table), part \(index + 1) of its key",
+                because:
+                    "it is a computed property of \(Element.self), and Swift does not tell its name",
+                advice: "Name its column: .grouped(as: \"name\", by: \\.property), or "
+                    + ".grouped(by: \\.stored, as: \"name\", by: { $0.property })")
+        }
+    }
 
     /// The values of properties, as parts of a key.
     static func properties<First: KeyValue, each Next: KeyValue>(
@@ -124,6 +142,12 @@ extension Grouping {
 }
 
 extension EventStream {
+    /// One row for all elements: the total. Its key is the column `scope`, which holds `all`; there is no
+    /// row before the first element.
+    public func aggregate(_ aggregates: Aggregate<Element>...) -> Aggregation {
+        Aggregation(Grouping(source: source, keys: [.all]), aggregates)
+    }
+
     /// Cuts the stream into windows of event time.
     /// - Parameters:
     ///   - lateness: An event is late once `window end + lateness <= stream time`; without a

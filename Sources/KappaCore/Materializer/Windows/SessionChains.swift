@@ -2,7 +2,8 @@
 ///
 /// Each key has a chain of sessions, the one with the latest last event first. So with a lateness the
 /// open sessions stand before those that have closed, which nothing touches any more. Two that are
-/// open are always more than the gap apart.
+/// open are always more than the gap apart. Where a chain is too long to be walked, an index finds its
+/// sessions.
 final class SessionChains {
     /// One record for each key; its state is the newest session's number plus one, 0 for none, and
     /// behind it the time of that session's last event.
@@ -17,19 +18,27 @@ final class SessionChains {
     private let lateness: Int64?
     /// Where a key's record tells its newest session.
     private let newestPlace: Int
+    /// The sessions of keys that have many, the one with the earliest last event first.
+    private var indexes: [UInt32: OrderedNumbers] = [:]
+    private var indexedSessions = 0
+    /// A chain is walked so far before it gets an index.
+    private let mostSteps: Int
 
     struct Orphan {
         var key: UInt32
         var start: Int64
     }
 
-    init(keyIsText: [Bool], rows: GroupRows, gap: Int64, lateness: Int64?) {
+    init(
+        keyIsText: [Bool], rows: GroupRows, gap: Int64, lateness: Int64?, mostSteps: Int = 64
+    ) {
         keys = GroupTable(keyIsText: keyIsText, stateBytes: 16)
         newestPlace = GroupTable.stateOffset(keyParts: keyIsText.count)
         sessions = SessionSlab(stateBytes: rows.stateBytes)
         self.rows = rows
         self.gap = gap
         self.lateness = lateness
+        self.mostSteps = mostSteps
     }
 
     /// The session that an event at `time` belongs to, grown to hold it; nil where the event is late.
@@ -44,9 +53,7 @@ final class SessionChains {
     ) throws(KappaError) -> UInt32? {
         // A session has closed if its last event is at this time or before.
         let closed = lateness.map { streamTime &- $0 &- gap } ?? .min
-        var newer: UInt32?
-        var current = newest(of: key)
-        if let newest = current {
+        if let newest = newest(of: key) {
             let last = newestLast(of: key)
             // Behind all sessions of the key, and out of their reach: none of them is looked at.
             if time > last &+ gap {
@@ -62,9 +69,8 @@ final class SessionChains {
                 return newest
             }
         }
-        while let id = current, sessions.last(id) > closed, time < sessions.start(id) &- gap {
-            newer = id
-            current = sessions.older(id)
+        let (current, newer) = neighbours(of: key) {
+            sessions.last($0) > closed && time < sessions.start($0) &- gap
         }
         if let id = current, sessions.last(id) > closed, time <= sessions.last(id) &+ gap {
             if time <= closed, time < sessions.start(id), isTaken(time, key, after: id) {
@@ -73,15 +79,14 @@ final class SessionChains {
             touch(id)
             return try grow(id, to: time, newer: newer, closed: closed, beforeMerge)
         }
-        // A newer session is more than the gap away, or the walk would have stopped at it.
+        // A newer session is more than the gap away, or it would be the one that was found.
         return time > closed ? begin(key, time, older: current, newer: newer) : nil
     }
 
     /// A new session between its neighbours.
     private func begin(_ key: UInt32, _ time: Int64, older: UInt32?, newer: UInt32?) -> UInt32 {
         let id = sessions.insert(key: key, time: time)
-        sessions.setOlder(id, older)
-        link(id, behind: newer, of: key)
+        put(id, into: key, older: older, newer: newer)
         touch(id)
         return id
     }
@@ -90,14 +95,15 @@ final class SessionChains {
     /// start, so no other session may begin there.
     private func isTaken(_ time: Int64, _ key: UInt32, after id: UInt32) -> Bool {
         var current = sessions.older(id)
-        while let closed = current {
+        // One whose last event is earlier than this time does not begin at it.
+        while let closed = current, sessions.last(closed) >= time {
             if sessions.start(closed) == time { return true }
             current = sessions.older(closed)
         }
         return false
     }
 
-    /// Stretches a session to a time, and merges it with a neighbour that it now reaches.
+    /// Stretches a session to a time, and merges it with the older one if it now reaches that.
     private func grow(
         _ id: UInt32, to time: Int64, newer: UInt32?, closed: Int64,
         _ beforeMerge: () throws(KappaError) -> Void
@@ -112,50 +118,101 @@ final class SessionChains {
             {
                 touch(older)
                 try beforeMerge()
-                return try merge(newer: id, into: older, newestBefore: newer)
+                return try merge(id, into: older, newer: newer)
             }
         } else if time > sessions.last(id) {
+            // It does not reach the newer one, or it would be that one that takes the event.
             sessions.setLast(id, time)
-            guard let newer else {
-                link(id, behind: nil, of: sessions.key(id))
-                return id
-            }
-            if sessions.start(newer) &- time <= gap {
-                touch(newer)
-                try beforeMerge()
-                let before = newerNeighbour(of: newer)
-                return try merge(newer: newer, into: id, newestBefore: before)
-            }
+            if newer == nil { link(id, behind: nil, of: sessions.key(id)) }
         }
         return id
     }
 
-    /// Puts what `newer` holds into the next older session `id`, and takes `newer` away.
+    /// Puts what a session holds into the next older one, and takes it away.
     private func merge(
-        newer: UInt32, into id: UInt32, newestBefore: UInt32?
+        _ id: UInt32, into older: UInt32, newer: UInt32?
     ) throws(KappaError) -> UInt32 {
         for accumulator in rows.accumulators {
-            try accumulator.merge(sessions.record(newer), into: sessions.record(id))
+            try accumulator.merge(sessions.record(id), into: sessions.record(older))
         }
-        sessions.setLast(id, max(sessions.last(id), sessions.last(newer)))
-        sessions.setStart(id, min(sessions.start(id), sessions.start(newer)))
-        link(id, behind: newestBefore, of: sessions.key(id))
-        if let start = sessions.storedStart(newer) {
-            orphans.append(Orphan(key: sessions.key(newer), start: start))
+        let key = sessions.key(id)
+        removeFromIndex(id, of: key)
+        sessions.setLast(older, max(sessions.last(older), sessions.last(id)))
+        sessions.setStart(older, min(sessions.start(older), sessions.start(id)))
+        link(older, behind: newer, of: key)
+        if let start = sessions.storedStart(id) {
+            orphans.append(Orphan(key: key, start: start))
         }
-        rows.free(sessions.record(newer))
-        sessions.remove(newer)
-        return id
+        rows.free(sessions.record(id))
+        sessions.remove(id)
+        return older
     }
 
-    private func newerNeighbour(of id: UInt32) -> UInt32? {
-        var newer: UInt32?
-        var current = newest(of: sessions.key(id))
-        while let at = current, at != id {
-            newer = at
-            current = sessions.older(at)
+    // MARK: Chains
+
+    var memoryBytes: Int {
+        keys.memoryBytes + sessions.memoryBytes + indexedSessions * 2 * MemoryLayout<UInt32>.stride
+    }
+
+    func reset() {
+        sessions.reset()
+        keys.reset()
+        indexes = [:]
+        indexedSessions = 0
+    }
+
+    /// The oldest of a key's sessions that are newer than what is looked for, and the one before it.
+    /// - Parameter isNewer: Holds for the newest sessions down to some one, and for none that is older.
+    private func neighbours(
+        of key: UInt32, where isNewer: (UInt32) -> Bool
+    ) -> (older: UInt32?, newer: UInt32?) {
+        if let index = indexes[key] {
+            let place = index.place { !isNewer($0) }
+            return (index.number(before: place), index.number(at: place))
         }
-        return newer
+        var newer: UInt32?
+        var current = newest(of: key)
+        var steps = 0
+        while let id = current, isNewer(id) {
+            if steps == mostSteps {
+                makeIndex(of: key)
+                return neighbours(of: key, where: isNewer)
+            }
+            newer = id
+            current = sessions.older(id)
+            steps += 1
+        }
+        return (current, newer)
+    }
+
+    private func makeIndex(of key: UInt32) {
+        var chain: [UInt32] = []
+        var current = newest(of: key)
+        while let id = current {
+            chain.append(id)
+            current = sessions.older(id)
+        }
+        indexes[key] = OrderedNumbers(chain.reversed())
+        indexedSessions += chain.count
+    }
+
+    /// No two sessions of a key have the same last event time: when one has closed, an event at its last
+    /// time is late, or goes into an open session, which ends later.
+    private func removeFromIndex(_ id: UInt32, of key: UInt32) {
+        guard let place = indexes[key]?.place(where: { sessions.last($0) < sessions.last(id) })
+        else { return }
+        indexes[key]?.remove(at: place)
+        indexedSessions -= 1
+    }
+
+    /// Puts a session between its neighbours.
+    private func put(_ id: UInt32, into key: UInt32, older: UInt32?, newer: UInt32?) {
+        sessions.setOlder(id, older)
+        link(id, behind: newer, of: key)
+        guard let place = indexes[key]?.place(where: { sessions.last($0) <= sessions.last(id) })
+        else { return }
+        indexes[key]?.insert(id, at: place)
+        indexedSessions += 1
     }
 
     func newest(of key: UInt32) -> UInt32? {
@@ -189,14 +246,8 @@ final class SessionChains {
         sessions.setLast(id, last)
         sessions.setStoredStart(id, start)
         // Rows of one key come by their starts: most belong to the front.
-        var newer: UInt32?
-        var older = newest(of: key)
-        while let at = older, sessions.last(at) > last {
-            newer = at
-            older = sessions.older(at)
-        }
-        sessions.setOlder(id, older)
-        link(id, behind: newer, of: key)
+        let (older, newer) = neighbours(of: key) { sessions.last($0) > last }
+        put(id, into: key, older: older, newer: newer)
         return id
     }
 }

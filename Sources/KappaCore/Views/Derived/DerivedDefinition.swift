@@ -130,6 +130,7 @@ private struct DerivedBase<Element>: Sendable {
         _ name: String, _ view: String, _ groups: TableGroups<Element>
     ) throws(KappaError) {
         self.name = name
+        try GroupKey.checkNames(groups.keys, ofTable: name)
         upstream = try groups.rows.upstream.define(view: view)
         guard var table = upstream.tables.first else {
             throw KappaError(.bug, "a step of view \(view) makes no table")

@@ -97,6 +97,12 @@ extension TableRows {
         }
     }
 
+    /// One row over all rows as they are now: the total. Its key is the column `scope`, which holds `all`;
+    /// there is no row where there are no rows.
+    public func aggregate(_ aggregates: Aggregate<Element>...) -> Derived {
+        Derived(TableGroups(rows: self, keys: [.all]), aggregates)
+    }
+
     /// Groups by the value of a property, or of several.
     public func grouped<A: KeyValue, each B: KeyValue>(
         by first: KeyPath<Element, A> & Sendable,

@@ -50,7 +50,9 @@ struct PairCells: Sendable {
                     right.cell(path).map { new.cell(at: $0, of: right.fields, false) }
                 }
             guard let cell, let target = new.cell(property.target) else {
-                throw Self.problem(New.self, "\(property.target)", "it is not read from a column")
+                throw Self.problem(
+                    New.self, PropertyPath(property.target).description,
+                    "it, or what it is taken from, is not read from a column")
             }
             given[target] = cell
         }

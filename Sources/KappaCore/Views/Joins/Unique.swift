@@ -10,7 +10,7 @@ extension EventStream {
     ) -> MappedStream<Element> {
         let upstream = source
         let expression = Expression(key)
-        let name = expression.propertyName ?? "key"
+        let name = expression.propertyName ?? "computed"
         var source = upstream
         source.signature = "\(upstream.signature).unique(\(name))"
         source.states.append(.joinSide(key: expression.kind, []))

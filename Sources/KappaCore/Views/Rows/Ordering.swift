@@ -24,7 +24,7 @@ public struct Ordering<Element>: Sendable {
 
     /// A part of a view's digest.
     var signature: String {
-        "\(value.propertyName ?? "?") \(isDescending ? "desc" : "asc")"
+        "\(value.propertyName ?? "computed") \(isDescending ? "desc" : "asc")"
     }
 
     /// Negative where a cell of one element stands before that of another.

@@ -161,6 +161,7 @@ package struct RankingDefinition: Sendable {
                     + "and group by it")
         }
         try grouping.source.check()
+        try GroupKey.checkNames(grouping.keys, ofTable: name)
         var columns = try RowCodec<Element>().columns
         // A key that is a property of the element is a column already.
         var added: [ColumnSchema] = []

@@ -6,6 +6,7 @@ final class ExpressionColumns<Element> {
     private enum Source {
         case field(Int)
         case computed(ComputedColumn)
+        case constant(ConstantColumn)
     }
     private let reader: any ElementReader<Element>
     private let expressions: [Expression<Element>]
@@ -23,6 +24,9 @@ final class ExpressionColumns<Element> {
         sources = expressions.map { expression in
             if allowFields, let field = expression.keyPath.flatMap({ reader.field(of: $0) }) {
                 return .field(field)
+            }
+            if let constant = expression.constant {
+                return .constant(ConstantColumn(constant, kind: expression.kind))
             }
             return .computed(ComputedColumn(kind: expression.kind))
         }
@@ -47,11 +51,34 @@ final class ExpressionColumns<Element> {
         switch sources[index] {
         case .field(let field): reader.column(field)
         case .computed(let column): column.column
+        case .constant(let column): column.column(upTo: reader.list.rows.max())
         }
     }
 
     var columns: [kj_column] { sources.indices.map { column($0) } }
     var count: Int { sources.count }
+}
+
+/// A column that holds the same value in each row.
+private final class ConstantColumn {
+    private let value: Value
+    private let column: ComputedColumn
+    /// How many rows hold it.
+    private var count = 0
+
+    init(_ value: Value, kind: ColumnKind) {
+        self.value = value
+        column = ComputedColumn(kind: kind)
+    }
+
+    func column(upTo last: Int32?) -> kj_column {
+        let rows = last.map { Int($0) + 1 } ?? 0
+        while count < rows {
+            column.set(count, value)
+            count += 1
+        }
+        return column.column
+    }
 }
 
 /// Lets tests hold the two paths together.

@@ -95,7 +95,8 @@ struct PropertyMap<Old: Decodable, New: ViewRow>: @unchecked Sendable {
             guard let target = new.field(property.target), let source = old.field(property.source)
             else {
                 throw Self.problem(
-                    "\(property.target)", "it, or what it is set from, is no stored property")
+                    PropertyPath(property.target).description,
+                    "it, or what it is set from, is no stored property")
             }
             byTarget[target] = (source, property.computer)
         }
