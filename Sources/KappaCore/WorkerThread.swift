@@ -59,6 +59,9 @@ package final class WorkerThread: Sendable {
     /// Keeps this thread, and all that are made from now on by it, to one core: for measurements.
     package static func stayOnOneCore() -> Bool { kappa_keep_to_one_core() }
 
+    /// Whether the thread's work has returned, and what it held is freed.
+    package var isFinished: Bool { finished.withLock { $0 } }
+
     /// Waits until the thread's work has returned, and what it held is free.
     package func join() { finished.wait { $0 ? () : nil } }
 

@@ -4,6 +4,9 @@ import KappaCore
 struct AbortCommand: Command {
     static let spec = CommandSpec(
         name: "abort", summary: "drops a version that is not live",
+        discussion: """
+            A process that works on the version ends that within a moment, and does not begin it anew.
+            """,
         arguments: [ArgumentSpec(name: "VIEW@N", isView: true)],
         make: { AbortCommand(reference: try VersionReference($0.positional[0])) })
 
@@ -18,9 +21,7 @@ struct AbortCommand: Command {
         }
         let catalog = try Catalog(context.data)
         let id = try catalog.resolve(reference).id
-        let lease = try Lease(id, in: context.data)
-        try catalog.drop(id)
-        withExtendedLifetime(lease) {}
+        try Garbage(catalog).abort(id)
         Output.say("\(id): dropped")
         return 0
     }

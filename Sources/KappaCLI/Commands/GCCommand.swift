@@ -1,12 +1,19 @@
 import KappaCore
 
-/// `kappa gc`: drops retired versions.
+/// `kappa gc`: drops what nobody needs any more.
 struct GCCommand: Command {
     static let spec = CommandSpec(
-        name: "gc", summary: "drops retired versions, and snapshots of versions that are gone",
+        name: "gc", summary: "drops versions that nobody needs, and what is left of them",
+        discussion: """
+            These are retired and failed versions, those that were overtaken by a newer one, and builds that
+            nobody would finish: older than a version that was live, or than the newest one. What is
+            live, waits to be promoted, or is held by a process stays. What processes that were killed have
+            left half-made is removed, too.
+            """,
         options: [
             OptionSpec(
-                name: "--keep", value: "N", summary: "keeps the newest N of each view (1)"),
+                name: "--keep", value: "N",
+                summary: "keeps the newest N of each view that are done with (1)"),
             OptionSpec(
                 name: "--keep-snapshots", value: "N",
                 summary: "keeps the newest N snapshots of each version (all)"),
@@ -25,6 +32,7 @@ struct GCCommand: Command {
         let catalog = try Catalog(context.data)
         let dropped = try Garbage(catalog).collect(keep: keep)
         let snapshots = try Garbage(catalog).collectSnapshots(keep: keepSnapshots)
+        try Garbage(catalog).removeLeftovers()
         if dropped.isEmpty, snapshots.isEmpty, context.format == .text {
             Output.say("nothing to drop")
             return 0

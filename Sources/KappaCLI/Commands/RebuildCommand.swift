@@ -6,7 +6,8 @@ struct RebuildCommand: Command {
         name: "rebuild", summary: "builds new versions from offset zero and promotes them",
         discussion: """
             The live version stays as it is and current all the while. A rebuild that is stopped or
-            killed is taken up again by `kappa run`.
+            killed is finished by the next `kappa run` or `kappa rebuild` of the same definition, and
+            by a `kappa run` that is at work; one with --until is not.
             """,
         arguments: [
             ArgumentSpec(

@@ -6,8 +6,12 @@ struct RunCommand: Command {
         name: "run", summary: "builds what is new or changed, and keeps live views current",
         discussion: """
             A view whose definition is new or has changed is built from offset zero into a new
-            version beside the live one, and promoted in one step when it has caught up. Runs until
-            it is stopped (Ctrl-C).
+            version beside the live one, and promoted in one step when it has caught up; unless a
+            newer version was live: then it is left ready, for `kappa promote VIEW@N`. Runs until it is
+            stopped (Ctrl-C). It stands by for versions that another process holds, and takes over
+            what becomes free. A version that stops for a reason that passes, such as a full disk, is
+            tried again. Ends with an error where a version has failed for good: at once where
+            nothing else is left to do, else when it is stopped.
             """,
         options: [
             OptionSpec(name: "--until-caught-up", summary: "ends when all is caught up")

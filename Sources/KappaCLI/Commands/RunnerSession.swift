@@ -7,7 +7,6 @@ struct RunnerSession {
     private let options: ViewRunner.Options
     /// Which versions were worked on, to print at the end.
     private let touched = Monitor<[VersionID]>([])
-    private let failures = Monitor<[KappaError]>([])
     private let refusals = Monitor<[Judgement]>([])
 
     static let options = [
@@ -48,7 +47,8 @@ struct RunnerSession {
         try runner.run()
         isDone.withLock { $0 = true }
         progress?.join()
-        if let failure = failures.withLock({ $0.first }) {
+        // A view that is not kept current, for good or still when all ends, is no success.
+        if let failure = runner.unresolved {
             // Where reports are records, nobody has read of it yet.
             if printsChanges, context.format == .json { throw failure }
             return failure.code.exitCode
@@ -56,7 +56,7 @@ struct RunnerSession {
         if !printsChanges { try printAll() }
         if !options.follows, let error = refusal { throw error }
         if Interrupt.wasAsked {
-            Output.say("kappa: stopped at a checkpoint; `kappa run` goes on from there")
+            Output.say("kappa: stopped at a checkpoint; `kappa run` resumes there")
             // To be stopped is how a run that follows ends; what had an end of its own was cut short.
             if !options.follows { return Interrupt.exitCode }
         }
@@ -72,10 +72,9 @@ struct RunnerSession {
     private func note(_ report: ViewRunner.Report) {
         switch report {
         case .started(let id, _): touched.withLock { $0.append(id) }
-        case .failed(_, let error): failures.withLock { $0.append(error) }
         case .refused(let judgement): refusals.withLock { $0.append(judgement) }
-        case .caughtUp, .promoted, .identical, .heldBack, .letGo, .heldElsewhere, .snapshotFailed,
-            .deadLetter:
+        case .caughtUp, .promoted, .identical, .heldBack, .released, .heldElsewhere, .failed,
+            .retrying, .recovered, .snapshotFailed, .deadLetter:
             break
         }
     }
@@ -83,7 +82,7 @@ struct RunnerSession {
     private func say(_ report: ViewRunner.Report) {
         switch report {
         case .started(let id, .build): Output.say("\(id): building from offset 0")
-        case .started(let id, .resume): Output.say("\(id): goes on from its checkpoint")
+        case .started(let id, .resume): Output.say("\(id): resumes from its checkpoint")
         case .started(let id, .keep): Output.say("\(id): live")
         case .caughtUp(let id, let offset): Output.say("\(id): caught up at offset \(offset)")
         case .promoted(let change):
@@ -98,9 +97,16 @@ struct RunnerSession {
         case .heldBack(let id, let reason):
             Output.say(
                 "\(id): ready; \(reason), so it is promoted by `kappa promote \(id)` only")
-        case .letGo(let id): Output.say("\(id): retired; letting go")
+        case .released(let id, let reason): Output.say("\(id): \(reason); lease released")
         case .heldElsewhere(let id, let error):
-            Output.say("\(id): left alone, \(error.reason ?? error.what)")
+            let what = options.follows ? "standing by" : "skipped"
+            Output.say("\(id): \(what): \(error.reason ?? error.what)")
+        case .retrying(let id, let error, let milliseconds):
+            Output.say("\(id): \(error)")
+            Output.say(
+                "\(id): tried again in \(milliseconds) ms, and then ever less often, until that passes"
+            )
+        case .recovered(let id): Output.say("\(id): works again")
         case .failed(let id, let error): Output.say("\(id): \(error)")
         case .deadLetter(let id, let letter):
             Output.say(
@@ -114,8 +120,9 @@ struct RunnerSession {
         let id: VersionID
         switch report {
         case .started(let version, _), .caughtUp(let version, _), .heldBack(let version, _),
-            .letGo(let version), .heldElsewhere(let version, _), .failed(let version, _),
-            .snapshotFailed(let version, _), .deadLetter(let version, _):
+            .released(let version, _), .heldElsewhere(let version, _), .failed(let version, _),
+            .retrying(let version, _, _), .recovered(let version), .snapshotFailed(let version, _),
+            .deadLetter(let version, _):
             id = version
         case .promoted(let change): id = VersionID(change.view, change.to)
         case .refused(let judgement), .identical(let judgement): id = judgement.candidate

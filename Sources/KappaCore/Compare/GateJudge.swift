@@ -105,7 +105,11 @@ package final class GateJudge: Gatekeeper {
 
     package func look(at candidate: VersionID, beside live: VersionID) {
         let look = RowsLook(candidate, beside: live, in: folder, found: foundIdentical)
-        looks.withLock { $0.append(look) }
+        looks.withLock { looks in
+            // A program promotes for as long as it runs.
+            looks.removeAll(where: \.isDone)
+            looks.append(look)
+        }
     }
 
     package func finish() {

@@ -21,6 +21,9 @@ final class RowsLook: Sendable {
 
     func wait() { thread?.join() }
 
+    /// Whether it is known.
+    var isDone: Bool { thread?.isFinished ?? true }
+
     private struct Differs: Error {}
 
     private static func look(

@@ -43,7 +43,7 @@ package struct IOFailure: Error {
             case ENOSPC, EDQUOT: "Free some space on this disk and try again"
             case EACCES, EPERM: "Check who owns the file and its folder"
             case EROFS: "The file system is read-only: choose another folder with --data"
-            case EMFILE: "Raise the limit on open files (ulimit -n)"
+            case EMFILE, ENFILE: "Raise the limit on open files (ulimit -n)"
             case EIO: "The disk reports errors: look at the system's log before going on"
             default: nil
             }

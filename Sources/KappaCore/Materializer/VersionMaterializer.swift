@@ -155,7 +155,8 @@ package final class VersionMaterializer {
                 .damaged, "the log is not the one that this version was made from",
                 at: "\(view.name), offset \(checkpoint.offset)",
                 because: "the digests of the events before this offset differ",
-                advice: "Drop the version with `kappa abort` and rebuild the view")
+                advice:
+                    "`kappa rebuild \(view.name)` makes a new version from the log that is there")
         }
         let range = first..<batch.count
         pass.begin(count: batch.count)

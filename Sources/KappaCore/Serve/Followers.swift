@@ -140,6 +140,8 @@ private final class FollowedViews {
     private struct Followed {
         var followers: [Follower] = []
         var live: VersionNumber?
+        /// Why nothing new will come, where that is so: told when all that there is has been read.
+        var standstill: KappaError?
         /// What the files' counters were when they were last looked at.
         var counters: [VersionNumber: Int64] = [:]
         var hasMore = true
@@ -164,7 +166,11 @@ private final class FollowedViews {
             let versions = try versions ?? FollowedVersions(Catalog(data))
             self.versions = versions
             try versions.catalog.requireView(view, among: defined)
-            var followed = try views[view] ?? Followed(live: versions.catalog.live(view))
+            var followed =
+                try views[view]
+                ?? Followed(
+                    live: versions.catalog.live(view),
+                    standstill: versions.catalog.standstill(of: view))
             followed.followers.append(
                 Follower(buffer, ChangeFollower(view, versions, fromNow: false)))
             followed.hasMore = true
@@ -192,13 +198,13 @@ private final class FollowedViews {
             views = [:]
         }
         var isBusy = false
-        for (view, var followed) in views where followed.hasMore || isSignalled || isClosing {
-            followed.hasMore = false
-            followed.followers.removeAll { follower in
-                step(follower, followed.live, &followed.hasMore)
-            }
+        for (name, var followed) in views where followed.hasMore || isSignalled || isClosing {
+            var hasMore = false
+            let view = followed
+            followed.followers.removeAll { step($0, view, &hasMore) }
+            followed.hasMore = hasMore
             isBusy = isBusy || followed.hasMore
-            views[view] = followed.followers.isEmpty ? nil : followed
+            views[name] = followed.followers.isEmpty ? nil : followed
         }
         closeIfEmpty()
         return isBusy
@@ -225,6 +231,8 @@ private final class FollowedViews {
                 let live = try versions.catalog.live(view)
                 hasChanged = hasChanged || live != followed.live
                 followed.live = live
+                followed.standstill = try versions.catalog.standstill(of: view)
+                hasChanged = hasChanged || followed.standstill != nil
             }
             let counters = try versions.changeCounters(of: view)
             if counters != followed.counters { hasChanged = true }
@@ -240,14 +248,14 @@ private final class FollowedViews {
 
     /// Reads for one follower; true where it is done with.
     private func step(
-        _ follower: Follower, _ live: VersionNumber?, _ hasMore: inout Bool
+        _ follower: Follower, _ view: Followed, _ hasMore: inout Bool
     ) -> Bool {
         if follower.buffer.isEnded { return true }
         if follower.hasMore {
             var room = follower.buffer.room()
             guard room.isLeft else { return false }
             do {
-                follower.hasMore = try follower.changes.step(live, &room) {
+                follower.hasMore = try follower.changes.step(view.live, &room) {
                     try follower.buffer.put($0)
                 }
             } catch {
@@ -257,6 +265,9 @@ private final class FollowedViews {
         }
         if follower.hasMore {
             hasMore = true
+        } else if let standstill = view.standstill {
+            follower.buffer.finish(.failure(standstill))
+            return true
         } else if isClosing {
             follower.buffer.finish(.success(()))
             return true

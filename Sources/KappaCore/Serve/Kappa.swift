@@ -26,6 +26,9 @@ public final class Kappa: Sendable {
     private let scans = CallThreads("kappa-rows", limit: max(4, cores / 2))
     private let works = CallThreads("kappa-work", limit: max(4, cores / 2))
 
+    /// What ``status()`` has counted.
+    let sizes = Monitor(VersionSizesCache())
+
     private static let cores = Int(kappa_core_count())
 
     private struct Life {
@@ -139,31 +142,39 @@ public final class Kappa: Sendable {
     /// Builds what is new or changed, promotes it when it has caught up, and keeps live views
     /// current, until the task is cancelled or ``close()`` is called: then it returns, with all that it
     /// applied committed.
-    /// - Throws: ``KappaError``; `.heldElsewhere` where another process, or another call of this,
-    ///   keeps all of the views.
-    public func run() async throws {
+    ///
+    /// Views that another process keeps current, or another call of this, are taken over when that ends:
+    /// of two servers that do the same the second stands by. What stops for a reason that passes, such as
+    /// a full disk, is tried again. A view that stops for good stops no other one: the observer hears of
+    /// it, and followers of that view and ``position(of:)`` throw.
+    /// - Parameter observer: Is called with what happens, on the threads that do the work: they wait for
+    ///   it, so it should return soon, and hand on what takes longer.
+    /// - Throws: ``KappaError`` where a view is not current any more: at once where nothing else is left to
+    ///   do, else when it ends.
+    public func run(
+        observer: @escaping @Sendable (RunnerReport) -> Void = { _ in }
+    ) async throws {
         var options = ViewRunner.Options()
         options.follows = true
-        try await run(options)
+        try await run(options, observer)
     }
 
     /// Brings all views up to the log's end, promotes them, and returns.
-    /// - Throws: ``KappaError``; `CancellationError` where the task is cancelled before that.
+    /// - Throws: ``KappaError``; `.heldElsewhere` where another process, or ``run()``, keeps all of the views;
+    ///   `CancellationError` where the task is cancelled before that.
     public func catchUp() async throws {
         try enter()
         defer { leave() }
         var options = ViewRunner.Options()
         options.follows = false
-        try await run(options)
+        try await run(options) { _ in }
         try Task.checkCancellation()
     }
 
-    private func run(_ options: ViewRunner.Options) async throws {
-        let failure = Monitor<KappaError?>(nil)
-        let runner = try ViewRunner(data, views, options: options) { report in
-            guard case .failed(_, let error) = report else { return }
-            failure.withLock { $0 = $0 ?? error }
-        }
+    private func run(
+        _ options: ViewRunner.Options, _ observer: @escaping @Sendable (RunnerReport) -> Void
+    ) async throws {
+        let runner = try ViewRunner(data, views, options: options) { observer(RunnerReport($0)) }
         let isOpen = life.withLock { life in
             if !life.isClosed { life.running.append(runner) }
             return !life.isClosed
@@ -175,7 +186,7 @@ public final class Kappa: Sendable {
         } onCancel: {
             runner.stop()
         }
-        if let failure = failure.withLock({ $0 }) { throw failure }
+        if let failure = runner.unresolved { throw failure }
     }
 
     /// Ends ``run()`` at a commit, and the streams of changes with what it has committed, and returns when
@@ -266,9 +277,15 @@ public final class Kappa: Sendable {
 
     /// How far the live version of a view is: the offset of the next event it will apply. Nil if the
     /// view has no live version.
-    /// - Throws: ``KappaError``: `.notFound` where neither this `Kappa` nor the folder has the view.
+    /// - Throws: ``KappaError``: `.notFound` where neither this `Kappa` nor the folder has the view;
+    ///   `.inputOutput` where the live version has stopped for good, with the reason: who waits for a
+    ///   position would wait for ever. While a version that has stopped is tried again, its position is
+    ///   that of its last commit, and ``status()`` tells the reason.
     public func position(of view: some AnyView) async throws -> Offset? {
-        try await reading(view.name, on: lookUps) { try $0.checkpoint().offset }
+        try enter()
+        defer { leave() }
+        let (name, readers) = (view.name, readers)
+        return try await lookUps.perform { try readers.position(name) }
     }
 
     /// The changes of a view's rows as they commit, first the rows as they are (as inserts). A
@@ -277,7 +294,8 @@ public final class Kappa: Sendable {
     /// One task iterates it. About a thousand changes are held for a reader that is slow, and a quarter of a
     /// megabyte at most; more wait in the version's file, which keeps the last 200,000. Who falls further
     /// short gets ``KappaError``, `.notFound`; so does who asks for a view that neither this `Kappa` nor the
-    /// folder has. While many rows are still coming, changes of those that have come may come between them.
+    /// folder has, and `.inputOutput` follows the last change of a live version that has stopped for good.
+    /// While many rows are still coming, changes of those that have come may come between them.
     public func changes(of view: some AnyView) -> ChangeStream { followers.follow(view.name) }
 
     /// The first table of a fold, and the digest of its definition.

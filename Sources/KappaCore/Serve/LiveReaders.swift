@@ -32,6 +32,21 @@ final class LiveReaders: Sendable {
     /// Reads one moment of the live version of a view; nil where there is none.
     /// - Throws: `.notFound` for a name that is no view's.
     func read<R>(_ view: String, _ body: (VersionReader) throws -> R) throws -> R? {
+        try using(view) { reader, _ in try reader.snapshot { try body(reader) } }
+    }
+
+    /// How far the live version is; nil where there is none.
+    /// - Throws: Why it has stopped for good, where it has.
+    func position(_ view: String) throws -> Offset? {
+        try using(view) { reader, catalog in
+            if let failure = try catalog.standstill(of: view) { throw failure }
+            return try reader.checkpoint().offset
+        }
+    }
+
+    private func using<R>(
+        _ view: String, _ body: (VersionReader, Catalog) throws -> R
+    ) throws -> R? {
         let (known, isClosed) = state.withLock { ($0.idle.popLast(), $0.isClosed) }
         if isClosed { throw KappaError.closed(data.path) }
         let session = try known ?? Session(Catalog(data))
@@ -49,7 +64,7 @@ final class LiveReaders: Sendable {
             reader = try VersionReader(data.file(VersionID(view, live)))
             session.readers[view] = (live, reader)
         }
-        let result = try reader.snapshot { try body(reader) }
+        let result = try body(reader, session.catalog)
         // One in which something failed is not used again.
         putBack(session)
         return result

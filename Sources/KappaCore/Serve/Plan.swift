@@ -84,7 +84,17 @@ package struct Plan {
         }
         step.rows = try reader.map(Self.rows) ?? step.rows
         if change == .changed, let live {
-            step.note = "it is built already: `kappa diff \(live.id) \(id)` compares them"
+            let held = try catalog.reasonToHoldBack(id).map {
+                "; \($0), so it is promoted by `kappa promote \(id)` only"
+            }
+            step.note =
+                "it is built already: `kappa diff \(live.id) \(id)` compares them" + (held ?? "")
+        } else if let rebuild = try VersionTarget.unfinishedRebuild(definition, catalog),
+            let number = rebuild.id, number != id
+        {
+            step.note =
+                "\(number) is a rebuild that has not ended: it is finished"
+                + (rebuild.promotes ? " and promoted" : "")
         }
         return step
     }

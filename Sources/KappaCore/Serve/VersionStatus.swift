@@ -65,6 +65,12 @@ package struct VersionStatus: Sendable {
                 status.position = checkpoint.offset
                 status.counters = checkpoint.counters
             }
+            if let failure = entry.failure {
+                status.reason =
+                    "\(failure.reason); it stands still since "
+                    + "\(Timestamp(microseconds: failure.sinceMicros))"
+                    + (failure.isRetried ? ", and is tried again until that has passed" : "")
+            }
             if status.lag < 0 {
                 status.reason =
                     "it has applied \(-status.lag) events that the log has not: restore \(folder.log), "

@@ -59,9 +59,12 @@ final class NewVersionFile {
 
     private static func loadingPath(_ path: String) -> String { path + ".loading" }
 
+    /// Whether a process has begun to make a file.
+    static func hasLeftovers(_ path: String) -> Bool { access(loadingPath(path), F_OK) == 0 }
+
     /// Removes what a killed process left of a file that it was making.
     static func removeLeftovers(_ path: String) {
-        for suffix in ["", "-journal"] { unlink(loadingPath(path) + suffix) }
+        for suffix in ["", "-journal", "-wal", "-shm"] { unlink(loadingPath(path) + suffix) }
     }
 
     /// Adds rows to a table.

@@ -1,4 +1,5 @@
 import CSQLite
+import Glibc
 
 /// A connection to a SQLite database. Its calls block; one thread uses it at a time.
 package final class SQLiteConnection {
@@ -26,7 +27,9 @@ package final class SQLiteConnection {
             let reason =
                 opened.map { String(cString: sqlite3_errmsg($0)) }
                 ?? String(cString: sqlite3_errstr(code))
+            let isLimit = Self.isOutOfFiles(opened)
             sqlite3_close_v2(opened)
+            if isLimit { throw Self.outOfFiles(path) }
             throw KappaError(
                 mode == .create ? .cannotCreate : .inputOutput, "cannot open a database", at: path,
                 because: reason, advice: "Check that the folder is there and who owns it")
@@ -104,9 +107,25 @@ package final class SQLiteConnection {
         if code != SQLITE_DONE { throw target.failure(code, "backup") }
     }
 
+    /// Whether a call has failed because no more files can be opened, which SQLite does not say.
+    private static func isOutOfFiles(_ handle: OpaquePointer?) -> Bool {
+        guard let handle else { return false }
+        let number = sqlite3_system_errno(handle)
+        return number == EMFILE || number == ENFILE
+    }
+
+    private static func outOfFiles(_ path: String) -> KappaError {
+        KappaError(
+            .inputOutput, "too many open files", at: path,
+            because: "the process, or the machine, has reached its limit on open files",
+            advice: "Raise the limit (ulimit -n), or end what holds files open")
+    }
+
     /// What went wrong, in the terms of the four questions.
     func failure(_ code: Int32, _ sql: String) -> KappaError {
         let message = String(cString: sqlite3_errmsg(handle))
+        let isOfSystem = code & 0xFF == SQLITE_IOERR || code & 0xFF == SQLITE_CANTOPEN
+        if isOfSystem, Self.isOutOfFiles(handle) { return Self.outOfFiles(path) }
         switch code & 0xFF {
         case SQLITE_BUSY, SQLITE_LOCKED:
             return KappaError(

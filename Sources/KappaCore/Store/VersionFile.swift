@@ -1,3 +1,5 @@
+import Glibc
+
 /// The file of one version that was committed to before: its rows, its checkpoint, its dead letters.
 ///
 /// Rows and checkpoint are committed in one transaction of SQLite (WAL, `synchronous=NORMAL`: after a
@@ -39,6 +41,19 @@ final class VersionFile {
         self.deletes = deletes
         self.selects = selects
         records = try VersionRecords(connection)
+    }
+
+    /// Has SQLite undo or finish what a killed process has begun, and remove its journal, which no process
+    /// may be at work on.
+    static func settle(_ path: String) throws(KappaError) {
+        let journal = path + "-journal"
+        guard access(journal, F_OK) == 0 else { return }
+        let connection = try SQLiteConnection(path, .readWrite)
+        try connection.useWAL()
+        _ = try connection.integer("SELECT count(*) FROM sqlite_schema")
+        // One that holds nothing is not looked at by SQLite.
+        var status = stat()
+        if stat(journal, &status) == 0, status.st_size == 0 { unlink(journal) }
     }
 
     func checkpoint() throws(KappaError) -> Checkpoint? {

@@ -32,7 +32,7 @@ package final class VersionReader {
         guard try statement.step() else {
             throw KappaError(
                 .damaged, "a version's file does not say which version it is", at: path,
-                advice: "Drop the version and rebuild the view")
+                advice: "`kappa rebuild VIEW` makes a new version from the log")
         }
         view = statement.string(0)
         number = Int(statement.integer(1))
@@ -44,8 +44,8 @@ package final class VersionReader {
                 .usage, "the file of \(view)@\(number) cannot be read", at: path,
                 because: "it has format \(format), and this kappa reads formats 1 to "
                     + "\(VersionSchema.format)",
-                advice: "A newer kappa made it: use that one, or drop the version with "
-                    + "`kappa abort \(view)@\(number)` and rebuild the view")
+                advice: "A newer kappa made it: use that one, or make a new version with "
+                    + "`kappa rebuild \(view)`")
         }
         allTables = try Self.tables(connection)
         tables = allTables.filter { !$0.isInternal }

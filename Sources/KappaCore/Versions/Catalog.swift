@@ -14,8 +14,10 @@ package final class Catalog {
         package var digest: String
         package var state: VersionState
         package var isLive: Bool
-        /// Why it is paused or failed.
+        /// Why it is paused or failed, or waits.
         package var reason: String?
+        /// Why it stands still, though it is live.
+        package var failure: Failure?
     }
 
     /// One change of a live pointer.
@@ -34,7 +36,7 @@ package final class Catalog {
         package static let rollback = "rollback"
     }
 
-    /// Opens the catalog, making it where it is new, and mends what a killed process left behind.
+    /// Opens the catalog, making it where it is new, and repairs what a killed process left.
     package init(_ folder: DataFolder) throws {
         self.folder = folder
         try DataFolder.make(folder.path + "/views")
@@ -42,11 +44,12 @@ package final class Catalog {
         self.database = database
         try database.useWAL()
         try database.execute("PRAGMA synchronous = FULL")
-        let isMade = "SELECT count(*) FROM sqlite_master WHERE name = 'judgements'"
+        let isMade = "SELECT count(*) FROM sqlite_master WHERE name = 'failures'"
         if try database.integer(isMade) == 0 {
             try database.transaction {
                 try database.execute(Self.tables)
                 try database.execute(Self.judgementTable)
+                try database.execute(Self.noteTables)
             }
         }
         dataVersion = try database.prepare("PRAGMA data_version")
@@ -81,19 +84,27 @@ package final class Catalog {
     package func entries(of view: String? = nil) throws(KappaError) -> [Entry] {
         let select = try database.prepare(
             """
-            SELECT v.view, v.number, v.digest, v.state, v.reason, w.live IS v.number
+            SELECT v.view, v.number, v.digest, v.state, v.reason, w.live IS v.number,
+                f.reason, f.since, f.is_retried
             FROM versions v LEFT JOIN views w USING (view)
+                LEFT JOIN failures f USING (view, number)
             WHERE ?1 IS NULL OR v.view = ?1 ORDER BY v.view, v.number
             """)
         select.bind(0, view)
         var entries: [Entry] = []
         while try select.step() {
+            let isLive = select.integer(5) != 0
+            let failure = select.optionalString(6).map { reason in
+                Failure(
+                    reason: reason, sinceMicros: select.integer(7),
+                    isRetried: select.integer(8) != 0)
+            }
             entries.append(
                 Entry(
                     id: VersionID(select.string(0), VersionNumber(Int(select.integer(1)))),
                     digest: select.string(2),
-                    state: VersionState(rawValue: select.string(3)) ?? .failed,
-                    isLive: select.integer(5) != 0, reason: select.optionalString(4)))
+                    state: VersionState(rawValue: select.string(3)) ?? .failed, isLive: isLive,
+                    reason: select.optionalString(4), failure: isLive ? failure : nil))
         }
         return entries
     }
@@ -140,25 +151,6 @@ package final class Catalog {
     func hasLostFile(_ entry: Entry) -> Bool {
         (entry.isLive || entry.state == .retired) && entry.state != .failed
             && !folder.hasFile(entry.id)
-    }
-
-    /// Whether somebody rolled back from a version, and nobody has made it live since.
-    package func wasRolledBackFrom(_ id: VersionID) throws(KappaError) -> Bool {
-        let last = try history(of: id.view).last { $0.from == id.number || $0.to == id.number }
-        return last?.from == id.number && last?.reason == Switch.rollback
-    }
-
-    /// Why a version is promoted by a person only; nil if it need not be.
-    ///
-    /// Besides what was rolled back from, that is an old version beside a live one that a process keeps
-    /// current: whatever restarts an old build after an upgrade would take its place again and again.
-    func reasonToHoldBack(_ id: VersionID) throws(KappaError) -> String? {
-        if try wasRolledBackFrom(id) { return "somebody rolled back from it" }
-        guard try wasLive(id), let live = try live(id.view) else { return nil }
-        let other = VersionID(id.view, live)
-        return Lease.holder(of: other, in: folder).map { holder in
-            "it was replaced, and process \(holder.pid) keeps \(other) current"
-        }
     }
 
     /// The version that a person means: the one named, else the live one, else the newest.
@@ -246,23 +238,26 @@ package final class Catalog {
         try update.execute()
     }
 
-    /// Writes down that a version has failed, even where the disk is full: if need be in the part of the
-    /// write-ahead log that is there already. What was switched meanwhile is left as it is.
-    func setFailure(
-        _ id: VersionID, _ state: VersionState, _ reason: String
+    /// Notes what a version waits for, unless it was switched meanwhile, or somebody has dropped it.
+    func setWaiting(
+        _ id: VersionID, _ state: VersionState, reason: String? = nil
     ) throws(KappaError) {
         let update = try database.prepare(
             """
-            UPDATE versions SET state = ?1, reason = ?2 WHERE view = ?3 AND number = ?4
-            AND CASE ?1 WHEN 'live' THEN state = 'live' ELSE state NOT IN ('live', 'retired') END
+            UPDATE versions SET state = ?, reason = ? WHERE view = ? AND number = ?
+            AND state NOT IN ('live', 'retired', 'failed')
             """)
         update.bind(0, state.rawValue)
         update.bind(1, reason)
         update.bind(2, id.view)
         update.bind(3, Int64(id.number.rawValue))
-        do { try update.execute() } catch {
-            try? database.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            try update.execute()
+        try update.execute()
+    }
+
+    /// Versions whose file is gone have failed; inside of a transaction.
+    func failLostFiles(of view: String) throws(KappaError) {
+        for entry in try entries(of: view) where hasLostFile(entry) {
+            try setState(entry.id, .failed, reason: "its file is gone")
         }
     }
 
@@ -294,6 +289,7 @@ package final class Catalog {
     private func retire(_ id: VersionID) throws(KappaError) {
         let failed = try entries(of: id.view).contains { $0.id == id && $0.state == .failed }
         if !failed { try setState(id, .retired) }
+        try clearFailure(id)
     }
 
     /// Forgets a version and removes its files. The caller holds its lease.
@@ -301,10 +297,9 @@ package final class Catalog {
         // In one transaction, so that nobody makes it live between the look and the deletion.
         try transaction {
             if try live(id.view) == id.number {
-                throw KappaError(
-                    .usage, "\(id) is live", because: "readers see it",
-                    advice: "Promote another version first, or roll back")
+                throw Self.isLive(id)
             }
+            try forgetNotes(of: id)
             let delete = try database.prepare(
                 "DELETE FROM versions WHERE view = ? AND number = ?")
             delete.bind(0, id.view)
@@ -314,7 +309,15 @@ package final class Catalog {
         try folder.removeFiles(of: id)
     }
 
-    // MARK: Mending
+    /// The error of whoever would drop a live version.
+    static func isLive(_ id: VersionID) -> KappaError {
+        KappaError(
+            .usage, "\(id) is live", because: "readers see it",
+            advice: "`kappa rebuild \(id.view)` builds another version and makes that live; "
+                + "`kappa rollback \(id.view)` goes back to the one before")
+    }
+
+    // MARK: Repairing
 
     /// The catalog is right: links that point elsewhere are put right, files that it does not know
     /// are removed unless somebody is at work on them.

@@ -49,6 +49,8 @@ package struct DataFolder: Sendable {
     package func lease(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).lease" }
     package func snapshots(_ name: String) -> String { view(name) + "/snapshots" }
     package func liveLink(_ name: String) -> String { view(name) + "/live.db" }
+    /// What a link is called while it is made.
+    func newLink(_ name: String) -> String { liveLink(name) + ".new" }
     package func switchLock(_ name: String) -> String { view(name) + "/switch.lock" }
 
     /// Whether anything was ever put here.
@@ -88,13 +90,6 @@ package struct DataFolder: Sendable {
                 advice: "Check who owns the folder above it, and that the disk has room")
         }
         try syncFolder(above.map { $0.isEmpty ? "/" : $0 } ?? ".")
-    }
-
-    /// The numbers of the versions that have a file, whatever the catalog says.
-    func numbersOnDisk(of view: String) -> [VersionNumber] {
-        Self.names(in: self.view(view)).compactMap { name in
-            name.hasSuffix(".db") ? Int(name.dropLast(3)).map { VersionNumber($0) } : nil
-        }
     }
 
     var viewsOnDisk: [String] { Self.names(in: path + "/views") }
@@ -152,23 +147,37 @@ package struct DataFolder: Sendable {
     static let scratchMark = ".kappa-scratch"
 
     /// Removes the folders for a moment's work of processes that were killed: nobody locks them. What
-    /// kappa did not make, whatever its name, is left alone.
+    /// kappa did not make, whatever its name, stays.
     func removeScratch() {
         for name in Self.names(in: path) where name.hasPrefix("scratch-") {
             let scratch = "\(path)/\(name)"
-            var mark = stat()
-            guard Self.isFolder(scratch), lstat("\(scratch)/\(Self.scratchMark)", &mark) == 0,
-                mark.st_mode & S_IFMT == S_IFREG, let folder = try? OpenFile(reading: scratch),
+            guard Self.isFolder(scratch), Self.isMarked(scratch) || Self.isUnmarked(scratch),
+                let folder = try? OpenFile(reading: scratch),
                 flock(folder.descriptor, LOCK_EX | LOCK_NB) == 0
             else { continue }
-            Self.remove(scratch)
+            if Self.isMarked(scratch) { Self.remove(scratch) } else { rmdir(scratch) }
         }
+    }
+
+    private static func isMarked(_ scratch: String) -> Bool {
+        var mark = stat()
+        return lstat("\(scratch)/\(scratchMark)", &mark) == 0 && mark.st_mode & S_IFMT == S_IFREG
+    }
+
+    /// Whether a folder looks as it does between its making and its marking: named by `mkdtemp`, private
+    /// and empty. So nothing is lost with it, whoever has made it.
+    private static func isUnmarked(_ scratch: String) -> Bool {
+        var status = stat()
+        let suffix = scratch.utf8.reversed().prefix { $0 != UInt8(ascii: "-") }
+        return suffix.count == 6 && lstat(scratch, &status) == 0
+            && status.st_mode & 0o777 == 0o700 && status.st_uid == geteuid()
+            && (SegmentFiles.names(scratch) ?? [""]).allSatisfy { $0 == "." || $0 == ".." }
     }
 
     /// Makes the link of a view point at a version: a new link takes the old one's name in one step.
     func pointLink(of view: String, to number: VersionNumber) throws(KappaError) {
         let link = liveLink(view)
-        let new = link + ".new"
+        let new = newLink(view)
         unlink(new)
         guard symlink("\(number).db", new) == 0, rename(new, link) == 0 else {
             throw IOFailure("rename", errno).error("cannot switch a view's link", at: link)
@@ -186,11 +195,7 @@ package struct DataFolder: Sendable {
     }
 
     func removeFiles(of id: VersionID) throws(KappaError) {
-        for path in [file(id), sample(id)] {
-            for suffix in ["", "-wal", "-shm"] { unlink(path + suffix) }
-            NewVersionFile.removeLeftovers(path)
-            SpilledRuns.remove(path)
-        }
+        for path in [file(id), sample(id)] { removeFile(path) }
         Snapshots(self).removeAll(of: id)
         unlink(lease(id))
         try Self.syncFolder(view(id.view))

@@ -1,9 +1,13 @@
 import Glibc
+import Synchronization
 
 /// The right to materialize one version: a lock that ends with the process, however it ends.
+///
+/// It ends with ``release()`` too, or when nobody refers to it any more.
 package final class Lease: Sendable {
     package let id: VersionID
-    private let file: OpenFile
+    /// Nil where it has been released.
+    private let file: Mutex<OpenFile?>
 
     /// What the holder of a lease tells about its work.
     package struct Report: Equatable, Sendable {
@@ -21,23 +25,55 @@ package final class Lease: Sendable {
     package init(_ id: VersionID, in folder: DataFolder) throws(KappaError) {
         self.id = id
         try DataFolder.make(folder.view(id.view))
-        let path = folder.lease(id)
-        do throws(IOFailure) {
-            file = OpenFile(try SystemFiles().open(path, O_RDWR | O_CREAT), path: path)
-        } catch {
-            throw error.error("cannot open a lease", at: path)
-        }
-        guard Self.take(file) else {
-            let holder = Self.read(file)?.pid
-            throw KappaError(
-                .heldElsewhere, "\(id) is materialized by another process",
-                at: path, because: holder.map { "process \($0) holds its lease" },
-                advice: "Wait until it has ended, or stop it\(holder.map { ": kill \($0)" } ?? "")")
-        }
+        file = Mutex(try Self.take(id, in: folder))
         report(Report())
     }
 
-    deinit { flock(file.descriptor, LOCK_UN) }
+    /// Ends it now, whoever else refers to it. Doing so again does nothing.
+    package func release() {
+        file.withLock { file in
+            if let file { flock(file.descriptor, LOCK_UN) }
+            file = nil
+        }
+    }
+
+    private static func take(
+        _ id: VersionID, in folder: DataFolder
+    ) throws(KappaError) -> OpenFile {
+        let path = folder.lease(id)
+        while true {
+            let file: OpenFile
+            do throws(IOFailure) {
+                file = OpenFile(try SystemFiles().open(path, O_RDWR | O_CREAT), path: path)
+            } catch {
+                throw error.error("cannot open a lease", at: path)
+            }
+            guard take(file) else {
+                throw heldElsewhere(id, by: read(file)?.pid, in: folder)
+            }
+            // Whoever had it may have dropped the version and removed the file: a lock on a file that has
+            // no name any more keeps nobody out.
+            if isNamed(file) { return file }
+        }
+    }
+
+    private static func isNamed(_ file: OpenFile) -> Bool {
+        var (own, named) = (stat(), stat())
+        return fstat(file.descriptor, &own) == 0 && stat(file.path, &named) == 0
+            && own.st_ino == named.st_ino && own.st_dev == named.st_dev
+    }
+
+    /// The error of whoever cannot have a lease because somebody else has it.
+    static func heldElsewhere(
+        _ id: VersionID, by pid: Int32?, in folder: DataFolder
+    ) -> KappaError {
+        // Whoever has only just taken it has said nothing yet.
+        let holder = pid.flatMap { $0 > 0 ? $0 : nil }
+        return KappaError(
+            .heldElsewhere, "\(id) is materialized by another process", at: folder.lease(id),
+            because: holder.map { "process \($0) holds its lease" },
+            advice: "Wait until it has ended, or stop it\(holder.map { ": kill \($0)" } ?? "")")
+    }
 
     /// Somebody who only looks whether the lease is held holds it for a moment: so it tries again.
     private static func take(_ file: OpenFile) -> Bool {
@@ -52,7 +88,11 @@ package final class Lease: Sendable {
         // Always as long, so that one write replaces the last report whole.
         var text = "\(report.pid) \(report.eventsPerSecond)"
         text += String(repeating: " ", count: max(0, 40 - text.utf8.count)) + "\n"
-        _ = try? SystemFiles().write(file.descriptor, Array(text.utf8), at: 0)
+        let bytes = Array(text.utf8)
+        file.withLock { file in
+            guard let file else { return }
+            _ = try? SystemFiles().write(file.descriptor, bytes, at: 0)
+        }
     }
 
     /// Who holds the lease of a version now, and what it reports; nil if nobody does.

@@ -27,7 +27,7 @@ package struct Promotion {
         case refused([Judgement])
     }
 
-    /// Makes versions live: all or none.
+    /// Makes versions live that somebody has named: all or none.
     ///
     /// While it looks, these versions and the live ones stand still. Each candidate must be at or past
     /// what readers have seen, must have applied exactly the log's bytes up to there, and must pass
@@ -39,19 +39,39 @@ package struct Promotion {
             if let (id, needs) = behind.first { return .behind(id, needs: needs) }
             let (switches, refused) = try judge(pairs, reason)
             if !refused.isEmpty { return .refused(refused) }
-            try apply(switches)
+            try apply(switches, isByName: true)
             return .switched(switches)
         }
     }
 
-    /// Makes those versions live that may be, in one step; what stands behind waits for another time.
-    package func promoteEach(
-        _ candidates: [VersionID], reason: String
-    ) throws -> (switches: [Catalog.Switch], refused: [Judgement]) {
+    /// What became of versions that a program would promote.
+    struct Result {
+        var switches: [Catalog.Switch] = []
+        var refused: [Judgement] = []
+        /// What only a person may promote, and why.
+        var heldBack: [(id: VersionID, reason: String)] = []
+
+        var isEmpty: Bool { switches.isEmpty && refused.isEmpty && heldBack.isEmpty }
+    }
+
+    /// Makes those versions live that may be without a person, in one step; what has not come as far as
+    /// readers have seen waits for another time. None takes the place of a newer one.
+    func promoteEach(_ candidates: [VersionID], reason: String) throws -> Result {
         try alone(candidates) {
-            let (switches, refused) = try judge(place(candidates).pairs, reason)
-            try apply(switches)
-            return (switches, refused)
+            var result = Result()
+            var free: [VersionID] = []
+            for id in candidates {
+                // Somebody may have dropped it meanwhile.
+                guard try catalog.isPromotable(id) else { continue }
+                if let reason = try catalog.reasonToHoldBack(id) {
+                    result.heldBack.append((id, reason))
+                } else {
+                    free.append(id)
+                }
+            }
+            (result.switches, result.refused) = try judge(place(free).pairs, reason)
+            try apply(result.switches, isByName: false)
+            return result
         }
     }
 
@@ -167,15 +187,14 @@ package struct Promotion {
             var switches: [(change: Catalog.Switch, behind: Int)] = []
             for view in views {
                 let live = try catalog.live(view)
-                let previous = try previousVersion(of: view, live)
-                let old = try checkpoint(previous)
+                let (previous, old) = try previousVersion(of: view, live)
                 let seen = try live.map { try seenOffset(VersionID(view, $0)) } ?? old.offset
                 let change = Catalog.Switch(
                     view: view, from: live, to: previous.number, position: old.offset,
                     reason: Catalog.Switch.rollback, atMicros: 0)
                 switches.append((change, max(0, seen - old.offset)))
             }
-            try apply(switches.map(\.change))
+            try apply(switches.map(\.change), isByName: true)
             return switches
         }
     }
@@ -220,12 +239,14 @@ package struct Promotion {
 
     private func previousVersion(
         of view: String, _ live: VersionNumber?
-    ) throws(KappaError) -> VersionID {
-        let known = Set(
-            try catalog.entries(of: view).map(\.id).filter(folder.hasFile).map(\.number))
+    ) throws -> (VersionID, Checkpoint) {
         for change in try catalog.history(of: view).reversed() {
-            if let from = change.from, from != live, known.contains(from) {
-                return VersionID(view, from)
+            guard let from = change.from, from != live else { continue }
+            let id = VersionID(view, from)
+            // One that is dropped just now may lose its file while it is looked at.
+            guard try catalog.isPromotable(id), folder.hasFile(id) else { continue }
+            do { return (id, try checkpoint(id)) } catch {
+                if try catalog.isPromotable(id), folder.hasFile(id) { throw error }
             }
         }
         throw KappaError(
@@ -255,15 +276,40 @@ package struct Promotion {
                 at: "offset \(checkpoint.offset)",
                 because: "it applied \(checkpoint.digest.bytes) bytes, the log has \(log.bytes) "
                     + "below that offset, or their checksums differ",
-                advice: "Run `kappa log verify`; then drop the version with `kappa abort \(id)` "
-                    + "and rebuild")
+                advice:
+                    "Run `kappa log verify`; then `kappa rebuild \(id.view)` makes a new version")
         }
     }
 
-    /// The catalog decides; the links follow, and are mended at the next open if this dies in between.
-    private func apply(_ switches: [Catalog.Switch]) throws {
+    /// Looks once more, in the transaction that switches: a version may have been dropped since, and no
+    /// program makes an older version live than any that was.
+    private func check(_ change: Catalog.Switch, isByName: Bool) throws {
+        let id = VersionID(change.view, change.to)
+        guard let entry = try catalog.entries(of: id.view).first(where: { $0.id == id }) else {
+            throw KappaError(
+                .notFound, "\(id) was dropped meanwhile", at: folder.path,
+                because: "somebody has cleaned up, or dropped it by name",
+                advice:
+                    "Nothing was switched. `kappa status \(id.view)` lists the versions there are")
+        }
+        if entry.state == .failed, !entry.isLive {
+            throw KappaError(
+                .refused, "\(id) has failed", at: folder.path, because: entry.reason,
+                advice: "Nothing was switched. `kappa rebuild \(id.view)` builds another version")
+        }
+        let isSame = try catalog.live(change.view) == change.from
+        guard isSame, try isByName || catalog.reasonToHoldBack(id) == nil else {
+            throw KappaError(
+                .heldElsewhere, "view \(change.view) was switched meanwhile", at: folder.path,
+                because: "another version is live now", advice: "Nothing was switched. Try again")
+        }
+    }
+
+    /// The catalog decides; the links follow, and are put right at the next open if this dies in between.
+    func apply(_ switches: [Catalog.Switch], isByName: Bool) throws {
         for change in switches { try look(at: change) }
         try catalog.transaction {
+            for change in switches { try check(change, isByName: isByName) }
             for change in switches where change.from != change.to {
                 if let judgement = change.judgement { try catalog.add(judgement) }
                 try catalog.point(

@@ -4,48 +4,17 @@ import Glibc
 ///
 /// `@unchecked Sendable`: made on one thread, then used by the one that runs it alone.
 final class RunnerGroup: Scan.Observer, @unchecked Sendable {
-    private final class Member {
-        let id: VersionID
-        let lease: Lease
-        let store: VersionStore
-        let version: VersionMaterializer
-        var isLive: Bool
-        var hasCaughtUp = false
-        /// Why it is for a person to decide whether it is promoted; nil if it is not.
-        let heldBack: String?
-        /// What a gate said, and the live version then: it is asked again when another one is live.
-        var refusal: (reason: String, live: VersionNumber?)?
-        /// Nil where no snapshots are kept.
-        var snapshots: SnapshotKeeper?
-        /// Whether the runner has told of a dead letter.
-        var hasToldOfDead = false
-
-        init(
-            _ id: VersionID, _ lease: Lease, _ store: VersionStore,
-            _ version: VersionMaterializer, isLive: Bool, heldBack: String?
-        ) {
-            self.id = id
-            self.lease = lease
-            self.store = store
-            self.version = version
-            self.isLive = isLive
-            self.heldBack = heldBack
-        }
-    }
-
     private let number: Int
     private let folder: DataFolder
     private let options: ViewRunner.Options
     private unowned let runner: ViewRunner
     private let catalog: Catalog
     private let plan = ExtractionPlan()
-    private var members: [Member] = []
+    private var members: [RunnerMember] = []
     private var scan: Scan?
     private var seenCatalog: Int64 = -1
     private var rate = RateMeter()
-    /// What has failed, and could not be written down yet.
-    private var unsaved: [(id: VersionID, state: VersionState, reason: String)] = []
-    private var samplers: [WorkerThread] = []
+    private var samplers: [Sampler] = []
     /// Whose samples are made or being made.
     private var sampled: Set<VersionID> = []
     /// The log's end when this began.
@@ -58,6 +27,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     private static let liveMilliseconds = 10
     private static let buildMilliseconds = 3_000
 
+    /// Opens versions. One that cannot be opened has failed; the others are worked on.
     init(
         _ number: Int, _ versions: [ViewRunner.Taken], folder: DataFolder,
         options: ViewRunner.Options, runner: ViewRunner, memoryBytes: Int
@@ -68,23 +38,22 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         self.runner = runner
         catalog = try Catalog(folder)
         firstEnd = try LogReader(folder.log).durableEnd()
-        for (id, definition, lease) in versions {
-            let store = try VersionStore.open(id, definition, in: folder)
-            let version = try VersionMaterializer(
-                definition, store: store, plan: plan,
-                budgetBytes: memoryBytes / versions.count)
-            let isLive = try catalog.live(id.view) == id.number
-            version.recordsChanges = try isLive || catalog.wasLive(id)
-            if !isLive { try catalog.setState(id, .building) }
-            let heldBack = isLive ? nil : try catalog.reasonToHoldBack(id)
-            let member = Member(
-                id, lease, store, version, isLive: isLive, heldBack: heldBack)
-            member.snapshots = try keeper(of: member)
-            members.append(member)
+        for taken in versions {
+            do {
+                let member = try RunnerMember(
+                    taken, catalog, plan: plan, budgetBytes: memoryBytes / versions.count)
+                member.snapshots = try keeper(of: member)
+                members.append(member)
+            } catch {
+                let isLive = try? catalog.live(taken.id.view) == taken.id.number
+                runner.failed((taken.id, taken.definition, isLive ?? false), error, catalog) {
+                    taken.lease.release()
+                }
+            }
         }
     }
 
-    private func keeper(of member: Member) throws(KappaError) -> SnapshotKeeper? {
+    private func keeper(of member: RunnerMember) throws(KappaError) -> SnapshotKeeper? {
         guard let policy = options.snapshots else { return nil }
         let (id, runner) = (member.id, runner)
         return try SnapshotKeeper(id, policy, in: folder, at: member.version.offset) {
@@ -92,9 +61,31 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         }
     }
 
-    /// Scans until the runner is stopped, the end is reached, or nothing is left to do.
-    func run() throws {
-        defer { for sampler in samplers { sampler.join() } }
+    /// Scans until the runner is stopped, the end is reached, or nothing is left to do. Then, and whatever
+    /// goes wrong, no lease of these versions is held any more.
+    func run() {
+        do {
+            try work()
+            endAll()
+            for member in members { runner.released(member.id, member.definition) }
+        } catch {
+            let stopped = members.map { ($0.id, $0.definition, $0.isLive) }
+            runner.failed(stopped, error, catalog) { endAll() }
+        }
+        members = []
+        scan = nil
+        // What their files needed is free now.
+        runner.saveFailures(catalog)
+    }
+
+    private func endAll() {
+        for sampler in samplers {
+            if runner.isStopped { sampler.stop() } else { sampler.wait() }
+        }
+        for member in members { member.end() }
+    }
+
+    private func work() throws {
         runner.note(number, at: members.map(\.version.offset).min())
         takeSamples()
         while !members.isEmpty, !runner.isStopped {
@@ -111,41 +102,41 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         }
         for member in members where !member.isLive {
             let isAtEnd = options.end.map { member.version.offset >= $0 } ?? member.hasCaughtUp
-            let reason = member.refusal?.reason ?? member.heldBack
-            try catalog.setState(
-                member.id, isAtEnd ? .ready : .building, reason: isAtEnd ? reason : nil)
+            // What is yet to be promoted is not done, though it has caught up.
+            let state: VersionState =
+                !isAtEnd
+                ? .building
+                : options.end == nil && promotes(member) ? .catchingUp : .ready
+            try catalog.setWaiting(
+                member.id, state, reason: state == .ready ? status(of: member) : nil)
         }
     }
 
-    /// Lets go of all that is left.
-    func end() {
-        for member in members { member.snapshots?.finish() }
-        members = []
-        scan = nil
-        // What their files needed is free now.
-        saveFailures()
-        runner.note(number, at: nil)
+    /// What is said of a version that is ready and not promoted.
+    private func status(of member: RunnerMember) -> String? {
+        member.refusal?.reason ?? member.heldBack.map { Catalog.heldBack(member.id, because: $0) }
     }
 
     /// Whether nothing waits for a promotion.
     private var isDone: Bool {
         if let end = options.end { return members.allSatisfy { $0.version.offset >= end } }
-        return members.allSatisfy { $0.hasCaughtUp && ($0.isLive || !promotes($0)) }
+        return members.allSatisfy { $0.hasCaughtUp && !promotes($0) }
     }
 
-    private func promotes(_ member: Member) -> Bool {
-        options.promotes && member.heldBack == nil && member.refusal == nil
+    private func promotes(_ member: RunnerMember) -> Bool {
+        options.promotes && member.waitsForPromotion
     }
 
     // MARK: Scan.Observer
 
     func commit(_ version: VersionMaterializer, _ perform: () throws -> Void) throws -> Bool {
         guard let member = members.first(where: { $0.version === version }) else { return false }
-        member.lease.report(.init(eventsPerSecond: rate.perSecond))
+        member.report(eventsPerSecond: rate.perSecond)
         return try SwitchLock(member.id.view, in: folder).shared {
             try refresh()
             guard members.contains(where: { $0 === member }) else { return false }
             try perform()
+            if member.isRecovering { try recovered(member) }
             member.snapshots?.didCommit()
             if !member.hasToldOfDead, let letter = member.version.firstDeadLetter {
                 member.hasToldOfDead = true
@@ -155,49 +146,69 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         }
     }
 
-    /// Looks which members are live, if the catalog has changed: a version that was promoted from
-    /// outside begins its feed of changes, one that has retired is let go of.
+    /// Looks what has become of the members, if the catalog has changed: a version that was promoted from
+    /// outside begins its feed of changes; the work on one that has retired, or was dropped, ends.
     private func refresh() throws {
-        saveFailures()
+        runner.saveFailures(catalog)
         let counter = try catalog.changeCounter()
         if counter == seenCatalog { return }
         for member in members {
-            let isLive = try catalog.live(member.id.view) == member.id.number
-            if member.isLive, !isLive {
-                try letGo(member)
-            } else {
-                setLive(member, isLive)
+            let entry = try catalog.entries(of: member.id.view).first { $0.id == member.id }
+            guard let entry, entry.isLive || entry.state != .failed else {
+                release(member, because: "dropped by somebody", isGivenUp: true)
+                continue
             }
+            if !entry.isLive, member.isLive || entry.state == .retired {
+                release(member, because: "retired")
+                continue
+            }
+            setLive(member, entry.isLive)
             if let refusal = member.refusal, try catalog.live(member.id.view) != refusal.live {
                 member.refusal = nil
             }
         }
+        if seenCatalog >= 0 { runner.lookAgain() }
         seenCatalog = counter
     }
 
-    private func setLive(_ member: Member, _ isLive: Bool) {
+    private func setLive(_ member: RunnerMember, _ isLive: Bool) {
         member.isLive = isLive
-        // What was ever live goes on with its feed: somebody who looks seldom may still be at this
+        // What was ever live continues its feed: somebody who looks seldom may still be at this
         // version after it has retired and come back.
         if isLive { member.version.recordsChanges = true }
         if members.allSatisfy(\.isLive) { scan?.commitMilliseconds = Self.liveMilliseconds }
     }
 
-    private func letGo(_ member: Member) throws {
+    /// Ends the work on a version whose time is over.
+    private func release(
+        _ member: RunnerMember, because reason: String, isGivenUp: Bool = false
+    ) {
+        leave(member)
+        member.end()
+        runner.tell(.released(member.id, because: reason))
+        if isGivenUp {
+            runner.gaveUp(member.id, member.definition)
+        } else {
+            runner.released(member.id, member.definition)
+        }
+    }
+
+    /// Ends a version's part in the scan.
+    private func leave(_ member: RunnerMember) {
         members.removeAll { $0 === member }
-        member.snapshots?.finish()
         scan?.remove(member.version)
-        runner.tell(.letGo(member.id))
-        // A rebuild of the same definition: it is this build's to follow when the rebuild has ended.
-        let definition = member.version.view
-        let live = try catalog.entries(of: definition.name).first(where: \.isLive)
-        if live?.digest == definition.digest { runner.wait(for: definition) }
+        // A sample is made for whoever has the lease.
+        for sampler in samplers where sampler.ids.contains(member.id) {
+            sampler.stop()
+            sampled.subtract(sampler.ids)
+        }
+        samplers.removeAll(where: \.isDone)
     }
 
     func didApply(to offset: Offset) {
         rate.note(offset)
         runner.note(number, at: offset)
-        // Beside the scan, not behind it.
+        // Beside the scan, not after it.
         if options.end == nil { takeSamples() }
         guard options.snapshots != nil, let scan else { return }
         for member in members where member.version.offset == offset {
@@ -208,37 +219,36 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
 
     func didFail(_ version: VersionMaterializer, _ error: any Error) {
         guard let member = members.first(where: { $0.version === version }) else { return }
-        members.removeAll { $0 === member }
-        member.snapshots?.finish()
-        let error = error as? KappaError ?? KappaError(.bug, "\(error)", at: "\(member.id)")
-        // A full disk or a lock passes; a definition or a damaged file does not.
-        let passes = error.code == .inputOutput || error.code == .heldElsewhere
-        let state: VersionState = member.isLive ? .live : passes ? .paused : .failed
-        let reason = error.what + (error.reason.map { ": \($0)" } ?? "")
-        unsaved.append((member.id, state, reason))
-        saveFailures()
-        runner.tell(.failed(member.id, error))
+        leave(member)
+        runner.failed((member.id, member.definition, member.isLive), error, catalog) {
+            member.end()
+        }
     }
 
-    /// Writes down what has failed. A full disk, which made a version fail, may refuse that too: then
-    /// it is written down when it can be.
-    private func saveFailures() {
-        if unsaved.isEmpty { return }
-        unsaved.removeAll { (try? catalog.setFailure($0.id, $0.state, $0.reason)) != nil }
+    /// A version that stood still has committed, or had nothing to commit.
+    private func recovered(_ member: RunnerMember) throws {
+        try catalog.clearFailure(member.id)
+        member.isRecovering = false
+        runner.recovered(member.id, member.definition)
     }
 
     func didCatchUp(at offset: Offset) throws {
         runner.note(number, at: offset)
-        for member in members where !member.hasCaughtUp {
+        for member in members {
+            if member.isRecovering { try recovered(member) }
+            if member.hasCaughtUp { continue }
             member.hasCaughtUp = true
             if !member.isLive {
                 try member.store.finish()
-                try catalog.setState(
-                    member.id, promotes(member) ? .catchingUp : .ready, reason: member.heldBack)
+                try catalog.setWaiting(
+                    member.id, promotes(member) ? .catchingUp : .ready, reason: status(of: member))
             }
             runner.tell(.caughtUp(member.id, offset))
             if options.promotes, !member.isLive, let reason = member.heldBack {
                 runner.tell(.heldBack(member.id, because: reason))
+            }
+            if member.endsWhenReady, !member.isLive {
+                release(member, because: "ready, as the rebuild was to leave it")
             }
         }
         if options.end == nil { try promote() }
@@ -249,7 +259,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     /// so that they can be compared, is promoted a little later: the scan says again and again that it
     /// has caught up.
     private func promote() throws {
-        let ready = members.filter { !$0.isLive && promotes($0) }
+        let ready = members.filter(promotes)
         if ready.isEmpty { return }
         var promotion = Promotion(catalog, runner.gatekeeper)
         promotion.knownEnd = firstEnd
@@ -260,14 +270,13 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
             return true
         }
         attempts += 1
-        let (switches, refused) = try promotion.promoteEach(
-            ready.map(\.id), reason: options.reason)
-        if !switches.isEmpty || !refused.isEmpty {
+        let result = try promotion.promoteEach(ready.map(\.id), reason: options.reason)
+        if !result.isEmpty {
             attempts = 0
         } else if !options.follows {
             Pause.briefly()
         }
-        for change in switches {
+        for change in result.switches {
             for member in ready where member.id == VersionID(change.view, change.to) {
                 setLive(member, true)
             }
@@ -277,7 +286,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
             }
         }
         takeSamples()
-        for judgement in refused {
+        for judgement in result.refused {
             for member in ready where member.id == judgement.candidate {
                 member.refusal = (
                     Judgement.notPromoted(judgement), try catalog.live(member.id.view)
@@ -285,10 +294,18 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
             }
             runner.tell(.refused(judgement))
         }
+        for (id, reason) in result.heldBack {
+            for member in ready where member.id == id {
+                member.heldBack = reason
+                try catalog.setWaiting(id, .ready, reason: status(of: member))
+            }
+            runner.tell(.heldBack(id, because: reason))
+        }
     }
 
     /// Has the samples made that live versions lack, and those that are to be live, on a thread of its own.
     private func takeSamples() {
+        samplers.removeAll(where: \.isDone)
         let events = options.sampleEvents
         let lacking = members.filter { member in
             (member.isLive || promotes(member))
@@ -296,18 +313,15 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
                 && sampled.insert(member.id).inserted
         }
         if lacking.isEmpty { return }
-        let versions = lacking.map { (id: $0.id, definition: $0.version.view) }
-        let folder = folder
-        // Nothing depends on it but what `kappa plan` can tell.
-        let sampler = try? WorkerThread("kappa-sample") {
-            try? VersionSample.make(versions, after: events, in: folder)
-        }
-        if let sampler { samplers.append(sampler) }
+        samplers.append(
+            Sampler(
+                lacking.map { (id: $0.id, definition: $0.definition) }, after: events, in: folder)
+        )
     }
 
     /// Brings a version forward by itself, while the scan that it shares waits. That scan then passes
     /// over what it has seen.
-    private func bring(_ member: Member, to offset: Offset) throws {
+    private func bring(_ member: RunnerMember, to offset: Offset) throws {
         try Scan(folder.log, [member.version], plan: plan, options: .init(end: offset)).run()
     }
 }

@@ -15,9 +15,10 @@ package struct VersionSample {
     }
 
     /// Makes the samples of versions that lack them, in one scan.
+    /// - Parameter begin: Gets how to end the scan; false where it is not wanted any more.
     static func make(
         _ versions: [(id: VersionID, definition: ViewDefinition)], after events: Int,
-        in folder: DataFolder
+        in folder: DataFolder, begin: (_ stopper: @escaping @Sendable () -> Void) -> Bool
     ) throws {
         let plan = ExtractionPlan()
         let end = Offset(UInt64(events))
@@ -30,8 +31,57 @@ package struct VersionSample {
         }
         let late = materializers.filter { $0.offset < end }
         if late.isEmpty { return }
-        try Scan(folder.log, late, plan: plan, options: .init(end: end)).run()
+        let scan = try Scan(folder.log, late, plan: plan, options: .init(end: end))
+        if begin(scan.stopper) { try scan.run() }
     }
 
     private static let budgetBytes = 1 << 28
+}
+
+/// Samples being made, on a thread of their own. It ends before the leases of their versions do: who takes
+/// these over makes what is missing.
+final class Sampler: Sendable {
+    let ids: Set<VersionID>
+    private let state: Monitor<State>
+    /// Nil where none could be made: then there are no samples.
+    private let thread: WorkerThread?
+
+    private struct State {
+        var isStopped = false
+        var stopper: (@Sendable () -> Void)?
+    }
+
+    init(
+        _ versions: [(id: VersionID, definition: ViewDefinition)], after events: Int,
+        in folder: DataFolder
+    ) {
+        ids = Set(versions.map(\.id))
+        let state = Monitor(State())
+        self.state = state
+        // Nothing depends on it but what `kappa plan` can tell.
+        thread = try? WorkerThread("kappa-sample") {
+            try? VersionSample.make(versions, after: events, in: folder) { stopper in
+                state.withLock { state in
+                    state.stopper = stopper
+                    return !state.isStopped
+                }
+            }
+            state.withLock { $0.stopper = nil }
+        }
+    }
+
+    var isDone: Bool { thread?.isFinished ?? true }
+
+    /// Waits until the samples are made.
+    func wait() { thread?.join() }
+
+    /// Ends it at a commit, and waits for that.
+    func stop() {
+        let stopper = state.withLock { state in
+            state.isStopped = true
+            return state.stopper
+        }
+        stopper?()
+        thread?.join()
+    }
 }

@@ -3,8 +3,9 @@ import Synchronization
 /// Builds, follows and promotes the versions that one build of the program defines.
 ///
 /// Live versions share one scan of the log, and versions on their way share another, each on a thread
-/// of its own: a rebuild never makes a live view wait. Versions that another process materializes are
-/// left to it; a runner that follows takes them over when that process ends.
+/// of its own: a rebuild never makes a live view wait. A version belongs to the process that holds its
+/// lease. A runner that follows stands by for those of others, and takes over what becomes free: because
+/// its process has ended, or because somebody rolled back to it.
 package final class ViewRunner: Sendable {
     package struct Options: Sendable {
         /// Only these views; nil for all.
@@ -30,7 +31,7 @@ package final class ViewRunner: Sendable {
     /// What a runner tells of while it works. Called on the runner's threads.
     package enum Report: Sendable {
         case started(VersionID, VersionAction)
-        /// Another process materializes the version.
+        /// Another process materializes the version. A runner that follows stands by.
         case heldElsewhere(VersionID, KappaError)
         case caughtUp(VersionID, Offset)
         case promoted(Catalog.Switch)
@@ -40,24 +41,31 @@ package final class ViewRunner: Sendable {
         case refused(Judgement)
         /// Promoted though it has the rows of the version before: its definition need not have changed.
         case identical(Judgement)
-        /// The version has retired: another one is live, and this process lets go of it.
-        case letGo(VersionID)
+        /// The work on the version has ended, and its lease: it has retired, or somebody has dropped it.
+        case released(VersionID, because: String)
+        /// The version has stopped for good; the others are worked on.
         case failed(VersionID, KappaError)
+        /// The version has stopped for a reason that passes, and is tried again after so many
+        /// milliseconds, at first.
+        case retrying(VersionID, KappaError, milliseconds: Int)
+        /// A version that was tried again works.
+        case recovered(VersionID)
         /// A version has its first dead letter, or its first since this runner took it.
         case deadLetter(VersionID, DeadLetter)
         /// A snapshot could not be made; the version goes on.
         case snapshotFailed(VersionID, KappaError)
     }
 
-    private let folder: DataFolder
-    private let definitions: [ViewDefinition]
-    private let options: Options
+    let folder: DataFolder
+    let definitions: [ViewDefinition]
+    let options: Options
     let gatekeeper: any Gatekeeper
     private let report: @Sendable (Report) -> Void
-    private let state = Monitor(State())
+    let state: Monitor<State>
 
-    private struct State {
+    struct State {
         var isStopped = false
+        /// How to stop the scan of each group at work.
         var stoppers: [Int: @Sendable () -> Void] = [:]
         /// How far each group is.
         var offsets: [Int: Offset] = [:]
@@ -65,12 +73,40 @@ package final class ViewRunner: Sendable {
         /// How many groups are at work, and how many there were.
         var active = 0
         var started = 0
-        /// Views whose version another process materializes.
-        var waiting: [ViewDefinition] = []
+        /// One for each definition.
+        var posts: [RunnerPost]
+        /// Whether something has changed that may leave a version to be taken.
+        var mustLook = false
+        /// What has failed, and could not be written down yet.
+        var unsaved: [Failure] = []
+
+        /// Whether there is nothing to do any more, and nothing to wait for.
+        var isOver: Bool { posts.allSatisfy(\.isLost) && active == 0 }
+    }
+
+    /// What is to be written down of a version that has stopped.
+    struct Failure {
+        var id: VersionID
+        var state: VersionState
+        var reason: String
+        var isRetried: Bool
     }
 
     /// A version, its definition and the right to materialize it.
-    typealias Taken = (id: VersionID, definition: ViewDefinition, lease: Lease)
+    struct Taken {
+        var id: VersionID
+        var definition: ViewDefinition
+        var lease: Lease
+        /// Whether it is to be promoted when it has caught up.
+        var promotes: Bool
+        /// Whether it is what is left of a rebuild.
+        var isRebuild: Bool
+        /// Whether it has stopped before, for a reason that passes.
+        var isRetry: Bool
+    }
+
+    /// A version that has stopped.
+    typealias Stopped = (id: VersionID, definition: ViewDefinition, isLive: Bool)
 
     package init(
         _ folder: DataFolder, _ views: ViewSet, options: Options, gatekeeper: any Gatekeeper,
@@ -85,6 +121,7 @@ package final class ViewRunner: Sendable {
             throw KappaError.noSuchView(name, among: all.map(\.name))
         }
         definitions = all.filter { options.views?.contains($0.name) ?? true }
+        state = Monitor(State(posts: definitions.map { RunnerPost($0) }))
     }
 
     /// How far the versions on their way are, and how far the log is.
@@ -107,133 +144,78 @@ package final class ViewRunner: Sendable {
 
     package var isStopped: Bool { state.withLock { $0.isStopped } }
 
-    /// Whether it would take over something that another process holds.
-    package var isWaiting: Bool { state.withLock { !$0.waiting.isEmpty } }
+    /// Why a version is not kept current, if one is not: it has failed for good, or is tried again.
+    package var unresolved: KappaError? {
+        state.withLock { state in state.posts.lazy.compactMap(\.unresolved).first }
+    }
 
-    /// Works until everything is caught up (or for ever, where it follows), or until ``stop()``.
-    /// - Throws: `.heldElsewhere` if other processes materialize all of the versions.
+    /// Works until everything is caught up, or, where it follows, until ``stop()`` or until nothing is left
+    /// that it could keep current. No lease is held when it returns.
+    /// - Throws: `.heldElsewhere` if it does not follow, and other processes materialize all of the
+    ///   versions.
     package func run() throws {
         if !definitions.isEmpty { _ = try LogWriter(folder.log) }
         let catalog = try Catalog(folder)
-        var live: [Taken] = []
-        var others: [Taken] = []
-        var held: KappaError?
-        for definition in definitions {
-            switch try take(definition, catalog) {
-            case .success(let taken):
-                if try catalog.live(taken.id.view) == taken.id.number {
-                    live.append(taken)
-                } else {
-                    others.append(taken)
-                }
-            case .failure(let error):
-                held = held ?? error
-                wait(for: definition)
-            }
-        }
-        if live.isEmpty, others.isEmpty, let held { throw held }
         do {
-            let groups = [live, others].filter { !$0.isEmpty }
-            for group in groups {
-                try start(group, memoryBytes: options.memoryBytes / groups.count)
-            }
+            try Garbage(catalog).removeLeftovers()
+            try begin(catalog)
             try supervise(catalog)
         } catch { fail(error) }
         state.wait { $0.active == 0 ? () : nil }
         gatekeeper.finish()
+        saveFailures(catalog)
         if let error = state.withLock({ $0.error }) { throw error }
     }
 
-    /// Takes over what other processes let go of, until nothing is left to do.
-    private func supervise(_ catalog: Catalog) throws {
-        while true {
-            let next: [ViewDefinition] = state.wait { state in
-                let waiting = options.follows && !state.isStopped ? state.waiting : []
-                return waiting.isEmpty && state.active > 0 ? nil : waiting
-            }
-            if next.isEmpty { return }
-            for definition in next { try takeOver(definition, catalog) }
-            Pause.forALook()
-        }
+    // MARK: Groups
+
+    /// Has versions worked on: those that are live by one group, the others by another.
+    func start(_ versions: [Taken], _ catalog: Catalog, memoryBytes: Int) throws {
+        let live = Set(try catalog.entries().filter(\.isLive).map(\.id))
+        let parts = [
+            versions.filter { live.contains($0.id) }, versions.filter { !live.contains($0.id) },
+        ].filter { !$0.isEmpty }
+        for part in parts { start(group: part, memoryBytes: memoryBytes / parts.count, catalog) }
     }
 
-    private func takeOver(_ definition: ViewDefinition, _ catalog: Catalog) throws {
-        let known = try VersionAction.known(definition, catalog)
-        if let id = known?.0, Lease.holder(of: id, in: folder) != nil { return }
-        let isRetired = try catalog.entries(of: definition.name).contains {
-            $0.id == known?.0 && $0.state == .retired
-        }
-        // Another build has replaced the version meanwhile: it is not this one's any more.
-        if isRetired { return stopWaiting(for: definition) }
-        guard case .success(let taken) = try take(definition, catalog) else { return }
-        // Before it starts: it may be let go of at once, and waited for again.
-        stopWaiting(for: definition)
-        try start([taken], memoryBytes: options.memoryBytes / definitions.count)
-    }
-
-    private func stopWaiting(for definition: ViewDefinition) {
-        state.withLock { state in state.waiting.removeAll { $0.name == definition.name } }
-    }
-
-    /// Takes the lease of the version to work on; a failure is that another process holds it.
-    private func take(
-        _ definition: ViewDefinition, _ catalog: Catalog
-    ) throws -> Result<Taken, KappaError> {
-        while true {
-            let (id, action) = try VersionAction.choose(
-                definition, catalog, alwaysBuilds: options.rebuilds)
-            let lease: Lease
-            do throws(KappaError) { lease = try Lease(id, in: folder) } catch {
-                guard error.code == .heldElsewhere else { throw error }
-                let isNew = !state.withLock { state in
-                    state.waiting.contains { $0.name == definition.name }
-                }
-                if isNew { report(.heldElsewhere(id, error)) }
-                return .failure(error)
-            }
-            // It may have been dropped before the lease was taken: then there is another choice.
-            if try catalog.entries(of: id.view).contains(where: { $0.id == id }) {
-                report(.started(id, action))
-                return .success((id, definition, lease))
-            }
-        }
-    }
-
-    private func start(_ versions: [Taken], memoryBytes: Int) throws {
+    private func start(group versions: [Taken], memoryBytes: Int, _ catalog: Catalog) {
         let number = state.withLock { state in
             state.started += 1
+            state.active += 1
             return state.started - 1
         }
-        let group = try RunnerGroup(
-            number, versions, folder: folder, options: options, runner: self,
-            memoryBytes: memoryBytes)
-        state.withLock { $0.active += 1 }
         do {
+            let group = try RunnerGroup(
+                number, versions, folder: folder, options: options, runner: self,
+                memoryBytes: memoryBytes)
             _ = try WorkerThread("kappa-apply") {
-                do { try group.run() } catch { self.fail(error) }
-                group.end()
-                self.state.withLock { $0.active -= 1 }
+                group.run()
+                self.ended(number)
             }
         } catch {
-            group.end()
-            state.withLock { $0.active -= 1 }
-            throw error
+            let live = try? catalog.entries().filter(\.isLive).map(\.id)
+            let stopped = versions.map { ($0.id, $0.definition, live?.contains($0.id) ?? false) }
+            failed(stopped, error, catalog) { for taken in versions { taken.lease.release() } }
+            ended(number)
         }
     }
 
-    private func fail(_ error: any Error) {
+    /// A group has ended: nothing that it needed is kept.
+    private func ended(_ number: Int) {
+        state.withLock { state in
+            state.stoppers[number] = nil
+            state.offsets[number] = nil
+            state.active -= 1
+            state.mustLook = true
+        }
+    }
+
+    func fail(_ error: any Error) {
         state.withLock { $0.error = $0.error ?? error }
         stop()
     }
 
-    // MARK: For the groups
-
     func tell(_ what: Report) { report(what) }
-
-    /// Has the live version of a view taken over when its present holder ends.
-    func wait(for definition: ViewDefinition) {
-        state.withLock { $0.waiting.append(definition) }
-    }
 
     /// Tells how far a group is; nil where it has ended.
     func note(_ number: Int, at offset: Offset?) {
@@ -245,42 +227,6 @@ package final class ViewRunner: Sendable {
         state.withLock { state in
             state.stoppers[number] = stopper
             return !state.isStopped
-        }
-    }
-}
-
-/// What is to be done for a view.
-package enum VersionAction: String, Sendable {
-    /// A new version from offset zero.
-    case build
-    /// A version on its way goes on from its checkpoint.
-    case resume
-    /// The live version is of this definition and goes on.
-    case keep
-
-    /// The version of a definition that is there already.
-    package static func known(
-        _ definition: ViewDefinition, _ catalog: Catalog
-    ) throws(KappaError) -> (VersionID, VersionAction)? {
-        let same = try catalog.entries(of: definition.name).filter {
-            $0.digest == definition.digest && $0.state != .failed && !catalog.hasLostFile($0)
-        }
-        guard let entry = same.first(where: \.isLive) ?? same.last else { return nil }
-        return (entry.id, entry.isLive ? .keep : .resume)
-    }
-
-    /// The version of a definition to work on: the one that is there already, or a new one.
-    static func choose(
-        _ definition: ViewDefinition, _ catalog: Catalog, alwaysBuilds: Bool
-    ) throws -> (VersionID, VersionAction) {
-        // In one transaction, so that two processes never make one each.
-        try catalog.transaction {
-            for entry in try catalog.entries(of: definition.name) where catalog.hasLostFile(entry) {
-                try catalog.setState(entry.id, .failed, reason: "its file is gone")
-            }
-            if !alwaysBuilds, let known = try known(definition, catalog) { return known }
-            let id = try catalog.enter(view: definition.name, digest: definition.digest)
-            return (id, .build)
         }
     }
 }

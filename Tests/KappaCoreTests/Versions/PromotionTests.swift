@@ -143,7 +143,7 @@ struct PromotionTests {
         #expect(forth.map(\.behind) == [0])
     }
 
-    @Test("the old build finds its version again, brings it forward, and promotes it unbuilt")
+    @Test("the old build finds its version again and brings it forward, for a person to promote")
     func oldBuildAgain() throws {
         try folder.catchUp([tally("a")])
         try folder.catchUp([tally("b", below: 10)])
@@ -151,7 +151,13 @@ struct PromotionTests {
         try folder.catchUp([tally("b", below: 10)])
         let old = try RunningBuild(folder.data, [tally("a")]) { $0.follows = false }
         try old.wait()
-        #expect(old.said == ["started tally@1 resume", "caught up tally@1", "promoted tally@1"])
+        #expect(old.said == ["started tally@1 resume", "caught up tally@1", "held back tally@1"])
+        #expect(try live() == 2)
+        #expect(
+            try folder.entry("tally", 1)?.reason
+                == "held back: tally@2, which is newer, is live; `kappa promote tally@1` makes it live"
+        )
+        _ = try promote(id(1))
         #expect(try live() == 1)
         let fresh = try VersionsFolder()
         try fresh.append(ticks: 29)
@@ -172,12 +178,20 @@ struct PromotionTests {
         #expect(try folder.entry("tally", 2)?.state == .ready)
         #expect(try folder.reader("tally", 2).checkpoint().offset == Offset(24))
 
-        // By name it is, and from then on it is an ordinary version: replaced and come back to.
+        // By name it is.
         _ = try promote(id(2))
         #expect(try live() == 2)
         try folder.catchUp([tally("c")])
+        #expect(try live() == 3)
+        // One that was overtaken stays so after a rollback, too.
+        try folder.catchUp([tally("a")])
+        _ = try promote(id(1))
+        #expect(try live() == 1)
         try folder.catchUp([tally("b")])
-        #expect(try live() == 2)
+        #expect(try live() == 1)
+        #expect(
+            try folder.entry("tally", 2)?.reason?.hasPrefix(
+                "held back: tally@3, which is newer, was live;") == true)
     }
 
     @Test("a rebuild of a definition that was rolled back from is promoted")

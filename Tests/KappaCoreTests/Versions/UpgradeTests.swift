@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 @testable import KappaCore
@@ -21,7 +22,9 @@ struct UpgradeTests {
         try folder.reader(view, number).checkpoint().offset.rawValue
     }
 
-    @Test("the old build keeps its version live and current, and lets go once the new one is live")
+    @Test(
+        "the old build keeps its version live and current until the new one is live, then stands by"
+    )
     func upgrade() throws {
         let old = try RunningBuild(folder.data, [tally("a")])
         try old.until("tally@1 is live") { try live() == 1 }
@@ -58,8 +61,8 @@ struct UpgradeTests {
             try appendSome()
             return try live() == 2
         }
-        try old.wait()
-        #expect(old.said.last == "let go tally@1")
+        try old.until("its lease has ended") { old.said.last == "released tally@1" }
+        try old.stop()
         for _ in 0..<5 { try appendSome() }
         try new.until("tally@2 is current") { try position("tally", 2) == UInt64(appended) }
         try waitFor("the reader has seen it") {
@@ -88,7 +91,7 @@ struct UpgradeTests {
         try new.until("the changed one is switched") { try live() == 2 }
         #expect(new.said.contains("left same@1"))
         // The old build goes on with what has not changed.
-        try waitFor("the old one has let go") { old.said.contains("let go tally@1") }
+        try waitFor("the old one has ended that") { old.said.contains("released tally@1") }
         try folder.append(ticks: 10)
         try waitFor("both are current") {
             try position("tally", 2) == 60 && position("same", 1) == 60
@@ -112,7 +115,7 @@ struct UpgradeTests {
         try waitFor("tally@2 is followed") { try position("tally", 2) == 60 }
         try waitFor("it has said so") {
             Array(running.said.suffix(3)) == [
-                "let go tally@1", "started tally@2 keep", "caught up tally@2",
+                "released tally@1", "started tally@2 keep", "caught up tally@2",
             ]
         }
         try running.stop()
@@ -127,24 +130,26 @@ struct UpgradeTests {
         try standby.until("the second has begun") { try live("more") == 1 }
         let new = try RunningBuild(folder.data, [tally("b")])
         try new.until("tally@2 is live") { try live() == 2 }
-        try old.wait()
+        try old.stop()
         try folder.append(ticks: 10)
         try waitFor("tally@2 is current") { try position("tally", 2) == 60 }
         // It looks at what it waits for every 50 ms; after a few looks it has had its chance.
-        try waitFor("the lease was looked at") { standby.runner.isWaiting == false }
+        for _ in 0..<6 { Pause.forALook() }
         #expect(try live() == 2)
         #expect(try position("tally", 1) == 50)
+        #expect(!standby.said.contains { $0.hasPrefix("started tally") })
         try standby.stop()
         try new.stop()
     }
 
-    @Test("a build all of whose versions are held elsewhere ends with the holder's number")
+    @Test("a build that does not follow ends with the holder's number where all is held elsewhere")
     func allHeld() throws {
         let first = try RunningBuild(folder.data, [tally("a")])
         try first.until("tally@1 is live") { try live() == 1 }
-        let second = try RunningBuild(folder.data, [tally("a")])
+        let second = try RunningBuild(folder.data, [tally("a")]) { $0.follows = false }
         let error = #expect(throws: KappaError.self) { try second.wait() }
         #expect(error?.code == .heldElsewhere)
+        #expect(error?.reason == "process \(getpid()) holds its lease")
         try first.stop()
     }
 
@@ -173,7 +178,7 @@ struct UpgradeTests {
             again.said.contains { $0.hasPrefix("failed more@1") }
         }
         #expect(try position("more", 1) == 50)
-        #expect(try folder.entry("more", 1)?.reason != nil)
+        #expect(try folder.entry("more", 1)?.failure != nil)
         try again.stop()
     }
 
@@ -185,20 +190,20 @@ struct UpgradeTests {
         let catalog = try SQLiteConnection(folder.data.catalog, .readWrite)
         try catalog.execute(
             """
-            CREATE TRIGGER full BEFORE UPDATE ON versions WHEN NEW.reason IS NOT NULL
+            CREATE TRIGGER full BEFORE INSERT ON failures
             BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END
             """)
         try folder.append(ticks: 10)
         let build = try RunningBuild(folder.data, [tally("a"), tally("x", named: "more")])
         try build.until("one has failed") { build.said.contains { $0.hasPrefix("failed more@1") } }
-        #expect(try folder.entry("more", 1)?.reason == nil)
+        #expect(try folder.entry("more", 1)?.failure == nil)
         try catalog.execute("DROP TRIGGER full")
         try folder.append(ticks: 10)
-        try build.until("it is written down") { try folder.entry("more", 1)?.reason != nil }
+        try build.until("it is written down") { try folder.entry("more", 1)?.failure != nil }
         try build.stop()
     }
 
-    @Test("a failure that is written down late leaves alone what was switched meanwhile")
+    @Test("a failure that is written down late changes nothing that was switched meanwhile")
     func failureTooLate() throws {
         try folder.catchUp([tally("a")])
         try folder.catchUp([tally("b", below: 3)])
@@ -209,6 +214,9 @@ struct UpgradeTests {
         #expect(try catalog.entries().map(\.state) == [.retired, .live])
         #expect(try catalog.entries().allSatisfy { $0.reason == nil })
         try catalog.setFailure(VersionID("tally", VersionNumber(2)), .live, "the disk is full")
-        #expect(try folder.entry("tally", 2)?.reason == "the disk is full")
+        #expect(try folder.entry("tally", 2)?.failure?.reason == "the disk is full")
+        #expect(try catalog.entries().allSatisfy { $0.failure == nil || $0.isLive })
+        try catalog.clearFailure(VersionID("tally", VersionNumber(2)))
+        #expect(try folder.entry("tally", 2)?.failure == nil)
     }
 }

@@ -55,7 +55,7 @@ final class StateTables: StreamContext {
             throw KappaError(
                 .damaged, "what a view remembers cannot be read",
                 because: FieldFailure.reason(error),
-                advice: "Drop the version with `kappa abort` and rebuild the view")
+                advice: "`kappa rebuild VIEW` makes a new version from the log")
         }
         tables.append(table)
     }

@@ -152,7 +152,7 @@ final class RunCursor {
     private func damage() -> KappaError {
         KappaError(
             .damaged, "rows that did not fit memory cannot be read", at: file.path,
-            advice: "Drop the version with `kappa abort` and rebuild the view")
+            advice: "`kappa rebuild VIEW` makes a new version; `kappa gc` drops this one then")
     }
 
     /// Has so many bytes of the file in the buffer, from `start` on.

@@ -22,6 +22,9 @@ final class SpilledRuns: SpilledRows {
     /// Whether there are runs of the version with this file.
     static func exist(_ version: String) -> Bool { access(database(version), F_OK) == 0 }
 
+    /// Whether anything was begun to be spilled.
+    static func hasFolder(_ version: String) -> Bool { access(path(version), F_OK) == 0 }
+
     /// How far the runs reach of a version that has no file yet.
     static func checkpoint(_ version: String) throws(KappaError) -> Checkpoint? {
         guard exist(version) else { return nil }

@@ -1,0 +1,64 @@
+/// One version that a runner materializes, with all that it holds for it.
+final class RunnerMember {
+    let id: VersionID
+    let definition: ViewDefinition
+    private let lease: Lease
+    let store: VersionStore
+    let version: VersionMaterializer
+    var isLive: Bool
+    var hasCaughtUp = false
+    /// Whether it is to be promoted at all.
+    let promotes: Bool
+    /// Whether its work is done when it has caught up: what is left of a rebuild that was to be looked at.
+    let endsWhenReady: Bool
+    /// Why it is for a person to decide whether it is promoted; nil if it is not.
+    var heldBack: String?
+    /// What a gate said, and the live version then: it is asked again when another one is live.
+    var refusal: (reason: String, live: VersionNumber?)?
+    /// Nil where no snapshots are kept.
+    var snapshots: SnapshotKeeper?
+    /// Whether the runner has told of a dead letter.
+    var hasToldOfDead = false
+    /// Whether it is tried again after a failure, or its status still tells of one.
+    var isRecovering: Bool
+
+    /// Opens a version's file and state, and adds its fields to the plan of a scan.
+    init(
+        _ taken: ViewRunner.Taken, _ catalog: Catalog, plan: ExtractionPlan, budgetBytes: Int
+    ) throws {
+        (id, definition, lease) = (taken.id, taken.definition, taken.lease)
+        let store = try VersionStore.open(taken.id, taken.definition, in: catalog.folder)
+        self.store = store
+        version = try VersionMaterializer(
+            taken.definition, store: store, plan: plan, budgetBytes: budgetBytes)
+        let id = taken.id
+        let entry = try catalog.transaction {
+            let entry = try catalog.entries(of: id.view).first { $0.id == id }
+            if entry?.isLive != true { try catalog.setState(id, .building) }
+            return entry
+        }
+        let isLive = entry?.isLive == true
+        self.isLive = isLive
+        version.recordsChanges = try isLive || catalog.wasLive(id)
+        heldBack = isLive ? nil : try catalog.reasonToHoldBack(id)
+        promotes = taken.promotes
+        endsWhenReady = taken.isRebuild && !taken.promotes
+        isRecovering = taken.isRetry || entry?.failure != nil
+    }
+
+    /// Whether a scan that has caught up has it promoted.
+    var waitsForPromotion: Bool {
+        !isLive && promotes && heldBack == nil && refusal == nil
+    }
+
+    func report(eventsPerSecond: Int) {
+        lease.report(.init(eventsPerSecond: eventsPerSecond))
+    }
+
+    /// Ends its work: whoever has the definition may go on with the version from now on.
+    func end() {
+        snapshots?.finish()
+        snapshots = nil
+        lease.release()
+    }
+}

@@ -1,0 +1,76 @@
+/// What a runner does for one view, and what it waits for.
+///
+/// A runner that follows keeps a post for as long as it runs: whatever becomes free there, or live again
+/// after a rollback, is taken over.
+struct RunnerPost {
+    let definition: ViewDefinition
+    /// The versions that it materializes now.
+    var working: Set<VersionID> = []
+    /// Versions that have failed for good here, or that somebody has dropped.
+    var givenUp: Set<VersionID> = []
+    /// Versions that stopped for a reason that passes.
+    var retries: [VersionID: Retry] = [:]
+    /// Why the last of them has failed for good; nil where there is another version to work on.
+    var failure: KappaError?
+    /// Of which versions it was said that another process holds them.
+    var heldElsewhere: Set<VersionID> = []
+
+    init(_ definition: ViewDefinition) { self.definition = definition }
+
+    /// A version that is tried again later.
+    struct Retry {
+        /// When.
+        var time: ContinuousClock.Instant
+        var delay: Duration
+        var error: KappaError
+
+        static let shortest = Duration.milliseconds(100)
+        static let longest = Duration.seconds(10)
+    }
+
+    /// Whether nothing is left that could be done for the view.
+    var isLost: Bool { failure != nil && working.isEmpty && retries.isEmpty }
+
+    /// Why a version is not kept current, if one is not.
+    var unresolved: KappaError? { failure ?? retries.values.first?.error }
+
+    /// Notes that a version has stopped for a reason that passes.
+    /// - Returns: Whether that is news, and in how long it is tried again.
+    mutating func retryLater(_ id: VersionID, _ error: KappaError) -> (
+        isNews: Bool, delay: Duration
+    ) {
+        working.remove(id)
+        let before = retries[id]
+        let delay = before.map { min($0.delay * 2, Retry.longest) } ?? Retry.shortest
+        retries[id] = Retry(time: .now + delay, delay: delay, error: error)
+        return (before?.error != error, delay)
+    }
+
+    mutating func giveUp(_ id: VersionID, _ error: KappaError?) {
+        working.remove(id)
+        retries[id] = nil
+        givenUp.insert(id)
+        failure = error ?? failure
+    }
+
+    /// Notes that a version was taken.
+    mutating func begin(_ id: VersionID) {
+        working.insert(id)
+        heldElsewhere.remove(id)
+        failure = nil
+    }
+
+    /// Whether a version may be tried now.
+    func isDue(_ id: VersionID) -> Bool { retries[id].map { $0.time <= .now } ?? true }
+}
+
+extension KappaError {
+    /// Whether what has failed may well work a little later: a full disk, a lock, a limit on open files, a
+    /// disk that could not be read. A definition or a damaged file does not pass.
+    package var passes: Bool {
+        switch code {
+        case .inputOutput, .heldElsewhere, .cannotCreate, .unreachable: true
+        default: false
+        }
+    }
+}

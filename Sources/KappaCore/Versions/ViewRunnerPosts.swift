@@ -1,0 +1,280 @@
+/// How a runner fills its posts: what it takes at first, what it takes over later, and what becomes of
+/// versions that stop.
+extension ViewRunner {
+    /// What one look has found.
+    private struct Look {
+        var taken: [Taken] = []
+        /// Why a version was not taken.
+        var held: KappaError?
+        /// Whether something may become free that nobody tells of.
+        var isWaiting = false
+    }
+
+    /// Takes what there is to begin with.
+    /// - Throws: `.heldElsewhere` where it does not follow and all is held elsewhere.
+    func begin(_ catalog: Catalog) throws {
+        var look = try self.look(catalog, isFirst: true)
+        // Somebody who cleans up holds a lease for a moment.
+        for _ in 0..<Self.attempts where look.held != nil && !options.follows {
+            Pause.forALook()
+            let again = try self.look(catalog, isFirst: true)
+            look.taken += again.taken
+            look.held = again.held
+        }
+        if let held = look.held, look.taken.isEmpty, !options.follows { throw held }
+        try begin(look, catalog, memoryBytes: options.memoryBytes)
+    }
+
+    private static let attempts = 3
+
+    private enum Next {
+        case look, pause, over
+    }
+
+    /// Takes over what becomes free, until nothing is left to do.
+    func supervise(_ catalog: Catalog) throws {
+        var isWaiting = options.follows
+        while true {
+            let next = state.wait { state -> Next? in
+                if state.isStopped { return .over }
+                if !options.follows { return state.active == 0 ? .over : nil }
+                if state.isOver { return .over }
+                if state.mustLook {
+                    state.mustLook = false
+                    return .look
+                }
+                return isWaiting ? .pause : nil
+            }
+            switch next {
+            case .over: return
+            case .pause: Pause.forALook()
+            case .look: break
+            }
+            do {
+                saveFailures(catalog)
+                let look = try self.look(catalog, isFirst: false)
+                isWaiting = look.isWaiting
+                let share = options.memoryBytes / max(1, definitions.count)
+                try begin(look, catalog, memoryBytes: share * look.taken.count)
+            } catch let error as KappaError where error.passes {
+                // A catalog that is busy, a full disk: another look a little later.
+                isWaiting = true
+                Pause.forALook()
+            }
+        }
+    }
+
+    private func begin(_ look: Look, _ catalog: Catalog, memoryBytes: Int) throws {
+        if look.taken.isEmpty { return }
+        do { try start(look.taken, catalog, memoryBytes: memoryBytes) } catch {
+            for taken in look.taken {
+                taken.lease.release()
+                released(taken.id, taken.definition)
+            }
+            throw error
+        }
+    }
+
+    // MARK: Looking
+
+    /// Takes the versions that are there for this build and that nobody holds.
+    private func look(_ catalog: Catalog, isFirst: Bool) throws -> Look {
+        var look = Look()
+        for post in state.withLock({ $0.posts }) {
+            if isFirst, !post.working.isEmpty { continue }
+            // Without a transaction first: mostly there is nothing to take.
+            let isFree =
+                try isFirst
+                || targets(post, catalog, isFirst: false).contains { target in
+                    guard let id = target.id, !post.working.contains(id) else {
+                        return target.id == nil
+                    }
+                    look.isWaiting = true
+                    guard post.isDue(id) else { return false }
+                    guard let holder = Lease.holder(of: id, in: folder) else { return true }
+                    noteHeld(
+                        id, post.definition, Lease.heldElsewhere(id, by: holder.pid, in: folder))
+                    return false
+                }
+            // It may become live by a rollback, which nobody tells it of.
+            if post.working.isEmpty { look.isWaiting = true }
+            if isFree { try take(post, catalog, isFirst: isFirst, &look) }
+        }
+        return look
+    }
+
+    private func targets(
+        _ post: RunnerPost, _ catalog: Catalog, isFirst: Bool
+    ) throws -> [VersionTarget] {
+        isFirst
+            ? try VersionTarget.first(post.definition, catalog, options)
+            : try VersionTarget.later(post, catalog)
+    }
+
+    /// Takes the leases of what is free.
+    private func take(
+        _ post: RunnerPost, _ catalog: Catalog, isFirst: Bool, _ look: inout Look
+    ) throws {
+        let definition = post.definition
+        var reports: [Report] = []
+        // In one transaction, so that two processes never make a version each, and that nobody takes a
+        // new one before this one has its lease.
+        let taken = try catalog.transaction {
+            if isFirst { try catalog.failLostFiles(of: definition.name) }
+            var taken: [Taken] = []
+            for target in try targets(post, catalog, isFirst: isFirst) {
+                if let id = target.id, post.working.contains(id) { continue }
+                if let id = target.id, !post.isDue(id) {
+                    look.isWaiting = true
+                    continue
+                }
+                if target.id == nil { try catalog.failLostFiles(of: definition.name) }
+                let id =
+                    try target.id
+                    ?? catalog.enter(
+                        view: definition.name, digest: definition.digest)
+                do throws(KappaError) {
+                    let lease = try Lease(id, in: folder)
+                    taken.append(
+                        Taken(
+                            id: id, definition: definition, lease: lease,
+                            promotes: target.promotes, isRebuild: target.isRebuild,
+                            isRetry: post.retries[id] != nil))
+                } catch {
+                    guard error.code == .heldElsewhere else { throw error }
+                    if taken.isEmpty { look.held = look.held ?? error }
+                    look.isWaiting = true
+                    noteHeld(id, definition, error)
+                    continue
+                }
+                if options.rebuilds, options.end == nil {
+                    try catalog.wantRebuild(id, promotes: options.promotes)
+                }
+                reports.append(.started(id, target.action))
+            }
+            return taken
+        }
+        look.taken += taken
+        change(definition) { post in for taken in taken { post.begin(taken.id) } }
+        for report in reports { tell(report) }
+    }
+
+    /// Says once that another process holds a version.
+    private func noteHeld(_ id: VersionID, _ definition: ViewDefinition, _ error: KappaError) {
+        let isNews = change(definition) { $0.heldElsewhere.insert(id).inserted }
+        if isNews == true { tell(.heldElsewhere(id, error)) }
+    }
+
+    @discardableResult
+    private func change<R>(
+        _ definition: ViewDefinition, _ body: (inout RunnerPost) -> R
+    ) -> R? {
+        state.withLock { state in
+            guard
+                let index = state.posts.firstIndex(where: { $0.definition.name == definition.name })
+            else { return nil }
+            return body(&state.posts[index])
+        }
+    }
+
+    // MARK: Versions that stop
+
+    /// Has the runner look what it could take: another process has changed the catalog.
+    func lookAgain() { state.withLock { $0.mustLook = true } }
+
+    /// The work on a version has ended, and its lease.
+    func released(_ id: VersionID, _ definition: ViewDefinition) {
+        change(definition) { _ = $0.working.remove(id) }
+        lookAgain()
+    }
+
+    /// The work on a version has ended, and is not begun again.
+    func gaveUp(_ id: VersionID, _ definition: ViewDefinition) {
+        change(definition) { $0.giveUp(id, nil) }
+        lookAgain()
+    }
+
+    /// A version that was tried again works.
+    func recovered(_ id: VersionID, _ definition: ViewDefinition) {
+        let wasTried = change(definition) { $0.retries.removeValue(forKey: id) != nil }
+        if wasTried == true { tell(.recovered(id)) }
+    }
+
+    /// A version has stopped. What passes is tried again for as long as the runner follows.
+    /// - Parameter end: Ends its lease; whoever takes it then reads why it has stopped.
+    func failed(
+        _ version: Stopped, _ error: any Error, _ catalog: Catalog, end: () -> Void
+    ) {
+        let error = error as? KappaError ?? KappaError(.bug, "\(error)", at: "\(version.id)")
+        let isRetried = error.passes && options.follows
+        // A definition or a damaged file does not pass.
+        let state: VersionState = version.isLive ? .live : error.passes ? .paused : .failed
+        note(version, error, state, isRetried: isRetried, catalog)
+        end()
+        leave(version, error, isRetried: isRetried)
+        if !isRetried { tell(.failed(version.id, error)) }
+    }
+
+    /// A whole group has stopped: what it shares, such as the log, has failed.
+    func failed(
+        _ versions: [Stopped], _ error: any Error, _ catalog: Catalog, end: () -> Void
+    ) {
+        let known = error as? KappaError ?? KappaError(.bug, "\(error)", at: folder.path)
+        let isRetried = known.passes && options.follows
+        // It is no fault of theirs: they continue when it is put right.
+        for version in versions {
+            let state: VersionState = version.isLive ? .live : .paused
+            note(version, known, state, isRetried: isRetried, catalog)
+        }
+        end()
+        for version in versions { leave(version, known, isRetried: isRetried) }
+        if isRetried { return }
+        let isLast = state.withLock { state in
+            state.error = state.error ?? error
+            return !options.follows || state.posts.allSatisfy(\.isLost)
+        }
+        // Else it is thrown when all ends, which may be long after.
+        if !isLast { for version in versions { tell(.failed(version.id, known)) } }
+    }
+
+    private func note(
+        _ version: Stopped, _ error: KappaError, _ state: VersionState, isRetried: Bool,
+        _ catalog: Catalog
+    ) {
+        let reason = error.what + (error.reason.map { ": \($0)" } ?? "")
+        self.state.withLock { own in
+            own.unsaved.removeAll { $0.id == version.id }
+            own.unsaved.append(
+                Failure(id: version.id, state: state, reason: reason, isRetried: isRetried))
+        }
+        saveFailures(catalog)
+    }
+
+    private func leave(_ version: Stopped, _ error: KappaError, isRetried: Bool) {
+        if isRetried {
+            let retry = change(version.definition) { $0.retryLater(version.id, error) }
+            if let retry, retry.isNews {
+                let milliseconds = Int(retry.delay / .milliseconds(1))
+                tell(.retrying(version.id, error, milliseconds: milliseconds))
+            }
+        } else {
+            change(version.definition) { $0.giveUp(version.id, error) }
+        }
+        lookAgain()
+    }
+
+    /// Writes down what has failed. A full disk, which made a version fail, may refuse that too: then
+    /// it is written down when it can be.
+    func saveFailures(_ catalog: Catalog) {
+        let unsaved = state.withLock { $0.unsaved }
+        for failure in unsaved {
+            do throws(KappaError) {
+                try catalog.setFailure(
+                    failure.id, failure.state, failure.reason, isRetried: failure.isRetried)
+            } catch { return }
+            state.withLock { state in
+                state.unsaved.removeAll { $0.id == failure.id && $0.reason == failure.reason }
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+import Glibc
+import KappaTesting
+import Testing
+
+@testable import KappaCore
+
+/// A lease ends with the version's work, and whoever has the definition takes over what is free.
+/// Leases are locks of open files, so that two runners of one process are to each other what two
+/// processes are.
+@Suite("A lease ends with the work")
+struct LeaseTests {
+    private let folder: VersionsFolder
+
+    init() throws {
+        folder = try VersionsFolder()
+        try folder.append(ticks: 20)
+    }
+
+    private func id(_ number: Int, _ view: String = "tally") -> VersionID {
+        VersionID(view, VersionNumber(number))
+    }
+
+    private func live(_ view: String = "tally") throws -> Int? {
+        try folder.catalog().live(view)?.rawValue
+    }
+
+    private func position(_ number: Int, _ view: String = "tally") throws -> UInt64 {
+        try folder.reader(view, number).checkpoint().offset.rawValue
+    }
+
+    private func isHeld(_ number: Int, _ view: String = "tally") -> Bool {
+        Lease.holder(of: id(number, view), in: folder.data) != nil
+    }
+
+    @Test("after a rollback to its own definition, a run follows the version that is live then")
+    func rollBackToOwn() throws {
+        let build = try RunningBuild(folder.data, [tally("a"), tally("x", named: "more")])
+        try build.until("both are live") { try live() == 1 && live("more") == 1 }
+        try folder.catchUp([tally("a")], rebuilds: true)
+        try build.until("tally@2 is followed") { isHeld(2) && !isHeld(1) }
+        _ = try Promotion(folder.catalog()).rollBack(["tally"])
+        try folder.append(ticks: 10, first: 20)
+        try build.until("tally@1 is followed") { try position(1) == 30 }
+        try build.until("tally@2 is free") { !isHeld(2) }
+        #expect(try position(1, "more") == 30)
+        try build.stop()
+    }
+
+    @Test("a rollback to another build's version gives the lease to that build, which stands by")
+    func rollBackToOther() throws {
+        let old = try RunningBuild(folder.data, [tally("a")])
+        try old.until("tally@1 is live") { try live() == 1 }
+        let new = try RunningBuild(folder.data, [tally("b")])
+        try new.until("tally@2 is live") { try live() == 2 }
+        try old.until("tally@1 is free") { !isHeld(1) }
+        #expect(!old.isDone)
+        for round in 1...3 {
+            _ = try Promotion(folder.catalog()).rollBack(["tally"])
+            let now = round % 2 == 0 ? 2 : 1
+            #expect(try live() == now)
+            try folder.append(ticks: 10, first: 10 + 10 * round)
+            try waitFor("tally@\(now) is followed") {
+                try position(now) == UInt64(20 + 10 * round)
+            }
+            try waitFor("the other one is free") { !isHeld(3 - now) }
+        }
+        try old.stop()
+        try new.stop()
+    }
+
+    @Test("a version that has failed is free, while its neighbours are followed")
+    func failed() throws {
+        try folder.catchUp([tally("a"), tally("x", named: "more")])
+        try SQLiteConnection(folder.data.file(id(1, "more")), .readWrite)
+            .execute("UPDATE _kappa_checkpoint SET digest_crc = digest_crc + 1")
+        let build = try RunningBuild(folder.data, [tally("a"), tally("x", named: "more")])
+        try folder.append(ticks: 10, first: 20)
+        try build.until("tally@1 is followed") { try position(1) == 30 }
+        try build.until("more@1 has failed and is free") {
+            build.said.contains { $0.hasPrefix("failed more@1") } && !isHeld(1, "more")
+        }
+        #expect(isHeld(1))
+        try build.stop()
+        #expect(!isHeld(1))
+    }
+
+    @Test("a run all of whose versions are held elsewhere stands by, and takes over what is free")
+    func hotStandby() throws {
+        let views: [any AnyView] = [tally("a"), tally("x", named: "more")]
+        let first = try RunningBuild(folder.data, views)
+        try first.until("both are live") { try live() == 1 && live("more") == 1 }
+        let second = try RunningBuild(folder.data, views)
+        try second.until("it stands by") { second.said.count { $0.hasPrefix("left") } == 2 }
+        #expect(!second.isDone)
+        try first.stop()
+        try folder.append(ticks: 10, first: 20)
+        try second.until("it has taken over") {
+            try position(1) == 30 && position(1, "more") == 30
+        }
+        try second.stop()
+        #expect(try folder.catalog().entries().count == 2)
+    }
+
+    @Test("several builds race at different speeds: the live number never goes down by itself")
+    func race() throws {
+        let seed = versionsSeed()
+        var random = SplitMix(state: seed)
+        try folder.append(ticks: 2_000, first: 20)
+        try folder.catchUp([tally("a")])
+        for round in 0..<3 {
+            // Entered in one order, ready in another: each is stopped half-way, then goes on.
+            let names = (0..<4).map { "\(round)-\($0)" }
+            for name in names {
+                try folder.catchUp(
+                    [tally(name)], until: Offset(.random(in: 1...1_900, using: &random)))
+            }
+            let builds = try names.shuffled(using: &random).map { name in
+                usleep(.random(in: 0...20_000, using: &random))
+                return try RunningBuild(folder.data, [tally(name)])
+            }
+            let newest = try #require(try folder.catalog().entries(of: "tally").last?.id.number)
+            try waitFor("all have caught up, KAPPA_SEED=\(seed)") {
+                builds.allSatisfy { build in
+                    build.said.contains { $0.hasPrefix("caught up") || $0.hasPrefix("failed") }
+                }
+            }
+            try waitFor("the newest is live, KAPPA_SEED=\(seed)") {
+                try folder.catalog().live("tally") == newest
+            }
+            for build in builds { try build.stop() }
+        }
+        let history = try folder.catalog().history(of: "tally")
+        #expect(
+            history.allSatisfy { $0.from == nil || $0.from! < $0.to },
+            "\(history.map(\.to)), KAPPA_SEED=\(seed)")
+    }
+
+    @Test("a rebuild that was stopped is taken up by the next run, and promoted")
+    func stoppedRebuild() throws {
+        try folder.append(ticks: 50_000, first: 20)
+        try folder.catchUp([tally("a")])
+        let rebuild = try RunningBuild(folder.data, [tally("a")]) {
+            $0.rebuilds = true
+            $0.follows = false
+        }
+        rebuild.runner.stop()
+        try rebuild.wait()
+        #expect(try folder.entry("tally", 2)?.state == .building)
+        let run = try RunningBuild(folder.data, [tally("a")])
+        try run.until("tally@2 is live") { try live() == 2 }
+        try run.until("tally@1 is free") { !isHeld(1) && isHeld(2) }
+        try run.stop()
+        #expect(try folder.catalog().entries().map(\.state) == [.retired, .live])
+    }
+}
