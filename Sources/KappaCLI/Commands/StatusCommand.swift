@@ -21,7 +21,7 @@ struct StatusCommand: Command {
     static let columns = [
         "view", "version", "state", "live", "digest", "position", "log_end", "lag", "applied",
         "late", "dead", "rows", "bytes", "events_per_second", "eta_seconds", "state_rows",
-        "state_bytes",
+        "state_bytes", "reason",
     ]
 
     static func cells(_ status: VersionStatus) -> [Value] {
@@ -36,6 +36,7 @@ struct StatusCommand: Command {
             status.etaSeconds.map { .integer(Int64($0)) } ?? .null,
             .integer(Int64(status.stateRows)),
             status.stateBytes.map { .integer(Int64($0)) } ?? .null,
+            status.reason.map { .text($0) } ?? .null,
         ]
     }
 

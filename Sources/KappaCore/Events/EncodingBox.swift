@@ -100,27 +100,40 @@ final class EncodingBox {
         let sorted = isSorted ? members : Self.sorted(members)
         var finished: [(key: String, value: EncodedValue)] = []
         finished.reserveCapacity(sorted.count)
+        // Keys that are data are sorted by their names: only the one before may be the same.
+        let isData = keyTypes.count == 1 && !sorted.contains { $0.rank != nil }
+        let names = isData ? nil : NameIndex(sorted.map(\.name))
+        /// Where each member went.
+        var places: [Int] = []
+        places.reserveCapacity(sorted.count)
         for (index, member) in sorted.enumerated() {
             let value: EncodedValue
             do { value = try member.box.finished(use) } catch {
                 throw EncodingFailure(error).inside(member.key)
             }
-            // Keys that are data are sorted by their names: only the one before may be the same.
-            let isData = member.rank == nil && keyTypes.count == 1
-            let first = isData ? max(0, finished.count - 1) : 0
-            let known = finished[first...].lastIndex { $0.key.hasSameBytes(as: member.name) }
-            guard let known else {
+            let same =
+                names.map { $0.last(member.name, before: index) } ?? before(index, in: sorted)
+            guard let same else {
+                places.append(finished.count)
                 finished.append((member.name, value))
                 continue
             }
-            let other = sorted[..<index].last { $0.name.hasSameBytes(as: member.name) }
-            guard member.rank != nil, let other, other.rank != nil,
-                other.key.hasSameBytes(as: member.key)
-            else { throw Self.clash(member, other?.key ?? member.key) }
-            finished[known] = (member.name, value)
+            let other = sorted[same]
+            guard member.rank != nil, other.rank != nil, other.key.hasSameBytes(as: member.key)
+            else { throw Self.clash(member, other.key) }
+            finished[places[same]] = (member.name, value)
+            places.append(places[same])
         }
         if use == .event { try checkReading() }
         return finished
+    }
+
+    /// The member before one, where it has the same name.
+    private func before(_ index: Int, in sorted: [Member]) -> Int? {
+        guard index > 0, sorted[index - 1].name.hasSameBytes(as: sorted[index].name) else {
+            return nil
+        }
+        return index - 1
     }
 
     private static func clash(_ member: Member, _ other: String) -> EncodingFailure {
@@ -134,11 +147,12 @@ final class EncodingBox {
 
     /// A reader takes a property's name in several spellings: none of them may be another's.
     private func checkReading() throws {
+        let names = NameIndex(members.map(\.name))
         for member in members where member.rank != nil {
             let camel = WrittenName.of(member.key).camelCase
-            guard let camel, let other = members.first(where: { $0.name.hasSameBytes(as: camel) }),
-                !other.key.hasSameBytes(as: member.key)
-            else { continue }
+            guard let camel, let place = names.last(camel) else { continue }
+            let other = members[place]
+            if other.key.hasSameBytes(as: member.key) { continue }
             throw EncodingFailure(
                 "readers take \(other.name) for \(member.key), too",
                 advice: "Rename one of the two properties, \(member.key) and \(other.key)")

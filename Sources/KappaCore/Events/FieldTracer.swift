@@ -9,6 +9,9 @@ struct FieldTracer<Element: Decodable> {
 
     init(_ shape: EventShape) {
         if shape.isWhole { return }
+        let known = Dictionary(
+            shape.fields.enumerated().map { ($0.element.path, $0.offset) },
+            uniquingKeysWith: { first, _ in first })
         for round in 0..<Probe.rounds {
             let probe = Probe(round: round)
             guard let element = try? Element(from: ProbingDecoder(probe: probe, path: [])) else {
@@ -18,7 +21,7 @@ struct FieldTracer<Element: Decodable> {
             rounds.append((element, probe.answers))
             isOptional = probe.fields.map(\.isOptional)
             places = probe.fields.map { field in
-                (shape.fields.firstIndex { $0.path == field.path }, field.unit != nil)
+                (known[field.path], field.unit != nil)
             }
         }
     }

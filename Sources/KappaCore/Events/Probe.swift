@@ -8,6 +8,10 @@ final class Probe {
     private(set) var optionalPaths: Set<[String]> = []
     /// All that was asked for.
     private(set) var asks: Set<Ask> = []
+    /// The way in which each path was asked for first.
+    private var firstWays: [[String]: Ask.Way] = [:]
+    /// The index of the field at each path.
+    private var indices: [[String]: Int] = [:]
     /// Where a type asks for more than one kind of value, or whether there is one at all: it decodes
     /// itself there.
     private(set) var severalWays: Set<[String]> = []
@@ -65,7 +69,8 @@ final class Probe {
         if path.isEmpty, asks.isEmpty { isObject = way == .object }
         let ask = Ask(path: path, way: way)
         asks.insert(ask)
-        if asks.contains(where: { $0.path == path && $0.way != way }) { severalWays.insert(path) }
+        if firstWays[path, default: way] != way { severalWays.insert(path) }
+        firstWays[path] = firstWays[path] ?? way
         if ask == refused { throw ProbeFailure("field \(path) is refused") }
     }
 
@@ -78,7 +83,8 @@ final class Probe {
     }
 
     func add(_ path: [String], _ kind: ColumnKind, isPlain: Bool = true) -> Int {
-        if let known = fields.firstIndex(where: { $0.path == path }) { return known }
+        if let known = indices[path] { return known }
+        indices[path] = fields.count
         fields.append(
             EventField(path: path, kind: kind, isOptional: isOptional(path), isPlain: isPlain))
         answers.append(0)

@@ -32,8 +32,8 @@ package struct ValueDecoder: Decoder, TakesDecimals {
     package func container<Key: CodingKey>(
         keyedBy type: Key.Type
     ) throws -> KeyedDecodingContainer<Key> {
-        guard case .object = value else { throw refuse("an object") }
-        return KeyedDecodingContainer(ObjectContainer<Key>(decoder: self))
+        guard case .object(let members) = value else { throw refuse("an object") }
+        return KeyedDecodingContainer(ObjectContainer<Key>(decoder: self, members: members))
     }
     package func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
         guard case .array(let elements) = value else {
@@ -129,33 +129,37 @@ package struct ValueDecoder: Decoder, TakesDecimals {
         }
         throw refuse(ColumnKind.decimal.withArticle)
     }
-
-    /// The value under a key; where the object does not have it, the last one under another of its names.
-    fileprivate func member(_ key: String) -> JSONValue? {
-        guard case .object(let members) = value else { return nil }
-        if let own = members.last(where: { $0.key.hasSameBytes(as: key) }) { return own.value }
-        let names = FieldName.candidates(for: key).dropFirst()
-        if names.isEmpty { return nil }
-        return members.last { member in names.contains { $0.hasSameBytes(as: member.key) } }?.value
-    }
 }
 
 private struct ObjectContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
     let decoder: ValueDecoder
+    private let members: [(key: String, value: JSONValue)]
+    private let names: NameIndex
     var codingPath: [any CodingKey] { decoder.codingPath }
 
-    var allKeys: [Key] {
-        guard case .object(let members) = decoder.value else { return [] }
-        return members.compactMap { Key(stringValue: $0.key) }
+    init(decoder: ValueDecoder, members: [(key: String, value: JSONValue)]) {
+        self.decoder = decoder
+        self.members = members
+        names = NameIndex(members.map(\.key))
     }
-    func contains(_ key: Key) -> Bool { decoder.member(key.stringValue) != nil }
+
+    var allKeys: [Key] { members.compactMap { Key(stringValue: $0.key) } }
+    func contains(_ key: Key) -> Bool { member(key.stringValue) != nil }
     func decodeNil(forKey key: Key) throws -> Bool {
-        decoder.member(key.stringValue) ?? .null == .null
+        member(key.stringValue) ?? .null == .null
+    }
+
+    /// The value under a key; where the object does not have it, the last one under another of its names.
+    private func member(_ key: String) -> JSONValue? {
+        let other = {
+            FieldName.candidates(for: key).dropFirst().compactMap { names.last($0) }.max()
+        }
+        return (names.last(key) ?? other()).map { members[$0].value }
     }
 
     private func at(_ key: Key) throws -> ValueDecoder {
         let path = decoder.path + [key.stringValue]
-        guard let value = decoder.member(key.stringValue) else { throw FieldFailure.missing(path) }
+        guard let value = member(key.stringValue) else { throw FieldFailure.missing(path) }
         return decoder.inside(value, key.stringValue)
     }
 

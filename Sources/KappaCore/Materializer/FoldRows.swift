@@ -196,6 +196,9 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
     private lazy var changesWhenStored = table.rowFields.contains {
         $0.kind == .double && $0.isOptional
     }
+    /// The names of the properties that are columns, and of those that are hidden.
+    private lazy var rowNames = table.rowFields.map { $0.path.first ?? "" }
+    private lazy var hiddenNames = NameIndex(table.hiddenFields.map { $0.path.first ?? "" })
     private lazy var codec = table.hiddenFields.isEmpty ? try? RowCodec<Row>() : nil
 
     override fileprivate var rowBytes: Int { MemoryLayout<Row?>.stride }
@@ -231,14 +234,16 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
         guard changesWhenStored else { return row }
         if let codec { return try codec.settled(row) }
         guard case .object(let members) = try EncodedValue(encoding: row) else { return row }
-        let nans = table.rowFields.filter { field in
-            guard field.kind == .double, field.isOptional,
-                case .double(let double)? = members.last(where: { $0.key == field.path[0] })?.value
-            else { return false }
-            return double.isNaN
-        }.map { $0.path[0] }
+        var nans = Set<Int>()
+        let values = EncodedValue.members(rowNames, of: members)
+        for (index, field) in table.rowFields.enumerated() where field.kind == .double {
+            if field.isOptional, case .double(let double)? = values[index], double.isNaN {
+                nans.insert(index)
+            }
+        }
         if nans.isEmpty { return row }
-        let kept = EncodedValue.object(members.filter { !nans.contains($0.key) })
+        let names = NameIndex(nans.map { rowNames[$0] })
+        let kept = EncodedValue.object(members.filter { names.last($0.key) == nil })
         return try Row(from: ValueDecoder(JSONValue(parsing: kept.json), origin: .row))
     }
 
@@ -254,14 +259,14 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
         guard let row = rows[Int(id)] else { return nil }
         guard case .object(let members) = try encoded(row, id) else { return nil }
         var cells = [Value](repeating: .null, count: table.schema.columns.count)
-        for (field, column) in zip(table.rowFields, table.rowColumns) {
-            guard let member = members.first(where: { $0.key == field.path.first }) else {
-                continue
-            }
-            if case .unsigned(let value) = member.value, field.kind == .integer {
+        let values = EncodedValue.members(rowNames, of: members)
+        for (index, column) in table.rowColumns.enumerated() {
+            guard let member = values[index] else { continue }
+            let field = table.rowFields[index]
+            if case .unsigned(let value) = member, field.kind == .integer {
                 throw tooLarge(value, table.schema.columns[column].name, key(id))
             }
-            cells[column] = Value(member.value, kind: field.kind)
+            cells[column] = Value(member, kind: field.kind)
         }
         cells[table.keyColumn] = key(id)
         return cells
@@ -290,8 +295,7 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
                 try EncodedValue(encoding: $0)
             })
         else { return "{}" }
-        let names = table.hiddenFields.compactMap(\.path.first)
-        return EncodedValue.object(members.filter { names.contains($0.key) }).json
+        return EncodedValue.object(members.filter { hiddenNames.last($0.key) != nil }).json
     }
 
     override func evict() {

@@ -93,22 +93,23 @@ struct StoredRows {
     /// properties, say. So the row must be made of the very cells that it would write itself.
     private func check(_ row: some ViewRow, _ cursor: any RowCursor) throws {
         guard case .object(let members) = try EncodedValue(encoding: row) else { return }
-        func own(_ field: EventField) -> EncodedValue {
-            members.last { $0.key == field.path.first }?.value ?? .null
-        }
-        for (field, column) in zip(table.rowFields, columns) {
-            let stored = field.kind.value(cursor, column)
-            if try !stored.isSame(as: Value(own(field), kind: field.kind)) {
+        let values = EncodedValue.members(table.rowFields.map { $0.path.first ?? "" }, of: members)
+        for (index, field) in table.rowFields.enumerated() {
+            let stored = field.kind.value(cursor, columns[index])
+            let own = values[index] ?? .null
+            if try !stored.isSame(as: Value(own, kind: field.kind)) {
                 throw FieldFailure(
                     description:
                         "column \(field.columnName) holds \(stored.jsonText), of which this "
-                        + "build's row would keep \(own(field).json)")
+                        + "build's row would keep \(own.json)")
             }
         }
         guard let state else { return }
         let hidden = try JSONValue(parsing: cursor.blob(state))
-        for field in table.hiddenFields {
-            let kept = try JSONValue(parsing: own(field).json).sorted
+        let hiddenNames = table.hiddenFields.map { $0.path.first ?? "" }
+        let own = EncodedValue.members(hiddenNames, of: members)
+        for (field, own) in zip(table.hiddenFields, own) {
+            let kept = try JSONValue(parsing: (own ?? .null).json).sorted
             guard hidden[field.path[0]]?.sorted == kept else {
                 throw FieldFailure(
                     description: "what is kept as \(field.columnName) is not all that this build "

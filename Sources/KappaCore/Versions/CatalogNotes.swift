@@ -135,6 +135,13 @@ extension Catalog {
         return VersionNumber(Int(select.integer(0)))
     }
 
+    /// The number of a view's last switch; 0 where nothing was ever live.
+    func lastSwitch(_ view: String) throws(KappaError) -> Int64 {
+        let select = try database.prepare("SELECT max(id) FROM history WHERE view = ?")
+        select.bind(0, view)
+        return try select.step() ? select.integer(0) : 0
+    }
+
     /// Why a version is promoted by a person only; nil if it need not be.
     ///
     /// A program promotes only what is newer than all that was ever live: whatever restarts an old build

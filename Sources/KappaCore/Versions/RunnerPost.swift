@@ -6,8 +6,9 @@ struct RunnerPost {
     let definition: ViewDefinition
     /// The versions that it materializes now.
     var working: Set<VersionID> = []
-    /// Versions that have failed for good here, or that somebody has dropped.
-    var givenUp: Set<VersionID> = []
+    /// Versions that have failed for good here, or that somebody has dropped, each with the view's last
+    /// switch then.
+    private var givenUp: [VersionID: Int64] = [:]
     /// Versions that stopped for a reason that passes.
     var retries: [VersionID: Retry] = [:]
     /// Why the last of them has failed for good; nil where there is another version to work on.
@@ -46,11 +47,18 @@ struct RunnerPost {
         return (before?.error != error, delay)
     }
 
-    mutating func giveUp(_ id: VersionID, _ error: KappaError?) {
+    mutating func giveUp(_ id: VersionID, _ error: KappaError?, lastSwitch: Int64) {
         working.remove(id)
         retries[id] = nil
-        givenUp.insert(id)
+        givenUp[id] = lastSwitch
         failure = error ?? failure
+    }
+
+    /// Whether a version is not to be tried again. Where another one was live since and somebody has come
+    /// back to it, it is: so its status says again what is wrong with it.
+    func hasGivenUp(_ entry: Catalog.Entry, lastSwitch: Int64) -> Bool {
+        guard let then = givenUp[entry.id] else { return false }
+        return !entry.isLive || then == lastSwitch
     }
 
     /// Notes that a version was taken.

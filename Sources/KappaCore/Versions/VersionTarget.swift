@@ -58,21 +58,20 @@ struct VersionTarget {
         let definition = post.definition
         var targets: [VersionTarget] = []
         let newest = try catalog.newestEverLive(definition.name) ?? VersionNumber(0)
+        let lastSwitch = try catalog.lastSwitch(definition.name)
         let same = try catalog.entries(of: definition.name).filter {
             $0.digest == definition.digest && $0.state != .failed
-                && !post.givenUp.contains($0.id)
+                && !post.hasGivenUp($0, lastSwitch: lastSwitch)
         }
         if let live = same.first(where: \.isLive) {
-            if !catalog.hasLostFile(live) {
-                targets.append(VersionTarget(id: live.id, action: .keep))
-            } else if Lease.holder(of: live.id, in: catalog.folder) == nil {
-                targets.append(VersionTarget(action: .build))
-            }
+            targets.append(
+                catalog.hasLostFile(live)
+                    ? VersionTarget(action: .build) : VersionTarget(id: live.id, action: .keep))
         } else if let other = same.last(where: { $0.isOnItsWay && $0.id.number > newest }) {
             targets.append(VersionTarget(id: other.id, action: .resume))
         }
         if let rebuild = try unfinishedRebuild(definition, catalog), let id = rebuild.id,
-            !post.givenUp.contains(id), !targets.contains(where: { $0.id == id })
+            same.contains(where: { $0.id == id }), !targets.contains(where: { $0.id == id })
         {
             targets.append(rebuild)
         }

@@ -1,6 +1,12 @@
 /// How a runner fills its posts: what it takes at first, what it takes over later, and what becomes of
 /// versions that stop.
 extension ViewRunner {
+    /// What each post has to do, as the catalog was when it was last looked up.
+    private struct Duties {
+        var counter: Int64 = -1
+        var targets: [String: [VersionTarget]] = [:]
+    }
+
     /// What one look has found.
     private struct Look {
         var taken: [Taken] = []
@@ -13,13 +19,14 @@ extension ViewRunner {
     /// Takes what there is to begin with.
     /// - Throws: `.heldElsewhere` where it does not follow and all is held elsewhere.
     func begin(_ catalog: Catalog) throws {
-        var look = try self.look(catalog, isFirst: true)
+        var duties: Duties?
+        var look = Look()
+        try self.look(catalog, &duties, &look)
         // Somebody who cleans up holds a lease for a moment.
         for _ in 0..<Self.attempts where look.held != nil && !options.follows {
             Pause.forALook()
-            let again = try self.look(catalog, isFirst: true)
-            look.taken += again.taken
-            look.held = again.held
+            look.held = nil
+            try self.look(catalog, &duties, &look)
         }
         if let held = look.held, look.taken.isEmpty, !options.follows { throw held }
         try begin(look, catalog, memoryBytes: options.memoryBytes)
@@ -34,6 +41,7 @@ extension ViewRunner {
     /// Takes over what becomes free, until nothing is left to do.
     func supervise(_ catalog: Catalog) throws {
         var isWaiting = options.follows
+        var duties: Duties? = Duties()
         while true {
             let next = state.wait { state -> Next? in
                 if state.isStopped { return .over }
@@ -48,19 +56,28 @@ extension ViewRunner {
             switch next {
             case .over: return
             case .pause: Pause.forALook()
-            case .look: break
+            case .look: duties?.counter = -1
             }
-            do {
-                saveFailures(catalog)
-                let look = try self.look(catalog, isFirst: false)
-                isWaiting = look.isWaiting
-                let share = options.memoryBytes / max(1, definitions.count)
-                try begin(look, catalog, memoryBytes: share * look.taken.count)
-            } catch let error as KappaError where error.passes {
+            saveFailures(catalog)
+            isWaiting = try lookAround(catalog, &duties)
+        }
+    }
+
+    /// Takes over what is free; returns whether to look again soon.
+    private func lookAround(_ catalog: Catalog, _ duties: inout Duties?) throws -> Bool {
+        var look = Look()
+        do {
+            do { try self.look(catalog, &duties, &look) } catch let error as KappaError {
                 // A catalog that is busy, a full disk: another look a little later.
-                isWaiting = true
-                Pause.forALook()
+                guard error.passes else { throw error }
+                look.isWaiting = true
             }
+            if !look.taken.isEmpty { duties?.counter = -1 }
+            let share = options.memoryBytes / max(1, definitions.count)
+            try begin(look, catalog, memoryBytes: share * look.taken.count)
+            return look.isWaiting
+        } catch let error as KappaError where error.passes {
+            return true
         }
     }
 
@@ -78,29 +95,41 @@ extension ViewRunner {
     // MARK: Looking
 
     /// Takes the versions that are there for this build and that nobody holds.
-    private func look(_ catalog: Catalog, isFirst: Bool) throws -> Look {
-        var look = Look()
+    /// - Parameter duties: What was looked up before; nil for what a runner begins with.
+    private func look(
+        _ catalog: Catalog, _ duties: inout Duties?, _ look: inout Look
+    ) throws {
+        let isFirst = duties == nil
+        // Looking up again and again what has not changed would cost more than the looks at the leases.
+        let counter = try catalog.changeCounter()
+        if duties?.counter != counter { duties?.targets = [:] }
+        duties?.counter = counter
         for post in state.withLock({ $0.posts }) {
             if isFirst, !post.working.isEmpty { continue }
             // Without a transaction first: mostly there is nothing to take.
-            let isFree =
-                try isFirst
-                || targets(post, catalog, isFirst: false).contains { target in
-                    guard let id = target.id, !post.working.contains(id) else {
-                        return target.id == nil
-                    }
-                    look.isWaiting = true
-                    guard post.isDue(id) else { return false }
-                    guard let holder = Lease.holder(of: id, in: folder) else { return true }
-                    noteHeld(
-                        id, post.definition, Lease.heldElsewhere(id, by: holder.pid, in: folder))
-                    return false
-                }
+            let isFree = try isFirst || self.isFree(post, catalog, &duties, &look)
             // It may become live by a rollback, which nobody tells it of.
             if post.working.isEmpty { look.isWaiting = true }
             if isFree { try take(post, catalog, isFirst: isFirst, &look) }
         }
-        return look
+    }
+
+    /// Whether there seems to be something to take.
+    private func isFree(
+        _ post: RunnerPost, _ catalog: Catalog, _ duties: inout Duties?, _ look: inout Look
+    ) throws -> Bool {
+        let name = post.definition.name
+        let known = try duties?.targets[name] ?? VersionTarget.later(post, catalog)
+        duties?.targets[name] = known
+        for target in known {
+            guard let id = target.id else { return true }
+            if post.working.contains(id) { continue }
+            look.isWaiting = true
+            if !post.isDue(id) { continue }
+            guard let holder = Lease.holder(of: id, in: folder) else { return true }
+            noteHeld(id, post.definition, Lease.heldElsewhere(id, by: holder.pid, in: folder))
+        }
+        return false
     }
 
     private func targets(
@@ -190,7 +219,7 @@ extension ViewRunner {
 
     /// The work on a version has ended, and is not begun again.
     func gaveUp(_ id: VersionID, _ definition: ViewDefinition) {
-        change(definition) { $0.giveUp(id, nil) }
+        change(definition) { $0.giveUp(id, nil, lastSwitch: 0) }
         lookAgain()
     }
 
@@ -211,7 +240,7 @@ extension ViewRunner {
         let state: VersionState = version.isLive ? .live : error.passes ? .paused : .failed
         note(version, error, state, isRetried: isRetried, catalog)
         end()
-        leave(version, error, isRetried: isRetried)
+        leave(version, error, isRetried: isRetried, catalog)
         if !isRetried { tell(.failed(version.id, error)) }
     }
 
@@ -227,7 +256,7 @@ extension ViewRunner {
             note(version, known, state, isRetried: isRetried, catalog)
         }
         end()
-        for version in versions { leave(version, known, isRetried: isRetried) }
+        for version in versions { leave(version, known, isRetried: isRetried, catalog) }
         if isRetried { return }
         let isLast = state.withLock { state in
             state.error = state.error ?? error
@@ -250,7 +279,9 @@ extension ViewRunner {
         saveFailures(catalog)
     }
 
-    private func leave(_ version: Stopped, _ error: KappaError, isRetried: Bool) {
+    private func leave(
+        _ version: Stopped, _ error: KappaError, isRetried: Bool, _ catalog: Catalog
+    ) {
         if isRetried {
             let retry = change(version.definition) { $0.retryLater(version.id, error) }
             if let retry, retry.isNews {
@@ -258,7 +289,8 @@ extension ViewRunner {
                 tell(.retrying(version.id, error, milliseconds: milliseconds))
             }
         } else {
-            change(version.definition) { $0.giveUp(version.id, error) }
+            let lastSwitch = (try? catalog.lastSwitch(version.id.view)) ?? 0
+            change(version.definition) { $0.giveUp(version.id, error, lastSwitch: lastSwitch) }
         }
         lookAgain()
     }

@@ -11,7 +11,7 @@ struct CommandContractTests {
     private static let statusKeys = [
         "view", "version", "state", "live", "digest", "position", "log_end", "lag", "applied",
         "late", "dead", "rows", "bytes", "events_per_second", "eta_seconds", "state_rows",
-        "state_bytes",
+        "state_bytes", "reason",
     ]
 
     private func build() throws {

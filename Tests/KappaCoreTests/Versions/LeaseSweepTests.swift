@@ -75,6 +75,10 @@ private final class Sweep {
         digests.sorted { $0.key < $1.key }.map { tally($0.value, named: $0.key) }
     }
 
+    private func definition(_ view: String, _ digest: String) throws -> ViewDefinition {
+        try #require(try ViewSet([tally(digest, named: view)]).definitions().first)
+    }
+
     private func start() throws {
         var digests: [String: String] = [:]
         for view in Self.views where view == "tally" || Bool.random(using: &random) {
@@ -90,7 +94,7 @@ private final class Sweep {
         let entries = try catalog.entries(of: view)
         let id = entries.filter { !spoilt.contains($0.id) && !$0.isLive }
             .randomElement(using: &random)?.id
-        let kind = Int.random(in: 0..<9, using: &random)
+        let kind = Int.random(in: 0..<10, using: &random)
         do {
             switch kind {
             case 0 where runners.count < 3, 1 where runners.isEmpty: try start()
@@ -108,10 +112,13 @@ private final class Sweep {
             case 4:
                 guard let id else { return }
                 story += "promote \(id)\n"
-                let digest = entries.first { $0.id == id }?.digest ?? ""
-                _ = try NamedPromotion(
-                    folder.data, ViewSet([tally(digest, named: view)])
-                ).run([VersionReference(view, id.number)])
+                let digest = try Self.digests.first { name in
+                    try entries.contains {
+                        try $0.id == id && $0.digest == definition(view, name).digest
+                    }
+                }
+                let views = ViewSet([tally(digest ?? "a", named: view)])
+                _ = try NamedPromotion(folder.data, views).run([VersionReference(view, id.number)])
             case 5, 6:
                 story += "rollback \(view)\n"
                 _ = try Promotion(catalog).rollBack([view])
@@ -119,10 +126,19 @@ private final class Sweep {
                 guard let id else { return }
                 story += "abort \(id)\n"
                 try Garbage(catalog).abort(id)
+            case 8:
+                guard let id, Lease.holder(of: id, in: folder.data) == nil,
+                    folder.data.hasFile(id)
+                else { return }
+                story += "spoil \(id)\n"
+                spoilt.insert(id)
+                try SQLiteConnection(folder.data.file(id), .readWrite)
+                    .execute("UPDATE _kappa_checkpoint SET digest_crc = digest_crc + 1")
             default:
                 let keep = Int.random(in: 0...2, using: &random)
                 story += "gc \(keep)\n"
                 _ = try Garbage(catalog).collect(keep: keep)
+                try Garbage(catalog).removeLeftovers()
             }
         } catch let error as KappaError {
             // What cannot be done is refused, in words.
@@ -134,23 +150,29 @@ private final class Sweep {
     private func check() throws {
         let end = Offset(UInt64(events))
         for view in Self.views {
-            let known = Set(runners.compactMap { $0.digests[view] })
+            /// The definitions of the runners that are still there.
+            func known() throws -> Set<String> {
+                // One with nothing left to do has ended.
+                let digests = runners.filter { !$0.build.isDone }.compactMap { $0.digests[view] }
+                return Set(try digests.map { try definition(view, $0).digest })
+            }
+            func isHeld(_ id: VersionID) -> Bool { Lease.holder(of: id, in: folder.data) != nil }
+            func isAtEnd(_ id: VersionID) throws -> Bool {
+                let reader = try? VersionReader(folder.data.file(id))
+                return try reader?.checkpoint().offset == end
+            }
             try waitFor("the live version of \(view) is followed") {
-                for entry in try folder.catalog().entries(of: view)
-                where entry.isLive && known.contains(entry.digest) {
-                    let path = folder.data.file(entry.id)
-                    return try VersionReader(path).checkpoint().offset == end
-                        && Lease.holder(of: entry.id, in: folder.data) != nil
+                try folder.catalog().entries(of: view).allSatisfy { entry in
+                    guard entry.isLive, try known().contains(entry.digest) else { return true }
+                    if spoilt.contains(entry.id) { return entry.failure != nil }
+                    return try isHeld(entry.id) && isAtEnd(entry.id)
                 }
-                return true
             }
             // Who holds a lease works: the version gets where the log ends.
             try waitFor("what is held of \(view) is worked on") {
                 try folder.catalog().entries(of: view).allSatisfy { entry in
-                    guard Lease.holder(of: entry.id, in: folder.data) != nil else { return true }
-                    let reader = try? VersionReader(folder.data.file(entry.id))
-                    return try reader?.checkpoint().offset == end
-                        && known.contains(entry.digest)
+                    try !isHeld(entry.id)
+                        || isAtEnd(entry.id) && known().contains(entry.digest)
                 }
             }
         }

@@ -133,7 +133,8 @@ struct LeftoverTests {
         let catalog = try folder.catalog()
         // Half-way, as a process leaves them that was killed.
         func begin(_ digest: String, promotes: Bool? = nil) throws -> VersionID {
-            let id = try catalog.create(view: "tally", digest: digest)
+            let definition = try #require(try ViewSet([tally(digest)]).definitions().first)
+            let id = try catalog.create(view: "tally", digest: definition.digest)
             if let promotes { try catalog.wantRebuild(id, promotes: promotes) }
             return id
         }

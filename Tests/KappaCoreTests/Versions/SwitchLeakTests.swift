@@ -4,16 +4,16 @@ import Testing
 
 @testable import KappaCore
 
-/// What a runner takes for a version it gives back when that version's work ends.
+/// What a runner takes for a version it gives back when that version's work ends. KAPPA_SWITCHES=1000 makes
+/// more of them.
 @Suite("A thousand switches")
 struct SwitchLeakTests {
-    private let folder: VersionsFolder
+    private let kappa: KappaProgram
+    private static let count = getenv("KAPPA_SWITCHES").flatMap { Int(String(cString: $0)) } ?? 120
 
-    init() throws {
-        folder = try VersionsFolder()
-        try folder.append(ticks: 20)
-    }
+    init() throws { kappa = try KappaProgram() }
 
+    /// What a process holds.
     private struct Use: CustomStringConvertible {
         var descriptors: Int
         var threads: Int
@@ -22,16 +22,12 @@ struct SwitchLeakTests {
             "\(descriptors) descriptors, \(threads) threads, \(kilobytes) kB"
         }
 
-        /// Of this test's folder only: other tests run beside it.
-        init(of folder: String) throws {
+        init(of pid: pid_t) throws {
             let files = FileManager.default
-            let all = try files.contentsOfDirectory(atPath: "/proc/self/fd")
-            descriptors = all.count { name in
-                (try? files.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(name)"))?
-                    .hasPrefix(folder) == true
-            }
-            threads = try files.contentsOfDirectory(atPath: "/proc/self/task").count
-            let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
+            let place = "/proc/\(pid)"
+            descriptors = try files.contentsOfDirectory(atPath: place + "/fd").count
+            threads = try files.contentsOfDirectory(atPath: place + "/task").count
+            let status = try String(contentsOfFile: place + "/status", encoding: .utf8)
             let resident = status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
             kilobytes = Int(resident?.split(separator: " ").dropLast().last ?? "") ?? 0
         }
@@ -40,30 +36,49 @@ struct SwitchLeakTests {
     @Test(
         "promotions and rollbacks by another process leave no descriptor, thread or memory behind")
     func switches() throws {
-        try folder.catchUp([tally("a")])
-        try folder.catchUp([tally("a")], rebuilds: true)
-        let build = try RunningBuild(folder.data, [tally("a"), tally("x", named: "more")])
-        let catalog = try folder.catalog()
-        func switchOver(_ times: Range<Int>) throws {
-            for time in times {
-                let live = try catalog.live("tally")?.rawValue ?? 0
-                let next = VersionID("tally", VersionNumber(3 - live))
-                _ = try Promotion(catalog).rollBack(["tally"])
+        try kappa.generate(100)
+        for _ in 1...2 { #expect(try kappa.run("rebuild", "user_totals").code == 0) }
+        let run = try kappa.start(["run"])
+        try waitFor("run follows") { run.errors.contains("author_streaks@1: live since") }
+        let catalog = try Catalog(kappa.data)
+        let writer = try LogWriter(kappa.data.log)
+        var line = #"{"event_type":"nothing"}"#
+        func switchOver(_ times: Int) throws {
+            for _ in 0..<times {
+                let live = try #require(try catalog.live("user_totals")?.rawValue)
+                let next = VersionID("user_totals", VersionNumber(3 - live))
+                _ = try Promotion(catalog).rollBack(["user_totals"])
                 // An event wakes it up.
-                try folder.append(ticks: 1, first: time)
-                try build.until("\(next) is followed") {
-                    Lease.holder(of: next, in: folder.data) != nil
+                _ = try line.withUTF8 {
+                    try writer.append(try EventLines(UnsafeRawBufferPointer($0)))
+                }
+                let end = try LogReader(kappa.data.log).durableEnd()
+                try waitFor("\(next) is followed") {
+                    try VersionReader(kappa.data.file(next)).checkpoint().offset == end
                 }
             }
         }
-        try switchOver(0..<30)
-        let before = try Use(of: folder.data.path)
-        try switchOver(30..<Self.count)
-        let after = try Use(of: folder.data.path)
-        #expect(after.descriptors <= before.descriptors + 20, "\(before), then \(after)")
-        try build.stop()
-        #expect(Lease.holder(of: VersionID("tally", VersionNumber(1)), in: folder.data) == nil)
+        /// The least of a few looks: threads and files come and go with each commit.
+        func use() throws -> Use {
+            var least = try Use(of: run.pid)
+            for _ in 0..<20 {
+                Pause.briefly()
+                let now = try Use(of: run.pid)
+                least.descriptors = min(least.descriptors, now.descriptors)
+                least.threads = min(least.threads, now.threads)
+                least.kilobytes = min(least.kilobytes, now.kilobytes)
+            }
+            return least
+        }
+        try switchOver(20)
+        let before = try use()
+        try switchOver(Self.count)
+        let after = try use()
+        let comment: Comment = "\(before), then \(after)"
+        #expect(after.descriptors <= before.descriptors + 2, comment)
+        #expect(after.threads <= before.threads + 2, comment)
+        #expect(after.kilobytes <= before.kilobytes + 20_000, comment)
+        run.signal(SIGTERM)
+        #expect(try run.wait().code == 0)
     }
-
-    private static let count = getenv("KAPPA_SWITCHES").flatMap { Int(String(cString: $0)) } ?? 130
 }

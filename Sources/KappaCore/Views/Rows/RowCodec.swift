@@ -73,8 +73,10 @@ final class RowCodec<Row: ViewRow> {
     /// The cells of a struct, as the store keeps them: it has no NaN.
     func values(_ row: Row) throws -> [Value] {
         let encoded = try EncodedValue(encoding: row)
-        return fields.map { field in
-            let member = encoded.member(at: field.path)
+        guard case .object(let members) = encoded else { return fields.map { _ in .null } }
+        let outer = EncodedValue.members(fields.map { $0.path.first ?? "" }, of: members)
+        return zip(fields, outer).map { field, outer in
+            let member = outer?.member(at: field.path.dropFirst())
             let cell = member.map { Value($0, kind: field.kind) } ?? .null
             if case .double(let double) = cell, double.isNaN { return .null }
             return cell
@@ -190,15 +192,12 @@ final class RowCodec<Row: ViewRow> {
 
 extension EncodedValue {
     /// What stands at a path of keys.
-    fileprivate func member(at path: [String]) -> EncodedValue? {
-        var value = self
-        for key in path {
-            guard case .object(let members) = value,
-                let member = members.first(where: { $0.key == key })
-            else { return nil }
-            value = member.value
-        }
-        return value
+    fileprivate func member(at path: ArraySlice<String>) -> EncodedValue? {
+        guard let key = path.first else { return self }
+        guard case .object(let members) = self,
+            let member = Self.members([key], of: members)[0]
+        else { return nil }
+        return member.member(at: path.dropFirst())
     }
 }
 
