@@ -9,6 +9,8 @@ final class ChangeBuffer: Sendable {
     fileprivate struct State {
         var changes = BoundedQueue<Change>(
             mostCount: ChangeBuffer.mostCount, mostBytes: ChangeBuffer.mostBytes)
+        /// A task has begun to take.
+        var isBegun = false
         /// The reader has gone.
         var isEnded = false
         /// No more will come; an error says why.
@@ -39,6 +41,9 @@ final class ChangeBuffer: Sendable {
 
     /// Whether nobody takes any more.
     var isEnded: Bool { state.withLock { $0.isEnded } }
+
+    /// Whether anybody has begun to take.
+    var isBegun: Bool { state.withLock { $0.isBegun } }
 
     /// What may be put in. Without any room, the thread is told when there is.
     func room() -> FollowerRoom {
@@ -105,6 +110,7 @@ extension ChangeBuffer.State {
         for task: ChangeBuffer.Reader, _ view: String
     ) -> (Result<Change?, any Error>?, Bool) {
         if reader != nil { return (.failure(KappaError.iteratedTwice(view)), false) }
+        isBegun = true
         if isEnded { return (.success(nil), false) }
         if let change = changes.popFirst() {
             // Half of it, so that the thread has something to do when it looks.

@@ -19,8 +19,9 @@ final class Followers: Sendable {
 
     /// Between two looks for commits, which have no wake-up call.
     private static let lookTime = Duration.milliseconds(5)
-    /// How long a reader has, once nothing more comes, to take something of what it has not read.
-    private static let graceTime = Duration.seconds(1)
+    /// How long a reader that has begun has, once nothing more comes, to take something of what it has not
+    /// read.
+    private static let graceTime = Duration.seconds(5)
 
     /// - Parameter defined: The names of this build's views.
     init(_ data: DataFolder, defined: [String]) {
@@ -253,7 +254,11 @@ private final class FollowedViews {
         if follower.buffer.isEnded { return true }
         if follower.hasMore {
             var room = follower.buffer.room()
-            guard room.isLeft else { return false }
+            guard room.isLeft else {
+                guard isClosing, !follower.buffer.isBegun else { return false }
+                follower.buffer.finish(.failure(KappaError.closedUnread(data.path)))
+                return true
+            }
             do {
                 follower.hasMore = try follower.changes.step(view.live, &room) {
                     try follower.buffer.put($0)

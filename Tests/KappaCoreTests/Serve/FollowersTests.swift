@@ -113,15 +113,18 @@ struct FollowersTests {
     func readToTheEnd() async throws {
         try folder.append(ticks: 4_000, keys: 4_000)
         try folder.catchUp([tally("a")])
-        let kappa = try await open()
-        let stream = kappa.changes(of: tally("a"))
-        let reading = Task {
-            var count = 0
-            for try await _ in stream { count += 1 }
-            return count
+        await #expect(processExitsWith: .success) { [path = folder.data.path as String] in
+            let kappa = try await Kappa.open(path, views: ViewSet([tally("a")]))
+            let stream = kappa.changes(of: tally("a"))
+            #expect(try await stream.makeAsyncIterator().next() != nil)
+            let reading = Task {
+                var count = 1
+                for try await _ in stream { count += 1 }
+                return count
+            }
+            await kappa.close()
+            #expect(try await reading.value == 4_000)
         }
-        await kappa.close()
-        #expect(try await reading.value == 4_000)
     }
 
     @Test("a view that is not there is an error, in the stream alone")

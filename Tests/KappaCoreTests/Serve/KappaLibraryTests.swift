@@ -134,7 +134,7 @@ struct KappaLibraryTests {
         try await first.append(Placed(orderID: "o-1", total: 1))
         try await until("it is at work") { try await first.position(of: shopOrders) == Offset(1) }
         let second = try await open()
-        let error = await #expect(throws: KappaError.self) { try await second.run() }
+        let error = await #expect(throws: KappaError.self) { try await second.catchUp() }
         #expect(error?.code == .heldElsewhere)
         await second.close()
         await first.close()
