@@ -89,9 +89,13 @@ enum SegmentFiles {
     /// The first offsets of all segments, ascending.
     static func list(_ folder: String) throws(KappaError) -> [Offset] {
         guard let names = names(folder) else {
+            let number = errno
+            guard number == ENOENT || number == ENOTDIR else {
+                throw IOFailure("opendir", number).error("cannot list the log's folder", at: folder)
+            }
             throw KappaError(
                 .notFound, "there is no log here", at: folder,
-                because: String(cString: strerror(errno)),
+                because: String(cString: strerror(number)),
                 advice: "Append events first (`kappa append FILE`), or name the folder with --data")
         }
         let firsts = names.compactMap { name -> Offset? in

@@ -9,8 +9,8 @@ final class ChangeBuffer: Sendable {
     fileprivate struct State {
         var changes = BoundedQueue<Change>(
             mostCount: ChangeBuffer.mostCount, mostBytes: ChangeBuffer.mostBytes)
-        /// A task has begun to take.
-        var isBegun = false
+        /// How often a task has asked for the next one.
+        var asked = 0
         /// The reader has gone.
         var isEnded = false
         /// No more will come; an error says why.
@@ -42,8 +42,8 @@ final class ChangeBuffer: Sendable {
     /// Whether nobody takes any more.
     var isEnded: Bool { state.withLock { $0.isEnded } }
 
-    /// Whether anybody has begun to take.
-    var isBegun: Bool { state.withLock { $0.isBegun } }
+    /// How often a task has asked for the next one.
+    var asked: Int { state.withLock { $0.asked } }
 
     /// What may be put in. Without any room, the thread is told when there is.
     func room() -> FollowerRoom {
@@ -110,7 +110,7 @@ extension ChangeBuffer.State {
         for task: ChangeBuffer.Reader, _ view: String
     ) -> (Result<Change?, any Error>?, Bool) {
         if reader != nil { return (.failure(KappaError.iteratedTwice(view)), false) }
-        isBegun = true
+        asked += 1
         if isEnded { return (.success(nil), false) }
         if let change = changes.popFirst() {
             // Half of it, so that the thread has something to do when it looks.

@@ -154,7 +154,8 @@ package final class ChangeFollower {
         guard room.isLeft else { return false }
         var last = seen
         defer { place?.seen = last }
-        try reader.changes(after: seen, while: { room.isLeft }) { seq, record in
+        func hasRoom() -> Bool { room.isLeft }
+        try reader.changes(after: seen, while: hasRoom) { seq, record in
             last = seq
             room.rows -= 1
             let table = reader.tables[record.table]

@@ -129,6 +129,8 @@ private final class FollowedViews {
     private final class Follower {
         let buffer: ChangeBuffer
         let changes: ChangeFollower
+        /// How often its task had asked when it was last looked whether it still does.
+        var asked = 0
         /// Whether there may be something to read for it.
         var hasMore = true
 
@@ -211,14 +213,18 @@ private final class FollowedViews {
         return isBusy
     }
 
-    /// Ends those who have read nothing for too long, where nothing more comes.
+    /// Ends those whose tasks have taken nothing since this was last called, where nothing more comes.
     func cutOff() {
-        for followed in views.values {
-            for follower in followed.followers {
+        for (name, var followed) in views {
+            followed.followers.removeAll { follower in
+                let asked = follower.buffer.asked
+                defer { follower.asked = asked }
+                guard asked == follower.asked else { return false }
                 follower.buffer.finish(.failure(KappaError.closedUnread(data.path)))
+                return true
             }
+            views[name] = followed.followers.isEmpty ? nil : followed
         }
-        views = [:]
         closeIfEmpty()
     }
 
@@ -255,7 +261,7 @@ private final class FollowedViews {
         if follower.hasMore {
             var room = follower.buffer.room()
             guard room.isLeft else {
-                guard isClosing, !follower.buffer.isBegun else { return false }
+                guard isClosing, follower.buffer.asked == 0 else { return false }
                 follower.buffer.finish(.failure(KappaError.closedUnread(data.path)))
                 return true
             }

@@ -41,7 +41,10 @@ struct AppendingTasksTests {
             let grown = residentBytes() - before
             // What was appended is 60 MB.
             #expect(grown < 20 << 20, "\(grown) bytes")
+            // One opened it, and one has committed all 33,000 appends.
+            #expect(WorkerThread.countMade == 2)
             await kappa.close()
+            try waitFor("no thread is left") { WorkerThread.count == 0 }
         }
     }
 
@@ -83,6 +86,42 @@ struct AppendingTasksTests {
         try await beside.value
         await held.close()
         await other.close()
+    }
+
+    @Test("what waits for a commit is bounded in bytes: others make their lines when there is room")
+    func bounded() async throws {
+        let folder = try TemporaryFolder()
+        let queue = AppendQueue(try LogWriter(folder.path + "/log"))
+        let lock = try SystemFiles().open(folder.path + "/log/lock", O_RDWR)
+        defer { close(lock) }
+        #expect(flock(lock, LOCK_EX) == 0)
+        let text = #"{"text":"\#(String(repeating: "x", count: 100_000))"}"#
+        let lines = try EventLines(event: text)
+        let made = Monitor(0)
+        let appending = Task {
+            try await withThrowingTaskGroup(of: Offset.self) { group in
+                for _ in 0..<1_000 {
+                    group.addTask {
+                        try await queue.append {
+                            made.withLock { $0 += 1 }
+                            return lines
+                        }.firstOffset
+                    }
+                }
+                return try await group.reduce(into: Set<Offset>()) { $0.insert($1) }
+            }
+        }
+        while queue.waitingBytes < AppendQueue.mostBytes {
+            try await Task.sleep(for: .milliseconds(1))
+        }
+        try await Task.sleep(for: .milliseconds(100))
+        // Of 100 MB; besides, one group is on its way, and a few tasks may have come in at once.
+        #expect(queue.waitingBytes < AppendQueue.mostBytes + 50 * 100_000)
+        #expect(made.withLock { $0 } < 300)
+        #expect(flock(lock, LOCK_UN) == 0)
+        #expect(try await appending.value.count == 1_000)
+        #expect(queue.waitingBytes == 0)
+        queue.close()
     }
 
     /// For people who compare two builds: KAPPA_CALLS=1,200 appends 200 times from 1 task.
