@@ -124,16 +124,16 @@ package struct Diff {
         let keys = try keys(name)
         guard let condition = options.condition else {
             return (
-                try Side(old, name, key: keys.old, isEmpty: keys.old == nil),
-                try Side(new, name, key: keys.new, isEmpty: keys.new == nil)
+                try Side(old, name, key: keys.old),
+                try Side(new, name, key: keys.new)
             )
         }
         let mine = try judged(condition, name)
         return (
             try Side(
-                old, name, key: keys.old, isEmpty: keys.old == nil, judge: mine.old, isJudged: true),
+                old, name, key: keys.old, judge: mine.old, isJudged: true),
             try Side(
-                new, name, key: keys.new, isEmpty: keys.new == nil, judge: mine.new, isJudged: true)
+                new, name, key: keys.new, judge: mine.new, isJudged: true)
         )
     }
 

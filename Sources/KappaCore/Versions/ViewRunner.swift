@@ -28,7 +28,7 @@ package final class ViewRunner: Sendable {
         package init() {}
     }
 
-    /// What a runner tells of while it works. Called on the runner's threads.
+    /// What a runner reports while it works. Called on the runner's threads.
     package enum Report: Sendable {
         case started(VersionID, VersionAction)
         /// Another process materializes the version. A runner that follows stands by.
@@ -69,6 +69,8 @@ package final class ViewRunner: Sendable {
     let gatekeeper: any Gatekeeper
     private let report: @Sendable (Report) -> Void
     let state: Monitor<State>
+    /// Whether something has failed that could not be written down yet: looked at with each commit.
+    let hasUnsaved = Atomic(false)
 
     struct State {
         var isStopped = false
@@ -170,7 +172,7 @@ package final class ViewRunner: Sendable {
     package func run() throws {
         for view in invalid { report(.invalid(view)) }
         if !definitions.isEmpty { _ = try LogWriter(folder.log) }
-        let catalog = try Catalog(folder)
+        let catalog = try Catalog.forWriting(folder)
         do {
             try Garbage(catalog).removeLeftovers()
             try begin(catalog)
@@ -212,7 +214,7 @@ package final class ViewRunner: Sendable {
             let group = try RunnerGroup(
                 number, versions, folder: folder, options: options, runner: self,
                 memoryBytes: memoryBytes)
-            _ = WorkerThread("kappa-apply") {
+            _ = try WorkerThread("kappa-apply") {
                 group.run()
                 self.ended(number)
             }
