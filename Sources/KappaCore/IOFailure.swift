@@ -28,8 +28,10 @@ package struct IOFailure: Error {
         var error = error(what, at: path)
         if Self.isAbsence(number) {
             error.code = .notFound
-            error.advice = "Check the name"
+            error.advice = "Check the name and who may read it"
         }
+        // The name is what a person asks about, not the call.
+        error.reason = Self.text(of: number)
         return error
     }
 

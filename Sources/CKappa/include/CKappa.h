@@ -15,6 +15,13 @@ uint32_t kappa_crc32c_combine(uint32_t crc_a, uint32_t crc_b, uint64_t length_b)
 
 // Names the calling thread, for debuggers and `top`; longer names than 15 bytes are cut.
 void kappa_name_thread(const char *name);
+// What one thread sleeps on until another wakes it.
+typedef struct kappa_wake kappa_wake;
+kappa_wake *kappa_make_wake(void);
+void kappa_free_wake(kappa_wake *wake);
+void kappa_wake_up(kappa_wake *wake);
+// Sleeps until woken; false where the time is over before. A time below zero has no end.
+bool kappa_sleep(kappa_wake *wake, int64_t nanoseconds);
 // A descriptor to wake a poll with: eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC).
 int kappa_eventfd(void);
 // Makes one file's bytes those of another without copying them, where the file system can share them.
@@ -32,6 +39,10 @@ bool kappa_keep_to_one_core(void);
 int kappa_core_count(void);
 // How many columns a terminal has; 0 where the descriptor is none.
 int kappa_terminal_columns(int descriptor);
+
+// A mark of the calling thread, 0 at first: whether a temporary file became too large.
+void kappa_set_overflow(int value);
+int kappa_overflow(void);
 
 // A mark of the calling thread, 0 at first: which operation of decimals was not exact.
 void kappa_set_inexact(int operation);

@@ -152,7 +152,7 @@ final class GateComparison {
 
     /// A statement over the tables of both versions.
     private func select(_ select: String) throws -> GuardedSelect {
-        let connection = try SQLiteConnection(":memory:", .create)
+        let connection = try SQLiteConnection(":memory:", .create, boundsFiles: true)
         try GuardedSelect.attach(new.connection.name, as: "new_version", to: connection)
         var tables = Self.tables("new", of: new, in: "new_version")
         if let old {

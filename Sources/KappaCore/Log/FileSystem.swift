@@ -89,7 +89,7 @@ final class OpenFile: Sendable {
         do {
             self.init(try SystemFiles().open(path, O_RDONLY), path: path)
         } catch {
-            throw error.error("cannot open a file of the log", at: path)
+            throw error.error("cannot open a file", at: path)
         }
     }
 

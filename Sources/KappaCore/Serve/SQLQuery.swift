@@ -11,7 +11,7 @@ package struct SQLQuery {
     package init(
         _ statement: String, _ catalog: Catalog, parameters: [Value] = [], seconds: Int = 60
     ) throws {
-        let connection = try SQLiteConnection(":memory:", .create)
+        let connection = try SQLiteConnection(":memory:", .create, boundsFiles: true)
         let words = Self.words(statement)
         var tables: [GuardedSelect.Table] = []
         var views: [String: String] = [:]

@@ -33,9 +33,11 @@ package final class GuardedSelect {
         self.connection = connection
         let known = tables.map { SQLTable(name: $0.name, database: $0.database, schema: $0.schema) }
         written = try SQLStatement.select(select, over: known, parameters: parameters)
+        // Before there are temporary views: SQLite drops them when it changes.
+        try connection.execute("PRAGMA temp_store = FILE")
         for table in tables { try Self.show(table, connection) }
         try connection.execute(
-            "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = FILE")
+            "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF")
         SQLFunctions.add(to: connection)
         let names = Set(tables.map(\.name) + tables.map(\.schema.name))
         guardian = SQLGuard(connection, tables: names, seconds: seconds)

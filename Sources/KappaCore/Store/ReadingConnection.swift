@@ -16,21 +16,27 @@ package enum ReadingConnection {
         _ path: String, lease: String?
     ) throws(KappaError) -> (connection: SQLiteConnection, lock: OpenFileLock?) {
         do throws(KappaError) {
-            return (try ready(SQLiteConnection(path, .readWrite)), nil)
+            return (try ready(SQLiteConnection(path, .readWrite, boundsFiles: true)), nil)
         } catch {
             guard isOfSystem(error) else { throw error }
             let shared = "mode=ro&readonly_shm=1"
-            if let connection = try? ready(SQLiteConnection(path, .readOnly, parameters: shared)) {
+            if let connection = try? ready(
+                SQLiteConnection(path, .readOnly, parameters: shared, boundsFiles: true))
+            {
                 connection.isMakeshift = true
                 return (connection, nil)
             }
             guard hasEmptyLog(path) else { throw error }
             guard let lease else { return (try copy(path, or: error), nil) }
             // Without the file of the lease nobody has ever written to this one by it.
-            let lock = try OpenFileLock(lease)
+            let lock: OpenFileLock
+            do throws(KappaError) { lock = try OpenFileLock(lease) } catch let other {
+                throw other.code == .heldElsewhere ? other : error
+            }
             let fixed = "mode=ro&immutable=1"
             guard hasEmptyLog(path),
-                let connection = try? ready(SQLiteConnection(path, .readOnly, parameters: fixed))
+                let connection = try? ready(
+                    SQLiteConnection(path, .readOnly, parameters: fixed, boundsFiles: true))
             else { throw error }
             connection.isMakeshift = true
             return (connection, lock)
@@ -78,7 +84,7 @@ package enum ReadingConnection {
         // The bytes that say that there is a write-ahead log: a database in memory has none.
         bytes[18] = 1
         bytes[19] = 1
-        let connection = try SQLiteConnection(":memory:", .create)
+        let connection = try SQLiteConnection(":memory:", .create, boundsFiles: true)
         let flags = UInt32(SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_READONLY)
         let code = sqlite3_deserialize(
             connection.handle, "main", memory.assumingMemoryBound(to: UInt8.self), Int64(size),

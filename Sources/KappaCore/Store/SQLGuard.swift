@@ -130,7 +130,7 @@ enum SQLLimits {
     /// function at most: some milliseconds.
     static let stepsPerLook: Int32 = 100
     /// How large one file for sorting and for results in between may be.
-    static let temporaryBytes: Int64 = 1 << 30
+    @TaskLocal static var temporaryBytes: Int64 = 1 << 30
 
     /// How many values a statement may hold at once, from above: of each call and each operator that
     /// makes a text.

@@ -21,9 +21,12 @@ package final class SQLiteConnection {
     package enum Mode { case readOnly, readWrite, create }
 
     /// Opens a database file. `milliseconds` is how long to wait for another connection's lock.
-    /// - Parameter parameters: Of SQLite's URI for the file, such as `immutable=1`.
+    /// - Parameters:
+    ///   - parameters: Of SQLite's URI for the file, such as `immutable=1`.
+    ///   - boundsFiles: Whether temporary files have a largest size: for what people ask.
     package init(
-        _ path: String, _ mode: Mode, parameters: String = "", busyMilliseconds: Int32 = 10_000
+        _ path: String, _ mode: Mode, parameters: String = "", boundsFiles: Bool = false,
+        busyMilliseconds: Int32 = 10_000
     ) throws(KappaError) {
         self.path = path
         name = path == ":memory:" ? path : Self.uri(path, parameters)
@@ -34,7 +37,7 @@ package final class SQLiteConnection {
         case .create: flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
         }
         var opened: OpaquePointer?
-        let code = sqlite3_open_v2(name, &opened, flags, nil)
+        let code = sqlite3_open_v2(name, &opened, flags, boundsFiles ? SQLTemporaryFiles.name : nil)
         guard code == SQLITE_OK, let opened else {
             let number = opened.map { sqlite3_system_errno($0) } ?? ENOMEM
             let message = String(cString: sqlite3_errstr(code))
@@ -169,6 +172,21 @@ package final class SQLiteConnection {
             advice: IOFailure.advice(for: number) ?? "Check the disk and who owns the file")
     }
 
+    /// The system call that an error of SQLite's is of.
+    private static func call(of code: Int32) -> String? {
+        switch code >> 8 {
+        case 1, 2: "read"
+        case 3: "write"
+        case 4, 5: "fsync"
+        case 6: "ftruncate"
+        case 7, 13, 25: "fstat"
+        case 10, 23: "unlink"
+        case 18, 19, 20, 21: "shared memory (-shm)"
+        case 24: "mmap"
+        default: nil
+        }
+    }
+
     /// What went wrong, in the terms of the four questions.
     func failure(_ code: Int32, _ sql: String) -> KappaError {
         // SQLite takes a disk that cannot be read for a damaged file, and forgets the error's number.
@@ -179,6 +197,12 @@ package final class SQLiteConnection {
             return KappaError(
                 .heldElsewhere, "a database is held by another process", at: path,
                 because: message, advice: "Try again")
+        case SQLITE_FULL where SQLTemporaryFiles.wasTooLarge():
+            return KappaError(
+                .usage, "the query was ended", at: path,
+                because: "sorting, or results in between, need more than "
+                    + "\(SQLLimits.temporaryBytes >> 20) MB of temporary files",
+                advice: "Ask for less: a narrower condition, fewer columns, or fewer rows joined")
         case SQLITE_FULL: return Self.failure(ENOSPC, message, "", at: path)
         case SQLITE_READONLY, SQLITE_PERM:
             if let whyReadOnly { return whyReadOnly }
@@ -187,9 +211,11 @@ package final class SQLiteConnection {
             return Self.failure(
                 isDenied ? errno : 0, message, "a database cannot be written", at: path)
         case SQLITE_IOERR, SQLITE_CANTOPEN:
+            let number = sqlite3_system_errno(handle)
+            // What a rollback did since has taken the number's place: then the call is known at least.
+            let call = number == 0 ? Self.call(of: code).map { ": \($0)" } ?? "" : ""
             return Self.failure(
-                sqlite3_system_errno(handle), message, "a database cannot be read or written",
-                at: path)
+                number, message + call, "a database cannot be read or written", at: path)
         case SQLITE_NOMEM where sqlite3_hard_heap_limit64(-1) > 0:
             return KappaError(
                 .usage, "the query was ended", at: path,
@@ -213,6 +239,12 @@ package final class SQLiteConnection {
                 .usage, "the query was ended", at: path, because: most ?? message,
                 advice: "Ask for parts: substr(…), json_extract(…), fewer columns or calls; "
                     + "`kappa query VIEW --key` without a condition reads rows of any size")
+        case SQLITE_ERROR where message.hasPrefix("LIKE or GLOB pattern too complex"):
+            let most = sqlite3_limit(handle, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, -1)
+            return KappaError(
+                .usage, "the query was ended", at: path,
+                because: "a pattern of LIKE or GLOB has more than \(most) bytes",
+                advice: "Shorten it; instr(x, y) finds a long text in another")
         case SQLITE_ERROR, SQLITE_AUTH:
             return KappaError(.usage, "the query cannot be run", at: path, because: message)
         default:

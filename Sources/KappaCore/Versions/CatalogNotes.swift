@@ -53,6 +53,21 @@ extension Catalog {
         package var isRetried: Bool
     }
 
+    /// Why readers of a view will see nothing new: its live version has stopped for good. Nil where it has
+    /// not, or is tried again.
+    func standstill(of view: String) throws(KappaError) -> KappaError? {
+        guard let entry = try entries(of: view).first(where: \.isLive) else { return nil }
+        var reason = entry.state == .failed ? entry.reason ?? "it has failed" : nil
+        if let failure = entry.failure, !failure.isRetried { reason = failure.reason }
+        guard let reason else { return nil }
+        return KappaError(
+            .inputOutput, "\(entry.id) is no longer kept current", at: folder.file(entry.id),
+            because: reason,
+            advice:
+                "Its rows stay as they are. Mend what is wrong and start `run` again, or promote "
+                + "another version")
+    }
+
     /// Writes down that a version has failed, even where the disk is full: if need be in the part of the
     /// write-ahead log that is there already. What was switched meanwhile keeps its state.
     /// - Parameter isRetried: Whether the process that writes this tries again by itself.

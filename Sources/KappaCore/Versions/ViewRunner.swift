@@ -190,7 +190,7 @@ package final class ViewRunner: Sendable {
             let group = try RunnerGroup(
                 number, versions, folder: folder, options: options, runner: self,
                 memoryBytes: memoryBytes)
-            _ = WorkerThread("kappa-apply") {
+            _ = try WorkerThread("kappa-apply") {
                 group.run()
                 self.ended(number)
             }

@@ -24,7 +24,7 @@ struct SystemCallSweepTests {
     ]
 
     /// How many places of each call are tried, spread over all of them.
-    private static let places = 12
+    private static let places = 4
 
     @Test("it ends with a code, and says what failed", arguments: CommandLines.specs.map(\.name))
     func sweep(name: String) throws {

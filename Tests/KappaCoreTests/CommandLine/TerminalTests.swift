@@ -55,6 +55,9 @@ struct TerminalTests {
             ["why", "user_totals", "--key", Self.json(Self.hostile[0])],
             ["append", bad], ["append", "--source", bad], ["log", bad], ["query", bad],
         ]
+        // The data is there to be seen.
+        let rows = try Self.terminal(kappa, ["query", "user_totals"])
+        #expect(rows.contains("plain") && rows.contains("owned") && rows.contains("\u{1B}[1m"))
         for words in lines {
             let text = try Self.terminal(kappa, words)
             let rest = Self.withoutOwn(text)

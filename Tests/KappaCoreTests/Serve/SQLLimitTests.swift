@@ -144,6 +144,8 @@ struct SQLLimitTests {
             let took = ContinuousClock.now - start
             #expect(took < .seconds(20), "\(expression) took \(took)")
         }
+        let long = String(repeating: "%a", count: 2_000)
+        #expect(try refusal("SELECT k LIKE '\(long)' FROM tally").contains("more than 1000 bytes"))
         #expect(try refusal("SELECT json_patch('{}', '{}')").contains("not authorized"))
     }
 
@@ -198,6 +200,25 @@ struct SQLLimitTests {
             let why = try refusal(statement, seconds: 1)
             #expect(why.contains("too long") || why.contains("bytes"), "\(statement): \(why)")
             #expect(ContinuousClock.now - start < .seconds(30), "\(statement)")
+        }
+    }
+
+    @Test("temporary files have a largest size, whether for sorting, windows or results in between")
+    func temporaryFiles() throws {
+        let rows =
+            "(WITH RECURSIVE c(x) AS (VALUES(1) UNION ALL SELECT x+1 FROM c LIMIT 300) "
+            + "SELECT x, hex(randomblob(50000)) AS t FROM c)"
+        for statement in [
+            "SELECT length(t) FROM \(rows) ORDER BY t", "SELECT count(DISTINCT t) FROM \(rows)",
+            "SELECT length(t), count(*) FROM \(rows) GROUP BY t",
+            "SELECT x, length(lag(t, 200) OVER (ORDER BY x)) FROM \(rows)",
+            "WITH m AS MATERIALIZED (SELECT * FROM \(rows)) SELECT count(*) FROM m a JOIN m b ON a.t = b.t",
+        ] {
+            #expect(try refusal(statement) == "", "\(statement)")
+            try SQLLimits.$temporaryBytes.withValue(4 << 20) {
+                let why = try refusal(statement)
+                #expect(why.contains("temporary files"), "\(statement): \(why)")
+            }
         }
     }
 
