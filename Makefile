@@ -54,6 +54,10 @@ test-faults: deps
 	swift build --build-tests $(SWIFT_FLAGS)
 	KAPPA_FAULTS=1 swift test --skip-build --filter \
 		'OptionSweepTests|SystemCallSweepTests|ReadingTests|LogLossTests|EndCodeTests|TerminalTests'
+	KAPPA_FULL_SWEEP=1 swift test --skip-build --filter \
+		'KillTests|KillLeftoverTests|PassingFailureProgramTests'
+	KAPPA_ROUNDS=50 KAPPA_STEPS=60 KAPPA_SWITCHES=1000 KAPPA_RACE_MS=60000 swift test --skip-build \
+		--filter 'LeaseSweepTests|LeaseProcessSweepTests|SwitchLeakTests|GarbageRaceTests'
 
 bench: deps
 	$(RELEASE) kappa-bench

@@ -4,9 +4,12 @@
 #include <linux/fs.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "CKappa.h"
@@ -15,6 +18,43 @@ void kappa_name_thread(const char *name) {
   char cut[16] = {0};
   strncpy(cut, name, sizeof cut - 1);
   pthread_setname_np(pthread_self(), cut);
+}
+
+struct kappa_wake {
+  sem_t semaphore;
+};
+
+kappa_wake *kappa_make_wake(void) {
+  kappa_wake *wake = malloc(sizeof *wake);
+  if (!wake) abort();
+  sem_init(&wake->semaphore, 0, 0);
+  return wake;
+}
+
+void kappa_free_wake(kappa_wake *wake) {
+  sem_destroy(&wake->semaphore);
+  free(wake);
+}
+
+void kappa_wake_up(kappa_wake *wake) { sem_post(&wake->semaphore); }
+
+bool kappa_sleep(kappa_wake *wake, int64_t nanoseconds) {
+  if (nanoseconds < 0) {
+    while (sem_wait(&wake->semaphore) != 0) {
+    }
+    return true;
+  }
+  struct timespec end;
+  clock_gettime(CLOCK_MONOTONIC, &end);
+  end.tv_sec += nanoseconds / 1000000000;
+  end.tv_nsec += nanoseconds % 1000000000;
+  if (end.tv_nsec >= 1000000000) {
+    end.tv_sec++;
+    end.tv_nsec -= 1000000000;
+  }
+  while (sem_clockwait(&wake->semaphore, CLOCK_MONOTONIC, &end) != 0)
+    if (errno == ETIMEDOUT) return false;
+  return true;
 }
 
 int kappa_eventfd(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }

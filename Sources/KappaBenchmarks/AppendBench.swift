@@ -20,7 +20,7 @@ struct AppendBench {
         guard pipe(&ends) == 0 else { throw KappaError(.inputOutput, "there is no pipe") }
         let (reading, writing) = (ends[0], ends[1])
         let path = input.ndjson
-        let feeder = WorkerThread("bench-feed") {
+        let feeder = try WorkerThread("bench-feed") {
             let file = open(path, O_RDONLY)
             var chunk = [UInt8](repeating: 0, count: 1 << 20)
             while true {
@@ -50,10 +50,10 @@ struct AppendBench {
             event: #"{"user_id":"user_1","action":"view","amount":1.5,"event_id":1}"#)
         let seconds = 3.0
         let done = Mutex(0)
-        var figures = Figures.of(events: 0) {
+        var figures = try Figures.of(events: 0) {
             let end = Figures.clock() + seconds
-            let threads = (0..<writers).map { _ in
-                WorkerThread("bench-append") {
+            let threads = try (0..<writers).map { _ in
+                try WorkerThread("bench-append") {
                     var count = 0
                     while Figures.clock() < end, (try? writer.append(line)) != nil { count += 1 }
                     let appended = count

@@ -52,7 +52,7 @@ struct LatencyBench {
         for _ in 0..<count { events.append(try Self.lines(1, &generator)) }
         let start = Figures.clock()
         let lines = events
-        let appender = WorkerThread("bench-append") {
+        let appender = try WorkerThread("bench-append") {
             for (index, line) in lines.enumerated() {
                 let due = start + Double(index) / Double(Self.perSecond)
                 while Figures.clock() < due { usleep(50) }

@@ -33,7 +33,7 @@ enum Interrupt {
         sigaddset(&set, SIGTERM)
         // Threads that are made later inherit the mask, so only the waiting one gets the signals.
         pthread_sigmask(SIG_BLOCK, &set, nil)
-        _ = WorkerThread("kappa-signals") {
+        let thread = try? WorkerThread("kappa-signals") {
             var set = sigset_t()
             sigemptyset(&set)
             sigaddset(&set, SIGINT)
@@ -48,6 +48,8 @@ enum Interrupt {
                 for action in actions.withLock({ $0 }) { action() }
             }
         }
+        // Without the thread a signal ends the program at once, as it would any other.
+        if thread == nil { pthread_sigmask(SIG_UNBLOCK, &set, nil) }
     }
 
     /// Has `action` called when a stop is asked for, or now if it was already.

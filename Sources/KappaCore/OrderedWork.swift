@@ -52,8 +52,9 @@ enum OrderedWork {
     ) throws {
         let state = Monitor(State(slots, pieces))
         try withoutActuallyEscaping(make) { make in
-            let helpers = (1..<max(1, threads)).map { _ in
-                WorkerThread("kappa-help") { help(state, make) }
+            // Without helpers, the caller makes all pieces.
+            let helpers = (1..<max(1, threads)).compactMap { _ in
+                try? WorkerThread("kappa-help") { help(state, make) }
             }
             defer {
                 state.withLock { $0.end() }

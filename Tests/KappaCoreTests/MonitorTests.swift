@@ -5,10 +5,10 @@ import Testing
 @Suite("Monitors, threads and errors")
 struct MonitorTests {
     @Test("many threads change a monitor's state one after another")
-    func counts() {
+    func counts() throws {
         let count = Monitor(0)
-        let threads = (0..<8).map { number in
-            WorkerThread("count \(number)") {
+        let threads = try (0..<8).map { number in
+            try WorkerThread("count \(number)") {
                 for _ in 0..<1_000 { count.withLock { $0 += 1 } }
             }
         }
@@ -17,10 +17,10 @@ struct MonitorTests {
     }
 
     @Test("whoever waits is woken by each change, and leaves with what it waited for")
-    func waits() {
+    func waits() throws {
         let turn = Monitor(0)
-        let threads = (0..<4).map { number in
-            WorkerThread("waits") {
+        let threads = try (0..<4).map { number in
+            try WorkerThread("waits") {
                 // Each waits for its turn, and gives it to the next.
                 for round in 0..<50 {
                     turn.wait { value -> Void? in
@@ -33,6 +33,60 @@ struct MonitorTests {
         }
         for thread in threads { thread.join() }
         #expect(turn.withLock { $0 } == 200)
+    }
+
+    @Test("whoever waits sleeps through changes that are none of its business")
+    func undisturbed() throws {
+        let value = Monitor(0)
+        let looks = Monitor(0)
+        let thread = try WorkerThread("waits") {
+            value.wait { number -> Void? in
+                looks.withLock { $0 += 1 }
+                return number == 100 ? () : nil
+            }
+        }
+        looks.wait { $0 > 0 ? () : nil }
+        for _ in 0..<100 { value.withLock { $0 += 1 } }
+        thread.join()
+        // It looked once itself; then those who changed the number did, and woke it at the last change.
+        #expect(looks.withLock { $0 } <= 101)
+    }
+
+    @Test("one item wakes one of those that wait for one, the one that came first")
+    func oneEach() throws {
+        let items = Monitor<[Int]>([])
+        let taken = Monitor<[String]>([])
+        let waiting = Monitor(0)
+        var threads: [WorkerThread] = []
+        for name in ["first", "second", "third"] {
+            threads.append(
+                try WorkerThread(name) {
+                    var isCounted = false
+                    let item = items.wait { items -> Int? in
+                        if !isCounted { waiting.withLock { $0 += 1 } }
+                        isCounted = true
+                        return items.isEmpty ? nil : items.removeFirst()
+                    }
+                    taken.withLock { $0.append("\(name) \(item)") }
+                })
+            let count = threads.count
+            waiting.wait { $0 == count ? () : nil }
+        }
+        for item in 1...3 {
+            items.withLock { $0.append(item) }
+            taken.wait { $0.count == item ? () : nil }
+        }
+        for thread in threads { thread.join() }
+        #expect(taken.withLock { $0 } == ["first 1", "second 2", "third 3"])
+    }
+
+    @Test("a wait with an end ends, and what comes later is there for others")
+    func timeout() {
+        let items = Monitor<[Int]>([])
+        #expect(items.wait(atMost: .milliseconds(5)) { $0.popLast() } == nil)
+        #expect(items.wait(atMost: .zero) { $0.popLast() } == nil)
+        items.withLock { $0.append(7) }
+        #expect(items.wait(atMost: .seconds(30)) { $0.popLast() } == 7)
     }
 
     @Test("an error thrown inside leaves the monitor unlocked")
@@ -48,8 +102,8 @@ struct MonitorTests {
     }
 
     @Test("joining a thread that has ended returns at once, however often")
-    func joining() {
-        let thread = WorkerThread("a name much longer than fifteen bytes") {}
+    func joining() throws {
+        let thread = try WorkerThread("a name much longer than fifteen bytes") {}
         thread.join()
         thread.join()
     }

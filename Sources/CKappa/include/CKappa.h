@@ -15,6 +15,13 @@ uint32_t kappa_crc32c_combine(uint32_t crc_a, uint32_t crc_b, uint64_t length_b)
 
 // Names the calling thread, for debuggers and `top`; longer names than 15 bytes are cut.
 void kappa_name_thread(const char *name);
+// What one thread sleeps on until another wakes it.
+typedef struct kappa_wake kappa_wake;
+kappa_wake *kappa_make_wake(void);
+void kappa_free_wake(kappa_wake *wake);
+void kappa_wake_up(kappa_wake *wake);
+// Sleeps until woken; false where the time is over before. A time below zero has no end.
+bool kappa_sleep(kappa_wake *wake, int64_t nanoseconds);
 // A descriptor to wake a poll with: eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC).
 int kappa_eventfd(void);
 // Makes one file's bytes those of another without copying them, where the file system can share them.

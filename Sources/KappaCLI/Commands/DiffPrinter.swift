@@ -166,6 +166,6 @@ struct DiffPrinter {
         _ values: [Value]?, _ reader: VersionReader, _ difference: RowDifference
     ) -> String? {
         guard let values, let schema = schema(reader, difference.table) else { return nil }
-        return ChangeFollower.object(values, schema)
+        return Change.object(values, schema)
     }
 }

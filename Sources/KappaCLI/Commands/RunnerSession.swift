@@ -39,14 +39,14 @@ struct RunnerSession {
         }
         Interrupt.onStop { runner.stop() }
         let isDone = Monitor(false)
-        let progress = WorkerThread("kappa-progress") { showProgress(runner, isDone) }
+        let progress = try? WorkerThread("kappa-progress") { showProgress(runner, isDone) }
         defer {
             isDone.withLock { $0 = true }
-            progress.join()
+            progress?.join()
         }
         try runner.run()
         isDone.withLock { $0 = true }
-        progress.join()
+        progress?.join()
         // A view that is not kept current, for good or still when all ends, is no success.
         if let failure = runner.unresolved {
             // Where reports are records, nobody has read of it yet.
@@ -71,8 +71,14 @@ struct RunnerSession {
 
     private func note(_ report: ViewRunner.Report) {
         switch report {
-        case .started(let id, _): touched.withLock { $0.append(id) }
-        case .refused(let judgement): refusals.withLock { $0.append(judgement) }
+        case .started(let id, _):
+            // Once each: what is tried again and again is started as often.
+            touched.withLock { if !$0.contains(id) { $0.append(id) } }
+        case .refused(let judgement):
+            refusals.withLock { refusals in
+                refusals.removeAll { $0.candidate == judgement.candidate }
+                refusals.append(judgement)
+            }
         case .caughtUp, .promoted, .identical, .heldBack, .released, .heldElsewhere, .failed,
             .retrying, .recovered, .snapshotFailed, .deadLetter:
             break

@@ -21,7 +21,7 @@ struct WhyRow {
     }
 
     init(_ values: [Value], _ schema: TableSchema) {
-        json = ChangeFollower.object(values, schema)
+        json = Change.object(values, schema)
         cells = zip(schema.columns, values).map { column, value in
             Cell(name: column.name, text: RecordPrinter.cell(value), isKey: column.isKey)
         }

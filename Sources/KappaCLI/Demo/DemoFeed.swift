@@ -35,8 +35,8 @@ final class DemoFeed: Sendable {
     }
 
     /// Goes on appending about `perSecond` events a second until ``stop()``.
-    func start(perSecond: Int) -> WorkerThread {
-        WorkerThread("demo-feed") {
+    func start(perSecond: Int) throws(KappaError) -> WorkerThread {
+        try WorkerThread("demo-feed") {
             while !self.state.withLock({ $0.isStopped }) {
                 do { try self.append(perSecond / 100) } catch {
                     self.failure.withLock { $0 = error }

@@ -18,7 +18,7 @@ struct DemoStory {
         title("2. A view is a few lines of Swift")
         say(indented(DemoViews.beforeText))
         try build()
-        let feeding = feed.start(perSecond: 3_000)
+        let feeding = try feed.start(perSecond: 3_000)
         let old = try Build("old", DemoViews.before, folder, follows: true)
         try follow(old)
         let new = try change()
@@ -184,7 +184,7 @@ private final class Build: Sendable {
         let result = Monitor<Result<Void, any Error>?>(nil)
         self.runner = runner
         self.result = result
-        thread = WorkerThread("build-\(name)") {
+        thread = try WorkerThread("build-\(name)") {
             let outcome = Result { try runner.run() }
             result.withLock { $0 = outcome }
         }

@@ -2,7 +2,8 @@
 ///
 /// It ends at the first difference, which mostly comes soon.
 final class RowsLook: Sendable {
-    private let thread: WorkerThread
+    /// Nil where none could be made: then nothing is found out.
+    private let thread: WorkerThread?
 
     /// Returns when both versions are held as they are now.
     init(
@@ -10,18 +11,18 @@ final class RowsLook: Sendable {
         found: @escaping @Sendable (Judgement) -> Void
     ) {
         let isHeld = Monitor(false)
-        thread = WorkerThread("kappa-look") {
+        thread = try? WorkerThread("kappa-look") {
             // It is a remark for people: where it cannot be made, all goes on.
             try? Self.look(candidate, live, folder, found) { isHeld.withLock { $0 = true } }
             isHeld.withLock { $0 = true }
         }
-        isHeld.wait { $0 ? () : nil }
+        if thread != nil { isHeld.wait { $0 ? () : nil } }
     }
 
-    func wait() { thread.join() }
+    func wait() { thread?.join() }
 
     /// Whether it is known.
-    var isDone: Bool { thread.isFinished }
+    var isDone: Bool { thread?.isFinished ?? true }
 
     private struct Differs: Error {}
 

@@ -12,15 +12,17 @@ final class Side {
     private let guardian: SQLGuard?
 
     /// - Parameters:
+    ///   - reader: The version; without one there are no rows.
     ///   - key: Only the row of this key.
+    ///   - last: Only the rows past this key; all where it is empty.
     ///   - judge: Judged for each row; see ``isWanted``.
     ///   - isJudged: Whether there is a condition at all: without a judge, no row is wanted then.
     init(
-        _ reader: VersionReader, _ table: String, key: [Value] = [], judge: SQLStatement? = nil,
-        isJudged: Bool = false
+        _ reader: VersionReader?, _ table: String, key: [Value] = [], after last: [Value] = [],
+        judge: SQLStatement? = nil, isJudged: Bool = false
     ) throws {
         self.judge = judge
-        schema = reader.tables.first { $0.name == table }
+        schema = reader?.tables.first { $0.name == table }
         let keyColumns = schema?.keyColumns ?? []
         self.keyColumns = keyColumns
         keyIsText =
@@ -29,7 +31,7 @@ final class Side {
                     schema.columns[$0].kind == .text || schema.columns[$0].kind == .json
                 }
             } ?? []
-        guard let schema else {
+        guard let reader, let schema else {
             statement = nil
             guardian = nil
             hasCondition = false
@@ -41,9 +43,11 @@ final class Side {
             SQLGuard(reader.connection, tables: [table], seconds: Self.mostSeconds)
         }
         let statement = try reader.connection.prepare(
-            Self.sql(schema, hasKey: !key.isEmpty, isJudged ? judge?.text ?? "0" : nil))
+            Self.sql(
+                schema, hasKey: !key.isEmpty, hasLast: !last.isEmpty,
+                isJudged ? judge?.text ?? "0" : nil))
         self.statement = statement
-        for (index, part) in key.enumerated() { statement.bind(index, part) }
+        for (index, part) in (key + last).enumerated() { statement.bind(index, part) }
         try next()
     }
 
@@ -51,15 +55,20 @@ final class Side {
     private static let mostSeconds = 3_600
 
     private static func sql(
-        _ schema: TableSchema, hasKey: Bool, _ condition: String?
+        _ schema: TableSchema, hasKey: Bool, hasLast: Bool, _ condition: String?
     ) -> String {
         var columns = schema.columns.map { VersionSchema.quoted($0.name) }
         if let condition { columns.append("(\(condition))") }
         let parts = schema.keyColumns.map { "\(VersionSchema.quoted(schema.columns[$0].name)) = ?" }
-        let filter = hasKey ? " WHERE " + parts.joined(separator: " AND ") : ""
+        let keys = VersionSchema.keyList(schema)
+        let marks = Array(repeating: "?", count: parts.count).joined(separator: ", ")
+        let filter =
+            hasKey
+            ? " WHERE " + parts.joined(separator: " AND ")
+            : hasLast ? " WHERE (\(keys)) > (\(marks))" : ""
         return "SELECT \(columns.joined(separator: ", ")) FROM "
             + "\(VersionSchema.quoted(schema.name))\(filter) "
-            + "ORDER BY \(VersionSchema.keyList(schema))"
+            + "ORDER BY \(keys)"
     }
 
     func next() throws(KappaError) {

@@ -206,7 +206,7 @@ package struct Verifier {
         let there = Replay(id, file: pair.there, end: end)
         let folder = folder
         let work = elsewhere ?? { try $0.run(definition, in: folder, progress: $1) }
-        let thread = WorkerThread("kappa-verify") {
+        let thread = try WorkerThread("kappa-verify") {
             let result = Result {
                 try work(there) { done, _ in
                     try other.withLock { other in

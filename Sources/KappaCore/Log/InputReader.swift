@@ -26,9 +26,9 @@ final class InputReader: Sendable {
     private static let readBytes = 1 << 20
     private static let idleMilliseconds: Int32 = 200
 
-    init(_ input: Int32) {
+    init(_ input: Int32) throws(KappaError) {
         let state = state
-        thread = WorkerThread("kappa-input") {
+        thread = try WorkerThread("kappa-input") {
             var chunk = [UInt8](repeating: 0, count: Self.readBytes)
             while Self.step(input, &chunk, state) {}
         }

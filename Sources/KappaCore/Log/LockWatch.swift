@@ -58,7 +58,10 @@ package enum LockWatch {
             if startsWatch { state.isWatched = true }
             return (wait, startsWatch)
         }
-        if startsWatch { _ = WorkerThread("kappa-locks") { while watch() {} } }
+        // Where no thread can be made, nobody is told; the wait itself goes on.
+        if startsWatch, (try? WorkerThread("kappa-locks") { while watch() {} }) == nil {
+            state.withLock { $0.isWatched = false }
+        }
         return wait
     }
 

@@ -14,6 +14,12 @@ package final class LogWatcher: Sendable {
         headFile = try OpenFile(reading: LogHead.path(folder))
         notifications = inotify_init1(Int32(IN_NONBLOCK) | Int32(IN_CLOEXEC))
         cancellation = kappa_eventfd()
+        // Without it nobody could end a wait.
+        guard cancellation >= 0 else {
+            let failure = IOFailure("eventfd", errno)
+            if notifications >= 0 { close(notifications) }
+            throw failure.error("cannot wait for the log to grow", at: folder)
+        }
         // Without inotify (no watches left) the slow poll still finds what comes.
         if notifications >= 0 {
             inotify_add_watch(notifications, headFile.path, UInt32(IN_MODIFY))
@@ -22,7 +28,7 @@ package final class LogWatcher: Sendable {
 
     deinit {
         if notifications >= 0 { close(notifications) }
-        if cancellation >= 0 { close(cancellation) }
+        close(cancellation)
     }
 
     /// Blocks until the durable end is past `offset`, ``cancel()`` is called, or the time is over.

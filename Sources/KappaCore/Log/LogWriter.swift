@@ -24,10 +24,12 @@ package final class LogWriter: Sendable {
     }
 
     /// One caller's append. Its result is set by whoever commits it.
-    private final class Request: Sendable {
+    ///
+    /// `@unchecked Sendable`: the result is only touched with the writer's state locked.
+    private final class Request: @unchecked Sendable {
         let lines: EventLines
         let source: SourceRange?
-        let result = Monitor<Result<AppendResult, KappaError>?>(nil)
+        var result: Result<AppendResult, KappaError>?
         init(_ lines: EventLines, _ source: SourceRange?) {
             self.lines = lines
             self.source = source
@@ -93,24 +95,30 @@ package final class LogWriter: Sendable {
     package func append(
         _ lines: EventLines, source: SourceRange? = nil
     ) throws(KappaError) -> AppendResult {
-        let request = Request(lines, source)
-        let commitsNow = state.withLock { state in
-            state.queue.append(request)
-            if state.isCommitting { return false }
-            state.isCommitting = true
-            return true
-        }
-        if commitsNow { commitQueue() }
+        let results = perform([Request(lines, source)])
+        return try results[0].get()
+    }
+
+    /// Appends what several callers have handed over, with one fsync for all of them where they fit in
+    /// one commit; returns the result of each.
+    func append(group: [EventLines]) -> [Result<AppendResult, KappaError>] {
+        group.isEmpty ? [] : perform(group.map { Request($0, nil) })
+    }
+
+    /// Has requests committed, by this thread or by one that is at it.
+    private func perform(_ requests: [Request]) -> [Result<AppendResult, KappaError>] {
+        state.withLock { $0.queue += requests }
         while true {
-            if let result = request.result.withLock({ $0 }) { return try result.get() }
-            // Either this request gets its result, or nobody commits any more and it is ours to do.
-            let isOurs = state.wait { state -> Bool? in
-                if request.result.withLock({ $0 }) != nil { return false }
+            // Either the requests get their results, or nobody commits and it is this thread's to do.
+            // They are committed together, so that the last one tells of all.
+            let results = state.wait { state -> [Result<AppendResult, KappaError>]?? in
+                if requests.last?.result != nil { return .some(requests.compactMap(\.result)) }
                 if state.isCommitting { return nil }
                 state.isCommitting = true
-                return true
+                return .some(nil)
             }
-            if isOurs { commitQueue() }
+            if let results { return results }
+            commitQueue()
         }
     }
 
@@ -197,10 +205,8 @@ package final class LogWriter: Sendable {
                 results = requests.map { _ in .failure(error) }
             }
         }
-        for (request, result) in zip(requests, results) {
-            request.result.withLock { $0 = result }
-        }
         state.withLock { state in
+            for (request, result) in zip(requests, results) { request.result = result }
             state.tail = newTail
             state.failure = broken
             state.isCommitting = false

@@ -52,7 +52,7 @@ package struct SourceImport {
         let known = try source.map { (name) throws(KappaError) in
             try writer.sourcePosition(of: name)
         }
-        let reader = InputReader(input)
+        let reader = try InputReader(input)
         while true {
             let delivery: InputReader.Delivery
             do { delivery = try reader.next() } catch {

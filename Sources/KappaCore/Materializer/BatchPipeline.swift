@@ -40,7 +40,7 @@ final class BatchPipeline {
         case free
         /// Somebody reads, or waits for the log to grow.
         case taken
-        /// The pipeline's own thread, when the log has grown.
+        /// The pipeline's own thread, when the log has grown; where there is none, the applying one.
         case atEnd
         /// Nobody: nothing more is read.
         case over
@@ -89,6 +89,8 @@ final class BatchPipeline {
             if case .failed = delivery { stop() }
             early[number] = delivery
             while let next = early.removeValue(forKey: nextReady) {
+                // While much is applied, the log's end may be met again and again: once is enough.
+                if case .caughtUp = next, case .caughtUp? = ready.last { ready.removeLast() }
                 ready.append(next)
                 nextReady += 1
             }
@@ -126,12 +128,11 @@ final class BatchPipeline {
             reader, Monitor(State(free: slots)), watcher, end: end, batchEvents: batchEvents)
         self.source = source
         extractor = plan.makeExtractor()
+        // Where the system makes no more threads, the applying one does all by itself, as on one core.
         for _ in 0..<ahead {
             let extractor = plan.makeExtractor()
-            threads.append(WorkerThread("kappa-read") { source.readAhead(by: extractor) })
-        }
-        if ahead == 0, waits {
-            threads.append(WorkerThread("kappa-wait") { source.readAhead(by: nil) })
+            let thread = try? WorkerThread("kappa-read") { source.readAhead(by: extractor) }
+            if let thread { threads.append(thread) }
         }
     }
 
@@ -164,17 +165,16 @@ final class BatchPipeline {
             case none
         }
 
-        /// Reads ahead until nothing more is to be read, and waits for the log to grow; without an
-        /// extractor it only does the latter.
-        func readAhead(by extractor: BlockExtractor?) {
+        /// Reads ahead until nothing more is to be read, and waits for the log to grow.
+        func readAhead(by extractor: BlockExtractor) {
             while true {
                 let work = state.wait { state -> Work? in
                     if state.isOver { return Work.none }
-                    if extractor != nil, let slot = state.takeTurn() { return .read(slot) }
+                    if let slot = state.takeTurn() { return .read(slot) }
                     return state.takeWait() ? .wait : nil
                 }
                 switch work {
-                case .read(let slot): if let extractor { read(into: slot, by: extractor) }
+                case .read(let slot): read(into: slot, by: extractor)
                 case .wait: wait()
                 case .none: return
                 }
@@ -210,7 +210,7 @@ final class BatchPipeline {
             }
         }
 
-        private func wait() {
+        func wait() {
             do {
                 try watcher?.wait(past: reader.offset, timeoutMilliseconds: Self.tickMilliseconds)
                 state.withLock { $0.endWait() }
@@ -234,19 +234,23 @@ final class BatchPipeline {
     private enum Next {
         case delivery(Delivery)
         case read(Slot)
+        case wait
     }
 
     /// The next delivery; reads it itself where nothing is ready, or waits for it. The slot of a batch
     /// is given back with ``recycle(_:)``.
     func next() -> Delivery {
+        let isAlone = threads.isEmpty
         while true {
             let next = source.state.wait { state -> Next? in
                 if let delivery = state.takeReady() { return .delivery(delivery) }
-                return state.takeTurn().map { .read($0) }
+                if let slot = state.takeTurn() { return .read(slot) }
+                return isAlone && state.takeWait() ? .wait : nil
             }
             switch next {
             case .delivery(let delivery): return delivery
             case .read(let slot): source.read(into: slot, by: extractor)
+            case .wait: source.wait()
             }
         }
     }

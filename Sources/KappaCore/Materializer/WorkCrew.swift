@@ -3,7 +3,8 @@ import Synchronization
 
 /// A few threads that do pieces of one job side by side, while the caller does some of them, too.
 ///
-/// The threads are made when first needed and end with the crew.
+/// The threads are made when first needed and end with the crew. Where none can be made, the caller does
+/// all pieces.
 final class WorkCrew {
     /// One job: its pieces are taken one after another by whoever is free.
     private final class Job: Sendable {
@@ -34,7 +35,7 @@ final class WorkCrew {
     }
 
     private let state = Monitor(State())
-    private let helpers: Int
+    private var helpers: Int
     private var threads: [WorkerThread] = []
 
     /// A crew with as many hands as there are cores, the caller's among them.
@@ -66,9 +67,10 @@ final class WorkCrew {
 
     private func start() {
         let state = state
-        threads = (0..<helpers).map { _ in
-            WorkerThread("kappa-crew") { Self.help(state) }
+        threads = (0..<helpers).compactMap { _ in
+            try? WorkerThread("kappa-crew") { Self.help(state) }
         }
+        helpers = threads.count
     }
 
     private static func help(_ state: Monitor<State>) {

@@ -1,69 +1,70 @@
 /// Changes on their way from the thread that reads them to a task that awaits them.
 ///
-/// It holds a few at most: whoever puts one in waits until there is room, so that a slow reader costs
-/// no memory. One task takes; where nobody can take any more, ``end()`` lets the thread go.
+/// It holds a few at most, by their number and by their bytes: the thread looks for room before it puts
+/// any in, and reads for others meanwhile. One task takes; a second one that takes at the same time is
+/// refused.
 final class ChangeBuffer: Sendable {
-    private struct State {
-        var changes: [Change] = []
-        /// Changes before this one have been taken.
-        var next = 0
+    fileprivate typealias Reader = CheckedContinuation<Change?, any Error>
+
+    fileprivate struct State {
+        var changes = BoundedQueue<Change>(
+            mostCount: ChangeBuffer.mostCount, mostBytes: ChangeBuffer.mostBytes)
+        /// How often a task has asked for the next one.
+        var asked = 0
         /// The reader has gone.
         var isEnded = false
         /// No more will come; an error says why.
         var end: Result<Void, any Error>?
         /// A task that waits.
         var reader: Reader?
-
-        mutating func takeFirst() -> Change? {
-            guard next < changes.count else { return nil }
-            defer {
-                next += 1
-                if next == changes.count {
-                    changes.removeAll(keepingCapacity: true)
-                    next = 0
-                }
-            }
-            return changes[next]
-        }
+        /// The thread has found no room.
+        var isAwaited = false
     }
 
-    private typealias Reader = CheckedContinuation<Change?, any Error>
+    static let mostCount = 1_024
+    static let mostBytes = 256 << 10
 
-    static let limit = 1_024
-
+    private let view: String
     private let state = Monitor(State())
+    /// Tells the thread that there is room again, or that the reader has gone.
+    private let signal: @Sendable () -> Void
+
+    init(_ view: String, signal: @escaping @Sendable () -> Void = {}) {
+        self.view = view
+        self.signal = signal
+    }
 
     // MARK: For the thread
 
-    /// Waits until all changes have been taken; false where the reader has gone.
-    func waitUntilTaken() -> Bool {
-        state.wait { $0.isEnded ? false : $0.changes.isEmpty ? true : nil }
+    /// How many wait to be taken, and their bytes.
+    var held: (count: Int, bytes: Int) { state.withLock { ($0.changes.count, $0.changes.bytes) } }
+
+    /// Whether nobody takes any more.
+    var isEnded: Bool { state.withLock { $0.isEnded } }
+
+    /// How often a task has asked for the next one.
+    var asked: Int { state.withLock { $0.asked } }
+
+    /// What may be put in. Without any room, the thread is told when there is.
+    func room() -> FollowerRoom {
+        state.withLock { state in
+            state.isAwaited = !state.changes.hasRoom
+            return FollowerRoom(
+                changes: Self.mostCount - state.changes.count,
+                bytes: Self.mostBytes - state.changes.bytes)
+        }
     }
 
-    /// How many wait to be taken.
-    var count: Int { state.withLock { $0.changes.count - $0.next } }
-
-    /// Hands a change over; waits where there is no room.
+    /// Hands a change over. The caller has looked for room.
     /// - Throws: `CancellationError` where the reader has gone.
     func put(_ change: Change) throws {
-        let outcome: Put = state.wait { state in
-            if state.isEnded { return .readerHasGone }
-            if let reader = state.reader.take() { return .readerWaits(reader) }
-            guard state.changes.count - state.next < Self.limit else { return nil }
-            state.changes.append(change)
-            return .held
+        let (reader, isEnded) = state.withLock { state in
+            let reader = state.reader.take()
+            if reader == nil, !state.isEnded { state.changes.append(change, bytes: change.bytes) }
+            return (reader, state.isEnded)
         }
-        switch outcome {
-        case .held: break
-        case .readerWaits(let reader): reader.resume(returning: change)
-        case .readerHasGone: throw CancellationError()
-        }
-    }
-
-    private enum Put {
-        case held
-        case readerWaits(Reader)
-        case readerHasGone
+        if isEnded { throw CancellationError() }
+        reader?.resume(returning: change)
     }
 
     /// No more will come.
@@ -78,17 +79,13 @@ final class ChangeBuffer: Sendable {
     // MARK: For the task
 
     /// The next change; nil after the last one, or where the task is cancelled.
+    /// - Throws: ``KappaError``, `.usage`, where another task waits for the next one.
     func next() async throws -> Change? {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { reader in
-                let outcome: Result<Change?, any Error>? = state.withLock { state in
-                    if state.isEnded { return .success(nil) }
-                    if let change = state.takeFirst() { return .success(change) }
-                    if let end = state.end { return end.map { nil } }
-                    state.reader = reader
-                    return nil
-                }
+                let (outcome, isRoom) = state.withLock { $0.take(for: reader, view) }
                 if let outcome { reader.resume(with: outcome) }
+                if isRoom { signal() }
             }
         } onCancel: {
             end()
@@ -99,14 +96,70 @@ final class ChangeBuffer: Sendable {
     func end() {
         let reader = state.withLock { state in
             state.isEnded = true
+            state.changes = BoundedQueue()
             return state.reader.take()
         }
         reader?.resume(returning: nil)
+        signal()
     }
 }
 
-/// The reading end: when nobody has it any more, the thread at the other end is let go.
-final class ChangeReader: Sendable {
+extension ChangeBuffer.State {
+    /// What a task gets at once, nil where it has to wait; and whether the thread is told of room.
+    fileprivate mutating func take(
+        for task: ChangeBuffer.Reader, _ view: String
+    ) -> (Result<Change?, any Error>?, Bool) {
+        if reader != nil { return (.failure(KappaError.iteratedTwice(view)), false) }
+        asked += 1
+        if isEnded { return (.success(nil), false) }
+        if let change = changes.popFirst() {
+            // Half of it, so that the thread has something to do when it looks.
+            let isRoom =
+                isAwaited && changes.count <= ChangeBuffer.mostCount / 2
+                && changes.bytes <= ChangeBuffer.mostBytes / 2
+            if isRoom { isAwaited = false }
+            return (.success(change), isRoom)
+        }
+        if let end { return (end.map { nil }, false) }
+        reader = task
+        return (nil, false)
+    }
+}
+
+extension KappaError {
+    fileprivate static func iteratedTwice(_ view: String) -> KappaError {
+        KappaError(
+            .usage, "the changes of \(view) are iterated by two tasks at once",
+            because:
+                "each change comes once, so that either task would miss what the other one gets",
+            advice: "Call changes(of:) once for each task")
+    }
+}
+
+/// The changes of a view as they commit: see ``Kappa/changes(of:)``.
+///
+/// One task iterates it. Changes come once: a loop that begins again goes on where the last one ended.
+public struct ChangeStream: AsyncSequence, Sendable {
+    public typealias Element = Change
+
+    private let reader: ChangeReader
+
+    init(_ buffer: ChangeBuffer) { reader = ChangeReader(buffer) }
+
+    public func makeAsyncIterator() -> Iterator { Iterator(reader: reader) }
+
+    public struct Iterator: AsyncIteratorProtocol {
+        fileprivate let reader: ChangeReader
+
+        /// The next change; nil where the ``Kappa`` was closed or the task was cancelled.
+        /// - Throws: ``KappaError``: `.notFound` where changes are no longer kept that this reader has not
+        ///   read; `.usage` where another task waits for the next change, too.
+        public func next() async throws -> Change? { try await reader.next() }
+    }
+}
+
+/// The reading end: when nobody has it any more, nothing is read for it.
+private final class ChangeReader: Sendable {
     private let buffer: ChangeBuffer
     init(_ buffer: ChangeBuffer) { self.buffer = buffer }
     deinit { buffer.end() }

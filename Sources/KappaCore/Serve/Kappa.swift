@@ -1,3 +1,5 @@
+import CKappa
+
 /// A log and the views over it, in a folder: kappa inside of somebody's own program.
 ///
 /// ```swift
@@ -13,13 +15,35 @@ public final class Kappa: Sendable {
     package let data: DataFolder
     package let views: ViewSet
     let definitions: [ViewDefinition]
-    private let writer: LogWriter
+    private let appends: AppendQueue
     private let readers: LiveReaders
+    private let followers: Followers
     private let life = Monitor(Life())
+
+    /// Threads for reads of a row, for those of all rows of a view, and for work that takes longer still:
+    /// none of them waits for the others.
+    private let lookUps = CallThreads("kappa-read", limit: max(8, cores))
+    private let scans = CallThreads("kappa-rows", limit: max(4, cores / 2))
+    private let works = CallThreads("kappa-work", limit: max(4, cores / 2))
+
+    /// What ``status()`` has counted.
+    let sizes = Monitor(VersionSizesCache())
+
+    private static let cores = Int(kappa_core_count())
 
     private struct Life {
         var isClosed = false
         var running: [ViewRunner] = []
+        /// Calls under way, but for those of ``Kappa/run()``.
+        var calls = 0
+        /// Who waits for all of these to end.
+        var closers: [CheckedContinuation<Void, Never>] = []
+
+        mutating func takeClosers() -> [CheckedContinuation<Void, Never>] {
+            guard running.isEmpty, calls == 0 else { return [] }
+            defer { closers = [] }
+            return closers
+        }
     }
 
     private init(_ folder: String, _ views: ViewSet) throws {
@@ -30,7 +54,8 @@ public final class Kappa: Sendable {
         definitions = try views.definitions()
         try LogLoss.check(data)
         readers = LiveReaders(data, defined: definitions.map(\.name))
-        writer = try LogWriter(data.log)
+        followers = Followers(data, defined: definitions.map(\.name))
+        appends = AppendQueue(try LogWriter(data.log))
         _ = try Catalog(data)
     }
 
@@ -38,7 +63,7 @@ public final class Kappa: Sendable {
     /// - Throws: ``KappaError`` where the folder cannot be used, or where a view is wrong; `.damaged` where a
     ///   version has applied events that the log no longer has.
     public static func open(_ folder: String, views: ViewSet) async throws -> Kappa {
-        try await CallThreads.shared.perform { try Kappa(folder, views) }
+        try await onThread { try Kappa(folder, views) }
     }
 
     // MARK: Appending
@@ -63,9 +88,11 @@ public final class Kappa: Sendable {
     ///   them counts as appended.
     @discardableResult
     public func append<E: Event & Encodable>(_ events: [E]) async throws -> Offset {
-        var lines = EventLines()
-        for event in events { lines.append(try EventLines(event: Self.json(of: event))) }
-        return try await append(lines)
+        try await appending {
+            var lines = EventLines()
+            for event in events { lines.append(try EventLines(event: Self.json(of: event))) }
+            return lines
+        }
     }
 
     /// Appends NDJSON text: JSON objects, one a line. All or none. When this returns, they are durable.
@@ -73,15 +100,16 @@ public final class Kappa: Sendable {
     /// - Throws: ``KappaError``: `.badInput` with line and column where a line is not a JSON object.
     @discardableResult
     public func append(ndjson text: String) async throws -> Offset {
-        var text = text
-        let lines = try text.withUTF8 { try EventLines(UnsafeRawBufferPointer($0)) }
-        return try await append(lines)
+        try await appending {
+            var text = text
+            return try text.withUTF8 { try EventLines(UnsafeRawBufferPointer($0)) }
+        }
     }
 
-    private func append(_ lines: EventLines) async throws -> Offset {
-        try checkOpen()
-        let writer = writer
-        return try await CallThreads.shared.perform { try writer.append(lines).firstOffset }
+    private func appending(_ lines: () throws -> EventLines) async throws -> Offset {
+        try enter()
+        defer { leave() }
+        return try await appends.append(lines).firstOffset
     }
 
     /// An event's JSON, with the field that tells its type.
@@ -119,34 +147,42 @@ public final class Kappa: Sendable {
     ///
     /// Views that another process keeps current, or another call of this, are taken over when that ends:
     /// of two servers that do the same the second stands by. What stops for a reason that passes, such as
-    /// a full disk, is tried again.
+    /// a full disk, is tried again. A view that stops for good stops no other one: the observer hears of
+    /// it, and followers of that view and ``position(of:)`` throw.
+    /// - Parameter observer: Is called with what happens, on the threads that do the work: they wait for
+    ///   it, so it should return soon, and hand on what takes longer.
     /// - Throws: ``KappaError`` where a view is not current any more: at once where nothing else is left to
     ///   do, else when it ends.
-    public func run() async throws {
+    public func run(
+        observer: @escaping @Sendable (RunnerReport) -> Void = { _ in }
+    ) async throws {
         var options = ViewRunner.Options()
         options.follows = true
-        try await run(options)
+        try await run(options, observer)
     }
 
     /// Brings all views up to the log's end, promotes them, and returns.
     /// - Throws: ``KappaError``; `.heldElsewhere` where another process, or ``run()``, keeps all of the views;
     ///   `CancellationError` where the task is cancelled before that.
     public func catchUp() async throws {
-        try checkOpen()
+        try enter()
+        defer { leave() }
         var options = ViewRunner.Options()
         options.follows = false
-        try await run(options)
+        try await run(options) { _ in }
         try Task.checkCancellation()
     }
 
-    private func run(_ options: ViewRunner.Options) async throws {
-        let runner = try ViewRunner(data, views, options: options)
+    private func run(
+        _ options: ViewRunner.Options, _ observer: @escaping @Sendable (RunnerReport) -> Void
+    ) async throws {
+        let runner = try ViewRunner(data, views, options: options) { observer(RunnerReport($0)) }
         let isOpen = life.withLock { life in
             if !life.isClosed { life.running.append(runner) }
             return !life.isClosed
         }
         guard isOpen else { return }
-        defer { life.withLock { life in life.running.removeAll { $0 === runner } } }
+        defer { leave { life in life.running.removeAll { $0 === runner } } }
         try await withTaskCancellationHandler {
             try await Self.onThread { try runner.run() }
         } onCancel: {
@@ -155,25 +191,49 @@ public final class Kappa: Sendable {
         if let failure = runner.unresolved { throw failure }
     }
 
-    /// Ends ``run()`` at a commit, and the streams of changes. Everything acknowledged is durable
-    /// whether this is called or not. Calling it again does nothing.
+    /// Ends ``run()`` at a commit, and the streams of changes with what it has committed, and returns when
+    /// nothing of this `Kappa` is at work or open any more: calls under way have ended, and later ones
+    /// throw. Everything acknowledged is durable whether this is called or not. Calling it again does
+    /// nothing.
     public func close() async {
         let running = life.withLock { life in
             life.isClosed = true
             return life.running
         }
         for runner in running { runner.stop() }
-        let life = life
-        try? await Self.onThread { life.wait { $0.running.isEmpty ? () : nil } }
+        await withCheckedContinuation { closer in
+            leave { $0.closers.append(closer) }
+        }
+        await followers.close()
+        appends.close()
+        for threads in [lookUps, scans, works] { threads.close() }
         readers.close()
     }
 
-    func checkOpen() throws(KappaError) {
-        if life.withLock({ $0.isClosed }) {
-            throw KappaError(
-                .usage, "this Kappa is closed", at: folder, because: "close() was called",
-                advice: "Open the folder again")
+    var isClosed: Bool { life.withLock { $0.isClosed } }
+
+    /// Begins a call: ``close()`` waits until it has left.
+    private func enter() throws(KappaError) {
+        let isOpen = life.withLock { life in
+            if !life.isClosed { life.calls += 1 }
+            return !life.isClosed
         }
+        if !isOpen { throw KappaError.closed(folder) }
+    }
+
+    private func leave(_ change: (inout Life) -> Void = { $0.calls -= 1 }) {
+        let closers = life.withLock { life in
+            change(&life)
+            return life.takeClosers()
+        }
+        for closer in closers { closer.resume() }
+    }
+
+    /// Runs a call that may take long, on a thread.
+    func working<R: Sendable>(_ body: @escaping @Sendable () throws -> R) async throws -> R {
+        try enter()
+        defer { leave() }
+        return try await works.perform(body)
     }
 
     // MARK: Reading
@@ -187,7 +247,7 @@ public final class Kappa: Sendable {
         let (table, digest) = try foldTable(view)
         try table.check(key: Key.self)
         let key = key.cell
-        return try await reading(view.name) { reader in
+        return try await reading(view.name, on: lookUps) { reader in
             try StoredRows(table, digest: digest, in: reader).row(Row.self, key: key, in: reader)
         } ?? nil
     }
@@ -197,7 +257,7 @@ public final class Kappa: Sendable {
     ///   another build has made the live version, with other columns than `Row` has, or of other types.
     public func rows<Row: ViewRow>(of view: View<Row>) async throws -> [Row] {
         let (table, digest) = try foldTable(view)
-        return try await reading(view.name) { reader in
+        return try await reading(view.name, on: scans) { reader in
             try StoredRows(table, digest: digest, in: reader).rows(Row.self, in: reader)
         } ?? []
     }
@@ -214,49 +274,31 @@ public final class Kappa: Sendable {
     /// build has made it.
     /// - Throws: ``KappaError``: `.notFound` where neither this `Kappa` nor the folder has the view.
     public func columns(of view: some AnyView) async throws -> [Columns] {
-        try await reading(view.name) { try $0.columns() } ?? []
+        try await reading(view.name, on: scans) { try $0.columns() } ?? []
     }
 
     /// How far the live version of a view is: the offset of the next event it will apply. Nil if the
     /// view has no live version.
-    /// - Throws: ``KappaError``: `.notFound` where neither this `Kappa` nor the folder has the view.
+    /// - Throws: ``KappaError``: `.notFound` where neither this `Kappa` nor the folder has the view;
+    ///   `.inputOutput` where the live version has stopped for good, with the reason: who waits for a
+    ///   position would wait for ever. While a version that has stopped is tried again, its position is
+    ///   that of its last commit, and ``status()`` tells the reason.
     public func position(of view: some AnyView) async throws -> Offset? {
-        try await reading(view.name) { try $0.checkpoint().offset }
+        try enter()
+        defer { leave() }
+        let (name, readers) = (view.name, readers)
+        return try await lookUps.perform { try readers.position(name) }
     }
 
     /// The changes of a view's rows as they commit, first the rows as they are (as inserts). A
     /// promotion comes as the difference of the two versions. It ends with ``close()``.
     ///
-    /// One task iterates it. About a thousand changes are held for a reader that is slow; more wait in
-    /// the version's file, which keeps the last 200,000. Who falls further behind is told so with
-    /// ``KappaError``, `.notFound`; so is who asks for a view that neither this `Kappa` nor the folder
-    /// has. While the rows as they are and the difference of a promotion are
-    /// read, the file's write-ahead log grows: read them briskly.
-    public func changes(of view: some AnyView) -> AsyncThrowingStream<Change, any Error> {
-        let data = data
-        let name = view.name
-        let life = life
-        let defined = definitions.map(\.name)
-        let buffer = ChangeBuffer()
-        _ = WorkerThread("kappa-follow") {
-            buffer.finish(
-                Result {
-                    let catalog = try Catalog(data)
-                    try catalog.requireView(name, among: defined)
-                    let follower = ChangeFollower(name, catalog, fromNow: false)
-                    while buffer.waitUntilTaken() {
-                        // Looked up before the changes are: those of the last commit come, too.
-                        let isLast = life.withLock { $0.isClosed && $0.running.isEmpty }
-                        let most = ChangeBuffer.limit
-                        if try follower.poll(atMost: most, { try buffer.put($0) }) { continue }
-                        if isLast { break }
-                        Pause.briefly()
-                    }
-                })
-        }
-        let reader = ChangeReader(buffer)
-        return AsyncThrowingStream { try await reader.next() }
-    }
+    /// One task iterates it. About a thousand changes are held for a reader that is slow, and a quarter of a
+    /// megabyte at most; more wait in the version's file, which keeps the last 200,000. Who falls further
+    /// short gets ``KappaError``, `.notFound`; so does who asks for a view that neither this `Kappa` nor the
+    /// folder has, and `.inputOutput` follows the last change of a live version that has stopped for good.
+    /// While many rows are still coming, changes of those that have come may come between them.
+    public func changes(of view: some AnyView) -> ChangeStream { followers.follow(view.name) }
 
     /// The first table of a fold, and the digest of its definition.
     func foldTable<Row: ViewRow>(
@@ -281,22 +323,27 @@ public final class Kappa: Sendable {
 
     /// Reads from the live version; nil where there is none.
     private func reading<R: Sendable>(
-        _ view: String, _ body: @escaping @Sendable (VersionReader) throws -> R
+        _ view: String, on threads: CallThreads,
+        _ body: @escaping @Sendable (VersionReader) throws -> R
     ) async throws -> R? {
+        try enter()
+        defer { leave() }
         let readers = readers
-        return try await CallThreads.shared.perform { try readers.read(view, body) }
+        return try await threads.perform { try readers.read(view, body) }
     }
 
     // MARK: Threads
 
     /// For what may take as long as the program runs.
-    static func onThread<R: Sendable>(
+    private static func onThread<R: Sendable>(
         _ body: @escaping @Sendable () throws -> R
     ) async throws -> R {
         try await withCheckedThrowingContinuation { continuation in
-            _ = WorkerThread("kappa-run") {
-                continuation.resume(with: Result { try body() })
-            }
+            do throws(KappaError) {
+                _ = try WorkerThread("kappa-run") {
+                    continuation.resume(with: Result { try body() })
+                }
+            } catch { continuation.resume(throwing: error) }
         }
     }
 }

@@ -39,23 +39,24 @@ extension Kappa {
     /// The offset after the last event that was appended at or before a time; zero where there is none.
     public func offset(asOf time: Timestamp) async throws -> Offset {
         let (log, micros) = (data.log, time.microseconds)
-        return try await Self.onThread { try IngestionTimes.end(asOfMicros: micros, in: log) }
+        return try await working { try IngestionTimes.end(asOfMicros: micros, in: log) }
     }
 
     private func reading<R: Sendable>(
         _ view: String, at offset: Offset,
         _ body: @escaping @Sendable (VersionReader) throws -> R
     ) async throws -> R {
-        try checkOpen()
         guard let definition = definitions.first(where: { $0.name == view }) else {
             throw KappaError.noSuchView(view, among: definitions.map(\.name))
         }
         let data = data
         let isCancelled = Monitor(false)
         return try await withTaskCancellationHandler {
-            try await Self.onThread {
+            try await working { [weak self] in
                 let past = try PastVersion(definition, at: offset, Catalog(data)) { _, _ in
                     if isCancelled.withLock({ $0 }) { throw CancellationError() }
+                    // It may take long, and nobody is to wait for it.
+                    if self?.isClosed ?? true { throw KappaError.closed(data.path) }
                 }
                 defer { withExtendedLifetime(past) {} }
                 return try past.reader.snapshot { try body(past.reader) }

@@ -39,13 +39,12 @@ extension Kappa {
     public func promote(
         _ versions: [VersionReference], gates: [Gate] = [], passesOverGates: Bool = false
     ) async throws -> [Promoted] {
-        try checkOpen()
         let isCancelled = Monitor(false)
         let promotion = NamedPromotion(
             data, views, gates: gates, isForced: passesOverGates,
             check: { if isCancelled.withLock({ $0 }) { throw CancellationError() } })
         return try await withTaskCancellationHandler {
-            try await Self.onThread { try promotion.run(versions).map { Promoted($0) } }
+            try await working { try promotion.run(versions).map { Promoted($0) } }
         } onCancel: {
             isCancelled.withLock { $0 = true }
         }

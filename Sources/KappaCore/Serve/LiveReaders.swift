@@ -9,9 +9,17 @@ final class LiveReaders: Sendable {
     }
 
     private let data: DataFolder
-    /// Those that nobody uses at the moment.
-    private let idle = Monitor<[Session]>([])
+    private let state = Monitor(State())
+
+    private struct State {
+        /// Those that nobody uses at the moment.
+        var idle: [Session] = []
+        var isClosed = false
+    }
+
     private static let mostIdle = 8
+    /// A session keeps the files of so many views open.
+    private static let mostViews = 16
 
     /// The names of this build's views.
     private let defined: [String]
@@ -24,7 +32,24 @@ final class LiveReaders: Sendable {
     /// Reads one moment of the live version of a view; nil where there is none.
     /// - Throws: `.notFound` for a name that is no view's.
     func read<R>(_ view: String, _ body: (VersionReader) throws -> R) throws -> R? {
-        let session = try idle.withLock { $0.popLast() } ?? Session(Catalog(data))
+        try using(view) { reader, _ in try reader.snapshot { try body(reader) } }
+    }
+
+    /// How far the live version is; nil where there is none.
+    /// - Throws: Why it has stopped for good, where it has.
+    func position(_ view: String) throws -> Offset? {
+        try using(view) { reader, catalog in
+            if let failure = try catalog.standstill(of: view) { throw failure }
+            return try reader.checkpoint().offset
+        }
+    }
+
+    private func using<R>(
+        _ view: String, _ body: (VersionReader, Catalog) throws -> R
+    ) throws -> R? {
+        let (known, isClosed) = state.withLock { ($0.idle.popLast(), $0.isClosed) }
+        if isClosed { throw KappaError.closed(data.path) }
+        let session = try known ?? Session(Catalog(data))
         guard let live = try session.catalog.live(view) else {
             try session.catalog.requireView(view, among: defined)
             putBack(session)
@@ -34,21 +59,33 @@ final class LiveReaders: Sendable {
         if let known = session.readers[view], known.number == live {
             reader = known.reader
         } else {
+            session.readers[view] = nil
+            if session.readers.count >= Self.mostViews { session.readers = [:] }
             reader = try VersionReader(data.file(VersionID(view, live)))
             session.readers[view] = (live, reader)
         }
-        let result = try reader.snapshot { try body(reader) }
+        let result = try body(reader, session.catalog)
         // One in which something failed is not used again.
         putBack(session)
         return result
     }
 
-    func close() { idle.withLock { $0.removeAll() } }
+    /// Closes all files; reads that are under way close theirs when they end, and later ones throw.
+    func close() {
+        let idle = state.withLock { state in
+            state.isClosed = true
+            defer { state.idle = [] }
+            return state.idle
+        }
+        withExtendedLifetime(idle) {}
+    }
 
     private func putBack(_ session: Session) {
         let connections =
             [session.catalog.database] + session.readers.values.map(\.reader.connection)
         if connections.contains(where: \.isMakeshift) { return }
-        idle.withLock { idle in if idle.count < Self.mostIdle { idle.append(session) } }
+        state.withLock { state in
+            if !state.isClosed, state.idle.count < Self.mostIdle { state.idle.append(session) }
+        }
     }
 }

@@ -189,6 +189,8 @@ package final class SQLiteConnection {
 
     /// What went wrong, in the terms of the four questions.
     func failure(_ code: Int32, _ sql: String) -> KappaError {
+        // SQLite takes a disk that cannot be read for a damaged file, and forgets the error's number.
+        let number = errno
         let message = String(cString: sqlite3_errmsg(handle))
         switch code & 0xFF {
         case SQLITE_BUSY, SQLITE_LOCKED:
@@ -221,6 +223,8 @@ package final class SQLiteConnection {
                 advice: "Ask for less: fewer columns, shorter values, fewer calls")
         case SQLITE_NOMEM:
             return Self.failure(ENOMEM, message, "a database cannot be read or written", at: path)
+        case SQLITE_CORRUPT where number == EIO:
+            return Self.failure(EIO, message, "a database cannot be read or written", at: path)
         case SQLITE_CORRUPT, SQLITE_NOTADB:
             return KappaError(
                 .damaged, "a database is damaged", at: path, because: message,

@@ -17,6 +17,7 @@ package final class VersionReader {
     package let tables: [TableSchema]
     /// All tables.
     let allTables: [TableSchema]
+    private var dataVersion: SQLiteStatement?
 
     /// Opens a version's file for reading.
     package init(_ path: String) throws(KappaError) {
@@ -178,10 +179,19 @@ package final class VersionReader {
             ?? 0
     }
 
-    /// Visits the changes after number `after`, the oldest `most` of them.
+    /// A number that changes whenever another connection has changed the file.
+    func changeCounter() throws(KappaError) -> Int64 {
+        if dataVersion == nil { dataVersion = try connection.prepare("PRAGMA data_version") }
+        guard let statement = dataVersion else { return 0 }
+        defer { statement.reset() }
+        return try statement.step() ? statement.integer(0) : 0
+    }
+
+    /// Visits the changes after number `after`, the oldest first, while they are wanted.
     /// - Throws: `.notFound` if some of them are no longer kept.
     package func changes(
-        after: Int64, atMost most: Int? = nil, _ visit: (Int64, ChangeRecord) throws -> Void
+        after: Int64, while isWanted: () -> Bool = { true },
+        _ visit: (Int64, ChangeRecord) throws -> Void
     ) throws {
         let oldest = try connection.integer("SELECT min(seq) FROM _kappa_changes")
         if let oldest, oldest > after + 1 {
@@ -193,11 +203,10 @@ package final class VersionReader {
         let select = try connection.prepare(
             """
             SELECT seq, offset, table_index, key, before, after FROM _kappa_changes
-            WHERE seq > ? ORDER BY seq LIMIT ?
+            WHERE seq > ? ORDER BY seq
             """)
         select.bind(0, after)
-        select.bind(1, Int64(most ?? -1))
-        while try select.step() {
+        while isWanted(), try select.step() {
             try visit(
                 select.integer(0),
                 ChangeRecord(

@@ -8,6 +8,9 @@ package final class Catalog {
     package let folder: DataFolder
     let database: SQLiteConnection
     private let dataVersion: SQLiteStatement
+    /// Whether it has the tables of ``noteTables``: a catalog of an earlier build that cannot be written to
+    /// has not.
+    let hasNotes: Bool
 
     package struct Entry: Equatable, Sendable {
         package var id: VersionID
@@ -51,6 +54,7 @@ package final class Catalog {
         }
         self.database = database
         dataVersion = try database.prepare("PRAGMA data_version")
+        hasNotes = try database.integer(Self.isMade) == 1
         database.whyReadOnly = failure
         if failure != nil { return }
         do { try repair() } catch let error as KappaError where ReadingConnection.isOfSystem(error)
@@ -65,12 +69,13 @@ package final class Catalog {
         try database.useWAL()
         database.keepWAL()
         try database.execute("PRAGMA synchronous = FULL")
-        let isMade = "SELECT count(*) FROM sqlite_master WHERE name = 'failures'"
         if try database.integer(isMade) == 0 {
             try database.transaction { try makeTables(database) }
         }
         return database
     }
+
+    private static let isMade = "SELECT count(*) FROM sqlite_master WHERE name = 'failures'"
 
     /// A catalog that cannot be written to; one that could not be made has no versions.
     private static func readable(
@@ -121,9 +126,9 @@ package final class Catalog {
         let select = try database.prepare(
             """
             SELECT v.view, v.number, v.digest, v.state, v.reason, w.live IS v.number,
-                f.reason, f.since, f.is_retried
+                \(hasNotes ? "f.reason, f.since, f.is_retried" : "NULL, NULL, NULL")
             FROM versions v LEFT JOIN views w USING (view)
-                LEFT JOIN failures f USING (view, number)
+                \(hasNotes ? "LEFT JOIN failures f USING (view, number)" : "")
             WHERE ?1 IS NULL OR v.view = ?1 ORDER BY v.view, v.number
             """)
         select.bind(0, view)
@@ -343,14 +348,6 @@ package final class Catalog {
             try delete.execute()
         }
         try folder.removeFiles(of: id)
-    }
-
-    /// The error of whoever would drop a live version.
-    static func isLive(_ id: VersionID) -> KappaError {
-        KappaError(
-            .usage, "\(id) is live", because: "readers see it",
-            advice: "`kappa rebuild \(id.view)` builds another version and makes that live; "
-                + "`kappa rollback \(id.view)` goes back to the one before")
     }
 
     // MARK: Repairing

@@ -10,6 +10,14 @@ extension Catalog {
             PRIMARY KEY (view, number)) STRICT;
         """
 
+    /// The catalog for whoever works on versions, which is to see what others change and must write.
+    /// - Throws: Why it can only be read, where that is so.
+    static func forWriting(_ folder: DataFolder) throws -> Catalog {
+        let catalog = try Catalog(folder)
+        if let reason = catalog.database.whyReadOnly { throw reason }
+        return catalog
+    }
+
     // MARK: Rebuilds
 
     /// Notes that somebody wants a version built although there may be one of its definition; inside of a
@@ -24,6 +32,7 @@ extension Catalog {
 
     /// The rebuilds that were begun, and whether each is to be promoted.
     func rebuilds(of view: String) throws(KappaError) -> [VersionNumber: Bool] {
+        if !hasNotes { return [:] }
         let select = try database.prepare("SELECT number, promotes FROM rebuilds WHERE view = ?")
         select.bind(0, view)
         var rebuilds: [VersionNumber: Bool] = [:]
@@ -42,6 +51,21 @@ extension Catalog {
         package var sinceMicros: Int64
         /// Whether its process tries again.
         package var isRetried: Bool
+    }
+
+    /// Why readers of a view will see nothing new: its live version has stopped for good. Nil where it has
+    /// not, or is tried again.
+    func standstill(of view: String) throws(KappaError) -> KappaError? {
+        guard let entry = try entries(of: view).first(where: \.isLive) else { return nil }
+        var reason = entry.state == .failed ? entry.reason ?? "it has failed" : nil
+        if let failure = entry.failure, !failure.isRetried { reason = failure.reason }
+        guard let reason else { return nil }
+        return KappaError(
+            .inputOutput, "\(entry.id) is no longer kept current", at: folder.file(entry.id),
+            because: reason,
+            advice:
+                "Its rows stay as they are. Mend what is wrong and start `run` again, or promote "
+                + "another version")
     }
 
     /// Writes down that a version has failed, even where the disk is full: if need be in the part of the
@@ -149,6 +173,14 @@ extension Catalog {
     package func wasRolledBackFrom(_ id: VersionID) throws(KappaError) -> Bool {
         let last = try history(of: id.view).last { $0.from == id.number || $0.to == id.number }
         return last?.from == id.number && last?.reason == Switch.rollback
+    }
+
+    /// The error of whoever would drop a live version.
+    static func isLive(_ id: VersionID) -> KappaError {
+        KappaError(
+            .usage, "\(id) is live", because: "readers see it",
+            advice: "`kappa rebuild \(id.view)` builds another version and makes that live; "
+                + "`kappa rollback \(id.view)` goes back to the one before")
     }
 
     /// What the status of a version says that is held back.

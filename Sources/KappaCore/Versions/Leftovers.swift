@@ -32,9 +32,11 @@ extension DataFolder {
     func hasLeftovers(of id: VersionID) -> Bool {
         let names = Self.names(in: view(id.view))
         let own = "\(id.number)."
+        let hasFile = names.contains(own + "db")
         return names.contains { name in
             name.hasPrefix(own)
-                && Self.passing.contains { name.hasSuffix($0) || name.contains($0 + "-") }
+                && (Self.passing.contains { name.hasSuffix($0) || name.contains($0 + "-") }
+                    || name == own + "db-wal" && !hasFile)
         }
             || Self.names(in: snapshots(id.view)).contains {
                 $0.hasPrefix("\(id.number)@") && $0.contains(Snapshots.makingSuffix)
@@ -42,7 +44,7 @@ extension DataFolder {
     }
 
     /// How the names of files end that are there for a while only.
-    private static let passing = [".loading", ".runs", ".db-journal", ".db-wal"]
+    private static let passing = [".loading", ".runs", ".db-journal"]
 
     /// Removes what was left half-made beside a version that nobody works on. The caller holds its lease.
     func removeLeftovers(of id: VersionID) throws {

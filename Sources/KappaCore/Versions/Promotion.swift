@@ -20,7 +20,7 @@ package struct Promotion {
     /// How a promotion may end without being an error.
     package enum Outcome: Equatable, Sendable {
         case switched([Catalog.Switch])
-        /// A version stands behind what readers have seen, or behind where it is to be compared:
+        /// A version has not come as far as readers have seen, or as where it is to be compared:
         /// bring it there and try again.
         case behind(VersionID, needs: Offset)
         /// Gates refuse some of them.
@@ -165,7 +165,8 @@ package struct Promotion {
             try isOtherDefinition(change)
         else { return }
         let old = VersionID(change.view, from)
-        guard folder.hasFile(old), try checkpoint(old).offset == change.position else { return }
+        guard folder.hasFile(old), (try? checkpoint(old).offset) == change.position
+        else { return }
         gatekeeper.look(at: VersionID(change.view, change.to), beside: old)
     }
 
@@ -199,9 +200,14 @@ package struct Promotion {
         }
     }
 
-    /// How far readers have seen a live version: at most to the log's end, where its file is gone.
+    /// How far readers have seen a live version: at most to the log's end, where its file is gone or
+    /// damaged.
     private func seenOffset(_ id: VersionID) throws -> Offset {
-        if folder.hasFile(id) { return try checkpoint(id).offset }
+        if folder.hasFile(id) {
+            do throws(KappaError) { return try checkpoint(id).offset } catch {
+                guard error.code == .damaged else { throw error }
+            }
+        }
         // Its process may still write to the file that has no name any more.
         let isHeld = Lease.holder(of: id, in: folder) != nil
         if let knownEnd, !isHeld { return knownEnd }

@@ -36,7 +36,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         self.folder = folder
         self.options = options
         self.runner = runner
-        catalog = try Catalog(folder)
+        catalog = try Catalog.forWriting(folder)
         firstEnd = try LogReader(folder.log).durableEnd()
         for taken in versions {
             do {

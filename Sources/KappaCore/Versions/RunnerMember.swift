@@ -17,7 +17,7 @@ final class RunnerMember {
     var refusal: (reason: String, live: VersionNumber?)?
     /// Nil where no snapshots are kept.
     var snapshots: SnapshotKeeper?
-    /// Whether the runner has told of a dead letter.
+    /// Whether the runner has reported a dead letter.
     var hasToldOfDead = false
     /// Whether it is tried again after a failure, or its status still tells of one.
     var isRecovering: Bool
@@ -55,7 +55,7 @@ final class RunnerMember {
         lease.report(.init(eventsPerSecond: eventsPerSecond))
     }
 
-    /// Ends its work: whoever has the definition may go on with the version from now on.
+    /// Ends its work: from now on whoever has the definition may take it over.
     func end() {
         snapshots?.finish()
         snapshots = nil

@@ -50,7 +50,7 @@ final class SnapshotKeeper {
         do throws(KappaError) {
             let copy = try SnapshotCopy(id, in: folder)
             let (keep, report) = (policy.keep, report)
-            thread = WorkerThread("kappa-snapshot") {
+            thread = try WorkerThread("kappa-snapshot") {
                 do throws(KappaError) { try copy.make(keeping: keep) } catch { report(error) }
             }
         } catch { report(error) }

@@ -43,7 +43,8 @@ package struct VersionSample {
 final class Sampler: Sendable {
     let ids: Set<VersionID>
     private let state: Monitor<State>
-    private let thread: WorkerThread
+    /// Nil where none could be made: then there are no samples.
+    private let thread: WorkerThread?
 
     private struct State {
         var isStopped = false
@@ -58,7 +59,7 @@ final class Sampler: Sendable {
         let state = Monitor(State())
         self.state = state
         // Nothing depends on it but what `kappa plan` can tell.
-        thread = WorkerThread("kappa-sample") {
+        thread = try? WorkerThread("kappa-sample") {
             try? VersionSample.make(versions, after: events, in: folder) { stopper in
                 state.withLock { state in
                     state.stopper = stopper
@@ -69,10 +70,10 @@ final class Sampler: Sendable {
         }
     }
 
-    var isDone: Bool { thread.isFinished }
+    var isDone: Bool { thread?.isFinished ?? true }
 
     /// Waits until the samples are made.
-    func wait() { thread.join() }
+    func wait() { thread?.join() }
 
     /// Ends it at a commit, and waits for that.
     func stop() {
@@ -81,6 +82,6 @@ final class Sampler: Sendable {
             return state.stopper
         }
         stopper?()
-        thread.join()
+        thread?.join()
     }
 }

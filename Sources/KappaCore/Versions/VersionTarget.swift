@@ -53,7 +53,7 @@ struct VersionTarget {
     }
 
     /// What a runner may take over while it follows. It begins nothing anew then, but for a live version
-    /// whose file is gone: what somebody has dropped is not built again behind their back.
+    /// whose file is gone: what somebody has dropped is not built again without being asked.
     static func later(_ post: RunnerPost, _ catalog: Catalog) throws -> [VersionTarget] {
         let definition = post.definition
         var targets: [VersionTarget] = []

@@ -28,7 +28,7 @@ package final class ViewRunner: Sendable {
         package init() {}
     }
 
-    /// What a runner tells of while it works. Called on the runner's threads.
+    /// What a runner reports while it works. Called on the runner's threads.
     package enum Report: Sendable {
         case started(VersionID, VersionAction)
         /// Another process materializes the version. A runner that follows stands by.
@@ -62,6 +62,8 @@ package final class ViewRunner: Sendable {
     let gatekeeper: any Gatekeeper
     private let report: @Sendable (Report) -> Void
     let state: Monitor<State>
+    /// Whether something has failed that could not be written down yet: looked at with each commit.
+    let hasUnsaved = Atomic(false)
 
     struct State {
         var isStopped = false
@@ -155,7 +157,7 @@ package final class ViewRunner: Sendable {
     ///   versions.
     package func run() throws {
         if !definitions.isEmpty { _ = try LogWriter(folder.log) }
-        let catalog = try Catalog(folder)
+        let catalog = try Catalog.forWriting(folder)
         do {
             try Garbage(catalog).removeLeftovers()
             try begin(catalog)
@@ -188,7 +190,7 @@ package final class ViewRunner: Sendable {
             let group = try RunnerGroup(
                 number, versions, folder: folder, options: options, runner: self,
                 memoryBytes: memoryBytes)
-            _ = WorkerThread("kappa-apply") {
+            _ = try WorkerThread("kappa-apply") {
                 group.run()
                 self.ended(number)
             }

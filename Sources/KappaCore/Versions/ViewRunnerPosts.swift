@@ -185,6 +185,8 @@ extension ViewRunner {
         }
         look.taken += taken
         change(definition) { post in for taken in taken { post.begin(taken.id) } }
+        // What could not be written down of the time before is not so any more.
+        for taken in taken { state.withLock { $0.unsaved.removeAll { $0.id == taken.id } } }
         for report in reports { tell(report) }
     }
 
@@ -276,6 +278,7 @@ extension ViewRunner {
             own.unsaved.append(
                 Failure(id: version.id, state: state, reason: reason, isRetried: isRetried))
         }
+        hasUnsaved.store(true, ordering: .releasing)
         saveFailures(catalog)
     }
 
@@ -298,6 +301,7 @@ extension ViewRunner {
     /// Writes down what has failed. A full disk, which made a version fail, may refuse that too: then
     /// it is written down when it can be.
     func saveFailures(_ catalog: Catalog) {
+        guard hasUnsaved.load(ordering: .acquiring) else { return }
         let unsaved = state.withLock { $0.unsaved }
         for failure in unsaved {
             do throws(KappaError) {
@@ -306,6 +310,7 @@ extension ViewRunner {
             } catch { return }
             state.withLock { state in
                 state.unsaved.removeAll { $0.id == failure.id && $0.reason == failure.reason }
+                if state.unsaved.isEmpty { hasUnsaved.store(false, ordering: .releasing) }
             }
         }
     }

@@ -56,7 +56,7 @@ struct KillLeftoverTests {
         var random = SplitMix(state: seed)
         let kappa = try prepare()
         let trial = try KappaProgram()
-        let commands = Self.commands.shuffled(using: &random).prefix(Self.isFull ? 100 : 3)
+        let commands = Self.commands.shuffled(using: &random).prefix(Self.isFull ? 100 : 2)
         for words in commands {
             try copy(kappa, trial)
             let list = trial.folder.path + "/calls"
@@ -67,7 +67,7 @@ struct KillLeftoverTests {
             let most = Dictionary(grouping: threads) { $0 }.values.map(\.count).max() ?? 0
             // The first few dozen open the program's libraries.
             var numbers = Array(1...max(1, most))
-            if !Self.isFull { numbers = Array(numbers.shuffled(using: &random).prefix(3)) }
+            if !Self.isFull { numbers = Array(numbers.shuffled(using: &random).prefix(2)) }
             for number in numbers {
                 try copy(kappa, trial)
                 let inject = "inject=\(Self.calls):signal=SIGKILL:when=\(number)"

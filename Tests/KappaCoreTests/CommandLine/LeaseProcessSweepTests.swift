@@ -8,7 +8,7 @@ import Testing
 @Suite("Whichever process is killed, another that stands by goes on")
 struct LeaseProcessSweepTests {
     private let kappa: KappaProgram
-    private static let steps = getenv("KAPPA_STEPS").flatMap { Int(String(cString: $0)) } ?? 8
+    private static let steps = getenv("KAPPA_STEPS").flatMap { Int(String(cString: $0)) } ?? 5
     private static let views = ["user_totals", "action_counts"]
 
     init() throws { kappa = try KappaProgram() }

@@ -188,7 +188,7 @@ struct DiffTests {
         try new.until("tally@2 is ready") { try folder.entry("tally", 2)?.state == .ready }
         let isEnd = Monitor(false)
         let data = folder.data
-        let feed = WorkerThread("test-feed") {
+        let feed = try WorkerThread("test-feed") {
             guard let writer = try? LogWriter(data.log) else { return }
             var next = 0
             while !isEnd.withLock({ $0 }) {

@@ -53,6 +53,21 @@ func firstChange(of kappa: Kappa) async throws -> Change? {
 }
 // docs: end
 
+// docs: observe
+func runAndReport(_ kappa: Kappa, log: @escaping @Sendable (String) -> Void) async throws {
+    try await kappa.run { report in
+        switch report {
+        case .failed(let version, let error): log("\(version) has stopped: \(error)")
+        case .retrying(let version, let error, let time):
+            log("\(version) tries again in \(time): \(error.what)")
+        case .firstDeadLetter(let version, let letter):
+            log("\(version) cannot take event \(letter.offset): \(letter.reason)")
+        default: break
+        }
+    }
+}
+// docs: end
+
 private let orderCounts = View("order_counts", digest: "1") {
     Events(OrderPlaced.self).grouped(by: \.orderID).aggregate(.count(as: "orders"))
 }
@@ -94,6 +109,21 @@ struct LibraryGuideTests {
         #expect(promoted.map(\.replaced) == [nil, nil])
         #expect(try await kappa.position(of: orders) == Offset(1))
         await kappa.close()
+    }
+
+    @Test("the example reports an event that no view can take")
+    func observing() async throws {
+        let folder = try TemporaryFolder()
+        let kappa = try await Kappa.open(folder.path + "/data", views: ViewSet([orders]))
+        try await kappa.append(ndjson: #"{"event_type":"order_placed","order_id":"o-1"}"#)
+        let lines = Monitor<[String]>([])
+        let running = Task {
+            try await runAndReport(kappa) { line in lines.withLock { $0.append(line) } }
+        }
+        while lines.withLock({ $0.isEmpty }) { try await Task.sleep(for: .milliseconds(5)) }
+        await kappa.close()
+        try await running.value
+        #expect(lines.withLock { $0[0].hasPrefix("orders@1 cannot take event 0: ") })
     }
 
     // docs: scenario

@@ -43,8 +43,8 @@ struct AppendTests {
         let folder = LogFolder()
         let writer = try LogWriter(folder.path, segmentBytes: 20_000)
         let failures = Monitor<[KappaError]>([])
-        let threads = (0..<8).map { thread in
-            WorkerThread("append \(thread)") {
+        let threads = try (0..<8).map { thread in
+            try WorkerThread("append \(thread)") {
                 for n in 0..<100 {
                     do {
                         let line = LogTesting.numbered(n..<(n + 1), by: "t\(thread)")
@@ -76,8 +76,8 @@ struct AppendTests {
         let folder = LogFolder()
         let writer = try LogWriter(folder.path)
         let failures = Monitor(0)
-        let threads = (0..<8).map { thread in
-            WorkerThread("append \(thread)") {
+        let threads = try (0..<8).map { thread in
+            try WorkerThread("append \(thread)") {
                 for n in 0..<40 {
                     let line = LogTesting.numbered(n..<(n + 1), by: "t\(thread)")
                     guard let lines = try? LogTesting.lines(line) else { return }

@@ -19,7 +19,7 @@ struct LogWatcherTests {
         let watcher = try LogWatcher(folder.path)
         let seen = Monitor<Int?>(nil)
         let path = folder.path
-        let thread = WorkerThread("waits") {
+        let thread = try WorkerThread("waits") {
             try? watcher.wait(past: Offset(1))
             let end = (try? LogReader(path).durableEnd()) ?? .zero
             seen.withLock { $0 = Int(end.rawValue) }
@@ -50,7 +50,7 @@ struct LogWatcherTests {
     func cancel() throws {
         _ = try LogWriter(folder.path)
         let watcher = try LogWatcher(folder.path)
-        let thread = WorkerThread("waits") { try? watcher.wait(past: .zero) }
+        let thread = try WorkerThread("waits") { try? watcher.wait(past: .zero) }
         watcher.cancel()
         thread.join()
         try watcher.wait(past: .zero)
@@ -61,7 +61,7 @@ struct LogWatcherTests {
         let writer = try LogWriter(folder.path)
         let watcher = try LogWatcher(folder.path)
         let done = Monitor(false)
-        let thread = WorkerThread("appends") {
+        let thread = try WorkerThread("appends") {
             while !done.withLock({ $0 }) {
                 guard let lines = try? LogTesting.lines(["{}"]) else { return }
                 _ = try? writer.append(lines)

@@ -78,7 +78,7 @@ struct SealingTests {
         let path = folder.path
         let failures = Monitor<[String]>([])
         let isOver = Monitor(false)
-        let sealer = WorkerThread("seals") {
+        let sealer = try WorkerThread("seals") {
             while !isOver.withLock({ $0 }) {
                 do {
                     _ = try LogSealer(path, zstd: true, files: FaultyFiles()).seal()

@@ -4,57 +4,71 @@ import Testing
 
 @Suite("Changes on their way to a task")
 struct ChangeBufferTests {
-    private func change(_ number: Int) -> Change {
+    private func change(_ number: Int, bytes: Int = 0) -> Change {
         Change(
             offset: Offset(UInt64(number)), table: "tally", operation: .insert, key: "[]",
-            before: nil, after: nil, version: VersionNumber(1))
+            before: nil, after: bytes > 0 ? String(repeating: "x", count: bytes) : nil,
+            version: VersionNumber(1))
     }
 
-    @Test("a slow reader holds the writer back, and gets all in order")
+    @Test("a slow reader gets all in order, and never more is held than there is room for")
     func backPressure() async throws {
-        let count = ChangeBuffer.limit * 3
-        let buffer = ChangeBuffer()
-        let changes = (0..<count).map(change)
-        let put = Monitor(0)
-        let writer = WorkerThread("test-writer") {
-            for change in changes {
-                guard (try? buffer.put(change)) != nil else { return }
-                put.withLock { $0 += 1 }
-            }
-            buffer.finish(.success(()))
-        }
-        put.wait { $0 == ChangeBuffer.limit ? () : nil }
-        #expect(buffer.count == ChangeBuffer.limit)
+        let signals = Monitor(0)
+        let buffer = ChangeBuffer("tally") { signals.withLock { $0 += 1 } }
+        let changes = (0..<5_000).map { change($0) }
+        var next = 0
         var taken: [Change] = []
-        while let change = try await buffer.next() {
-            taken.append(change)
-            #expect(buffer.count <= ChangeBuffer.limit)
+        while taken.count < changes.count {
+            while next < changes.count, buffer.room().isLeft {
+                try buffer.put(changes[next])
+                next += 1
+            }
+            #expect(buffer.held.count <= ChangeBuffer.mostCount)
+            for _ in 0..<700 where taken.count < next {
+                if let change = try await buffer.next() { taken.append(change) }
+            }
         }
-        writer.join()
+        buffer.finish(.success(()))
         #expect(taken == changes)
         #expect(try await buffer.next() == nil)
+        // Each time that it was full, and half of it had been taken.
+        #expect((1...20).contains(signals.withLock { $0 }))
     }
 
-    @Test("when the reader goes, a writer that waits for room is let go")
-    func readerGoes() async throws {
-        let buffer = ChangeBuffer()
-        var reader: ChangeReader? = ChangeReader(buffer)
-        let change = change(1)
-        let failed = Monitor(false)
-        let writer = WorkerThread("test-writer") {
-            do { while true { try buffer.put(change) } } catch { failed.withLock { $0 = true } }
+    @Test("large changes are held by their bytes, one at least")
+    func bytes() throws {
+        let buffer = ChangeBuffer("tally")
+        var count = 0
+        while buffer.room().isLeft {
+            try buffer.put(change(count, bytes: 10_000))
+            count += 1
         }
-        try waitFor("it is full") { buffer.count == ChangeBuffer.limit }
-        #expect(try await reader?.next() == change)
-        reader = nil
-        writer.join()
-        #expect(failed.withLock { $0 })
-        #expect(!buffer.waitUntilTaken())
+        #expect((20...30).contains(count))
+        #expect(buffer.held.bytes < ChangeBuffer.mostBytes + 10_200)
+        let large = ChangeBuffer("tally")
+        #expect(large.room().isLeft)
+        try large.put(change(0, bytes: 10 << 20))
+        #expect(!large.room().isLeft)
+    }
+
+    @Test("when nobody has the reading end any more, nothing is held, and the thread is told")
+    func readerGoes() async throws {
+        let isTold = Monitor(false)
+        let buffer = ChangeBuffer("tally") { isTold.withLock { $0 = true } }
+        var stream: ChangeStream? = ChangeStream(buffer)
+        try buffer.put(change(1))
+        try buffer.put(change(2))
+        #expect(try await stream?.makeAsyncIterator().next() == change(1))
+        stream = nil
+        #expect(isTold.withLock { $0 })
+        #expect(buffer.isEnded)
+        #expect(buffer.held.count == 0)
+        #expect(throws: CancellationError.self) { try buffer.put(change(3)) }
     }
 
     @Test("a task that is cancelled while it waits gets the end")
     func cancelled() async throws {
-        let buffer = ChangeBuffer()
+        let buffer = ChangeBuffer("tally")
         let reading = Task { try await buffer.next() }
         reading.cancel()
         #expect(try await reading.value == nil)
@@ -63,10 +77,34 @@ struct ChangeBufferTests {
 
     @Test("an error comes after what was put before it")
     func error() async throws {
-        let buffer = ChangeBuffer()
+        let buffer = ChangeBuffer("tally")
         try buffer.put(change(7))
-        buffer.finish(.failure(KappaError(.notFound, "too far behind")))
+        buffer.finish(.failure(KappaError(.notFound, "too far")))
         #expect(try await buffer.next() == change(7))
         await #expect(throws: KappaError.self) { try await buffer.next() }
+    }
+
+    @Test("a second task that iterates is refused, and the first one goes on")
+    func twoTasks() async throws {
+        let buffer = ChangeBuffer("tally")
+        let stream = ChangeStream(buffer)
+        // Whichever comes second is refused; the other one waits on.
+        let outcomes = Monitor<[String]>([])
+        let tasks = (0..<2).map { _ in
+            Task {
+                do {
+                    let change = try await stream.makeAsyncIterator().next()
+                    outcomes.withLock { $0.append(change == nil ? "end" : "change") }
+                } catch let error as KappaError {
+                    #expect(error.code == .usage)
+                    #expect(error.what == "the changes of tally are iterated by two tasks at once")
+                    outcomes.withLock { $0.append("refused") }
+                }
+            }
+        }
+        while outcomes.withLock({ $0.isEmpty }) { try await Task.sleep(for: .milliseconds(1)) }
+        try buffer.put(change(1))
+        for task in tasks { try await task.value }
+        #expect(outcomes.withLock { $0 } == ["refused", "change"])
     }
 }

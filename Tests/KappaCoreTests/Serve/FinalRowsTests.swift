@@ -68,7 +68,7 @@ import Testing
                 let schema = reader.tables[try reader.table(table)]
                 #expect(
                     told[table] ?? []
-                        == Set(now.map { Array(ChangeFollower.object($0, schema).utf8) }),
+                        == Set(now.map { Array(Change.object($0, schema).utf8) }),
                     "seed \(seed)")
             }
         }

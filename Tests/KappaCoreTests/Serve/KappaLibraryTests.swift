@@ -121,8 +121,10 @@ struct KappaLibraryTests {
         }
         #expect(error?.what == "this Kappa is closed")
         await #expect(throws: KappaError.self) { try await kappa.catchUp() }
-        // What was read before can still be read.
-        #expect(try await kappa.rows(of: shopOrders).count == 1)
+        let closed = await #expect(throws: KappaError.self) {
+            try await kappa.rows(of: shopOrders)
+        }
+        #expect(closed?.what == "this Kappa is closed")
     }
 
     @Test("a run that fails throws, and closing afterwards does not wait for ever")
@@ -132,7 +134,7 @@ struct KappaLibraryTests {
         try await first.append(Placed(orderID: "o-1", total: 1))
         try await until("it is at work") { try await first.position(of: shopOrders) == Offset(1) }
         let second = try await open()
-        let error = await #expect(throws: KappaError.self) { try await second.run() }
+        let error = await #expect(throws: KappaError.self) { try await second.catchUp() }
         #expect(error?.code == .heldElsewhere)
         await second.close()
         await first.close()

@@ -45,7 +45,7 @@ struct KilledFollowingTests {
 
     /// What the killed process does.
     private static func run(_ path: String, _ build: Int, killedAfter micros: Int) throws {
-        _ = WorkerThread("test-killer") {
+        _ = try WorkerThread("test-killer") {
             usleep(UInt32(micros))
             kill(getpid(), SIGKILL)
         }

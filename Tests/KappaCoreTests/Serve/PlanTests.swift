@@ -42,6 +42,35 @@ struct PlanTests {
         #expect(!DataFolder.names(in: folder.data.path).contains { $0.hasPrefix("scratch") })
     }
 
+    @Test("a plan says what is held back, with the command, and which rebuild is finished")
+    func heldBack() throws {
+        try folder.append(ticks: 20)
+        try folder.catchUp([tally("a")])
+        try folder.catchUp([tally("b")])
+        let old = try #require(try plan([tally("a")]).first)
+        #expect(word(old) == "tally resume changed")
+        #expect(
+            old.note == """
+                it is built already: `kappa diff tally@2 tally@1` compares them; tally@2, which is \
+                newer, is live, so it is promoted by `kappa promote tally@1` only
+                """)
+        _ = try Promotion(folder.catalog()).rollBack(["tally"])
+        let new = try #require(try plan([tally("b")]).first)
+        #expect(new.note?.contains("; somebody rolled back from it, so it is") == true)
+        #expect(try plan([tally("a")]).first?.note == nil)
+        // A rebuild that was killed.
+        let catalog = try folder.catalog()
+        let digest = try #require(try ViewSet([tally("a")]).definitions().first?.digest)
+        let rebuild = try catalog.create(view: "tally", digest: digest)
+        try catalog.wantRebuild(rebuild, promotes: true)
+        let step = try #require(try plan([tally("a")]).first)
+        #expect(word(step) == "tally keep unchanged")
+        #expect(step.note == "tally@3 is a rebuild that has not ended: it is finished and promoted")
+        try folder.catchUp([tally("a")])
+        #expect(try plan([tally("a")]).first?.note == nil)
+        #expect(try catalog.live("tally") == VersionNumber(3))
+    }
+
     @Test("a changed view is compared with the live version where that stands, before it is built")
     func diff() throws {
         try folder.append(ticks: 20)

@@ -27,7 +27,7 @@ extension EventsVersion {
             try reader.forEachRow(table: index) { cursor in
                 let values = table.values(cursor)
                 let key = table.keyColumns.map { values[$0].jsonText }.joined(separator: ",")
-                rows[Array("[\(key)]".utf8)] = Array(ChangeFollower.object(values, table).utf8)
+                rows[Array("[\(key)]".utf8)] = Array(Change.object(values, table).utf8)
             }
             for key in Set(rows.keys).union(fed[index].keys) where rows[key] != fed[index][key] {
                 return "\(Self.text(key)): \(Self.text(rows[key])), not "

@@ -47,7 +47,7 @@ final class Mirror {
             try reader.forEachRow(table: index) { cursor in
                 let values = table.values(cursor)
                 let key = table.keyColumns.map { values[$0].jsonText }.joined(separator: ",")
-                rows[table.name, default: [:]]["[\(key)]"] = ChangeFollower.object(values, table)
+                rows[table.name, default: [:]]["[\(key)]"] = Change.object(values, table)
             }
         }
         return rows

@@ -107,7 +107,7 @@ final class RunningBuild: Sendable {
         self.reports = reports
         self.runner = runner
         let result = result
-        thread = WorkerThread("test-build") {
+        thread = try WorkerThread("test-build") {
             let outcome = Result { try runner.run() }
             result.withLock { $0 = outcome }
         }

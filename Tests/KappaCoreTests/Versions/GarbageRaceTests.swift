@@ -9,7 +9,7 @@ import Testing
 struct GarbageRaceTests {
     private let folder: VersionsFolder
     private static let milliseconds =
-        getenv("KAPPA_RACE_MS").flatMap { Int(String(cString: $0)) } ?? 2_000
+        getenv("KAPPA_RACE_MS").flatMap { Int(String(cString: $0)) } ?? 1_000
 
     init() throws {
         folder = try VersionsFolder()
@@ -30,8 +30,8 @@ struct GarbageRaceTests {
         func thread(
             _ name: String, _ number: UInt64,
             _ body: @escaping @Sendable (inout SplitMix) throws -> Void
-        ) -> WorkerThread {
-            WorkerThread("test-\(name)") {
+        ) throws -> WorkerThread {
+            try WorkerThread("test-\(name)") {
                 var random = SplitMix(state: seed &+ number)
                 while !isEnd.withLock({ $0 }) {
                     do { try body(&random) } catch let error as KappaError {
@@ -45,14 +45,14 @@ struct GarbageRaceTests {
         }
         let build = try RunningBuild(data, [tally("a")])
         let threads = [
-            thread("gc", 1) { random in
+            try thread("gc", 1) { random in
                 let catalog = try Catalog(data)
                 _ = try Garbage(catalog).collect(keep: .random(in: 0...1, using: &random))
                 _ = try Garbage(catalog).collectSnapshots(keep: 1)
                 try Garbage(catalog).removeLeftovers()
             },
-            thread("rollback", 2) { _ in _ = try Promotion(Catalog(data)).rollBack(["tally"]) },
-            thread("promote", 3) { random in
+            try thread("rollback", 2) { _ in _ = try Promotion(Catalog(data)).rollBack(["tally"]) },
+            try thread("promote", 3) { random in
                 let catalog = try Catalog(data)
                 guard let id = try catalog.entries().randomElement(using: &random)?.id else {
                     return
@@ -60,14 +60,14 @@ struct GarbageRaceTests {
                 _ = try NamedPromotion(data, ViewSet([tally("a"), tally("b")])).run(
                     [VersionReference(id.view, id.number)])
             },
-            thread("rebuild", 4) { random in
+            try thread("rebuild", 4) { random in
                 var options = ViewRunner.Options()
                 options.follows = false
                 options.rebuilds = true
                 let digest = ["a", "b"].randomElement(using: &random) ?? "a"
                 try ViewRunner(data, ViewSet([tally(digest)]), options: options).run()
             },
-            thread("reader", 5) { _ in
+            try thread("reader", 5) { _ in
                 let catalog = try Catalog(data)
                 guard let live = try catalog.live("tally") else {
                     return finding("nothing is live")
@@ -82,7 +82,7 @@ struct GarbageRaceTests {
                 }
             },
         ]
-        let follower = thread("tail", 6) { _ in
+        let follower = try thread("tail", 6) { _ in
             let follower = ChangeFollower("tally", try Catalog(data), fromNow: false)
             for _ in 0..<20 { _ = try follower.poll { _ in } }
         }

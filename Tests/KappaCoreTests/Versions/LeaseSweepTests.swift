@@ -8,7 +8,7 @@ import Testing
 /// KAPPA_ROUNDS makes more of them.
 @Suite("Whoever has the definition follows what is live")
 struct LeaseSweepTests {
-    private static let rounds = getenv("KAPPA_ROUNDS").flatMap { Int(String(cString: $0)) } ?? 4
+    private static let rounds = getenv("KAPPA_ROUNDS").flatMap { Int(String(cString: $0)) } ?? 3
 
     @Test("after any sequence, live versions are followed, and no lease is held for nothing")
     func sequences() throws {

@@ -84,6 +84,27 @@ struct LeaseTests {
         #expect(!isHeld(1))
     }
 
+    @Test("a version whose file cannot be opened is free, and the others begin")
+    func unopened() throws {
+        try folder.catchUp([tally("a"), tally("x", named: "more")])
+        for suffix in ["-wal", "-shm"] { unlink(folder.data.file(id(1, "more")) + suffix) }
+        let file = open(folder.data.file(id(1, "more")), O_WRONLY | O_TRUNC)
+        #expect(write(file, "nothing", 7) == 7)
+        close(file)
+        try folder.append(ticks: 10, first: 20)
+        let build = try RunningBuild(folder.data, [tally("a"), tally("x", named: "more")])
+        try build.until("tally@1 is followed") { try position(1) == 30 }
+        try build.until("more@1 has failed and is free") {
+            build.said.contains { $0.hasPrefix("failed more@1") } && !isHeld(1, "more")
+        }
+        #expect(build.runner.unresolved?.code == .damaged)
+        // A rebuild makes it good.
+        try folder.catchUp([tally("x", named: "more")], rebuilds: true)
+        try build.until("more@2 is followed") { isHeld(2, "more") }
+        #expect(build.runner.unresolved == nil)
+        try build.stop()
+    }
+
     @Test("a run all of whose versions are held elsewhere stands by, and takes over what is free")
     func hotStandby() throws {
         let views: [any AnyView] = [tally("a"), tally("x", named: "more")]

@@ -9,7 +9,7 @@ import Testing
 @Suite("A thousand switches")
 struct SwitchLeakTests {
     private let kappa: KappaProgram
-    private static let count = getenv("KAPPA_SWITCHES").flatMap { Int(String(cString: $0)) } ?? 120
+    private static let count = getenv("KAPPA_SWITCHES").flatMap { Int(String(cString: $0)) } ?? 80
 
     init() throws { kappa = try KappaProgram() }
 

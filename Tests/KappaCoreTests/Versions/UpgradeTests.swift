@@ -34,7 +34,7 @@ struct UpgradeTests {
         let seen = Monitor<[(number: Int, position: UInt64, rows: Int64)]>([])
         let failure = Monitor<(any Error)?>(nil)
         let data = folder.data
-        let polling = WorkerThread("test-reader") {
+        let polling = try WorkerThread("test-reader") {
             do {
                 let readers = LiveReaders(data, defined: [])
                 while !isEnd.withLock({ $0 }) {

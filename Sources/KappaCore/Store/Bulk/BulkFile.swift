@@ -87,7 +87,8 @@ final class BulkFile {
 }
 
 /// Writes pieces of a file on a thread of its own, in the order in which they come. Another thread sees to
-/// it that they reach the disk meanwhile, so that little is left to wait for at the end.
+/// it that they reach the disk meanwhile, so that little is left to wait for at the end. Where no thread
+/// can be made, who hands a piece over writes it.
 private final class PageWriter: Sendable {
     private struct State {
         var pieces: [(bytes: [UInt8], position: Int)] = []
@@ -104,7 +105,8 @@ private final class PageWriter: Sendable {
 
     private let file: OpenFile
     private let state = Monitor(State())
-    private let threads: [WorkerThread]
+    private let writer: WorkerThread?
+    private let syncer: WorkerThread?
 
     /// So many pieces may wait until whoever makes them waits, too.
     private static let mostPieces = 8
@@ -114,24 +116,10 @@ private final class PageWriter: Sendable {
     init(_ file: OpenFile) {
         self.file = file
         let state = state
-        let writer = WorkerThread("kappa-pages") {
-            while var piece = Self.nextPiece(state) {
-                do throws(IOFailure) {
-                    try SystemFiles().write(file.descriptor, piece.bytes, at: piece.position)
-                    // The disk has something to do until all is to be durable.
-                    kappa_start_writing(
-                        file.descriptor, Int64(piece.position), Int64(piece.bytes.count))
-                } catch { state.withLock { $0.note(error) } }
-                let count = piece.bytes.count
-                piece.bytes.removeAll(keepingCapacity: true)
-                state.withLock {
-                    $0.isWriting = false
-                    $0.unsyncedBytes += count
-                    $0.idle.append(piece.bytes)
-                }
-            }
+        writer = try? WorkerThread("kappa-pages") {
+            while let piece = Self.nextPiece(state) { Self.write(piece, to: file, state) }
         }
-        let syncer = WorkerThread("kappa-sync") {
+        syncer = try? WorkerThread("kappa-sync") {
             while Self.waitForBytes(state) {
                 // A failure is told once: it must not be lost.
                 do throws(IOFailure) { try SystemFiles().sync(file.descriptor) } catch {
@@ -139,7 +127,26 @@ private final class PageWriter: Sendable {
                 }
             }
         }
-        threads = [writer, syncer]
+    }
+
+    private static func write(
+        _ piece: consuming (bytes: [UInt8], position: Int), to file: OpenFile,
+        _ state: Monitor<State>
+    ) {
+        do throws(IOFailure) {
+            try SystemFiles().write(file.descriptor, piece.bytes, at: piece.position)
+            // The disk has something to do until all is to be durable.
+            kappa_start_writing(file.descriptor, Int64(piece.position), Int64(piece.bytes.count))
+        } catch { state.withLock { $0.note(error) } }
+        var memory = piece.bytes
+        let count = memory.count
+        memory.removeAll(keepingCapacity: true)
+        let idle = memory
+        state.withLock {
+            $0.isWriting = false
+            $0.unsyncedBytes += count
+            $0.idle.append(idle)
+        }
     }
 
     deinit { state.withLock { $0.isEnded = true } }
@@ -177,6 +184,7 @@ private final class PageWriter: Sendable {
             state.pieces.append((bytes, position))
             return .success(state.idle.popLast() ?? [])
         }
+        if writer == nil, let piece = Self.nextPiece(state) { Self.write(piece, to: file, state) }
         do { return try result.get() } catch { throw self.error(error) }
     }
 
@@ -193,7 +201,8 @@ private final class PageWriter: Sendable {
     /// Waits until all is written.
     func finish() throws(KappaError) {
         state.withLock { $0.isEnded = true }
-        for thread in threads { thread.join() }
+        writer?.join()
+        syncer?.join()
         if let failure = state.withLock({ $0.failure }) { throw error(failure) }
     }
 

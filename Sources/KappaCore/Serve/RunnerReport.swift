@@ -1,0 +1,87 @@
+/// What ``Kappa/run(observer:)`` reports while it works, one case for each thing that somebody may want to
+/// log, count or be woken for.
+public enum RunnerReport: Sendable {
+    /// What is done with a version.
+    public enum Work: String, Sendable {
+        /// It is new, and replays the log from offset zero.
+        case builds = "build"
+        /// It was begun before, and resumes at its checkpoint.
+        case resumes = "resume"
+        /// It is live, and follows the log.
+        case follows = "keep"
+    }
+
+    /// The work on a version begins.
+    case started(VersionID, Work)
+    /// Another process, or another call of `run`, materializes the version; this one stands by.
+    case heldElsewhere(VersionID, KappaError)
+    /// A version has reached the end of the log, for the first time since the work on it began.
+    case caughtUp(VersionID, at: Offset)
+    /// A version has become live.
+    case promoted(Promoted)
+    /// A version has caught up and is for a person to promote, for this reason.
+    case heldBack(VersionID, reason: String)
+    /// A version has caught up and a gate refuses it; the reason has the gates' figures.
+    case refused(VersionID, reason: String)
+    /// A version was promoted whose rows are those of the version that it replaced: its definition need
+    /// not have changed.
+    case identical(VersionID)
+    /// The work on a version has ended: it has retired, or somebody has dropped it.
+    case released(VersionID, reason: String)
+    /// A version has stopped for good. If it is live, its rows stay as they are: followers of the view and
+    /// ``Kappa/position(of:)`` throw from now on. The other views are worked on.
+    case failed(VersionID, KappaError)
+    /// A version has stopped for a reason that passes, such as a full disk, and is tried again after a time
+    /// that grows from try to try. Readers of a live one see its rows as of its last commit meanwhile.
+    case retrying(VersionID, KappaError, after: Duration)
+    /// A version that was tried again works.
+    case recovered(VersionID)
+    /// A version has its first dead letter, or its first since the work on it began.
+    case firstDeadLetter(VersionID, DeadLetter)
+    /// A snapshot could not be made; the version goes on without it.
+    case snapshotFailed(VersionID, KappaError)
+
+    init(_ report: ViewRunner.Report) {
+        self =
+            switch report {
+            case .started(let id, let action): .started(id, Work(action))
+            case .heldElsewhere(let id, let error): .heldElsewhere(id, error)
+            case .caughtUp(let id, let offset): .caughtUp(id, at: offset)
+            case .promoted(let change): .promoted(Promoted(change))
+            case .heldBack(let id, let reason): .heldBack(id, reason: reason)
+            case .refused(let judgement):
+                .refused(judgement.candidate, reason: judgement.refusal)
+            case .identical(let judgement): .identical(judgement.candidate)
+            case .released(let id, let reason): .released(id, reason: reason)
+            case .failed(let id, let error): .failed(id, error)
+            case .retrying(let id, let error, let milliseconds):
+                .retrying(id, error, after: .milliseconds(milliseconds))
+            case .recovered(let id): .recovered(id)
+            case .deadLetter(let id, let letter): .firstDeadLetter(id, letter)
+            case .snapshotFailed(let id, let error): .snapshotFailed(id, error)
+            }
+    }
+
+    /// The version that it is about.
+    public var version: VersionID {
+        switch self {
+        case .started(let id, _), .heldElsewhere(let id, _), .caughtUp(let id, _),
+            .heldBack(let id, _), .refused(let id, _), .identical(let id), .released(let id, _),
+            .failed(let id, _), .retrying(let id, _, _), .recovered(let id),
+            .firstDeadLetter(let id, _), .snapshotFailed(let id, _):
+            id
+        case .promoted(let promoted): promoted.version
+        }
+    }
+}
+
+extension RunnerReport.Work {
+    fileprivate init(_ action: VersionAction) {
+        self =
+            switch action {
+            case .build: .builds
+            case .resume: .resumes
+            case .keep: .follows
+            }
+    }
+}
