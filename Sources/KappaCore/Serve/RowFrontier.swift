@@ -6,8 +6,9 @@
 /// up to the frontier and not past it, where the row has yet to come; one of the old version's concerns
 /// it past the frontier alone. Between two steps neither version needs to be held as it was.
 ///
-/// Where a table has other columns in the two versions, rows cannot be matched: all of the old ones are
-/// removed first, then all of the new ones come.
+/// Where a table has another key in the two versions, rows cannot be matched: all of the old ones are
+/// removed first, then all of the new ones come. Where it has other columns besides, every row that both have
+/// is changed.
 struct RowFrontier {
     private enum Phase {
         /// Rows of both versions, matched by their keys.
@@ -22,6 +23,8 @@ struct RowFrontier {
     /// The table in which the frontier is; past the last one where all rows have come.
     private var table = 0
     private var phase = Phase.both
+    /// Whether rows have the same columns in both versions.
+    private var isAlike = true
     /// The last key that it has passed in this table and phase; nil before the first.
     private var passed: [Value]?
 
@@ -37,10 +40,12 @@ struct RowFrontier {
     private mutating func enterTable() {
         passed = nil
         guard table < names.count else { return }
-        let before = schema(old)
-        let after = schema(new)
-        phase =
-            before == nil || after == nil || before?.columns == after?.columns ? .both : .removing
+        phase = .both
+        isAlike = true
+        guard let before = schema(old), let after = schema(new) else { return }
+        isAlike = before.columns == after.columns
+        let keys = [before, after].map { table in table.keyColumns.map { table.columns[$0] } }
+        if keys[0] != keys[1] { phase = .removing }
     }
 
     private func schema(_ reader: VersionReader?) -> TableSchema? {
@@ -109,7 +114,7 @@ struct RowFrontier {
             var isSame = false
             if order == 0 {
                 columns.differing(left, right, into: &differing)
-                isSame = differing.isEmpty
+                isSame = isAlike && differing.isEmpty
             }
             if !isSame {
                 let before = order <= 0 ? left.json : nil

@@ -140,7 +140,7 @@ struct TerminalTests {
         // Held open, so that the end comes when it is closed here.
         let slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC)
         let bytes = Monitor<[UInt8]>([])
-        let reader = WorkerThread("test-terminal") {
+        let reader = try WorkerThread("test-terminal") {
             var piece = [UInt8](repeating: 0, count: 65_536)
             while true {
                 let count = read(master, &piece, piece.count)
