@@ -5,14 +5,6 @@ import Testing
 
 /// Views that cannot be worked out: only they fail.
 @Suite("Views that cannot be worked out") struct InvalidViewTests {
-    private enum Shade: String, Decodable, Sendable { case light, dark }
-    private struct Dated: Event {
-        var k: String
-        /// Probing cannot know which strings it takes.
-        var shade: [Shade: Int]
-        static let eventType: String? = nil
-    }
-
     /// Views that are wrong, each in its own way, with what is said of it.
     private static var wrong: [(view: any AnyView, what: String)] {
         let ticks = Events(Tick.self)
@@ -48,7 +40,7 @@ import Testing
                 View("steps", digest: "1") {
                     ticks.grouped(by: \.k).aggregate(.count(as: "n"))
                         .rows(as: Latest.self).grouped(by: \.value).aggregate(.count(as: "n"))
-                }, ""
+                }, "does not make"
             ),
             (
                 View("drift", digest: "1") {
