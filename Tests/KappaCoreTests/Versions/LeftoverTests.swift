@@ -32,7 +32,8 @@ struct LeftoverTests {
     func unknown() throws {
         try folder.catchUp([tally("a")])
         try make(
-            "9.lease", "10.db.loading", "10.db.loading-journal", "11.db-journal",
+            "9.lease", "18.crash", "19.sample.crash", "20.gates.crash", "10.db.loading",
+            "10.db.loading-journal", "11.db-journal",
             "12.db.runs/0-0.run",
             "13.sample.db", "14.sample.db.loading", "15.db-wal", "snapshots/16@20.db",
             "snapshots/17@20.db.making-journal")
@@ -42,7 +43,8 @@ struct LeftoverTests {
         #expect(
             try files.contentsOfDirectory(atPath: place)
                 .filter { !["1.db-wal", "1.db-shm"].contains($0) }.sorted() == [
-                    "-9.db", "09.db", "1.db", "1.lease", "9", "9.notes", "live.db", "notes.db",
+                    "-9.db", "09.db", "1.crash", "1.db", "1.lease", "9", "9.notes", "live.db",
+                    "notes.db",
                     "snapshots", "switch.lock",
                 ])
         #expect(try files.contentsOfDirectory(atPath: place + "/snapshots") == ["x@1.db"])
@@ -168,7 +170,9 @@ struct LeftoverTests {
             var copies: [String] = []
             for entry in entries where entry.id.view == view {
                 let number = "\(entry.id.number)"
-                owned.insert(number + ".lease")
+                for mark in [".lease", ".crash", ".sample.crash", ".gates.crash"] {
+                    owned.insert(number + mark)
+                }
                 for file in [number + ".db", number + ".sample.db"] {
                     for suffix in ["", "-wal", "-shm"] { owned.insert(file + suffix) }
                 }
