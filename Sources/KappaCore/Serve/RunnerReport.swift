@@ -38,7 +38,7 @@ public enum RunnerReport: Sendable {
     case recovered(VersionID)
     /// A version has its first dead letter, or its first since the work on it began.
     case firstDeadLetter(VersionID, DeadLetter)
-    /// A snapshot could not be made; the version goes on without it.
+    /// A snapshot could not be made; the work on the version continues.
     case snapshotFailed(VersionID, KappaError)
 
     init(_ report: ViewRunner.Report) {
