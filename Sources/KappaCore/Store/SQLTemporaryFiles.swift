@@ -1,5 +1,6 @@
 import CKappa
 import CSQLite
+import Glibc
 
 /// SQLite's own way to files, but that a temporary file, for sorting and for results in between, has a
 /// largest size: else a question could fill a disk within its minute.
@@ -63,7 +64,7 @@ enum SQLTemporaryFiles {
         bounded.initialize(to: Bounded(methods: original.pointee, original: original))
         bounded.pointee.methods.xWrite = { file, bytes, count, position in
             guard let file, let system = SQLTemporaryFiles.system() else {
-                return SQLITE_IOERR_WRITE
+                return SQLITE_IOERR
             }
             if position + Int64(count) > SQLLimits.temporaryBytes {
                 kappa_set_overflow(1)
