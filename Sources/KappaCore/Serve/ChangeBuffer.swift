@@ -138,7 +138,7 @@ extension KappaError {
 
 /// The changes of a view as they commit: see ``Kappa/changes(of:)``.
 ///
-/// One task iterates it. Changes come once: a loop that begins again goes on where the last one ended.
+/// One task iterates it. Changes come once: a second loop continues where the first one ended.
 public struct ChangeStream: AsyncSequence, Sendable {
     public typealias Element = Change
 

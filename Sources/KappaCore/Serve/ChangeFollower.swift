@@ -66,7 +66,7 @@ package final class ChangeFollower {
             let isDone = try place.reader.snapshot {
                 move == nil
                     ? try drain(&current, place.number, &room, visit)
-                    : try goOn(place.number, &room, visit)
+                    : try resume(place.number, &room, visit)
             }
             guard isDone else { return true }
         }
@@ -88,7 +88,7 @@ package final class ChangeFollower {
                 current = Place(number: live, reader: reader, seen: try reader.newestChange())
                 if fromNow { return false }
                 move = Move(old: nil, frontier: RowFrontier(from: nil, to: reader))
-                return try !goOn(live, &room, visit)
+                return try !resume(live, &room, visit)
             }
         }
         return try old.reader.snapshot {
@@ -101,20 +101,20 @@ package final class ChangeFollower {
                 try visit(promotion)
                 move = Move(old: current, frontier: RowFrontier(from: old.reader, to: reader))
                 current = Place(number: live, reader: reader, seen: try reader.newestChange())
-                return try !goOn(live, &room, visit)
+                return try !resume(live, &room, visit)
             }
         }
     }
 
     /// Reads on in the rows that are still to come; true when all have. In a snapshot of the new version.
-    private func goOn(
+    private func resume(
         _ number: VersionNumber, _ room: inout FollowerRoom, _ visit: (Change) throws -> Void
     ) throws -> Bool {
-        guard let old = move?.old else { return try goOnAlone(number, &room, visit) }
-        return try old.reader.snapshot { try goOnAlone(number, &room, visit) }
+        guard let old = move?.old else { return try resumeAlone(number, &room, visit) }
+        return try old.reader.snapshot { try resumeAlone(number, &room, visit) }
     }
 
-    private func goOnAlone(
+    private func resumeAlone(
         _ number: VersionNumber, _ room: inout FollowerRoom, _ visit: (Change) throws -> Void
     ) throws -> Bool {
         guard let frontier = move?.frontier, let new = current?.reader else { return true }

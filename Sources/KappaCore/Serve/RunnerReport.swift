@@ -43,7 +43,7 @@ public enum RunnerReport: Sendable {
     case suspected(VersionID, from: Offset, to: Offset)
     /// A version has its first dead letter, or its first since the work on it began.
     case firstDeadLetter(VersionID, DeadLetter)
-    /// A snapshot could not be made; the version goes on without it.
+    /// A snapshot could not be made; the work on the version continues.
     case snapshotFailed(VersionID, KappaError)
 
     init(_ report: ViewRunner.Report) {
