@@ -168,7 +168,8 @@ struct LeftoverTests {
             var copies: [String] = []
             for entry in entries where entry.id.view == view {
                 let number = "\(entry.id.number)"
-                owned.insert(number + ".lease")
+                owned.formUnion(
+                    [".lease", ".crash", ".sample.crash", ".gates.crash"].map { number + $0 })
                 for file in [number + ".db", number + ".sample.db"] {
                     for suffix in ["", "-wal", "-shm"] { owned.insert(file + suffix) }
                 }
