@@ -42,7 +42,8 @@ struct LeftoverTests {
         #expect(
             try files.contentsOfDirectory(atPath: place)
                 .filter { !["1.db-wal", "1.db-shm"].contains($0) }.sorted() == [
-                    "-9.db", "09.db", "1.db", "1.lease", "9", "9.notes", "live.db", "notes.db",
+                    "-9.db", "09.db", "1.crash", "1.db", "1.lease", "9", "9.notes", "live.db",
+                    "notes.db",
                     "snapshots", "switch.lock",
                 ])
         #expect(try files.contentsOfDirectory(atPath: place + "/snapshots") == ["x@1.db"])
