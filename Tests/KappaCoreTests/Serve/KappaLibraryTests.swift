@@ -224,9 +224,13 @@ struct KappaLibraryTests {
         await #expect(throws: KappaError.self) {
             try await Kappa.open("/proc/nosuch/data", views: views)
         }
-        await #expect(throws: KappaError.self) {
-            try await Kappa.open(folder.path, views: ViewSet([shopOrders, shopOrders]))
-        }
         await kappa.close()
+        // A view that is wrong keeps nobody from the folder; calls about it say what is wrong.
+        let twice = try await Kappa.open(folder.path, views: ViewSet([shopOrders, shopOrders]))
+        let wrong = await #expect(throws: KappaError.self) {
+            try await twice.row(of: shopOrders, key: "x")
+        }
+        #expect(wrong?.what == "two views are named \(shopOrders.name)")
+        await twice.close()
     }
 }

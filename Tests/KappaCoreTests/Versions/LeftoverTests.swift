@@ -170,9 +170,8 @@ struct LeftoverTests {
             var copies: [String] = []
             for entry in entries where entry.id.view == view {
                 let number = "\(entry.id.number)"
-                for mark in [".lease", ".crash", ".sample.crash", ".gates.crash"] {
-                    owned.insert(number + mark)
-                }
+                owned.formUnion(
+                    [".lease", ".crash", ".sample.crash", ".gates.crash"].map { number + $0 })
                 for file in [number + ".db", number + ".sample.db"] {
                     for suffix in ["", "-wal", "-shm"] { owned.insert(file + suffix) }
                 }
