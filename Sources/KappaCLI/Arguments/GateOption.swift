@@ -10,9 +10,9 @@ enum GateOption {
     static let explanation = """
         A gate is max-changed, max-added, max-removed or max-differing with a number of rows or a
         percentage of the live rows (max-changed=1%), max-dead or max-late with a number of events or
-        a percentage of those that the view takes (max-dead=1%), column:NAME with how far the column's sum may
-        move (column:revenue=5%), or sql with a SELECT, or a file that holds one, over the tables
-        old and new, which must return no rows.
+        a percentage of those that the view takes (max-dead=1%), column:NAME with how far the column's
+        sum may move (column:revenue=5%), or sql with a SELECT, or a file that holds one, over the
+        tables old and new, which must return no rows.
         """
 
     /// - Throws: `.usage` where it is no gate.

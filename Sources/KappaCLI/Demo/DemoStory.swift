@@ -27,8 +27,8 @@ struct DemoStory {
         feed.stop()
         feeding.join()
         try feed.check()
-        new.stop()
-        try new.wait()
+        for build in [old, new] { build.stop() }
+        for build in [old, new] { try build.wait() }
         say("\nThat is all. What to do next stands in README.md.")
     }
 
@@ -111,8 +111,11 @@ struct DemoStory {
             outcome = try Promotion(try Catalog(folder)).promote([id(2)], reason: "demo")
             Pause.briefly()
         }
-        try old.wait()
-        say("   the old build saw that its version has retired, and let go")
+        while Lease.holder(of: id(1), in: folder) != nil {
+            try old.check()
+            Pause.briefly()
+        }
+        say("   the old build has released its lease, and stands by for a rollback")
         usleep(700_000)
         try printStatus()
         say("   (back again with one word: kappa rollback spending)")

@@ -13,27 +13,37 @@ import Testing
 
     private static let sales = Events(Sale.self)
 
+    private static func with(_ shape: Int, _ steps: any ViewStep...) -> ShapedView {
+        ShapedView(name: "shape", file: #fileID, steps: steps, explicitDigest: "\(shape)")
+    }
+
+    private struct ShapedView: AnyView {
+        var name: String
+        var file: String
+        var steps: [any ViewStep]
+        var explicitDigest: String?
+    }
+
     /// Ways to make a view named `shape`, each with tables of another shape.
-    private static func view(_ shape: Int) -> View<Columns> {
-        View("shape", digest: "\(shape)") {
-            switch shape {
-            case 0: sales.grouped(by: \.k).aggregate(.count(as: "n"))
-            case 1: sales.grouped(by: \.v).aggregate(.count(as: "n"))
-            case 2: sales.grouped(by: \.k, \.v).aggregate(.count(as: "n"))
-            case 3: sales.grouped(by: \.v, \.k).aggregate(.count(as: "n"))
-            case 4: sales.grouped(as: "other") { $0.k }.aggregate(.count(as: "n"))
-            case 5: sales.grouped(as: "k") { $0.v % 3 }.aggregate(.count(as: "n"))
-            case 6: sales.grouped(as: "k") { $0.v % 2 == 0 }.aggregate(.sum(\.v, as: "n"))
-            case 7: sales.grouped(by: \.k).aggregate(.average(\.v, as: "n"))
-            case 8: sales.grouped(by: \.k).aggregate(.last(\.k, as: "n"), .max(\.v, as: "most"))
-            case 9: sales.grouped(by: \.k).aggregate(.sum(\.v, as: "total"))
-            case 10:
-                sales.grouped(by: \.k).aggregate(.count(as: "n"))
-                sales.grouped(by: \.v).aggregate(.count(as: "n")).into("further")
-            case 11:
-                sales.grouped(by: \.v).aggregate(.sum(\.v, as: "n")).into("further")
-            default: sales.rows()
-            }
+    private static func view(_ shape: Int) -> any AnyView {
+        let byK = sales.grouped(by: \.k)
+        let byV = sales.grouped(by: \.v)
+        switch shape {
+        case 0: return with(0, byK.aggregate(.count(as: "n")))
+        case 1: return with(1, byV.aggregate(.count(as: "n")).into("shape"))
+        case 2: return with(2, sales.grouped(by: \.k, \.v).aggregate(.count(as: "n")))
+        case 3: return with(3, sales.grouped(by: \.v, \.k).aggregate(.count(as: "n")))
+        case 4: return with(4, sales.grouped(as: "other") { $0.k }.aggregate(.count(as: "n")))
+        case 5: return with(5, sales.grouped(as: "k") { $0.v % 3 }.aggregate(.count(as: "n")))
+        case 6: return with(6, sales.grouped(as: "k") { $0.v % 2 == 0 }.aggregate(.count(as: "n")))
+        case 7: return with(7, byK.aggregate(.average(\.v, as: "n")))
+        case 8: return with(8, byK.aggregate(.last(\.k, as: "n"), .max(\.v, as: "most")))
+        case 9: return with(9, byK.aggregate(.sum(\.v, as: "total")))
+        case 10:
+            return with(
+                10, byK.aggregate(.count(as: "n")),
+                byV.aggregate(.count(as: "n")).into("further"))
+        default: return with(11, byV.aggregate(.sum(\.v, as: "n")).into("further"))
         }
     }
 

@@ -42,7 +42,8 @@ struct LeftoverTests {
         #expect(
             try files.contentsOfDirectory(atPath: place)
                 .filter { !["1.db-wal", "1.db-shm"].contains($0) }.sorted() == [
-                    "-9.db", "09.db", "1.db", "1.lease", "9", "9.notes", "live.db", "notes.db",
+                    "-9.db", "09.db", "1.crash", "1.db", "1.lease", "9", "9.notes", "live.db",
+                    "notes.db",
                     "snapshots", "switch.lock",
                 ])
         #expect(try files.contentsOfDirectory(atPath: place + "/snapshots") == ["x@1.db"])
@@ -168,7 +169,8 @@ struct LeftoverTests {
             var copies: [String] = []
             for entry in entries where entry.id.view == view {
                 let number = "\(entry.id.number)"
-                owned.insert(number + ".lease")
+                owned.formUnion(
+                    [".lease", ".crash", ".sample.crash", ".gates.crash"].map { number + $0 })
                 for file in [number + ".db", number + ".sample.db"] {
                     for suffix in ["", "-wal", "-shm"] { owned.insert(file + suffix) }
                 }

@@ -165,7 +165,9 @@ import Testing
         let computed = sales.join(
             offers, on: \.item, equals: \.item, as: Renamed.self,
             .left(\.user.localized, as: \.item))
-        #expect(try refusal(computed.rows()).reason == "it is not read from a column")
+        #expect(
+            try refusal(computed.rows()).reason
+                == "it, or what it is taken from, is not read from a column")
         let named = sales.join(
             offers, on: \.item, equals: \.item, as: Renamed.self, .right(\.user, as: \.item))
         let table = try named.rows().define(view: "v").tables[0]
