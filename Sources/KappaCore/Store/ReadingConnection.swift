@@ -19,6 +19,10 @@ package enum ReadingConnection {
             return (try ready(SQLiteConnection(path, .readWrite, boundsFiles: true)), nil)
         } catch {
             guard isOfSystem(error) else { throw error }
+            // SQLite does not always say so, and no other way needs fewer files.
+            if let failure = outOfFiles() {
+                throw failure.error("a database cannot be opened", at: path)
+            }
             let shared = "mode=ro&readonly_shm=1"
             if let connection = try? ready(
                 SQLiteConnection(path, .readOnly, parameters: shared, boundsFiles: true))
@@ -42,6 +46,20 @@ package enum ReadingConnection {
             return (connection, lock)
         }
     }
+
+    /// Why a database with its two files beside it cannot be opened, where so many files cannot be.
+    private static func outOfFiles() -> IOFailure? {
+        var files: [Int32] = []
+        defer { for file in files { close(file) } }
+        for _ in 0..<filesOfDatabase {
+            let file = Glibc.open("/", O_RDONLY | O_CLOEXEC)
+            if file < 0 { return IOFailure("open", errno) }
+            files.append(file)
+        }
+        return nil
+    }
+
+    private static let filesOfDatabase = 4
 
     /// Whether the system refused something, so that another way may do.
     package static func isOfSystem(_ error: KappaError) -> Bool {
