@@ -113,13 +113,19 @@ static bool chain(int number, siginfo_t *info, void *context) {
     if (fatal[index] == number) old = &previous[index];
   }
   if (!old) return false;
-  if (old->sa_flags & SA_SIGINFO) {
+  bool takes_info = old->sa_flags & SA_SIGINFO;
+  if (!takes_info && (old->sa_handler == SIG_DFL || old->sa_handler == SIG_IGN)) return false;
+  // It runs with the signals blocked that it asked for and no others: Swift's backtrace reads memory that
+  // may not be there, and has to catch what comes of that.
+  sigset_t asked = old->sa_mask, blocked;
+  if (!(old->sa_flags & SA_NODEFER)) sigaddset(&asked, number);
+  pthread_sigmask(SIG_SETMASK, &asked, &blocked);
+  if (takes_info) {
     old->sa_sigaction(number, info, context);
-  } else if (old->sa_handler != SIG_DFL && old->sa_handler != SIG_IGN) {
-    old->sa_handler(number);
   } else {
-    return false;
+    old->sa_handler(number);
   }
+  pthread_sigmask(SIG_SETMASK, &blocked, NULL);
   struct sigaction now;
   // Whoever means the process to end has taken its handlers away.
   return sigaction(number, NULL, &now) == 0 && is_ours(&now);
