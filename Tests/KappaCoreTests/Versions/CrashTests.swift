@@ -100,6 +100,21 @@ import Testing
         #expect(both.first?["reason"] as? String == nil)
     }
 
+    @Test(
+        "Swift's own backtrace is printed before the program goes on",
+        arguments: [
+            "overflow", "recursion",
+        ])
+    func backtrace(trap: String) throws {
+        let program = try FaultyProgram("fold")
+        try program.append(FaultyProgram.calm(3) + [FaultyProgram.blow("fold", trap, 1)])
+        let run = try program.run(
+            "run", "--until-caught-up", environment: ["SWIFT_BACKTRACE": "enable=yes,color=no"])
+        #expect(run.code == 70, "\(run)")
+        #expect(run.errors.contains("Backtracing from") || run.output.contains("Backtracing from"))
+        #expect(try program.reason("fold").contains("crashes on event 3"), "\(run)")
+    }
+
     @Test("a process that is killed again and again at one event fails no view")
     func killed() throws {
         let program = try FaultyProgram("fold")
