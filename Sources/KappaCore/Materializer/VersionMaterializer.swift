@@ -168,7 +168,7 @@ package final class VersionMaterializer {
         try watched(.applying, checkpoint.offset, end) {
             for step in steps {
                 do { try step.apply(batch, range, pass) } catch let error as KappaError {
-                    throw located(error, batch)
+                    throw located(error, batch.firstOffset, end)
                 }
             }
         }
@@ -208,11 +208,10 @@ package final class VersionMaterializer {
         return time.tv_sec * 1_000_000_000 + time.tv_nsec
     }
 
-    private func located(_ error: KappaError, _ batch: EventBatch) -> KappaError {
+    private func located(_ error: KappaError, _ first: Offset, _ end: Offset) -> KappaError {
         guard error.place == nil else { return error }
         var error = error
-        error.place =
-            "\(view.name), offsets \(batch.firstOffset) to \(batch.firstOffset + batch.count)"
+        error.place = "\(view.name), offsets \(first) to \(end)"
         return error
     }
 
@@ -250,8 +249,12 @@ package final class VersionMaterializer {
     /// Commits rows and position in one transaction.
     package func commit(mayEvict: Bool = true) throws {
         guard isDirty || store.spilled != nil else { return }
-        try watched(.committing, committedOffset, checkpoint.offset) {
-            try writeAll(mayEvict: mayEvict)
+        let first = committedOffset
+        try watched(.committing, first, checkpoint.offset) {
+            // Second steps calculate here.
+            do { try writeAll(mayEvict: mayEvict) } catch let error as KappaError {
+                throw located(error, first, checkpoint.offset)
+            }
         }
     }
 
