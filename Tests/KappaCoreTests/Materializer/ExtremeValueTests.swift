@@ -62,7 +62,7 @@ import Testing
         .approximateQuantile(\.whole, 0.1, as: "low"), .countDistinct(\.exact, as: "kinds"),
         .approximateDistinct(\.whole, as: "about_kinds"), .argMax(\.at, by: \.real, as: "when"),
         .collect(\.maybe, limit: 4, as: "some"), .top(2, \.exact, as: "best"),
-        .sum(\.maybe, as: "maybe", where: \.whole == 0),
+        .sum(\.whole, as: "ones", where: \.whole == 1),
     ]
 
     private static func aggregated(_ name: String, _ window: Window?, keep: Bool) -> View<Columns> {
