@@ -57,7 +57,7 @@ import Testing
 
     @Test("both validators, the extractor and the reference agree")
     func fuzz() throws {
-        let seconds = EventsSeeds.environment("KAPPA_FUZZ_SECONDS").flatMap(Double.init)
+        let seconds = EventsSeeds.environment("KAPPA_FUZZ_SECONDS").flatMap { Double($0) }
         let seed =
             EventsSeeds.environment("KAPPA_SEED").flatMap(UInt64.init)
             ?? .random(in: 0..<1_000_000_000)
