@@ -31,8 +31,8 @@ struct ReplayPair {
 /// Finds the first event at which two replays part, by halving.
 ///
 /// Both go on from copies of where they were last seen to agree, so that all the halves together cost
-/// about one more replay. A definition that draws lots parts elsewhere each time: what is found is
-/// the first event at which two replays of it, alike until then, were seen to part.
+/// about one more replay. A nondeterministic definition diverges at a different event on each run: what
+/// is found is the first event at which two replays of it, alike until then, were seen to part.
 final class PartingSearch {
     typealias Parting = (offset: Offset, finding: Discrepancy)
 

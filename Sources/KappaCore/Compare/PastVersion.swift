@@ -17,7 +17,7 @@ package final class PastVersion {
     /// Kept for as long as the rows are read.
     private let scratch: ScratchVersion?
 
-    /// - Throws: `.notFound` where the offset is behind the log's end, or where a replay is needed and
+    /// - Throws: `.notFound` where the offset is past the end of the log, or where a replay is needed and
     ///   this build does not have the definition.
     package convenience init(
         _ entry: Catalog.Entry, at offset: Offset, _ catalog: Catalog, _ views: ViewSet,

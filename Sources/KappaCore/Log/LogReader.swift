@@ -71,7 +71,7 @@ package final class LogReader {
         _ = try durableEnd()
         guard target <= head.nextOffset else {
             throw KappaError(
-                .notFound, "offset \(target) is behind the log's end", at: folder,
+                .notFound, "offset \(target) is past the end of the log", at: folder,
                 because: "the log ends at offset \(head.nextOffset)",
                 advice: "If a view was there before, events are lost: restore the log's folder")
         }

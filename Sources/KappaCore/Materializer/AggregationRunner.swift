@@ -244,7 +244,7 @@ final class AggregationRunner: StepRunner {
         for id in 0..<groups.count { rows.free(groups.record(UInt32(id))) }
     }
 
-    // MARK: Rows put aside
+    // MARK: Spilled rows
 
     var canSpill: Bool { retention == nil && rows.accumulators.allSatisfy(\.mergesExactly) }
 

@@ -34,19 +34,19 @@ package protocol RowStore: AnyObject {
         _ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void
     ) throws
 
-    /// Whether rows may be put aside before the first commit: what happened to their keys since the
+    /// Whether rows may spill before the first commit: what happened to their keys since the
     /// time before, to be merged when that commit comes.
     var canSpill: Bool { get }
     /// Puts rows aside, durably and with a checkpoint.
     func spill(
         _ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void
     ) throws
-    /// What was put aside; nil if nothing was.
+    /// What has spilled; nil if nothing has.
     var spilled: (any SpilledRows)? { get }
     /// Writes rows of a table whose rows are only ever added, in the order of their keys, before the
     /// version's first commit: they are there from that commit on. False where there has been one.
     func writeAhead(_ rows: RecordList, table: Int) throws -> Bool
-    /// Whether anything was put aside or written ahead, so that a checkpoint on the way is better another
+    /// Whether anything has spilled or was written ahead, so that a checkpoint on the way is better another
     /// ``spill(_:write:)``.
     var isLoading: Bool { get }
     /// The table in which the index of a table's keys is kept; nil where there is none.
@@ -59,7 +59,7 @@ extension RowStore {
     package func keyIndex(of table: Int) -> Int? { nil }
 }
 
-/// Rows that were put aside.
+/// Rows that have spilled.
 package protocol SpilledRows: AnyObject {
     /// Writes the rows of a table; see ``StoreTransaction/merge(_:into:sideBySide:telling:combine:)``.
     func merge(
@@ -81,8 +81,8 @@ package protocol StoreTransaction: AnyObject {
         into table: Int, count: Int, telling listener: (any RowListener)?,
         _ write: (Int, any RowWriter) throws -> Void
     ) throws
-    /// Writes rows of a table that were put aside, key by key in order. The row of a key that has only one is
-    /// written as it is; of the others, `combine` gets the rows in the order in which they were put aside,
+    /// Writes rows of a table that have spilled, key by key in order. The row of a key that has only one is
+    /// written as it is; of the others, `combine` gets the rows in the order in which they spilled,
     /// and writes what they make together with the writer that it is given.
     /// - Parameters:
     ///   - sideBySide: Whether `combine` may be called on several threads at once, for different keys.

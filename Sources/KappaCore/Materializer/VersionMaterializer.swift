@@ -126,7 +126,7 @@ package final class VersionMaterializer {
 
     package var offset: Offset { checkpoint.offset }
     package var isDirty: Bool { checkpoint.offset != committedOffset || !hasCommitted }
-    /// Whether rows that were put aside wait for the first commit.
+    /// Whether rows that have spilled wait for the first commit.
     package var hasSpilled: Bool { store.spilled != nil }
     package var memoryBytes: Int {
         steps.reduce(states.memoryBytes + indexes.memoryBytes + deadLetters.memoryBytes) {
@@ -215,13 +215,13 @@ package final class VersionMaterializer {
         return error
     }
 
-    /// Whether a checkpoint may be rows put aside instead of a commit.
+    /// Whether a checkpoint may be spilled rows instead of a commit.
     private var canSpill: Bool {
         store.canSpill && !recordsChanges && states.isEmpty && steps.allSatisfy(\.canSpill)
     }
 
     /// A checkpoint on the way: rows and position become durable together. Where many rows were never
-    /// committed, they are put aside; the first commit merges them.
+    /// committed, they spill; the first commit merges them.
     package func save() throws {
         guard isDirty else { return }
         guard canSpill, store.isLoading || dirtyRows >= Self.manyRows || isOverBudget else {
@@ -230,7 +230,7 @@ package final class VersionMaterializer {
         try watched(.committing, committedOffset, checkpoint.offset, spill)
     }
 
-    /// So many rows are cheaper to put aside than to commit and to look up again.
+    /// So many rows are cheaper to spill than to commit and to look up again.
     private static let manyRows = 200_000
 
     private func spill() throws {

@@ -5,7 +5,7 @@
 /// there. A cancelled task ends the replay.
 extension Kappa {
     /// The row of a fold under a key as it was before the event at `offset`; nil if there was none.
-    /// - Throws: ``KappaError``: `.notFound` where the offset is behind the log's end, or where the view
+    /// - Throws: ``KappaError``: `.notFound` where the offset is past the end of the log, or where the view
     ///   is not one of this `Kappa`'s.
     public func row<Row: ViewRow, Key: KeyValue>(
         of view: View<Row>, key: Key, at offset: Offset
@@ -19,7 +19,7 @@ extension Kappa {
     }
 
     /// All rows of a fold as they were before the event at `offset`, in key order.
-    /// - Throws: ``KappaError``: `.notFound` where the offset is behind the log's end, or where the view
+    /// - Throws: ``KappaError``: `.notFound` where the offset is past the end of the log, or where the view
     ///   is not one of this `Kappa`'s.
     public func rows<Row: ViewRow>(
         of view: View<Row>, at offset: Offset

@@ -82,7 +82,7 @@ package struct DataFolder: Sendable {
         let end = try LogReader(log).durableEnd()
         if offset <= end { return }
         throw KappaError(
-            .notFound, "offset \(offset) is behind the log's end", at: log,
+            .notFound, "offset \(offset) is past the end of the log", at: log,
             because: "the log ends at offset \(end)", advice: "Name an offset up to \(end)")
     }
 

@@ -65,7 +65,7 @@ struct ScratchVersionTests {
         #expect(leftovers == [])
     }
 
-    @Test("an offset behind the log's end is refused")
+    @Test("an offset past the end of the log is refused")
     func tooFar() throws {
         let error = #expect(throws: KappaError.self) {
             _ = try ScratchVersion(try definition(tally("a")), to: Offset(41), in: folder.data)

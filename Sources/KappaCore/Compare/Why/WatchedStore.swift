@@ -54,7 +54,7 @@ final class WatchedStore: RowStore {
         try store.commit(checkpoint) { try write(Transaction(self, $0)) }
     }
 
-    // Each event is committed for itself: nothing needs to be put aside.
+    // Each event is committed for itself: nothing needs to spill.
     var canSpill: Bool { false }
     var spilled: (any SpilledRows)? { nil }
     func spill(

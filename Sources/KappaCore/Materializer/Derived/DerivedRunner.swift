@@ -204,7 +204,7 @@ final class DerivedRunner: StepRunner, RowListener {
         written.removeAll()
     }
 
-    // MARK: Rows put aside
+    // MARK: Spilled rows
 
     /// What the upstream puts aside are parts of rows: groups are made of them once they are merged.
     var canSpill: Bool { rangeKey != nil && isNew && upstream.canSpill }
