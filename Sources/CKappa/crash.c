@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -32,6 +33,31 @@ static atomic_bool may_restart, is_restarting, has_failed;
 void kappa_crash_keep_mask(void) { pthread_sigmask(SIG_SETMASK, NULL, &first_mask); }
 
 void kappa_crash_forbid_restart(void) { atomic_store(&may_restart, false); }
+
+// Files that stay open when the program starts again, each as its descriptor and 1; 0 is a free place.
+enum { KEPT_COUNT = 512 };
+static atomic_int kept[KEPT_COUNT];
+
+void kappa_crash_keep_file(int file) {
+  for (int index = 0; index < KEPT_COUNT; index++) {
+    int none = 0;
+    if (atomic_compare_exchange_strong(&kept[index], &none, file + 1)) return;
+  }
+}
+
+void kappa_crash_drop_file(int file) {
+  for (int index = 0; index < KEPT_COUNT; index++) {
+    int own = file + 1;
+    if (atomic_compare_exchange_strong(&kept[index], &own, 0)) return;
+  }
+}
+
+static void leave_kept_files_open(void) {
+  for (int index = 0; index < KEPT_COUNT; index++) {
+    int file = atomic_load(&kept[index]) - 1;
+    if (file >= 0) fcntl(file, F_SETFD, 0);
+  }
+}
 
 static char **copied(const char *const *words, size_t room) {
   size_t count = 0;
@@ -93,6 +119,7 @@ static void restart(const kappa_crash_mark *mark) {
   if (!mark->is_kept) note(mark);
   static const char said[] = "kappa: the code of a view has crashed; starting again\n";
   (void)!write(STDERR_FILENO, said, sizeof said - 1);
+  leave_kept_files_open();
   pthread_sigmask(SIG_SETMASK, &first_mask, NULL);
   execve("/proc/self/exe", arguments, variables);
   atomic_store(&has_failed, true);

@@ -25,6 +25,7 @@ enum Restart {
         var (run, count, since) = (UInt64.random(in: 1...(.max)), UInt64(0), now())
         if past.count == 3 {
             run = past[0]
+            InheritedLeases.find()
             if now() < past[2] + UInt64(resetSeconds) { (count, since) = (past[1], past[2]) }
             // Its name as `ps` shows it was lost.
             let program = CommandLine.arguments.first ?? "kappa"

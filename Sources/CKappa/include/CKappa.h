@@ -83,5 +83,9 @@ void kappa_crash_keep_mask(void);
 void kappa_crash_allow_restart(const char *const *words, const char *const *environment,
                                const char *notice_variable);
 void kappa_crash_forbid_restart(void);
+// The program that starts again has this file still open, with the locks on it, up to a few hundred of them.
+void kappa_crash_keep_file(int file);
+// To be called before a kept file is closed.
+void kappa_crash_drop_file(int file);
 
 #endif

@@ -187,12 +187,17 @@ package struct DataFolder: Sendable {
     }
 
     func linkedNumber(of view: String) -> VersionNumber? {
-        var buffer = [CChar](repeating: 0, count: 64)
-        let count = readlink(liveLink(view), &buffer, buffer.count - 1)
+        guard let target = Self.target(ofLink: liveLink(view)), target.hasSuffix(".db") else {
+            return nil
+        }
+        return Int(target.dropLast(3)).map { VersionNumber($0) }
+    }
+
+    static func target(ofLink path: String) -> String? {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlink(path, &buffer, buffer.count)
         guard count > 0 else { return nil }
-        let target = String(
-            decoding: buffer[0..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        return target.hasSuffix(".db") ? Int(target.dropLast(3)).map { VersionNumber($0) } : nil
+        return String(decoding: buffer[0..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     func removeFiles(of id: VersionID) throws(KappaError) {

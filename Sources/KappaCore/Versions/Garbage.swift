@@ -101,7 +101,9 @@ package struct Garbage {
     /// version, such as the rows that a rebuild has spilled, stays with it.
     package func removeLeftovers() throws {
         for entry in try catalog.entries() {
+            // What this process was at work on before it started itself again, it goes on with.
             guard folder.hasLeftovers(of: entry.id),
+                !InheritedLeases.include(entry.id, in: folder),
                 let lease = try? Lease(entry.id, in: folder)
             else { continue }
             defer { lease.release() }

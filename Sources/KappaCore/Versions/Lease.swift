@@ -1,9 +1,11 @@
+import CKappa
 import Glibc
 import Synchronization
 
 /// The right to materialize one version: a lock that ends with the process, however it ends.
 ///
-/// It ends with ``release()`` too, or when nobody refers to it any more.
+/// It ends with ``release()`` too, or when nobody refers to it any more. A process that starts itself again
+/// after a crash still has the leases that it had: nobody takes a version over in between.
 package final class Lease: Sendable {
     package let id: VersionID
     /// Nil where it has been released.
@@ -25,14 +27,21 @@ package final class Lease: Sendable {
     package init(_ id: VersionID, in folder: DataFolder) throws(KappaError) {
         self.id = id
         try DataFolder.make(folder.view(id.view))
-        file = Mutex(try Self.take(id, in: folder))
+        let inherited = InheritedLeases.take(id, in: folder)
+        let file = if let inherited { inherited } else { try Self.take(id, in: folder) }
+        kappa_crash_keep_file(file.descriptor)
+        self.file = Mutex(file)
         report(Report())
     }
+
+    deinit { release() }
 
     /// Ends it now, whoever else refers to it. Doing so again does nothing.
     package func release() {
         file.withLock { file in
-            if let file { flock(file.descriptor, LOCK_UN) }
+            guard let held = file else { return }
+            kappa_crash_drop_file(held.descriptor)
+            flock(held.descriptor, LOCK_UN)
             file = nil
         }
     }
@@ -53,13 +62,13 @@ package final class Lease: Sendable {
             }
             // Whoever had it may have dropped the version and removed the file: a lock on a file that has
             // no name any more keeps nobody out.
-            if isNamed(file) { return file }
+            if isFile(file, at: path) { return file }
         }
     }
 
-    private static func isNamed(_ file: OpenFile) -> Bool {
+    fileprivate static func isFile(_ file: OpenFile, at path: String) -> Bool {
         var (own, named) = (stat(), stat())
-        return fstat(file.descriptor, &own) == 0 && stat(file.path, &named) == 0
+        return fstat(file.descriptor, &own) == 0 && stat(path, &named) == 0
             && own.st_ino == named.st_ino && own.st_dev == named.st_dev
     }
 
@@ -97,6 +106,7 @@ package final class Lease: Sendable {
 
     /// Who holds the lease of a version now, and what it reports; nil if nobody does.
     package static func holder(of id: VersionID, in folder: DataFolder) -> Report? {
+        if InheritedLeases.include(id, in: folder) { return nil }
         guard let file = try? OpenFile(reading: folder.lease(id)) else { return nil }
         if flock(file.descriptor, LOCK_SH | LOCK_NB) == 0 {
             flock(file.descriptor, LOCK_UN)
@@ -114,6 +124,44 @@ package final class Lease: Sendable {
         guard let pid = words.first.flatMap({ Int32($0) }) else { return nil }
         let rate = words.count > 1 ? Int(words[1]) ?? 0 : 0
         return Report(pid: pid, eventsPerSecond: rate)
+    }
+}
+
+/// The leases that this process had when a crash of a view's code made it start itself again.
+package enum InheritedLeases {
+    private static let files = Mutex<[OpenFile]>([])
+
+    /// Finds them; to be called once, at the start of a program that has started itself again.
+    package static func find() {
+        let folder = "/proc/self/fd"
+        let descriptors = DataFolder.names(in: folder).compactMap { Int32($0) }
+        for descriptor in descriptors where descriptor > STDERR_FILENO {
+            // All others close when a program starts.
+            guard fcntl(descriptor, F_GETFD) & FD_CLOEXEC == 0,
+                let path = DataFolder.target(ofLink: "\(folder)/\(descriptor)"),
+                path.hasSuffix(".lease"), fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0
+            else { continue }
+            files.withLock { $0.append(OpenFile(descriptor, path: path)) }
+        }
+    }
+
+    /// Lets go of those that nobody has taken.
+    package static func release() { files.withLock { $0 = [] } }
+
+    static func include(_ id: VersionID, in folder: DataFolder) -> Bool {
+        files.withLock { index(of: id, in: folder, $0) != nil }
+    }
+
+    fileprivate static func take(_ id: VersionID, in folder: DataFolder) -> OpenFile? {
+        files.withLock { files in
+            index(of: id, in: folder, files).map { files.remove(at: $0) }
+        }
+    }
+
+    private static func index(
+        of id: VersionID, in folder: DataFolder, _ files: [OpenFile]
+    ) -> Int? {
+        files.firstIndex { Lease.isFile($0, at: folder.lease(id)) }
     }
 }
 

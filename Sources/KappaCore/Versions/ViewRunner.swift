@@ -176,6 +176,7 @@ package final class ViewRunner: Sendable {
         do {
             try Garbage(catalog).removeLeftovers()
             try begin(catalog)
+            InheritedLeases.release()
             try supervise(catalog)
         } catch { fail(error) }
         state.wait { $0.active == 0 ? () : nil }
