@@ -7,7 +7,9 @@ import Glibc
 /// anew from the segments.
 struct LogHead: Equatable, Sendable {
     static let size = 48
-    private static let magic: UInt32 = 0x3148_504B
+    /// `KPH2`. The first format, `KPH1`, does not say how many segments there are.
+    private static let magic: UInt32 = 0x3248_504B
+    private static let firstMagic: UInt32 = 0x3148_504B
 
     /// The offset after the last durable event.
     var nextOffset: Offset
@@ -16,6 +18,8 @@ struct LogHead: Equatable, Sendable {
     /// How many bytes of it are durable.
     var segmentBytes: Int
     var digest: LogDigest
+    /// How many segments come before it. Nil where that is not known: it was written in the first format.
+    var earlierSegments: Int?
 
     static func path(_ folder: String) -> String { folder + "/head" }
 
@@ -30,16 +34,29 @@ struct LogHead: Equatable, Sendable {
         add(segment.rawValue)
         add(UInt64(segmentBytes))
         add(digest.bytes)
-        add(bytes.withUnsafeBytes { crc32c($0) })
-        add(UInt32(0))
+        guard let earlierSegments else {
+            bytes.replaceSubrange(
+                0..<4, with: withUnsafeBytes(of: Self.firstMagic.littleEndian) { Array($0) })
+            add(bytes.withUnsafeBytes { crc32c($0) })
+            add(UInt32(0))
+            return bytes
+        }
+        let count = UInt32(clamping: earlierSegments).littleEndian
+        let checked = bytes + withUnsafeBytes(of: count) { Array($0) }
+        add(checked.withUnsafeBytes { crc32c($0) })
+        add(count.littleEndian)
         return bytes
     }
 
-    init(nextOffset: Offset, segment: Offset, segmentBytes: Int, digest: LogDigest) {
+    init(
+        nextOffset: Offset, segment: Offset, segmentBytes: Int, digest: LogDigest,
+        earlierSegments: Int? = nil
+    ) {
         self.nextOffset = nextOffset
         self.segment = segment
         self.segmentBytes = segmentBytes
         self.digest = digest
+        self.earlierSegments = earlierSegments
     }
 
     private init?(_ bytes: UnsafeRawBufferPointer) {
@@ -47,9 +64,10 @@ struct LogHead: Equatable, Sendable {
         func read<I: FixedWidthInteger>(_ at: Int, _ type: I.Type) -> I {
             I(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: I.self))
         }
-        guard read(0, UInt32.self) == Self.magic,
-            read(40, UInt32.self) == crc32c(UnsafeRawBufferPointer(rebasing: bytes[0..<40])),
-            read(44, UInt32.self) == 0,
+        let isFirst = read(0, UInt32.self) == Self.firstMagic
+        guard isFirst || read(0, UInt32.self) == Self.magic,
+            read(40, UInt32.self) == Self.checksum(bytes, isFirst: isFirst),
+            !isFirst || read(44, UInt32.self) == 0,
             let segmentBytes = Int(exactly: read(24, UInt64.self)),
             let nextOffset = Offset(stored: read(8, UInt64.self)),
             let segment = Offset(stored: read(16, UInt64.self))
@@ -58,6 +76,13 @@ struct LogHead: Equatable, Sendable {
         self.segment = segment
         self.segmentBytes = segmentBytes
         digest = LogDigest(bytes: read(32, UInt64.self), crc: read(4, UInt32.self))
+        earlierSegments = isFirst ? nil : Int(read(44, UInt32.self))
+    }
+
+    /// Of all but the checksum itself; in the first format zeros follow it.
+    private static func checksum(_ bytes: UnsafeRawBufferPointer, isFirst: Bool) -> UInt32 {
+        let count = isFirst ? [] : Array(bytes[44..<48])
+        return (Array(bytes[0..<40]) + count).withUnsafeBytes { crc32c($0) }
     }
 
     /// Reads the head through an open file. A reader may meet a write half done: it looks again.
@@ -111,6 +136,12 @@ enum SegmentFiles {
     /// is what a writer that died had begun, or one that is about to say so: nothing in it counts yet.
     static func durable(_ folder: String, _ head: LogHead) throws(KappaError) -> [Offset] {
         try list(folder).filter { $0 <= head.segment }
+    }
+
+    /// Whether a segment's file is too short for a single block.
+    static func isEmpty(_ folder: String, _ first: Offset) -> Bool {
+        var status = stat()
+        return stat(path(folder, first), &status) == 0 && status.st_size < BlockHeader.size
     }
 
     /// What stands in the folder; nil where it cannot be listed, with the reason in `errno`.

@@ -46,6 +46,7 @@ enum LogRecovery {
         if let first = segments.first, first != .zero {
             throw missing(.zero, folder, "the log begins at offset \(first)")
         }
+        try checkEarlier(&head, segments, folder)
         var warnings: [String] = []
         while segments.contains(head.segment) {
             let file = try openForRepair(SegmentFiles.path(folder, head.segment), files)
@@ -60,6 +61,7 @@ enum LogRecovery {
                 warnings.append(try setAside(file, at: head.segmentBytes, torn, folder, files))
             }
             guard let next else { break }
+            head.earlierSegments = head.earlierSegments.map { $0 + 1 }
             head.segment = next
             head.segmentBytes = 0
         }
@@ -145,11 +147,58 @@ enum LogRecovery {
         }
     }
 
+    /// Looks whether all segments before the head's are there, and none is empty, by what listing the folder
+    /// tells: appending reads none of them. A head that does not know how many there are is told.
+    private static func checkEarlier(
+        _ head: inout LogHead, _ segments: [Offset], _ folder: String
+    ) throws(KappaError) {
+        let earlier = segments.filter { $0 < head.segment }
+        if earlier.count != head.earlierSegments ?? earlier.count {
+            throw try gap(earlier + [head.segment], folder)
+        }
+        head.earlierSegments = earlier.count
+        for segment in earlier where SegmentFiles.isEmpty(folder, segment) {
+            throw KappaError(
+                .damaged, "a segment of the log is cut short",
+                at: "\(SegmentFiles.path(folder, segment)), byte 0, offset \(segment)",
+                because: "it holds no event, and later segments are there",
+                advice: "Restore the file from a copy. Nothing was changed")
+        }
+    }
+
+    /// Reads the segments, as their number is wrong, to find out where.
+    private static func gap(
+        _ segments: [Offset], _ folder: String
+    ) throws(KappaError) -> KappaError {
+        for (segment, next) in zip(segments, segments.dropFirst()) {
+            var head = try start(ofSegment: segment, folder)
+            let file = try OpenFile(reading: SegmentFiles.path(folder, segment))
+            _ = try extend(&head, file)
+            if head.nextOffset < next {
+                return missing(
+                    head.nextOffset, folder,
+                    "the segment before it ends there, and the next one begins at offset \(next)")
+            }
+            if head.nextOffset > next {
+                return KappaError(
+                    .damaged, "a file of the log does not belong to it",
+                    at: "\(SegmentFiles.path(folder, next)), offset \(next)",
+                    because: "the segment before it ends at offset \(head.nextOffset)",
+                    advice: "Take the file away. Nothing was changed")
+            }
+        }
+        return KappaError(
+            .damaged, "the log's head is of another log", at: LogHead.path(folder),
+            because: "it counts other segments than there are, and none is missing",
+            advice: "Remove the file: it is made anew from the segments")
+    }
+
     private static func missing(
         _ segment: Offset, _ folder: String, _ reason: String
     ) -> KappaError {
         KappaError(
-            .damaged, "a segment of the log is missing", at: SegmentFiles.path(folder, segment),
+            .damaged, "a segment of the log is missing",
+            at: "\(SegmentFiles.path(folder, segment)), offset \(segment)",
             because: reason, advice: "Restore the file from a copy. Nothing was changed")
     }
 

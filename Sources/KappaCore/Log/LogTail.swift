@@ -161,6 +161,9 @@ struct LogTail: Sendable {
                 try files.sync(old.descriptor)
             }
             file = nil
+            if head.segment != head.nextOffset {
+                head.earlierSegments = head.earlierSegments.map { $0 + 1 }
+            }
             head.segment = head.nextOffset
             head.segmentBytes = 0
             _ = try openFile(files, durableBytes: 0)

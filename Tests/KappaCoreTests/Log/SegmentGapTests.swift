@@ -1,0 +1,115 @@
+import Glibc
+import Testing
+
+@testable import KappaCore
+
+/// Whole segments that are gone, empty or too many below the durable end: appending reads none of them, and
+/// refuses all the same.
+@Suite("Gaps between segments") struct SegmentGapTests {
+    private let folder = LogFolder()
+
+    private func fill(_ folder: LogFolder) throws -> [Offset] {
+        let writer = try LogWriter(folder.path, segmentBytes: 1_000)
+        for text in LogTesting.numbered(0..<60) {
+            _ = try writer.append(LogTesting.lines([text]))
+        }
+        return try SegmentFiles.list(folder.path)
+    }
+
+    private func refusal(_ folder: LogFolder) throws -> KappaError? {
+        let names = folder.names
+        let error = #expect(throws: KappaError.self) {
+            _ = try LogWriter(folder.path).append(LogTesting.lines(["{}"]))
+        }
+        #expect(error?.code == .damaged)
+        #expect(folder.names.filter { $0 != "lock" } == names.filter { $0 != "lock" })
+        return error
+    }
+
+    @Test("appending refuses where any segment is missing, and names its file and offset")
+    func missing() throws {
+        let segments = try fill(folder)
+        try #require(segments.count > 4)
+        for segment in segments.dropLast() {
+            let copy = try folder.copy()
+            let path = SegmentFiles.path(copy.path, segment)
+            unlink(path)
+            let error = try refusal(copy)
+            #expect(error?.place == "\(path), offset \(segment)", "\(error.map { "\($0)" } ?? "")")
+            // Nothing else was changed: with its file, the log is whole.
+            try copy.write(
+                folder.bytes(SegmentFiles.path("", segment).dropFirst().description),
+                to: SegmentFiles.path("", segment).dropFirst().description)
+            _ = try LogWriter(copy.path).append(LogTesting.lines([#"{"after":1}"#]))
+            #expect(
+                try LogTesting.texts(copy.path)
+                    == LogTesting.numbered(0..<60) + [#"{"after":1}"#])
+        }
+        // Several at once.
+        let copy = try folder.copy()
+        for segment in segments[1...2] { unlink(SegmentFiles.path(copy.path, segment)) }
+        let error = try refusal(copy)
+        #expect(error?.place?.contains("offset \(segments[1])") == true)
+    }
+
+    @Test("appending refuses where a segment in the middle is empty")
+    func empty() throws {
+        let segments = try fill(folder)
+        for segment in segments.dropLast() {
+            for bytes in [0, BlockHeader.size - 1] {
+                let copy = try folder.copy()
+                truncate(SegmentFiles.path(copy.path, segment), bytes)
+                let error = try refusal(copy)
+                #expect(error?.place?.contains(SegmentFiles.path(copy.path, segment)) == true)
+                #expect(error?.place?.contains("offset \(segment)") == true)
+            }
+        }
+    }
+
+    @Test("appending refuses where a file stands between segments that does not belong there")
+    func stray() throws {
+        let segments = try fill(folder)
+        let copy = try folder.copy()
+        let path = SegmentFiles.path(copy.path, segments[1] + 1)
+        try FileCopy.copy(SegmentFiles.path(copy.path, segments[1]), to: path)
+        let error = try refusal(copy)
+        #expect(error?.place == "\(path), offset \(segments[1] + 1)")
+    }
+
+    @Test("a head of the first format is read, and knows the number of segments from then on")
+    func firstFormat() throws {
+        let segments = try fill(folder)
+        let file = try OpenFile(reading: folder.file("head"))
+        var head = try #require(try LogHead.read(file))
+        #expect(head.earlierSegments == segments.count - 1)
+        let new = head.encoded
+        head.earlierSegments = nil
+        #expect(head.encoded.prefix(4) == Array("KPH1".utf8)[...])
+        try folder.write(head.encoded, to: "head")
+        #expect(try LogTesting.texts(folder.path).count == 60)
+        _ = try LogWriter(folder.path)
+        #expect(try folder.bytes("head") == new)
+    }
+
+    @Test("sealing, a head that is lost, and one that is old leave the number right")
+    func counted() throws {
+        let segments = try fill(folder)
+        let old = LogHead(nextOffset: .zero, segment: .zero, segmentBytes: 0, digest: .empty)
+        for bytes in [nil, old.encoded] {
+            let copy = try folder.copy()
+            if let bytes { try copy.write(bytes, to: "head") } else { unlink(copy.file("head")) }
+            _ = try LogWriter(copy.path)
+            #expect(try copy.bytes("head") == folder.bytes("head"))
+            unlink(SegmentFiles.path(copy.path, segments[2]))
+            _ = try refusal(copy)
+        }
+        // By another writer, which rolls too.
+        let writer = try LogWriter(folder.path, segmentBytes: 1_000)
+        _ = try writer.roll()
+        _ = try writer.append(LogTesting.lines(["{}"]))
+        _ = try LogWriter(folder.path).append(LogTesting.lines(["{}"]))
+        unlink(SegmentFiles.path(folder.path, segments[segments.count - 1]))
+        let error = try refusal(folder)
+        #expect(error?.place?.contains("offset \(segments[segments.count - 1])") == true)
+    }
+}
