@@ -87,13 +87,19 @@ static void add_text(const char *text, size_t length) {
   }
 }
 
-static void add_number(uint64_t number) {
-  char digits[21];
-  size_t at = sizeof digits - 1;
-  digits[at] = 0;
-  do digits[--at] = (char)('0' + number % 10);
+// Writes a number's digits, up to 20, and returns where they end.
+static size_t digits_of(uint64_t number, char *text, size_t at) {
+  char digits[20];
+  size_t first = sizeof digits;
+  do digits[--first] = (char)('0' + number % 10);
   while ((number /= 10) != 0);
-  add_text(digits + at, sizeof digits - at);
+  memcpy(text + at, digits + first, sizeof digits - first);
+  return at + sizeof digits - first;
+}
+
+static void add_number(uint64_t number) {
+  char text[20];
+  add_text(text, digits_of(number, text, 0));
   add_text(" ", 1);
 }
 
@@ -123,6 +129,28 @@ static void restart(const kappa_crash_mark *mark) {
   pthread_sigmask(SIG_SETMASK, &first_mask, NULL);
   execve("/proc/self/exe", arguments, variables);
   atomic_store(&has_failed, true);
+}
+
+// Says what ends the process, where it does not start again.
+static void tell(const kappa_crash_mark *mark) {
+  size_t length = 0;
+  while (length < sizeof mark->name && mark->name[length] && mark->name[length] != '=') length++;
+  char line[256];
+  size_t at = 0;
+  const char *parts[] = {"kappa: the code of view ", mark->name, " has crashed"};
+  const size_t lengths[] = {24, length, 12};
+  for (int part = 0; part < 3; part++) {
+    memcpy(line + at, parts[part], lengths[part]);
+    at += lengths[part];
+  }
+  if (mark->end > mark->first) {
+    memcpy(line + at, " on the events from offset ", 27);
+    at = digits_of(mark->first, line, at + 27);
+    memcpy(line + at, " up to before ", 14);
+    at = digits_of(mark->end, line, at + 14);
+  }
+  line[at++] = '\n';
+  (void)!write(STDERR_FILENO, line, at);
 }
 
 // MARK: Handling
@@ -173,7 +201,10 @@ static void handle(int number, siginfo_t *info, void *context) {
     errno = error;
     return;
   }
-  if (mark) restart(mark);
+  if (mark) {
+    restart(mark);
+    tell(mark);
+  }
   // The instruction is run again, or the signal comes again, and ends the process as if this had never
   // been here.
   signal(number, SIG_DFL);

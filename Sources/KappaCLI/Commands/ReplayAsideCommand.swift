@@ -14,6 +14,8 @@ struct ReplayAsideCommand: Command {
         isHidden: true,
         make: { try ReplayAsideCommand($0) })
 
+    /// All that it prints is how far it is.
+    var restarts: Bool { true }
     private let reference: VersionReference
     private let file: String
     private let end: Offset

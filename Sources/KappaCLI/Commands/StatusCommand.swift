@@ -90,7 +90,13 @@ struct StatusCommand: Command {
     func run(_ context: Context) throws -> Int32 {
         try context.data.require()
         let catalog = try Catalog(context.data)
-        if let reference { _ = try catalog.resolve(reference) }
+        // Before anything is printed: the code of a view's types may crash, and then all of this is run again.
+        let invalid = reference?.number == nil ? context.views.workedOut().invalid : []
+        if let reference {
+            do throws(KappaError) { _ = try catalog.resolve(reference) } catch {
+                throw invalid.first { $0.name == reference.view }?.error ?? error
+            }
+        }
         let cache = VersionSizesCache()
         repeat {
             let output = Output()
@@ -98,9 +104,7 @@ struct StatusCommand: Command {
             let statuses = try VersionStatus.all(catalog, view: reference?.view, cache: cache)
                 .filter { reference?.number == nil || $0.id.number == reference?.number }
             try Self.print(statuses, context.format, output)
-            if reference?.number == nil {
-                InvalidViews.say(context.views.workedOut().invalid, only: reference?.view)
-            }
+            InvalidViews.say(invalid, only: reference?.view)
             if statuses.isEmpty, context.format == .text {
                 Output.say("no versions yet; `kappa run` or `kappa rebuild VIEW` builds some")
             }

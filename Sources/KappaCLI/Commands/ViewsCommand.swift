@@ -9,6 +9,7 @@ struct ViewsCommand: Command {
     func run(_ context: Context) throws -> Int32 {
         let output = Output()
         let views = context.views.workedOut()
+        let invalidEarlier = context.views.invalidEarlier()
         // Said where it is run again, too: which views of this build are of no use.
         let failed = context.data.exists ? try Plan.failedViews(context.data, views.sound) : [:]
         if context.format == .text {
@@ -24,7 +25,7 @@ struct ViewsCommand: Command {
                 try output.write(InvalidViews.text(view) + "\n")
             }
             try output.flush()
-            InvalidViews.say(earlier: context.views.invalidEarlier())
+            InvalidViews.say(earlier: invalidEarlier)
             return 0
         }
         let printer = RecordPrinter(

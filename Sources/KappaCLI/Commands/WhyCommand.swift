@@ -137,37 +137,59 @@ struct WhyCommand: Command {
         let known = targets.map { try? definitions.definition(of: $0) }
         let foreign = targets.indices.filter { known[$0] == nil }
         guard let program, foreign.count == 1, targets.count == 2,
-            case .version(let id) = targets[foreign[0]]
+            case .version(let id) = targets[foreign[0]], let own = known[1 - foreign[0]]
         else {
             let why = try Why(
                 try targets.map { try definitions.definition(of: $0) }, key: key, table: table,
                 to: end, in: context.data, versions: targets.map(\.version))
             if let reason = why.unusedIndex { Output.say("kappa: the log is read: \(reason)") }
+            for (target, absence) in zip(targets, why.absences) { Self.say(absence, of: target) }
             return try why.run(progress: progress.show) { step in
                 try tell(
                     WhyMoment(
                         offset: step.offset, event: step.event,
                         rows: zip(step.rows, why.schemas).map { row, schema in
-                            row.map { WhyRow($0, schema) }
+                            row.flatMap { row in schema.map { WhyRow(row, $0) } }
                         }, diverges: step.diverges))
             }
         }
-        let why = try Why(
-            known.compactMap(\.self), key: key, table: table, to: end, in: context.data,
-            versions: targets.indices.filter { $0 != foreign[0] }.map { targets[$0].version })
+        // What is a key of one of the two is told under that one.
+        let tables = try VersionReader(context.data.file(id)).tables
+        let otherAbsence = Why.absence(of: key, table: table, in: tables)
+        let ownAbsence = Why.absence(of: key, table: table, in: own.tables)
+        if let otherAbsence, ownAbsence != nil { throw otherAbsence }
+        Self.say(otherAbsence, of: targets[foreign[0]])
+        Self.say(ownAbsence, of: targets[1 - foreign[0]])
+        let why =
+            ownAbsence != nil
+            ? nil
+            : try Why(
+                [own], key: key, table: table, to: end, in: context.data,
+                versions: [targets[1 - foreign[0]].version])
         var words = [
             "why", "\(id)", "--key", keyText, "--at", "\(end)", "--format", "json", "--data",
             context.data.path,
         ]
         if let table { words += ["--table", table] }
+        let keys = tables.first { $0.name == table ?? $0.name }.map { schema in
+            schema.keyColumns.map { schema.columns[$0].name }
+        }
         let merge = try WhyMerge(
-            try OtherBuild(program, words), at: foreign[0], why.schemas[0], log: context.data.log,
-            tell)
+            otherAbsence == nil ? try OtherBuild(program, words) : nil, at: foreign[0],
+            keys: keys ?? [], why?.schemas[0], log: context.data.log, tell)
         var goesOn = true
-        try why.run(progress: progress.show) { step in
+        try why?.run(progress: progress.show) { step in
             goesOn = try merge.add(step)
             return goesOn
         }
         if goesOn { try merge.finish() }
+    }
+
+    /// Says why one of two versions has no such row.
+    private static func say(_ absence: KappaError?, of target: CompareTarget) {
+        guard let absence else { return }
+        Output.say(
+            "kappa: \(target) has no such row: \(absence.what)"
+                + (absence.reason.map { "; \($0)" } ?? ""))
     }
 }

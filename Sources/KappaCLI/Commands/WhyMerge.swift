@@ -2,10 +2,14 @@ import KappaCore
 
 /// Puts what this build tells about a row side by side with what another build tells.
 final class WhyMerge {
-    private let other: OtherBuild
+    /// Nil where it has no such row.
+    private let other: OtherBuild?
     /// Which of the two sides is the other build's.
     private let otherIndex: Int
-    private let schema: TableSchema
+    /// The row's table in this build; nil where it has no such row.
+    private let schema: TableSchema?
+    /// The names of the key's columns in the other build.
+    private let keys: [String]
     private let log: LogReader
     private let buffer = BlockBuffer()
     private let tell: (WhyMoment) throws -> Bool
@@ -14,18 +18,21 @@ final class WhyMerge {
     private var hasParted = false
 
     /// - Parameters:
+    ///   - keys: The names of the key's columns in the other build.
     ///   - schema: The row's table in this build.
     ///   - tell: Gets the events of both in log order; returns whether to go on.
     init(
-        _ other: OtherBuild, at otherIndex: Int, _ schema: TableSchema, log: String,
+        _ other: OtherBuild?, at otherIndex: Int, keys: [String], _ schema: TableSchema?,
+        log: String,
         _ tell: @escaping (WhyMoment) throws -> Bool
     ) throws {
         self.other = other
         self.otherIndex = otherIndex
+        self.keys = keys
         self.schema = schema
         self.log = try LogReader(log)
         self.tell = tell
-        pending = try other.next()
+        pending = try other?.next()
     }
 
     /// Takes the next event of this build; returns whether to go on.
@@ -33,7 +40,7 @@ final class WhyMerge {
         while let next = pending, next.offset < step.offset {
             guard try takeOther(next) else { return false }
         }
-        rows[1 - otherIndex] = step.rows[0].map { WhyRow($0, schema) }
+        rows[1 - otherIndex] = step.rows[0].flatMap { row in schema.map { WhyRow(row, $0) } }
         if let next = pending, next.offset == step.offset { try set(next) }
         return try told(step.offset, step.event)
     }
@@ -49,9 +56,8 @@ final class WhyMerge {
     }
 
     private func set(_ step: OtherBuild.Step) throws {
-        let keys = schema.keyColumns.map { schema.columns[$0].name }
         rows[otherIndex] = step.row.map { WhyRow($0, keys: keys) }
-        pending = try other.next()
+        pending = try other?.next()
     }
 
     private func told(_ offset: Offset, _ event: String) throws -> Bool {

@@ -133,7 +133,7 @@ package struct NamedPromotion: Sendable {
         let check = check
         try ScratchVersion.advance(
             store, definition, to: max(end, store.lastCheckpoint()?.offset ?? .zero), in: folder,
-            way: way
+            of: id, way: way
         ) { _, _ in try check() }
         withExtendedLifetime(lease) {}
         return true

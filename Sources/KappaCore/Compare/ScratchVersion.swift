@@ -70,16 +70,19 @@ package final class ScratchVersion {
     }
 
     /// Brings a store forward to an offset.
+    /// - Parameter id: The version whose own store it is; nil for one aside.
     static func advance(
         _ store: VersionStore, _ definition: ViewDefinition, to end: Offset,
-        in folder: DataFolder, way: ReplayWay = ReplayWay(), _ progress: @escaping Progress
+        in folder: DataFolder, of id: VersionID? = nil, way: ReplayWay = ReplayWay(),
+        _ progress: @escaping Progress
     ) throws {
         try folder.requireLog(reaches: end)
+        let crash = AsideCrash(of: definition, as: id, in: folder)
+        try crash.check()
         let plan = ExtractionPlan()
         let version = try VersionMaterializer(
-            definition, store: store, plan: plan, budgetBytes: way.memoryBytes)
-        let mark = CrashMark(for: definition.name)
-        version.crashMark = mark
+            definition, store: store, plan: plan, budgetBytes: way.memoryBytes,
+            crashMark: crash.mark)
         try progress(version.offset, end)
         func scan(to end: Offset, batchEvents: Int?) throws {
             var options = Scan.Options(end: end, commitMilliseconds: way.commitMilliseconds)
@@ -91,16 +94,10 @@ package final class ScratchVersion {
             try scan.run()
             if let failure = watch.failure { throw failure }
         }
-        // The view's code has crashed a moment ago: now it shows on which event.
-        if let stamp = CrashMark.notice(of: definition.name, .opening, .applying, .committing) {
-            if stamp.isProof { throw CrashRecovery.error(aside: definition, stamp, in: folder) }
-            for stretch in CrashRecovery.stretches(past: stamp, from: version.offset, limit: end) {
-                mark.isAlone = stretch.isSuspect
-                try scan(to: stretch.end, batchEvents: stretch.batchEvents)
-            }
-            mark.isAlone = false
+        for stretch in crash.stretches(from: version.offset, to: end) {
+            crash.mark.isAlone = stretch.isSuspect
+            try scan(to: stretch.end, batchEvents: stretch.batchEvents ?? way.batchEvents)
         }
-        try scan(to: end, batchEvents: way.batchEvents)
         guard version.offset == end, !version.isDirty else {
             throw KappaError(
                 .bug, "a version built aside did not reach its end", at: definition.name,

@@ -16,7 +16,7 @@ package final class VersionMaterializer {
     /// Whether commits add to the feed that followers of the version read.
     package var recordsChanges = false
     /// Where it is noted what the view's code is called for.
-    package var crashMark: CrashMark?
+    private let crashMark: CrashMark?
     /// How long the last batch took: the dearest version is begun with.
     private(set) var applyNanoseconds = 0
     private let steps: [any StepRunner]
@@ -30,12 +30,16 @@ package final class VersionMaterializer {
     private(set) var firstDeadLetter: DeadLetter?
 
     /// Opens a version's state over its store and adds its fields to the plan of a scan.
-    /// - Parameter budgetBytes: How much memory its rows may take before clean ones are dropped.
+    /// - Parameters:
+    ///   - budgetBytes: How much memory its rows may take before clean ones are dropped.
+    ///   - crashMark: Where it is noted what the view's code is called for, from now on.
     package init(
-        _ view: ViewDefinition, store: any RowStore, plan: ExtractionPlan, budgetBytes: Int
+        _ view: ViewDefinition, store: any RowStore, plan: ExtractionPlan, budgetBytes: Int,
+        crashMark: CrashMark? = nil
     ) throws {
         self.view = view
         self.store = store
+        self.crashMark = crashMark
         // What sorting, writing and growing need for a moment comes out of the same budget.
         let budgetBytes = budgetBytes / 10 * 7
         self.budgetBytes = budgetBytes
@@ -45,26 +49,29 @@ package final class VersionMaterializer {
         let missing = view.steps.count - checkpoint.streamTimes.count
         checkpoint.streamTimes += [Int64](repeating: .min, count: max(0, missing))
         committedOffset = checkpoint.offset
-        states = StateTables(
+        let states = StateTables(
             plan, store, firstTable: view.tables.count { !$0.isInternal },
             clockTimes: checkpoint.streamTimes[view.steps.count...])
+        self.states = states
         checkpoint.streamTimes.removeSubrange(view.steps.count...)
         pass = BatchPass(streamTimes: checkpoint.streamTimes)
-        indexes = KeyIndexes(store, stored)
+        let indexes = KeyIndexes(store, stored)
+        self.indexes = indexes
         // What is noted for an index always has some room beside the rows.
         let isIndexed = view.tables.indices.contains { store.keyIndex(of: $0) != nil }
         let noteBytes = isIndexed ? min(budgetBytes / 4, Self.noteBytes) : 0
         let stepBytes = (budgetBytes - noteBytes) / view.steps.count
-        var steps: [any StepRunner] = []
-        var table = 0
-        for (index, step) in view.steps.enumerated() {
-            steps.append(
-                try Self.runner(
+        // For its state the view's code may be called.
+        func open() throws -> [any StepRunner] {
+            var table = 0
+            return try view.steps.enumerated().map { index, step in
+                defer { table += step.tables.count }
+                return try Self.runner(
                     step, states: states, indexes: indexes, store: store, table: table,
-                    step: index, budgetBytes: stepBytes))
-            table += step.tables.count
+                    step: index, budgetBytes: stepBytes)
+            }
         }
-        self.steps = steps
+        steps = try crashMark?.during(.opening, .zero, .zero, open) ?? open()
         checkpoint.streamTimes += states.clocks.map(\.time)
         self.checkpoint = checkpoint
     }
@@ -195,6 +202,7 @@ package final class VersionMaterializer {
     /// Passes over events that are known to leave its rows as they are.
     /// - Parameter streamTimes: The largest event time that each step has seen by then.
     func skip(to offset: Offset, digest: LogDigest, streamTimes: [Int64]) {
+        if dirtyRows == 0 { committedOffset = offset }
         checkpoint.offset = offset
         checkpoint.digest = digest
         checkpoint.streamTimes = streamTimes

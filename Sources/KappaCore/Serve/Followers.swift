@@ -14,7 +14,7 @@ final class Followers: Sendable {
     }
 
     private let data: DataFolder
-    private let defined: [String]
+    private let defined: WorkedOutViews
     private let state = Monitor(State())
 
     /// Between two looks for commits, which have no wake-up call.
@@ -23,8 +23,8 @@ final class Followers: Sendable {
     /// read.
     private static let graceTime = Duration.seconds(5)
 
-    /// - Parameter defined: The names of this build's views.
-    init(_ data: DataFolder, defined: [String]) {
+    /// - Parameter defined: This build's views.
+    init(_ data: DataFolder, defined: WorkedOutViews) {
         self.data = data
         self.defined = defined
     }
@@ -151,13 +151,13 @@ private final class FollowedViews {
     }
 
     private let data: DataFolder
-    private let defined: [String]
+    private let defined: WorkedOutViews
     private var versions: FollowedVersions?
     private var views: [String: Followed] = [:]
     private var seenCatalog: Int64?
     private(set) var isClosing = false
 
-    init(_ data: DataFolder, defined: [String]) {
+    init(_ data: DataFolder, defined: WorkedOutViews) {
         self.data = data
         self.defined = defined
     }
@@ -168,7 +168,11 @@ private final class FollowedViews {
         do {
             let versions = try versions ?? FollowedVersions(Catalog(data))
             self.versions = versions
-            try versions.catalog.requireView(view, among: defined)
+            try versions.catalog.requireView(view, among: defined.names)
+            // Nothing would ever come.
+            if let error = defined.error(of: view), try versions.catalog.live(view) == nil {
+                throw error
+            }
             var followed =
                 try views[view]
                 ?? Followed(

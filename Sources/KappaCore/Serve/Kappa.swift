@@ -52,10 +52,11 @@ public final class Kappa: Sendable {
         self.folder = folder
         self.views = views
         data = DataFolder(folder)
-        workedOut = views.workedOut()
+        try? DataFolder.make(folder)
+        workedOut = views.workedOut(marksFolder: folder)
         try LogLoss.check(data)
         readers = LiveReaders(data, workedOut)
-        followers = Followers(data, defined: views.names)
+        followers = Followers(data, defined: workedOut)
         appends = AppendQueue(try LogWriter(data.log))
         _ = try Catalog(data)
     }
@@ -284,8 +285,8 @@ public final class Kappa: Sendable {
     /// How far the live version of a view is: the offset of the next event it will apply. Nil if the
     /// view has no live version.
     /// - Throws: ``KappaError``: `.notFound` where neither this `Kappa` nor the folder has the view;
-    ///   `.inputOutput` where the live version has stopped for good, with the reason: who waits for a
-    ///   position would wait for ever. While a version that has stopped is tried again, its position is
+    ///   `.inputOutput` where the live version has stopped for good, or the newest one before any has become
+    ///   live, with the reason: who waits for a position would wait for ever. While a version that has stopped is tried again, its position is
     ///   that of its last commit, and ``status()`` tells the reason.
     public func position(of view: some AnyView) async throws -> Offset? {
         try enter()
@@ -300,7 +301,7 @@ public final class Kappa: Sendable {
     /// One task iterates it. About a thousand changes are held for a reader that is slow, and a quarter of a
     /// megabyte at most; more wait in the version's file, which keeps the last 200,000. Who falls further
     /// short gets ``KappaError``, `.notFound`; so does who asks for a view that neither this `Kappa` nor the
-    /// folder has, and `.inputOutput` follows the last change of a live version that has stopped for good.
+    /// folder has, and `.inputOutput` follows the last change of a version that has stopped for good.
     /// While many rows are still coming, changes of those that have come may come between them.
     public func changes(of view: some AnyView) -> ChangeStream { followers.follow(view.name) }
 

@@ -32,24 +32,25 @@ final class LiveReaders: Sendable {
     /// - Throws: `.notFound` for a name that is no view's; what is wrong with a view that has no live
     ///   version.
     func read<R>(_ view: String, _ body: (VersionReader) throws -> R) throws -> R? {
-        try using(view) { reader, _ in try reader.snapshot { try body(reader) } }
+        try using(view) { reader in try reader.snapshot { try body(reader) } }
     }
 
     /// How far the live version is; nil where there is none.
-    /// - Throws: Why it has stopped for good, where it has.
+    /// - Throws: Why it has stopped for good, where it has, or why none has become live.
     func position(_ view: String) throws -> Offset? {
-        try using(view) { reader, catalog in
-            if let failure = try catalog.standstill(of: view) { throw failure }
-            return try reader.checkpoint().offset
-        }
+        try using(view, tellsOfStandstill: true) { try $0.checkpoint().offset }
     }
 
     private func using<R>(
-        _ view: String, _ body: (VersionReader, Catalog) throws -> R
+        _ view: String, tellsOfStandstill: Bool = false, _ body: (VersionReader) throws -> R
     ) throws -> R? {
         let (known, isClosed) = state.withLock { ($0.idle.popLast(), $0.isClosed) }
         if isClosed { throw KappaError.closed(data.path) }
         let session = try known ?? Session(Catalog(data))
+        if tellsOfStandstill, let failure = try session.catalog.standstill(of: view) {
+            putBack(session)
+            throw failure
+        }
         guard let live = try session.catalog.live(view) else {
             if let error = views.error(of: view) { throw error }
             try session.catalog.requireView(view, among: views.sound.map(\.name))
@@ -65,7 +66,7 @@ final class LiveReaders: Sendable {
             reader = try VersionReader(data.file(VersionID(view, live)))
             session.readers[view] = (live, reader)
         }
-        let result = try body(reader, session.catalog)
+        let result = try body(reader)
         // One in which something failed is not used again.
         putBack(session)
         return result

@@ -72,7 +72,7 @@ package struct Plan {
         for definition in definitions {
             if let (entry, stamp) = try CrashRecovery.failed(definition, catalog) {
                 let error = CrashRecovery.error(entry.id, stamp, in: folder)
-                reasons[definition.name] = error.what + (error.reason.map { ": \($0)" } ?? "")
+                reasons[definition.name] = text(error)
             }
         }
         return reasons
@@ -82,7 +82,7 @@ package struct Plan {
         let live = try catalog.entries(of: view.name).first(where: \.isLive)?.id
         var step = Step(
             view: view.name, action: .invalid, change: live == nil ? .new : .changed, version: live)
-        step.note = view.error.what + (view.error.reason.map { ": \($0)" } ?? "")
+        step.note = Self.text(view.error)
         return step
     }
 
@@ -92,7 +92,7 @@ package struct Plan {
             var step = Step(
                 view: definition.name, action: .invalid, change: entry.isLive ? .unchanged : .new,
                 version: entry.id)
-            step.note = error.what + (error.reason.map { ": \($0)" } ?? "")
+            step.note = Self.text(error)
             return step
         }
         let live = try catalog.entries(of: definition.name).first(where: \.isLive)
@@ -145,16 +145,27 @@ package struct Plan {
     ) throws {
         let sample = min(Int(end.rawValue), sampleEvents)
         guard sample > 1 else { return }
-        if let crash = CrashMark.notice(of: definition.name, .opening, .applying, .committing) {
-            step.note =
-                "its code crashes when it is tried out, between offsets \(crash.first) and "
-                + "\(crash.end): \(crash.signalText)"
+        let crash = AsideCrash(of: definition, in: folder)
+        do {
+            // Its code has crashed a moment ago: first it is found out on which event.
+            if crash.isKnown {
+                _ = try ScratchVersion(definition, to: Offset(UInt64(sample)), in: folder)
+            }
+        } catch let error as KappaError where error.code == .bug {
+            step.action = .invalid
+            step.note = Self.text(error)
             return
         }
-        let replayed = try live.flatMap { try replay($0, to: sample) }
+        var replayed: ScratchVersion?
+        do { replayed = try live.flatMap { try replay($0, to: sample) } } catch let error
+            as KappaError where error.code == .bug
+        {
+            // It is the earlier definition that cannot be replayed any more.
+            step.note = Self.text(error)
+        }
         let old = try replayed?.reader ?? live.flatMap(heldSample)
         defer { withExtendedLifetime(replayed) {} }
-        if let live, old == nil {
+        if let live, old == nil, step.note == nil {
             step.note =
                 "\(live) is past the sample: `kappa rebuild \(live.view) --no-promote` builds the "
                 + "new version aside, and `kappa diff` compares them"
@@ -166,8 +177,8 @@ package struct Plan {
             tables: definition.tables)
         let extraction = ExtractionPlan()
         let version = try VersionMaterializer(
-            definition, store: store, plan: extraction, budgetBytes: 1 << 29)
-        version.crashMark = CrashMark(for: definition.name)
+            definition, store: store, plan: extraction, budgetBytes: 1 << 29,
+            crashMark: crash.mark)
         var took = 0.0
         func scan(to offset: Offset) throws {
             let start = Self.seconds()
@@ -233,6 +244,10 @@ package struct Plan {
             }
         }
         return SampleDiff(against: live, summary: summary, lines: lines)
+    }
+
+    private static func text(_ error: KappaError) -> String {
+        error.what + (error.reason.map { ": \($0)" } ?? "")
     }
 
     private static func rows(_ reader: VersionReader) throws -> Int {

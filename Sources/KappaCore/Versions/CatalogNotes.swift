@@ -53,10 +53,17 @@ extension Catalog {
         package var isRetried: Bool
     }
 
-    /// Why readers of a view will see nothing new: its live version has stopped for good. Nil where it has
-    /// not, or is tried again.
+    /// Why readers of a view will see nothing new: its live version has stopped for good, or its newest has
+    /// where none was ever promoted. Nil where it has not, or is tried again.
     func standstill(of view: String) throws(KappaError) -> KappaError? {
-        guard let entry = try entries(of: view).first(where: \.isLive) else { return nil }
+        let all = try entries(of: view)
+        guard let entry = all.first(where: \.isLive) else {
+            guard let newest = all.last, newest.state == .failed else { return nil }
+            return KappaError(
+                .inputOutput, "\(newest.id) has failed, and no version of \(view) is live",
+                at: folder.file(newest.id), because: newest.reason ?? "it has failed",
+                advice: "Mend what is wrong and start `run` again, or promote another version")
+        }
         var reason = entry.state == .failed ? entry.reason ?? "it has failed" : nil
         if let failure = entry.failure, !failure.isRetried { reason = failure.reason }
         guard let reason else { return nil }

@@ -11,6 +11,7 @@ import Glibc
 /// views/orders/3.sample.db  its rows after the log's first events
 /// views/orders/live.db  a link to the live version's file
 /// views/orders/3.crash  what is being done for it just now; 3.sample.crash, 3.gates.crash
+/// learning-orders.crash  that a server tries out the types of a view just now
 /// views/orders/switch.lock
 /// scratch-…             copies that a comparison needs for a moment
 /// ```

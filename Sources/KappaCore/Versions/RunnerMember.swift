@@ -33,15 +33,10 @@ final class RunnerMember {
         let crashMark = CrashMark(at: catalog.folder.crashMark(id), for: "\(id)")
         self.crashMark = crashMark
         crashMark?.isAlone = crashMark?.found != nil
-        // For its state the view's code may be called.
-        func open() throws -> (VersionStore, VersionMaterializer) {
-            let store = try VersionStore.open(id, taken.definition, in: catalog.folder)
-            let version = try VersionMaterializer(
-                taken.definition, store: store, plan: plan, budgetBytes: budgetBytes)
-            return (store, version)
-        }
-        (store, version) = try crashMark?.during(.opening, .zero, .zero, open) ?? open()
-        version.crashMark = crashMark
+        store = try VersionStore.open(id, taken.definition, in: catalog.folder)
+        version = try VersionMaterializer(
+            taken.definition, store: store, plan: plan, budgetBytes: budgetBytes,
+            crashMark: crashMark)
         let entry = try catalog.transaction {
             let entry = try catalog.entries(of: id.view).first { $0.id == id }
             if entry?.isLive != true { try catalog.setState(id, .building) }

@@ -26,10 +26,9 @@ package struct VersionSample {
             let store = try VersionStore(
                 at: folder.sample(id), view: id.view, number: id.number.rawValue,
                 digest: definition.digest, tables: definition.tablesWithoutIndex)
-            let version = try VersionMaterializer(
-                definition, store: store, plan: plan, budgetBytes: budgetBytes / versions.count)
-            version.crashMark = CrashMark(at: folder.sampleCrashMark(id), for: "\(id)")
-            return version
+            return try VersionMaterializer(
+                definition, store: store, plan: plan, budgetBytes: budgetBytes / versions.count,
+                crashMark: CrashMark(at: folder.sampleCrashMark(id), for: "\(id)"))
         }
         let late = materializers.filter { $0.offset < end }
         if late.isEmpty { return }

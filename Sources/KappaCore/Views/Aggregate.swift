@@ -40,13 +40,30 @@ struct AggregateSettings: Sendable {
     /// What becomes of the fraction of a whole average.
     var rounding = WholeDivision.Rounding.towardZero
 
+    /// Why the aggregate makes no sense; nil where it does.
+    var fault: String?
+
     static func limit(_ limit: Int) -> AggregateSettings {
-        precondition(limit > 0, "a list has room for at least one value")
-        return AggregateSettings(limit: limit)
+        AggregateSettings(
+            limit: max(1, limit),
+            fault: limit > 0 ? nil : "a list has room for at least one value, not \(limit)")
     }
 
     static func fraction(_ fraction: Double) -> AggregateSettings {
-        precondition(fraction >= 0 && fraction <= 1, "a quantile's fraction is 0 … 1")
-        return AggregateSettings(fraction: fraction)
+        let isGood = fraction >= 0 && fraction <= 1
+        return AggregateSettings(
+            fraction: isGood ? fraction : 0,
+            fault: isGood ? nil : "a quantile's fraction is from 0 to 1, not \(fraction)")
+    }
+}
+
+extension Aggregate {
+    /// - Throws: `.usage` for an aggregate that makes no sense.
+    static func check(_ all: [Aggregate], ofTable table: String) throws(KappaError) {
+        for aggregate in all {
+            if let fault = aggregate.settings.fault {
+                throw .senseless(fault, at: "table \(table), column \(aggregate.name)")
+            }
+        }
     }
 }

@@ -48,7 +48,8 @@ package struct AggregationDefinition: Sendable {
     init<Element>(
         table name: String, grouping: Grouping<Element>, aggregates: [Aggregate<Element>]
     ) throws(KappaError) {
-        try grouping.source.check()
+        try grouping.check(ofTable: name)
+        try Aggregate.check(aggregates, ofTable: name)
         try GroupKey.checkNames(grouping.keys, ofTable: name)
         var columns: [ColumnSchema] = []
         var origins: [RowLayout.Origin] = []
@@ -119,14 +120,14 @@ package struct AggregationDefinition: Sendable {
         elements =
             isSliding
             ? .elements(keyKinds, functions, hasState: needsState, of: columns, origins) : nil
-        stateTables = source.states + (elements.map { [$0.table] } ?? [])
+        stateTables = source.states() + (elements.map { [$0.table] } ?? [])
         open = { context throws(KappaError) in
             try ExpressionInput(reader: source.open(context), keys: keys, inputs: inputs)
         }
         let described = columns.map { "\($0.name):\($0.kind.rawValue)" }.joined(separator: ",")
         let functionNames = aggregates.map(\.signature).joined(separator: ",")
         signature =
-            "\(source.signature) \(grouping.window.map { "\($0.kind)" } ?? "") "
+            "\(source.signature()) \(grouping.window.map { "\($0.kind)" } ?? "") "
             + "\(latenessMicroseconds.map(String.init) ?? "") \(described) \(functionNames)"
             + (zone.digest.isEmpty ? "" : " zone \(zone.digest)")
             + (late == .dropped ? "" : " late \(late)")

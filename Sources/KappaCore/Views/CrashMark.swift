@@ -141,6 +141,35 @@ package final class CrashMark {
     }()
 }
 
+/// The mark of a view whose types are tried out: before that it has no version, and so no file. A process that
+/// nobody starts again after a crash gets one for as long as it takes.
+struct LearningMark {
+    let mark: CrashMark
+    /// Nil where it is in memory.
+    private let path: String?
+
+    /// - Parameters:
+    ///   - name: The view's name, or that of an earlier definition of it, which may stand in a path.
+    ///   - folder: Where its file is; nil for a program that starts itself again, or has nothing to lose.
+    init(_ name: String, in folder: String?) {
+        let path = folder.map { "\($0)/learning-\(name).crash" }
+        let stamp = path.flatMap { CrashStamp.read($0)?.stamp }
+        if let stamp, stamp.isOfThisProgram {
+            // All that work views out in this process do without it.
+            CrashMark.notices.withLock { if !$0.contains(stamp) { $0.append(stamp) } }
+        } else if let path, let mark = CrashMark(at: path, for: name) {
+            self.mark = mark
+            self.path = path
+            return
+        }
+        mark = CrashMark(for: name)
+        self.path = nil
+    }
+
+    /// To be called when the types have been tried out.
+    func remove() { if let path { unlink(path) } }
+}
+
 /// A crash that a mark tells of.
 package struct CrashStamp: Equatable, Sendable {
     package var signal: Int32

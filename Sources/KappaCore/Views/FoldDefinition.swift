@@ -30,6 +30,16 @@ package struct FoldDefinition: Sendable {
             guard let index = tables.firstIndex(where: { $0.schema.name == name }) else { continue }
             placed.append((index, handler))
         }
+        guard !tables.isEmpty else {
+            throw KappaError(
+                .usage, "view \(view) has no handlers", at: "view \(view)",
+                because: "a fold's rows come of what its handlers do",
+                advice: "Add one: On(SomeEvent.self, key: \\.id) { event, row in … }")
+        }
+        // A type that cannot be read is told of before anything is read.
+        for (table, handler) in placed {
+            _ = try handler.open(ExtractionPlan(), tables[table].initial)
+        }
         self.tables = tables
         self.handlers = placed
         signature =

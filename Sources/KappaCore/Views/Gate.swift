@@ -92,6 +92,17 @@ public struct Gate: Sendable, CustomStringConvertible {
     /// A version stays ready until a person calls `kappa promote`.
     public static var manualApproval: Gate { Gate(.manualApproval) }
 
+    /// Why it can never be meant; nil where it can.
+    var fault: String? {
+        switch rule {
+        case .rows(_, let allowance), .drift(_, let allowance), .events(_, let allowance):
+            allowance.fault
+        case .sql(let select):
+            select.contains { !$0.isWhitespace } ? nil : "the SELECT of a gate has no text"
+        case .check, .manualApproval: nil
+        }
+    }
+
     /// Whether it looks at rows.
     package var compares: Bool {
         switch rule {
@@ -144,6 +155,12 @@ public struct Allowance: Equatable, Sendable, CustomStringConvertible,
             amount.isFinite
         else { return nil }
         self.init(amount: amount, isPercent: isPercent)
+    }
+
+    /// Why nothing could ever be let through by it; nil where something can.
+    fileprivate var fault: String? {
+        amount >= 0 && amount.isFinite
+            ? nil : "what a gate lets through is a number from 0 on, not \(self)"
     }
 
     /// Whether `amount` is no more than it lets through.

@@ -8,6 +8,14 @@ public struct Grouping<Element>: Sendable {
     var keepMicroseconds: Int64?
     /// Columns stand in the order in which they are written: windows first, or keys first.
     var windowComesFirst = true
+    /// Why its times make no sense; nil where they do.
+    var fault: String?
+
+    /// - Throws: What is known to be wrong with the stream, or with how it is cut.
+    func check(ofTable table: String) throws(KappaError) {
+        try source.check()
+        if let fault = window?.fault ?? fault { throw .senseless(fault, at: "table \(table)") }
+    }
 }
 
 /// What becomes of an event that comes after its windows have closed.
@@ -132,6 +140,8 @@ extension Grouping {
         grouping.latenessMicroseconds = lateness.map { $0.eventTimeMicroseconds }
         grouping.late = late
         grouping.keepMicroseconds = keep.map { $0.eventTimeMicroseconds }
+        grouping.fault =
+            lateness?.fault("a lateness") ?? keep?.fault("the time that rows are kept")
         return grouping
     }
 

@@ -34,8 +34,13 @@ public struct ViewSet: Sendable {
     package var names: [String] { views.map(\.name) }
 
     /// Works every view out, for those that it goes well with and those that it does not.
-    /// - Parameter allowUndigested: Whether a view may lack a digest: in tests there are no versions.
-    package func workedOut(allowUndigested: Bool = false) -> WorkedOutViews {
+    /// - Parameters:
+    ///   - allowUndigested: Whether a view may lack a digest: in tests there are no versions.
+    ///   - marksFolder: Where it is noted which view's types are tried out, for a process that nobody starts
+    ///     again after a crash: its next start does without that view, wherever it works views out.
+    package func workedOut(
+        allowUndigested: Bool = false, marksFolder: String? = nil
+    ) -> WorkedOutViews {
         var result = WorkedOutViews()
         for view in views {
             do throws(KappaError) {
@@ -46,7 +51,8 @@ public struct ViewSet: Sendable {
                 }
                 result.sound.append(
                     try ViewDefinition(
-                        trying: view, digests: digests, allowUndigested: allowUndigested))
+                        trying: view, digests: digests, allowUndigested: allowUndigested,
+                        marksFolder: marksFolder))
             } catch {
                 if result.error(of: view.name) == nil {
                     result.invalid.append(InvalidView(name: view.name, error: error))
@@ -102,6 +108,8 @@ package struct WorkedOutViews: Sendable {
     package var sound: [ViewDefinition] = []
     package var invalid: [InvalidView] = []
 
+    var names: [String] { sound.map(\.name) + invalid.map(\.name) }
+
     /// Why a view cannot be worked out; nil if it can, or if there is none of that name.
     package func error(of name: String) -> KappaError? {
         invalid.first { $0.name == name }?.error
@@ -112,7 +120,7 @@ package struct WorkedOutViews: Sendable {
     package func definition(of name: String) throws(KappaError) -> ViewDefinition {
         if let found = sound.first(where: { $0.name == name }) { return found }
         throw error(of: name)
-            ?? KappaError.noSuchView(name, among: sound.map(\.name) + invalid.map(\.name))
+            ?? KappaError.noSuchView(name, among: names)
     }
 }
 
@@ -120,9 +128,16 @@ extension ViewDefinition {
     /// Works a view out, for which its events' types are tried: their code may crash.
     fileprivate init(
         trying view: any AnyView, digests: ViewDigests?, allowUndigested: Bool,
-        isEarlier: Bool = false
+        isEarlier: Bool = false, marksFolder: String? = nil
     ) throws(KappaError) {
-        if let crash = CrashMark.notice(of: view.name, .learning) {
+        try Self.check(name: view.name, what: "view", in: view)
+        // A view may have several earlier definitions.
+        let name =
+            isEarlier
+            ? "\(view.name)=\(try Self.givenDigest(of: view, isEarlier: true) ?? "")" : view.name
+        let mark = LearningMark(name, in: marksFolder)
+        defer { mark.remove() }
+        if let crash = CrashMark.notice(of: name, .learning) {
             throw KappaError(
                 .usage, "view \(view.name) cannot be worked out", at: view.file,
                 because: "its code crashes when the types of its events or rows are tried out, "
@@ -130,7 +145,7 @@ extension ViewDefinition {
                 advice: "Have their init(from:) throw where it cannot take a value")
         }
         var result: Result<ViewDefinition, KappaError>?
-        CrashMark(for: view.name).during(.learning, .zero, .zero) {
+        mark.mark.during(.learning, .zero, .zero) {
             do throws(KappaError) {
                 result = .success(
                     try ViewDefinition(
@@ -158,10 +173,16 @@ package struct ViewDefinition: Sendable {
     init(
         _ view: any AnyView, digests: ViewDigests?, allowUndigested: Bool, isEarlier: Bool = false
     ) throws(KappaError) {
-        try Self.check(name: view.name, what: "view", in: view)
         name = view.name
         var steps: [StepDefinition] = []
         for step in view.steps { steps.append(try step.define(view: view.name)) }
+        if steps.isEmpty {
+            throw KappaError(
+                .usage, "view \(view.name) has no steps", at: view.file,
+                because: "each step makes a table of events, and there is none",
+                advice: "Add one, such as Events(SomeEvent.self).grouped(by: \\.id)"
+                    + ".aggregate(.count(as: \"events\"))")
+        }
         self.steps = steps
         let visible = steps.flatMap(\.tables)
         var states = steps.flatMap(\.stateTables)
@@ -187,6 +208,11 @@ package struct ViewDefinition: Sendable {
                 of: view, steps: steps, digests: digests, allowUndigested: allowUndigested)
         }
         gates = view.gates
+        for gate in gates {
+            if let fault = gate.fault {
+                throw .senseless(fault, at: "view \(view.name), gate \(gate)")
+            }
+        }
         for case .drift(let column, _) in gates.map(\.rule) {
             _ = try tables.numbers(column, in: "the gates of view \(name)")
         }

@@ -13,6 +13,9 @@ public struct Window: Hashable, Sendable {
         case calendar(CalendarWindow)
     }
     package let kind: Kind
+    /// Why the window makes no sense; nil where it does. It is told when the view is worked out: nobody else's
+    /// view is to fail of it.
+    var fault: String?
 
     /// Windows of one size, side by side.
     /// - Parameters:
@@ -20,10 +23,13 @@ public struct Window: Hashable, Sendable {
     ///   - offset: Moves all bounds: days from 06:00 UTC on are `.tumbling(.days(1), offset:
     ///     .hours(6))`. It may be negative.
     public static func tumbling(_ size: Duration, offset: Duration = .zero) -> Window {
-        let micros = positive(size, "a tumbling window's size")
+        let micros = max(1, size.eventTimeMicroseconds)
         let offset = alignment(offset, every: micros)
-        if offset == 0 { return Window(kind: .tumbling(microseconds: micros)) }
-        return Window(kind: .hopping(microseconds: micros, every: micros, offset: offset))
+        return Window(
+            kind: offset == 0
+                ? .tumbling(microseconds: micros)
+                : .hopping(microseconds: micros, every: micros, offset: offset),
+            fault: size.faultOfSize("a tumbling window's size"))
     }
 
     /// Windows of one size that overlap: a new one begins `every` so often, and an event counts in
@@ -36,19 +42,26 @@ public struct Window: Hashable, Sendable {
     public static func hopping(
         _ size: Duration, every: Duration, offset: Duration = .zero
     ) -> Window {
-        let micros = positive(size, "a hopping window's size")
-        let hop = positive(every, "a hopping window's step")
-        precondition(hop <= micros, "a hopping window's step is at most its size")
-        if hop == micros { return tumbling(size, offset: offset) }
+        let micros = max(1, size.eventTimeMicroseconds)
+        let hop = max(1, every.eventTimeMicroseconds)
+        let fault =
+            size.faultOfSize("a hopping window's size")
+            ?? every.faultOfSize("a hopping window's step")
+            ?? (hop > micros
+                ? "a hopping window's step, \(every), is longer than its size, \(size)" : nil)
+        if hop == micros, fault == nil { return tumbling(size, offset: offset) }
         return Window(
             kind: .hopping(
-                microseconds: micros, every: hop, offset: alignment(offset, every: hop)))
+                microseconds: micros, every: hop, offset: alignment(offset, every: hop)),
+            fault: fault)
     }
 
     /// Bursts of events of one key: two events at most `gap` apart share a session, in whichever
     /// order they arrive. A session ends `gap` after its last event.
     public static func session(gap: Duration) -> Window {
-        Window(kind: .session(gapMicroseconds: positive(gap, "a session's gap")))
+        Window(
+            kind: .session(gapMicroseconds: max(1, gap.eventTimeMicroseconds)),
+            fault: gap.faultOfSize("a session's gap"))
     }
 
     /// The stretch of time up to each event: a window for each time at which a key has an event, with
@@ -62,7 +75,9 @@ public struct Window: Hashable, Sendable {
     ///
     /// The view remembers each event until it is late: with no lateness, for ever.
     public static func sliding(_ size: Duration) -> Window {
-        Window(kind: .sliding(microseconds: positive(size, "a sliding window's size")))
+        Window(
+            kind: .sliding(microseconds: max(1, size.eventTimeMicroseconds)),
+            fault: size.faultOfSize("a sliding window's size"))
     }
 
     /// Days by the calendar of a time zone: from 23 to 25 hours where clocks change.
@@ -93,12 +108,6 @@ public struct Window: Hashable, Sendable {
         Window(kind: .calendar(CalendarWindow(unit: unit, zone: zone, dateColumn: dateColumn)))
     }
 
-    private static func positive(_ duration: Duration, _ what: String) -> Int64 {
-        let micros = duration.eventTimeMicroseconds
-        precondition(micros > 0, "\(what) is at least one microsecond")
-        return micros
-    }
-
     /// The one bound that is not negative and comes before `every`: it stands for all others.
     private static func alignment(_ offset: Duration, every: Int64) -> Int64 {
         let rest = offset.wholeMicroseconds % every
@@ -117,4 +126,23 @@ extension Duration {
     /// A span of event time: not negative, and not so long that a window's end with its lateness
     /// would not fit 64 bits (it is cut at 73,000 years).
     var eventTimeMicroseconds: Int64 { min(max(0, wholeMicroseconds), .max / 4) }
+
+    /// Why it cannot be a span of event time; nil where it can.
+    func fault(_ what: String) -> String? {
+        self < .zero ? "\(what) is not negative, as \(self) is" : nil
+    }
+
+    /// Why it cannot be the size of a window; nil where it can.
+    func faultOfSize(_ what: String) -> String? {
+        eventTimeMicroseconds > 0 ? nil : "\(what) is at least one microsecond, not \(self)"
+    }
+}
+
+extension KappaError {
+    /// What an author has written that cannot be meant.
+    static func senseless(_ fault: String, at place: String) -> KappaError {
+        KappaError(
+            .usage, "a view is defined with an argument that makes no sense", at: place,
+            because: fault, advice: "Correct the argument where the view is defined")
+    }
 }

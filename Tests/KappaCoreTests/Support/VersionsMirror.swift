@@ -16,8 +16,9 @@ final class Mirror {
     }
 
     /// Only somebody who rolls back takes readers back.
-    func poll(mayGoBack: Bool = false) throws {
-        _ = try follower.poll { change in
+    /// - Parameter most: How many changes to visit.
+    func poll(mayGoBack: Bool = false, atMost most: Int? = nil) throws {
+        _ = try follower.poll(atMost: most) { change in
             changes += 1
             if change.operation == .promoted {
                 #expect(version == nil || change.previous == version, "\(change)")

@@ -12,7 +12,7 @@ import Testing
         "aggregate", "condition", "session", "lateness", "pair", "combine", "outer", "second",
         "reduce",
     ]
-    private static let traps = [
+    static let traps = [
         "overflow", "index", "unwrap", "fatal", "recursion", "division", "abort", "address",
     ]
 
@@ -233,7 +233,11 @@ struct FaultyProgram {
     @discardableResult
     func run(
         _ arguments: String..., environment: [String: String] = [:]
-    ) throws -> KappaProgram.Finished { try start(arguments, environment).wait() }
+    ) throws -> KappaProgram.Finished { try run(words: arguments, environment: environment) }
+
+    func run(
+        words: [String], environment: [String: String] = [:]
+    ) throws -> KappaProgram.Finished { try start(words, environment).wait() }
 
     func status(_ view: String) throws -> [[String: any Sendable]] {
         try run("status", view, "--format", "json").records

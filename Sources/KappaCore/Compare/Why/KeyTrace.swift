@@ -15,6 +15,8 @@ final class KeyTrace {
     private var candidates: [KeyCandidate] = []
     private var next = 0
     private let scratch: ScratchFolder
+    /// Tells which event the view's code crashes on.
+    private let crash: AsideCrash
 
     /// What is asked for.
     struct Question {
@@ -38,6 +40,8 @@ final class KeyTrace {
         schema = place.schema
         let key = try schema.key(question.key)
         self.key = key
+        crash = AsideCrash(of: definition, in: folder)
+        try crash.check()
         let parts = key.compactMap { KeyPart($0) }
         let found = try place.finder(parts, plan)
         session = place.isSession ? SessionWatch(schema, question.span) : nil
@@ -62,7 +66,8 @@ final class KeyTrace {
             file, table: table, schema,
             key: parts.enumerated().map { $0.offset == open ? nil : $0.element })
         version = try VersionMaterializer(
-            applied, store: store, plan: singles, budgetBytes: Self.budgetBytes)
+            applied, store: store, plan: singles, budgetBytes: Self.budgetBytes,
+            crashMark: crash.mark)
         // Without a first commit there is no file to commit single events to.
         try version.commit()
     }
@@ -85,7 +90,21 @@ final class KeyTrace {
     func load(_ batch: EventBatch) {
         candidates.removeAll(keepingCapacity: true)
         next = 0
-        finder.find(in: batch, into: &candidates)
+        crash.mark.during(.applying, batch.firstOffset, batch.firstOffset + batch.count) {
+            finder.find(in: batch, into: &candidates)
+        }
+    }
+
+    /// The pieces in which to get from an offset to another one, so that it shows on which event the view's
+    /// code crashes.
+    func stretches(from offset: Offset, to end: Offset) -> [CrashRecovery.Stretch] {
+        crash.stretches(from: offset, to: end)
+    }
+
+    /// Whether a crash from now on is due to the event at hand.
+    var isSuspect: Bool {
+        get { crash.mark.isAlone }
+        set { crash.mark.isAlone = newValue }
     }
 
     /// Looks at one event that an index names.
@@ -110,7 +129,8 @@ final class KeyTrace {
                 to: single.firstOffset, digest: digest, streamTimes: [candidate.streamTime])
         }
         try version.apply(single, from: digest, to: digest)
-        guard version.dirtyRows > 0 else { return false }
+        // A crash in a commit is due to one event only where each has its own.
+        guard version.dirtyRows > 0 || isSuspect else { return false }
         store.forget()
         try version.commit()
         guard store.wasWritten else { return false }

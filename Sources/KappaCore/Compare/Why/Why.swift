@@ -14,9 +14,14 @@ package struct Why {
         package var diverges = false
     }
 
-    /// The row's table under each definition.
-    package let schemas: [TableSchema]
+    /// The row's table under each definition; nil where the key is none of it, or where there is no such table:
+    /// then there is no row.
+    package let schemas: [TableSchema?]
+    /// Why a definition has no such row; nil where it may.
+    package let absences: [KappaError?]
+    /// Those that may have the row, and which of all they are.
     private let definitions: [ViewDefinition]
+    private let places: [Int]
     private let question: KeyTrace.Question
     private let end: Offset
     private let folder: DataFolder
@@ -39,21 +44,32 @@ package struct Why {
         _ definitions: [ViewDefinition], key: JSONValue, table: String? = nil, to end: Offset,
         in folder: DataFolder, versions: [VersionID?] = [], isThorough: Bool = false
     ) throws {
-        self.definitions = definitions
         self.end = end
         self.folder = folder
         let question = KeyTrace.Question(key: key, table: table, isThorough: isThorough)
         self.question = question
-        schemas = try definitions.map { try KeyTrace.schema($0, question) }
+        let found = definitions.map { definition in
+            Result { () throws(KappaError) in try KeyTrace.schema(definition, question) }
+        }
+        // A changed definition may have other keys: what is a key of one of them is told under that one.
+        if !found.contains(where: { (try? $0.get()) != nil }) { _ = try found.first?.get() }
+        schemas = found.map { try? $0.get() }
+        absences = found.map { result in
+            if case .failure(let error) = result { error } else { nil }
+        }
+        let places = definitions.indices.filter { [schemas] in schemas[$0] != nil }
+        self.places = places
+        let definitions = places.map { definitions[$0] }
+        self.definitions = definitions
         try folder.requireLog(reaches: end)
         guard definitions.contains(where: \.isIndexed), !isThorough,
-            versions.count == definitions.count
+            versions.count == schemas.count
         else {
             (indexes, unusedIndex) = ([], nil)
             return
         }
         do {
-            indexes = try zip(definitions, versions).map { definition, version in
+            indexes = try zip(definitions, places.map { versions[$0] }).map { definition, version in
                 try KeyIndexSource(definition, version, question, to: end, in: folder)
             }
             unusedIndex = nil
@@ -72,12 +88,17 @@ package struct Why {
         question.span = try sessionSpan(progress)
         var hasParted = false
         try replay(question, progress) { offset, event, traces, touched in
-            let rows = traces.map(\.row)
-            let isParted = !hasParted && traces.count == 2 && !isSame(rows)
+            var rows = [[Value]?](repeating: nil, count: schemas.count)
+            var touchedHere = [Bool](repeating: false, count: schemas.count)
+            for (place, (trace, isTouched)) in zip(places, zip(traces, touched)) {
+                rows[place] = trace.row
+                touchedHere[place] = isTouched
+            }
+            let isParted = !hasParted && rows.count == 2 && !isSame(rows)
             if isParted { hasParted = true }
             return try visit(
                 Step(
-                    offset: offset, event: event, rows: rows, touched: touched,
+                    offset: offset, event: event, rows: rows, touched: touchedHere,
                     diverges: isParted))
         }
     }
@@ -103,6 +124,20 @@ package struct Why {
         return spans.dropFirst().reduce(first) { all, span in
             min(all.lowerBound, span.lowerBound)..<max(all.upperBound, span.upperBound)
         }
+    }
+
+    /// Why a version that another build has made has no such row, by its tables; nil where it may.
+    package static func absence(
+        of key: JSONValue, table: String?, in tables: [TableSchema]
+    ) -> KappaError? {
+        do throws(KappaError) {
+            let visible = tables.filter { !$0.isInternal }
+            guard let schema = visible.first(where: { $0.name == table ?? $0.name }) else {
+                return KappaError(.notFound, "it has no table \(table ?? "")")
+            }
+            _ = try schema.key(key)
+            return nil
+        } catch { return error }
     }
 
     // MARK: Replaying
@@ -135,6 +170,10 @@ package struct Why {
             let offset = Offset(next)
             let picked = try picker.event(at: offset)
             try single.load(picked.line, at: offset, [picked.run])
+            for trace in traces {
+                let piece = trace.stretches(from: offset, to: offset + 1).first
+                trace.isSuspect = piece?.isSuspect ?? false
+            }
             let touched = try zip(traces, cursors).map { trace, cursor in
                 guard let entry = cursor.entry, entry.offset == next else { return false }
                 trace.load(single.batch, streamTime: entry.streamTime)
@@ -159,21 +198,30 @@ package struct Why {
             try KeyTrace($0, question, plan: plan, singles: singles, in: folder)
         }
         let single = SingleEvent(singles)
-        let pipeline = try BatchPipeline(
-            try LogReader(folder.log), plan: plan, upTo: end, waits: false)
-        defer { pipeline.stop() }
-        while true {
-            switch pipeline.next() {
-            case .batch(let slot):
-                for trace in traces { trace.load(slot.batch) }
-                guard try apply(slot.batch, traces, single, visit) else { return traces }
-                let done = slot.batch.firstOffset + slot.batch.count
-                pipeline.recycle(slot)
-                try progress(done, end)
-            case .caughtUp, .ended: return traces
-            case .failed(let error): throw error
+        // After a crash of one definition's code, its pieces.
+        let ways = traces.map { $0.stretches(from: .zero, to: end) }
+        var offset = Offset.zero
+        for piece in ways.max(by: { $0.count < $1.count }) ?? [] {
+            for trace in traces { trace.isSuspect = piece.isSuspect }
+            let reader = try LogReader(folder.log)
+            try reader.seek(to: offset)
+            let pipeline = try BatchPipeline(
+                reader, plan: plan, upTo: piece.end, batchEvents: piece.batchEvents, waits: false)
+            defer { pipeline.stop() }
+            reading: while true {
+                switch pipeline.next() {
+                case .batch(let slot):
+                    for trace in traces { trace.load(slot.batch) }
+                    guard try apply(slot.batch, traces, single, visit) else { return traces }
+                    offset = slot.batch.firstOffset + slot.batch.count
+                    pipeline.recycle(slot)
+                    try progress(offset, end)
+                case .caughtUp, .ended: break reading
+                case .failed(let error): throw error
+                }
             }
         }
+        return traces
     }
 
     /// Applies the candidates of a batch; returns whether to go on.
@@ -199,10 +247,10 @@ package struct Why {
     private func isSame(_ rows: [[Value]?]) -> Bool {
         guard let a = rows[0], let b = rows[1] else { return rows[0] == nil && rows[1] == nil }
         func cell(_ name: String, _ side: Int, _ row: [Value]) -> Value {
-            let index = schemas[side].columns.firstIndex { $0.name == name }
+            let index = schemas[side]?.columns.firstIndex { $0.name == name }
             return index.map { row[$0] } ?? .null
         }
-        return schemas.flatMap(\.columns).allSatisfy {
+        return schemas.compactMap(\.self).flatMap(\.columns).allSatisfy {
             cell($0.name, 0, a) == cell($0.name, 1, b)
         }
     }

@@ -118,9 +118,7 @@ public struct LocalKey<Element>: Sendable {
         switch rules {
         case .success(let rules): return source.signed(" \(what) in \(zone) \(rules.digest)")
         case .failure(let problem):
-            var source = source
-            source.problem = source.problem ?? problem
-            return source
+            return source.unless { problem }
         }
     }
 }

@@ -16,6 +16,7 @@ package struct DerivedDefinition: Sendable {
         _ aggregates: [Aggregate<Element>]
     ) throws(KappaError) {
         let base = try DerivedBase(name, view, groups)
+        try Aggregate.check(aggregates, ofTable: name)
         let columns = aggregates.map {
             ColumnSchema($0.name, $0.function.resultKind(of: $0.input.value?.kind))
         }
@@ -38,6 +39,7 @@ package struct DerivedDefinition: Sendable {
         by orderings: [Ordering<Element>], ties: Ties
     ) throws(KappaError) {
         let base = try DerivedBase(name, view, groups)
+        try RankingLimit.check(limit, ofTable: name)
         let columns = try RowCodec<Element>().columns
         // A property that is named as a key would show the same again.
         let keyed = KeyProperties(columns, groups.keys)

@@ -18,8 +18,7 @@ extension TableGroups where Element: ViewRow {
     public func top(
         _ limit: Int, by orderings: Ordering<Element>..., ties: Ties = .earliest
     ) -> Derived {
-        precondition(limit > 0, "a ranking keeps at least one row")
-        return Derived(self, top: limit, by: orderings, ties: ties)
+        Derived(self, top: limit, by: orderings, ties: ties)
     }
 
     /// Any rows that can be made of a group's rows as they are now, numbered by `part` from 1.

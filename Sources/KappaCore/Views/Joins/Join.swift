@@ -7,6 +7,8 @@ public struct JoinBound: Sendable {
     }
     let kind: Kind
     let latenessMicroseconds: Int64?
+    /// Why the bound makes no sense; nil where it does.
+    var fault: String?
 
     /// Any two, whenever they come. Both sides are kept for ever, but for those elements that cannot
     /// meet another one: see ``EventStream/unique(by:)``.
@@ -18,16 +20,19 @@ public struct JoinBound: Sendable {
     public static func within(_ span: Duration, lateness: Duration? = nil) -> JoinBound {
         JoinBound(
             kind: .within(microseconds: span.eventTimeMicroseconds),
-            latenessMicroseconds: lateness?.eventTimeMicroseconds)
+            latenessMicroseconds: lateness?.eventTimeMicroseconds,
+            fault: span.fault("how far apart the elements of a join are")
+                ?? lateness?.fault("a lateness"))
     }
 
     /// Two that are in the same tumbling window. With a lateness, an element is late once
     /// `window end + lateness <= stream time`; until then it is kept.
     public static func sameWindow(_ size: Duration, lateness: Duration? = nil) -> JoinBound {
-        precondition(size.eventTimeMicroseconds > 0, "a window is at least one microsecond")
-        return JoinBound(
-            kind: .window(microseconds: size.eventTimeMicroseconds),
-            latenessMicroseconds: lateness?.eventTimeMicroseconds)
+        JoinBound(
+            kind: .window(microseconds: max(1, size.eventTimeMicroseconds)),
+            latenessMicroseconds: lateness?.eventTimeMicroseconds,
+            fault: size.faultOfSize("the size of a join's windows") ?? lateness?.fault("a lateness")
+        )
     }
 
     var needsTime: Bool { if case .none = kind { false } else { true } }
@@ -127,14 +132,11 @@ extension EventStream where Element: ViewRow {
         let join = InnerJoin(
             left: JoinInput(source, key: Expression(leftKey)),
             right: JoinInput(right.source, key: Expression(rightKey)), bound: bound)
-        do throws(KappaError) {
-            let cells = try PairCells(properties)
-            return join.stream(" \(cells.signature)") { join, context throws(KappaError) in
-                try PairReader(join, cells, context)
-            }
-        } catch {
-            let problem = error
-            return join.stream(problem: problem) { _, _ throws(KappaError) in throw problem }
+        let cells = Learned { () throws(KappaError) in try PairCells(properties) }
+        return join.stream({ (try? cells.get()).map { " \($0.signature)" } ?? "" }) {
+            cells.error
+        } _: { join, context throws(KappaError) in
+            try PairReader(join, cells.get(), context)
         }
     }
 }
@@ -180,10 +182,11 @@ struct JoinInput<Element: ViewRow>: Sendable {
     }
 
     /// A part of a view's digest.
-    var signature: String { source.signature + (judges ? " judged" : "") }
+    var signature: String { source.signature() + (judges ? " judged" : "") }
 
     /// Why elements cannot be kept as rows.
     var problem: KappaError? {
+        if let problem = source.problem() { return problem }
         do throws(KappaError) {
             _ = try RowCodec<Element>(spread: true)
             return nil
@@ -206,7 +209,8 @@ struct InnerJoin<Left: ViewRow, Right: ViewRow>: Sendable {
     ///   - told: What it makes of a pair; a part of a view's digest.
     ///   - problem: Why it cannot be right.
     func stream<New>(
-        _ told: String = "", problem: KappaError? = nil,
+        _ told: @escaping @Sendable () -> String = { "" },
+        problem: @escaping @Sendable () -> KappaError? = { nil },
         _ open:
             @escaping @Sendable (
                 InnerJoin, any StreamContext
@@ -215,12 +219,16 @@ struct InnerJoin<Left: ViewRow, Right: ViewRow>: Sendable {
         MappedStream(
             source: StreamSource(
                 openAll: { context throws(KappaError) in try open(self, context) },
-                signature: "(\(left.signature)).join(\(right.signature)) \(bound.signature)\(told)",
+                signature: {
+                    "(\(left.signature)).join(\(right.signature)) \(bound.signature)\(told())"
+                },
                 eventTypes: left.source.eventTypes + right.source.eventTypes,
                 hasTime: hasTime, fansOut: true,
-                states: left.source.states + right.source.states
-                    + left.joinTables(with: right),
-                problem: left.source.problem ?? right.source.problem ?? left.problem
-                    ?? right.problem ?? bound.problem(left, right) ?? problem))
+                states: {
+                    left.source.states() + right.source.states() + left.joinTables(with: right)
+                },
+                problem: {
+                    left.problem ?? right.problem ?? bound.problem(left, right) ?? problem()
+                }))
     }
 }

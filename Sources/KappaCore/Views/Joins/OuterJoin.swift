@@ -95,15 +95,14 @@ package struct JoinedRowsDefinition: Sendable {
     ) throws(KappaError) {
         let (left, right) = (join.left.source, join.right.source)
         let problem =
-            left.problem ?? right.problem ?? join.left.problem ?? join.right.problem
-            ?? join.bound.problem(join.left, join.right)
+            join.left.problem ?? join.right.problem ?? join.bound.problem(join.left, join.right)
         if let problem { throw problem }
         let keys = [
             ("left_offset", true), ("left_part", left.fansOut), ("right_offset", true),
             ("right_part", right.fansOut),
         ].filter(\.1).map { ColumnSchema($0.0, .integer, isKey: true) }
         table = TableSchema(name: name, columns: keys + (try RowCodec<New>().columns))
-        stateTables = left.states + right.states + join.left.joinTables(with: join.right)
+        stateTables = left.states() + right.states() + join.left.joinTables(with: join.right)
         eventTypes = left.eventTypes + right.eventTypes
         signature =
             "(\(join.left.signature)).outer \(join.showsLeft) \(join.showsRight) "
@@ -118,6 +117,9 @@ extension JoinBound {
     func problem<Left, Right>(
         _ left: JoinInput<Left>, _ right: JoinInput<Right>
     ) -> KappaError? {
+        if let fault {
+            return .senseless(fault, at: "join of \(Left.self) and \(Right.self)")
+        }
         guard needsTime, !left.source.hasTime || !right.source.hasTime else { return nil }
         return KappaError(
             .usage, "a join has a bound in time, but its events have no time",

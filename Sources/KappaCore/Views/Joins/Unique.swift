@@ -12,8 +12,8 @@ extension EventStream {
         let expression = Expression(key)
         let name = expression.propertyName ?? "computed"
         var source = upstream
-        source.signature = "\(upstream.signature).unique(\(name))"
-        source.states.append(.joinSide(key: expression.kind, []))
+        source.signature = { "\(upstream.signature()).unique(\(name))" }
+        source.states = { upstream.states() + [.joinSide(key: expression.kind, [])] }
         source.condition = nil
         source.openAll = { context throws(KappaError) in
             try UniqueReader(upstream.open(context), expression, context)

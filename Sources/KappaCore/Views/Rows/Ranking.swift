@@ -16,7 +16,6 @@ public struct Ranking: TableStep {
         _ grouping: Grouping<Element>, limit: Int, _ orderings: [Ordering<Element>],
         ties: TieRule, showsRank: Bool
     ) {
-        precondition(limit > 0, "a ranking keeps at least one element")
         make = { table throws(KappaError) in
             try RankingDefinition(
                 table: table, grouping: grouping, rank: showsRank ? "rank_number" : nil,
@@ -35,6 +34,14 @@ public struct Ranking: TableStep {
     /// What the step does; for kappa's own use.
     public func define(view: String) throws(KappaError) -> StepDefinition {
         StepDefinition(.ranking(try make(tableName ?? view)))
+    }
+}
+
+/// How many elements a ranking keeps of a group.
+enum RankingLimit {
+    static func check(_ limit: Int, ofTable table: String) throws(KappaError) {
+        if limit > 0 { return }
+        throw .senseless("a ranking keeps at least one element, not \(limit)", at: "table \(table)")
     }
 }
 
@@ -160,7 +167,8 @@ package struct RankingDefinition: Sendable {
                 advice: "Make the window's start a property of the element with map or flatMap, "
                     + "and group by it")
         }
-        try grouping.source.check()
+        try grouping.check(ofTable: name)
+        try RankingLimit.check(rule.limit, ofTable: name)
         try GroupKey.checkNames(grouping.keys, ofTable: name)
         var columns = try RowCodec<Element>().columns
         // A key that is a property of the element is a column already.
@@ -183,11 +191,11 @@ package struct RankingDefinition: Sendable {
         keyColumns = parts.map(\.column)
         addedKeys = added.count
         keyKinds = parts.map(\.key.expression.kind)
-        stateTables = grouping.source.states
+        stateTables = grouping.source.states()
         eventTypes = grouping.source.eventTypes
         let described = all.map { "\($0.name):\($0.kind.rawValue):\($0.isKey)" }
         signature =
-            "\(grouping.source.signature) \(rule.keep == nil ? "top \(rule.limit) \(rule.ties)" : "keep") "
+            "\(grouping.source.signature()) \(rule.keep == nil ? "top \(rule.limit) \(rule.ties)" : "keep") "
             + rule.orderings.map(\.signature).joined(separator: ",") + " "
             + described.joined(separator: ",")
         let source = grouping.source

@@ -54,10 +54,10 @@ package struct RowsDefinition: Sendable {
         if source.fansOut { keys.append(ColumnSchema("part", .integer, isKey: true)) }
         let columns = try RowCodec<Element>().columns
         table = TableSchema(name: name, columns: keys + columns)
-        stateTables = source.states
+        stateTables = source.states()
         eventTypes = source.eventTypes
         let described = columns.map { "\($0.name):\($0.kind.rawValue)" }.joined(separator: ",")
-        signature = "\(source.signature) rows \(described)"
+        signature = "\(source.signature()) rows \(described)"
         let (table, hasParts) = (table, source.fansOut)
         open = { context throws(KappaError) in
             try ElementRows(source.open(context), table, hasParts: hasParts)

@@ -5,7 +5,8 @@ extension [TableSchema] {
     package func numbers(
         _ name: String, in place: String
     ) throws(KappaError) -> (table: Int, column: String) {
-        let parts = name.split(separator: ".", maxSplits: 1).map(String.init)
+        let parts = name.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
+            .map(String.init)
         let column = parts.last ?? name
         for (index, table) in enumerated() where parts.count < 2 || table.name == parts[0] {
             for known in table.columns where known.name == column && known.kind.isNumber {

@@ -13,17 +13,19 @@ public struct StreamSource<Element>: Sendable {
     var openAll: @Sendable (any StreamContext) throws(KappaError) -> any ElementReader<Element>
     /// Which of the elements are in the stream; nil if all are.
     var condition: Condition<Element>?
+    // What follows as closures is asked for when the view is worked out: it may call the code of types, which
+    // may crash.
     /// What makes this stream, in words; a part of a view's digest.
-    var signature: String
+    var signature: @Sendable () -> String
     /// The names of the event types that are read, for `kappa views`.
     let eventTypes: [String]
     let hasTime: Bool
     /// Whether one event may make several elements.
     var fansOut = false
     /// What the stream remembers from event to event, as tables of its own.
-    var states: [TableSchema] = []
-    /// Why the stream cannot be right; told when the view is defined.
-    var problem: KappaError?
+    var states: @Sendable () -> [TableSchema] = { [] }
+    /// Why the stream cannot be right.
+    var problem: @Sendable () -> KappaError? = { nil }
     /// The property by which the elements differ, if they are known to.
     var uniqueBy: (PartialKeyPath<Element> & Sendable)?
 
@@ -37,13 +39,20 @@ public struct StreamSource<Element>: Sendable {
 
     /// Throws what is known to be wrong with the stream.
     func check() throws(KappaError) {
-        if let problem { throw problem }
+        if let problem = problem() { throw problem }
     }
 
     /// The stream with something more that makes it what it is.
     func signed(_ part: String) -> StreamSource {
         var copy = self
-        copy.signature += " \(part)"
+        copy.signature = { [signature] in "\(signature()) \(part)" }
+        return copy
+    }
+
+    /// The stream with a further reason why it cannot be right.
+    func unless(_ further: @escaping @Sendable () -> KappaError?) -> StreamSource {
+        var copy = self
+        copy.problem = { [problem] in problem() ?? further() }
         return copy
     }
 }
@@ -108,29 +117,43 @@ public struct Events<Element: Event>: EventStream {
     /// ```
     /// The log keeps when each event was appended, so a replay leaves out the same ones.
     public func ignoringTimes(furtherAheadThan limit: Duration) -> Events {
-        Events(time: time, mostAhead: limit.eventTimeMicroseconds)
+        Events(time: time, mostAhead: limit)
     }
 
     private let time: TimeSource<Element>?
 
-    private init(time: TimeSource<Element>?, mostAhead: Int64? = nil) {
+    private init(time: TimeSource<Element>?, mostAhead span: Duration? = nil) {
         self.time = time
         let suffix = if case .ingestion = time { " at ingestion" } else { "" }
+        let mostAhead = span?.eventTimeMicroseconds
         let limit = mostAhead.map { " ahead \($0)" } ?? ""
         source = StreamSource(
             openAll: { context throws(KappaError) in
                 try TypedEventReader(plan: context.plan, time: time, mostAhead: mostAhead)
             },
-            signature:
-                "events(\(Element.eventType ?? "-"))\(suffix)\(limit)\(Element.timesSignature)",
+            signature: {
+                "events(\(Element.eventType ?? "-"))\(suffix)\(limit)\(Element.timesSignature)"
+            },
             eventTypes: [Element.eventType ?? "*"],
             hasTime: time != nil,
-            problem: mostAhead == nil || time != nil
-                ? nil
-                : KappaError(
-                    .usage, "times are to be ignored, but the events have no time",
-                    at: "stream of \(Element.self)", because: "no property is named as their time",
-                    advice: "Name it: Events(\(Element.self).self, at: \\.timestamp)"))
+            problem: {
+                if let fault = span?.fault("how far ahead a time may be") {
+                    return .senseless(fault, at: "stream of \(Element.self)")
+                }
+                if mostAhead != nil, time == nil {
+                    return KappaError(
+                        .usage, "times are to be ignored, but the events have no time",
+                        at: "stream of \(Element.self)",
+                        because: "no property is named as their time",
+                        advice: "Name it: Events(\(Element.self).self, at: \\.timestamp)")
+                }
+                // A type that cannot be read is told of before anything is read.
+                do throws(KappaError) {
+                    _ = try TypedEventReader(
+                        plan: ExtractionPlan(), time: time, mostAhead: mostAhead)
+                    return nil
+                } catch { return error }
+            })
     }
 }
 
@@ -183,7 +206,7 @@ extension EventStream {
     public func filter(_ condition: Condition<Element>) -> MappedStream<Element> {
         var source = source
         source.condition = source.condition.map { $0 && condition } ?? condition
-        source.signature += ".filter"
+        source.signature = { [signature = source.signature] in signature() + ".filter" }
         return MappedStream(source: source)
     }
 
@@ -233,7 +256,7 @@ extension EventStream {
                 openAll: { context throws(KappaError) in
                     TransformReader(try upstream.open(context), loop)
                 },
-                signature: "\(upstream.signature).\(name)",
+                signature: { "\(upstream.signature()).\(name)" },
                 eventTypes: upstream.eventTypes, hasTime: upstream.hasTime,
                 fansOut: fansOut || upstream.fansOut, states: upstream.states,
                 problem: upstream.problem))

@@ -45,14 +45,14 @@ extension EventStream {
     ) -> MappedStream<New> {
         let upstream = source
         let bound = JoinBound.sameWindow(size, lateness: lateness)
-        var problem = upstream.problem
-        if !upstream.hasTime {
-            problem =
-                problem
-                ?? KappaError(
-                    .usage, "elements are judged by their windows, but they have no time",
-                    at: "stream of \(Element.self)", because: "windows are cut by event time",
-                    advice: "Name the event time: Events(\(Element.self).self, at: \\.timestamp)")
+        let problem: @Sendable () -> KappaError? = {
+            if let problem = upstream.problem() { return problem }
+            if let fault = bound.fault { return .senseless(fault, at: "stream of \(Element.self)") }
+            if upstream.hasTime { return nil }
+            return KappaError(
+                .usage, "elements are judged by their windows, but they have no time",
+                at: "stream of \(Element.self)", because: "windows are cut by event time",
+                advice: "Name the event time: Events(\(Element.self).self, at: \\.timestamp)")
         }
         return MappedStream(
             source: StreamSource(
@@ -61,7 +61,7 @@ extension EventStream {
                     let clock = JoinClock(context.clock(), columns: reader.timeColumns)
                     return TransformReader(reader, judge: LatenessJudge(bound, clock), loop)
                 },
-                signature: "\(upstream.signature).\(name) late \(bound.signature)",
+                signature: { "\(upstream.signature()).\(name) late \(bound.signature)" },
                 eventTypes: upstream.eventTypes, hasTime: true,
                 fansOut: fansOut || upstream.fansOut,
                 states: upstream.states, problem: problem))

@@ -12,17 +12,16 @@ extension EventStream where Element: Decodable {
         as type: New.Type, _ properties: NewProperty<Element, New>...
     ) -> MappedStream<New> {
         let upstream = source
-        let map = Result { () throws(KappaError) in try PropertyMap(properties) }
-        var problem = upstream.problem
-        if case .failure(let error) = map { problem = problem ?? error }
+        let map = Learned { () throws(KappaError) in try PropertyMap(properties) }
         return MappedStream(
             source: StreamSource(
                 openAll: { context throws(KappaError) in
                     PropertyReader(try upstream.open(context), try map.get())
                 },
-                signature: "\(upstream.signature).map \((try? map.get().signature) ?? "")",
+                signature: { "\(upstream.signature()).map \((try? map.get().signature) ?? "")" },
                 eventTypes: upstream.eventTypes, hasTime: upstream.hasTime,
-                fansOut: upstream.fansOut, states: upstream.states, problem: problem))
+                fansOut: upstream.fansOut, states: upstream.states,
+                problem: { upstream.problem() ?? map.error }))
     }
 }
 
