@@ -80,7 +80,7 @@ struct RunnerSession {
                 refusals.append(judgement)
             }
         case .caughtUp, .promoted, .identical, .heldBack, .released, .heldElsewhere, .failed,
-            .retrying, .recovered, .snapshotFailed, .deadLetter, .invalid, .suspected:
+            .retrying, .recovered, .snapshotFailed, .deadLetter, .invalid, .suspected, .logGrows:
             break
         }
     }
@@ -124,6 +124,7 @@ struct RunnerSession {
             Output.say(
                 "\(id): event \(letter.offset) is a dead letter: \(SafeText.line(letter.reason)); "
                     + "`kappa dead \(id)` lists all of them")
+        case .logGrows(let id, let reason): Output.say("\(id): \(SafeText.line(reason))")
         case .snapshotFailed(let id, let error): Output.say("\(id): no snapshot: \(error)")
         }
     }
@@ -134,7 +135,7 @@ struct RunnerSession {
         case .started(let version, _), .caughtUp(let version, _), .heldBack(let version, _),
             .released(let version, _), .heldElsewhere(let version, _), .failed(let version, _),
             .retrying(let version, _, _), .recovered(let version), .suspected(let version, _),
-            .snapshotFailed(let version, _),
+            .snapshotFailed(let version, _), .logGrows(let version, _),
             .deadLetter(let version, _):
             id = version
         case .promoted(let change): id = VersionID(change.view, change.to)
@@ -162,7 +163,7 @@ extension ViewRunner.Report {
     /// Whether it is said to people even where the reports are records: it changes no version's state.
     fileprivate var isForPeople: Bool {
         switch self {
-        case .snapshotFailed, .deadLetter, .suspected, .invalid: true
+        case .snapshotFailed, .deadLetter, .suspected, .invalid, .logGrows: true
         default: false
         }
     }

@@ -168,6 +168,7 @@ final class RankingRunner: StepRunner {
             for id in dirty { setStored(id) }
         }
         dirty.removeAll(keepingCapacity: true)
+        input.committed()
     }
 
     private func setStored(_ id: UInt32) {

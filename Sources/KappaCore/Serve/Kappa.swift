@@ -54,6 +54,7 @@ public final class Kappa: Sendable {
         data = DataFolder(folder)
         try? DataFolder.make(folder)
         workedOut = views.workedOut(marksFolder: folder)
+        LearningMark.removeOthers(DataFolder.names(in: folder), in: folder, than: views.names)
         try LogLoss.check(data)
         readers = LiveReaders(data, workedOut)
         followers = Followers(data, defined: workedOut)

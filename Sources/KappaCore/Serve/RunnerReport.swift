@@ -43,6 +43,9 @@ public enum RunnerReport: Sendable {
     case suspected(VersionID, from: Offset, to: Offset)
     /// A version has its first dead letter, or its first since the work on it began.
     case firstDeadLetter(VersionID, DeadLetter)
+    /// The write-ahead log of a version's file grows, as somebody reads an old state of the file: a transaction
+    /// that stays open, a slow reader. Once, until it is small again.
+    case logGrows(VersionID, reason: String)
     /// A snapshot could not be made; the work on the version continues.
     case snapshotFailed(VersionID, KappaError)
 
@@ -65,6 +68,7 @@ public enum RunnerReport: Sendable {
             case .invalid(let view): .invalid(view: view.name, view.error)
             case .suspected(let id, let stamp): .suspected(id, from: stamp.first, to: stamp.end)
             case .deadLetter(let id, let letter): .firstDeadLetter(id, letter)
+            case .logGrows(let id, let reason): .logGrows(id, reason: reason)
             case .snapshotFailed(let id, let error): .snapshotFailed(id, error)
             }
     }
@@ -75,7 +79,8 @@ public enum RunnerReport: Sendable {
         case .started(let id, _), .heldElsewhere(let id, _), .caughtUp(let id, _),
             .heldBack(let id, _), .refused(let id, _), .identical(let id), .released(let id, _),
             .failed(let id, _), .retrying(let id, _, _), .recovered(let id),
-            .suspected(let id, _, _), .firstDeadLetter(let id, _), .snapshotFailed(let id, _):
+            .suspected(let id, _, _), .firstDeadLetter(let id, _), .logGrows(let id, _),
+            .snapshotFailed(let id, _):
             id
         case .invalid: nil
         case .promoted(let promoted): promoted.version

@@ -36,9 +36,12 @@ package struct VersionStatus: Sendable {
     }
 
     /// The versions of a view, or of all.
-    /// - Parameter cache: What was counted before, for whoever asks again and again.
+    /// - Parameters:
+    ///   - cache: What was counted before, for whoever asks again and again.
+    ///   - mostLogBytes: From which size on a write-ahead log is told of.
     package static func all(
-        _ catalog: Catalog, view: String? = nil, cache: VersionSizesCache = VersionSizesCache()
+        _ catalog: Catalog, view: String? = nil, cache: VersionSizesCache = VersionSizesCache(),
+        mostLogBytes: Int = PinnedLog.usualBytes
     ) throws -> [VersionStatus] {
         let folder = catalog.folder
         var end = logEnd(folder)
@@ -46,7 +49,7 @@ package struct VersionStatus: Sendable {
             var status = VersionStatus(
                 id: entry.id, state: entry.state, reason: entry.reason, isLive: entry.isLive,
                 digest: entry.digest, position: .zero, logEnd: end, counters: Counters(),
-                sizes: VersionSizes(), logBytes: size(folder.file(entry.id) + "-wal"),
+                sizes: VersionSizes(), logBytes: PinnedLog.bytes(of: entry.id, in: folder),
                 bytes: size(folder.file(entry.id)) + size(folder.file(entry.id) + "-wal"),
                 eventsPerSecond: Lease.holder(of: entry.id, in: folder)?.eventsPerSecond ?? 0)
             // The file of a version that was only just entered may not be there yet.
@@ -86,19 +89,12 @@ package struct VersionStatus: Sendable {
                     + "or remove views/ and catalog.db and rebuild from what there is"
             } else if catalog.hasLostFile(entry) {
                 status.reason = "its file is gone: `kappa run` builds a new version"
-            } else if status.reason == nil, status.logBytes > Self.mostLogBytes {
-                status.reason =
-                    "its write-ahead log has grown to \(status.logBytes >> 20) MB: somebody reads an old "
-                    + "state of it, and what was committed since cannot be moved into the file. End "
-                    + "transactions and slow readers (tail, changes(of:), sqlite3) of "
-                    + folder.file(entry.id)
+            } else if status.reason == nil, status.logBytes > mostLogBytes {
+                status.reason = PinnedLog.reason(status.logBytes, of: entry.id, in: folder)
             }
             return status
         }
     }
-
-    /// Well past what a writer without slow readers lets it become: 16 MB, or one large commit.
-    private static let mostLogBytes = 256 << 20
 
     private static func logEnd(_ folder: DataFolder) -> Offset {
         (try? LogReader(folder.log).durableEnd()) ?? .zero

@@ -165,6 +165,9 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
                 member.hasToldOfDead = true
                 runner.tell(.deadLetter(member.id, letter))
             }
+            if let reason = member.growingLog(past: options.mostLogBytes, in: folder) {
+                runner.tell(.logGrows(member.id, because: reason))
+            }
             return true
         }
     }

@@ -21,6 +21,8 @@ final class RunnerMember {
     var snapshots: SnapshotKeeper?
     /// Whether the runner has reported a dead letter.
     var hasToldOfDead = false
+    /// Whether the runner has reported that its write-ahead log grows.
+    private var hasToldOfLog = false
     /// Whether it is tried again after a failure, or its status still tells of one.
     var isRecovering: Bool
 
@@ -58,6 +60,15 @@ final class RunnerMember {
 
     func report(eventsPerSecond: Int) {
         lease.report(.init(eventsPerSecond: eventsPerSecond))
+    }
+
+    /// What is to be said of a write-ahead log that somebody keeps from being moved into the file; once, until
+    /// it is small again.
+    func growingLog(past limit: Int, in folder: DataFolder) -> String? {
+        let bytes = PinnedLog.bytes(of: id, in: folder)
+        let isNews = bytes > limit && !hasToldOfLog
+        hasToldOfLog = bytes > limit
+        return isNews ? PinnedLog.reason(bytes, of: id, in: folder) : nil
     }
 
     /// Ends its work: from now on whoever has the definition may take it over.

@@ -22,6 +22,8 @@ package final class ViewRunner: Sendable {
         package var snapshots: SnapshotPolicy?
         /// After how many events a version's sample is taken.
         package var sampleEvents = VersionSample.usualEvents
+        /// From which size on a version's write-ahead log is reported.
+        package var mostLogBytes = PinnedLog.usualBytes
         /// What to write into the history.
         package var reason = "caught up"
 
@@ -57,6 +59,9 @@ package final class ViewRunner: Sendable {
         case recovered(VersionID)
         /// A version has its first dead letter, or its first since this runner took it.
         case deadLetter(VersionID, DeadLetter)
+        /// A version's write-ahead log grows, because somebody reads an old state of its file. Once, until it
+        /// is small again.
+        case logGrows(VersionID, because: String)
         /// A snapshot could not be made; the version goes on.
         case snapshotFailed(VersionID, KappaError)
     }

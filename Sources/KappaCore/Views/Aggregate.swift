@@ -40,20 +40,9 @@ struct AggregateSettings: Sendable {
     /// What becomes of the fraction of a whole average.
     var rounding = WholeDivision.Rounding.towardZero
 
-    /// Why the aggregate makes no sense; nil where it does.
-    var fault: String?
-
-    static func limit(_ limit: Int) -> AggregateSettings {
-        AggregateSettings(
-            limit: max(1, limit),
-            fault: limit > 0 ? nil : "a list has room for at least one value, not \(limit)")
-    }
-
+    static func limit(_ limit: Int) -> AggregateSettings { AggregateSettings(limit: limit) }
     static func fraction(_ fraction: Double) -> AggregateSettings {
-        let isGood = fraction >= 0 && fraction <= 1
-        return AggregateSettings(
-            fraction: isGood ? fraction : 0,
-            fault: isGood ? nil : "a quantile's fraction is from 0 to 1, not \(fraction)")
+        AggregateSettings(fraction: fraction)
     }
 }
 
@@ -61,9 +50,22 @@ extension Aggregate {
     /// - Throws: `.usage` for an aggregate that makes no sense.
     static func check(_ all: [Aggregate], ofTable table: String) throws(KappaError) {
         for aggregate in all {
-            if let fault = aggregate.settings.fault {
+            if let fault = aggregate.fault {
                 throw .senseless(fault, at: "table \(table), column \(aggregate.name)")
             }
+        }
+    }
+
+    /// Why it makes no sense; nil where it does.
+    private var fault: String? {
+        switch function {
+        case .collect, .top, .bottom:
+            settings.limit > 0
+                ? nil : "a list has room for at least one value, not \(settings.limit)"
+        case .quantile, .approximateQuantile:
+            settings.fraction >= 0 && settings.fraction <= 1
+                ? nil : "a quantile's fraction is from 0 to 1, not \(settings.fraction)"
+        default: nil
         }
     }
 }

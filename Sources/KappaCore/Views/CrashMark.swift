@@ -152,7 +152,7 @@ struct LearningMark {
     ///   - name: The view's name, or that of an earlier definition of it, which may stand in a path.
     ///   - folder: Where its file is; nil for a program that starts itself again, or has nothing to lose.
     init(_ name: String, in folder: String?) {
-        let path = folder.map { "\($0)/learning-\(name).crash" }
+        let path = folder.map { "\($0)/\(Self.prefix)\(name)\(Self.suffix)" }
         let stamp = path.flatMap { CrashStamp.read($0)?.stamp }
         if let stamp, stamp.isOfThisProgram {
             // All that work views out in this process do without it.
@@ -166,8 +166,21 @@ struct LearningMark {
         self.path = nil
     }
 
+    private static let prefix = "learning-"
+    private static let suffix = ".crash"
+
     /// To be called when the types have been tried out.
     func remove() { if let path { unlink(path) } }
+
+    /// Removes what views have left that are defined no more.
+    static func removeOthers(_ files: [String], in folder: String, than views: [String]) {
+        for file in files where file.hasPrefix(prefix) && file.hasSuffix(suffix) {
+            let name = file.dropFirst(prefix.count).dropLast(suffix.count)
+            let path = "\(folder)/\(file)"
+            if views.contains(String(name)) || CrashStamp.read(path) == nil { continue }
+            unlink(path)
+        }
+    }
 }
 
 /// A crash that a mark tells of.

@@ -127,6 +127,11 @@ extension Duration {
     /// would not fit 64 bits (it is cut at 73,000 years).
     var eventTimeMicroseconds: Int64 { min(max(0, wholeMicroseconds), .max / 4) }
 
+    /// The same, but below zero where it is negative: for what is judged later.
+    var spanMicroseconds: Int64 {
+        self < .zero ? min(-1, wholeMicroseconds) : eventTimeMicroseconds
+    }
+
     /// Why it cannot be a span of event time; nil where it can.
     func fault(_ what: String) -> String? {
         self < .zero ? "\(what) is not negative, as \(self) is" : nil

@@ -93,6 +93,59 @@ import Testing
         #expect(letters == 4_000)
     }
 
+    struct Kept: Event, ViewRow {
+        var key: String
+        var text: String
+        var list: [String]?
+        static let eventType: String? = "note"
+    }
+
+    /// The last three of each key; a text "-" drops all.
+    private static let kept = View("kept", digest: "1") {
+        Events(Kept.self).grouped(by: \.key).keep { kept, new in
+            if new.text == "-" {
+                kept = []
+                return
+            }
+            kept.append(new)
+            if kept.count > 3 { kept.removeFirst() }
+        }
+    }
+
+    @Test("what the elements that a view keeps point to counts, also after a restart")
+    func kept() throws {
+        let folder = try TemporaryFolder()
+        let text = String(repeating: "z", count: 500)
+        var lines = (0..<6_000).map { index in
+            #"{"event_type":"note","key":"k\#(index * 7_919 % 1_000)","text":"\#(text)\#(index)"}"#
+        }
+        // 3,000 elements stay, with about a megabyte and a half of texts.
+        let (version, _) = try version(Self.kept, folder, lines, budgetBytes: 1 << 30)
+        #expect(version.memoryBytes > 3_000 * 500, "texts are not counted")
+        #expect(version.memoryBytes < 3 << 20)
+        func reopened() throws -> VersionMaterializer {
+            let definition = try ViewSet([Self.kept]).definitions()[0]
+            return try VersionMaterializer(
+                definition, store: try VersionStore(opening: folder.path + "/1.db"),
+                plan: ExtractionPlan(), budgetBytes: 1 << 30)
+        }
+        let again = try reopened()
+        #expect(again.memoryBytes > 3_000 * 500)
+        #expect(abs(again.memoryBytes - version.memoryBytes) < 1 << 18)
+
+        // What is dropped counts no more; lists count by their JSON.
+        let other = try TemporaryFolder()
+        lines += (0..<1_000).map { #"{"event_type":"note","key":"k\#($0)","text":"-"}"# }
+        let (empty, _) = try self.version(Self.kept, other, lines, budgetBytes: 1 << 30)
+        #expect(empty.memoryBytes < version.memoryBytes - 3_000 * 500)
+        let third = try TemporaryFolder()
+        let listed = (0..<1_000).map { index in
+            #"{"event_type":"note","key":"k\#(index)","text":"","list":["\#(text)","\#(text)"]}"#
+        }
+        let (lists, _) = try self.version(Self.kept, third, listed, budgetBytes: 1 << 30)
+        #expect(lists.memoryBytes > 1_000 * 1_000)
+    }
+
     @Test("what the rows of a fold point to counts, and is dropped with them")
     func folds() throws {
         let folder = try TemporaryFolder()

@@ -156,6 +156,7 @@ final class RunningBuild: Sendable {
         case .recovered(let id): "recovered \(id)"
         case .failed(let id, let error): "failed \(id) \(error.what)"
         case .deadLetter(let id, let letter): "dead letter of \(id) at \(letter.offset)"
+        case .logGrows(let id, let reason): "log of \(id) grows: \(reason)"
         case .snapshotFailed(let id, let error): "no snapshot of \(id) \(error.what)"
         }
     }

@@ -182,8 +182,8 @@ struct FaultyProgram {
             + "/FaultyViews"
     }
 
-    private init(_ other: FaultyProgram, _ path: String) {
-        (program, views, self.path) = (other.program, other.views, path)
+    private init(_ other: FaultyProgram, _ path: String, _ views: String? = nil) {
+        (program, self.views, self.path) = (other.program, views ?? other.views, path)
     }
 
     var data: DataFolder { program.data }
@@ -194,6 +194,20 @@ struct FaultyProgram {
         try FileCopy.copy(path, to: copy)
         chmod(copy, 0o755)
         return FaultyProgram(self, copy)
+    }
+
+    /// The same program and folder with other views: what another build would be.
+    func with(views: String) throws -> FaultyProgram { FaultyProgram(self, path, views) }
+
+    /// A program that is this one with other views, whatever its environment.
+    func wrapper(of views: String) throws -> String {
+        let script = "\(program.folder.path)/with-\(views)"
+        let text = "#!/bin/sh\nFAULTY_VIEWS=\(views) exec \(path) \"$@\"\n"
+        let file = OpenFile(
+            try SystemFiles().open(script, O_WRONLY | O_CREAT | O_TRUNC), path: script)
+        try SystemFiles().write(file.descriptor, Array(text.utf8), at: 0)
+        chmod(script, 0o755)
+        return script
     }
 
     /// Events that no view minds.

@@ -7,8 +7,6 @@ public struct JoinBound: Sendable {
     }
     let kind: Kind
     let latenessMicroseconds: Int64?
-    /// Why the bound makes no sense; nil where it does.
-    var fault: String?
 
     /// Any two, whenever they come. Both sides are kept for ever, but for those elements that cannot
     /// meet another one: see ``EventStream/unique(by:)``.
@@ -19,20 +17,30 @@ public struct JoinBound: Sendable {
     /// kept. Without a lateness, nothing is late and everything is kept.
     public static func within(_ span: Duration, lateness: Duration? = nil) -> JoinBound {
         JoinBound(
-            kind: .within(microseconds: span.eventTimeMicroseconds),
-            latenessMicroseconds: lateness?.eventTimeMicroseconds,
-            fault: span.fault("how far apart the elements of a join are")
-                ?? lateness?.fault("a lateness"))
+            kind: .within(microseconds: span.spanMicroseconds),
+            latenessMicroseconds: lateness?.spanMicroseconds)
     }
 
     /// Two that are in the same tumbling window. With a lateness, an element is late once
     /// `window end + lateness <= stream time`; until then it is kept.
     public static func sameWindow(_ size: Duration, lateness: Duration? = nil) -> JoinBound {
         JoinBound(
-            kind: .window(microseconds: max(1, size.eventTimeMicroseconds)),
-            latenessMicroseconds: lateness?.eventTimeMicroseconds,
-            fault: size.faultOfSize("the size of a join's windows") ?? lateness?.fault("a lateness")
-        )
+            kind: .window(microseconds: size.spanMicroseconds),
+            latenessMicroseconds: lateness?.spanMicroseconds)
+    }
+
+    /// Why the bound makes no sense; nil where it does.
+    var fault: String? {
+        if let lateness = latenessMicroseconds, lateness < 0 {
+            return "a lateness is not negative, as \(lateness) microseconds are"
+        }
+        return switch kind {
+        case .within(let span) where span < 0:
+            "how far apart the elements of a join are is not negative, as \(span) microseconds are"
+        case .window(let size) where size < 1:
+            "the size of a join's windows is at least one microsecond, not \(size)"
+        default: nil
+        }
     }
 
     var needsTime: Bool { if case .none = kind { false } else { true } }

@@ -16,6 +16,14 @@ final class KeptElements<Element: ViewRow>: RankingInput {
     /// What the reading at hand has changed, as it was before, and which group's it was.
     private var before: [(group: UInt32, elements: [Element])] = []
 
+    /// Whether elements may hold texts, lists and the like, which stand elsewhere.
+    private let pointsElsewhere = !_isPOD(Element.self)
+    /// What the elements of each group point to: measured when they are read and written.
+    private var pointed = PointedBytes()
+    /// Until then it is taken to be what the events brought.
+    private var unmeasuredBytes = 0
+    private let measuring = MeasuringWriter()
+
     init(
         _ reader: any ElementReader<Element>, keys: [Expression<Element>],
         _ rule: KeepRule<Element>, _ layout: RankingLayout
@@ -32,6 +40,7 @@ final class KeptElements<Element: ViewRow>: RankingInput {
         groups find: (_ rows: ArraySlice<Int32>, _ keys: [kj_column]) -> [UInt32],
         changed: (UInt32) -> Void, _ outcome: (_ events: [Int32], EventOutcome) -> Void
     ) {
+        if pointsElsewhere { unmeasuredBytes += batch.payload.count }
         reader.load(batch)
         keys.clear()
         reader.forEachReading(range) { new in
@@ -99,6 +108,7 @@ final class KeptElements<Element: ViewRow>: RankingInput {
                 rule.loop(elements, numbers, first, ids) { id, old, count in
                     before.append((id, old))
                     elementCount += count - old.count
+                    if count == 0 { pointed.clear(id) }
                 } _: {
                     hasFailed = true
                 }
@@ -121,6 +131,7 @@ final class KeptElements<Element: ViewRow>: RankingInput {
         groups[Int(id)] = settled
         before.append((id, old))
         elementCount += kept.count - old.count
+        if kept.isEmpty { pointed.clear(id) }
     }
 
     /// Takes back what was changed last, until so many changes are left.
@@ -137,8 +148,18 @@ final class KeptElements<Element: ViewRow>: RankingInput {
     func count(in group: Int) -> Int { group < groups.count ? groups[group].count : 0 }
 
     func bind(_ rank: Int, of group: Int, to writer: any RowWriter) throws {
-        try withUnsafePointer(to: groups[group][rank]) {
-            try codec.bind($0, to: writer, at: layout.firstElementColumn)
+        try withUnsafePointer(to: groups[group][rank]) { element in
+            guard pointsElsewhere else {
+                return try codec.bind(element, to: writer, at: layout.firstElementColumn)
+            }
+            let id = UInt32(group)
+            if rank == 0 { pointed.clear(id) }
+            measuring.writer = writer
+            defer { measuring.writer = nil }
+            try codec.bind(element, to: measuring, at: layout.firstElementColumn)
+            for (column, count) in measuring.takeTexts() {
+                pointed.add(id, codec.columns[column - layout.firstElementColumn].kind, count)
+            }
         }
         if layout.showsRank {
             writer.bind(layout.firstElementColumn + codec.columns.count, Int64(rank + 1))
@@ -154,10 +175,46 @@ final class KeptElements<Element: ViewRow>: RankingInput {
         while groups.count <= group { groups.append([]) }
         groups[group].append(try codec.decode(cursor, at: layout.firstElementColumn))
         elementCount += 1
+        guard pointsElsewhere else { return }
+        for (index, column) in codec.columns.enumerated()
+        where column.kind == .text || column.kind == .json {
+            let place = layout.firstElementColumn + index
+            if cursor.isNull(place) { continue }
+            pointed.add(UInt32(group), column.kind, cursor.text(place).count)
+        }
     }
+
+    func committed() { unmeasuredBytes = 0 }
 
     var rowCount: Int { elementCount }
     var memoryBytes: Int {
         elementCount * (MemoryLayout<Element>.stride + 64) + groups.count * 48
+            + (pointsElsewhere ? pointed.total + unmeasuredBytes : 0)
     }
+}
+
+/// Passes cells on to a writer and notes how long their texts are.
+private final class MeasuringWriter: RowWriter {
+    var writer: (any RowWriter)?
+    private var texts: [(column: Int, count: Int)] = []
+
+    /// What was noted since this was last called.
+    func takeTexts() -> [(column: Int, count: Int)] {
+        defer { texts.removeAll(keepingCapacity: true) }
+        return texts
+    }
+
+    func bindNull(_ index: Int) { writer?.bindNull(index) }
+    func bind(_ index: Int, _ value: Int64) { writer?.bind(index, value) }
+    func bind(_ index: Int, _ value: Double) { writer?.bind(index, value) }
+    func bind(_ index: Int, text: UnsafeRawBufferPointer) {
+        texts.append((index, text.count))
+        writer?.bind(index, text: text)
+    }
+    func bind(_ index: Int, _ text: String) {
+        texts.append((index, text.utf8.count))
+        writer?.bind(index, text)
+    }
+    func bind(_ index: Int, blob: UnsafeRawBufferPointer) { writer?.bind(index, blob: blob) }
+    func execute() throws(KappaError) { try writer?.execute() }
 }

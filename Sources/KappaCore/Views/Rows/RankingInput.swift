@@ -22,6 +22,8 @@ package protocol RankingInput: AnyObject {
     func values(_ rank: Int, of group: Int) throws -> [Value]
     /// Appends a stored row to a group's ranking; rows come in the order of their ranks.
     func load(_ cursor: any RowCursor, into group: Int) throws
+    /// All that has changed was bound and committed.
+    func committed()
     var memoryBytes: Int { get }
     /// Rows of all groups.
     var rowCount: Int { get }
@@ -30,6 +32,7 @@ package protocol RankingInput: AnyObject {
 extension RankingInput {
     package func prefetch(_ group: Int) {}
     package func prefetchRows(_ group: Int) {}
+    package func committed() {}
 }
 
 /// Where the cells of a ranking's row stand: keys that are not the element's own, the element, the rank.

@@ -17,6 +17,15 @@ struct PointedBytes {
         set(id, bytes)
     }
 
+    /// Forgets what is known of a row, or of a group of rows.
+    mutating func clear(_ id: UInt32) { set(id, 0) }
+
+    /// Adds a cell's text to what is known of a row, or of a group of rows.
+    mutating func add(_ id: UInt32, _ kind: ColumnKind, _ count: Int) {
+        let known = Int(id) < ofRows.count ? ofRows[Int(id)] : 0
+        set(id, known + (kind == .json ? Self.bytes(ofJSON: count) : Self.bytes(ofText: count)))
+    }
+
     /// Measures a row as it is stored.
     mutating func measure(_ id: UInt32, _ cursor: any RowCursor, _ schema: TableSchema) {
         var bytes = 0
