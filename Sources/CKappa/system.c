@@ -61,6 +61,40 @@ int kappa_eventfd(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
 
 int kappa_clone_file(int from, int to) { return ioctl(to, FICLONE, from) == 0 ? 0 : errno; }
 
+struct cloning {
+  const char *from, *to;
+  int error;
+};
+
+static void *clone_apart(void *argument) {
+  struct cloning *cloning = argument;
+  // POSIX ties the locks on a file to the table of open files: closing a descriptor drops those that
+  // other descriptors of the same table have, such as SQLite's. This thread gets a table of its own.
+  if (unshare(CLONE_FILES) != 0) {
+    cloning->error = EOPNOTSUPP;
+    return NULL;
+  }
+  int from = open(cloning->from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (from < 0) {
+    cloning->error = errno;
+    return NULL;
+  }
+  int to = open(cloning->to, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
+  cloning->error = to < 0 ? errno : kappa_clone_file(from, to);
+  if (to >= 0) close(to);
+  close(from);
+  return NULL;
+}
+
+int kappa_clone_path(const char *from, const char *to) {
+  struct cloning cloning = {from, to, 0};
+  pthread_t thread;
+  int error = pthread_create(&thread, NULL, clone_apart, &cloning);
+  if (error != 0) return error;
+  pthread_join(thread, NULL);
+  return cloning.error;
+}
+
 int64_t kappa_copy_range(int from, int to, int64_t count) {
   return copy_file_range(from, NULL, to, NULL, (size_t)count, 0);
 }

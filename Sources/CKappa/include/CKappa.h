@@ -27,6 +27,8 @@ int kappa_eventfd(void);
 // Makes one file's bytes those of another without copying them, where the file system can share them.
 // Returns 0, or errno.
 int kappa_clone_file(int from, int to);
+// The same for a file that this process may have locks on: it keeps them.
+int kappa_clone_path(const char *from, const char *to);
 // copy_file_range from where both files stand.
 int64_t kappa_copy_range(int from, int to, int64_t count);
 // Where some bytes first stand in others; null where they do not. Takes the sum of both counts.

@@ -3,7 +3,8 @@ import Glibc
 
 /// Copies files as cheaply as the file system can.
 enum FileCopy {
-    /// Makes `target` a copy of a file that nobody changes meanwhile: it shares the file's blocks where
+    /// Makes `target` a copy of a file that nobody changes meanwhile, and that SQLite does not have open
+    /// in this process: closing it would drop SQLite's locks. It shares the file's blocks where
     /// the file system can (Btrfs, XFS), else the kernel copies them.
     /// - Throws: `.notFound` where the file is not there.
     static func copy(_ source: String, to target: String) throws(KappaError) {
@@ -15,10 +16,9 @@ enum FileCopy {
     }
 
     /// Makes `target` share the blocks of a file as it is at one moment; false where the file system
-    /// cannot do that.
+    /// cannot do that. The file may be one that SQLite has open.
     static func clone(_ source: String, to target: String) throws(KappaError) -> Bool {
-        let (from, to) = try open(source, target)
-        switch kappa_clone_file(from.descriptor, to.descriptor) {
+        switch kappa_clone_path(source, target) {
         case 0: return true
         case EOPNOTSUPP, ENOTTY, EXDEV, EINVAL, ENOSYS, EPERM: return false
         case let number:

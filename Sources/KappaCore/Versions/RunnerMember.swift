@@ -39,12 +39,14 @@ final class RunnerMember {
         version = try VersionMaterializer(
             taken.definition, store: store, plan: plan, budgetBytes: budgetBytes,
             crashMark: crashMark)
-        let entry = try catalog.transaction {
+        // Where another one has become live since it was taken, it has retired, and its work ends as that of
+        // any version that retires: it is not to be built on its way again.
+        let (entry, isLive) = try catalog.transaction {
             let entry = try catalog.entries(of: id.view).first { $0.id == id }
-            if entry?.isLive != true { try catalog.setState(id, .building) }
-            return entry
+            let isLive = taken.isLive || entry?.isLive == true
+            if !isLive { try catalog.setState(id, .building) }
+            return (entry, isLive)
         }
-        let isLive = entry?.isLive == true
         self.isLive = isLive
         version.recordsChanges = try isLive || catalog.wasLive(id)
         heldBack = isLive ? nil : try catalog.reasonToHoldBack(id)

@@ -113,6 +113,8 @@ package final class ViewRunner: Sendable {
         var id: VersionID
         var definition: ViewDefinition
         var lease: Lease
+        /// Whether it was the live one when it was taken.
+        var isLive: Bool
         /// Whether it is to be promoted when it has caught up.
         var promotes: Bool
         /// Whether it is what is left of a rebuild.

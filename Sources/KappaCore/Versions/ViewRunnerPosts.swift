@@ -174,7 +174,8 @@ extension ViewRunner {
                     taken.append(
                         Taken(
                             id: id, definition: definition, lease: lease,
-                            promotes: target.promotes, isRebuild: target.isRebuild,
+                            isLive: target.action == .keep, promotes: target.promotes,
+                            isRebuild: target.isRebuild,
                             isRetry: post.retries[id] != nil))
                 } catch {
                     guard error.code == .heldElsewhere else { throw error }

@@ -46,6 +46,25 @@ struct LeaseTests {
         try build.stop()
     }
 
+    @Test("a live version that retires between being taken and being opened stays retired")
+    func retiresMeanwhile() throws {
+        try folder.catchUp([tally("a")])
+        try folder.catchUp([tally("a")], rebuilds: true)
+        let definition = try ViewSet([tally("a")]).workedOut().definition(of: "tally")
+        let taken = ViewRunner.Taken(
+            id: id(2), definition: definition, lease: try Lease(id(2), in: folder.data),
+            isLive: true, promotes: true, isRebuild: false, isRetry: false)
+        _ = try Promotion(folder.catalog()).rollBack(["tally"])
+        let catalog = try folder.catalog()
+        let member = try RunnerMember(
+            taken, catalog, plan: ExtractionPlan(), budgetBytes: 1 << 20)
+        #expect(try catalog.entries(of: "tally").map(\.state) == [.live, .retired])
+        // So the first look at the catalog ends its work.
+        #expect(member.isLive)
+        member.end()
+        #expect(!isHeld(2))
+    }
+
     @Test("a rollback to another build's version gives the lease to that build, which stands by")
     func rollBackToOther() throws {
         let old = try RunningBuild(folder.data, [tally("a")])
@@ -101,7 +120,7 @@ struct LeaseTests {
         // A rebuild makes it good.
         try folder.catchUp([tally("x", named: "more")], rebuilds: true)
         try build.until("more@2 is followed") { isHeld(2, "more") }
-        #expect(build.runner.unresolved == nil)
+        try build.until("nothing is unresolved") { build.runner.unresolved == nil }
         try build.stop()
     }
 

@@ -1,4 +1,4 @@
-import Glibc
+import Foundation
 import KappaTesting
 import Testing
 
@@ -110,6 +110,32 @@ struct SnapshotTests {
         try folder.append(ticks: 10)
         try waitFor(60)
         try running.stop()
+    }
+
+    @Test("a snapshot leaves this process the locks that it has on the version's file")
+    func locks() throws {
+        try folder.append(ticks: 3)
+        try catchUp(nil)
+        let file = folder.data.file(id)
+        let reader = try VersionReader(file)
+        try reader.hold()
+        let before = try locks(on: file)
+        #expect(!before.isEmpty)
+        try SnapshotCopy(id, in: folder.data).make(keeping: 5)
+        #expect(try locks(on: file) == before)
+        reader.letGo()
+    }
+
+    /// The locks that this process has on a file, as the kernel lists them.
+    private func locks(on path: String) throws -> [Substring] {
+        var status = stat()
+        #expect(stat(path, &status) == 0)
+        let all = try String(contentsOfFile: "/proc/locks", encoding: .utf8)
+        return all.split(separator: "\n").filter { line in
+            let words = line.split(separator: " ")
+            return words.contains("\(getpid())")
+                && words.contains { $0.hasSuffix(":\(status.st_ino)") }
+        }.map { $0.drop { $0 != " " } }.sorted()
     }
 
     @Test("by time they are made where the log's own clock has gone on, never where it went back")
