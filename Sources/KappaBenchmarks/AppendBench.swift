@@ -10,12 +10,12 @@ struct AppendBench {
     init(_ input: BenchInput) throws {
         self.input = input
         folder = DataFolder(input.folder.path + "-append-\(getpid())")
-        DataFolder.remove(folder.path)
+        Folder.remove(folder.path)
     }
 
     /// All events from a pipe.
     func fromPipe() throws -> Figures {
-        defer { DataFolder.remove(folder.path) }
+        defer { Folder.remove(folder.path) }
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { throw KappaError(.inputOutput, "there is no pipe") }
         let (reading, writing) = (ends[0], ends[1])
@@ -44,7 +44,7 @@ struct AppendBench {
 
     /// Single events from many threads at once: each waits until its own is durable.
     func singles(writers: Int) throws -> Figures {
-        defer { DataFolder.remove(folder.path) }
+        defer { Folder.remove(folder.path) }
         let writer = try LogWriter(folder.log)
         let line = try EventLines(
             event: #"{"user_id":"user_1","action":"view","amount":1.5,"event_id":1}"#)

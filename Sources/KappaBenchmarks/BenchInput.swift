@@ -30,8 +30,8 @@ struct BenchInput {
         let isWhole = access(folder.log, F_OK) == 0 && access(ndjson, F_OK) == 0
         if isWhole, try LogReader(folder.log).durableEnd() == Offset(UInt64(events)) { return }
         BenchProgram.say("making \(name)")
-        try DataFolder.make(parent)
-        DataFolder.remove(name)
+        try Folder.make(parent)
+        Folder.remove(name)
         try make(kind)
     }
 
@@ -62,8 +62,8 @@ struct BenchInput {
     /// A folder for one measurement, with this input's log in it.
     func scratch() throws -> DataFolder {
         let scratch = DataFolder(folder.path + "-run-\(getpid())")
-        DataFolder.remove(scratch.path)
-        try DataFolder.make(scratch.path)
+        Folder.remove(scratch.path)
+        try Folder.make(scratch.path)
         // Both folders stand side by side, and the link is inside of one of them.
         let target = "../" + (folder.path.split(separator: "/").last ?? "") + "/log"
         guard symlink(target, scratch.log) == 0 else {

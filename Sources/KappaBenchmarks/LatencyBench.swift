@@ -21,8 +21,8 @@ struct LatencyBench {
     }
 
     func run() throws -> Figures {
-        DataFolder.remove(folder.path)
-        defer { DataFolder.remove(folder.path) }
+        Folder.remove(folder.path)
+        defer { Folder.remove(folder.path) }
         let writer = try LogWriter(folder.log)
         var generator = UserEventGenerator(seed: 2)
         _ = try writer.append(try Self.lines(Self.before, &generator))

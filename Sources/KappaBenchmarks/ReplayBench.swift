@@ -52,7 +52,7 @@ struct ReplayBench {
     /// From offset zero until the versions are live.
     func replay(_ views: [any AnyView], _ memoryBytes: Int) throws -> Figures {
         let scratch = try input.scratch()
-        defer { DataFolder.remove(scratch.path) }
+        defer { Folder.remove(scratch.path) }
         return try Figures.of(events: input.events, bytes: try bytes()) {
             try run(views, in: scratch) { $0.memoryBytes = memoryBytes }
             return try rows(scratch)
@@ -62,7 +62,7 @@ struct ReplayBench {
     /// The second half only, from a checkpoint in the middle.
     func resume(_ views: [any AnyView]) throws -> Figures {
         let scratch = try input.scratch()
-        defer { DataFolder.remove(scratch.path) }
+        defer { Folder.remove(scratch.path) }
         let middle = Offset(UInt64(input.events / 2))
         try run(views, in: scratch) {
             $0.end = middle

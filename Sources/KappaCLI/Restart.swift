@@ -22,11 +22,12 @@ enum Restart {
     static func allow(always: Bool) {
         isForbiddenByOutput.store(!always, ordering: .relaxed)
         let past = environmentText(variable)?.split(separator: " ").compactMap { UInt64($0) } ?? []
-        var (run, count, since) = (UInt64.random(in: 1...(.max)), UInt64(0), now())
+        let now = UInt64(SystemClock.monotonicSeconds())
+        var (run, count, since) = (UInt64.random(in: 1...(.max)), UInt64(0), now)
         if past.count == 3 {
             run = past[0]
             InheritedLeases.find()
-            if now() < past[2] + UInt64(resetSeconds) { (count, since) = (past[1], past[2]) }
+            if now < past[2] + UInt64(resetSeconds) { (count, since) = (past[1], past[2]) }
             // Its name as `ps` shows it was lost.
             let program = CommandLine.arguments.first ?? "kappa"
             kappa_name_thread(String(program.split(separator: "/").last ?? "kappa"))
@@ -78,11 +79,5 @@ enum Restart {
         defer { for copy in copies { free(copy) } }
         let pointers = copies.map { UnsafePointer($0) } + [nil]
         pointers.withUnsafeBufferPointer { if let start = $0.baseAddress { body(start) } }
-    }
-
-    private static func now() -> UInt64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return UInt64(time.tv_sec)
     }
 }

@@ -14,8 +14,8 @@ public final class TemporaryFolder: Sendable {
         let memory = "/dev/shm"
         let usual = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         let parent = inMemory && access(memory, W_OK | X_OK) == 0 ? memory : usual
-        path = try DataFolder.makeTemporary(in: parent, prefix: "kappa-test")
+        path = try Folder.makeTemporary(in: parent, prefix: "kappa-test")
     }
 
-    deinit { DataFolder.remove(path) }
+    deinit { Folder.remove(path) }
 }

@@ -53,7 +53,7 @@ struct NexmarkRun {
         for query in queries {
             // Each query is a process of its own, so that memory and processor time are its own.
             let lateness = query.latenessSeconds.map { "\($0)" } ?? "-"
-            DataFolder.remove(log.path + "/views")
+            Folder.remove(log.path + "/views")
             let child = try BenchProcess(
                 ["nexmark-query", query.name, folder, "\(count)", lateness])
             guard let figures = child.finish().flatMap({ Figures(json: $0) }) else {
@@ -66,7 +66,7 @@ struct NexmarkRun {
                     "\(figures.peakMiB)",
                 ]))
         }
-        DataFolder.remove(log.path)
+        Folder.remove(log.path)
     }
 
     private static func line(_ cells: [String]) -> String {
@@ -87,8 +87,8 @@ struct NexmarkRun {
                 because: String(cString: strerror(errno)), advice: "Check the name")
         }
         defer { close(file) }
-        DataFolder.remove(log.path)
-        try DataFolder.make(log.path)
+        Folder.remove(log.path)
+        try Folder.make(log.path)
         let writer = try LogWriter(log.log)
         let (result, _) = try SourceImport(writer, source: "nexmark").run(file, name: events)
         return result.appended

@@ -41,13 +41,13 @@ struct GenerateCommand: Command {
         var generator = generator
         let output = Output()
         var left = count
-        let start = Self.now()
+        let start = SystemClock.monotonicSeconds()
         var sent = 0
         while left > 0, !Interrupt.wasAsked {
             var piece = min(left, 4_096)
             if let rate {
                 // A double holds more than an integer does: compared before it is one.
-                let due = (Self.now() - start) * Double(rate) + 1 - Double(sent)
+                let due = (SystemClock.monotonicSeconds() - start) * Double(rate) + 1 - Double(sent)
                 if due < 1 {
                     usleep(1_000)
                     continue
@@ -63,11 +63,5 @@ struct GenerateCommand: Command {
         }
         try output.flush()
         return 0
-    }
-
-    private static func now() -> Double {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 }

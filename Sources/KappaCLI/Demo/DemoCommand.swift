@@ -21,8 +21,8 @@ struct DemoCommand: Command {
 
     func run(_ context: Context) throws -> Int32 {
         let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-        let folder = try DataFolder.makeTemporary(in: parent, prefix: "kappa-demo")
-        defer { if !keeps { DataFolder.remove(folder) } }
+        let folder = try Folder.makeTemporary(in: parent, prefix: "kappa-demo")
+        defer { if !keeps { Folder.remove(folder) } }
         let story = DemoStory(DataFolder(folder), events: events)
         try story.tell()
         if keeps { story.say("\nThe folder is kept: \(folder)") }

@@ -158,15 +158,9 @@ struct DemoStory {
     }
 
     private func timed(_ body: () throws -> Void) rethrows -> Double {
-        let start = Self.now()
+        let start = SystemClock.monotonicSeconds()
         try body()
-        return Self.now() - start
-    }
-
-    private static func now() -> Double {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+        return SystemClock.monotonicSeconds() - start
     }
 }
 

@@ -1,11 +1,10 @@
 import CKappa
-import Glibc
 import KappaCore
 
 /// How far something is, on standard error: a bar on a terminal, else a line every few seconds.
 final class ProgressLine {
     private let label: String
-    private let start = ProgressLine.now()
+    private let start = SystemClock.monotonicSeconds()
     private var lastShown = 0.0
     private var lastOffset = 0
     private var firstOffset: Int?
@@ -16,7 +15,7 @@ final class ProgressLine {
 
     /// Shows the state, if it is time to.
     func show(_ offset: Int, of end: Int) {
-        let time = Self.now()
+        let time = SystemClock.monotonicSeconds()
         guard let first = firstOffset else {
             firstOffset = offset
             lastOffset = offset
@@ -122,11 +121,5 @@ final class ProgressLine {
         if whole < 60 { return "\(whole) s" }
         if whole < 3_600 { return "\(whole / 60) min \(whole % 60) s" }
         return "\(whole / 3_600) h \(whole / 60 % 60) min"
-    }
-
-    private static func now() -> Double {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 }

@@ -94,7 +94,7 @@ struct ColumnPairs {
             case .null: return true
             case .integer: if a.integer(x) == b.integer(y) { return true }
             case .double: if a.double(x) == b.double(y) { return true }
-            case .text, .blob: if KeyOrder.compare(a.text(x), b.text(y)) == 0 { return true }
+            case .text, .blob: if ByteOrder.compare(a.text(x), b.text(y)) == 0 { return true }
             }
         }
         return Self.isSame(left.value(x), right.value(y), tolerance)

@@ -34,7 +34,7 @@ final class ScratchFolder {
 
     private static func make(in parent: String) throws(KappaError) -> (String, OpenFile) {
         while true {
-            let path = try DataFolder.makeTemporary(in: parent, prefix: "scratch")
+            let path = try Folder.makeTemporary(in: parent, prefix: "scratch")
             // Somebody who cleans up may have taken it for a leftover before it was locked.
             guard let lock = try? OpenFile(reading: path) else { continue }
             flock(lock.descriptor, LOCK_EX)
@@ -51,7 +51,7 @@ final class ScratchFolder {
         }
     }
 
-    deinit { DataFolder.remove(path) }
+    deinit { Folder.remove(path) }
 
     /// A copy of a version's file as it is for a reader.
     func copy(_ reader: VersionReader) throws(KappaError) -> String {

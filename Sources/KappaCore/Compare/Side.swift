@@ -102,7 +102,7 @@ final class Side {
             let x = left.keyColumns[index]
             let y = right.keyColumns[index]
             if left.keyIsText[index] {
-                let order = KeyOrder.compare(a.text(x), b.text(y))
+                let order = ByteOrder.compare(a.text(x), b.text(y))
                 if order != 0 { return order }
             } else {
                 let (i, j) = (a.integer(x), b.integer(y))

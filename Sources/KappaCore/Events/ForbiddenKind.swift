@@ -37,4 +37,4 @@ protocol HoldsOthers {
 extension Optional: HoldsOthers { static var held: [Any.Type] { [Wrapped.self] } }
 extension Array: HoldsOthers { static var held: [Any.Type] { [Element.self] } }
 extension Set: HoldsOthers { static var held: [Any.Type] { [Element.self] } }
-extension Dictionary: HoldsOthers { static var held: [Any.Type] { [Key.self, Value.self] } }
+extension Dictionary: HoldsOthers { static var held: [Any.Type] { [Key.self, Self.Value.self] } }

@@ -19,7 +19,7 @@ extension Set: ElementsWithoutOrder where Element: Encodable {
     }
 }
 
-extension Dictionary: ElementsWithoutOrder where Key: Encodable, Value: Encodable {
+extension Dictionary: ElementsWithoutOrder where Key: Encodable, Self.Value: Encodable {
     static var order: EncodingBox.Order { .pairs }
     func encoded(_ use: EncodingUse) throws -> [EncodedValue] {
         try flatMap {

@@ -115,7 +115,7 @@ enum SegmentFiles {
 
     /// The first offsets of all segments, ascending.
     static func list(_ folder: String) throws(KappaError) -> [Offset] {
-        guard let names = names(folder) else {
+        guard let names = Folder.allNames(in: folder) else {
             let number = errno
             guard IOFailure.isAbsence(number) else {
                 throw IOFailure("opendir", number).error("cannot read the log's folder", at: folder)
@@ -142,19 +142,5 @@ enum SegmentFiles {
     static func isEmpty(_ folder: String, _ first: Offset) -> Bool {
         var status = stat()
         return stat(path(folder, first), &status) == 0 && status.st_size < BlockHeader.size
-    }
-
-    /// What stands in the folder; nil where it cannot be listed, with the reason in `errno`.
-    static func names(_ folder: String) -> [String]? {
-        guard let directory = opendir(folder) else { return nil }
-        defer { closedir(directory) }
-        var names: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            names.append(name)
-        }
-        return names
     }
 }

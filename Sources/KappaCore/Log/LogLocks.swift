@@ -38,7 +38,7 @@ struct SealLock {
     func unlock() { flock(file.descriptor, LOCK_UN) }
 
     func removeLeftovers() {
-        for name in SegmentFiles.names(folder) ?? [] where name.hasSuffix(".log" + Self.suffix) {
+        for name in Folder.allNames(in: folder) ?? [] where name.hasSuffix(".log" + Self.suffix) {
             try? files.remove(folder + "/" + name)
         }
     }

@@ -36,7 +36,7 @@ struct LogTail: Sendable {
         _ lines: EventLines, source: LogWriter.SourceRange?, skipped: Int,
         _ files: any FileSystem
     ) throws(KappaError) {
-        let now = Self.nowMicros()
+        let now = SystemClock.wallMicroseconds()
         var position = source.map { $0.position + UInt64(skipped) } ?? 0
         for piece in lines.pieces(of: Self.blockBytes) {
             position += UInt64(source == nil ? 0 : piece.events)
@@ -182,12 +182,6 @@ struct LogTail: Sendable {
             sourcesEnd = head
         }
         return sources[name] ?? 0
-    }
-
-    private static func nowMicros() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000
     }
 }
 

@@ -72,7 +72,7 @@ package final class LogWriter: Sendable {
         let published = try LogHead.read(headFile, isLocked: true)
         let recovered = try LogRecovery.recover(folder, published: published, files: files)
         warnings = recovered.warnings
-        let names = SegmentFiles.names(folder) ?? []
+        let names = Folder.allNames(in: folder) ?? []
         if names.contains(where: { $0.hasSuffix(SealLock.suffix) }),
             let sealing = try? SealLock(folder, files)
         {

@@ -47,7 +47,7 @@ package final class Scan {
     /// When the last event that was applied was appended.
     package private(set) var ingestedAtMicros: Int64 = 0
     private weak var observer: (any Observer)?
-    private var lastCommit = Scan.milliseconds()
+    private var lastCommit = SystemClock.monotonicNanoseconds() / 1_000_000
     private var commitCost = CommitCost()
 
     /// Starts at the offset of the version that is furthest behind.
@@ -128,7 +128,7 @@ package final class Scan {
 
     private var isCommitDue: Bool {
         if versions.contains(where: \.isOverBudget) { return true }
-        let waited = Self.milliseconds() - lastCommit
+        let waited = SystemClock.monotonicNanoseconds() / 1_000_000 - lastCommit
         guard waited >= commitMilliseconds else { return false }
         let cost = commitCost.milliseconds(forRows: dirtyRows)
         return cost * 100 <= Double(waited * options.commitPercent)
@@ -142,9 +142,12 @@ package final class Scan {
 
     /// Commits all versions. On the way, those of many rows may put them aside instead.
     private func commit(isOnTheWay: Bool = false) throws {
-        let start = Self.milliseconds()
+        let start = SystemClock.monotonicNanoseconds()
         let rows = dirtyRows
-        defer { commitCost.note(rows: rows, milliseconds: Self.milliseconds() - start) }
+        defer {
+            commitCost.note(
+                rows: rows, milliseconds: (SystemClock.monotonicNanoseconds() - start) / 1_000_000)
+        }
         try each { version in
             let commit = { isOnTheWay ? try version.save() : try version.commit() }
             guard let observer, version.isDirty || version.hasSpilled else {
@@ -153,7 +156,7 @@ package final class Scan {
             }
             return try observer.commit(version, commit)
         }
-        lastCommit = Self.milliseconds()
+        lastCommit = SystemClock.monotonicNanoseconds() / 1_000_000
         wantsCommit = false
     }
 
@@ -173,13 +176,6 @@ package final class Scan {
         guard let observer else { throw error }
         remove(version)
         observer.didFail(version, error)
-    }
-
-    /// A clock for pacing commits only: it never reaches a row.
-    private static func milliseconds() -> Int {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
     }
 }
 

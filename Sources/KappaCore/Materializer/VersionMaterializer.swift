@@ -151,8 +151,8 @@ package final class VersionMaterializer {
     /// - Throws: `.damaged` if events are missing in between, or if the log is not the one that the
     ///   version was made from.
     package func apply(_ batch: EventBatch, from before: LogDigest, to after: LogDigest) throws {
-        let start = Self.nanoseconds()
-        defer { applyNanoseconds = Self.nanoseconds() - start }
+        let start = SystemClock.monotonicNanoseconds()
+        defer { applyNanoseconds = SystemClock.monotonicNanoseconds() - start }
         let end = batch.firstOffset + batch.count
         guard end > checkpoint.offset else { return }
         let first = checkpoint.offset - batch.firstOffset
@@ -207,13 +207,6 @@ package final class VersionMaterializer {
         checkpoint.digest = digest
         checkpoint.streamTimes = streamTimes
         pass.streamTimes = streamTimes
-    }
-
-    /// A clock for sharing work out only: it never reaches a row.
-    private static func nanoseconds() -> Int {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return time.tv_sec * 1_000_000_000 + time.tv_nsec
     }
 
     private func located(_ error: KappaError, _ first: Offset, _ end: Offset) -> KappaError {

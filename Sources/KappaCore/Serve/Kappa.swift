@@ -52,9 +52,9 @@ public final class Kappa: Sendable {
         self.folder = folder
         self.views = views
         data = DataFolder(folder)
-        try? DataFolder.make(folder)
+        try? Folder.make(folder)
         workedOut = views.workedOut(marksFolder: folder)
-        LearningMark.removeOthers(DataFolder.names(in: folder), in: folder, than: views.names)
+        LearningMark.removeOthers(Folder.names(in: folder), in: folder, than: views.names)
         try LogLoss.check(data)
         readers = LiveReaders(data, workedOut)
         followers = Followers(data, defined: workedOut)

@@ -181,9 +181,9 @@ package struct Plan {
             crashMark: crash.mark)
         var took = 0.0
         func scan(to offset: Offset) throws {
-            let start = Self.seconds()
+            let start = SystemClock.monotonicSeconds()
             try Scan(folder.log, [version], plan: extraction, options: .init(end: offset)).run()
-            took += Self.seconds() - start
+            took += SystemClock.monotonicSeconds() - start
         }
         let half = Offset(UInt64(sample / 2))
         let comparedAt = try old?.checkpoint().offset
@@ -255,10 +255,4 @@ package struct Plan {
     }
 
     private static func rounded(_ seconds: Double) -> Double { (seconds * 100).rounded() / 100 }
-
-    private static func seconds() -> Double {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
-    }
 }

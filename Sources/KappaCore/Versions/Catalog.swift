@@ -64,7 +64,7 @@ package final class Catalog {
     }
 
     private static func writable(_ folder: DataFolder) throws -> SQLiteConnection {
-        try DataFolder.make(folder.path + "/views")
+        try Folder.make(folder.path + "/views")
         let database = try SQLiteConnection(folder.catalog, .create)
         try database.useWAL()
         database.keepWAL()
@@ -322,7 +322,7 @@ package final class Catalog {
         insert.bind(2, Int64(to.rawValue))
         insert.bind(3, Int64(bitPattern: position.rawValue))
         insert.bind(4, reason)
-        insert.bind(5, Self.nowMicros())
+        insert.bind(5, SystemClock.wallMicroseconds())
         try insert.execute()
     }
 
@@ -384,11 +384,5 @@ package final class Catalog {
             else { return }
             try folder.pointLink(of: view, to: live)
         }
-    }
-
-    static func nowMicros() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000
     }
 }

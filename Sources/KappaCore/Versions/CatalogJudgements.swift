@@ -28,7 +28,7 @@ extension Catalog {
         insert.bind(3, Int64(bitPattern: judgement.position.rawValue))
         insert.bind(4, judgement.verdict.rawValue)
         insert.bind(9, judgement.gatesJSON)
-        insert.bind(10, Self.nowMicros())
+        insert.bind(10, SystemClock.wallMicroseconds())
         try insert.execute()
     }
 

@@ -114,7 +114,7 @@ extension Catalog {
         insert.bind(0, id.view)
         insert.bind(1, Int64(id.number.rawValue))
         insert.bind(2, reason)
-        insert.bind(3, Self.nowMicros())
+        insert.bind(3, SystemClock.wallMicroseconds())
         insert.bind(4, Int64(isRetried ? 1 : 0))
         try insert.execute()
     }

@@ -87,63 +87,7 @@ package struct DataFolder: Sendable {
             because: "the log ends at offset \(end)", advice: "Name an offset up to \(end)")
     }
 
-    /// Makes a folder with all above it, and makes their names durable.
-    package static func make(_ path: String) throws(KappaError) {
-        if try IOFailure.isThere(path) { return }
-        let above = path.lastIndex(of: "/").map { String(path[..<$0]) }
-        if let above, !above.isEmpty { try make(above) }
-        if mkdir(path, 0o755) != 0, errno != EEXIST {
-            throw IOFailure("mkdir", errno).error(creating: "a folder", at: path)
-        }
-        try syncFolder(above.map { $0.isEmpty ? "/" : $0 } ?? ".")
-    }
-
-    var viewsOnDisk: [String] { Self.names(in: path + "/views") }
-
-    /// What stands in a folder, but for hidden files.
-    package static func names(in folder: String) -> [String] {
-        guard let directory = opendir(folder) else { return [] }
-        defer { closedir(directory) }
-        var names: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if !name.hasPrefix(".") { names.append(name) }
-        }
-        return names.sorted()
-    }
-
-    /// Makes a new, empty folder that nobody else has, named with a prefix.
-    /// - Throws: `.cannotCreate`.
-    package static func makeTemporary(
-        in parent: String, prefix: String
-    ) throws(KappaError) -> String {
-        var template = Array("\(parent)/\(prefix)-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else {
-            throw IOFailure("mkdtemp", errno).error(creating: "a temporary folder", at: parent)
-        }
-        return template.withUnsafeBufferPointer { buffer in
-            buffer.baseAddress.map { String(cString: $0) } ?? ""
-        }
-    }
-
-    /// Removes a folder with all in it. A link is removed and never followed: what it points to is
-    /// somebody else's. So is a folder that is reached through a link.
-    package static func remove(_ path: String) {
-        guard isFolder(path) else { return }
-        for name in SegmentFiles.names(path) ?? [] where name != "." && name != ".." {
-            let inner = "\(path)/\(name)"
-            if isFolder(inner) { remove(inner) } else { unlink(inner) }
-        }
-        rmdir(path)
-    }
-
-    /// Whether a folder stands at a path, and not a link to one.
-    private static func isFolder(_ path: String) -> Bool {
-        var status = stat()
-        return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
-    }
+    var viewsOnDisk: [String] { Folder.names(in: path + "/views") }
 
     /// The file that tells that kappa made a folder for a moment's work, so that it may be removed.
     static let scratchMark = ".kappa-scratch"
@@ -151,13 +95,13 @@ package struct DataFolder: Sendable {
     /// Removes the folders for a moment's work of processes that were killed: nobody locks them. What
     /// kappa did not make, whatever its name, stays.
     func removeScratch() {
-        for name in Self.names(in: path) where name.hasPrefix("scratch-") {
+        for name in Folder.names(in: path) where name.hasPrefix("scratch-") {
             let scratch = "\(path)/\(name)"
-            guard Self.isFolder(scratch), Self.isMarked(scratch) || Self.isUnmarked(scratch),
+            guard Folder.isFolder(scratch), Self.isMarked(scratch) || Self.isUnmarked(scratch),
                 let folder = try? OpenFile(reading: scratch),
                 flock(folder.descriptor, LOCK_EX | LOCK_NB) == 0
             else { continue }
-            if Self.isMarked(scratch) { Self.remove(scratch) } else { rmdir(scratch) }
+            if Self.isMarked(scratch) { Folder.remove(scratch) } else { rmdir(scratch) }
         }
     }
 
@@ -173,7 +117,7 @@ package struct DataFolder: Sendable {
         let suffix = scratch.utf8.reversed().prefix { $0 != UInt8(ascii: "-") }
         return suffix.count == 6 && lstat(scratch, &status) == 0
             && status.st_mode & 0o777 == 0o700 && status.st_uid == geteuid()
-            && (SegmentFiles.names(scratch) ?? [""]).allSatisfy { $0 == "." || $0 == ".." }
+            && Folder.allNames(in: scratch) == []
     }
 
     /// Makes the link of a view point at a version: a new link takes the old one's name in one step.
@@ -184,21 +128,14 @@ package struct DataFolder: Sendable {
         guard symlink("\(number).db", new) == 0, rename(new, link) == 0 else {
             throw IOFailure("rename", errno).error("cannot switch a view's link", at: link)
         }
-        try Self.syncFolder(self.view(view))
+        try Folder.sync(self.view(view))
     }
 
     func linkedNumber(of view: String) -> VersionNumber? {
-        guard let target = Self.target(ofLink: liveLink(view)), target.hasSuffix(".db") else {
+        guard let target = Folder.target(ofLink: liveLink(view)), target.hasSuffix(".db") else {
             return nil
         }
         return Int(target.dropLast(3)).map { VersionNumber($0) }
-    }
-
-    static func target(ofLink path: String) -> String? {
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let count = readlink(path, &buffer, buffer.count)
-        guard count > 0 else { return nil }
-        return String(decoding: buffer[0..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     func removeFiles(of id: VersionID) throws(KappaError) {
@@ -206,12 +143,6 @@ package struct DataFolder: Sendable {
         Snapshots(self).removeAll(of: id)
         for mark in [crashMark(id), sampleCrashMark(id), gatesCrashMark(id)] { unlink(mark) }
         unlink(lease(id))
-        try Self.syncFolder(view(id.view))
-    }
-
-    private static func syncFolder(_ path: String) throws(KappaError) {
-        do { try SystemFiles().syncFolder(path) } catch {
-            throw error.error("cannot make a change of a folder durable", at: path)
-        }
+        try Folder.sync(view(id.view))
     }
 }

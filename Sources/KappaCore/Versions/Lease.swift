@@ -26,7 +26,7 @@ package final class Lease: Sendable {
     /// - Throws: `.heldElsewhere` with the holder's process number.
     package init(_ id: VersionID, in folder: DataFolder) throws(KappaError) {
         self.id = id
-        try DataFolder.make(folder.view(id.view))
+        try Folder.make(folder.view(id.view))
         let inherited = InheritedLeases.take(id, in: folder)
         let file = if let inherited { inherited } else { try Self.take(id, in: folder) }
         kappa_crash_keep_file(file.descriptor)
@@ -134,12 +134,12 @@ package enum InheritedLeases {
     /// Finds them; to be called once, at the start of a program that has started itself again.
     package static func find() {
         let folder = "/proc/self/fd"
-        let descriptors = DataFolder.names(in: folder).compactMap { Int32($0) }
+        let descriptors = Folder.names(in: folder).compactMap { Int32($0) }
         // The first three are the standard ones.
         for descriptor in descriptors where descriptor > 2 {
             // All others close when a program starts.
             guard fcntl(descriptor, F_GETFD) & FD_CLOEXEC == 0,
-                let path = DataFolder.target(ofLink: "\(folder)/\(descriptor)"),
+                let path = Folder.target(ofLink: "\(folder)/\(descriptor)"),
                 path.hasSuffix(".lease"), fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0
             else { continue }
             files.withLock { $0.append(OpenFile(descriptor, path: path)) }
@@ -173,7 +173,7 @@ struct SwitchLock {
     private let file: OpenFile
 
     init(_ view: String, in folder: DataFolder) throws(KappaError) {
-        try DataFolder.make(folder.view(view))
+        try Folder.make(folder.view(view))
         let path = folder.switchLock(view)
         do throws(IOFailure) {
             file = OpenFile(try SystemFiles().open(path, O_RDWR | O_CREAT), path: path)

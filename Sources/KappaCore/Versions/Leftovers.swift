@@ -8,7 +8,7 @@ import Glibc
 extension DataFolder {
     /// The numbers of the versions of which anything is there, whatever the catalog says.
     func numbersOnDisk(of view: String) -> Set<VersionNumber> {
-        let beside = Self.names(in: self.view(view)).compactMap { name -> VersionNumber? in
+        let beside = Folder.names(in: self.view(view)).compactMap { name -> VersionNumber? in
             guard let dot = name.firstIndex(of: ".") else { return nil }
             let kind = name[dot...]
             guard
@@ -19,7 +19,7 @@ extension DataFolder {
             }
             return Self.number(name[..<dot])
         }
-        let copies = Self.names(in: snapshots(view)).compactMap { name in
+        let copies = Folder.names(in: snapshots(view)).compactMap { name in
             name.firstIndex(of: "@").flatMap { Self.number(name[..<$0]) }
         }
         return Set(beside + copies)
@@ -33,7 +33,7 @@ extension DataFolder {
 
     /// Whether something is there that ``removeLeftovers(of:)`` may have to look at.
     func hasLeftovers(of id: VersionID) -> Bool {
-        let names = Self.names(in: view(id.view))
+        let names = Folder.names(in: view(id.view))
         let own = "\(id.number)."
         let hasFile = names.contains(own + "db")
         return names.contains { name in
@@ -41,7 +41,7 @@ extension DataFolder {
                 && (Self.passing.contains { name.hasSuffix($0) || name.contains($0 + "-") }
                     || name == own + "db-wal" && !hasFile)
         }
-            || Self.names(in: snapshots(id.view)).contains {
+            || Folder.names(in: snapshots(id.view)).contains {
                 $0.hasPrefix("\(id.number)@") && $0.contains(Snapshots.makingSuffix)
             }
     }

@@ -366,7 +366,7 @@ extension VersionStore {
 
 /// Events per second over the last second or so; for people only.
 struct RateMeter {
-    private var start = Self.seconds()
+    private var start = SystemClock.monotonicSeconds()
     private var startOffset: Offset?
     private var last = Offset.zero
     private(set) var perSecond = 0
@@ -377,16 +377,10 @@ struct RateMeter {
             startOffset = offset
             return
         }
-        let now = Self.seconds()
+        let now = SystemClock.monotonicSeconds()
         guard now - start >= 1 else { return }
         perSecond = Int(Double(last - from) / (now - start))
         start = now
         startOffset = offset
-    }
-
-    private static func seconds() -> Double {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 }

@@ -91,7 +91,7 @@ final class SnapshotCopy: @unchecked Sendable {
         self.folder = folder
         self.clone = clone
         // It goes away with the last snapshot of a version that is dropped.
-        try DataFolder.make(folder.snapshots(id.view))
+        try Folder.make(folder.snapshots(id.view))
         reader = try VersionReader(folder.file(id))
         try reader.hold()
         let offset = try reader.checkpoint().offset

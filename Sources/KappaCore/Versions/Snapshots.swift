@@ -20,7 +20,7 @@ package struct Snapshots: Sendable {
     package func all(of view: String? = nil) -> [Snapshot] {
         (view.map { [$0] } ?? folder.viewsOnDisk).flatMap { view in
             let place = folder.snapshots(view)
-            let found = DataFolder.names(in: place).compactMap { name -> Snapshot? in
+            let found = Folder.names(in: place).compactMap { name -> Snapshot? in
                 guard let (number, offset) = Self.parse(name) else { return nil }
                 let path = "\(place)/\(name)"
                 var status = stat()
@@ -57,7 +57,7 @@ package struct Snapshots: Sendable {
     /// Removes what processes that were killed left half-made of a version. The caller holds its lease.
     func removeLeftovers(of id: VersionID) {
         let place = folder.snapshots(id.view)
-        for name in DataFolder.names(in: place)
+        for name in Folder.names(in: place)
         where name.hasPrefix("\(id.number)@") && name.contains(Self.makingSuffix) {
             unlink("\(place)/\(name)")
         }

@@ -120,3 +120,14 @@ extension AnyView {
     /// No index: `kappa why` reads the log.
     public var isIndexed: Bool { false }
 }
+
+/// Collects the steps of a declarative view.
+@resultBuilder
+public enum ViewBuilder {
+    /// One step: a table.
+    public static func buildExpression(_ step: some ViewStep) -> [any ViewStep] { [step] }
+    /// All steps, in the order in which they stand.
+    public static func buildBlock(_ steps: [any ViewStep]...) -> [any ViewStep] {
+        steps.flatMap { $0 }
+    }
+}

@@ -83,7 +83,7 @@ struct CommandContractTests {
         let after = try json("plan").lines
         #expect(after.contains { $0.contains(#""view":"user_totals","action":"keep""#) })
         #expect(after.contains { $0.contains(#""view":"action_counts","action":"resume""#) })
-        #expect(!DataFolder.names(in: kappa.data.path).contains { $0.hasPrefix("scratch") })
+        #expect(!Folder.names(in: kappa.data.path).contains { $0.hasPrefix("scratch") })
     }
 
     @Test("rebuild, run and status print status objects")

@@ -48,7 +48,7 @@ struct CompareCommandTests {
                 #""old":{"of":"user_totals@1","made":"as it stands"},"#
                     + #""new":{"of":"user_totals (this build)","#) == true)
         #expect(try kappa.run("status", "--format", "json").lines.count == 1)
-        #expect(!DataFolder.names(in: kappa.data.path).contains { $0.hasPrefix("scratch") })
+        #expect(!Folder.names(in: kappa.data.path).contains { $0.hasPrefix("scratch") })
     }
 
     @Test("diff narrows what it compares, and counts columns in every format")

@@ -257,7 +257,7 @@ struct FirstHourTests {
     @Test("damage ends with 74, with file, byte and offset")
     func damage() throws {
         try kappa.generate(1_000)
-        let name = try #require(DataFolder.names(in: kappa.data.log).first { $0.hasSuffix(".log") })
+        let name = try #require(Folder.names(in: kappa.data.log).first { $0.hasSuffix(".log") })
         let path = kappa.data.log + "/" + name
         let file = try SystemFiles().open(path, O_RDWR)
         try SystemFiles().write(file, [UInt8](repeating: 0x58, count: 8), at: 5_000)
@@ -322,7 +322,7 @@ struct FirstHourTests {
         for step in 1...6 { #expect(demo.output.contains("\n\(step). ")) }
         #expect(demo.output.contains("spending@2  live"))
         #expect(!demo.output.contains("\u{1B}"))
-        #expect(DataFolder.names(in: kappa.folder.path).allSatisfy { !$0.hasPrefix("kappa-demo") })
+        #expect(Folder.names(in: kappa.folder.path).allSatisfy { !$0.hasPrefix("kappa-demo") })
     }
 
     /// Only root may, and not in every container.
@@ -333,7 +333,7 @@ struct FirstHourTests {
         "a full disk is said, loses nothing, and work goes on once there is space",
         .enabled(if: canMount, "a small file system must be mounted"))
     func fullDisk() throws {
-        try DataFolder.make(kappa.data.path)
+        try Folder.make(kappa.data.path)
         let mounted = try kappa.shell(
             "PATH=$PATH:/sbin mount -t tmpfs -o size=3m none '\(kappa.data.path)'")
         #expect(mounted.code == 0)
@@ -355,7 +355,7 @@ struct FirstHourTests {
         "a folder that cannot be written is an error that says so",
         .enabled(if: canMount, "a read-only file system must be mounted"))
     func readOnly() throws {
-        try DataFolder.make(kappa.data.path)
+        try Folder.make(kappa.data.path)
         #expect(try kappa.shell("mount -t tmpfs none '\(kappa.data.path)'").code == 0)
         defer { umount2(kappa.data.path, Int32(MNT_DETACH)) }
         try kappa.generate(100)

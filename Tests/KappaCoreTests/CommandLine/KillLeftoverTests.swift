@@ -24,7 +24,7 @@ struct KillLeftoverTests {
     ]
 
     private func copy(_ from: KappaProgram, _ to: KappaProgram) throws {
-        DataFolder.remove(to.data.path)
+        Folder.remove(to.data.path)
         try FileManager.default.copyItem(atPath: from.data.path, toPath: to.data.path)
     }
 
@@ -82,7 +82,7 @@ struct KillLeftoverTests {
                 #expect(LeftoverTests.strays(in: trial.data) == [], comment)
                 let left = try Catalog(trial.data).entries().filter(\.isUnfinished)
                 #expect(left.isEmpty, "\(unfinished) then \(left) \(comment)")
-                let names = DataFolder.names(in: trial.data.log)
+                let names = Folder.names(in: trial.data.log)
                 #expect(
                     names.allSatisfy { $0.hasSuffix(".log") || ["head", "lock"].contains($0) },
                     "\(names) \(comment)")

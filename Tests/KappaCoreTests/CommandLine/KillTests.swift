@@ -82,7 +82,7 @@ struct KillTests {
 
     /// Copies a data folder.
     private func copy(_ from: KappaProgram, _ to: KappaProgram) throws {
-        DataFolder.remove(to.data.path)
+        Folder.remove(to.data.path)
         try FileManager.default.copyItem(atPath: from.data.path, toPath: to.data.path)
     }
 

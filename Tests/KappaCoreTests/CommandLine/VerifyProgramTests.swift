@@ -37,7 +37,7 @@ struct VerifyProgramTests {
         #expect(record["column"] as? String == "drawn")
         #expect(record["replayed"] as? String != record["replayed_again"] as? String)
         #expect(try faulty("verify", view).output.contains("part at offset 137"))
-        #expect(!DataFolder.names(in: kappa.data.path).contains { $0.hasPrefix("scratch") })
+        #expect(!Folder.names(in: kappa.data.path).contains { $0.hasPrefix("scratch") })
     }
 
     @Test("a fixed hash seed in the environment does not hide the order of a Set")

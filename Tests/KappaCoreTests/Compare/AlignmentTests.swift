@@ -94,7 +94,7 @@ struct AlignmentTests {
         #expect(try align(id(1), id(2), at: 13, ViewSet([new])).offsets == [13, 13])
         let far = #expect(throws: KappaError.self) { try align(id(1), id(2), at: 41, views) }
         #expect(far?.code == .notFound)
-        #expect(!DataFolder.names(in: folder.data.path).contains { $0.hasPrefix("scratch") })
+        #expect(!Folder.names(in: folder.data.path).contains { $0.hasPrefix("scratch") })
     }
 
     @Test("an older offset is reached from the nearest snapshot")
@@ -108,7 +108,7 @@ struct AlignmentTests {
                     in: folder.data)
                 let path = Snapshots(folder.data).path(
                     VersionID("tally", VersionNumber(number)), Offset(UInt64(offset)))
-                try DataFolder.make(folder.data.snapshots("tally"))
+                try Folder.make(folder.data.snapshots("tally"))
                 try aside.reader.connection.copy(to: path)
             }
             if number == 1 { try folder.catchUp([new], promotes: false) }

@@ -173,7 +173,7 @@ struct DiffTests {
         #expect(error?.code == .notFound)
         #expect(try folder.rows("tally", 1) == before)
         #expect(try folder.reader("tally", 1).checkpoint().offset == Offset(13))
-        #expect(!DataFolder.names(in: folder.data.path).contains { $0.hasPrefix("scratch") })
+        #expect(!Folder.names(in: folder.data.path).contains { $0.hasPrefix("scratch") })
 
         let fresh = try VersionsFolder()
         try fresh.append(ticks: 40)

@@ -33,7 +33,7 @@ struct KeyIndexTests {
         _ view: any AnyView, _ random: inout SplitMix, calm: Bool = false
     ) throws {
         let definition = try definition(view)
-        try DataFolder.make(folder.data.view(view.name))
+        try Folder.make(folder.data.view(view.name))
         var isDone = false
         while !isDone {
             let plan = ExtractionPlan()
@@ -192,7 +192,7 @@ struct KeyIndexTests {
     func putAsideWithout() throws {
         try folder.append(ticks: 40)
         let plain = try definition(tally("1"))
-        try DataFolder.make(folder.data.view("tally"))
+        try Folder.make(folder.data.view("tally"))
         for definition in [plain, try definition(tally("1").indexed())] {
             let plan = ExtractionPlan()
             let store = try VersionStore.open(id(tally("1")), definition, in: folder.data)

@@ -99,7 +99,7 @@ struct PastVersionTests {
         // Another definition's snapshots are none of this one's.
         try folder.catchUp([tally("b", below: 3)])
         #expect(try past(15, ViewSet([tally("b", below: 3)])).replayedFrom == .zero)
-        #expect(!DataFolder.names(in: folder.data.path).contains { $0.hasPrefix("scratch") })
+        #expect(!Folder.names(in: folder.data.path).contains { $0.hasPrefix("scratch") })
     }
 
     @Test("a snapshot that is damaged, or of another log, is not used")

@@ -16,7 +16,7 @@ struct ScratchVersionTests {
     }
 
     private var leftovers: [String] {
-        DataFolder.names(in: folder.data.path).filter { $0.hasPrefix("scratch") }
+        Folder.names(in: folder.data.path).filter { $0.hasPrefix("scratch") }
     }
 
     @Test("one from zero and one from a copy have the rows of a version at that offset")

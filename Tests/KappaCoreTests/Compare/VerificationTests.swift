@@ -15,7 +15,7 @@ struct VerificationTests {
     ) throws -> Verification {
         let result = try Verifier(folder.catalog(), ViewSet(views))
             .verify(try VersionReference(version))
-        #expect(!DataFolder.names(in: folder.data.path).contains { $0.hasPrefix("scratch") })
+        #expect(!Folder.names(in: folder.data.path).contains { $0.hasPrefix("scratch") })
         return result
     }
 
@@ -150,7 +150,7 @@ struct VerificationTests {
         try other.append(ticks: 20)
         let whole = try Verifier(other.catalog(), ViewSet([tally("a")]))
         try other.catchUp([tally("a")])
-        DataFolder.remove(other.data.log)
+        Folder.remove(other.data.log)
         _ = try LogWriter(other.data.log)
         #expect(try whole.verify(try VersionReference("tally")).fault == .log)
     }
@@ -230,6 +230,6 @@ struct VerificationTests {
             folder.catalog(), ViewSet([tally("a")]),
             progress: { _, _ in throw Enough() })
         #expect(throws: Enough.self) { try verifier.verify(try VersionReference("tally")) }
-        #expect(!DataFolder.names(in: folder.data.path).contains { $0.hasPrefix("scratch") })
+        #expect(!Folder.names(in: folder.data.path).contains { $0.hasPrefix("scratch") })
     }
 }

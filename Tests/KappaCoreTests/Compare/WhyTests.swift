@@ -238,6 +238,6 @@ struct WhyTests {
             try steps([tally("1")], .string("k1"), "nix", to: 4)
         }
         #expect(table?.code == .notFound)
-        #expect(!DataFolder.names(in: folder.data.path).contains { $0.hasPrefix("scratch") })
+        #expect(!Folder.names(in: folder.data.path).contains { $0.hasPrefix("scratch") })
     }
 }

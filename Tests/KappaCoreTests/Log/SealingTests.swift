@@ -147,7 +147,7 @@ struct SealingTests {
             var seen: Set<String> = []
             let goal = Int.random(in: 1...10, using: &random)
             while process.isRunning, seen.count < goal {
-                let names = SegmentFiles.names(log) ?? []
+                let names = Folder.allNames(in: log) ?? []
                 seen.formUnion(names.filter { $0.hasSuffix(".sealing") })
                 usleep(500)
             }
@@ -155,7 +155,7 @@ struct SealingTests {
             process.waitUntilExit()
             #expect(try LogTesting.read(log) == before, "seed \(LogTesting.seed)")
             _ = try LogWriter(log)
-            #expect(SegmentFiles.names(log)?.contains { $0.hasSuffix(".sealing") } == false)
+            #expect(Folder.allNames(in: log)?.contains { $0.hasSuffix(".sealing") } == false)
         }
         let last = try LogTesting.start(["log", "seal", "--data", folder.path, "--zstd"])
         last.waitUntilExit()

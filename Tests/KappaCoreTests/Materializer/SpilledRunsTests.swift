@@ -113,7 +113,7 @@ struct SpilledRunsTests {
             #expect(try spilling.rows() == whole.rows(), "seed \(seed)")
             #expect(try spilling.rows().count > 1, "seed \(seed)")
             spills += spilling.spills
-            let names = DataFolder.names(in: folder.path)
+            let names = Folder.names(in: folder.path)
             #expect(!names.contains { $0.hasSuffix(".runs") }, "seed \(seed)")
         }
         #expect(spills > 0)
@@ -189,7 +189,7 @@ struct SpilledRunsTests {
                 .prepare("PRAGMA integrity_check")
             #expect(try check.step() && check.string(0) == "ok", "seed \(seed)")
             spills += cut.spills
-            let names = DataFolder.names(in: folder.path)
+            let names = Folder.names(in: folder.path)
             #expect(!names.contains { $0.hasSuffix(".runs") || $0.hasSuffix(".loading") })
         }
         #expect(spills > 0)
@@ -253,7 +253,7 @@ struct SpilledRunsTests {
         }
         #expect(error.code == .inputOutput)
         #expect(error.reason?.contains("No space left") == true)
-        #expect(!DataFolder.names(in: folder.path).contains { $0.hasSuffix(".loading") })
+        #expect(!Folder.names(in: folder.path).contains { $0.hasSuffix(".loading") })
     }
 
     /// One version that is brought through the log batch by batch.

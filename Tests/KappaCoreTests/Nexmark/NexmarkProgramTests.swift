@@ -62,7 +62,7 @@ struct NexmarkProgramTests {
         let lines = NexmarkLines.generated(
             4_000, seed: random.next(), disorderMillis: 2_000)
         let data = DataFolder(place.folder.path + "/nexmark-log")
-        try DataFolder.make(data.path)
+        try Folder.make(data.path)
         let child = ["nexmark-query", name, place.folder.path, "\(lines.count)", "-"]
         for piece in 0..<4 {
             try lines.append(piece * 1_000..<(piece + 1) * 1_000, to: LogWriter(data.log))

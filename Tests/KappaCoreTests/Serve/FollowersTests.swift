@@ -6,7 +6,7 @@ import Testing
 
 /// Threads of this process by their name.
 func threadCount(_ name: String) -> Int {
-    DataFolder.names(in: "/proc/self/task").count { id in
+    Folder.names(in: "/proc/self/task").count { id in
         guard let file = fopen("/proc/self/task/\(id)/comm", "r") else { return false }
         defer { fclose(file) }
         var line = [CChar](repeating: 0, count: 64)
@@ -19,7 +19,7 @@ func threadCount(_ name: String) -> Int {
 }
 
 /// Files that this process has open.
-func openFileCount() -> Int { DataFolder.names(in: "/proc/self/fd").count }
+func openFileCount() -> Int { Folder.names(in: "/proc/self/fd").count }
 
 @Suite("Many who follow")
 struct FollowersTests {

@@ -77,8 +77,8 @@ struct NoSuchViewTests {
         let file = folder.path + "/file"
         let descriptor = open(file, O_CREAT | O_WRONLY, 0o644)
         close(descriptor)
-        let rootBefore = DataFolder.names(in: "/")
-        let hereBefore = DataFolder.names(in: ".")
+        let rootBefore = Folder.names(in: "/")
+        let hereBefore = Folder.names(in: ".")
         for (path, code) in [
             ("", KappaError.Code.usage), ("   ", .usage), ("\t\n", .usage),
             (folder.path + "/a\0b", .usage), (file, .cannotCreate), (file + "/data", .cannotCreate),
@@ -89,9 +89,9 @@ struct NoSuchViewTests {
             #expect(error?.code == code, "\(path): \(error.map { "\($0)" } ?? "")")
             #expect(error?.reason != nil && error?.advice != nil, "\(path)")
         }
-        #expect(DataFolder.names(in: "/") == rootBefore)
-        #expect(DataFolder.names(in: ".") == hereBefore)
-        #expect(DataFolder.names(in: folder.path) == ["file"])
+        #expect(Folder.names(in: "/") == rootBefore)
+        #expect(Folder.names(in: ".") == hereBefore)
+        #expect(Folder.names(in: folder.path) == ["file"])
     }
 
     @Test("the program says so, too, and makes no folder")
@@ -119,6 +119,6 @@ struct NoSuchViewTests {
             #expect([64, 66].contains(finished.code), "\(words): \(finished)")
             #expect(finished.output.isEmpty, "\(words): \(finished)")
         }
-        #expect(Set(DataFolder.names(in: kappa.folder.path)).isSubset(of: ["data"]))
+        #expect(Set(Folder.names(in: kappa.folder.path)).isSubset(of: ["data"]))
     }
 }

@@ -39,7 +39,7 @@ struct PlanTests {
             ])
         #expect(steps[0].rows == 5 && steps[1].rows == 5 && steps[1].seconds == 0)
         #expect(try folder.catalog().entries().count == 4)
-        #expect(!DataFolder.names(in: folder.data.path).contains { $0.hasPrefix("scratch") })
+        #expect(!Folder.names(in: folder.data.path).contains { $0.hasPrefix("scratch") })
     }
 
     @Test("a plan says what is held back, with the command, and which rebuild is finished")

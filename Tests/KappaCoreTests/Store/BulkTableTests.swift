@@ -158,7 +158,7 @@ struct BulkTableTests {
                 }
             }
             #expect(error?.code == .bug, "row \(place)")
-            #expect(DataFolder.names(in: folder.path) == [])
+            #expect(Folder.names(in: folder.path) == [])
         }
     }
 
@@ -215,7 +215,7 @@ struct BulkTableTests {
                 }
             }
             #expect(error?.code == .bug)
-            #expect(DataFolder.names(in: folder.path) == [])
+            #expect(Folder.names(in: folder.path) == [])
         }
     }
 }

@@ -156,7 +156,7 @@ struct VersionStoreTests {
     @Test("a file that was left half made is made anew; a damaged one is an error")
     func halfMade() throws {
         let data = DataFolder(folder.path)
-        try DataFolder.make(data.view("tally"))
+        try Folder.make(data.view("tally"))
         let definition = try #require(try ViewSet([tally("d")]).definitions().first)
         let id = VersionID("tally", VersionNumber(1))
         let half = data.file(id) + ".loading"

@@ -8,7 +8,7 @@ extension VersionsFolder {
     func make(
         _ number: Int, _ tables: [(TableSchema, Rows)], at offset: UInt64 = 5
     ) throws -> VersionReader {
-        try DataFolder.make(data.view("t"))
+        try Folder.make(data.view("t"))
         let path = data.file(VersionID("t", VersionNumber(number)))
         let store = try VersionStore(
             at: path, view: "t", number: number, digest: "\(number)",

@@ -138,7 +138,7 @@ struct CatalogTests {
             }
         }
         let scratch = data.path + "/scratch-abcdef"
-        try DataFolder.make(scratch)
+        try Folder.make(scratch)
         for name in ["copy.db", DataFolder.scratchMark] {
             close(open("\(scratch)/\(name)", O_CREAT | O_WRONLY, 0o644))
         }

@@ -120,7 +120,7 @@ import Testing
         // Aside is aside: all versions stay live, and no scratch folder is left.
         let status = try program.run("status", "--format", "json").records
         #expect(status.allSatisfy { $0["state"] as? String == "live" }, "KAPPA_SEED=\(seed)")
-        let left = DataFolder.names(in: program.data.path).filter { $0.hasPrefix("scratch") }
+        let left = Folder.names(in: program.data.path).filter { $0.hasPrefix("scratch") }
         #expect(left.isEmpty, "\(left)")
     }
 

@@ -95,7 +95,7 @@ struct GatedRunTests {
         #expect(judgement.verdict == .passed)
         #expect(try live() == 3)
         #expect(try position(3) == 50)
-        #expect(!DataFolder.names(in: folder.data.path).contains { $0.hasPrefix("scratch") })
+        #expect(!Folder.names(in: folder.data.path).contains { $0.hasPrefix("scratch") })
     }
 
     @Test("another definition with the same rows is promoted, and said to be the same")

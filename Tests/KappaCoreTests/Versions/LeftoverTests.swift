@@ -111,8 +111,8 @@ struct LeftoverTests {
     )
     func scratch() throws {
         let data = folder.data.path
-        let made = try DataFolder.makeTemporary(in: data, prefix: "scratch")
-        let full = try DataFolder.makeTemporary(in: data, prefix: "scratch")
+        let made = try Folder.makeTemporary(in: data, prefix: "scratch")
+        let full = try Folder.makeTemporary(in: data, prefix: "scratch")
         _ = files.createFile(atPath: full + "/a", contents: Data())
         for name in ["scratch-photos", "scratch-notes"] {
             try files.createDirectory(
@@ -162,7 +162,7 @@ struct LeftoverTests {
         guard let catalog = try? Catalog(data), let entries = try? catalog.entries() else {
             return ["catalog.db"]
         }
-        var strays = DataFolder.names(in: data.path).filter {
+        var strays = Folder.names(in: data.path).filter {
             !["catalog.db", "catalog.db-wal", "catalog.db-shm", "log", "views"].contains($0)
         }
         for view in data.viewsOnDisk {
@@ -182,9 +182,9 @@ struct LeftoverTests {
                 copies += Snapshots(data).all(of: entry.id).map(\.path)
             }
             let place = data.view(view)
-            strays += DataFolder.names(in: place).filter { !owned.contains($0) }
+            strays += Folder.names(in: place).filter { !owned.contains($0) }
                 .map { "views/\(view)/\($0)" }
-            strays += DataFolder.names(in: data.snapshots(view))
+            strays += Folder.names(in: data.snapshots(view))
                 .filter { !copies.contains("\(data.snapshots(view))/\($0)") }
                 .map { "views/\(view)/snapshots/\($0)" }
         }

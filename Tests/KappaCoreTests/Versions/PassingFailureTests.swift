@@ -74,7 +74,7 @@ struct PassingFailureTests {
         let build = try RunningBuild(folder.data, [tally("x", named: "more")])
         try build.until("another view is live") { try status(1, "more")?.isLive == true }
         try build.stop()
-        try DataFolder.make(folder.data.view("tally"))
+        try Folder.make(folder.data.view("tally"))
         block()
         let again = try RunningBuild(folder.data, [tally("a"), tally("x", named: "more")])
         try again.until("it is paused") { try folder.entry("tally", 1)?.state == .paused }

@@ -81,7 +81,7 @@ struct PromotionTests {
     @Test("a version ahead of the log proves a loss: a rebuild says so and does not wait for ever")
     func shorterLog() throws {
         try folder.catchUp([tally("a")])
-        DataFolder.remove(folder.data.log)
+        Folder.remove(folder.data.log)
         let writer = try LogWriter(folder.data.log)
         var line = Tick.line("a", 1)
         _ = try line.withUTF8 { try writer.append(try EventLines(UnsafeRawBufferPointer($0))) }

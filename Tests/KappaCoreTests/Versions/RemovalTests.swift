@@ -31,7 +31,7 @@ struct RemovalTests {
         try files.createSymbolicLink(atPath: link, withDestinationPath: foreign)
         _ = try folder.catalog()
         #expect(isWhole(foreign))
-        DataFolder.remove(link)
+        Folder.remove(link)
         #expect(isWhole(foreign))
     }
 

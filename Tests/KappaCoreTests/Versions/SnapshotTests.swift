@@ -46,7 +46,7 @@ struct SnapshotTests {
             #expect(try folder.csv(reader) == rows(at: snapshot.offset))
         }
         // One file each, and nothing beside it.
-        #expect(DataFolder.names(in: folder.data.snapshots("tally")).count == 3)
+        #expect(Folder.names(in: folder.data.snapshots("tally")).count == 3)
         try catchUp(nil)
         #expect(offsets() == [25, 125, 130])
     }
@@ -94,7 +94,7 @@ struct SnapshotTests {
         try waitFor(30)
         try folder.append(ticks: 10)
         try waitFor(40)
-        try DataFolder.make(folder.data.snapshots("tally"))
+        try Folder.make(folder.data.snapshots("tally"))
         let copy = try SnapshotCopy(id, in: folder.data) { (source, target) throws(KappaError) in
             // Nobody writes while this test copies: so a copy is as good as a clone.
             if clones { try FileCopy.copy(source, to: target) }
@@ -106,7 +106,7 @@ struct SnapshotTests {
         #expect(offset == Offset(clones ? 50 : 40))
         let reader = try VersionReader(snapshots.path(id, offset))
         #expect(try folder.csv(reader) == rows(at: offset))
-        #expect(DataFolder.names(in: folder.data.snapshots("tally")) == ["1@\(offset).db"])
+        #expect(Folder.names(in: folder.data.snapshots("tally")) == ["1@\(offset).db"])
         try folder.append(ticks: 10)
         try waitFor(60)
         try running.stop()
@@ -178,7 +178,7 @@ struct SnapshotTests {
         try catchUp(nil)
         let path = folder.data.snapshots("tally")
         // A folder stands where the snapshot would go.
-        try DataFolder.make("\(path)/1@10.db/x")
+        try Folder.make("\(path)/1@10.db/x")
         let running = try RunningBuild(folder.data, [tally("a")]) {
             $0.snapshots = SnapshotPolicy(every: .events(10))
         }
@@ -191,7 +191,7 @@ struct SnapshotTests {
             try folder.reader("tally", 1).checkpoint().offset == Offset(15)
         }
         try running.stop()
-        #expect(DataFolder.names(in: path) == ["1@10.db"])
+        #expect(Folder.names(in: path) == ["1@10.db"])
     }
 
     @Test("go away with their version, and by number where somebody says how many stay")

@@ -139,7 +139,7 @@ final class RunCursor {
     func compareKey(_ other: RunCursor) -> Int {
         for (column, isText) in keys {
             if isText {
-                let order = KeyOrder.compare(row.text(column), other.row.text(column))
+                let order = ByteOrder.compare(row.text(column), other.row.text(column))
                 if order != 0 { return order }
             } else {
                 let (a, b) = (row.integer(column), other.row.integer(column))

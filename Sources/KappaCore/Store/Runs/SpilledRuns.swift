@@ -36,7 +36,7 @@ final class SpilledRuns: SpilledRows {
     init(_ version: String, _ tables: [TableSchema]) throws {
         folder = Self.path(version)
         self.tables = tables
-        try DataFolder.make(folder)
+        try Folder.make(folder)
         let connection = try SQLiteConnection(Self.database(version), .create)
         self.connection = connection
         try connection.useWAL()
@@ -59,7 +59,7 @@ final class SpilledRuns: SpilledRows {
         }
     }
 
-    static func remove(_ version: String) { DataFolder.remove(path(version)) }
+    static func remove(_ version: String) { Folder.remove(path(version)) }
 
     func checkpoint() throws(KappaError) -> Checkpoint? {
         try VersionReader.checkpoint(connection)

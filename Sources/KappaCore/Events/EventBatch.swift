@@ -1,0 +1,100 @@
+import CKappaJSON
+import Synchronization
+
+/// Consecutive events as columns. The columns point into the payload, which must outlive them.
+package final class EventBatch {
+    private let batch: OpaquePointer
+    private let plan: ExtractionPlan
+    package private(set) var firstOffset = Offset.zero
+    package private(set) var count = 0
+    /// The events' JSON text.
+    private(set) var payload = UnsafeRawBufferPointer(start: nil, count: 0)
+    private(set) var columns: [kj_column] = []
+    private var contents: [ColumnContents] = []
+    private var ingestion: IngestionColumn?
+    private var limited: [LimitedTimes] = []
+
+    package init(plan: ExtractionPlan) {
+        self.plan = plan
+        batch = plan.makeBatch()
+    }
+    deinit { kj_batch_free(batch) }
+
+    /// Extracts `count` events. The payload needs ``padding`` readable bytes behind it.
+    /// - Parameter runs: When the events were appended, as their block tells it.
+    package func load(
+        _ payload: UnsafeRawBufferPointer, count: Int, firstOffset: Offset,
+        runs: [IngestionRun] = []
+    ) throws(KappaError) {
+        try load(payload, count: count, firstOffset: firstOffset, runs: runs, by: nil)
+    }
+
+    /// The same on another thread than the plan's.
+    func load(
+        _ payload: UnsafeRawBufferPointer, count: Int, firstOffset: Offset,
+        runs: [IngestionRun], by extractor: BlockExtractor?
+    ) throws(KappaError) {
+        // No event is shorter than `{}` and its newline: memory is made for events that can be there.
+        guard count <= payload.count,
+            plan.extract(payload, count: count, into: batch, by: extractor)
+        else {
+            throw KappaError(
+                .damaged, "a block of the log does not hold the events that its header tells",
+                at: "offsets \(firstOffset) to \(firstOffset + count)",
+                because: "its payload is not \(count) JSON objects",
+                advice: "Run `kappa log verify`")
+        }
+        self.payload = payload
+        self.count = count
+        self.firstOffset = firstOffset
+        columns = (0..<plan.columnCount).map { kj_batch_column(batch, UInt32($0)) }
+        for (column, clock) in plan.zoned { clock.place(columns[column], count) }
+        contents = columns.map { ColumnContents($0, count) }
+        guard plan.hasIngestionTimes else { return }
+        let ingestion = ingestion ?? IngestionColumn()
+        ingestion.fill(runs, count: count)
+        self.ingestion = ingestion
+        while limited.count < plan.limited.count { limited.append(LimitedTimes()) }
+        for (times, limit) in zip(limited, plan.limited) {
+            times.fill(
+                columns[limit.column], ingestion.column, atMostAhead: limit.ahead, count: count)
+        }
+    }
+
+    /// Whether a column holds a value in every event, and no decimal that its digits do not fit.
+    func isFull(_ column: Int) -> Bool { contents[column].isFull }
+    /// Whether a column holds nothing, or null, in every event.
+    func isEmpty(_ column: Int) -> Bool { contents[column].isEmpty }
+
+    /// When one event was appended, for a batch of that event alone.
+    func runs(of event: Int) -> [IngestionRun] {
+        guard let time = ingestion?.column.integers[event] else { return [] }
+        return [IngestionRun(events: 1, ingestedAtMicros: time)]
+    }
+
+    /// A column of times: one of the plan's, or that of the ingestion times.
+    func times(_ column: Int) -> kj_column {
+        guard column < 0 else { return columns[column] }
+        if column < ExtractionPlan.ingestionTimes {
+            return limited[ExtractionPlan.ingestionTimes - 1 - column].column
+        }
+        guard let ingestion else {
+            preconditionFailure("a plan asks for ingestion times before a batch is loaded")
+        }
+        return ingestion.column
+    }
+
+    package static let padding = Int(KJ_PADDING)
+
+    /// The JSON text of one event, without its newline.
+    func event(_ index: Int) -> String { String(decoding: bytes(of: index), as: UTF8.self) }
+
+    /// The bytes of one event, without its newline; valid as long as the payload is.
+    func bytes(of index: Int) -> Slice<UnsafeRawBufferPointer> {
+        guard let starts = kj_batch_starts(batch) else { return payload[0..<0] }
+        let slice = payload[Int(starts[index])..<Int(starts[index + 1])]
+        var end = slice.endIndex
+        while end > slice.startIndex, [0x20, 0x09, 0x0A, 0x0D].contains(slice[end - 1]) { end -= 1 }
+        return slice[slice.startIndex..<end]
+    }
+}

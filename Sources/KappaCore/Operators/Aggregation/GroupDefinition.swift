@@ -1,0 +1,64 @@
+/// A stream cut into groups, by keys, by windows, or by both; `aggregate` makes it a table.
+public struct Grouping<Element>: Sendable {
+    let source: StreamSource<Element>
+    var keys: [GroupKey<Element>] = []
+    var window: Window?
+    var latenessMicroseconds: Int64?
+    var late = LateEvents.dropped
+    var keepMicroseconds: Int64?
+    /// Columns stand in the order in which they are written: windows first, or keys first.
+    var windowComesFirst = true
+    /// Why its times make no sense; nil where they do.
+    var fault: String?
+
+    /// - Throws: What is known to be wrong with the stream, or with how it is cut.
+    func check(ofTable table: String) throws(KappaError) {
+        try source.check()
+        if let fault = window?.fault ?? fault { throw .senseless(fault, at: "table \(table)") }
+    }
+}
+
+/// What becomes of an event that comes after its windows have closed.
+public enum LateEvents: Sendable {
+    /// It is left out, and counted as late.
+    case dropped
+    /// It is kept with the view's dead letters, and counted as dead.
+    case deadLetters
+}
+
+/// One part of a group's key.
+struct GroupKey<Element>: Sendable {
+    let name: String?
+    let expression: Expression<Element>
+    /// See ``checkNames(_:ofTable:)``.
+    var columnName: String { name ?? expression.propertyName ?? "key" }
+
+    /// The key of the one group that all elements are in.
+    static var all: GroupKey { GroupKey(name: "scope", expression: Expression(constant: "all")) }
+
+    /// - Throws: `.usage` where a part of a key has no name, and no other is given.
+    static func checkNames(_ keys: [GroupKey], ofTable table: String) throws(KappaError) {
+        for (index, key) in keys.enumerated()
+        where key.name == nil && key.expression.propertyName == nil {
+            throw KappaError(
+                .usage, "a part of the key of table \(table) has no name",
+                at: "table \(table), part \(index + 1) of its key",
+                because:
+                    "it is a computed property of \(Element.self), and Swift does not tell its name",
+                advice: "Name its column: .grouped(as: \"name\", by: \\.property), or "
+                    + ".grouped(by: \\.stored, as: \"name\", by: { $0.property })")
+        }
+    }
+
+    /// The values of properties, as parts of a key.
+    static func properties<First: KeyValue, each Next: KeyValue>(
+        _ first: KeyPath<Element, First> & Sendable,
+        _ next: repeat KeyPath<Element, each Next> & Sendable
+    ) -> [GroupKey] {
+        var keys = [GroupKey(name: nil, expression: Expression(first))]
+        for property in repeat each next {
+            keys.append(GroupKey(name: nil, expression: Expression(property)))
+        }
+        return keys
+    }
+}

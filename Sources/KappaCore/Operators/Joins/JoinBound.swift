@@ -1,0 +1,93 @@
+/// How far apart the elements that a join brings together may be.
+public struct JoinBound: Sendable {
+    enum Kind: Sendable {
+        case none
+        case within(microseconds: Int64)
+        case window(microseconds: Int64)
+    }
+    let kind: Kind
+    let latenessMicroseconds: Int64?
+
+    /// Any two, whenever they come. Both sides are kept for ever, but for those elements that cannot
+    /// meet another one: see ``EventStream/unique(by:)``.
+    public static let anyTime = JoinBound(kind: .none, latenessMicroseconds: nil)
+
+    /// Two whose event times differ by at most `span`. With a lateness, an element is late, is
+    /// counted as such and left out, once `time + span + lateness <= stream time`; until then it is
+    /// kept. Without a lateness, nothing is late and everything is kept.
+    public static func within(_ span: Duration, lateness: Duration? = nil) -> JoinBound {
+        JoinBound(
+            kind: .within(microseconds: span.spanMicroseconds),
+            latenessMicroseconds: lateness?.spanMicroseconds)
+    }
+
+    /// Two that are in the same tumbling window. With a lateness, an element is late once
+    /// `window end + lateness <= stream time`; until then it is kept.
+    public static func sameWindow(_ size: Duration, lateness: Duration? = nil) -> JoinBound {
+        JoinBound(
+            kind: .window(microseconds: size.spanMicroseconds),
+            latenessMicroseconds: lateness?.spanMicroseconds)
+    }
+
+    /// Why the bound makes no sense; nil where it does.
+    var fault: String? {
+        if let lateness = latenessMicroseconds, lateness < 0 {
+            return "a lateness is not negative, as \(lateness) microseconds are"
+        }
+        return switch kind {
+        case .within(let span) where span < 0:
+            "how far apart the elements of a join are is not negative, as \(span) microseconds are"
+        case .window(let size) where size < 1:
+            "the size of a join's windows is at least one microsecond, not \(size)"
+        default: nil
+        }
+    }
+
+    var needsTime: Bool { if case .none = kind { false } else { true } }
+
+    /// The start of the window of an element; zero without windows.
+    func window(of time: Int64) -> Int64 {
+        guard case .window(let size) = kind else { return 0 }
+        return Window.start(of: time, size: size)
+    }
+
+    var hasWindows: Bool { if case .window = kind { true } else { false } }
+
+    /// Lets an element in.
+    /// - Throws: ``LateElement`` if it has gone by for good.
+    func admit(_ meta: JoinMeta, now: Int64) throws {
+        if isPast(meta.time, streamTime: now) { throw LateElement() }
+    }
+
+    /// Whether the times of two elements with the same key allow them to meet.
+    func canMeet(_ a: JoinMeta, _ b: JoinMeta, now: Int64) -> Bool {
+        if isPast(b.time, streamTime: now) { return false }
+        guard case .within(let span) = kind else { return true }
+        return abs(a.time &- b.time) <= span
+    }
+
+    /// Whether an element has gone by for good.
+    func isPast(_ time: Int64, streamTime: Int64) -> Bool {
+        guard let lateness = latenessMicroseconds else { return false }
+        return switch kind {
+        case .none: false
+        case .within(let span): time &+ span &+ lateness <= streamTime
+        case .window(let size): window(of: time) &+ size &+ lateness <= streamTime
+        }
+    }
+
+    /// No element of this time or an earlier one can be met any more; nil where all are kept.
+    func past(streamTime: Int64) -> Int64? {
+        guard let lateness = latenessMicroseconds, streamTime > .min / 2 else { return nil }
+        return switch kind {
+        case .none: nil
+        case .within(let span): streamTime &- span &- lateness
+        case .window(let size): Window.start(of: streamTime &- lateness, size: size) &- 1
+        }
+    }
+
+    /// A part of a view's digest.
+    var signature: String {
+        "\(kind) \(latenessMicroseconds.map(String.init) ?? "")"
+    }
+}

@@ -1,0 +1,111 @@
+/// A ranking without its element's type: what the materializer needs to run it.
+package struct RankingDefinition: Sendable {
+    package let table: TableSchema
+    package let stateTables: [TableSchema]
+    package let keyKinds: [ColumnKind]
+    /// The column of each part of the group's key.
+    package let keyColumns: [Int]
+    /// How many parts of the key are not properties of the element: they are the first columns.
+    package let addedKeys: Int
+    let signature: String
+    let eventTypes: [String]
+    package let open: @Sendable (any StreamContext) throws(KappaError) -> any RankingInput
+
+    init<Element: ViewRow>(
+        table name: String, grouping: Grouping<Element>, rank: String?,
+        rule: RankingRule<Element>
+    ) throws(KappaError) {
+        if grouping.window != nil {
+            throw KappaError(
+                .usage, "table \(name) ranks the elements of windows", at: "view \(name)",
+                because: "rankings are kept for groups by key",
+                advice: "Make the window's start a property of the element with map or flatMap, "
+                    + "and group by it")
+        }
+        try grouping.check(ofTable: name)
+        try RankingLimit.check(rule.limit, ofTable: name)
+        try GroupKey.checkNames(grouping.keys, ofTable: name)
+        var columns = try RowCodec<Element>().columns
+        // A key that is a property of the element is a column already.
+        var added: [ColumnSchema] = []
+        for key in grouping.keys {
+            let isProperty = key.name == nil && !key.expression.isNested
+            if isProperty, let index = columns.firstIndex(where: { $0.name == key.columnName }) {
+                columns[index].isKey = true
+            } else {
+                added.append(ColumnSchema(key.columnName, key.expression.kind, isKey: true))
+            }
+        }
+        let ranks = rank.map { [ColumnSchema($0, .integer, isKey: true)] } ?? []
+        let all = added + columns + ranks
+        table = TableSchema(name: name, columns: all)
+        // The parts of a group's key stand in the order of the table's.
+        let parts = grouping.keys.map { key in
+            (key: key, column: all.firstIndex { $0.name == key.columnName } ?? 0)
+        }.sorted { $0.column < $1.column }
+        keyColumns = parts.map(\.column)
+        addedKeys = added.count
+        keyKinds = parts.map(\.key.expression.kind)
+        stateTables = grouping.source.states()
+        eventTypes = grouping.source.eventTypes
+        let described = all.map { "\($0.name):\($0.kind.rawValue):\($0.isKey)" }
+        signature =
+            "\(grouping.source.signature()) \(rule.keep == nil ? "top \(rule.limit) \(rule.ties)" : "keep") "
+            + rule.orderings.map(\.signature).joined(separator: ",") + " "
+            + described.joined(separator: ",")
+        let source = grouping.source
+        let keys = parts.map(\.key.expression)
+        let layout = RankingLayout(firstElementColumn: added.count, showsRank: rank != nil)
+        open = { context throws(KappaError) in
+            let reader = try source.open(context)
+            if let keep = rule.keep { return try KeptElements(reader, keys: keys, keep, layout) }
+            return try RankedElements(reader, keys: keys, rule, layout)
+        }
+    }
+}
+
+/// What becomes of elements that stand equally high at the end of a ranking.
+public enum Ties: Sendable {
+    /// The one that came first in the log stands higher: never more than n rows.
+    case earliest
+    /// All of them are kept, so there may be more than n rows.
+    case all
+}
+
+/// Which of two elements that are ordered alike is kept.
+enum TieRule: Sendable { case earliest, latest, all }
+
+/// How the elements of a group are ranked.
+struct RankingRule<Element>: Sendable {
+    let limit: Int
+    let orderings: [Ordering<Element>]
+    let ties: TieRule
+    /// What the view itself says is kept.
+    var keep: KeepRule<Element>?
+}
+
+/// A closure that chooses what a group keeps, and what calls it for many elements.
+struct KeepRule<Element>: Sendable {
+    let choose: @Sendable (inout [Element], Element) throws -> Void
+    let loop: KeepingLoop<Element>
+}
+
+/// Has a closure choose what groups keep of elements: takes those of the given numbers out of their memory,
+/// one after another. `groups` is what each group keeps, by the ids that `ids` tells by the numbers.
+/// `changed` gets a group's id, what it kept before and how many it keeps now.
+@usableFromInline
+typealias KeepingLoop<Element> =
+    @Sendable (
+        _ elements: UnsafeMutablePointer<Element>, _ numbers: Range<Int>,
+        _ groups: UnsafeMutablePointer<[Element]>, _ ids: UnsafePointer<UInt32>,
+        _ changed: (_ id: UInt32, _ before: [Element], _ count: Int) -> Void,
+        _ failed: () -> Void
+    ) -> Void
+
+/// How many elements a ranking keeps of a group.
+enum RankingLimit {
+    static func check(_ limit: Int, ofTable table: String) throws(KappaError) {
+        if limit > 0 { return }
+        throw .senseless("a ranking keeps at least one element, not \(limit)", at: "table \(table)")
+    }
+}

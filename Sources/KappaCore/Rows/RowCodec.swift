@@ -1,0 +1,230 @@
+import CKappaJSON
+
+/// How a struct becomes the cells of a row, and back.
+///
+/// Where the struct's memory is known (``StructLayout``), cells are read and written there;
+/// otherwise the struct encodes and decodes itself. Both give the same cells.
+final class RowCodec<Row: ViewRow> {
+    /// The columns of the struct's properties. None of them is a key yet.
+    let columns: [ColumnSchema]
+    let fields: [EventField]
+    private let layout: StructLayout?
+    /// Whether its cells are those of its fields, in their order.
+    var isFlat: Bool { layout != nil }
+    /// Whether a struct may come back from the store as another one; see ``settled(_:)``.
+    let changesWhenStored: Bool
+    private let cursor = PackedCursor()
+
+    /// - Parameter spread: Whether structs inside of the struct become columns of their own, where
+    ///   they can, in place of a column of JSON: for tables that nobody else reads.
+    init(spread: Bool = false) throws(KappaError) {
+        try Unordered.check(row: Row.self)
+        let shape = try EventShape(of: Row.self)
+        let isSpread = spread && Self.canSpread(shape)
+        var fields: [EventField] = isSpread ? shape.fields : []
+        var isFlat = true
+        if !isSpread {
+            for (key, entry) in zip(shape.root.keys, shape.root.entries) {
+                switch entry {
+                case .field(let index): fields.append(shape.fields[index])
+                case .object(_, let isOptional):
+                    isFlat = false
+                    fields.append(
+                        EventField(
+                            path: [key], kind: .json, isOptional: isOptional, isPlain: false))
+                }
+            }
+        }
+        if let hidden = fields.first(where: \.isHidden) {
+            throw KappaError(
+                .usage, "\(Row.self) hides \(hidden.columnName)", at: "\(Row.self)",
+                because: "only the rows of a fold keep what they do not show",
+                advice: "Declare it without @Hidden, or leave it out")
+        }
+        self.fields = fields
+        changesWhenStored = fields.contains { $0.kind == .double && $0.isOptional }
+        columns = fields.map { ColumnSchema($0.columnName, $0.kind) }
+        let found =
+            isFlat && !EventReaderOptions.forbidLayouts
+            ? StructLayout(shape, FieldTracer<Row>(shape)) : nil
+        layout = found.flatMap { found in
+            found.slots.indices.allSatisfy { found.slots[$0].field == $0 } ? found : nil
+        }
+    }
+
+    /// Whether each field can have a column with a name of its own, and none is lost.
+    private static func canSpread(_ shape: EventShape) -> Bool {
+        !shape.root.hasOptionalObject && !shape.fields.contains(where: \.isHidden)
+            && Set(shape.fields.map(\.columnName)).count == shape.fields.count
+    }
+
+    /// Binds the cells of a struct, the first of them at index `first`.
+    func bind(_ row: UnsafePointer<Row>, to writer: any RowWriter, at first: Int) throws {
+        if let layout {
+            let base = UnsafeRawPointer(row)
+            for (index, slot) in layout.slots.enumerated() {
+                slot.bind(base + slot.offset, to: writer, at: first + index)
+            }
+            return
+        }
+        for (index, value) in try values(row.pointee).enumerated() {
+            writer.bind(first + index, value)
+        }
+    }
+
+    /// The cells of a struct, as the store keeps them: it has no NaN.
+    func values(_ row: Row) throws -> [Value] {
+        let encoded = try EncodedValue(encoding: row)
+        guard case .object(let members) = encoded else { return fields.map { _ in .null } }
+        let outer = EncodedValue.members(fields.map { $0.path.first ?? "" }, of: members)
+        return zip(fields, outer).map { field, outer in
+            let member = outer?.member(at: field.path.dropFirst())
+            let cell = member.map { Value($0, kind: field.kind) } ?? .null
+            if case .double(let double) = cell, double.isNaN { return .null }
+            return cell
+        }
+    }
+
+    /// The struct as it will come back from the store. It has no NaN: an optional one becomes nil, so
+    /// that what is remembered is the same before a restart and after it.
+    func settled(_ row: Row) throws -> Row {
+        guard changesWhenStored else { return row }
+        guard let layout else {
+            let members = try zip(fields, values(row)).map { field, value in
+                (field.path[...], try JSONValue(value, field.kind, isOptional: field.isOptional))
+            }
+            return try Row(from: ValueDecoder(JSONValue(members), origin: .row))
+        }
+        var row = row
+        withUnsafeMutablePointer(to: &row) { address in
+            let base = UnsafeMutableRawPointer(address)
+            for slot in layout.slots where slot.kind == .double && slot.isOptional {
+                let place = (base + slot.offset).assumingMemoryBound(to: Double?.self)
+                if place.pointee?.isNaN == true { place.pointee = nil }
+            }
+        }
+        return row
+    }
+
+    // MARK: Packed rows
+
+    /// Packs a struct's cells, the first of them at index `first`.
+    func pack(_ row: UnsafePointer<Row>, into builder: PackedRowBuilder, at first: Int = 0) throws {
+        if let layout {
+            let base = UnsafeRawPointer(row)
+            for index in layout.slots.indices {
+                layout.slots[index].pack(base + layout.slots[index].offset, builder, first + index)
+            }
+            return
+        }
+        for (index, value) in try values(row.pointee).enumerated() {
+            builder.bind(first + index, value)
+        }
+    }
+
+    /// Makes the struct of a packed row's first cells for as long as `body` runs.
+    func with(
+        _ packed: PackedRow, of cells: Int, _ body: (UnsafePointer<Row>) throws -> Void
+    ) throws {
+        cursor.take(packed, of: cells)
+        guard let layout, hasAll(packed, layout) else {
+            let row = try decode(cursor, at: 0)
+            return try withUnsafePointer(to: row, body)
+        }
+        // What is put together here may be needed while another is: each has memory of its own.
+        try withUnsafeTemporaryAllocation(
+            byteCount: MemoryLayout<Row>.size, alignment: MemoryLayout<Row>.alignment
+        ) { memory in
+            guard let base = memory.baseAddress else { return }
+            for index in layout.slots.indices {
+                let slot = layout.slots[index]
+                slot.put(packed, index, of: cells, cursor, at: base + slot.offset)
+            }
+            let row = base.assumingMemoryBound(to: Row.self)
+            defer { row.deinitialize(count: 1) }
+            try body(UnsafePointer(row))
+        }
+    }
+
+    /// The struct that a stored row stands for; its cells begin at index `first`.
+    func decode(_ cursor: any RowCursor, at first: Int) throws -> Row {
+        if let layout, let row = decode(cursor, at: first, layout) { return row }
+        var members: [(ArraySlice<String>, JSONValue)] = []
+        for (index, field) in fields.enumerated() {
+            let cell = try JSONValue(
+                cursor, first + index, field.kind, isOptional: field.isOptional)
+            members.append((field.path[...], cell))
+        }
+        return try Row(from: ValueDecoder(JSONValue(members), origin: .row))
+    }
+
+    private func hasAll(_ packed: PackedRow, _ layout: StructLayout) -> Bool {
+        for index in layout.slots.indices where !layout.slots[index].isOptional {
+            if packed.storage(index) == .null { return false }
+            if layout.slots[index].kind == .decimal, DecimalCell.read(cursor, index) == nil {
+                return false
+            }
+        }
+        return true
+    }
+
+    /// Whether no cell is null that the struct must have.
+    private func hasAll(_ cursor: any RowCursor, at first: Int, _ layout: StructLayout) -> Bool {
+        for (index, slot) in layout.slots.enumerated() where !slot.isOptional {
+            if cursor.isNull(first + index) { return false }
+            let isBad = slot.kind == .decimal && DecimalCell.read(cursor, first + index) == nil
+            if isBad { return false }
+        }
+        return true
+    }
+
+    /// Nil where a cell is null that the struct must have: decoding says what is wrong.
+    private func decode(_ cursor: any RowCursor, at first: Int, _ layout: StructLayout) -> Row? {
+        guard hasAll(cursor, at: first, layout) else { return nil }
+        return withUnsafeTemporaryAllocation(of: Row.self, capacity: 1) { memory in
+            guard let address = memory.baseAddress else { return nil }
+            let base = UnsafeMutableRawPointer(address)
+            for (index, slot) in layout.slots.enumerated() {
+                slot.put(cursor, first + index, at: base + slot.offset)
+            }
+            return address.move()
+        }
+    }
+}
+
+extension EncodedValue {
+    /// What stands at a path of keys.
+    fileprivate func member(at path: ArraySlice<String>) -> EncodedValue? {
+        guard let key = path.first else { return self }
+        guard case .object(let members) = self,
+            let member = Self.members([key], of: members)[0]
+        else { return nil }
+        return member.member(at: path.dropFirst())
+    }
+}
+
+extension JSONValue {
+    /// An object of the values at some paths; those of one object stand together.
+    fileprivate init(_ values: [(path: ArraySlice<String>, value: JSONValue)]) {
+        var members: [(key: String, value: JSONValue)] = []
+        var index = 0
+        while index < values.count {
+            guard let key = values[index].path.first else { break }
+            if values[index].path.count == 1 {
+                members.append((key, values[index].value))
+                index += 1
+                continue
+            }
+            let inside = values[index...].prefix { $0.path.count > 1 && $0.path.first == key }
+            members.append((key, JSONValue(inside.map { ($0.path.dropFirst(), $0.value) })))
+            index += inside.count
+        }
+        self = .object(members)
+    }
+}
+
+/// A row of a fold: a struct whose properties are the table's columns.
+///
+/// Strings, numbers, booleans, ``Timestamp``, ``ExactDecimal``, enums with raw values and optionals of
+/// these are columns of their kind; anything else is kept as JSON.
+public typealias ViewRow = Codable & Equatable & Sendable

@@ -1,0 +1,128 @@
+import CKappaJSON
+
+/// One value of any kind inside a record: 24 bytes, zero at first, which means "none".
+///
+/// The first word tells what is there (`none`, `null`, or `value`; for a decimal `value` plus its
+/// scale), the other two hold it. Text stands in a ``TextCell`` that owns it.
+struct StoredCell {
+    static let size = 24
+    static let none: Int64 = 0
+    static let null: Int64 = 1
+    static let value: Int64 = 2
+
+    let address: UnsafeMutableRawPointer
+
+    @inline(__always)
+    init(_ address: UnsafeMutableRawPointer) { self.address = address }
+
+    @inline(__always)
+    var tag: Int64 {
+        get { address.load(as: Int64.self) }
+        nonmutating set { address.storeBytes(of: newValue, as: Int64.self) }
+    }
+    @inline(__always)
+    var integer: Int64 {
+        get { address.load(fromByteOffset: 8, as: Int64.self) }
+        nonmutating set { address.storeBytes(of: newValue, toByteOffset: 8, as: Int64.self) }
+    }
+    @inline(__always)
+    var double: Double {
+        get { address.load(fromByteOffset: 8, as: Double.self) }
+        nonmutating set { address.storeBytes(of: newValue, toByteOffset: 8, as: Double.self) }
+    }
+    @inline(__always)
+    var mantissa: Int128 {
+        get { address.loadUnaligned(fromByteOffset: 8, as: Int128.self) }
+        nonmutating set { address.storeBytes(of: newValue, toByteOffset: 8, as: Int128.self) }
+    }
+    @inline(__always)
+    var decimal: ExactDecimal { ExactDecimal(mantissa: mantissa, scale: Int(tag - Self.value)) }
+
+    @inline(__always)
+    var text: UnsafeRawBufferPointer { TextCell.text(address + 8) }
+
+    func set(_ decimal: ExactDecimal) {
+        tag = Self.value + Int64(decimal.scale)
+        mantissa = decimal.mantissa
+    }
+
+    @inline(__always)
+    func set(text: UnsafeRawBufferPointer) {
+        tag = Self.value
+        TextCell.setOwned(address + 8, text)
+    }
+
+    func freeText() { TextCell.freeOwned(address + 8) }
+
+    /// Takes the value that a column holds in a row; text keeps its buffer when the cell is null.
+    @inline(__always)
+    func set(from column: kj_column, _ row: Int, kind: ColumnKind) {
+        guard column.states[row] == UInt8(KJ_VALUE.rawValue) else {
+            tag = Self.null
+            return
+        }
+        switch kind {
+        case .bool, .integer, .timestamp:
+            tag = Self.value
+            integer = column.integers[row]
+        case .double:
+            tag = Self.value
+            double = column.doubles[row]
+        case .decimal:
+            if let decimal = column.decimal(row) { set(decimal) }
+        case .text, .json: set(text: column.strings[row].buffer)
+        }
+    }
+
+    /// Takes another cell's value.
+    func copy(from other: StoredCell, kind: ColumnKind) {
+        switch kind {
+        case .text, .json:
+            if other.tag == Self.value { set(text: other.text) } else { tag = other.tag }
+        case .bool, .integer, .timestamp, .double, .decimal:
+            address.copyMemory(from: other.address, byteCount: Self.size)
+        }
+    }
+
+    /// Whether a value stands before this cell's in order. Both are there.
+    func isAfter(_ other: StoredCell, kind: ColumnKind) -> Bool {
+        switch kind {
+        case .bool, .integer, .timestamp: integer > other.integer
+        case .double: double > other.double
+        case .decimal: decimal > other.decimal
+        case .text, .json: ByteOrder.compare(text, other.text) > 0
+        }
+    }
+
+    func emit(_ kind: ColumnKind, to sink: inout some CellSink) {
+        guard tag >= Self.value else { return sink.null() }
+        switch kind {
+        case .bool: sink.bool(integer != 0)
+        case .integer: sink.integer(integer)
+        case .timestamp: sink.timestamp(integer)
+        case .double: sink.double(double)
+        case .decimal: sink.decimal(decimal)
+        case .text: sink.text(text)
+        case .json: sink.json(text)
+        }
+    }
+
+    /// Takes the value that a row of the store holds.
+    func load(_ cursor: any RowCursor, _ column: Int, kind: ColumnKind) {
+        if cursor.isNull(column) {
+            tag = Self.null
+            return
+        }
+        switch kind {
+        case .bool, .integer, .timestamp:
+            tag = Self.value
+            integer = cursor.integer(column)
+        case .double:
+            tag = Self.value
+            double = cursor.double(column)
+        case .decimal:
+            if let decimal = DecimalCell.read(cursor, column) { set(decimal) }
+        case .text, .json: set(text: cursor.text(column))
+        }
+    }
+}

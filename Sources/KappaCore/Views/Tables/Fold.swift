@@ -1,0 +1,122 @@
+import CKappaJSON
+
+/// A further table of a view, for look-ups and enrichment.
+///
+/// ```swift
+/// let customers = Table("customers", key: String.self, row: Customer.self)
+/// customers.on(CustomerNamed.self, key: \.customerID) { event, row in
+///     row = Customer(name: event.name)
+/// }
+/// ```
+public struct Table<Key: KeyValue, Row: ViewRow>: Sendable {
+    @usableFromInline
+    let name: String
+
+    /// A table keyed by `Key`. Its name is a plain one: `[a-z][a-z0-9_]{0,62}`.
+    public init(_ name: String, key: Key.Type, row: Row.Type) { self.name = name }
+
+    /// What an event of one type does to the row under its key. The key's column has the name of the
+    /// property, or `name`; a computed property needs one.
+    @inlinable
+    public func on<E: Event>(
+        _ event: E.Type, key: KeyPath<E, Key> & Sendable, as name: String? = nil,
+        _ handle: @escaping @Sendable (E, inout Row?) throws -> Void
+    ) -> TableHandler {
+        TableHandler(
+            table: self.name, handler: On<Row?>(E.self, key: key, as: name, handle).handler)
+    }
+}
+
+/// A handler of a further table; see ``Table/on(_:key:_:)``.
+public struct TableHandler: Sendable {
+    let table: String
+    let handler: FoldHandler
+
+    @usableFromInline
+    init(table: String, handler: FoldHandler) {
+        self.table = table
+        self.handler = handler
+    }
+}
+
+/// What an event of one type does to the row under its key: a part of a fold.
+///
+/// `State` is `Row?` where rows come and go, and `Row` where the view says what a row is at first.
+public struct On<State>: Sendable {
+    @usableFromInline
+    let handler: FoldHandler
+}
+
+// The handlers are made here, in code that is compiled into the view's own module: there the types of
+// event and row are known, and what runs for each event is compiled for them.
+
+extension On {
+    /// Handles events of type `event`; `key` is the row's key. Its column has the name of the property, or
+    /// `name`; a computed property needs one.
+    @inlinable
+    public init<E: Event, Key: KeyValue, Row: ViewRow>(
+        _ event: E.Type, key: KeyPath<E, Key> & Sendable, as name: String? = nil,
+        _ handle: @escaping @Sendable (E, inout Row?) throws -> Void
+    ) where State == Row? {
+        handler = FoldHandler(E.self, row: Row.self, key: key, named: name, seesTables: false) {
+            _ in
+            { event, row, _ in
+                let event = event.assumingMemoryBound(to: E.self).move()
+                try handle(event, &row.assumingMemoryBound(to: Row?.self).pointee)
+            }
+        }
+    }
+
+    /// Handles events of type `event` with a look at the view's other tables. The key's column has the
+    /// name of the property, or `name`; a computed property needs one.
+    @inlinable
+    public init<E: Event, Key: KeyValue, Row: ViewRow>(
+        _ event: E.Type, key: KeyPath<E, Key> & Sendable, as name: String? = nil,
+        _ handle: @escaping @Sendable (E, inout Row?, Tables) throws -> Void
+    ) where State == Row? {
+        handler = FoldHandler(E.self, row: Row.self, key: key, named: name, seesTables: true) { _ in
+            { event, row, tables in
+                let event = event.assumingMemoryBound(to: E.self).move()
+                try handle(event, &row.assumingMemoryBound(to: Row?.self).pointee, tables)
+            }
+        }
+    }
+}
+
+extension On where State: ViewRow {
+    /// Handles events of type `event`; `key` is the row's key. Its column has the name of the property, or
+    /// `name`; a computed property needs one.
+    @inlinable
+    public init<E: Event, Key: KeyValue>(
+        _ event: E.Type, key: KeyPath<E, Key> & Sendable, as name: String? = nil,
+        _ handle: @escaping @Sendable (E, inout State) throws -> Void
+    ) {
+        handler = FoldHandler(E.self, row: State.self, key: key, named: name, seesTables: false) {
+            initial in
+            guard let initial = initial as? State else { return nil }
+            return { event, row, _ in
+                let event = event.assumingMemoryBound(to: E.self).move()
+                let optional = row.assumingMemoryBound(to: State?.self)
+                if optional.pointee == nil { optional.initialize(to: initial) }
+                // An optional that is there has its value at its own address.
+                try handle(event, &row.assumingMemoryBound(to: State.self).pointee)
+            }
+        }
+    }
+}
+
+extension Tables {
+    /// The row under a key, as of this event. Setting it inserts, replaces or (nil) deletes it;
+    /// nothing is kept if the handler throws.
+    public subscript<Key: KeyValue, Row: ViewRow>(table: Table<Key, Row>, key: Key) -> Row? {
+        get throws { try state.row(ofTable: table.name, key: FoldKey(key.cell), as: Row.self) }
+    }
+
+    /// Inserts, replaces or (nil) deletes a row of another table. Nothing is kept if the handler
+    /// throws.
+    public func set<Key: KeyValue, Row: ViewRow>(
+        _ table: Table<Key, Row>, _ key: Key, to row: Row?
+    ) throws {
+        try state.setRow(ofTable: table.name, key: FoldKey(key.cell), to: row)
+    }
+}
