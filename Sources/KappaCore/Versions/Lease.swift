@@ -135,7 +135,8 @@ package enum InheritedLeases {
     package static func find() {
         let folder = "/proc/self/fd"
         let descriptors = DataFolder.names(in: folder).compactMap { Int32($0) }
-        for descriptor in descriptors where descriptor > STDERR_FILENO {
+        // The first three are the standard ones.
+        for descriptor in descriptors where descriptor > 2 {
             // All others close when a program starts.
             guard fcntl(descriptor, F_GETFD) & FD_CLOEXEC == 0,
                 let path = DataFolder.target(ofLink: "\(folder)/\(descriptor)"),
