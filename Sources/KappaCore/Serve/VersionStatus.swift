@@ -38,7 +38,7 @@ package struct VersionStatus: Sendable {
     /// The versions of a view, or of all.
     /// - Parameters:
     ///   - cache: What was counted before, for whoever asks again and again.
-    ///   - mostLogBytes: From which size on a write-ahead log is told of.
+    ///   - mostLogBytes: From which size on a write-ahead log is a reason to say so.
     package static func all(
         _ catalog: Catalog, view: String? = nil, cache: VersionSizesCache = VersionSizesCache(),
         mostLogBytes: Int = PinnedLog.usualBytes

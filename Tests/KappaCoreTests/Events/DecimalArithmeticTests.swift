@@ -222,6 +222,31 @@ import Testing
         #expect(String(decoding: text, as: UTF8.self) == "[0.1234567890123456789]")
     }
 
+    @Test("a scale that no decimal has gives the nearest decimal, and marks what is not exact")
+    func oddScales() throws {
+        let exact: [(Int128, Int, String)] = [
+            (5, -2, "500"), (-5, -2, "-500"), (0, .min, "0"), (0, .max, "0"),
+            (1_200, 39, "0.\(String(repeating: "0", count: 35))12"),
+        ]
+        for (mantissa, scale, text) in exact {
+            let made = try ExactDecimal.exactly { ExactDecimal(mantissa: mantissa, scale: scale) }
+            #expect(made == ExactDecimal(text), "\(mantissa) \(scale)")
+        }
+        for scale in [-39, -1_000, .min, 39, 76, 77, 1_000, .max] as [Int] {
+            for mantissa in [1, -1, 7, .max, .min] as [Int128] {
+                if scale == 76, mantissa.magnitude > 7 { continue }
+                var near = ExactDecimal.zero
+                #expect(throws: KappaError.self, "\(mantissa) \(scale)") {
+                    try ExactDecimal.exactly {
+                        near = ExactDecimal(mantissa: mantissa, scale: scale)
+                    }
+                }
+                if scale < 0 { #expect(near == (mantissa < 0 ? .least : .greatest)) }
+                if scale > 77 { #expect(near.isZero) }
+            }
+        }
+    }
+
     @Test("Foundation's decimals convert both ways", arguments: EventsSeeds.random(4))
     func foundation(seed: UInt64) throws {
         var random = SplitMix(state: seed)

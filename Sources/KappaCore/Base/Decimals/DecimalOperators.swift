@@ -58,6 +58,28 @@ extension ExactDecimal: AdditiveArithmetic {
     @available(*, unavailable, message: "Write a.divided(by: b, scale: 2, rounding: …)")
     public static func / (a: ExactDecimal, b: ExactDecimal) -> ExactDecimal { a }
 
+    /// The decimal nearest to `mantissa × 10^-scale`, of a scale that no decimal has.
+    @inline(never)
+    static func nearest(_ mantissa: Int128, scale: Int) -> ExactDecimal {
+        if mantissa == 0 { return .zero }
+        if scale < 0 {
+            if scale >= -maximumScale {
+                let (product, overflow) = mantissa.multipliedReportingOverflow(
+                    by: powersOfTen[-scale])
+                if !overflow { return ExactDecimal(mantissa: product, scale: 0) }
+            }
+            DecimalOverflow.note(.product)
+            return mantissa < 0 ? .least : .greatest
+        }
+        // No mantissa has more than 39 digits.
+        if scale > 2 * maximumScale {
+            DecimalOverflow.note(.rounding)
+            return .zero
+        }
+        let number = WideInteger(mantissa)
+        return ExactDecimal(number, scale: scale) ?? nearest(number, scale, .rounding)
+    }
+
     /// The decimal nearest to `number × 10^-scale`, which is none itself.
     private static func nearest(
         _ number: WideInteger, _ scale: Int, _ operation: DecimalOverflow

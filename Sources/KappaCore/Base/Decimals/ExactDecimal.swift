@@ -18,9 +18,13 @@ public struct ExactDecimal: Hashable, Sendable {
     /// The most digits that may stand after the point.
     public static let maximumScale = 38
 
-    /// `mantissa × 10^-scale`, normalised. `scale` is 0 … 38.
+    /// `mantissa × 10^-scale`, normalised. What does not fit, as a decimal has up to 38 digits after the point,
+    /// becomes the nearest decimal, as with the operators.
     public init(mantissa: Int128, scale: Int) {
-        precondition(scale >= 0 && scale <= Self.maximumScale, "a decimal's scale is 0 … 38")
+        guard scale >= 0 && scale <= Self.maximumScale else {
+            self = Self.nearest(mantissa, scale: scale)
+            return
+        }
         self.mantissa = mantissa
         self.scale = scale
         guard scale > 0 else { return }

@@ -235,9 +235,9 @@ package struct Why {
                 trace.nextCandidate == event ? try trace.apply(single.batch) : false
             }
             guard touched.contains(true) else { continue }
-            let goesOn = try visit(
+            let isWanted = try visit(
                 batch.firstOffset + event, batch.event(event), traces, touched)
-            if !goesOn { return false }
+            if !isWanted { return false }
         }
         return true
     }

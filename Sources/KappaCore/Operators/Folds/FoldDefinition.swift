@@ -36,7 +36,7 @@ package struct FoldDefinition: Sendable {
                 because: "a fold's rows come of what its handlers do",
                 advice: "Add one: On(SomeEvent.self, key: \\.id) { event, row in … }")
         }
-        // A type that cannot be read is told of before anything is read.
+        // A type that cannot be read is an error before anything is read.
         for (table, handler) in placed {
             _ = try handler.open(ExtractionPlan(), tables[table].initial)
         }

@@ -71,7 +71,7 @@ public struct Events<Element: Event>: EventStream {
                         because: "no property is named as their time",
                         advice: "Name it: Events(\(Element.self).self, at: \\.timestamp)")
                 }
-                // A type that cannot be read is told of before anything is read.
+                // A type that cannot be read is an error before anything is read.
                 do throws(KappaError) {
                     _ = try TypedEventReader(
                         plan: ExtractionPlan(), time: time, mostAhead: mostAhead)

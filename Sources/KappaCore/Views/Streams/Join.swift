@@ -47,9 +47,9 @@ extension EventStream where Element: ViewRow {
             left: JoinInput(source, key: Expression(leftKey)),
             right: JoinInput(right.source, key: Expression(rightKey)), bound: bound)
         let cells = Learned { () throws(KappaError) in try PairCells(properties) }
-        return join.stream({ (try? cells.get()).map { " \($0.signature)" } ?? "" }) {
-            cells.error
-        } _: { join, context throws(KappaError) in
+        let told: @Sendable () -> String = { (try? cells.get()).map { " \($0.signature)" } ?? "" }
+        let problem: @Sendable () -> KappaError? = { cells.error }
+        return join.stream(told, problem: problem) { join, context throws(KappaError) in
             try PairReader(join, cells.get(), context)
         }
     }
