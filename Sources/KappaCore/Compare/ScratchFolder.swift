@@ -35,8 +35,15 @@ final class ScratchFolder {
     private static func make(in parent: String) throws(KappaError) -> (String, OpenFile) {
         while true {
             let path = try Folder.makeTemporary(in: parent, prefix: "scratch")
-            // Somebody who cleans up may have taken it for a leftover before it was locked.
-            guard let lock = try? OpenFile(reading: path) else { continue }
+            let lock: OpenFile
+            do throws(IOFailure) {
+                lock = OpenFile(try SystemFiles().open(path, O_RDONLY), path: path)
+            } catch {
+                // Somebody who cleans up may have taken it for a leftover before it was locked.
+                if IOFailure.isAbsence(error.number) { continue }
+                rmdir(path)
+                throw error.error("cannot lock a temporary folder", at: path)
+            }
             flock(lock.descriptor, LOCK_EX)
             if access(path, F_OK) != 0 { continue }
             // Without the mark nobody takes the folder for kappa's.
