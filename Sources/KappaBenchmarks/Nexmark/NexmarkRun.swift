@@ -121,7 +121,7 @@ struct NexmarkRun {
         print(figures.json)
     }
 
-    /// Events that are not in the result are told of.
+    /// Reports events that are not in the result.
     private static func tellOfLosses(_ query: NexmarkQuery, _ reader: VersionReader) throws {
         let counters = try reader.checkpoint().counters
         if counters.late > 0 {

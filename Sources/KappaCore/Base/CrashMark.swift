@@ -213,7 +213,7 @@ package struct CrashStamp: Equatable, Sendable {
         }
     }
 
-    /// A crash as the program that starts again is told of it: `signal stage alone first end name`.
+    /// A crash as the program passes it to its next start: `signal stage alone first end name`.
     package init?(notice: String) {
         let words = notice.split(separator: " ")
         guard words.count == 6, let signal = Int32(words[0]),

@@ -212,8 +212,8 @@ private struct SideMaker {
         try second.hold()
         for _ in 0..<(areFollowed ? 500 : 0) {
             if try first.checkpoint().offset == second.checkpoint().offset { break }
-            first.letGo()
-            second.letGo()
+            first.release()
+            second.release()
             usleep(2_000)
             try first.hold()
             try second.hold()

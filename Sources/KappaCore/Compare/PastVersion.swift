@@ -78,7 +78,7 @@ package final class PastVersion {
         let reader = try VersionReader(folder.file(id))
         try reader.hold()
         if try reader.checkpoint().offset == offset { return reader }
-        reader.letGo()
+        reader.release()
         return nil
     }
 

@@ -2,8 +2,8 @@ import Glibc
 
 /// Opens a log's folder: makes it where it is new, and after a crash finds the durable end again.
 ///
-/// Below the published head nothing is ever cut. Behind it there is at most an append that nobody was
-/// told of: what is whole of it is made durable and kept, a torn rest is set aside. The head may be
+/// Below the published head nothing is ever cut. Past it there is at most an append that was never
+/// acknowledged: what is whole of it is made durable and kept, a torn rest is set aside. The head may be
 /// older than the log's end, though (it is not synced), or lost. So what lies behind it is refused as
 /// damaged, and never cut, where a later commit proves that it was durable.
 enum LogRecovery {

@@ -4,7 +4,7 @@ import Glibc
 package final class Scan {
     /// What a scan's owner hears of, on the scan's own thread.
     package protocol Observer: AnyObject {
-        /// Calls `perform` to commit a version, or returns false: then the scan lets go of it.
+        /// Calls `perform` to commit a version, or returns false: then the scan leaves it out.
         func commit(_ version: VersionMaterializer, _ perform: () throws -> Void) throws -> Bool
         /// A batch was applied.
         func didApply(to offset: Offset)

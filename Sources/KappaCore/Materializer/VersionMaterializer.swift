@@ -237,7 +237,7 @@ package final class VersionMaterializer {
     private func spill() throws {
         try store.spill(checkpoint) { transaction in
             for letter in deadLetters.all { try transaction.add(letter) }
-            for step in steps { try step.putAside(to: transaction) }
+            for step in steps { try step.writeToSpill(transaction) }
             try indexes.write(to: transaction, end: checkpoint.offset)
         }
         deadLetters.removeAll()

@@ -8,12 +8,12 @@ protocol StepRunner: AnyObject {
     func committed(mayEvict: Bool)
     /// Whether what a key's rows have become in several stretches of the log can be merged.
     var canSpill: Bool { get }
-    /// Writes the same where it is to be put aside.
-    func putAside(to transaction: any StoreTransaction) throws
-    /// What was written was put aside: forgets all rows, and begins anew.
+    /// Writes the same to a sorted run, as the rows are to spill.
+    func writeToSpill(_ transaction: any StoreTransaction) throws
+    /// What was written has spilled: forgets all rows, and begins anew.
     /// - Parameter keepingMemory: Whether what they took may stay at hand, as nobody else needs it.
     func spill(keepingMemory: Bool)
-    /// Merges what was put aside and writes it. Nothing is in memory.
+    /// Merges the spilled runs and writes them. Nothing is in memory.
     func writeSpilled(_ rows: any SpilledRows, to transaction: any StoreTransaction) throws
     /// Bytes of rows held in memory.
     var memoryBytes: Int { get }
@@ -23,7 +23,7 @@ protocol StepRunner: AnyObject {
 
 extension StepRunner {
     var canSpill: Bool { false }
-    func putAside(to transaction: any StoreTransaction) throws {
+    func writeToSpill(_ transaction: any StoreTransaction) throws {
         try write(to: transaction, changesAt: nil)
     }
     func spill(keepingMemory: Bool) {}

@@ -105,7 +105,7 @@ final class ChangeBuffer: Sendable {
 }
 
 extension ChangeBuffer.State {
-    /// What a task gets at once, nil where it has to wait; and whether the thread is told of room.
+    /// What a task gets at once, nil where it has to wait; and whether to wake the thread because there is room.
     fileprivate mutating func take(
         for task: ChangeBuffer.Reader, _ view: String
     ) -> (Result<Change?, any Error>?, Bool) {

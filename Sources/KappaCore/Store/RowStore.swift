@@ -131,7 +131,7 @@ extension StoreTransaction {
         telling listener: (any RowListener)?,
         combine: ([any RowCursor], any RowWriter) throws -> Void
     ) throws {
-        throw KappaError(.bug, "rows that were put aside go into a new version only")
+        throw KappaError(.bug, "spilled rows go into a new version only")
     }
 
     package func append(_ rows: RecordList, to table: Int) throws {

@@ -25,7 +25,7 @@ package final class VersionStore: RowStore {
             file = try VersionFile(path, self.tables)
             SpilledRuns.remove(path)
         } else if SpilledRuns.exist(path) {
-            do { try goOn() } catch let error as KappaError where error.code == .damaged {
+            do { try resume() } catch let error as KappaError where error.code == .damaged {
                 // Nothing is lost: all of it comes from the log.
                 SpilledRuns.remove(path)
                 (runs, newFile, self.tables) = (nil, nil, tables)
@@ -34,8 +34,8 @@ package final class VersionStore: RowStore {
         if newFile == nil { NewVersionFile.removeLeftovers(path) }
     }
 
-    /// Goes on with what a process that was killed has put aside and written ahead.
-    private func goOn() throws {
+    /// Resumes with what a process that was killed has spilled and written ahead.
+    private func resume() throws {
         let runs = try SpilledRuns(path, tables)
         // Of a rebuild that was begun without an index, the events so far are in none.
         tables = runs.tables
@@ -120,8 +120,8 @@ package final class VersionStore: RowStore {
         return new
     }
 
-    /// Gives up the file that could not be completed. What was put aside stays, if that is enough to go on
-    /// with.
+    /// Gives up the file that could not be completed. What was spilled stays, if that is enough to
+    /// resume from.
     private func abandon() {
         let isAhead = (try? runs?.progress() != nil) ?? true
         newFile = nil

@@ -103,14 +103,14 @@ final class SnapshotCopy: @unchecked Sendable {
     func make(keeping keep: Int) throws(KappaError) -> Offset {
         do throws(KappaError) {
             try copy()
-            reader.letGo()
+            reader.release()
             let offset = try settle()
             try putInPlace(Snapshots(folder).path(id, offset))
             Snapshots(folder).remove(of: id, keeping: keep)
             return offset
         } catch {
             // Where the disk is full, what was written is in the way of everybody else.
-            reader.letGo()
+            reader.release()
             removeFiles()
             throw error
         }

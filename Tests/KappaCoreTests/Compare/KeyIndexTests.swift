@@ -188,8 +188,8 @@ struct KeyIndexTests {
         #expect(try steps(asked).count == 20)
     }
 
-    @Test("rows that were put aside before an index was asked for have none")
-    func putAsideWithout() throws {
+    @Test("rows that spilled before an index was asked for have none")
+    func spilledWithout() throws {
         try folder.append(ticks: 40)
         let plain = try definition(tally("1"))
         try Folder.make(folder.data.view("tally"))

@@ -95,7 +95,7 @@ struct SpilledRunsTests {
     }
 
     @Test(
-        "are put aside and merged: the rows are the same, whenever it stops and goes on",
+        "spill and are merged: the rows are the same, whenever it stops and resumes",
         arguments: [byShop, bestMinutes] as [any AnyView])
     func merge(_ view: any AnyView) throws {
         var spills = 0
@@ -204,7 +204,7 @@ struct SpilledRunsTests {
         let definition = try #require(ViewSet([Self.list]).definitions().first)
         let path = folder.path + "/1.db"
         let run = try Run(path, definition, log, budgetBytes: 0)
-        try run.putAside(&random)
+        try run.spill(&random)
         if isGone { try SystemFiles().remove(path + ".loading") }
         let store = try VersionStore(
             at: path, view: "sales", number: 1, digest: "1", tables: definition.tables)
@@ -306,7 +306,7 @@ struct SpilledRunsTests {
         }
 
         /// Applies some events and puts their rows aside.
-        func putAside(_ random: inout SplitMix) throws {
+        func spill(_ random: inout SplitMix) throws {
             let plan = ExtractionPlan()
             let store = try VersionStore(
                 at: path, view: "sales", number: 1, digest: "1", tables: definition.tables)

@@ -132,7 +132,7 @@ struct SnapshotTests {
         #expect(isLocked())
         try SnapshotCopy(id, in: folder.data).make(keeping: 5)
         #expect(isLocked())
-        reader.letGo()
+        reader.release()
     }
 
     @Test("by time they are made where the log's own clock has gone on, never where it went back")

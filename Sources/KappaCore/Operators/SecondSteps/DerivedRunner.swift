@@ -209,8 +209,8 @@ final class DerivedRunner: StepRunner, RowListener {
     /// What the upstream puts aside are parts of rows: groups are made of them once they are merged.
     var canSpill: Bool { rangeKey != nil && isNew && upstream.canSpill }
 
-    func putAside(to transaction: any StoreTransaction) throws {
-        try upstream.putAside(to: transaction)
+    func writeToSpill(_ transaction: any StoreTransaction) throws {
+        try upstream.writeToSpill(transaction)
     }
 
     func spill(keepingMemory: Bool) { upstream.spill(keepingMemory: keepingMemory) }

@@ -47,7 +47,7 @@ final class RowsRunner: StepRunner {
 
     func committed(mayEvict: Bool) { input.rows.removeAll() }
 
-    // No row is ever made twice: those that are put aside go where they will stay.
+    // No row is ever made twice: those that spill stay where they are written.
     var canSpill: Bool { true }
     func spill(keepingMemory: Bool) { input.rows.removeAll() }
 

@@ -123,7 +123,7 @@ final class SpilledRuns: SpilledRows {
         combine: ([any RowCursor], any RowWriter) throws -> Void
     ) throws {
         guard let writer = writer as? BulkRow else {
-            throw KappaError(.bug, "rows that were put aside go into a new version only")
+            throw KappaError(.bug, "spilled rows go into a new version only")
         }
         let runs = (0..<count).map { run in
             RunMerge.Run(file: file(run, table), marks: marks[run]?[table] ?? [])

@@ -68,18 +68,18 @@ package final class VersionReader {
     package func snapshot<R>(_ body: () throws -> R) throws -> R {
         if connection.isInTransaction { return try body() }
         try hold()
-        defer { letGo() }
+        defer { release() }
         return try body()
     }
 
-    /// From now on all reads are of this moment, until ``letGo()``.
+    /// From now on all reads are of this moment, until ``release()``.
     func hold() throws(KappaError) {
         try connection.execute("BEGIN")
         // A read transaction begins with its first read.
         _ = try connection.integer("SELECT count(*) FROM _kappa_checkpoint")
     }
 
-    func letGo() { try? connection.execute("ROLLBACK") }
+    func release() { try? connection.execute("ROLLBACK") }
 
     package func checkpoint() throws(KappaError) -> Checkpoint {
         try Self.checkpoint(connection) ?? Checkpoint()
