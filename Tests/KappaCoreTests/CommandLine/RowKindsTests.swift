@@ -78,12 +78,13 @@ struct RowKindsTests {
                 try run("run", "--until-caught-up", in: folder)
             }
         }
+        var feeds = 0
         for view in Self.views {
             let whole = try dump(view, in: "whole1") { _ in true }
             #expect(whole.count > 10)
             #expect(try dump(view, in: "whole2") { _ in true } == whole, "\(view), seed \(seed)")
             let pieces = try dump(view, in: "pieces1") { _ in true }
-            #expect(pieces.contains { $0.hasPrefix("_kappa_changes: ") }, "\(view), seed \(seed)")
+            if pieces.contains(where: { $0.hasPrefix("_kappa_changes: ") }) { feeds += 1 }
             #expect(try dump(view, in: "pieces2") { _ in true } == pieces, "\(view), seed \(seed)")
             // What is kept between commits reads back as it was.
             let isRows = { (table: String) in !table.hasPrefix("_kappa") }
@@ -91,6 +92,8 @@ struct RowKindsTests {
                 try dump(view, in: "pieces1", isRows) == dump(view, in: "whole1", isRows),
                 "\(view), seed \(seed)")
         }
+        // The last events may happen to leave a ranking as it was; they change most views.
+        #expect(feeds > Self.views.count / 2, "seed \(seed)")
         for view in ["kinds", "hiding"] {
             try run("verify", view, in: "pieces1")
         }
