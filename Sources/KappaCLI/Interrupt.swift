@@ -27,6 +27,8 @@ enum Interrupt {
     /// Waits for the signals on a thread of its own: a handler may do next to nothing.
     static func install() {
         signal(SIGPIPE, SIG_IGN)
+        // A file that grows past `ulimit -f` is then an error like any other.
+        signal(SIGXFSZ, SIG_IGN)
         var set = sigset_t()
         sigemptyset(&set)
         sigaddset(&set, SIGINT)

@@ -116,7 +116,7 @@ struct Program {
         }
         if !family.isEmpty {
             throw KappaError(
-                .usage, "kappa \(one) lacks its second word",
+                .usage, "kappa \(one) needs a second word",
                 because: "there are " + family.map(\.name).joined(separator: ", "),
                 advice: "`kappa help \(family[0].name)` explains the first of them")
         }
@@ -128,8 +128,11 @@ struct Program {
     }
 
     private func help(_ words: [String]) throws -> Int32 {
+        let family = Commands.shown.filter { words.count == 1 && $0.name.hasPrefix(words[0] + " ") }
         if words.isEmpty {
             try Help.overview()
+        } else if !family.isEmpty {
+            try Help.family(family)
         } else {
             try Help.command(try Self.find(words[...]).0)
         }

@@ -3,6 +3,9 @@
 ///
 /// A line break stays one where it may part two statements; elsewhere white space is one space, or
 /// none beside brackets and commas.
+///
+/// Regular expressions between slashes are not read: where a `/` ends and begins one, only a compiler knows
+/// for certain. A file with something that could be one counts byte for byte.
 struct SwiftText {
     private let bytes: [UInt8]
     private let isForDigest: Bool
@@ -10,8 +13,22 @@ struct SwiftText {
     private var output: [UInt8] = []
     /// The code outside of string literals, to look for calls in.
     private var codeOnly: [UInt8] = []
-    private var brackets: [UInt8] = []
+    private var brackets: [Bracket] = []
     private var gap = Gap.none
+    /// Whether the code so far ends in a view, `View(…) { … }`, and perhaps what is called on it.
+    private var endsInView = false
+    /// Whether the code so far ends in `View(…)`, behind which the view's steps stand.
+    private var endsInViewCall = false
+    /// Whether something stands here that could be a regular expression between slashes.
+    private var mayHoldRegex = false
+
+    private struct Bracket {
+        var byte: UInt8
+        /// Whether it is that of `View(`, or the brace of such a view's steps.
+        var isView: Bool
+        /// Whether it is that of a call on a view.
+        var isOnView: Bool
+    }
 
     private enum Gap: Int { case none, space, line }
 
@@ -20,14 +37,14 @@ struct SwiftText {
     static func normalised(_ bytes: [UInt8], forDigest: Bool = false) -> [UInt8] {
         var text = SwiftText(bytes: bytes, isForDigest: forDigest)
         text.run()
-        return text.output
+        return text.mayHoldRegex ? bytes : text.output
     }
 
     /// Whether a file defines a view: whether it calls `View(` or `View<…>(`.
     static func definesView(_ bytes: [UInt8]) -> Bool {
         var text = SwiftText(bytes: bytes, isForDigest: false)
         text.run()
-        let code = text.codeOnly
+        let code = text.mayHoldRegex ? bytes : text.codeOnly
         let name = Array("View".utf8)
         var index = 0
         while index + name.count < code.count {
@@ -63,14 +80,19 @@ struct SwiftText {
     private mutating func run() {
         while at < bytes.count {
             if skipSpace() { continue }
+            if mayStartRegex() {
+                mayHoldRegex = true
+                return
+            }
             if let hashes = stringStart() {
                 closeGap(before: bytes[at])
+                endsInView = false
                 copyString(hashes: hashes)
             } else if isForDigest, startsListing() {
                 skipListing()
             } else if isForDigest, startsGates() {
                 skipGates()
-            } else if isForDigest, starts(Self.indexed, at: at) {
+            } else if isForDigest, endsInView, starts(Self.indexed, at: at) {
                 at += Self.indexed.utf8CodeUnitCount
             } else {
                 copyCode()
@@ -101,11 +123,24 @@ struct SwiftText {
 
     private mutating func copyCode() {
         let byte = bytes[at]
+        let beginsStatement = gap == .line && byte != UInt8(ascii: ".")
         closeGap(before: byte)
         switch byte {
-        case UInt8(ascii: "("), UInt8(ascii: "["), UInt8(ascii: "{"): brackets.append(byte)
-        case UInt8(ascii: ")"), UInt8(ascii: "]"), UInt8(ascii: "}"): _ = brackets.popLast()
-        default: break
+        case UInt8(ascii: "("), UInt8(ascii: "["), UInt8(ascii: "{"):
+            let isView = byte == UInt8(ascii: "{") ? endsInViewCall : callsView
+            let isCall = byte == UInt8(ascii: "(") && !isView
+            brackets.append(
+                Bracket(byte: byte, isView: isView, isOnView: isCall && endsInView))
+            (endsInView, endsInViewCall) = (false, false)
+        case UInt8(ascii: ")"), UInt8(ascii: "]"), UInt8(ascii: "}"):
+            let opened = brackets.popLast()
+            let isView = opened?.isView == true
+            endsInViewCall = isView && byte == UInt8(ascii: ")")
+            endsInView = opened?.isOnView == true || isView && byte == UInt8(ascii: "}")
+        case _ where byte == UInt8(ascii: ".") || Self.isWord(byte):
+            if beginsStatement { endsInView = false }
+            endsInViewCall = false
+        default: (endsInView, endsInViewCall) = (false, false)
         }
         output.append(byte)
         codeOnly.append(byte)
@@ -120,7 +155,7 @@ struct SwiftText {
         var byte: UInt8 = 0x20
         if gap == .line {
             if next == UInt8(ascii: ".") { return }
-            let isInList = brackets.last.map { $0 != UInt8(ascii: "{") } ?? false
+            let isInList = brackets.last.map { $0.byte != UInt8(ascii: "{") } ?? false
             // A statement goes on behind an operator, and a closure's begins behind "in".
             let goesOn = "=:&|+-*/%<^~".utf8.contains(last) || endsInIn
             if !isInList, !goesOn { byte = 0x0A }
@@ -132,6 +167,32 @@ struct SwiftText {
     private var endsInIn: Bool {
         output.count > 2 && output.suffix(2).elementsEqual("in".utf8)
             && !Self.isWord(output[output.count - 3])
+    }
+
+    /// Whether a `(` behind the code so far is that of `View(` or `View<…>(`.
+    private var callsView: Bool {
+        var code = codeOnly[...]
+        if code.last == UInt8(ascii: ">") {
+            guard let open = code.lastIndex(of: UInt8(ascii: "<")) else { return false }
+            code = code[..<open]
+        }
+        guard code.suffix(4).elementsEqual("View".utf8) else { return false }
+        return code.dropLast(4).last.map { !Self.isWord($0) } ?? true
+    }
+
+    /// Whether a regular expression between slashes may begin here: `#/`, or a slash in front of what is no
+    /// space, behind what is no value.
+    private func mayStartRegex() -> Bool {
+        if bytes[at] == UInt8(ascii: "#") {
+            var index = at
+            while index < bytes.count, bytes[index] == UInt8(ascii: "#") { index += 1 }
+            return index < bytes.count && bytes[index] == UInt8(ascii: "/")
+        }
+        guard bytes[at] == UInt8(ascii: "/"), at + 1 < bytes.count,
+            ![0x20, 0x09, 0x0A, 0x0D].contains(bytes[at + 1])
+        else { return false }
+        guard gap == .none, let last = output.last else { return true }
+        return !Self.isWord(last) && !")]}\"".utf8.contains(last)
     }
 
     private func startsListing() -> Bool {
@@ -149,10 +210,10 @@ struct SwiftText {
 
     private static let indexed: StaticString = ".indexed()"
 
-    /// Whether `.promote(when:` stands here.
+    /// Whether `.promote(when:` stands here, called on a view.
     private func startsGates() -> Bool {
         let call: StaticString = ".promote("
-        guard starts(call, at: at) else { return false }
+        guard endsInView, starts(call, at: at) else { return false }
         var index = at + call.utf8CodeUnitCount
         while index < bytes.count, [0x20, 0x09, 0x0A, 0x0D].contains(bytes[index]) { index += 1 }
         return starts("when:", at: index)
@@ -165,6 +226,7 @@ struct SwiftText {
         for _ in 0..<".promote(".utf8.count { copyCode() }
         skipToClosingBracket(kept)
         gap = before
+        endsInView = true
     }
 
     /// Reads to the end of the bracket that has just been opened, and forgets what was copied since.
@@ -172,6 +234,10 @@ struct SwiftText {
         let depth = brackets.count
         while at < bytes.count, brackets.count >= depth {
             if skipSpace() { continue }
+            if mayStartRegex() {
+                mayHoldRegex = true
+                return
+            }
             if let hashes = stringStart() { copyString(hashes: hashes) } else { copyCode() }
         }
         output.removeLast(output.count - kept.output)
@@ -233,6 +299,8 @@ struct SwiftText {
                 copyString(hashes: hashes)
                 continue
             }
+            // It may be a division; to know would take more than it is worth.
+            if bytes[at] == UInt8(ascii: "/") { mayHoldRegex = true }
             if bytes[at] == UInt8(ascii: "(") { depth += 1 }
             if bytes[at] == UInt8(ascii: ")") { depth -= 1 }
             copy(1)

@@ -22,6 +22,15 @@ enum Help {
         _ = try Program.print(text)
     }
 
+    /// Lists the commands that begin with one word, such as `log`.
+    static func family(_ specs: [CommandSpec]) throws {
+        let width = (specs.map(\.name.count).max() ?? 0) + 2
+        let lines = specs.map { "  \(padded($0.name, width))\($0.summary)" }
+        _ = try Program.print(
+            (lines + ["", "`kappa help \(specs[0].name)` explains one of them."]).joined(
+                separator: "\n"))
+    }
+
     static func command(_ spec: CommandSpec) throws {
         var text = "kappa \(spec.name): \(spec.summary)\n\n\(usage(spec))\n"
         if !spec.discussion.isEmpty { text += "\n\(spec.discussion)\n" }

@@ -47,18 +47,20 @@ struct AppendCommand: Command {
         defer { progress.clear() }
         for input in inputs {
             let before = total
-            let (result, events) = try source.run(
-                input.descriptor, from: position,
-                name: input.name == "-" ? "standard input" : input.name
-            ) { result in
-                let appended = before.appended + result.appended
-                if appended > 0, !isTyped { progress.show(appended, of: 0) }
-                return !Interrupt.wasAsked
+            do {
+                (_, position) = try source.run(
+                    input.descriptor, from: position,
+                    name: input.name == "-" ? "standard input" : input.name
+                ) { result in
+                    total = before
+                    total.add(result)
+                    if total.appended > 0, !isTyped { progress.show(total.appended, of: 0) }
+                    return !Interrupt.wasAsked
+                }
+            } catch {
+                progress.clear()
+                throw Self.sayingWhatIsDurable(error, total, hasSource: self.source != nil)
             }
-            position = events
-            total.appended += result.appended
-            total.skipped += result.skipped
-            total.firstOffset = total.firstOffset ?? result.firstOffset
             if input.descriptor != 0 { close(input.descriptor) }
             if Interrupt.wasAsked { break }
         }
@@ -70,6 +72,26 @@ struct AppendCommand: Command {
             return Interrupt.exitCode
         }
         return 0
+    }
+
+    /// Of an import that has failed on the way a part is in the log: whoever runs it again must not append
+    /// that part twice.
+    private static func sayingWhatIsDurable(
+        _ error: any Error, _ total: SourceImport.Result, hasSource: Bool
+    ) -> any Error {
+        guard var error = error as? KappaError, total.appended > 0 else { return error }
+        let count = ProgressLine.grouped(total.appended)
+        let first = total.firstOffset.map { " from offset \($0)" } ?? ""
+        error.reason =
+            (error.reason.map { "\($0); " } ?? "")
+            + "\(count) events before it were appended\(first)"
+        error.advice =
+            (error.advice.map { "\($0). " } ?? "")
+            + (hasSource
+                ? "What is in the log already is skipped when you run the import again"
+                : "Then append what comes after those \(count) events only: without --source nothing "
+                    + "is skipped")
+        return error
     }
 
     private static func open(_ name: String) throws(KappaError) -> Int32 {

@@ -18,7 +18,7 @@ struct DeadCommand: Command {
     func run(_ context: Context) throws -> Int32 {
         try context.data.require()
         let entry = try Catalog(context.data).resolve(reference)
-        let reader = try VersionReader(context.data.file(entry.id))
+        let reader = try context.data.reader(entry.id)
         let printer = RecordPrinter(["offset", "reason", "event"], context.format, Output())
         try reader.deadLetters(limit: limit) { letter in
             try printer.print([

@@ -14,7 +14,7 @@ struct PromoteCommand: Command {
         arguments: [ArgumentSpec(name: "VIEW[@N]", repeats: true, isView: true)],
         options: [
             GateOption.spec,
-            OptionSpec(name: "--force", summary: "passes over all gates; the history tells"),
+            OptionSpec(name: "--force", summary: "skips all gates; the history records that"),
         ],
         make: { try PromoteCommand($0) })
 
@@ -44,6 +44,7 @@ struct PromoteCommand: Command {
     private static func say(_ report: NamedPromotion.Report) {
         switch report {
         case .waiting(let id, let pid): Output.say("\(id): process \(pid) builds it; waiting")
+        case .isLive(let id): Output.say("\(id) is live already")
         case .judged(let judgement): JudgementText.say(judgement)
         case .identical(let judgement): Output.say(JudgementText.identical(judgement))
         }

@@ -54,7 +54,7 @@ struct QueryCommand: Command {
         let catalog = try Catalog(context.data)
         let entry = try catalog.resolve(reference)
         guard let place else {
-            try print(try VersionReader(context.data.file(entry.id)), entry.id, context)
+            try print(try context.data.reader(entry.id), entry.id, context)
             return 0
         }
         let past = try place.version(entry, catalog, context)
@@ -108,7 +108,7 @@ enum PastPlace {
 
     /// A version as it was there; tells on standard error where that is, if it was not said.
     func version(
-        _ entry: Catalog.Entry, _ catalog: Catalog, _ context: Context
+        _ entry: VersionEntry, _ catalog: Catalog, _ context: Context
     ) throws -> PastVersion {
         let offset: Offset
         switch self {

@@ -31,7 +31,7 @@ struct SQLCommand: Command {
     private static let mostMemory: Int64 = 1 << 30
 
     func run(_ context: Context) throws -> Int32 {
-        SQLiteConnection.limitHeap(bytes: Self.mostMemory)
+        AskedVersions.limitMemory(bytes: Self.mostMemory)
         try context.data.require()
         let query = try SQLQuery(
             statement, try Catalog(context.data), parameters: parameters)

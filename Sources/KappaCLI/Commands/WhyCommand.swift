@@ -154,7 +154,7 @@ struct WhyCommand: Command {
             }
         }
         // What is a key of one of the two is told under that one.
-        let tables = try VersionReader(context.data.file(id)).tables
+        let tables = try context.data.reader(id).tables
         let otherAbsence = Why.absence(of: key, table: table, in: tables)
         let ownAbsence = Why.absence(of: key, table: table, in: own.tables)
         if let otherAbsence, ownAbsence != nil { throw otherAbsence }

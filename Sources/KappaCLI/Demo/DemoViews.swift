@@ -39,5 +39,5 @@ enum DemoViews {
         """
 
     static let changedLine =
-        "        .filter { $0.amount < 199 }      // what is more, is a typing error"
+        "        .filter { $0.amount < 199 }      // larger amounts are typos"
 }

@@ -6,7 +6,7 @@ enum RecordFormat: String, CaseIterable {
 
 /// Prints records: an aligned table for people, JSON lines, or CSV.
 ///
-/// A table's columns are as wide as its first records need; wider cells that come later stick out.
+/// A table's columns are as wide as its first records need, up to a bound; wider cells stick out.
 final class RecordPrinter {
     private let columns: [String]
     private let format: RecordFormat
@@ -16,6 +16,8 @@ final class RecordPrinter {
     private var wroteHeader = false
 
     private static let heldRecords = 200
+    /// One long text must not make every other row as long.
+    private static let mostWidth = 120
 
     init(_ columns: [String], _ format: RecordFormat, _ output: Output) {
         self.columns = columns
@@ -81,7 +83,8 @@ final class RecordPrinter {
             var widths = columns.map(\.count)
             for row in held {
                 for (index, value) in row.enumerated() {
-                    widths[index] = max(widths[index], Self.cell(value).count)
+                    let width = min(Self.cell(value).count, Self.mostWidth)
+                    widths[index] = max(widths[index], width)
                 }
             }
             self.widths = widths

@@ -76,3 +76,8 @@ package struct IOFailure: Error {
         throw IOFailure("access", number).error("cannot look at a file", at: path)
     }
 }
+
+extension KappaError {
+    /// Whether the system refused something, so that another way may do.
+    package var isOfSystem: Bool { [.inputOutput, .cannotCreate, .notPermitted].contains(code) }
+}

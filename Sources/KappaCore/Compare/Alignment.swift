@@ -110,7 +110,7 @@ private struct SideMaker {
     }
 
     func reader(_ id: VersionID, isHeld: Bool) throws -> VersionReader {
-        let reader = try VersionReader(folder.file(id))
+        let reader = try folder.reader(id)
         if isHeld { try reader.hold() }
         return reader
     }

@@ -44,7 +44,7 @@ struct ColumnPairs {
         statistics = names.map { ColumnDifference(table: name, column: $0) }
     }
 
-    func only(_ side: Side, _ operation: RowDifference.Operation) -> RowDifference {
+    func only(_ side: KeyOrderedRows, _ operation: RowDifference.Operation) -> RowDifference {
         let values = side.values
         return RowDifference(
             table: name, operation: operation, key: side.key,
@@ -53,7 +53,9 @@ struct ColumnPairs {
             after: operation == .added ? values : nil)
     }
 
-    func changed(_ left: Side, _ right: Side, _ differing: [Int]) -> RowDifference {
+    func changed(_ left: KeyOrderedRows, _ right: KeyOrderedRows, _ differing: [Int])
+        -> RowDifference
+    {
         RowDifference(
             table: name, operation: .changed, key: left.key,
             columns: differing.map { statistics[$0].column }, before: left.values,
@@ -61,7 +63,7 @@ struct ColumnPairs {
     }
 
     /// Counts the columns that differ in a row.
-    mutating func note(_ left: Side, _ right: Side, _ differing: [Int]) {
+    mutating func note(_ left: KeyOrderedRows, _ right: KeyOrderedRows, _ differing: [Int]) {
         for index in differing {
             let pair = pairs[index]
             statistics[index].note(
@@ -71,14 +73,14 @@ struct ColumnPairs {
     }
 
     /// The columns whose cells differ. Values are built only where bytes do.
-    func differing(_ left: Side, _ right: Side, into differing: inout [Int]) {
+    func differing(_ left: KeyOrderedRows, _ right: KeyOrderedRows, into differing: inout [Int]) {
         differing.removeAll(keepingCapacity: true)
         for (index, pair) in pairs.enumerated() where !isSame(pair, left, right) {
             differing.append(index)
         }
     }
 
-    private func isSame(_ pair: Pair, _ left: Side, _ right: Side) -> Bool {
+    private func isSame(_ pair: Pair, _ left: KeyOrderedRows, _ right: KeyOrderedRows) -> Bool {
         guard let a = left.cursor, let b = right.cursor else { return false }
         guard let x = pair.left, let y = pair.right else {
             // A column that one version lacks is as one without a value.

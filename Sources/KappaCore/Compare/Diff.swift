@@ -120,20 +120,12 @@ package struct Diff {
         }
     }
 
-    private func sides(_ name: String) throws -> (Side, Side) {
+    private func rows(_ name: String) throws -> (old: KeyOrderedRows, new: KeyOrderedRows) {
         let keys = try keys(name)
-        guard let condition = options.condition else {
-            return (
-                try Side(old, name, key: keys.old),
-                try Side(new, name, key: keys.new)
-            )
-        }
-        let mine = try judged(condition, name)
+        let wishes = try wishes(name)
         return (
-            try Side(
-                old, name, key: keys.old, judge: mine.old, isJudged: true),
-            try Side(
-                new, name, key: keys.new, judge: mine.new, isJudged: true)
+            try KeyOrderedRows(old, name, key: keys.old, wish: wishes.old),
+            try KeyOrderedRows(new, name, key: keys.new, wish: wishes.new)
         )
     }
 
@@ -159,30 +151,29 @@ package struct Diff {
         return schemas.count < 2 || Self.keysAgree(schemas[0], schemas[1])
     }
 
-    /// What each side judges by. A version that lacks a column of the condition judges no row true;
-    /// one of the two must have them all.
-    private func judged(
-        _ condition: String, _ name: String
-    ) throws(KappaError) -> (old: SQLStatement?, new: SQLStatement?) {
+    /// Which rows each version is asked for. Of a version that lacks a column of the condition no row is
+    /// wanted; one of the two must have them all.
+    private func wishes(
+        _ name: String
+    ) throws(KappaError) -> (old: KeyOrderedRows.Wish, new: KeyOrderedRows.Wish) {
+        guard let condition = options.condition else { return (.all, .all) }
         var failure: KappaError?
-        var judges: [SQLStatement?] = []
+        var conditions: [RowCondition?] = []
         for reader in [old, new] {
             do throws(KappaError) {
-                guard let schema = reader.tables.first(where: { $0.name == name }) else {
-                    judges.append(nil)
-                    continue
-                }
-                SQLFunctions.add(to: reader.connection)
-                let guardian = SQLGuard(reader.connection, tables: [name])
-                judges.append(try RowCondition.sql(condition, schema, reader.connection))
-                withExtendedLifetime(guardian) {}
+                let table = reader.tables.first { $0.name == name }
+                conditions.append(
+                    try table.map { (table) throws(KappaError) in
+                        try RowCondition(condition, table, of: reader)
+                    })
             } catch {
                 failure = error
-                judges.append(nil)
+                conditions.append(nil)
             }
         }
-        if let failure, judges.allSatisfy({ $0 == nil }) { throw failure }
-        return (judges[0], judges[1])
+        if let failure, conditions.allSatisfy({ $0 == nil }) { throw failure }
+        let wishes = conditions.map { $0.map { KeyOrderedRows.Wish.those($0) } ?? .none }
+        return (wishes[0], wishes[1])
     }
 
     private static func keysAgree(_ a: TableSchema, _ b: TableSchema) -> Bool {
@@ -197,7 +188,7 @@ package struct Diff {
         table name: String, _ summary: inout DiffSummary, _ most: Int,
         _ visit: (RowDifference) throws -> Void
     ) throws {
-        let (left, right) = try sides(name)
+        let (left, right) = try rows(name)
         var columns = ColumnPairs(
             left.schema, right.schema, tolerance: options.tolerance, ignored: options.ignored)
         var differing: [Int] = []
@@ -207,7 +198,7 @@ package struct Diff {
             rows += 1
             if rows % Self.rowsPerPulse == 0 { try pulse() }
             let isVisited = summary.differences < most
-            let order = areMatched ? Side.compare(left, right) : left.isThere ? -1 : 1
+            let order = areMatched ? KeyOrderedRows.compare(left, right) : left.isThere ? -1 : 1
             if order < 0 {
                 if left.isWanted {
                     summary.removed += 1

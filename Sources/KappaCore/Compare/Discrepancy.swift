@@ -100,33 +100,30 @@ package struct Discrepancy: Equatable, Sendable {
         private mutating func compareDeadLetters(
             _ first: VersionReader, _ second: VersionReader
         ) throws {
-            let sql = "SELECT offset, reason, event FROM _kappa_dead ORDER BY offset"
-            let old = try first.connection.prepare(sql)
-            let new = try second.connection.prepare(sql)
-            var hasOld = try old.step()
-            var hasNew = try new.step()
-            while hasOld || hasNew {
-                let a = hasOld ? old.integer(0) : .max
-                let b = hasNew ? new.integer(0) : .max
-                let key = [Value.integer(min(a, b))]
-                if a != b {
-                    try add(
-                        Discrepancy(
-                            table: "_kappa_dead", key: key, column: nil,
-                            first: a < b ? .text(old.string(1)) : nil,
-                            second: b < a ? .text(new.string(1)) : nil))
-                } else {
-                    for (index, column) in [(1, "reason"), (2, "event")]
-                    where old.string(index) != new.string(index) {
+            let (old, new) = (try first.deadLetters(), try second.deadLetters())
+            var (a, b) = (try old.next(), try new.next())
+            while let offset = [a, b].compactMap(\.?.offset).min() {
+                let left = a?.offset == offset ? a : nil
+                let right = b?.offset == offset ? b : nil
+                let key = [Value.integer(Int64(bitPattern: offset.rawValue))]
+                if let left, let right {
+                    for (column, path) in [("reason", \DeadLetter.reason), ("event", \.event)]
+                    where left[keyPath: path] != right[keyPath: path] {
                         try add(
                             Discrepancy(
                                 table: "_kappa_dead", key: key, column: column,
-                                first: .text(old.string(index)),
-                                second: .text(new.string(index))))
+                                first: .text(left[keyPath: path]),
+                                second: .text(right[keyPath: path])))
                     }
+                } else {
+                    try add(
+                        Discrepancy(
+                            table: "_kappa_dead", key: key, column: nil,
+                            first: (left?.reason).map { .text($0) },
+                            second: (right?.reason).map { .text($0) }))
                 }
-                if a <= b { hasOld = try old.step() }
-                if b <= a { hasNew = try new.step() }
+                if left != nil { a = try old.next() }
+                if right != nil { b = try new.next() }
             }
         }
 

@@ -19,10 +19,10 @@ struct EventsGate {
 
     init(_ candidate: VersionID, beside live: VersionID?, in folder: DataFolder) throws {
         self.candidate = candidate
-        reader = try VersionReader(folder.file(candidate))
+        reader = try folder.reader(candidate)
         let checkpoint = try reader.checkpoint()
         (new, position) = (checkpoint.counters, checkpoint.offset)
-        let other = live.flatMap { try? VersionReader(folder.file($0)) }
+        let other = live.flatMap { try? folder.reader($0) }
         old = try other?.checkpoint().counters
         self.live = old == nil ? nil : live
     }

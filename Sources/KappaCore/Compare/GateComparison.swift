@@ -111,14 +111,13 @@ final class GateComparison {
         // What is no number there has no sum, though SQLite makes one.
         _ = try old.tables.filter { $0.name == new.tables[table].name }
             .numbers(column, in: "\(old.view)@\(old.number)")
-        let suffix = VersionSchema.quoted("old_" + new.tables[table].name)
-        let other = VersionSchema.quoted("new_" + new.tables[table].name)
         // Where one version has doubles, decimals have no more digits than they.
         let isExact = [old, new].compactMap { $0 }.allSatisfy { reader in
             reader.tables.contains { $0.name == new.tables[table].name && $0.isExact(column) }
         }
+        let name = new.tables[table].name
         let (before, after) = try comparison.sums(
-            of: column, old: suffix, new: other, isExact: isExact)
+            of: column, old: "old_\(name)", new: "new_\(name)", isExact: isExact)
         guard let old = before.doubleSum, let new = after.doubleSum else {
             return finding(gate, false, "it cannot be judged, a sum is no number")
         }
@@ -153,33 +152,21 @@ final class GateComparison {
 
     /// A statement over the tables of both versions.
     private func select(_ select: String) throws -> GuardedSelect {
-        let connection = try SQLiteConnection(":memory:", .create, boundsFiles: true)
-        try GuardedSelect.attach(new.connection.name, as: "new_version", to: connection)
-        var tables = Self.tables("new", of: new, in: "new_version")
+        let versions = try AskedVersions()
+        try versions.add(new, as: "new_version", Self.named(new.tables, "new"))
         if let old {
-            try GuardedSelect.attach(old.connection.name, as: "old_version", to: connection)
-            tables += Self.tables("old", of: old, in: "old_version")
+            try versions.add(old, as: "old_version", Self.named(old.tables, "old"))
         } else {
-            try GuardedSelect.attach(":memory:", as: "old_version", to: connection)
-            for table in new.tables { try Self.makeEmpty(table, connection) }
-            tables += Self.tables("old", of: new, in: "old_version")
+            try versions.addEmpty(as: "old_version", Self.named(new.tables, "old"))
         }
-        return try GuardedSelect(select, over: tables, on: connection)
+        return try versions.select(select)
     }
 
-    private static func tables(
-        _ side: String, of reader: VersionReader, in database: String
-    ) -> [GuardedSelect.Table] {
-        let all = reader.tables.map { GuardedSelect.Table("\(side)_\($0.name)", in: database, $0) }
-        return all + reader.tables.prefix(1).map { GuardedSelect.Table(side, in: database, $0) }
-    }
-
-    private static func makeEmpty(
-        _ table: TableSchema, _ connection: SQLiteConnection
-    ) throws(KappaError) {
-        let columns = table.columns.map { VersionSchema.quoted($0.name) }.joined(separator: ", ")
-        try connection.execute(
-            "CREATE TABLE old_version.\(VersionSchema.quoted(table.name)) (\(columns))")
+    /// Each table with the side before its name, and the first one under the side's own name, too.
+    private static func named(
+        _ tables: [TableSchema], _ side: String
+    ) -> [AskedVersions.NamedTable] {
+        tables.map { ("\(side)_\($0.name)", $0) } + tables.prefix(1).map { (side, $0) }
     }
 
     /// What a check in Swift is given.

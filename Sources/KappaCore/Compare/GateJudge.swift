@@ -62,7 +62,7 @@ package final class GateJudge: Gatekeeper {
         _ candidate: VersionID, against live: VersionID?, _ gates: [Gate]
     ) throws -> Judgement {
         guard promoter != .force, gates.contains(where: \.compares) else {
-            let position = try VersionReader(folder.file(candidate)).checkpoint().offset
+            let position = try folder.reader(candidate).checkpoint().offset
             return Judgement(
                 candidate, against: live?.number, at: position,
                 findings: try gates.map { gate in
@@ -72,7 +72,7 @@ package final class GateJudge: Gatekeeper {
                 }, isForced: promoter == .force)
         }
         guard let live else {
-            let new = try VersionReader(folder.file(candidate))
+            let new = try folder.reader(candidate)
             return try judge(candidate, GateComparison(new: new), gates, nil)
         }
         do {
@@ -80,7 +80,7 @@ package final class GateJudge: Gatekeeper {
         } catch let error as KappaError where promoter == .program {
             // A program goes on with what is live; a person is told at once.
             let why = error.reason.map { ": \($0)" } ?? ""
-            let position = try VersionReader(folder.file(candidate)).checkpoint().offset
+            let position = try folder.reader(candidate).checkpoint().offset
             return Judgement(
                 candidate, against: live.number, at: position,
                 findings: try gates.map { gate in

@@ -5,6 +5,8 @@ package struct NamedPromotion: Sendable {
     package enum Report: Sendable {
         /// Another process builds a version, and is waited for.
         case waiting(VersionID, pid: Int32)
+        /// A version is live already, so that gates are not asked.
+        case isLive(VersionID)
         /// What gates have said of a version, whether or not it was promoted.
         case judged(Judgement)
         /// A version of another definition has the same rows as the one that it has replaced.
@@ -46,7 +48,10 @@ package struct NamedPromotion: Sendable {
         }
         let catalog = try Catalog(folder)
         let candidates = try references.map { try candidate($0, catalog) }
-        for id in candidates { try finish(id, catalog) }
+        for id in candidates {
+            try finish(id, catalog)
+            if try catalog.live(id.view) == id.number { report(.isLive(id)) }
+        }
         let report = report
         let judge = try GateJudge(
             folder, views, further: gates, promoter: isForced ? .force : .person
@@ -117,7 +122,7 @@ package struct NamedPromotion: Sendable {
 
     /// Brings a version to the log's end; false where this build does not define it.
     private func advance(_ id: VersionID) throws -> Bool {
-        let digest = try VersionReader(folder.file(id)).digest
+        let digest = try folder.reader(id).digest
         guard
             let definition = views.sound.first(where: {
                 $0.name == id.view && $0.digest == digest
@@ -140,11 +145,13 @@ package struct NamedPromotion: Sendable {
     }
 
     private func isBehind(_ id: VersionID, _ needs: Offset) throws -> KappaError {
-        let offset = try VersionReader(folder.file(id)).checkpoint().offset
+        let offset = try folder.reader(id).checkpoint().offset
         return KappaError(
-            .refused, "\(id) is behind what readers have seen",
-            at: "offset \(offset), readers are at \(needs)",
-            because: "nobody brings it forward, and readers never go back",
+            .refused, "\(id) cannot become live yet",
+            at: "\(id), offset \(offset)",
+            because:
+                "its position, \(offset), is less than \(needs), which readers have seen, and this "
+                + "build cannot bring it forward",
             advice: "Run the build that defines it, or use `kappa rollback \(id.view)`")
     }
 }

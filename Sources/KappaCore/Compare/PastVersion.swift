@@ -20,7 +20,7 @@ package final class PastVersion {
     /// - Throws: `.notFound` where the offset is past the end of the log, or where a replay is needed and
     ///   this build does not have the definition.
     package convenience init(
-        _ entry: Catalog.Entry, at offset: Offset, _ catalog: Catalog, _ views: ViewSet,
+        _ entry: VersionEntry, at offset: Offset, _ catalog: Catalog, _ views: ViewSet,
         progress: @escaping ScratchVersion.Progress = { _, _ in }
     ) throws {
         try self.init(
@@ -75,7 +75,7 @@ package final class PastVersion {
         _ id: VersionID, in folder: DataFolder, at offset: Offset
     ) throws -> VersionReader? {
         guard folder.hasFile(id) else { return nil }
-        let reader = try VersionReader(folder.file(id))
+        let reader = try folder.reader(id)
         try reader.hold()
         if try reader.checkpoint().offset == offset { return reader }
         reader.release()
@@ -128,7 +128,7 @@ package final class PastVersion {
         in folder: DataFolder, _ progress: @escaping ScratchVersion.Progress
     ) throws -> (scratch: ScratchVersion, way: Alignment.Origin.Way)? {
         guard folder.hasFile(id) else { return nil }
-        let stored = try VersionReader(folder.file(id))
+        let stored = try folder.reader(id)
         let position = try stored.checkpoint().offset
         guard position > offset, position < end else { return nil }
         do {

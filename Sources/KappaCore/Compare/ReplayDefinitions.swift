@@ -45,7 +45,7 @@ package struct ReplayDefinitions {
         var end: Offset?
         for target in targets {
             guard case .version(let id) = target, catalog.folder.hasFile(id) else { continue }
-            let own = try VersionReader(catalog.folder.file(id)).checkpoint().offset
+            let own = try catalog.folder.reader(id).checkpoint().offset
             end = max(end ?? own, own)
         }
         return try end ?? LogReader(catalog.folder.log).durableEnd()

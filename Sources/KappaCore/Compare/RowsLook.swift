@@ -30,8 +30,8 @@ final class RowsLook: Sendable {
         _ candidate: VersionID, _ live: VersionID, _ folder: DataFolder,
         _ found: @Sendable (Judgement) -> Void, whenHeld: () -> Void
     ) throws {
-        let new = try VersionReader(folder.file(candidate))
-        let old = try VersionReader(folder.file(live))
+        let new = try folder.reader(candidate)
+        let old = try folder.reader(live)
         try new.hold()
         try old.hold()
         whenHeld()

@@ -17,7 +17,7 @@ final class ScratchFolder {
         let isShort = freeBytes(folder.path) < min(leastFreeBytes, freeBytes(other))
         if isShort, let made = try? make(in: other) { return made }
         do throws(KappaError) { return try make(in: folder.path) } catch {
-            guard ReadingConnection.isOfSystem(error), let made = try? make(in: other) else {
+            guard error.isOfSystem, let made = try? make(in: other) else {
                 throw error
             }
             return made
@@ -63,7 +63,7 @@ final class ScratchFolder {
     /// A copy of a version's file as it is for a reader.
     func copy(_ reader: VersionReader) throws(KappaError) -> String {
         let copy = path + "/copy.db"
-        try reader.connection.copy(to: copy)
+        try reader.copy(to: copy)
         return copy
     }
 }

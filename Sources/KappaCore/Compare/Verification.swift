@@ -95,14 +95,14 @@ package struct Verifier {
 
     /// The version's file at one moment; nil where it is found wanting, with the result telling why.
     private func examine(
-        _ entry: Catalog.Entry, _ scratch: ScratchFolder, _ result: inout Verification
+        _ entry: VersionEntry, _ scratch: ScratchFolder, _ result: inout Verification
     ) throws -> VersionReader? {
         do {
             let stored = try open(entry.id, scratch)
             let checkpoint = try stored.checkpoint()
             result.position = checkpoint.offset
             for table in stored.tables.indices { result.rows += try stored.rowCount(table: table) }
-            if let complaint = try stored.connection.integrityComplaint() {
+            if let complaint = try stored.structureComplaint() {
                 throw KappaError(
                     .damaged, "the file of \(entry.id) is damaged", at: folder.file(entry.id),
                     because: complaint)
@@ -124,7 +124,7 @@ package struct Verifier {
     /// A version that a process writes to is copied: to read it for long would let its write-ahead log
     /// grow.
     private func open(_ id: VersionID, _ scratch: ScratchFolder) throws -> VersionReader {
-        let reader = try VersionReader(folder.file(id))
+        let reader = try folder.reader(id)
         if Lease.holder(of: id, in: folder) != nil {
             return try VersionReader(try scratch.copy(reader))
         }
@@ -240,7 +240,7 @@ package struct Verifier {
 extension ViewSet {
     /// The definition of a version.
     /// - Throws: `.notFound` where this build does not have it.
-    package func definition(of entry: Catalog.Entry) throws(KappaError) -> ViewDefinition {
+    package func definition(of entry: VersionEntry) throws(KappaError) -> ViewDefinition {
         let views = workedOut()
         if let error = views.error(of: entry.id.view) { throw error }
         let all = views.sound

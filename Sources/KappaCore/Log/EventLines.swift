@@ -146,7 +146,7 @@ package struct EventLines: Sendable {
                 throw KappaError(
                     .badInput, "line \(number) is not a JSON object",
                     at: "line \(number), column \(flaw.column)", because: flaw.reason,
-                    advice: "Nothing of this batch was appended. Mend the line and append again")
+                    advice: "Nothing of this batch was appended. Correct the line and append again")
             }
             at = lineEnd + 1
         }

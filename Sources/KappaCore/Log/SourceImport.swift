@@ -17,6 +17,14 @@ package struct SourceImport {
         package var nextOffset = Offset.zero
 
         package init() {}
+
+        /// Adds what came after it.
+        package mutating func add(_ later: Result) {
+            appended += later.appended
+            skipped += later.skipped
+            firstOffset = firstOffset ?? later.firstOffset
+            nextOffset = later.nextOffset
+        }
     }
 
     /// - Parameter batchEvents: How many events are made durable together, at most.
@@ -39,7 +47,8 @@ package struct SourceImport {
     /// - Parameters:
     ///   - start: How many events of the source come before this file.
     ///   - name: What to call the input in errors.
-    ///   - progress: Called after each batch with the result so far; returning false ends the import.
+    ///   - progress: Called after each batch with the result so far; returning false ends the import. It is
+    ///     called before an error is thrown, too: what came before that is durable.
     /// - Returns: What was appended, and how many events the input has up to where it ended.
     package func run(
         _ input: Int32, from start: UInt64 = 0, name: String,
@@ -68,8 +77,12 @@ package struct SourceImport {
             case .end: end = held.count
             }
             if end > 0 {
-                try append(
-                    held, end, &line, &position, known ?? 0, name, &result, progress)
+                do throws(KappaError) {
+                    try append(held, end, &line, &position, known ?? 0, name, &result)
+                } catch {
+                    _ = progress(result)
+                    throw error
+                }
                 held.removeFirst(end)
             }
             let isEnd = if case .end = delivery { true } else { false }
@@ -80,7 +93,7 @@ package struct SourceImport {
 
     private func append(
         _ bytes: [UInt8], _ end: Int, _ line: inout Int, _ position: inout UInt64,
-        _ known: UInt64, _ name: String, _ result: inout Result, _ progress: (Result) -> Bool
+        _ known: UInt64, _ name: String, _ result: inout Result
     ) throws(KappaError) {
         var start = 0
         while start < end {

@@ -203,7 +203,7 @@ final class FollowedVersions {
     func reader(of id: VersionID) throws(KappaError) -> VersionReader {
         if let reader = shared[id]?.reader { return reader }
         shared = shared.filter { $0.value.reader != nil }
-        let reader = try VersionReader(catalog.folder.file(id))
+        let reader = try catalog.folder.reader(id)
         shared[id] = Shared(reader: reader)
         return reader
     }

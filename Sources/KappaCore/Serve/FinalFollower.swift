@@ -58,7 +58,7 @@ package final class FinalFollower {
 
     private func open(_ live: VersionNumber) throws {
         let id = VersionID(view, live)
-        let reader = try VersionReader(catalog.folder.file(id))
+        let reader = try catalog.folder.reader(id)
         let definition = try FinalRows.definition(of: reader, id, among: definitions)
         current = (reader, live, try FinalRows.all(definition))
     }

@@ -63,7 +63,7 @@ final class LiveReaders: Sendable {
         } else {
             session.readers[view] = nil
             if session.readers.count >= Self.mostViews { session.readers = [:] }
-            reader = try VersionReader(data.file(VersionID(view, live)))
+            reader = try data.reader(VersionID(view, live))
             session.readers[view] = (live, reader)
         }
         let result = try body(reader)
@@ -83,9 +83,8 @@ final class LiveReaders: Sendable {
     }
 
     private func putBack(_ session: Session) {
-        let connections =
-            [session.catalog.database] + session.readers.values.map(\.reader.connection)
-        if connections.contains(where: \.isMakeshift) { return }
+        if session.catalog.isMakeshift { return }
+        if session.readers.values.contains(where: \.reader.isMakeshift) { return }
         state.withLock { state in
             if !state.isClosed, state.idle.count < Self.mostIdle { state.idle.append(session) }
         }

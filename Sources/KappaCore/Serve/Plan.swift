@@ -106,7 +106,7 @@ package struct Plan {
         var step = Step(
             view: definition.name, action: action == .keep ? .keep : .resume, change: change,
             version: id)
-        let reader = try? VersionReader(folder.file(id))
+        let reader = try? folder.reader(id)
         let position = try reader?.checkpoint().offset ?? .zero
         if position < end {
             try tryOut(definition, against: nil, &step)
@@ -127,8 +127,8 @@ package struct Plan {
             let number = rebuild.id, number != id
         {
             step.note =
-                "\(number) is a rebuild that has not ended: it is finished"
-                + (rebuild.promotes ? " and promoted" : "")
+                "\(number) is an unfinished rebuild: the next run finishes it"
+                + (rebuild.promotes ? " and promotes it" : "")
         }
         return step
     }

@@ -102,14 +102,14 @@ struct RowFrontier {
         _ visit: (Change.Operation, _ table: String, _ key: String, String?, String?) throws -> Void
     ) throws -> Bool {
         let name = names[table]
-        let left = try Side(phase == .adding ? nil : old, name, after: passed ?? [])
-        let right = try Side(phase == .removing ? nil : new, name, after: passed ?? [])
+        let left = try KeyOrderedRows(phase == .adding ? nil : old, name, after: passed ?? [])
+        let right = try KeyOrderedRows(phase == .removing ? nil : new, name, after: passed ?? [])
         let columns = ColumnPairs(left.schema, right.schema, tolerance: 0, ignored: [])
         var differing: [Int] = []
         while left.isThere || right.isThere {
             guard room.isLeft else { return false }
             room.rows -= 1
-            let order = Side.compare(left, right)
+            let order = KeyOrderedRows.compare(left, right)
             let key = order <= 0 ? left.key : right.key
             var isSame = false
             if order == 0 {
@@ -133,7 +133,7 @@ struct RowFrontier {
     }
 }
 
-extension Side {
+extension KeyOrderedRows {
     /// The row at hand as a JSON object.
     fileprivate var json: String? { schema.map { Change.object(values, $0) } }
 }

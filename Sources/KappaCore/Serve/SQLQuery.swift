@@ -1,8 +1,6 @@
 /// Read-only SQL over the live versions of all views, by their tables' names.
 package struct SQLQuery {
     private let select: GuardedSelect
-    /// Of the attached versions.
-    private let readers: [VersionReader]
 
     /// Attaches the live versions whose tables the statement names.
     /// - Parameters:
@@ -11,29 +9,22 @@ package struct SQLQuery {
     package init(
         _ statement: String, _ catalog: Catalog, parameters: [Value] = [], seconds: Int = 60
     ) throws {
-        let connection = try SQLiteConnection(":memory:", .create, boundsFiles: true)
+        let versions = try AskedVersions()
         let words = Self.words(statement)
-        var tables: [GuardedSelect.Table] = []
         var views: [String: String] = [:]
         var tableNames: Set<String> = []
-        var readers: [VersionReader] = []
+        /// Of views whose file cannot be read: they matter to a statement that names them.
+        var failure: KappaError?
         for entry in try catalog.entries() where entry.isLive {
-            let path = catalog.folder.file(entry.id)
-            let reader = try VersionReader(path)
+            let reader: VersionReader
+            do throws(KappaError) { reader = try catalog.folder.reader(entry.id) } catch {
+                if words.contains(entry.id.view) { throw error }
+                failure = failure ?? error
+                continue
+            }
             tableNames.formUnion(reader.tables.map(\.name))
             let named = reader.tables.filter { words.contains($0.name) }
             if named.isEmpty { continue }
-            let database = "live_\(entry.id.view)"
-            readers.append(reader)
-            let name = reader.connection.name
-            do throws(KappaError) {
-                try GuardedSelect.attach(name, as: database, to: connection)
-            } catch {
-                guard error.code == .usage else { throw error }
-                throw KappaError(
-                    .usage, "too many views in one statement", because: error.reason,
-                    advice: "SQLite joins ten files at most: split the question")
-            }
             for table in named {
                 if let other = views[table.name] {
                     throw KappaError(
@@ -41,17 +32,17 @@ package struct SQLQuery {
                         because: "the views \(other) and \(entry.id.view) have one each",
                         advice: "Look at each with `kappa query VIEW --table \(table.name)`")
                 }
-                tables.append(GuardedSelect.Table(table.name, in: database, table))
                 views[table.name] = entry.id.view
             }
+            try versions.add(reader, as: "live_\(entry.id.view)", named.map { ($0.name, $0) })
         }
-        self.readers = readers
         do throws(KappaError) {
-            select = try GuardedSelect(
-                statement, over: tables, on: connection, parameters: parameters, seconds: seconds)
+            select = try versions.select(statement, parameters: parameters, seconds: seconds)
         } catch {
             // Which tables there are is what one asks next.
             guard error.reason?.hasPrefix("no such table") == true else { throw error }
+            // It may be one of theirs.
+            if let failure { throw failure }
             throw KappaError(
                 error.code, error.what, at: statement, because: error.reason,
                 advice: tableNames.isEmpty

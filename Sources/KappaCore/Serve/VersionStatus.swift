@@ -55,7 +55,7 @@ package struct VersionStatus: Sendable {
             // The file of a version that was only just entered may not be there yet.
             var unread: KappaError?
             var reader: VersionReader?
-            do throws(KappaError) { reader = try VersionReader(folder.file(entry.id)) } catch {
+            do throws(KappaError) { reader = try folder.reader(entry.id) } catch {
                 unread = error.code == .notFound ? nil : error
             }
             if let reader {
@@ -77,7 +77,7 @@ package struct VersionStatus: Sendable {
             }
             if let failure = entry.failure {
                 status.reason =
-                    "\(failure.reason); it stands still since "
+                    "\(failure.reason); it has stood still since "
                     + "\(Timestamp(microseconds: failure.sinceMicros))"
                     + (failure.isRetried ? ", and is tried again until that has passed" : "")
             }

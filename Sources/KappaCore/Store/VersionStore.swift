@@ -20,7 +20,8 @@ package final class VersionStore: RowStore {
         self.path = path
         identity = VersionIdentity(view: view, number: number, digest: digest)
         let isThere = access(path, F_OK) == 0
-        self.tables = isThere ? try Self.tables(path) : tables
+        let id = VersionID(view, VersionNumber(number))
+        self.tables = isThere ? try Self.tables(path, of: id) : tables
         if isThere {
             file = try VersionFile(path, self.tables)
             SpilledRuns.remove(path)
@@ -48,14 +49,17 @@ package final class VersionStore: RowStore {
     /// The store of a version that was committed to before.
     package init(opening path: String) throws(KappaError) {
         self.path = path
-        tables = try Self.tables(path)
+        tables = try Self.tables(path, of: nil)
         identity = nil
         file = try VersionFile(path, tables)
     }
 
     /// The tables of a file that is to be continued.
-    private static func tables(_ path: String) throws(KappaError) -> [TableSchema] {
+    private static func tables(
+        _ path: String, of id: VersionID?
+    ) throws(KappaError) -> [TableSchema] {
         let reader = try VersionReader(path)
+        if let id { try reader.require(id) }
         try reader.requirePresentFormat()
         return reader.allTables
     }

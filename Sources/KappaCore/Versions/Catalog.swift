@@ -1,27 +1,9 @@
-import Glibc
-
 /// Which versions there are, which of them is live, and how that came about.
 ///
-/// A SQLite database with `synchronous=FULL`: what it says survives power loss. One thread uses a
-/// catalog at a time; each opens its own.
+/// What it says survives power loss. One thread uses a catalog at a time; each opens its own.
 package final class Catalog {
     package let folder: DataFolder
-    let database: SQLiteConnection
-    private let dataVersion: SQLiteStatement
-    /// Whether it has the tables of ``noteTables``: a catalog of an earlier build that cannot be written to
-    /// has not.
-    let hasNotes: Bool
-
-    package struct Entry: Equatable, Sendable {
-        package var id: VersionID
-        package var digest: String
-        package var state: VersionState
-        package var isLive: Bool
-        /// Why it is paused or failed, or waits.
-        package var reason: String?
-        /// Why it stands still, though it is live.
-        package var failure: Failure?
-    }
+    let file: CatalogFile
 
     /// One change of a live pointer.
     package struct Switch: Equatable, Sendable {
@@ -44,118 +26,56 @@ package final class Catalog {
     /// Where nothing can be written, such as on a full disk, it can be read; what would change it fails.
     package init(_ folder: DataFolder) throws {
         self.folder = folder
-        var database: SQLiteConnection
-        var failure: KappaError?
         do {
-            database = try Self.writable(folder)
-        } catch let error as KappaError where ReadingConnection.isOfSystem(error) {
-            database = try Self.readable(folder, or: error)
-            failure = error
+            try Folder.make(folder.path + "/views")
+            file = try CatalogFile(writing: folder.catalog)
+        } catch let error as KappaError where error.isOfSystem {
+            file = try Self.readable(folder, or: error)
+            return
         }
-        self.database = database
-        dataVersion = try database.prepare("PRAGMA data_version")
-        hasNotes = try database.integer(Self.isMade) == 1
-        database.whyReadOnly = failure
-        if failure != nil { return }
-        do { try repair() } catch let error as KappaError where ReadingConnection.isOfSystem(error)
-        {
+        do { try repair() } catch let error as KappaError where error.isOfSystem {
             // Nobody's rows depend on it: whoever may write here does it later.
         }
     }
 
-    private static func writable(_ folder: DataFolder) throws -> SQLiteConnection {
-        try Folder.make(folder.path + "/views")
-        let database = try SQLiteConnection(folder.catalog, .create)
-        try database.useWAL()
-        database.keepWAL()
-        try database.execute("PRAGMA synchronous = FULL")
-        if try database.integer(isMade) == 0 {
-            try database.transaction { try makeTables(database) }
-        }
-        return database
-    }
-
-    private static let isMade = "SELECT count(*) FROM sqlite_master WHERE name = 'failures'"
-
     /// A catalog that cannot be written to; one that could not be made has no versions.
     private static func readable(
         _ folder: DataFolder, or error: KappaError
-    ) throws -> SQLiteConnection {
+    ) throws(KappaError) -> CatalogFile {
         if try IOFailure.isThere(folder.catalog) {
-            return try ReadingConnection.open(folder.catalog, lease: nil).connection
+            return try CatalogFile(reading: folder.catalog, because: error)
         }
         guard try IOFailure.isThere(folder.log) else { throw error }
-        let empty = try SQLiteConnection(":memory:", .create)
-        try makeTables(empty)
-        try empty.onlyRead()
-        return empty
+        return try CatalogFile(emptyBecause: error)
     }
 
-    private static func makeTables(_ database: SQLiteConnection) throws(KappaError) {
-        try database.execute(tables)
-        try database.execute(judgementTable)
-        try database.execute(noteTables)
+    /// The catalog for whoever works on versions, which is to see what others change and must write.
+    /// - Throws: Why it can only be read, where that is so.
+    static func forWriting(_ folder: DataFolder) throws -> Catalog {
+        let catalog = try Catalog(folder)
+        if let reason = catalog.file.whyReadOnly { throw reason }
+        return catalog
     }
 
-    private static let tables = """
-        CREATE TABLE IF NOT EXISTS versions (
-            view TEXT NOT NULL, number INTEGER NOT NULL, digest TEXT NOT NULL,
-            state TEXT NOT NULL, reason TEXT, PRIMARY KEY (view, number)) STRICT;
-        CREATE TABLE IF NOT EXISTS views (
-            view TEXT PRIMARY KEY, last_number INTEGER NOT NULL, live INTEGER) STRICT;
-        CREATE TABLE IF NOT EXISTS history (
-            id INTEGER PRIMARY KEY AUTOINCREMENT, view TEXT NOT NULL, from_number INTEGER,
-            to_number INTEGER NOT NULL, position INTEGER NOT NULL, reason TEXT NOT NULL,
-            at INTEGER NOT NULL) STRICT;
-        """
+    /// Whether it was opened in a way that is not kept, since nothing can be written.
+    var isMakeshift: Bool { file.isMakeshift }
 
     /// A number that changes whenever another connection has changed the catalog.
-    func changeCounter() throws(KappaError) -> Int64 {
-        defer { dataVersion.reset() }
-        return try dataVersion.step() ? dataVersion.integer(0) : 0
-    }
+    func changeCounter() throws(KappaError) -> Int64 { try file.changeCounter() }
 
-    func transaction<R>(_ body: () throws -> R) throws -> R {
-        try database.transaction("BEGIN IMMEDIATE", body)
-    }
+    func transaction<R>(_ body: () throws -> R) throws -> R { try file.transaction(body) }
 
     // MARK: Reading
 
     /// All versions, by view and number.
-    package func entries(of view: String? = nil) throws(KappaError) -> [Entry] {
-        let select = try database.prepare(
-            """
-            SELECT v.view, v.number, v.digest, v.state, v.reason, w.live IS v.number,
-                \(hasNotes ? "f.reason, f.since, f.is_retried" : "NULL, NULL, NULL")
-            FROM versions v LEFT JOIN views w USING (view)
-                \(hasNotes ? "LEFT JOIN failures f USING (view, number)" : "")
-            WHERE ?1 IS NULL OR v.view = ?1 ORDER BY v.view, v.number
-            """)
-        select.bind(0, view)
-        var entries: [Entry] = []
-        while try select.step() {
-            let isLive = select.integer(5) != 0
-            let failure = select.optionalString(6).map { reason in
-                Failure(
-                    reason: reason, sinceMicros: select.integer(7),
-                    isRetried: select.integer(8) != 0)
-            }
-            entries.append(
-                Entry(
-                    id: VersionID(select.string(0), VersionNumber(Int(select.integer(1)))),
-                    digest: select.string(2),
-                    state: VersionState(rawValue: select.string(3)) ?? .failed, isLive: isLive,
-                    reason: select.optionalString(4), failure: isLive ? failure : nil))
-        }
-        return entries
+    package func entries(of view: String? = nil) throws(KappaError) -> [VersionEntry] {
+        try file.versions(of: view)
     }
 
-    package func live(_ view: String) throws(KappaError) -> VersionNumber? {
-        let select = try database.prepare("SELECT live FROM views WHERE view = ?")
-        select.bind(0, view)
-        guard try select.step(), !select.isNull(0) else { return nil }
-        return VersionNumber(Int(select.integer(0)))
-    }
+    package func live(_ view: String) throws(KappaError) -> VersionNumber? { try file.live(view) }
+
+    /// Whether a version is or was live.
+    func wasLive(_ id: VersionID) throws(KappaError) -> Bool { try file.wasLive(id) }
 
     /// Checks that there is a view of a name at all: of a misspelt one nobody should read that it has no
     /// rows yet.
@@ -178,24 +98,15 @@ package final class Catalog {
                 + "built")
     }
 
-    /// Whether a version is or was live.
-    func wasLive(_ id: VersionID) throws(KappaError) -> Bool {
-        let select = try database.prepare(
-            "SELECT 1 FROM history WHERE view = ? AND to_number = ? LIMIT 1")
-        select.bind(0, id.view)
-        select.bind(1, Int64(id.number.rawValue))
-        return try select.step()
-    }
-
     /// Whether readers have seen a version whose file is gone. It is not made anew in its place: they
     /// would go back to its beginning.
-    func hasLostFile(_ entry: Entry) -> Bool {
+    func hasLostFile(_ entry: VersionEntry) -> Bool {
         (entry.isLive || entry.state == .retired) && entry.state != .failed
             && !folder.hasFile(entry.id)
     }
 
     /// The version that a person means: the one named, else the live one, else the newest.
-    package func resolve(_ reference: VersionReference) throws(KappaError) -> Entry {
+    package func resolve(_ reference: VersionReference) throws(KappaError) -> VersionEntry {
         let entries = try entries(of: reference.view)
         let found =
             if let number = reference.number {
@@ -218,23 +129,11 @@ package final class Catalog {
 
     /// Every switch of a view, oldest first.
     package func history(of view: String) throws(KappaError) -> [Switch] {
-        let select = try database.prepare(
-            """
-            SELECT from_number, to_number, position, reason, at FROM history
-            WHERE view = ? ORDER BY id
-            """)
-        select.bind(0, view)
-        var history: [Switch] = []
-        while try select.step() {
-            history.append(
-                Switch(
-                    view: view,
-                    from: select.isNull(0) ? nil : VersionNumber(Int(select.integer(0))),
-                    to: VersionNumber(Int(select.integer(1))),
-                    position: Offset(UInt64(bitPattern: select.integer(2))),
-                    reason: select.string(3), atMicros: select.integer(4)))
+        try file.switches(of: view).map { record in
+            Switch(
+                view: view, from: record.from, to: record.to, position: record.position,
+                reason: record.reason, atMicros: record.atMicros)
         }
-        return history
     }
 
     // MARK: Changing
@@ -246,53 +145,20 @@ package final class Catalog {
 
     /// Enters a new version, inside of a transaction.
     func enter(view: String, digest: String) throws(KappaError) -> VersionID {
-        let next = try database.prepare(
-            """
-            INSERT INTO views (view, last_number) VALUES (?, 1)
-            ON CONFLICT (view) DO UPDATE SET last_number = last_number + 1
-            RETURNING last_number
-            """)
-        next.bind(0, view)
-        guard try next.step() else {
-            throw KappaError(.bug, "a new version got no number", at: view)
-        }
-        let number = next.integer(0)
-        next.reset()
-        let insert = try database.prepare("INSERT INTO versions VALUES (?, ?, ?, ?, NULL)")
-        insert.bind(0, view)
-        insert.bind(1, number)
-        insert.bind(2, digest)
-        insert.bind(3, VersionState.building.rawValue)
-        try insert.execute()
-        return VersionID(view, VersionNumber(Int(number)))
+        try file.add(view: view, digest: digest, .building)
     }
 
     package func setState(
         _ id: VersionID, _ state: VersionState, reason: String? = nil
     ) throws(KappaError) {
-        let update = try database.prepare(
-            "UPDATE versions SET state = ?, reason = ? WHERE view = ? AND number = ?")
-        update.bind(0, state.rawValue)
-        update.bind(1, reason)
-        update.bind(2, id.view)
-        update.bind(3, Int64(id.number.rawValue))
-        try update.execute()
+        try file.setState(id, state, reason: reason)
     }
 
     /// Notes what a version waits for, unless it was switched meanwhile, or somebody has dropped it.
     func setWaiting(
         _ id: VersionID, _ state: VersionState, reason: String? = nil
     ) throws(KappaError) {
-        let update = try database.prepare(
-            """
-            UPDATE versions SET state = ?, reason = ? WHERE view = ? AND number = ?
-            AND state NOT IN ('live', 'retired', 'failed')
-            """)
-        update.bind(0, state.rawValue)
-        update.bind(1, reason)
-        update.bind(2, id.view)
-        update.bind(3, Int64(id.number.rawValue))
-        try update.execute()
+        try file.setState(id, state, reason: reason, unless: [.live, .retired, .failed])
     }
 
     /// Versions whose file is gone have failed; inside of a transaction.
@@ -306,24 +172,13 @@ package final class Catalog {
     func point(
         _ view: String, from: VersionNumber?, to: VersionNumber, position: Offset, reason: String
     ) throws(KappaError) {
-        let update = try database.prepare("UPDATE views SET live = ? WHERE view = ?")
-        update.bind(0, Int64(to.rawValue))
-        update.bind(1, view)
-        try update.execute()
+        try file.setLive(view, to)
         if let from, from != to { try retire(VersionID(view, from)) }
         try setState(VersionID(view, to), .live)
-        let insert = try database.prepare(
-            """
-            INSERT INTO history (view, from_number, to_number, position, reason, at)
-            VALUES (?, ?, ?, ?, ?, ?)
-            """)
-        insert.bind(0, view)
-        if let from { insert.bind(1, Int64(from.rawValue)) } else { insert.bindNull(1) }
-        insert.bind(2, Int64(to.rawValue))
-        insert.bind(3, Int64(bitPattern: position.rawValue))
-        insert.bind(4, reason)
-        insert.bind(5, SystemClock.wallMicroseconds())
-        try insert.execute()
+        try file.add(
+            SwitchRecord(
+                view: view, from: from, to: to, position: position, reason: reason,
+                atMicros: SystemClock.wallMicroseconds()))
     }
 
     /// What has failed stays so: nothing goes back to it.
@@ -340,12 +195,8 @@ package final class Catalog {
             if try live(id.view) == id.number {
                 throw Self.isLive(id)
             }
-            try forgetNotes(of: id)
-            let delete = try database.prepare(
-                "DELETE FROM versions WHERE view = ? AND number = ?")
-            delete.bind(0, id.view)
-            delete.bind(1, Int64(id.number.rawValue))
-            try delete.execute()
+            try file.removeNotes(of: id)
+            try file.remove(id)
         }
         try folder.removeFiles(of: id)
     }

@@ -1,67 +1,18 @@
 /// What the catalog keeps of judgements: passed and refused ones, with the figures of each gate.
 extension Catalog {
-    static let judgementTable = """
-        CREATE TABLE IF NOT EXISTS judgements (
-            id INTEGER PRIMARY KEY AUTOINCREMENT, view TEXT NOT NULL, number INTEGER NOT NULL,
-            against INTEGER, position INTEGER NOT NULL, verdict TEXT NOT NULL, added INTEGER,
-            removed INTEGER, changed INTEGER, same INTEGER, gates TEXT NOT NULL,
-            at INTEGER NOT NULL) STRICT
-        """
-
     /// Writes a judgement down.
     func add(_ judgement: Judgement) throws(KappaError) {
-        let insert = try database.prepare(
-            """
-            INSERT INTO judgements (view, number, against, position, verdict, added, removed,
-                changed, same, gates, at)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-            """)
-        insert.bind(0, judgement.candidate.view)
-        insert.bind(1, Int64(judgement.candidate.number.rawValue))
-        let counts = judgement.counts
-        let figures = [
-            judgement.live?.rawValue, counts?.added, counts?.removed, counts?.changed, counts?.same,
-        ]
-        for (index, figure) in zip([2, 5, 6, 7, 8], figures) {
-            if let figure { insert.bind(index, Int64(figure)) } else { insert.bindNull(index) }
-        }
-        insert.bind(3, Int64(bitPattern: judgement.position.rawValue))
-        insert.bind(4, judgement.verdict.rawValue)
-        insert.bind(9, judgement.gatesJSON)
-        insert.bind(10, SystemClock.wallMicroseconds())
-        try insert.execute()
+        try file.add(
+            JudgementRecord(
+                candidate: judgement.candidate, live: judgement.live,
+                position: judgement.position, verdict: judgement.verdict.rawValue,
+                counts: judgement.counts.map { [$0.added, $0.removed, $0.changed, $0.same] },
+                gates: judgement.gatesJSON, atMicros: SystemClock.wallMicroseconds()))
     }
 
     /// Every judgement of a view, oldest first.
     package func judgements(of view: String) throws(KappaError) -> [Judgement] {
-        let select = try database.prepare(
-            """
-            SELECT number, against, position, verdict, added, removed, changed, same, gates, at
-            FROM judgements WHERE view = ? ORDER BY id
-            """)
-        select.bind(0, view)
-        var judgements: [Judgement] = []
-        while try select.step() {
-            var judgement = Judgement(
-                VersionID(view, VersionNumber(Int(select.integer(0)))),
-                against: select.isNull(1) ? nil : VersionNumber(Int(select.integer(1))),
-                at: Offset(UInt64(bitPattern: select.integer(2))),
-                findings: Self.findings(select.string(8)),
-                isForced: select.string(3) == Judgement.Verdict.forced.rawValue)
-            if !select.isNull(4) {
-                let counts = (4...7).map { Int(select.integer($0)) }
-                judgement.counts = Judgement.Counts(
-                    added: counts[0], removed: counts[1], changed: counts[2], same: counts[3])
-            }
-            if select.string(3) == Judgement.Verdict.failed.rawValue {
-                judgement.failure = judgement.findings.first?.figures ?? ""
-            }
-            let isIdentical = select.string(3) == Judgement.Verdict.identical.rawValue
-            judgement.isOtherDefinition = isIdentical
-            judgement.atMicros = select.integer(9)
-            judgements.append(judgement)
-        }
-        return judgements
+        try file.judgements(of: view).map(Judgement.init)
     }
 
     /// Notes that a version has the rows of another definition's, when the promotion that looks at it
@@ -106,19 +57,33 @@ extension Catalog {
             try add(judgement)
         }
     }
+}
 
-    private static func findings(_ json: String) -> [Judgement.GateFinding] {
+extension Judgement {
+    /// A judgement that was written down before.
+    fileprivate init(_ record: JudgementRecord) {
+        let verdict = Verdict(rawValue: record.verdict)
+        self.init(
+            record.candidate, against: record.live, at: record.position,
+            counts: record.counts.map {
+                Counts(added: $0[0], removed: $0[1], changed: $0[2], same: $0[3])
+            },
+            findings: Self.findings(record.gates), isForced: verdict == .forced)
+        if verdict == .failed { failure = findings.first?.figures ?? "" }
+        isOtherDefinition = verdict == .identical
+        atMicros = record.atMicros
+    }
+
+    private static func findings(_ json: String) -> [GateFinding] {
         guard case .array(let elements) = try? JSONValue(parsing: json) else { return [] }
         return elements.compactMap { element in
             guard case .string(let gate) = element["gate"],
                 case .string(let figures) = element["figures"]
             else { return nil }
-            return Judgement.GateFinding(gate, passes: element["passes"] == .bool(true), figures)
+            return GateFinding(gate, passes: element["passes"] == .bool(true), figures)
         }
     }
-}
 
-extension Judgement {
     /// The findings as a JSON array of objects.
     package var gatesJSON: String {
         JSONText.string { text in

@@ -1,57 +1,19 @@
-/// What the catalog keeps besides versions and switches: who wants a rebuild, and what stands still.
+/// Who wants a rebuild, what stands still, and what a program may promote by itself.
 extension Catalog {
-    static let noteTables = """
-        CREATE TABLE IF NOT EXISTS rebuilds (
-            view TEXT NOT NULL, number INTEGER NOT NULL, promotes INTEGER NOT NULL,
-            PRIMARY KEY (view, number)) STRICT;
-        CREATE TABLE IF NOT EXISTS failures (
-            view TEXT NOT NULL, number INTEGER NOT NULL, reason TEXT NOT NULL,
-            since INTEGER NOT NULL, is_retried INTEGER NOT NULL,
-            PRIMARY KEY (view, number)) STRICT;
-        """
-
-    /// The catalog for whoever works on versions, which is to see what others change and must write.
-    /// - Throws: Why it can only be read, where that is so.
-    static func forWriting(_ folder: DataFolder) throws -> Catalog {
-        let catalog = try Catalog(folder)
-        if let reason = catalog.database.whyReadOnly { throw reason }
-        return catalog
-    }
-
     // MARK: Rebuilds
 
     /// Notes that somebody wants a version built although there may be one of its definition; inside of a
     /// transaction. Whoever has the definition finishes it, should this process be killed.
     func wantRebuild(_ id: VersionID, promotes: Bool) throws(KappaError) {
-        let insert = try database.prepare("INSERT OR REPLACE INTO rebuilds VALUES (?, ?, ?)")
-        insert.bind(0, id.view)
-        insert.bind(1, Int64(id.number.rawValue))
-        insert.bind(2, Int64(promotes ? 1 : 0))
-        try insert.execute()
+        try file.addRebuild(id, promotes: promotes)
     }
 
     /// The rebuilds that were begun, and whether each is to be promoted.
     func rebuilds(of view: String) throws(KappaError) -> [VersionNumber: Bool] {
-        if !hasNotes { return [:] }
-        let select = try database.prepare("SELECT number, promotes FROM rebuilds WHERE view = ?")
-        select.bind(0, view)
-        var rebuilds: [VersionNumber: Bool] = [:]
-        while try select.step() {
-            rebuilds[VersionNumber(Int(select.integer(0)))] = select.integer(1) != 0
-        }
-        return rebuilds
+        try file.rebuilds(of: view)
     }
 
     // MARK: Failures
-
-    /// Why a live version stands still.
-    package struct Failure: Equatable, Sendable {
-        package var reason: String
-        /// In microseconds since 1970-01-01T00:00:00Z.
-        package var sinceMicros: Int64
-        /// Whether its process tries again.
-        package var isRetried: Bool
-    }
 
     /// Why readers of a view will see nothing new: its live version has stopped for good, or its newest has
     /// where none was ever promoted. Nil where it has not, or is tried again.
@@ -82,7 +44,7 @@ extension Catalog {
         _ id: VersionID, _ state: VersionState, _ reason: String, isRetried: Bool = false
     ) throws(KappaError) {
         do { try writeFailure(id, state, reason, isRetried) } catch {
-            try? database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            file.makeRoom()
             try writeFailure(id, state, reason, isRetried)
         }
     }
@@ -91,50 +53,15 @@ extension Catalog {
         _ id: VersionID, _ state: VersionState, _ reason: String, _ isRetried: Bool
     ) throws(KappaError) {
         guard state == .live else {
-            let update = try database.prepare(
-                """
-                UPDATE versions SET state = ?1, reason = ?2 WHERE view = ?3 AND number = ?4
-                AND state NOT IN ('live', 'retired')
-                """)
-            update.bind(0, state.rawValue)
-            update.bind(1, reason)
-            update.bind(2, id.view)
-            update.bind(3, Int64(id.number.rawValue))
-            return try update.execute()
+            return try file.setState(id, state, reason: reason, unless: [.live, .retired])
         }
-        // It stays live, and since when it stands still is kept over several tries.
-        let insert = try database.prepare(
-            """
-            INSERT INTO failures
-            SELECT view, number, ?3, ?4, ?5 FROM versions
-            WHERE view = ?1 AND number = ?2 AND state = 'live'
-            ON CONFLICT (view, number) DO UPDATE
-            SET reason = excluded.reason, is_retried = excluded.is_retried
-            """)
-        insert.bind(0, id.view)
-        insert.bind(1, Int64(id.number.rawValue))
-        insert.bind(2, reason)
-        insert.bind(3, SystemClock.wallMicroseconds())
-        insert.bind(4, Int64(isRetried ? 1 : 0))
-        try insert.execute()
+        let failure = VersionEntry.Failure(
+            reason: reason, sinceMicros: SystemClock.wallMicroseconds(), isRetried: isRetried)
+        try file.addFailure(id, failure)
     }
 
     /// A version is current again, or is not live any more.
-    func clearFailure(_ id: VersionID) throws(KappaError) {
-        try forget(id, in: "failures")
-    }
-
-    /// Forgets all that is noted of a version that is dropped.
-    func forgetNotes(of id: VersionID) throws(KappaError) {
-        for table in ["failures", "rebuilds"] { try forget(id, in: table) }
-    }
-
-    private func forget(_ id: VersionID, in table: String) throws(KappaError) {
-        let delete = try database.prepare("DELETE FROM \(table) WHERE view = ? AND number = ?")
-        delete.bind(0, id.view)
-        delete.bind(1, Int64(id.number.rawValue))
-        try delete.execute()
-    }
+    func clearFailure(_ id: VersionID) throws(KappaError) { try file.removeFailure(of: id) }
 
     // MARK: What is promoted
 
@@ -145,18 +72,11 @@ extension Catalog {
 
     /// The highest number that was ever live.
     func newestEverLive(_ view: String) throws(KappaError) -> VersionNumber? {
-        let select = try database.prepare("SELECT max(to_number) FROM history WHERE view = ?")
-        select.bind(0, view)
-        guard try select.step(), !select.isNull(0) else { return nil }
-        return VersionNumber(Int(select.integer(0)))
+        try file.newestEverLive(view)
     }
 
     /// The number of a view's last switch; 0 where nothing was ever live.
-    func lastSwitch(_ view: String) throws(KappaError) -> Int64 {
-        let select = try database.prepare("SELECT max(id) FROM history WHERE view = ?")
-        select.bind(0, view)
-        return try select.step() ? select.integer(0) : 0
-    }
+    func lastSwitch(_ view: String) throws(KappaError) -> Int64 { try file.lastSwitch(view) }
 
     /// Why a version is promoted by a person only; nil if it need not be.
     ///

@@ -61,7 +61,7 @@ enum CrashRecovery {
     /// with.
     static func failed(
         _ definition: ViewDefinition, _ catalog: Catalog
-    ) throws(KappaError) -> (entry: Catalog.Entry, stamp: CrashStamp)? {
+    ) throws(KappaError) -> (entry: VersionEntry, stamp: CrashStamp)? {
         let same = try catalog.entries(of: definition.name).filter {
             $0.digest == definition.digest && !catalog.hasLostFile($0)
         }
@@ -74,7 +74,7 @@ enum CrashRecovery {
     /// The crash that keeps a runner from working on a version, or from building one.
     static func crash(
         of target: VersionTarget, _ definition: ViewDefinition, _ catalog: Catalog, rebuilds: Bool
-    ) throws(KappaError) -> (entry: Catalog.Entry, stamp: CrashStamp)? {
+    ) throws(KappaError) -> (entry: VersionEntry, stamp: CrashStamp)? {
         if let id = target.id {
             guard let stamp = proof(of: id, in: catalog.folder),
                 let entry = try catalog.entries(of: id.view).first(where: { $0.id == id })
@@ -90,7 +90,7 @@ enum CrashRecovery {
     /// The version that this program has begun to rebuild before its code crashed.
     private static func own(
         _ definition: ViewDefinition, _ catalog: Catalog
-    ) throws(KappaError) -> Catalog.Entry? {
+    ) throws(KappaError) -> VersionEntry? {
         let run = CrashMark.run.load(ordering: .relaxed)
         guard run != 0 else { return nil }
         return try catalog.entries(of: definition.name).last {

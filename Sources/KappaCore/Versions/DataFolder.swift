@@ -47,6 +47,13 @@ package struct DataFolder: Sendable {
     package func view(_ name: String) -> String { "\(path)/views/\(name)" }
     package func file(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).db" }
     func sample(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).sample.db" }
+    /// Opens a version's file for reading.
+    /// - Throws: `.damaged`, too, where another version's file has its name.
+    package func reader(_ id: VersionID) throws(KappaError) -> VersionReader {
+        let reader = try VersionReader(file(id))
+        try reader.require(id)
+        return reader
+    }
     func hasFile(_ id: VersionID) -> Bool { access(file(id), F_OK) == 0 }
     package func lease(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).lease" }
     /// Where a crash of the view's code is noted, by what it was called for.

@@ -13,7 +13,7 @@ package enum LogLoss {
         // First the versions, then the log: it grows before they do.
         var furthest: (id: VersionID, offset: Offset)?
         for entry in entries {
-            guard let reader = try? VersionReader(folder.file(entry.id)),
+            guard let reader = try? folder.reader(entry.id),
                 let offset = try? reader.checkpoint().offset
             else { continue }
             if offset > furthest?.offset ?? .zero { furthest = (entry.id, offset) }

@@ -294,7 +294,7 @@ package struct Promotion {
     }
 
     private func checkpoint(_ id: VersionID) throws(KappaError) -> Checkpoint {
-        try VersionReader(folder.file(id)).checkpoint()
+        try folder.reader(id).checkpoint()
     }
 
     private func prove(_ id: VersionID, _ checkpoint: Checkpoint) throws(KappaError) {

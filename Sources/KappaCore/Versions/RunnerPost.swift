@@ -56,7 +56,7 @@ struct RunnerPost {
 
     /// Whether a version is not to be tried again. Where another one was live since and somebody has come
     /// back to it, it is: so its status says again what is wrong with it.
-    func hasGivenUp(_ entry: Catalog.Entry, lastSwitch: Int64) -> Bool {
+    func hasGivenUp(_ entry: VersionEntry, lastSwitch: Int64) -> Bool {
         guard let then = givenUp[entry.id] else { return false }
         return !entry.isLive || then == lastSwitch
     }

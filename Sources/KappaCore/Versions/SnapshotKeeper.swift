@@ -92,7 +92,7 @@ final class SnapshotCopy: @unchecked Sendable {
         self.clone = clone
         // It goes away with the last snapshot of a version that is dropped.
         try Folder.make(folder.snapshots(id.view))
-        reader = try VersionReader(folder.file(id))
+        reader = try folder.reader(id)
         try reader.hold()
         let offset = try reader.checkpoint().offset
         making = Snapshots(folder).path(id, offset) + Snapshots.makingSuffix
@@ -120,7 +120,7 @@ final class SnapshotCopy: @unchecked Sendable {
         removeFiles()
         if try cloneFiles() { return }
         removeFiles()
-        try reader.connection.copy(to: making)
+        try reader.copy(to: making)
     }
 
     /// The file, then its write-ahead log, which holds all that the file lacks: perhaps some commits
@@ -133,9 +133,7 @@ final class SnapshotCopy: @unchecked Sendable {
 
     /// Makes one file of the copy, which needs no others beside it to be read; returns its offset.
     private func settle() throws(KappaError) -> Offset {
-        let connection = try SQLiteConnection(making, .readWrite)
-        try connection.execute("PRAGMA journal_mode = DELETE")
-        guard let checkpoint = try VersionReader.checkpoint(connection) else {
+        guard let checkpoint = try VersionFile.makeWhole(making) else {
             throw KappaError(.bug, "a snapshot has no checkpoint", at: making)
         }
         return checkpoint.offset

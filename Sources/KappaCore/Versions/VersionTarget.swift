@@ -102,7 +102,7 @@ struct VersionTarget {
     }
 }
 
-extension Catalog.Entry {
+extension VersionEntry {
     /// Whether it is not live yet and may become so.
     var isOnItsWay: Bool { isUnfinished || state == .ready }
 

@@ -146,7 +146,7 @@ extension ViewRunner {
     ) throws {
         let definition = post.definition
         var reports: [Report] = []
-        var crashes: [(entry: Catalog.Entry, stamp: CrashStamp)] = []
+        var crashes: [(entry: VersionEntry, stamp: CrashStamp)] = []
         // In one transaction, so that two processes never make a version each, and that nobody takes a
         // new one before this one has its lease.
         let taken = try catalog.transaction {
@@ -202,7 +202,7 @@ extension ViewRunner {
     /// Writes down which event a version's code crashes on, also in the history. Rows of a live version stay
     /// what readers see.
     private func crashed(
-        _ entry: Catalog.Entry, _ stamp: CrashStamp, _ definition: ViewDefinition,
+        _ entry: VersionEntry, _ stamp: CrashStamp, _ definition: ViewDefinition,
         _ catalog: Catalog
     ) throws {
         let error = CrashRecovery.error(entry.id, stamp, in: folder)

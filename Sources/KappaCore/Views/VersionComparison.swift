@@ -43,10 +43,8 @@ public struct VersionComparison {
     func sums(
         of column: String, old: String, new: String, isExact: Bool = false
     ) throws -> (old: Value, new: Value) {
-        let name = "t.\"" + column.replacing("\"", with: "\"\"") + "\""
-        let number = isExact ? "CAST(\(name) AS DECIMAL)" : name
-        let sums = [old, new].map { "(SELECT total(\(number)) FROM \($0) AS t)" }
-        guard let row = try ask("SELECT \(sums[0]) AS old, \(sums[1]) AS new").first,
+        let select = AskedVersions.sums(of: column, old: old, new: new, isExact: isExact)
+        guard let row = try ask(select).first,
             let before = row["old"], let after = row["new"]
         else { throw KappaError(.bug, "a sum is no number", at: "\(view), column \(column)") }
         return (before, after)

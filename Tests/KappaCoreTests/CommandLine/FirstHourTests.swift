@@ -34,7 +34,7 @@ struct FirstHourTests {
                 65 kappa: line 17 is not a JSON object
                   where: standard input, line 17, column 8
                   why:   a key in quotes was expected
-                  next:  Nothing of this batch was appended. Mend the line and append again
+                  next:  Nothing of this batch was appended. Correct the line and append again
 
                 """)
         #expect(try kappa.run("log", "info", "--format", "csv").lines[1].hasPrefix("0,0,0,"))

@@ -63,7 +63,7 @@ struct StrangerTests {
                 """)
         #expect(
             try mistake("generate", "nothing-known").contains("there are generate user-events"))
-        #expect(try mistake("log").contains("lacks its second word"))
+        #expect(try mistake("log").contains("needs a second word"))
     }
 
     @Test("rebuild does not wait for events that may never come")

@@ -65,7 +65,9 @@ struct PlanTests {
         try catalog.wantRebuild(rebuild, promotes: true)
         let step = try #require(try plan([tally("a")]).first)
         #expect(word(step) == "tally keep unchanged")
-        #expect(step.note == "tally@3 is a rebuild that has not ended: it is finished and promoted")
+        #expect(
+            step.note
+                == "tally@3 is an unfinished rebuild: the next run finishes it and promotes it")
         try folder.catchUp([tally("a")])
         #expect(try plan([tally("a")]).first?.note == nil)
         #expect(try catalog.live("tally") == VersionNumber(3))

@@ -118,6 +118,65 @@ struct StructureTests {
     }
 }
 
+/// One folder of KappaCore knows SQLite; all others ask it in words.
+@Suite("SQL in one place")
+struct SQLPlaceTests {
+    private static let folder = "Sources/KappaCore/Store/SQLite/"
+
+    /// Where a file speaks to SQLite: names of its interface, and statements in text.
+    static func uses(in file: SourceTree.File) -> [String] {
+        let name =
+            #/(?:^|[^\w])(CSQLite|sqlite3_\w+|SQLITE_\w+|SQLiteConnection|SQLiteStatement|ReadingConnection|VersionSchema|SQLGuard|SQLFunctions|SQLStatement)\b/#
+            .anchorsMatchLineEndings()
+        let statement =
+            #/\b(?:SELECT\s+\S+.*\sFROM|INSERT\s+(?:OR\s+\w+\s+)?INTO|UPDATE\s+\S+\s+SET|DELETE\s+FROM|CREATE\s+(?:TEMP\s+)?(?:TABLE|VIEW|INDEX)|DROP\s+TABLE|ATTACH\s|PRAGMA\s)/#
+        let connection = #/\.connection\b/#
+        let uncommented = file.text.replacing(#/\/\/.*/#, with: "")
+        return file.code.matches(of: name).map { String($0.1) }
+            + file.code.matches(of: connection).map { String($0.0) }
+            + uncommented.matches(of: statement).map { String($0.0) }
+    }
+
+    @Test("only Store/SQLite has SQL, or calls SQLite")
+    func place() throws {
+        for file in try SourceTree.files("Sources/KappaCore")
+        where !file.path.hasPrefix(Self.folder) {
+            #expect(Self.uses(in: file) == [], "\(file.path)")
+        }
+        // The test sees what is there.
+        let known = try SourceTree.files(String(Self.folder.dropLast()))
+        #expect(known.filter { !Self.uses(in: $0).isEmpty }.count > 20)
+    }
+
+    @Test(
+        "each way to speak to SQLite is found",
+        arguments: [
+            "import CSQLite", "sqlite3_step(handle)", "let a: SQLiteConnection",
+            "[SQLiteStatement]",
+            "VersionSchema.quoted(name)", "reader.connection.prepare(sql)", "code == SQLITE_ROW",
+            "let sql = \"SELECT a FROM b\"", "execute(\"DELETE FROM b\")",
+            "\"PRAGMA user_version\"",
+            "\"UPDATE b SET a = 1\"", "\"INSERT OR REPLACE INTO b VALUES (1)\"",
+            "\"ATTACH ? AS b\"",
+            "\"CREATE TEMP VIEW a AS\"",
+        ])
+    func planted(line: String) {
+        let file = SourceTree.File(path: "Sources/KappaCore/Serve/A.swift", text: "\(line)\n")
+        #expect(!Self.uses(in: file).isEmpty)
+    }
+
+    @Test(
+        "what only talks about it is none",
+        arguments: [
+            "// SELECT a FROM b", "because: \"the SELECT of a gate has no text\"",
+            "/// A `PRAGMA data_version`.", "readers (sqlite3)", "let connections = 3",
+        ])
+    func harmless(line: String) {
+        let file = SourceTree.File(path: "Sources/KappaCore/Serve/A.swift", text: "\(line)\n")
+        #expect(Self.uses(in: file) == [])
+    }
+}
+
 /// The house rules that a compiler does not hold.
 @Suite("The sources are tidy")
 struct TidyTests {

@@ -47,11 +47,9 @@ struct SQLQuestions {
     func columns(_ statement: String) throws -> [String] { try select(statement, []).columns }
 
     private func select(_ statement: String, _ parameters: [Value]) throws -> GuardedSelect {
-        let connection = try SQLiteConnection(":memory:", .create)
-        try GuardedSelect.attach(new.connection.path, as: "live_t", to: connection)
-        let table = GuardedSelect.Table("t", in: "live_t", Self.table)
-        return try GuardedSelect(
-            statement, over: [table], on: connection, parameters: parameters)
+        let versions = try AskedVersions()
+        try versions.add(new, as: "live_t", [("t", Self.table)])
+        return try versions.select(statement, parameters: parameters)
     }
 
     /// The rows as CSV.

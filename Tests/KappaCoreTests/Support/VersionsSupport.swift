@@ -83,7 +83,7 @@ final class VersionsFolder {
         return rows
     }
 
-    func entry(_ view: String, _ number: Int) throws -> Catalog.Entry? {
+    func entry(_ view: String, _ number: Int) throws -> VersionEntry? {
         try catalog().entries(of: view).first { $0.id.number == VersionNumber(number) }
     }
 }

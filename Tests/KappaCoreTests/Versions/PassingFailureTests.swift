@@ -54,7 +54,7 @@ struct PassingFailureTests {
         #expect(standing.state == .live && standing.position == Offset(20))
         let reason = try #require(standing.reason)
         #expect(reason.contains("cannot open a view's switch lock"), "\(reason)")
-        #expect(reason.contains("; it stands still since 20"), "\(reason)")
+        #expect(reason.contains("; it has stood still since 20"), "\(reason)")
         #expect(reason.hasSuffix("and is tried again until that has passed"), "\(reason)")
         let since = try folder.entry("tally", 1)?.failure?.sinceMicros
         // Since when it stands still is kept over several tries.
@@ -117,7 +117,7 @@ struct PassingFailureTests {
         #expect(
             build.runner.unresolved?.what
                 == "the log is not the one that this version was made from")
-        #expect(try status(1)?.reason?.contains("it stands still since") == true)
+        #expect(try status(1)?.reason?.contains("it has stood still since") == true)
         #expect(try status(1)?.reason?.contains("tried again") == false)
         // A rebuild puts it right, and leaves no trace of that.
         try folder.catchUp([tally("a")], rebuilds: true)

@@ -70,6 +70,64 @@ import Views
         }
     }
 
+    @Test(
+        "what a regular expression matches changes the digest, be it spaces, slashes or quotes",
+        arguments: [
+            ("#/https://shop/#", "#/https://blog/#"), ("/blog  1/", "/blog 1/"),
+            ("/[, ;]x/", "/[,;]x/"), (#"/\/*$/"#, #"/\/+$/"#),
+            ("#/\"/# == \"x  y\"", "#/\"/# == \"x y\""),
+            (#"/\/*$/, $0 == "x""#, #"/\/*$/, $0 == "y""#), ("##/a//b/##", "##/a//c/##"),
+            ("\"\\(#/\"/#)  //a\"", "\"\\(#/\"/#)  //b\""),
+            ("!/a //b/", "!/a //c/"), ("#/\n  a b // c\n/#", "#/\n  a b // d\n/#"),
+        ])
+    func regex(old: String, new: String) throws {
+        func view(_ regex: String) -> String {
+            Self.view.replacing(
+                "\n        .grouped", with: "\n.filter { $0.url.contains(\(regex)) }.grouped")
+        }
+        #expect(try #require(digest(view(old))) != digest(view(new)))
+        let helper = { "func isWanted(_ e: Entry) -> Bool { e.url.contains(\($0)) }" }
+        let counted = digest(Self.view, helpers: [helper(old)])
+        #expect(try #require(counted) != digest(Self.view, helpers: [helper(new)]))
+    }
+
+    @Test("a division is no regular expression: comments and layout beside it do not count")
+    func division() {
+        for line in ["let a = b / c", "let a = b/c", "let a = (b)/(c)", "let a = b[0]/c / d"] {
+            #expect(text("\(line) // half\n") == text(line))
+            #expect(text("\(line)  /* half */\n") == text(line))
+        }
+    }
+
+    @Test("gates are left out of a view, and of nothing else")
+    func gatesOfViews() throws {
+        let view = "let v = View(\"v\") { Events(E.self) }"
+        let digest = try #require(self.digest(view))
+        let same = [
+            "\(view).promote(when: .manualApproval)",
+            "\(view)\n    .promote(\n    when: .sql(\"a\"))",
+            "\(view).indexed()", "\(view).promote(when: .check(\"a\") { $0.same > 1 }).indexed()",
+            "\(view).indexed()\n  .promote(when: .manualApproval)",
+        ]
+        for other in same { #expect(self.digest(other) == digest, "\(other)") }
+        let filtered = { "let v = View(\"v\") { Events(E.self).filter { \($0) } }" }
+        let others = [
+            ("$0.promote(when: \"a\")", "$0.promote(when: \"b\")"),
+            ("f { $0 }.promote(when: \"a\")", "f { $0 }.promote(when: \"b\")"),
+            ("g($0).promote(when: 1)", "g($0).promote(when: 2)"),
+            ("$0.text.indexed().isEmpty", "$0.text.isEmpty"),
+            ("MyView(1).promote(when: 1)", "MyView(1).promote(when: 2)"),
+        ]
+        for (old, new) in others {
+            #expect(self.digest(filtered(old)) != self.digest(filtered(new)), "\(old)")
+        }
+        let list = {
+            "let all = [View<E>(\"v\") { Events(E.self) }\($0), view2.promote(when: \($1))]"
+        }
+        #expect(self.digest(list("", 1)) == self.digest(list(".promote(when: .a)", 1)))
+        #expect(self.digest(list("", 1)) != self.digest(list("", 2)))
+    }
+
     @Test("a line break that parts statements is not a space")
     func statements() {
         #expect(text("a\n-b") != text("a -b"))

@@ -11,8 +11,8 @@ final class KeyIndexCursor {
         for hash in Set(hashes) {
             self.hashes.append(
                 try HashCursor(
-                    reader.keyIndexChunks(ofTable: place.table, hash: hash),
-                    keepsTimes: place.indexKeepsTimes))
+                    reader.keyIndexChunks(
+                        ofTable: place.table, hash: hash, keepsTimes: place.indexKeepsTimes)))
         }
         settle()
     }
@@ -33,14 +33,12 @@ final class KeyIndexCursor {
 
     /// The events under one hash, chunk by chunk.
     private struct HashCursor {
-        private let chunks: SQLiteStatement
-        private let keepsTimes: Bool
+        private let chunks: KeyIndexChunks
         private var entries: [KeyIndexFormat.Entry] = []
         private var place = 0
 
-        init(_ chunks: SQLiteStatement, keepsTimes: Bool) throws(KappaError) {
+        init(_ chunks: KeyIndexChunks) throws(KappaError) {
             self.chunks = chunks
-            self.keepsTimes = keepsTimes
             try load()
         }
 
@@ -53,11 +51,7 @@ final class KeyIndexCursor {
 
         private mutating func load() throws(KappaError) {
             place = 0
-            entries = []
-            guard try chunks.step() else { return }
-            entries = try KeyIndexFormat.entries(
-                from: UInt64(bitPattern: chunks.integer(0)), chunks.blob(1),
-                keepsTimes: keepsTimes)
+            entries = try chunks.next() ?? []
         }
     }
 }

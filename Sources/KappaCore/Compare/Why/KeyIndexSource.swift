@@ -22,7 +22,7 @@ struct KeyIndexSource {
         guard let id, folder.hasFile(id) else {
             throw Unused(reason: "the definition of this build has no version yet")
         }
-        reader = try VersionReader(folder.file(id))
+        reader = try folder.reader(id)
         // The index stays as it is while events are read.
         try reader.hold()
         guard let indexed = try reader.keyIndexEnd(ofTable: place.table) else {

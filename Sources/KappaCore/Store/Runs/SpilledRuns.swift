@@ -10,8 +10,7 @@ final class SpilledRuns: SpilledRows {
     private let folder: String
     /// The tables that every run has: without an index that was asked for later.
     private(set) var tables: [TableSchema]
-    private let connection: SQLiteConnection
-    private let records: VersionRecords
+    private let records: SpillRecords
     private(set) var count: Int
     /// Where rows begin in the runs that were added since these were opened, by run and table.
     private var marks: [Int: [[Int]]] = [:]
@@ -28,8 +27,7 @@ final class SpilledRuns: SpilledRows {
     /// How far the runs reach of a version that has no file yet.
     static func checkpoint(_ version: String) throws(KappaError) -> Checkpoint? {
         guard exist(version) else { return nil }
-        let reading = try ReadingConnection.open(database(version), lease: nil)
-        return try VersionReader.checkpoint(reading.connection)
+        return try SpillRecords.checkpoint(database(version))
     }
 
     /// Opens the runs of a version, none at first.
@@ -37,21 +35,8 @@ final class SpilledRuns: SpilledRows {
         folder = Self.path(version)
         self.tables = tables
         try Folder.make(folder)
-        let connection = try SQLiteConnection(Self.database(version), .create)
-        self.connection = connection
-        try connection.useWAL()
-        if try connection.integer("SELECT count(*) FROM sqlite_schema") == 0 {
-            try connection.transaction {
-                try connection.execute(VersionSchema.own)
-                try connection.execute(
-                    """
-                    CREATE TABLE runs (number INTEGER PRIMARY KEY) STRICT;
-                    CREATE TABLE ahead (progress BLOB NOT NULL) STRICT
-                    """)
-            }
-        }
-        records = try VersionRecords(connection)
-        count = Int(try connection.integer("SELECT count(*) FROM runs") ?? 0)
+        records = try SpillRecords(Self.database(version))
+        count = try records.runCount()
         while self.tables.last?.isKeyIndex == true,
             (0..<count).contains(where: { access(file($0, self.tables.count - 1), F_OK) != 0 })
         {
@@ -62,20 +47,15 @@ final class SpilledRuns: SpilledRows {
     static func remove(_ version: String) { Folder.remove(path(version)) }
 
     func checkpoint() throws(KappaError) -> Checkpoint? {
-        try VersionReader.checkpoint(connection)
+        try records.checkpoint()
     }
 
     private func file(_ run: Int, _ table: Int) -> String { "\(folder)/\(run)-\(table).run" }
 
-    /// How far the version's file is, where rows were written ahead.
-    /// - Throws: `.damaged` where an earlier build put the rows aside, which did not write ahead.
+    /// How far the version's file is; nil where no row was written ahead.
+    /// - Throws: `.damaged` where an earlier build made the runs, which did not write ahead.
     func progress() throws(KappaError) -> NewVersionFile.Progress? {
-        guard
-            try connection.integer("SELECT count(*) FROM sqlite_schema WHERE name = 'ahead'") == 1
-        else { throw KappaError(.damaged, "an earlier build has put rows aside", at: folder) }
-        let select = try connection.prepare("SELECT progress FROM ahead")
-        guard try select.step() else { return nil }
-        return NewVersionFile.Progress(bytes: Array(select.blob(0)))
+        try records.progress().map(NewVersionFile.Progress.init(bytes:))
     }
 
     /// Adds a run: what `write` upserts, table by table in the order of the keys.
@@ -97,25 +77,10 @@ final class SpilledRuns: SpilledRows {
         do { try SystemFiles().syncFolder(folder) } catch {
             throw error.error("cannot make rows durable that do not fit memory", at: folder)
         }
-        try connection.transaction {
-            for letter in transaction.deadLetters { try records.add(letter) }
-            try connection.execute("INSERT INTO runs VALUES (\(number))")
-            if let progress { try save(progress) }
-            try records.save(checkpoint)
-        }
+        try records.add(
+            run: number, checkpoint, transaction.deadLetters, progress: progress?.bytes)
         marks[number] = writers.map(\.marks)
         count += 1
-    }
-
-    private func save(_ progress: NewVersionFile.Progress) throws(KappaError) {
-        try connection.execute("DELETE FROM ahead")
-        let insert = try connection.prepare("INSERT INTO ahead VALUES (?)")
-        var failure: KappaError?
-        progress.bytes.withUnsafeBytes { bytes in
-            insert.bind(0, blob: bytes)
-            do throws(KappaError) { try insert.execute() } catch { failure = error }
-        }
-        if let failure { throw failure }
     }
 
     func merge(
@@ -138,13 +103,7 @@ final class SpilledRuns: SpilledRows {
     }
 
     func forEachDeadLetter(_ visit: (DeadLetter) throws -> Void) throws {
-        let select = try connection.prepare(
-            "SELECT offset, reason, event FROM _kappa_dead ORDER BY offset")
-        while try select.step() {
-            try visit(
-                DeadLetter(
-                    offset: Offset(UInt64(bitPattern: select.integer(0))),
-                    reason: select.string(1), event: select.string(2)))
-        }
+        let letters = try records.deadLetters()
+        while let letter = try letters.next() { try visit(letter) }
     }
 }

@@ -18,7 +18,7 @@ package enum ReadingConnection {
         do throws(KappaError) {
             return (try ready(SQLiteConnection(path, .readWrite, boundsFiles: true)), nil)
         } catch {
-            guard isOfSystem(error) else { throw error }
+            guard error.isOfSystem else { throw error }
             // SQLite does not always say so, and no other way needs fewer files.
             if let failure = outOfFiles() {
                 throw failure.error("a database cannot be opened", at: path)
@@ -60,11 +60,6 @@ package enum ReadingConnection {
     }
 
     private static let filesOfDatabase = 4
-
-    /// Whether the system refused something, so that another way may do.
-    package static func isOfSystem(_ error: KappaError) -> Bool {
-        [.inputOutput, .cannotCreate, .notPermitted].contains(error.code)
-    }
 
     /// A first read, which is what opens the write-ahead log.
     private static func ready(_ connection: SQLiteConnection) throws(KappaError) -> SQLiteConnection

@@ -97,10 +97,6 @@ package final class SQLiteConnection {
     /// Leaves to writers what is to be moved out of the write-ahead logs of all attached files.
     func leaveWAL() { _ = kappa_sqlite_leave_wal(handle) }
 
-    /// Bounds the memory of all of SQLite in this process: for a program that does nothing but ask one
-    /// question. Inside of a server this is not ours to set.
-    package static func limitHeap(bytes: Int64) { sqlite3_hard_heap_limit64(bytes) }
-
     /// Runs statements that return nothing.
     package func execute(_ sql: String) throws(KappaError) {
         let code = sqlite3_exec(handle, sql, nil, nil, nil)
@@ -228,7 +224,7 @@ package final class SQLiteConnection {
         case SQLITE_CORRUPT, SQLITE_NOTADB:
             return KappaError(
                 .damaged, "a database is damaged", at: path, because: message,
-                advice: "If it is a version's, drop it and rebuild: the log has everything")
+                advice: "If it is a version's, `kappa rebuild VIEW` makes a new one from the log")
         case SQLITE_INTERRUPT:
             return KappaError(
                 .usage, "the query was ended", at: path, because: "it ran for too long",

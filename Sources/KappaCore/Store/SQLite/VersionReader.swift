@@ -27,15 +27,22 @@ package final class VersionReader {
                 because: "nothing was committed to it yet, or it was removed",
                 advice: "`kappa run` builds what is missing; `kappa status` lists the versions")
         }
+        guard !Folder.isFolder(path) else {
+            throw Self.damage(at: path, because: "it is a folder")
+        }
         let lease = path.hasSuffix(".db") ? path.dropLast(2) + "lease" : nil
         (connection, lock) = try ReadingConnection.open(path, lease: lease.map(String.init))
         try connection.execute("PRAGMA cache_size = -16384; PRAGMA temp_store = FILE")
+        // An empty file is a database without tables.
+        let hasIdentity = try connection.integer(
+            "SELECT count(*) FROM sqlite_schema WHERE name = '_kappa_version'")
+        guard hasIdentity == 1 else {
+            throw Self.damage(at: path, because: "it is empty, or no file of a version")
+        }
         let statement = try connection.prepare(
             "SELECT view, number, digest, format FROM _kappa_version")
         guard try statement.step() else {
-            throw KappaError(
-                .damaged, "a version's file does not say which version it is", at: path,
-                advice: "`kappa rebuild VIEW` makes a new version from the log")
+            throw Self.damage(at: path, because: "it does not say which version it is of")
         }
         view = statement.string(0)
         number = Int(statement.integer(1))
@@ -52,6 +59,22 @@ package final class VersionReader {
         }
         allTables = try Self.tables(connection)
         tables = allTables.filter { !$0.isInternal }
+    }
+
+    private static func damage(at path: String, because reason: String) -> KappaError {
+        KappaError(
+            .damaged, "the file of a version is damaged", at: path, because: reason,
+            advice: "`kappa rebuild VIEW` makes a new version from the log")
+    }
+
+    /// - Throws: `.damaged` where the file is that of another version.
+    func require(_ id: VersionID) throws(KappaError) {
+        if view == id.view, number == id.number.rawValue { return }
+        throw KappaError(
+            .damaged, "the file of \(id) is that of another version", at: connection.path,
+            because: "it says that it is \(view)@\(number)",
+            advice: "Put the right file back, or make a new version with `kappa rebuild \(id.view)`"
+        )
     }
 
     /// Fails where this build cannot continue what an earlier one has begun.
@@ -80,6 +103,17 @@ package final class VersionReader {
     }
 
     func release() { try? connection.execute("ROLLBACK") }
+
+    /// Whether it was opened in a way that is not kept; see ``SQLiteConnection/isMakeshift``.
+    var isMakeshift: Bool { connection.isMakeshift }
+
+    /// What is wrong with the file's structure; nil if it is sound.
+    func structureComplaint() throws(KappaError) -> String? {
+        try connection.integrityComplaint()
+    }
+
+    /// Copies the version's file as it is for this reader: of one moment, where that is held.
+    func copy(to path: String) throws(KappaError) { try connection.copy(to: path) }
 
     package func checkpoint() throws(KappaError) -> Checkpoint {
         try Self.checkpoint(connection) ?? Checkpoint()
@@ -148,29 +182,28 @@ package final class VersionReader {
         return try select.step() ? KeyIndexFormat.end(ofMark: select.blob(0)) : nil
     }
 
-    /// The chunks of one hash in the index of a table, in log order: first offset and blob.
-    func keyIndexChunks(ofTable table: Int, hash: UInt32) throws(KappaError) -> SQLiteStatement {
+    /// The chunks of one hash in the index of a table, in log order.
+    /// - Parameter keepsTimes: Whether the index has event times.
+    func keyIndexChunks(
+        ofTable table: Int, hash: UInt32, keepsTimes: Bool
+    ) throws(KappaError) -> KeyIndexChunks {
         let name = VersionSchema.quoted(TableSchema.keyIndexName(table))
         let select = try connection.prepare(
             "SELECT first_offset, _kappa_state FROM \(name) WHERE key_hash = ? ORDER BY first_offset"
         )
         select.bind(0, Int64(hash))
-        return select
+        return KeyIndexChunks(select, keepsTimes: keepsTimes)
     }
 
     package func deadLetters(
         limit: Int? = nil, _ visit: (DeadLetter) throws -> Void
     ) throws {
-        let select = try connection.prepare(
-            "SELECT offset, reason, event FROM _kappa_dead ORDER BY offset LIMIT ?")
-        select.bind(0, Int64(limit ?? -1))
-        while try select.step() {
-            try visit(
-                DeadLetter(
-                    offset: Offset(UInt64(bitPattern: select.integer(0))),
-                    reason: select.string(1), event: select.string(2)))
-        }
+        let letters = try DeadLetterCursor(connection, limit: limit)
+        while let letter = try letters.next() { try visit(letter) }
     }
+
+    /// The dead letters, in the order of their offsets.
+    func deadLetters() throws(KappaError) -> DeadLetterCursor { try DeadLetterCursor(connection) }
 
     /// The number of the newest change in the feed; zero before the first.
     package func newestChange() throws(KappaError) -> Int64 {

@@ -5,16 +5,18 @@ package final class GuardedSelect {
     private let guardian: SQLGuard
     private let statement: SQLiteStatement
     private let written: SQLStatement
+    /// Of the attached versions: they hold the locks under which their files are read.
+    private let readers: [VersionReader]
 
     /// A table under the name that the statement uses.
-    package struct Table {
+    struct Table {
         /// What the statement calls it.
-        package var name: String
+        var name: String
         /// The attached database that it is in.
-        package var database: String
-        package var schema: TableSchema
+        var database: String
+        var schema: TableSchema
 
-        package init(_ name: String, in database: String, _ schema: TableSchema) {
+        init(_ name: String, in database: String, _ schema: TableSchema) {
             self.name = name
             self.database = database
             self.schema = schema
@@ -26,11 +28,12 @@ package final class GuardedSelect {
     ///     other use afterwards.
     ///   - parameters: The values of `?`, in order; texts take the type of what they are compared with.
     ///   - seconds: How long the statement may run.
-    package init(
-        _ select: String, over tables: [Table], on connection: SQLiteConnection,
-        parameters: [Value] = [], seconds: Int = 60
+    init(
+        _ select: String, over tables: [Table], of readers: [VersionReader],
+        on connection: SQLiteConnection, parameters: [Value] = [], seconds: Int = 60
     ) throws(KappaError) {
         self.connection = connection
+        self.readers = readers
         let known = tables.map { SQLTable(name: $0.name, database: $0.database, schema: $0.schema) }
         written = try SQLStatement.select(select, over: known, parameters: parameters)
         // Before there are temporary views: SQLite drops them when it changes.
@@ -45,16 +48,6 @@ package final class GuardedSelect {
             throw written.restated(error)
         }
         guardian.share(written.text, columns: statement.columnCount)
-    }
-
-    /// Attaches a database by its ``SQLiteConnection/name``. The reader that has opened it must live on.
-    package static func attach(
-        _ name: String, as database: String, to connection: SQLiteConnection
-    ) throws(KappaError) {
-        connection.leaveWAL()
-        let attach = try connection.prepare("ATTACH ? AS \(VersionSchema.quoted(database))")
-        attach.bind(0, name)
-        try attach.execute()
     }
 
     /// Lets the statement call a table by its name, without the hidden columns.

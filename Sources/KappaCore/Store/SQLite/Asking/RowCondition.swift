@@ -1,11 +1,12 @@
 /// A condition in SQL over the columns of one table, as a person writes it.
-enum RowCondition {
-    /// What SQLite is given for a condition: one whole expression, in brackets.
-    /// - Throws: `.usage` where it is none, or compares what cannot be compared.
-    static func sql(
+struct RowCondition {
+    private let statement: SQLStatement
+
+    /// - Throws: `.usage` where it is no whole expression, or compares what cannot be compared.
+    init(
         _ condition: String, _ schema: TableSchema, _ connection: SQLiteConnection
-    ) throws(KappaError) -> SQLStatement {
-        let statement = try SQLStatement.condition(condition, schema)
+    ) throws(KappaError) {
+        statement = try SQLStatement.condition(condition, schema)
         let table = VersionSchema.quoted(schema.name)
         do throws(KappaError) {
             _ = try connection.prepare("SELECT (\(statement.text)) FROM \(table)")
@@ -15,8 +16,22 @@ enum RowCondition {
                 advice: "Write an SQL expression over the columns "
                     + schema.columns.map(\.name).joined(separator: ", "))
         }
-        return statement
     }
+
+    /// - Parameter table: One of the version's tables that readers see.
+    /// - Throws: As the other one does.
+    init(_ condition: String, _ table: TableSchema, of reader: VersionReader) throws(KappaError) {
+        SQLFunctions.add(to: reader.connection)
+        let guardian = SQLGuard(reader.connection, tables: [table.name])
+        try self.init(condition, table, reader.connection)
+        withExtendedLifetime(guardian) {}
+    }
+
+    /// What SQLite is given for it: one whole expression.
+    var sql: String { statement.text }
+
+    /// An error of SQLite's in the terms of what was written.
+    func restated(_ error: KappaError) -> KappaError { statement.restated(error) }
 }
 
 extension TableSchema {

@@ -28,9 +28,9 @@ package struct RowQuery: Sendable {
             connection, tables: [schema.name], seconds: seconds,
             valueBytes: condition == nil ? nil : SQLLimits.valueBytes)
         defer { withExtendedLifetime(guardian) {} }
-        let judge = try condition.map { try RowCondition.sql($0, schema, connection) }
-        let statement = try connection.prepare(try sql(schema, judge?.text))
-        if let judge { guardian.share(judge.text, columns: 0) }
+        let judge = try condition.map { try RowCondition($0, schema, connection) }
+        let statement = try connection.prepare(try sql(schema, judge?.sql))
+        if let judge { guardian.share(judge.sql, columns: 0) }
         let keyParts = try key.map { try schema.key($0) } ?? []
         var sink = StoreSink(statement)
         try keyParts.withTexts {
@@ -41,7 +41,7 @@ package struct RowQuery: Sendable {
     }
 
     private func step(
-        _ statement: SQLiteStatement, _ judge: SQLStatement?
+        _ statement: SQLiteStatement, _ judge: RowCondition?
     ) throws(KappaError) -> Bool {
         do throws(KappaError) { return try statement.step() } catch {
             throw judge?.restated(error) ?? error

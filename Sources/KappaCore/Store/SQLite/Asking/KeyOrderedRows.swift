@@ -1,27 +1,33 @@
 /// The rows of one table of one version, one after another in key order.
-final class Side {
+final class KeyOrderedRows {
     let schema: TableSchema?
     /// The row at hand; nil behind the last.
     private(set) var cursor: SQLiteStatement?
     private let statement: SQLiteStatement?
     private let keyColumns: [Int]
     private let keyIsText: [Bool]
-    private let hasCondition: Bool
-    private let judge: SQLStatement?
+    private let wish: Wish
     /// Lets the condition read this table alone, for as long as the rows are read.
     private let guardian: SQLGuard?
+
+    /// Which rows are wanted.
+    enum Wish {
+        case all
+        case those(RowCondition)
+        /// None: the table lacks a column of the condition.
+        case none
+    }
 
     /// - Parameters:
     ///   - reader: The version; without one there are no rows.
     ///   - key: Only the row of this key; all rows where it has no parts, none where it is nil.
     ///   - last: Only the rows past this key; all where it is empty.
-    ///   - judge: Judged for each row; see ``isWanted``.
-    ///   - isJudged: Whether there is a condition at all: without a judge, no row is wanted then.
+    ///   - wish: Judged for each row; see ``isWanted``.
     init(
         _ reader: VersionReader?, _ table: String, key: [Value]? = [], after last: [Value] = [],
-        judge: SQLStatement? = nil, isJudged: Bool = false
+        wish: Wish = .all
     ) throws {
-        self.judge = judge
+        self.wish = wish
         schema = reader?.tables.first { $0.name == table }
         let keyColumns = schema?.keyColumns ?? []
         self.keyColumns = keyColumns
@@ -34,18 +40,18 @@ final class Side {
         guard let reader, let schema, let key else {
             statement = nil
             guardian = nil
-            hasCondition = false
             return
         }
-        hasCondition = isJudged
-        if judge != nil { SQLFunctions.add(to: reader.connection) }
-        guardian = judge.map { _ in
-            SQLGuard(reader.connection, tables: [table], seconds: Self.mostSeconds)
+        var condition: String?
+        if case .those(let judged) = wish {
+            condition = judged.sql
+            SQLFunctions.add(to: reader.connection)
+            guardian = SQLGuard(reader.connection, tables: [table], seconds: Self.mostSeconds)
+        } else {
+            guardian = nil
         }
         let statement = try reader.connection.prepare(
-            Self.sql(
-                schema, hasKey: !key.isEmpty, hasLast: !last.isEmpty,
-                isJudged ? judge?.text ?? "0" : nil))
+            Self.sql(schema, hasKey: !key.isEmpty, hasLast: !last.isEmpty, condition))
         self.statement = statement
         for (index, part) in (key + last).enumerated() { statement.bind(index, part) }
         try next()
@@ -74,17 +80,22 @@ final class Side {
     func next() throws(KappaError) {
         guard let statement else { return }
         do throws(KappaError) { cursor = try statement.step() ? statement : nil } catch {
-            throw judge?.restated(error) ?? error
+            if case .those(let condition) = wish { throw condition.restated(error) }
+            throw error
         }
     }
 
     var isThere: Bool { cursor != nil }
 
-    /// Whether the condition holds for the row at hand; true where there is none.
+    /// Whether the row at hand is wanted.
     var isWanted: Bool {
-        guard hasCondition else { return true }
-        guard let cursor, let count = schema?.columns.count else { return false }
-        return cursor.isTrue(count)
+        switch wish {
+        case .all: return true
+        case .none: return false
+        case .those:
+            guard let cursor, let count = schema?.columns.count else { return false }
+            return cursor.isTrue(count)
+        }
     }
 
     func value(_ column: Int) -> Value {
@@ -96,7 +107,7 @@ final class Side {
     var key: [Value] { keyColumns.map { value($0) } }
 
     /// Negative, zero or positive, as the left row's key stands before, at or behind the right one's.
-    static func compare(_ left: Side, _ right: Side) -> Int {
+    static func compare(_ left: KeyOrderedRows, _ right: KeyOrderedRows) -> Int {
         guard let a = left.cursor, let b = right.cursor else { return left.isThere ? -1 : 1 }
         for index in left.keyColumns.indices {
             let x = left.keyColumns[index]

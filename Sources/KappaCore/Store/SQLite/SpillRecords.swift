@@ -1,0 +1,76 @@
+/// What is kept beside the runs of a rebuild, until its first commit: how many there are, how far they
+/// reach, their dead letters, and how far the version's file is where rows were written ahead.
+final class SpillRecords {
+    private let connection: SQLiteConnection
+    private let records: VersionRecords
+
+    init(_ path: String) throws {
+        let connection = try SQLiteConnection(path, .create)
+        self.connection = connection
+        try connection.useWAL()
+        if try connection.integer("SELECT count(*) FROM sqlite_schema") == 0 {
+            try connection.transaction {
+                try connection.execute(VersionSchema.own)
+                try connection.execute(
+                    """
+                    CREATE TABLE runs (number INTEGER PRIMARY KEY) STRICT;
+                    CREATE TABLE ahead (progress BLOB NOT NULL) STRICT
+                    """)
+            }
+        }
+        records = try VersionRecords(connection)
+    }
+
+    /// How far the runs reach, without opening them for writing.
+    static func checkpoint(_ path: String) throws(KappaError) -> Checkpoint? {
+        try VersionReader.checkpoint(ReadingConnection.open(path, lease: nil).connection)
+    }
+
+    func checkpoint() throws(KappaError) -> Checkpoint? {
+        try VersionReader.checkpoint(connection)
+    }
+
+    func runCount() throws(KappaError) -> Int {
+        Int(try connection.integer("SELECT count(*) FROM runs") ?? 0)
+    }
+
+    /// How far the version's file is; nil where no row was written ahead.
+    /// - Throws: `.damaged` where an earlier build made the runs, which did not write ahead.
+    func progress() throws(KappaError) -> [UInt8]? {
+        guard
+            try connection.integer("SELECT count(*) FROM sqlite_schema WHERE name = 'ahead'") == 1
+        else {
+            throw KappaError(
+                .damaged, "an earlier build has spilled rows to disk", at: connection.path)
+        }
+        let select = try connection.prepare("SELECT progress FROM ahead")
+        guard try select.step() else { return nil }
+        return Array(select.blob(0))
+    }
+
+    /// Adds a run, with all that goes with it, in one transaction.
+    func add(
+        run number: Int, _ checkpoint: Checkpoint, _ deadLetters: [DeadLetter],
+        progress: [UInt8]?
+    ) throws {
+        try connection.transaction {
+            for letter in deadLetters { try records.add(letter) }
+            try connection.execute("INSERT INTO runs VALUES (\(number))")
+            if let progress { try save(progress) }
+            try records.save(checkpoint)
+        }
+    }
+
+    private func save(_ progress: [UInt8]) throws(KappaError) {
+        try connection.execute("DELETE FROM ahead")
+        let insert = try connection.prepare("INSERT INTO ahead VALUES (?)")
+        var failure: KappaError?
+        progress.withUnsafeBytes { bytes in
+            insert.bind(0, blob: bytes)
+            do throws(KappaError) { try insert.execute() } catch { failure = error }
+        }
+        if let failure { throw failure }
+    }
+
+    func deadLetters() throws(KappaError) -> DeadLetterCursor { try DeadLetterCursor(connection) }
+}

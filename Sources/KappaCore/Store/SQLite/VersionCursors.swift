@@ -1,0 +1,35 @@
+/// Goes through the dead letters of a version, in the order of their offsets.
+final class DeadLetterCursor {
+    private let select: SQLiteStatement
+
+    init(_ connection: SQLiteConnection, limit: Int? = nil) throws(KappaError) {
+        select = try connection.prepare(
+            "SELECT offset, reason, event FROM _kappa_dead ORDER BY offset LIMIT ?")
+        select.bind(0, Int64(limit ?? -1))
+    }
+
+    func next() throws(KappaError) -> DeadLetter? {
+        guard try select.step() else { return nil }
+        return DeadLetter(
+            offset: Offset(UInt64(bitPattern: select.integer(0))), reason: select.string(1),
+            event: select.string(2))
+    }
+}
+
+/// Goes through the chunks that a version's key index has under one hash, in log order.
+final class KeyIndexChunks {
+    private let select: SQLiteStatement
+    private let keepsTimes: Bool
+
+    init(_ select: SQLiteStatement, keepsTimes: Bool) {
+        self.select = select
+        self.keepsTimes = keepsTimes
+    }
+
+    /// The entries of the next chunk; nil behind the last.
+    func next() throws(KappaError) -> [KeyIndexFormat.Entry]? {
+        guard try select.step() else { return nil }
+        return try KeyIndexFormat.entries(
+            from: UInt64(bitPattern: select.integer(0)), select.blob(1), keepsTimes: keepsTimes)
+    }
+}

@@ -1,0 +1,127 @@
+import Foundation
+import Glibc
+import KappaTesting
+import Testing
+
+@testable import KappaCore
+
+/// A version whose file is gone, damaged or somebody else's harms no other view, and can be mended.
+@Suite("Files of versions that are not what they must be")
+struct VersionFileFaultTests {
+    private let kappa: KappaProgram
+    private var file: String { kappa.data.file(VersionID("user_totals", VersionNumber(1))) }
+    private var other: String { kappa.data.file(VersionID("action_counts", VersionNumber(1))) }
+
+    init() throws {
+        kappa = try KappaProgram()
+        try kappa.generate(300)
+        let built = try kappa.run("rebuild", "user_totals", "action_counts")
+        try #require(built.code == 0, "\(built)")
+    }
+
+    /// What has become of the file, as a line of `sh`, and the code of what reads it then.
+    private static let faults: [(name: String, line: String, code: Int32)] = [
+        ("removed", "rm \"$F\"*", 66),
+        ("empty", ": > \"$F\"", 74),
+        ("cut short", "truncate -s 100 \"$F\"", 74),
+        ("no database", "printf 'no database at all, but a text' > \"$F\"", 74),
+        ("another database", "rm \"$F\"; sqlite3 \"$F\" 'CREATE TABLE a (b)'", 74),
+        ("a folder", "rm \"$F\"; mkdir \"$F\"", 74),
+        ("another view's", "cp \"$O\" \"$F\"", 74),
+    ]
+
+    @Test("it is told from a sound one, other views are read, and a rebuild mends it")
+    func faults() throws {
+        let hasShell = KappaProgram.succeeds("sqlite3 --version")
+        for fault in Self.faults where hasShell || !fault.line.contains("sqlite3") {
+            let entry = try Catalog(kappa.data).resolve(VersionReference("user_totals", nil))
+            let file = kappa.data.file(entry.id)
+            let broken = try kappa.shell("F='\(file)'; O='\(other)'; rm -f \"$F\"-*; \(fault.line)")
+            try #require(broken.code == 0, "\(fault.name): \(broken)")
+            let comment: Comment = "\(fault.name)"
+            let query = try kappa.run("query", "user_totals")
+            #expect(query.code == fault.code, "\(fault.name): \(query)")
+            #expect(query.output == "", comment)
+            // A statement that names it says so; one that does not is answered.
+            let named = try kappa.run("sql", "SELECT count(*) FROM user_totals")
+            #expect(named.code == fault.code, "\(fault.name): \(named)")
+            let sound = try kappa.run("sql", "SELECT count(*) AS n FROM action_counts")
+            #expect(sound.code == 0, "\(fault.name): \(sound)")
+            let mended = try kappa.run("rebuild", "user_totals")
+            #expect(mended.code == 0, "\(fault.name): \(mended)")
+            #expect(try kappa.run("query", "user_totals").code == 0, comment)
+        }
+    }
+
+    @Test("a statement over a table that no sound version has says which file cannot be read")
+    func secondTable() throws {
+        _ = try kappa.shell(": > '\(file)'")
+        let asked = try kappa.run("sql", "SELECT * FROM some_table")
+        #expect(asked.code == 74 && asked.errors.contains(file), "\(asked)")
+    }
+
+    @Test(
+        "a run whose file is removed under it stops for that view, says so, and a new run mends it")
+    func removedUnderRun() throws {
+        let run = try kappa.start(["run", "user_totals", "action_counts"])
+        try waitFor("it follows") {
+            run.errors.contains("user_totals@1: live")
+                && run.errors.contains("action_counts@1: live")
+        }
+        _ = try kappa.shell("rm '\(file)'*")
+        try kappa.generate(50, seed: 2)
+        try waitFor("it says so") { run.errors.contains("a version's file is gone") }
+        try waitFor("the other one is current") {
+            try VersionStatus.all(Catalog(kappa.data)).contains {
+                $0.id.view == "action_counts" && $0.position == Offset(350)
+            }
+        }
+        run.signal(SIGTERM)
+        #expect(try run.wait().code == 74)
+        let again = try kappa.run("run", "user_totals", "--until-caught-up")
+        #expect(again.code == 0, "\(again)")
+        #expect(try kappa.run("query", "user_totals").code == 0)
+    }
+
+    @Test("an import that fails on the way says what is durable, and how to go on")
+    func failedImport() throws {
+        let line = #"{"event_type":"a"}"#
+        let bad = Array(repeating: line, count: 5) + ["no json", line]
+        for (options, advice) in [
+            (["--batch", "2"], "Then append what comes after those 4 events only"),
+            (["--batch", "2", "--source", "shop"], "skipped when you run the import again"),
+        ] {
+            let end = try LogReader(kappa.data.log).durableEnd()
+            let failed = try kappa.start(
+                ["append"] + options, input: bad.joined(separator: "\n")
+            ).wait()
+            #expect(failed.code == 65)
+            #expect(failed.errors.contains("line 6"), "\(failed)")
+            #expect(
+                failed.errors.contains("4 events before it were appended from offset \(end)"),
+                "\(failed)")
+            #expect(failed.errors.contains(advice), "\(failed)")
+            #expect(try LogReader(kappa.data.log).durableEnd() == end + 4)
+        }
+    }
+
+    @Test("one long text makes no other row long")
+    func wideCells() throws {
+        let long = String(repeating: "u", count: 100_000)
+        try kappa.run(
+            "append",
+            input: """
+                {"event_type":"user_event","user_id":"\(long)","action":"view","timestamp":"2024-01-15T14:30:00Z"}
+                """)
+        try kappa.run("rebuild", "user_totals")
+        let rows = try kappa.run("query", "user_totals")
+        #expect(rows.code == 0)
+        #expect(rows.output.utf8.count < 150_000)
+    }
+
+    @Test("to promote what is live already says so")
+    func promotedTwice() throws {
+        let again = try kappa.run("promote", "user_totals@1")
+        #expect(again.code == 0 && again.errors.contains("user_totals@1 is live already"))
+    }
+}
