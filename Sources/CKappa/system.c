@@ -79,7 +79,7 @@ static void *clone_apart(void *argument) {
     cloning->error = errno;
     return NULL;
   }
-  int to = open(cloning->to, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
+  int to = open(cloning->to, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
   cloning->error = to < 0 ? errno : kappa_clone_file(from, to);
   if (to >= 0) close(to);
   close(from);

@@ -28,9 +28,15 @@ struct AsideCrash {
     /// - Throws: Which event the view's code crashes on, where that is known, or that it does when its state
     ///   is read.
     func check() throws(KappaError) {
-        guard let notice, notice.isProof || notice.stage == .opening else { return }
-        throw id.map { CrashRecovery.error($0, notice, in: folder) }
-            ?? CrashRecovery.error(aside: definition, notice, in: folder)
+        if let error = error() { throw error }
+    }
+
+    /// What ``check()`` throws.
+    /// - Parameter name: What the definition is called where a view has several.
+    func error(ofReplayOf name: String? = nil) -> KappaError? {
+        guard let notice, notice.isProof || notice.stage == .opening else { return nil }
+        return id.map { CrashRecovery.error($0, notice, in: folder) }
+            ?? CrashRecovery.error(aside: definition, name, notice, in: folder)
     }
 
     /// The pieces in which to get from an offset to another one.
@@ -38,5 +44,23 @@ struct AsideCrash {
         let suspect =
             notice.map { CrashRecovery.stretches(past: $0, from: offset, limit: end) } ?? []
         return suspect + [CrashRecovery.Stretch(end: end, isSuspect: false)]
+    }
+
+    /// A part of the log that several definitions get past together.
+    struct Piece {
+        var end: Offset
+        var batchEvents: Int?
+        /// For each definition, whether a crash here is due to the events that are suspect.
+        var isSuspect: [Bool]
+    }
+
+    /// Cuts wherever one of several definitions has to be cut, since each may crash on events of its own.
+    static func pieces(_ ways: [[CrashRecovery.Stretch]]) -> [Piece] {
+        Set(ways.joined().map(\.end)).sorted().map { end in
+            let stretches = ways.compactMap { way in way.first { $0.end >= end } }
+            return Piece(
+                end: end, batchEvents: stretches.compactMap(\.batchEvents).min(),
+                isSuspect: stretches.map(\.isSuspect))
+        }
     }
 }

@@ -108,11 +108,14 @@ enum CrashRecovery {
     }
 
     /// What is said where a replay aside has crashed.
+    /// - Parameter name: What the definition is called where a view has several.
     static func error(
-        aside definition: ViewDefinition, _ stamp: CrashStamp, in folder: DataFolder
+        aside definition: ViewDefinition, _ name: String?, _ stamp: CrashStamp,
+        in folder: DataFolder
     ) -> KappaError {
-        error(
-            definition.name, at: "a replay aside, offset \(stamp.first)", stamp, in: folder,
+        let replay = "a replay aside" + (name.map { " of \($0)" } ?? "")
+        return error(
+            definition.name, at: "\(replay), offset \(stamp.first)", stamp, in: folder,
             advice: "Mend the view's code")
     }
 

@@ -57,9 +57,11 @@ package final class Lease: Sendable {
             } catch {
                 throw error.error("cannot open a lease", at: path)
             }
-            guard take(file) else {
-                throw heldElsewhere(id, by: read(file)?.pid, in: folder)
+            let isTaken: Bool
+            do throws(IOFailure) { isTaken = try take(file) } catch {
+                throw error.error("cannot lock a lease", at: path)
             }
+            guard isTaken else { throw heldElsewhere(id, by: read(file)?.pid, in: folder) }
             // Whoever had it may have dropped the version and removed the file: a lock on a file that has
             // no name any more keeps nobody out.
             if isFile(file, at: path) { return file }
@@ -85,9 +87,10 @@ package final class Lease: Sendable {
     }
 
     /// Somebody who only looks whether the lease is held holds it for a moment: so it tries again.
-    private static func take(_ file: OpenFile) -> Bool {
+    private static func take(_ file: OpenFile) throws(IOFailure) -> Bool {
         for _ in 0..<20 {
             if flock(file.descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
+            guard errno == EWOULDBLOCK || errno == EINTR else { throw IOFailure("flock", errno) }
             usleep(2_000)
         }
         return false
@@ -112,6 +115,8 @@ package final class Lease: Sendable {
             flock(file.descriptor, LOCK_UN)
             return nil
         }
+        // Where the lock cannot be looked at, the file tells of whoever had it last.
+        guard errno == EWOULDBLOCK else { return Report(pid: 0) }
         // Whoever has only just taken it has said nothing yet.
         return read(file) ?? Report(pid: 0)
     }

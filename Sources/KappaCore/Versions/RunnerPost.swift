@@ -32,8 +32,10 @@ struct RunnerPost {
     /// Whether nothing is left that could be done for the view.
     var isLost: Bool { failure != nil && working.isEmpty && retries.isEmpty }
 
-    /// Why a version is not kept current, if one is not.
-    var unresolved: KappaError? { failure ?? retries.values.first?.error }
+    /// Why a version is not kept current, if one is not. What another process holds is kept current by that.
+    var unresolved: KappaError? {
+        failure ?? retries.first { !heldElsewhere.contains($0.key) }?.value.error
+    }
 
     /// Notes that a version has stopped for a reason that passes.
     /// - Returns: Whether that is news, and in how long it is tried again.
@@ -45,6 +47,17 @@ struct RunnerPost {
         let delay = before.map { min($0.delay * 2, Retry.longest) } ?? Retry.shortest
         retries[id] = Retry(time: .now + delay, delay: delay, error: error)
         return (before?.error != error, delay)
+    }
+
+    /// Forgets which versions were to be tried again that nobody wants any more, such as one that was live
+    /// and has retired.
+    /// - Parameter before: This post when it was looked up what it has to do.
+    mutating func keepRetries(of targets: [VersionTarget], before: RunnerPost) {
+        // Instead of one whose file is gone, another one is built: till then that one is missing.
+        if targets.contains(where: { $0.id == nil }) { return }
+        for id in before.retries.keys where !targets.contains(where: { $0.id == id }) {
+            retries[id] = nil
+        }
     }
 
     mutating func giveUp(_ id: VersionID, _ error: KappaError?, lastSwitch: Int64) {

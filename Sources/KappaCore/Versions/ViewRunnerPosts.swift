@@ -119,14 +119,22 @@ extension ViewRunner {
         _ post: RunnerPost, _ catalog: Catalog, _ duties: inout Duties?, _ look: inout Look
     ) throws -> Bool {
         let name = post.definition.name
-        let known = try duties?.targets[name] ?? VersionTarget.later(post, catalog)
-        duties?.targets[name] = known
+        let known: [VersionTarget]
+        if let targets = duties?.targets[name] {
+            known = targets
+        } else {
+            known = try VersionTarget.later(post, catalog)
+            duties?.targets[name] = known
+            change(post.definition) { $0.keepRetries(of: known, before: post) }
+        }
         for target in known {
             guard let id = target.id else { return true }
             if post.working.contains(id) { continue }
             look.isWaiting = true
             if !post.isDue(id) { continue }
             guard let holder = Lease.holder(of: id, in: folder) else { return true }
+            // Who that is shows in a moment.
+            if holder.pid <= 0 { continue }
             noteHeld(id, post.definition, Lease.heldElsewhere(id, by: holder.pid, in: folder))
         }
         return false

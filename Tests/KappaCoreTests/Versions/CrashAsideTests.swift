@@ -143,6 +143,45 @@ import Testing
         }
     }
 
+    @Test(
+        "why says of each of two definitions on which event its code crashes",
+        arguments: ["keyed", "folded"])
+    func whyOfTwo(view: String) throws {
+        let seed = versionsSeed()
+        var random = SplitMix(state: seed)
+        // More events in one block than are tried one by one after the first crash.
+        let count = 1_200
+        let pairs = [
+            (700, 3), (3, 700),
+            (Int.random(in: 0..<count, using: &random), Int.random(in: 0..<count, using: &random)),
+        ]
+        for (first, second) in pairs where first != second {
+            let program = try FaultyProgram("parted")
+            var lines = FaultyProgram.calm(count)
+            lines[first] = FaultyProgram.blow("\(view)1", "index", 1)
+            lines[second] = FaultyProgram.blow("\(view)2", "overflow", 2)
+            try program.append(lines)
+            for build in ["parted-1", "parted"] {
+                let built = try program.with(views: build).run(
+                    "rebuild", view, environment: ["FAULTY_SAFE": "1"])
+                #expect(built.code == 0, "\(built)")
+            }
+            let why = try program.run(
+                "why", view, "--versions", "1,2", "--key", #""k0""#)
+            let comment: Comment = "KAPPA_SEED=\(seed) \(first) \(second)\n\(why)"
+            #expect(why.code == 70, comment)
+            for (number, offset) in [(1, first), (2, second)] {
+                let place = "a replay aside of \(view)@\(number), offset \(offset)"
+                #expect(why.errors.contains(place), comment)
+                #expect(why.errors.contains("crashes on event \(offset) of the log"), comment)
+            }
+            let restarts = why.errors.split(separator: "\n").count {
+                $0.contains("starting again")
+            }
+            #expect(restarts <= 8, comment)
+        }
+    }
+
     /// The key of the row that the event is about.
     private static func key(_ kind: String) -> String {
         switch kind {

@@ -69,6 +69,26 @@ struct PassingFailureTests {
         try build.stop()
     }
 
+    @Test("what waits to be tried again is forgotten when another version is live in its place")
+    func replaced() throws {
+        let build = try RunningBuild(folder.data, [tally("a")])
+        try build.until("it is live") { try status(1)?.isLive == true }
+        block()
+        try folder.append(ticks: 10, first: 20)
+        // By then it waits for seconds before it is tried again.
+        try build.until("it has been tried for a while") {
+            build.runner.state.withLock { state in
+                state.posts.contains { $0.retries.values.contains { $0.delay >= .seconds(3) } }
+            }
+        }
+        unblock()
+        try folder.catchUp([tally("a")], rebuilds: true)
+        try folder.append(ticks: 10, first: 30)
+        try build.until("the new one is current") { try position(2) == 40 }
+        #expect(build.runner.unresolved == nil)
+        try build.stop()
+    }
+
     @Test("a version on its way is paused, and resumes by itself")
     func building() throws {
         let build = try RunningBuild(folder.data, [tally("x", named: "more")])
@@ -98,6 +118,10 @@ struct PassingFailureTests {
         }
         unblock()
         try waitFor("one of them has it") { try position(1) == 30 }
+        // To the other one it is as any version that somebody else keeps current.
+        try waitFor("nothing is left to put right") {
+            [first, second].allSatisfy { $0.runner.unresolved == nil }
+        }
         try first.stop()
         try folder.append(ticks: 10, first: 30)
         try second.until("the second has it") { try position(1) == 40 }

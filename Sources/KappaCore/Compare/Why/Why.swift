@@ -20,13 +20,15 @@ package struct Why {
     /// Why a definition has no such row; nil where it may.
     package let absences: [KappaError?]
     /// Those that may have the row, and which of all they are.
-    private let definitions: [ViewDefinition]
-    private let places: [Int]
+    private var definitions: [ViewDefinition]
+    private var places: [Int]
+    /// What each of the definitions is called.
+    private let names: [String]
     private let question: KeyTrace.Question
     private let end: Offset
     private let folder: DataFolder
     /// The index of each definition's version; none where the log is read.
-    private let indexes: [KeyIndexSource]
+    private var indexes: [KeyIndexSource]
     /// Why the log is read although there is an index, or was to be one.
     package let unusedIndex: String?
 
@@ -61,6 +63,10 @@ package struct Why {
         self.places = places
         let definitions = places.map { definitions[$0] }
         self.definitions = definitions
+        names = schemas.indices.map { index in
+            let version = versions.indices.contains(index) ? versions[index] : nil
+            return version?.description ?? "the definition of this build"
+        }
         try folder.requireLog(reaches: end)
         guard definitions.contains(where: \.isIndexed), !isThorough,
             versions.count == schemas.count
@@ -150,9 +156,35 @@ package struct Why {
         _ question: KeyTrace.Question, _ progress: ScratchVersion.Progress, _ visit: Visit
     ) throws -> [KeyTrace] {
         try progress(.zero, end)
+        try checkCode(progress)
         return usesIndex
             ? try replayIndexed(question, progress, visit)
             : try replayLog(question, progress, visit)
+    }
+
+    /// A crash of one definition's code ends the replay before it gets to that of another one. So the others
+    /// are replayed without it, and all are told of at once.
+    /// - Throws: On which events the code of the definitions crashes.
+    private func checkCode(_ progress: ScratchVersion.Progress) throws {
+        let errors = zip(definitions, places).map { definition, place in
+            AsideCrash(of: definition, in: folder)
+                .error(ofReplayOf: names.count > 1 ? names[place] : nil)
+        }
+        guard var all = errors.compactMap(\.self).first else { return }
+        let others = errors.indices.filter { errors[$0] == nil }
+        if !others.isEmpty {
+            var rest = self
+            rest.definitions = others.map { definitions[$0] }
+            rest.places = others.map { places[$0] }
+            if usesIndex { rest.indexes = others.map { indexes[$0] } }
+            _ = try rest.replay(question, progress) { _, _, _, _ in true }
+        }
+        for error in errors.compactMap(\.self).dropFirst() {
+            all.place = [all.place, error.place].compactMap(\.self).joined(separator: "; ")
+            all.reason = [all.reason, error.what, error.reason].compactMap(\.self)
+                .joined(separator: "\n")
+        }
+        throw all
     }
 
     /// Reads the events that the indexes name.
@@ -198,11 +230,9 @@ package struct Why {
             try KeyTrace($0, question, plan: plan, singles: singles, in: folder)
         }
         let single = SingleEvent(singles)
-        // After a crash of one definition's code, its pieces.
-        let ways = traces.map { $0.stretches(from: .zero, to: end) }
         var offset = Offset.zero
-        for piece in ways.max(by: { $0.count < $1.count }) ?? [] {
-            for trace in traces { trace.isSuspect = piece.isSuspect }
+        for piece in AsideCrash.pieces(traces.map { $0.stretches(from: .zero, to: end) }) {
+            for (trace, isSuspect) in zip(traces, piece.isSuspect) { trace.isSuspect = isSuspect }
             let reader = try LogReader(folder.log)
             try reader.seek(to: offset)
             let pipeline = try BatchPipeline(

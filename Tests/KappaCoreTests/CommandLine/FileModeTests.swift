@@ -1,0 +1,77 @@
+import Glibc
+import KappaTesting
+import Testing
+
+@testable import KappaCore
+
+/// Who may read and write what kappa makes: all files and folders alike, also where the user's mask would let
+/// everybody write.
+@Suite("Modes of files")
+struct FileModeTests {
+    private static let image = "truncate -s 400m xfs && mkfs.xfs -q xfs && mount -o loop xfs k"
+    private static let canMountXFS =
+        geteuid() == 0
+        && KappaProgram.succeeds(
+            "PATH=$PATH:/usr/sbin:/sbin; unshare -m sh -c 'mkdir k && \(image)'")
+
+    /// Where the file system shares blocks, snapshots are made in another way.
+    @Test("are the same after a rebuild, a run with snapshots and a promotion")
+    func dataFolder() throws { try check("true") }
+
+    @Test(
+        "are the same where the file system shares blocks between files",
+        .enabled(if: canMountXFS, "needs root, mounts and mkfs.xfs"))
+    func sharedBlocks() throws { try check(Self.image) }
+
+    private func check(_ mount: String) throws {
+        let kappa = try KappaProgram()
+        let script = """
+            set -e
+            PATH=$PATH:/usr/sbin:/sbin
+            mkdir k
+            \(mount)
+            umask 0
+            export KAPPA_DATA=$PWD/k/data
+            kappa generate user-events --count 300 --users 5 | kappa append > /dev/null
+            kappa rebuild --all --keep-snapshots every=100 > /dev/null 2>&1
+            kappa rebuild user_totals --no-promote > /dev/null 2>&1
+            kappa generate user-events --count 300 --users 5 | kappa append > /dev/null
+            kappa run --until-caught-up --keep-snapshots every=100 > /dev/null 2>&1
+            kappa promote user_totals@2 > /dev/null 2>&1
+            find k/data -printf '%y %m %P\\n'
+            """
+        try CommandSweep.write(script, to: kappa.folder.path + "/modes.sh")
+        let tool = mount == "true" ? "" : "unshare -m"
+        let found = try kappa.shell("\(tool) sh modes.sh")
+        #expect(found.code == 0, "\(found)")
+        #expect(found.output.contains("user_totals/snapshots/1@"), "\(found)")
+        // A link's own mode means nothing.
+        let odd = found.lines.filter { line in
+            !["f 644 ", "d 755 ", "l "].contains { line.hasPrefix($0) }
+        }
+        #expect(odd.isEmpty, "\(odd)")
+    }
+
+    @Test("a copy that was to share blocks has the mode of all files")
+    func clone() throws {
+        let folder = try TemporaryFolder()
+        let (source, target) = (folder.path + "/source", folder.path + "/target")
+        try CommandSweep.write("some bytes", to: source)
+        let isApart = Monitor(false)
+        // The mask belongs to the process, but for a thread that asks for one of its own: by unshare(CLONE_FS),
+        // which Swift's Glibc leaves out.
+        typealias Unshare = @convention(c) (Int32) -> Int32
+        let unshare = unsafeBitCast(try #require(dlsym(nil, "unshare")), to: Unshare.self)
+        let thread = try WorkerThread("modes") {
+            guard unshare(0x200) == 0 else { return }
+            isApart.withLock { $0 = true }
+            umask(0)
+            _ = try? FileCopy.clone(source, to: target)
+        }
+        thread.join()
+        #expect(isApart.withLock { $0 })
+        var status = stat()
+        #expect(stat(target, &status) == 0)
+        #expect(status.st_mode & 0o777 == 0o644, "\(String(status.st_mode, radix: 8))")
+    }
+}
