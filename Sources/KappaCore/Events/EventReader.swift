@@ -113,7 +113,7 @@ final class EventReader<E: Event> {
         guard name.count > 4, let a = text.baseAddress, let b = name.baseAddress else {
             return true
         }
-        return memcmp(a, b, name.count) == 0
+        return ByteOrder.isSame(a, b, count: name.count)
     }
 
     private static func hasNoType(_ types: kj_column, _ row: Int) -> Bool {

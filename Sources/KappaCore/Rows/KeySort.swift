@@ -74,11 +74,10 @@ struct KeySort: ~Copyable {
     /// Puts the integer of each entry into the scratch memory, as a word that orders as the integers do.
     private func load(_ integer: (UInt32) -> Int64) -> Values {
         guard let first = entries.first else { return Values() }
-        let sign: UInt64 = 1 << 63
-        let firstWord = UInt64(bitPattern: integer(first.id)) ^ sign
+        let firstWord = ByteOrder.word(integer(first.id))
         var (least, most, differing) = (firstWord, firstWord, UInt64(0))
         for index in entries.indices {
-            let word = UInt64(bitPattern: integer(entries[index].id)) ^ sign
+            let word = ByteOrder.word(integer(entries[index].id))
             least = min(least, word)
             most = max(most, word)
             differing |= word ^ firstWord
@@ -112,7 +111,7 @@ struct KeySort: ~Copyable {
     mutating func sortByTexts(_ text: (UInt32) -> UnsafeRawBufferPointer) {
         let common = commonPrefix(text)
         for index in entries.indices {
-            entries[index].word = Self.word(of: text(entries[index].id), from: common)
+            entries[index].word = ByteOrder.word(of: text(entries[index].id), from: common)
         }
         sortWords()
         var start = 0
@@ -136,19 +135,6 @@ struct KeySort: ~Copyable {
             common = same
         }
         return common
-    }
-
-    /// Eight bytes of a text as a number that orders as they do; zeros behind the end.
-    private static func word(of text: UnsafeRawBufferPointer, from start: Int) -> UInt64 {
-        if text.count >= start + 8 {
-            return UInt64(
-                bigEndian: text.loadUnaligned(fromByteOffset: start, as: UInt64.self))
-        }
-        var word: UInt64 = 0
-        for index in start..<max(start, text.count) {
-            word |= UInt64(text[index]) << UInt64(56 - 8 * (index - start))
-        }
-        return word
     }
 
     private mutating func sortRun(

@@ -1,5 +1,3 @@
-import Glibc
-
 /// A text inside of a record: 16 bytes. Up to 12 bytes stand in the cell itself, so that short keys
 /// are compared without another look into memory; longer ones are pointed to.
 ///
@@ -27,35 +25,14 @@ enum TextCell {
         return UnsafeRawBufferPointer(start: start, count: Int(length))
     }
 
-    /// Whether the cell holds this text. Most keys are short: words are compared, not bytes by a call.
+    /// Whether the cell holds this text.
     @inline(__always)
     static func holds(_ cell: UnsafeRawPointer, _ text: UnsafeRawBufferPointer) -> Bool {
         let length = length(cell)
         guard Int(length) == text.count else { return false }
         guard let other = text.baseAddress else { return true }
         let mine = length <= mostInline ? cell : cell.load(as: UnsafeRawPointer.self)
-        // Two words that overlap cover all lengths between theirs.
-        if length > 16 { return memcmp(mine, other, Int(length)) == 0 }
-        if length >= 8 {
-            return isSame(mine, other, 0, UInt64.self)
-                && isSame(mine, other, Int(length) - 8, UInt64.self)
-        }
-        if length >= 4 {
-            return isSame(mine, other, 0, UInt32.self)
-                && isSame(mine, other, Int(length) - 4, UInt32.self)
-        }
-        for index in 0..<Int(length) where !isSame(mine, other, index, UInt8.self) {
-            return false
-        }
-        return true
-    }
-
-    @inline(__always)
-    private static func isSame<T: FixedWidthInteger & BitwiseCopyable>(
-        _ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ offset: Int, _ type: T.Type
-    ) -> Bool {
-        a.loadUnaligned(fromByteOffset: offset, as: type)
-            == b.loadUnaligned(fromByteOffset: offset, as: type)
+        return ByteOrder.isSame(mine, other, count: Int(length))
     }
 
     /// Puts a short text into the cell; false where it is too long for that.

@@ -84,15 +84,17 @@ final class RecordEncoder {
         set(column, text: copy.bytes)
     }
 
-    /// A part of the key that is an integer or a text; nil for any other cell.
-    @inline(__always)
-    func keyPart(_ part: Int) -> RecordKeyPart? {
-        let type = types[part]
-        switch type {
-        case 1...6, 8, 9: return .integer(Int64(bitPattern: words[part]))
-        case 12...: return .text(bytes(part))
-        default: return nil
+    /// Sets the key of the row; false where a part of it is neither an integer nor a text.
+    func set(_ key: RowKey, parts: Int) -> Bool {
+        key.begin()
+        for part in 0..<parts {
+            switch types[part] {
+            case 1...6, 8, 9: key.add(Int64(bitPattern: words[part]))
+            case RecordType.firstOfBytes...: key.add(bytes(part))
+            default: return false
+            }
         }
+        return true
     }
 
     @inline(__always)
@@ -137,12 +139,6 @@ final class RecordEncoder {
         }
         return at - start
     }
-}
-
-/// A part of a row's key.
-enum RecordKeyPart {
-    case integer(Int64)
-    case text(UnsafeRawBufferPointer)
 }
 
 /// The types of a record's values, as its header tells them.

@@ -1,7 +1,7 @@
 /// The present rows of several runs, the one of the least key first; of one key, that of the earliest run.
 struct RunHeap {
     private struct Entry {
-        let key: RunCursor.KeyStart
+        let key: RowKey.Start
         /// Index of the cursor; later runs have larger ones.
         let run: Int
     }
@@ -42,7 +42,7 @@ struct RunHeap {
     /// Puts in the next row of a run that has none here.
     mutating func advance(_ run: Int) throws(KappaError) {
         guard try cursors[run].next() else { return }
-        let entry = Entry(key: cursors[run].keyStart, run: run)
+        let entry = Entry(key: cursors[run].key.start, run: run)
         entries.append(entry)
         var at = entries.count - 1
         while at > 0, isBefore(entry, entries[(at - 1) / 2]) {
@@ -56,7 +56,7 @@ struct RunHeap {
     mutating func advanceFirst() throws(KappaError) {
         let run = entries[0].run
         if try cursors[run].next() {
-            settle(Entry(key: cursors[run].keyStart, run: run))
+            settle(Entry(key: cursors[run].key.start, run: run))
         } else {
             let last = entries.removeLast()
             if !entries.isEmpty { settle(last) }
@@ -80,16 +80,18 @@ struct RunHeap {
 
     private func isBefore(_ a: Entry, _ b: Entry) -> Bool {
         if a.key.word != b.key.word { return a.key.word < b.key.word }
-        if !(a.key.isWhole && b.key.isWhole) {
-            let order = cursors[a.run].compareKey(cursors[b.run])
+        if !a.key.isWhole {
+            let order = compareKeys(a, b)
             if order != 0 { return order < 0 }
         }
         return a.run < b.run
     }
 
     private func isSameKey(_ a: Entry, _ b: Entry) -> Bool {
-        guard a.key.word == b.key.word else { return false }
-        return a.key.isWhole && b.key.isWhole
-            || cursors[a.run].compareKey(cursors[b.run]) == 0
+        a.key.word == b.key.word && (a.key.isWhole || compareKeys(a, b) == 0)
+    }
+
+    private func compareKeys(_ a: Entry, _ b: Entry) -> Int {
+        ByteOrder.compare(cursors[a.run].key.bytes, cursors[b.run].key.bytes)
     }
 }

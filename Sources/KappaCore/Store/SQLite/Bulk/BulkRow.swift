@@ -8,7 +8,7 @@ final class BulkRow: RowWriter {
     private let cursor: RecordCursor
     /// Is told each row once it is in the table.
     private var listener: (any RowListener)?
-    private let keyColumns: [Int]
+    private let keyParts: Int
     private let record = ScratchMemory()
     private let firstKey: RowKey
     /// That of the last row.
@@ -21,7 +21,7 @@ final class BulkRow: RowWriter {
         self.table = table
         encoder = RecordEncoder(schema)
         cursor = RecordCursor(schema)
-        keyColumns = schema.keyColumns
+        keyParts = schema.keyColumns.count
         (firstKey, lastKey, key) = (RowKey(schema), RowKey(schema), RowKey(schema))
     }
 
@@ -35,13 +35,7 @@ final class BulkRow: RowWriter {
     /// Appends the row to the table.
     /// - Throws: `.bug` if its key does not stand behind that of the row before it.
     func execute() throws(KappaError) {
-        for part in keyColumns.indices {
-            switch encoder.keyPart(part) {
-            case .integer(let value): key.set(part, value)
-            case .text(let text): key.set(part, text)
-            case nil: throw Self.wrongOrder()
-            }
-        }
+        guard encoder.set(key, parts: keyParts) else { throw Self.wrongOrder() }
         try checkOrder()
         let start = record.reserve(encoder.mostBytes)
         try put(UnsafeRawBufferPointer(start: start, count: encoder.write(to: start)))
@@ -62,46 +56,20 @@ final class BulkRow: RowWriter {
     }
 
     /// Appends a row that was written before, as it is.
-    func copy(_ row: RecordCursor) throws(KappaError) {
-        for (part, column) in keyColumns.enumerated() {
-            if row.storage(column) == .integer {
-                key.set(part, row.integer(column))
-            } else {
-                key.set(part, row.text(column))
-            }
-        }
+    func copy(_ record: UnsafeRawBufferPointer, _ itsKey: RowKey) throws(KappaError) {
+        key.set(itsKey)
         try checkOrder()
-        try put(row.record)
+        try put(record)
     }
 
     /// Appends rows that are records already.
     func append(_ records: RecordList) throws(KappaError) {
-        guard let parts = integerParts else {
-            return try records.forEachRecord { record throws(KappaError) in
-                guard cursor.take(record) else { throw RecordList.damage(schema) }
-                try copy(cursor)
-            }
-        }
-        // Most keys are an offset, and a number of the rows of one event.
-        var last = table.hasRows ? (lastKey.integer(0), lastKey.integer(1)) : nil
         try records.forEachRecord { record throws(KappaError) in
             guard cursor.take(record) else { throw RecordList.damage(schema) }
-            let key = (cursor.integer(parts.0), parts.1.map { cursor.integer($0) } ?? 0)
-            if let last, last >= key { throw Self.wrongOrder() }
-            last = key
+            key.set(cursor)
+            try checkOrder()
             try put(record)
         }
-        guard let last else { return }
-        for (part, value) in zip(keyColumns.indices, [last.0, last.1]) { lastKey.set(part, value) }
-    }
-
-    /// The columns of a key of one or two integers.
-    private var integerParts: (Int, Int?)? {
-        let kinds = keyColumns.map { schema.columns[$0].kind }
-        guard (1...2).contains(kinds.count), kinds.allSatisfy({ $0 == .integer }) else {
-            return nil
-        }
-        return (keyColumns[0], kinds.count > 1 ? keyColumns[1] : nil)
     }
 
     /// Appends the rows of a piece.
