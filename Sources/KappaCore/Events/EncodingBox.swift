@@ -25,7 +25,7 @@ final class EncodingBox {
     }
 
     private(set) var kind = Kind.single
-    private var single = EncodedValue.null
+    private var single = JSONValue.null
     private(set) var elements: [EncodingBox] = []
     private(set) var members: [Member] = []
     private var keyTypes: [ObjectIdentifier] = []
@@ -33,7 +33,7 @@ final class EncodingBox {
     /// Whether it is an array that a type's own `encode(to:)` fills in, element by element.
     var isFilledByHand = false
 
-    func set(_ value: EncodedValue) {
+    func set(_ value: JSONValue) {
         kind = .single
         single = value
     }
@@ -67,7 +67,7 @@ final class EncodingBox {
 
     // MARK: The finished value
 
-    func finished(_ use: EncodingUse) throws -> EncodedValue {
+    func finished(_ use: EncodingUse) throws -> JSONValue {
         switch kind {
         case .single: single
         case .array: .array(try finishedElements(use))
@@ -75,30 +75,30 @@ final class EncodingBox {
         }
     }
 
-    func finishedElements(_ use: EncodingUse) throws -> [EncodedValue] {
+    func finishedElements(_ use: EncodingUse) throws -> [JSONValue] {
         let values = try elements.map { try $0.finished(use) }
         switch order {
         case .asWritten: return values
-        case .elements: return values.sorted(by: EncodedValue.precedes)
+        case .elements: return values.sorted(by: JSONValue.precedes)
         case .pairs:
             let pairs = stride(from: 0, to: values.count - 1, by: 2).map {
                 (key: values[$0], value: values[$0 + 1])
             }
             return pairs.sorted { a, b in
-                if EncodedValue.precedes(a.key, b.key) { return true }
-                if EncodedValue.precedes(b.key, a.key) { return false }
-                return EncodedValue.precedes(a.value, b.value)
+                if JSONValue.precedes(a.key, b.key) { return true }
+                if JSONValue.precedes(b.key, a.key) { return false }
+                return JSONValue.precedes(a.value, b.value)
             }.flatMap { [$0.key, $0.value] }
         }
     }
 
     private func finishedMembers(
         _ use: EncodingUse
-    ) throws -> [(key: String, value: EncodedValue)] {
+    ) throws -> [(key: String, value: JSONValue)] {
         let isSorted = zip(members, members.dropFirst()).allSatisfy { Self.precedes($0, $1) }
         // Where a type writes a property twice, the last one counts: the sort keeps their order.
         let sorted = isSorted ? members : Self.sorted(members)
-        var finished: [(key: String, value: EncodedValue)] = []
+        var finished: [(key: String, value: JSONValue)] = []
         finished.reserveCapacity(sorted.count)
         // Keys that are data are sorted by their names: only the one before may be the same.
         let isData = keyTypes.count == 1 && !sorted.contains { $0.rank != nil }
@@ -107,7 +107,7 @@ final class EncodingBox {
         var places: [Int] = []
         places.reserveCapacity(sorted.count)
         for (index, member) in sorted.enumerated() {
-            let value: EncodedValue
+            let value: JSONValue
             do { value = try member.box.finished(use) } catch {
                 throw EncodingFailure(error).inside(member.key)
             }

@@ -40,12 +40,12 @@ struct NameIndex {
     }
 }
 
-extension EncodedValue {
+extension JSONValue {
     /// The members of an object that some names stand for, in the order of the names; nil for one that is
     /// missing. It costs least where the members stand in that order.
     static func members(
-        _ names: [String], of members: [(key: String, value: EncodedValue)]
-    ) -> [EncodedValue?] {
+        _ names: [String], of members: [(key: String, value: JSONValue)]
+    ) -> [JSONValue?] {
         var index: NameIndex?
         var next = 0
         return names.map { name in

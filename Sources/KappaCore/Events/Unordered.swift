@@ -9,23 +9,23 @@ protocol ElementsWithoutOrder {
     /// How they stand in an array of their elements.
     static var order: EncodingBox.Order { get }
     /// The elements as an array of them has them, in the order in which they come in this process.
-    func encoded(_ use: EncodingUse) throws -> [EncodedValue]
+    func encoded(_ use: EncodingUse) throws -> [JSONValue]
 }
 
 extension Set: ElementsWithoutOrder where Element: Encodable {
     static var order: EncodingBox.Order { .elements }
-    func encoded(_ use: EncodingUse) throws -> [EncodedValue] {
-        try map { try EncodedValue(encoding: $0, for: use) }
+    func encoded(_ use: EncodingUse) throws -> [JSONValue] {
+        try map { try JSONValue(encoding: $0, for: use) }
     }
 }
 
 extension Dictionary: ElementsWithoutOrder where Key: Encodable, Self.Value: Encodable {
     static var order: EncodingBox.Order { .pairs }
-    func encoded(_ use: EncodingUse) throws -> [EncodedValue] {
+    func encoded(_ use: EncodingUse) throws -> [JSONValue] {
         try flatMap {
             [
-                try EncodedValue(encoding: $0.key, for: use),
-                try EncodedValue(encoding: $0.value, for: use),
+                try JSONValue(encoding: $0.key, for: use),
+                try JSONValue(encoding: $0.value, for: use),
             ]
         }
     }

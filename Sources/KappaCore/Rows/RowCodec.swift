@@ -74,12 +74,12 @@ final class RowCodec<Row: ViewRow> {
 
     /// The cells of a struct, as the store keeps them: it has no NaN.
     func values(_ row: Row) throws -> [Value] {
-        let encoded = try EncodedValue(encoding: row)
+        let encoded = try JSONValue(encoding: row)
         guard case .object(let members) = encoded else { return fields.map { _ in .null } }
-        let outer = EncodedValue.members(fields.map { $0.path.first ?? "" }, of: members)
+        let outer = JSONValue.members(fields.map { $0.path.first ?? "" }, of: members)
         return zip(fields, outer).map { field, outer in
             let member = outer?.member(at: field.path.dropFirst())
-            let cell = member.map { Value($0, kind: field.kind) } ?? .null
+            let cell = member.map { Value(encoded: $0, kind: field.kind) } ?? .null
             if case .double(let double) = cell, double.isNaN { return .null }
             return cell
         }
@@ -192,9 +192,9 @@ final class RowCodec<Row: ViewRow> {
     }
 }
 
-extension EncodedValue {
+extension JSONValue {
     /// What stands at a path of keys.
-    fileprivate func member(at path: ArraySlice<String>) -> EncodedValue? {
+    fileprivate func member(at path: ArraySlice<String>) -> JSONValue? {
         guard let key = path.first else { return self }
         guard case .object(let members) = self,
             let member = Self.members([key], of: members)[0]

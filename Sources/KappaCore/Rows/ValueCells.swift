@@ -59,7 +59,7 @@ extension StoreSink {
 
 extension Value {
     /// The cell that an encoded property makes in a column of a kind.
-    init(_ encoded: EncodedValue, kind: ColumnKind) {
+    init(encoded: JSONValue, kind: ColumnKind) {
         switch (encoded, kind) {
         case (.null, _): self = .null
         case (_, .json): self = .json(encoded.json)
@@ -68,9 +68,9 @@ extension Value {
         case (.integer(let integer), _): self = .integer(integer)
         case (.double(let double), _): self = .double(double)
         case (.decimal(let decimal), _): self = .decimal(decimal)
-        case (.timestamp(let time), _): self = .timestamp(time)
-        case (.text(let text), _): self = .text(text)
-        case (.unsigned, _), (.array, _), (.object, _): self = .json(encoded.json)
+        case (.time(let time), _): self = .timestamp(time)
+        case (.string(let text), _): self = .text(text)
+        case (.number, _), (.unsigned, _), (.array, _), (.object, _): self = .json(encoded.json)
         }
     }
 }
@@ -82,9 +82,9 @@ extension JSONValue {
         // As the store keeps a double that is not a number.
         case .null: self = kind == .double && !isOptional ? .double(.nan) : .null
         case .bool(let bool): self = .bool(bool)
-        case .integer(let integer): self = .number(String(integer))
+        case .integer(let integer): self = .integer(integer)
         case .double(let double): self = .double(double)
-        case .decimal(let decimal): self = .number(decimal.description)
+        case .decimal(let decimal): self = .decimal(decimal)
         case .timestamp(let time): self = .time(time)
         case .text(let text): self = .string(text)
         case .json(let text): self = try JSONValue(parsing: text)
@@ -100,9 +100,9 @@ extension JSONValue {
         }
         switch kind {
         case .bool: self = .bool(cursor.integer(column) != 0)
-        case .integer: self = .number(String(cursor.integer(column)))
+        case .integer: self = .integer(cursor.integer(column))
         case .double: self = .double(cursor.double(column))
-        case .decimal: self = .number(DecimalCell.read(cursor, column)?.description ?? "0")
+        case .decimal: self = .decimal(DecimalCell.read(cursor, column) ?? 0)
         case .timestamp: self = .time(Timestamp(microseconds: cursor.integer(column)))
         case .text: self = .string(String(decoding: cursor.text(column), as: UTF8.self))
         case .json: self = try JSONValue(parsing: cursor.text(column))

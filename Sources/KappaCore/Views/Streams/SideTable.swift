@@ -16,7 +16,7 @@ public struct SideTable<Key: KeyValue, Row: ViewRow>: Sendable {
         var hash = StableHash()
         for row in rows {
             byKey[row[keyPath: key]] = row
-            let text = (try? EncodedValue(encoding: row).json) ?? ""
+            let text = (try? JSONValue(encoding: row).json) ?? ""
             hash.add(text.utf8)
         }
         self.rows = byKey
