@@ -180,20 +180,10 @@ struct KeySort: ~Copyable {
     private mutating func pass(_ shift: UInt64, bits: Int) {
         let (source, target) = (entries, scratch)
         let mask: UInt64 = 1 << UInt64(bits) - 1
-        withUnsafeTemporaryAllocation(of: Int.self, capacity: 1 << bits) { places in
-            places.initialize(repeating: 0)
-            for entry in source { places[Int(entry.word &>> shift & mask)] += 1 }
-            var next = 0
-            for digit in places.indices {
-                let count = places[digit]
-                places[digit] = next
-                next += count
-            }
-            for entry in source {
-                let digit = Int(entry.word &>> shift & mask)
-                target[places[digit]] = entry
-                places[digit] += 1
-            }
+        RadixSort.pass(source.count, bits: bits) {
+            Int(source[$0].word &>> shift & mask)
+        } move: {
+            target[$1] = source[$0]
         }
         swap(&entries, &scratch)
     }

@@ -147,23 +147,12 @@ final class KeyNotes {
         by shift: UInt64, _ toWords: UnsafeMutablePointer<UInt64>,
         _ toTimes: UnsafeMutablePointer<Int64>
     ) {
-        let (words, times, count) = (words, times, count)
-        withUnsafeTemporaryAllocation(of: Int.self, capacity: 256) { places in
-            places.initialize(repeating: 0)
-            for index in 0..<count { places[Int(words[index] >> shift & 0xFF)] += 1 }
-            var next = 0
-            for digit in 0..<256 {
-                let own = places[digit]
-                places[digit] = next
-                next += own
-            }
-            for index in 0..<count {
-                let digit = Int(words[index] >> shift & 0xFF)
-                let place = places[digit]
-                places[digit] = place + 1
-                toWords[place] = words[index]
-                if keepsTimes { toTimes[place] = times[index] }
-            }
+        let (words, times, keepsTimes) = (words, times, keepsTimes)
+        RadixSort.pass(count, bits: 8) {
+            Int(words[$0] >> shift & 0xFF)
+        } move: {
+            toWords[$1] = words[$0]
+            if keepsTimes { toTimes[$1] = times[$0] }
         }
     }
 }
