@@ -64,8 +64,7 @@ final class RowKey {
 
     func add(_ integer: Int64) {
         reserve(8)
-        memory.storeBytes(
-            of: ByteOrder.word(integer).bigEndian, toByteOffset: count, as: UInt64.self)
+        memory.store(bigEndian: ByteOrder.word(integer), at: count)
         count += 8
     }
 
@@ -113,10 +112,8 @@ final class RowKey {
                 let text = text(&at)
                 text.withUnsafeBytes { state.write(text: $0) }
             } else {
-                let word = UInt64(
-                    bigEndian: memory.loadUnaligned(fromByteOffset: at, as: UInt64.self))
                 state.write(short: 8)
-                state.write(ByteOrder.integer(word))
+                state.write(ByteOrder.integer(memory.bigEndian(UInt64.self, at: at)))
                 at += 8
             }
         }
@@ -130,7 +127,7 @@ final class RowKey {
             if isText {
                 add(part)
             } else if part.count == 8 {
-                add(Int64(littleEndian: part.loadUnaligned(as: Int64.self)))
+                add(part.number(Int64.self, at: 0))
             } else if part.isEmpty {
                 isKey = false
             } else {

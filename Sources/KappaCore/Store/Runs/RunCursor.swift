@@ -64,8 +64,7 @@ final class RunCursor {
     private func read() throws(KappaError) -> Bool {
         if start == filled, position == size { return false }
         try need(4)
-        let length = Int(
-            UInt32(littleEndian: buffer.loadUnaligned(fromByteOffset: start, as: UInt32.self)))
+        let length = Int(UnsafeRawBufferPointer(buffer).number(UInt32.self, at: start))
         try need(4 + length)
         start += 4
         let end = start + length

@@ -39,7 +39,7 @@ final class RunWriter: RecordSink {
         if position + used >= (marks.last ?? -markBytes) + markBytes {
             marks.append(position + used)
         }
-        (buffer + used).storeBytes(of: UInt32(record.count).littleEndian, as: UInt32.self)
+        buffer.store(UInt32(record.count), at: used)
         used += 4
         if record.count > Self.capacity - 4 {
             try flush()

@@ -54,7 +54,7 @@ final class BulkPage {
         start -= size
         var at = memory + start
         if !isLeaf {
-            at.storeBytes(of: left.bigEndian, as: UInt32.self)
+            at.store(bigEndian: left)
             at += 4
         }
         if let payload { Varint.write(UInt64(payload), to: &at) }
@@ -69,11 +69,11 @@ final class BulkPage {
         guard count > 1 else { return nil }
         count -= 1
         let at = headerSize + 2 * (count - 1)
-        let end = Int(UInt16(bigEndian: memory.loadUnaligned(fromByteOffset: at, as: UInt16.self)))
+        let end = Int(memory.bigEndian(UInt16.self, at: at))
         let bytes = UnsafeRawBufferPointer(start: memory + start, count: end - start)
+        let left = isLeaf ? 0 : memory.bigEndian(UInt32.self, at: start)
         start = end
-        guard !isLeaf else { return (0, Array(bytes)) }
-        return (UInt32(bigEndian: bytes.loadUnaligned(as: UInt32.self)), Array(bytes.dropFirst(4)))
+        return (left, Array(bytes.dropFirst(isLeaf ? 0 : 4)))
     }
 
     func clear() {
@@ -83,13 +83,13 @@ final class BulkPage {
 
     /// The page as it is written; `rightmost` is the page behind the last cell.
     func bytes(rightmost: UInt32) -> UnsafeRawBufferPointer {
-        memory.storeBytes(of: isLeaf ? 0x0A : 0x02, as: UInt8.self)
+        memory.store(UInt8(isLeaf ? 0x0A : 0x02))
         store(0, at: 1)
         store(count, at: 3)
         store(start, at: 5)
-        (memory + 7).storeBytes(of: 0, as: UInt8.self)
+        memory.store(UInt8(0), at: 7)
         if !isLeaf {
-            memory.storeBytes(of: rightmost.bigEndian, toByteOffset: 8, as: UInt32.self)
+            memory.store(bigEndian: rightmost, at: 8)
         }
         // What earlier pages have left between pointers and cells is not to be written out again.
         let gap = headerSize + 2 * count
@@ -98,6 +98,6 @@ final class BulkPage {
     }
 
     private func store(_ value: Int, at index: Int) {
-        memory.storeBytes(of: UInt16(value).bigEndian, toByteOffset: index, as: UInt16.self)
+        memory.store(bigEndian: UInt16(value), at: index)
     }
 }

@@ -72,12 +72,14 @@ final class BulkTable {
         cell += record[..<local]
         let pages = (record.count - local + room - 1) / room
         var number = file.allocate()
-        withUnsafeBytes(of: number.bigEndian) { cell.append(contentsOf: $0) }
+        cell.append(bigEndian: number)
         for index in 0..<pages {
             let start = local + index * room
             let isLast = index == pages - 1
             let next = isLast ? 0 : file.allocate()
-            var bytes = withUnsafeBytes(of: next.bigEndian) { Array($0) }
+            var bytes: [UInt8] = []
+            bytes.reserveCapacity(BulkPage.size)
+            bytes.append(bigEndian: next)
             bytes += record[start..<min(start + room, record.count)]
             bytes += repeatElement(0, count: BulkPage.size - bytes.count)
             try file.write(bytes, at: number)

@@ -1,3 +1,52 @@
+// Numbers as files have them: little-endian in kappa's own, big-endian in SQLite's.
+
+extension UnsafeRawBufferPointer {
+    /// The little-endian number at a place, which need not be aligned.
+    @inline(__always)
+    func number<I: FixedWidthInteger & BitwiseCopyable>(_ type: I.Type, at place: Int) -> I {
+        I(littleEndian: loadUnaligned(fromByteOffset: place, as: type))
+    }
+}
+
+extension UnsafeMutableRawPointer {
+    /// Stores a little-endian number.
+    @inline(__always)
+    func store<I: FixedWidthInteger & BitwiseCopyable>(_ number: I, at place: Int = 0) {
+        storeBytes(of: number.littleEndian, toByteOffset: place, as: I.self)
+    }
+
+    /// Stores a big-endian number.
+    @inline(__always)
+    func store<I: FixedWidthInteger & BitwiseCopyable>(bigEndian number: I, at place: Int = 0) {
+        storeBytes(of: number.bigEndian, toByteOffset: place, as: I.self)
+    }
+
+    /// The little-endian number at a place.
+    @inline(__always)
+    func number<I: FixedWidthInteger & BitwiseCopyable>(_ type: I.Type, at place: Int = 0) -> I {
+        I(littleEndian: loadUnaligned(fromByteOffset: place, as: type))
+    }
+
+    /// The big-endian number at a place.
+    @inline(__always)
+    func bigEndian<I: FixedWidthInteger & BitwiseCopyable>(_ type: I.Type, at place: Int = 0) -> I {
+        I(bigEndian: loadUnaligned(fromByteOffset: place, as: type))
+    }
+}
+
+extension [UInt8] {
+    /// Appends a little-endian number.
+    @inline(__always)
+    mutating func append(number: some FixedWidthInteger) {
+        Swift.withUnsafeBytes(of: number.littleEndian) { append(contentsOf: $0) }
+    }
+
+    /// Appends a big-endian number.
+    mutating func append(bigEndian number: some FixedWidthInteger) {
+        Swift.withUnsafeBytes(of: number.bigEndian) { append(contentsOf: $0) }
+    }
+}
+
 /// Writes the state that a row's columns do not tell, for its hidden blob. Little-endian.
 struct StateWriter {
     private(set) var bytes: [UInt8] = []
@@ -5,7 +54,7 @@ struct StateWriter {
     mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
 
     mutating func write(_ value: some FixedWidthInteger) {
-        withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+        bytes.append(number: value)
     }
 
     mutating func write(text: String) {
@@ -69,11 +118,13 @@ struct StateReader {
             advice: "Drop the version and rebuild it: everything in it comes from the log")
     }
 
-    private mutating func read<I: FixedWidthInteger>(_ type: I.Type) throws(KappaError) -> I {
+    private mutating func read<I: FixedWidthInteger & BitwiseCopyable>(
+        _ type: I.Type
+    ) throws(KappaError) -> I {
         let size = MemoryLayout<I>.size
         guard bytes.count - at >= size else { throw damage() }
         defer { at += size }
-        return I(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: I.self))
+        return bytes.number(type, at: at)
     }
 
     mutating func readInteger() throws(KappaError) -> Int64 { try read(Int64.self) }
