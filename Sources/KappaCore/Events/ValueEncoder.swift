@@ -211,3 +211,11 @@ private struct SingleEncoder: SingleValueEncodingContainer {
     mutating func encodeNil() throws { encoder.box.set(.null) }
     mutating func encode<T: Encodable>(_ value: T) throws { try encoder.write(value) }
 }
+
+/// What a value is encoded for.
+package enum EncodingUse: Sendable {
+    /// For a row: names stay as they are, and every value can be written.
+    case row
+    /// For an event: names of properties become snake_case. What no reader of events takes is refused.
+    case event
+}

@@ -68,9 +68,12 @@ struct BlockHeader: Equatable {
     /// Reads a header; nil where the bytes are not one. The checksum is looked at by ``isSound``.
     init?(_ bytes: UnsafeRawBufferPointer) {
         guard bytes.count >= Self.size else { return nil }
-        guard bytes.number(UInt32.self, at: 0) == Self.magic, bytes.number(UInt16.self, at: 4) == Self.version,
-            let codec = Codec(rawValue: bytes.number(UInt8.self, at: 6)), bytes.number(UInt8.self, at: 7) <= 1,
-            bytes.number(UInt32.self, at: 52) == 0, let firstOffset = Offset(stored: bytes.number(UInt64.self, at: 8))
+        guard bytes.number(UInt32.self, at: 0) == Self.magic,
+            bytes.number(UInt16.self, at: 4) == Self.version,
+            let codec = Codec(rawValue: bytes.number(UInt8.self, at: 6)),
+            bytes.number(UInt8.self, at: 7) <= 1,
+            bytes.number(UInt32.self, at: 52) == 0,
+            let firstOffset = Offset(stored: bytes.number(UInt64.self, at: 8))
         else { return nil }
         self.codec = codec
         beginsCommit = bytes.number(UInt8.self, at: 7) == 1
@@ -80,7 +83,8 @@ struct BlockHeader: Equatable {
         storedSize = Int(bytes.number(UInt32.self, at: 24))
         rawSize = Int(bytes.number(UInt32.self, at: 28))
         rawCRC = bytes.number(UInt32.self, at: 32)
-        digestBefore = LogDigest(bytes: bytes.number(UInt64.self, at: 40), crc: bytes.number(UInt32.self, at: 36))
+        digestBefore = LogDigest(
+            bytes: bytes.number(UInt64.self, at: 40), crc: bytes.number(UInt32.self, at: 36))
     }
 
     init(

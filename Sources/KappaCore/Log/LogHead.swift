@@ -64,7 +64,8 @@ struct LogHead: Equatable, Sendable {
         self.nextOffset = nextOffset
         self.segment = segment
         self.segmentBytes = segmentBytes
-        digest = LogDigest(bytes: bytes.number(UInt64.self, at: 32), crc: bytes.number(UInt32.self, at: 4))
+        digest = LogDigest(
+            bytes: bytes.number(UInt64.self, at: 32), crc: bytes.number(UInt32.self, at: 4))
         earlierSegments = isFirst ? nil : Int(bytes.number(UInt32.self, at: 44))
     }
 

@@ -38,7 +38,9 @@ final class WorkCrew {
     }
 
     /// Has all helpers run `job` while the caller does something else, and waits for them.
-    fileprivate func run(_ job: @escaping @Sendable () -> Void, beside own: () throws -> Void) rethrows {
+    fileprivate func run(_ job: @escaping @Sendable () -> Void, beside own: () throws -> Void)
+        rethrows
+    {
         if threads.isEmpty { start() }
         state.withLock { state in
             state.job = job
@@ -150,10 +152,12 @@ enum OrderedWork {
         try withoutActuallyEscaping(make) { make in
             let crew = WorkCrew(hands: threads)
             defer { crew.end() }
-            try crew.run({ help(state, make) }, beside: {
-                defer { state.withLock { $0.end() } }
-                try takeAll(state, pieces, make, take)
-            })
+            try crew.run(
+                { help(state, make) },
+                beside: {
+                    defer { state.withLock { $0.end() } }
+                    try takeAll(state, pieces, make, take)
+                })
         }
     }
 

@@ -207,31 +207,3 @@ enum Varint {
         return nil
     }
 }
-
-/// Memory that is used again and again, and grows where it must.
-final class ScratchMemory {
-    private var start = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 8)
-    private var capacity = 64
-    private var count = 0
-
-    deinit { start.deallocate() }
-
-    /// Room for some bytes; what was there before is gone.
-    func reserve(_ size: Int) -> UnsafeMutableRawPointer {
-        if size > capacity {
-            start.deallocate()
-            capacity = max(size, 2 * capacity)
-            start = .allocate(byteCount: capacity, alignment: 8)
-        }
-        return start
-    }
-
-    func set(_ bytes: UnsafeRawBufferPointer) {
-        let room = reserve(bytes.count)
-        if let source = bytes.baseAddress { room.copyMemory(from: source, byteCount: bytes.count) }
-        count = bytes.count
-    }
-
-    /// What was set last.
-    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
-}

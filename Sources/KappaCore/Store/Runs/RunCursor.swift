@@ -102,3 +102,101 @@ final class RunCursor {
         if filled < count { throw damage() }
     }
 }
+
+/// The present rows of several runs, the one of the least key first; of one key, that of the earliest run.
+struct RunHeap {
+    private struct Entry {
+        let key: RowKey.Start
+        /// Index of the cursor; later runs have larger ones.
+        let run: Int
+    }
+
+    private let cursors: [RunCursor]
+    /// Each stands before the two at twice its place plus one and two.
+    private var entries: [Entry] = []
+
+    /// Cursors of runs, the earliest first, none of which has been begun.
+    init(_ cursors: [RunCursor]) throws(KappaError) {
+        self.cursors = cursors
+        for run in cursors.indices { try advance(run) }
+    }
+
+    /// The run of the first row; nil where all are at their ends.
+    var first: Int? { entries.first?.run }
+
+    func cursor(_ run: Int) -> RunCursor { cursors[run] }
+
+    /// Whether another row has the key of the first.
+    var hasTwoOfFirst: Bool {
+        for index in 1..<max(1, min(3, entries.count))
+        where isSameKey(entries[0], entries[index]) { return true }
+        return false
+    }
+
+    /// Takes off all rows of the first one's key; their runs wait for ``advance(_:)``.
+    mutating func takeFirstKey(into runs: inout [Int]) {
+        runs.removeAll(keepingCapacity: true)
+        guard let key = entries.first else { return }
+        while let next = entries.first, isSameKey(key, next) {
+            runs.append(next.run)
+            let last = entries.removeLast()
+            if !entries.isEmpty { settle(last) }
+        }
+    }
+
+    /// Puts in the next row of a run that has none here.
+    mutating func advance(_ run: Int) throws(KappaError) {
+        guard try cursors[run].next() else { return }
+        let entry = Entry(key: cursors[run].key.start, run: run)
+        entries.append(entry)
+        var at = entries.count - 1
+        while at > 0, isBefore(entry, entries[(at - 1) / 2]) {
+            entries[at] = entries[(at - 1) / 2]
+            at = (at - 1) / 2
+        }
+        entries[at] = entry
+    }
+
+    /// Goes on with the next row of the first row's run.
+    mutating func advanceFirst() throws(KappaError) {
+        let run = entries[0].run
+        if try cursors[run].next() {
+            settle(Entry(key: cursors[run].key.start, run: run))
+        } else {
+            let last = entries.removeLast()
+            if !entries.isEmpty { settle(last) }
+        }
+    }
+
+    /// Puts an entry in the place of the first and lets it sink to its own.
+    private mutating func settle(_ entry: Entry) {
+        var at = 0
+        while 2 * at + 1 < entries.count {
+            var least = 2 * at + 1
+            if least + 1 < entries.count, isBefore(entries[least + 1], entries[least]) {
+                least += 1
+            }
+            guard isBefore(entries[least], entry) else { break }
+            entries[at] = entries[least]
+            at = least
+        }
+        entries[at] = entry
+    }
+
+    private func isBefore(_ a: Entry, _ b: Entry) -> Bool {
+        if a.key.word != b.key.word { return a.key.word < b.key.word }
+        if !a.key.isWhole {
+            let order = compareKeys(a, b)
+            if order != 0 { return order < 0 }
+        }
+        return a.run < b.run
+    }
+
+    private func isSameKey(_ a: Entry, _ b: Entry) -> Bool {
+        a.key.word == b.key.word && (a.key.isWhole || compareKeys(a, b) == 0)
+    }
+
+    private func compareKeys(_ a: Entry, _ b: Entry) -> Int {
+        ByteOrder.compare(cursors[a.run].key.bytes, cursors[b.run].key.bytes)
+    }
+}
