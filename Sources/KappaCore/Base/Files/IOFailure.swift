@@ -1,0 +1,78 @@
+import Glibc
+
+/// A system call that failed, and what that means for people: the one place where the system's error
+/// numbers become words, whichever layer meets them.
+package struct IOFailure: Error {
+    package let call: String
+    package let number: Int32
+
+    package init(_ call: String, _ number: Int32) {
+        self.call = call
+        self.number = number
+    }
+
+    package var reason: String { "\(call): \(Self.text(of: number))" }
+
+    /// The system's words for an error number, such as `No space left on device`.
+    package static func text(of number: Int32) -> String { String(cString: strerror(number)) }
+
+    /// The failure as an error that a person reads.
+    package func error(_ what: String, at path: String) -> KappaError {
+        KappaError(
+            Self.code(of: number), what, at: path, because: reason,
+            advice: Self.advice(for: number))
+    }
+
+    /// The same for a file that a person has named: one that is not there is not found.
+    package func error(naming what: String, at path: String) -> KappaError {
+        var error = error(what, at: path)
+        if Self.isAbsence(number) {
+            error.code = .notFound
+            error.advice = "Check the name and who may read it"
+        }
+        // The name is what a person asks about, not the call.
+        error.reason = Self.text(of: number)
+        return error
+    }
+
+    /// The same for what could not be created.
+    package func error(creating what: String, at path: String) -> KappaError {
+        var error = error("cannot create \(what)", at: path)
+        if error.code == .inputOutput { error.code = .cannotCreate }
+        error.advice = error.advice ?? "Name another folder with --data, or check the one above it"
+        return error
+    }
+
+    /// Whether an error number says that nothing stands at a path.
+    package static func isAbsence(_ number: Int32) -> Bool { number == ENOENT || number == ENOTDIR }
+
+    package static func code(of number: Int32) -> KappaError.Code {
+        number == EACCES || number == EPERM ? .notPermitted : .inputOutput
+    }
+
+    package static func advice(for number: Int32) -> String? {
+        switch number {
+        case ENOSPC: "Free some space on this disk and try again"
+        case EDQUOT:
+            "Free some of this user's space on this disk, or raise the quota, and try again"
+        case EACCES, EPERM: "Check who owns the file and its folder"
+        case EROFS: "The file system is read-only: mount it for writing, or choose another folder"
+        case EMFILE: "Raise the limit on open files (ulimit -n)"
+        case ENFILE: "Raise the system's limit on open files (sysctl fs.file-max)"
+        case EIO: "The disk reports errors: look at the system's log before going on"
+        case ENOMEM: "Free some memory and try again"
+        case EFBIG: "Raise the limit on the size of files (ulimit -f)"
+        default: nil
+        }
+    }
+
+    /// Whether something stands at a path.
+    /// - Throws: Where that cannot be found out, such as in a folder that may not be read: what cannot
+    ///   be seen is not taken for absent.
+    package static func isThere(_ path: String) throws(KappaError) -> Bool {
+        if access(path, F_OK) == 0 { return true }
+        let number = errno
+        if isAbsence(number) { return false }
+        throw IOFailure("access", number).error("cannot look at a file", at: path)
+    }
+}
