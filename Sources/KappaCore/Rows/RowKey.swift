@@ -37,8 +37,10 @@ final class RowKey {
 
     /// Its first 16 bytes, with zeros behind a shorter key.
     var start: Start {
-        let word =
-            UInt128(ByteOrder.word(of: bytes)) << 64 | UInt128(ByteOrder.word(of: bytes, from: 8))
+        let high = memory.bigEndian(UInt64.self)
+        let low = memory.bigEndian(UInt64.self, at: 8)
+        var word = UInt128(high) << 64 | UInt128(low)
+        if count < 16 { word &= UInt128.max << UInt128(8 * (16 - count)) }
         return Start(word: word, isWhole: count <= 16)
     }
 
