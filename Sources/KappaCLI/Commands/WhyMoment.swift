@@ -29,7 +29,7 @@ struct WhyRow {
 
     /// A row that another build has printed.
     init(_ object: JSONValue, keys: [String]) {
-        json = object.text
+        json = object.json
         guard case .object(let members) = object else {
             cells = []
             return
@@ -39,7 +39,7 @@ struct WhyRow {
                 switch value {
                 case .null: "·"
                 case .string(let string): SafeText.line(string)
-                default: SafeText.line(value.text)
+                default: SafeText.line(value.json)
                 }
             return Cell(name: name, text: text, isKey: keys.contains(name))
         }
@@ -52,37 +52,5 @@ struct WhyRow {
             row.cells.first { $0.name == name }?.text ?? "·"
         }
         return (a.cells + b.cells).allSatisfy { cell($0.name, a) == cell($0.name, b) }
-    }
-}
-
-extension JSONValue {
-    /// As JSON text.
-    fileprivate var text: String { JSONText.string { append(to: &$0) } }
-
-    private func append(to text: inout JSONText) {
-        switch self {
-        case .null: text.append(raw: "null")
-        case .bool(let bool): text.append(bool)
-        case .number(let digits): text.append(raw: digits)
-        case .string(let string): text.append(string: string)
-        case .time(let time): text.append(time)
-        case .double(let double): text.append(double)
-        case .array(let elements):
-            text.append(raw: "[")
-            for (index, element) in elements.enumerated() {
-                if index > 0 { text.append(raw: ",") }
-                element.append(to: &text)
-            }
-            text.append(raw: "]")
-        case .object(let members):
-            text.append(raw: "{")
-            for (index, member) in members.enumerated() {
-                if index > 0 { text.append(raw: ",") }
-                text.append(string: member.key)
-                text.append(raw: ":")
-                member.value.append(to: &text)
-            }
-            text.append(raw: "}")
-        }
     }
 }

@@ -1,6 +1,7 @@
 import Glibc
 
-/// The order of bytes, in which texts are compared everywhere.
+/// The order of bytes, in which texts are compared everywhere, and numbers as words in which a
+/// processor compares many of them at once.
 enum ByteOrder {
     /// Negative, zero or positive, as `a` stands before, at or behind `b`.
     @inline(__always)
@@ -10,5 +11,76 @@ enum ByteOrder {
             if order != 0 { return Int(order) }
         }
         return a.count - b.count
+    }
+
+    /// Whether two areas of the same size hold the same bytes. Most texts are short: words are
+    /// compared, not bytes by a call.
+    @inline(__always)
+    static func isSame(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, count: Int) -> Bool {
+        if count > 16 { return memcmp(a, b, count) == 0 }
+        // Two words that overlap cover all lengths between theirs.
+        if count >= 8 {
+            return isSame(a, b, 0, UInt64.self) && isSame(a, b, count &- 8, UInt64.self)
+        }
+        if count >= 4 {
+            return isSame(a, b, 0, UInt32.self) && isSame(a, b, count &- 4, UInt32.self)
+        }
+        for index in 0..<count where !isSame(a, b, index, UInt8.self) { return false }
+        return true
+    }
+
+    @inline(__always)
+    private static func isSame<T: FixedWidthInteger & BitwiseCopyable>(
+        _ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ offset: Int, _ type: T.Type
+    ) -> Bool {
+        a.loadUnaligned(fromByteOffset: offset, as: type)
+            == b.loadUnaligned(fromByteOffset: offset, as: type)
+    }
+
+    // MARK: Words
+
+    /// A word that orders as integers do: with the sign turned round.
+    @inline(__always)
+    static func word(_ integer: Int64) -> UInt64 { UInt64(bitPattern: integer) ^ (1 << 63) }
+
+    /// The integer of a word.
+    @inline(__always)
+    static func integer(_ word: UInt64) -> Int64 { Int64(bitPattern: word ^ (1 << 63)) }
+
+    /// Eight bytes of a text, from one on, as a word that orders as they do; zeros behind the end.
+    @inline(__always)
+    static func word(of text: UnsafeRawBufferPointer, from start: Int = 0) -> UInt64 {
+        if text.count >= start + 8 {
+            return UInt64(
+                bigEndian: text.loadUnaligned(fromByteOffset: start, as: UInt64.self))
+        }
+        var word: UInt64 = 0
+        for index in start..<max(start, text.count) {
+            word |= UInt64(text[index]) << UInt64(56 - 8 * (index - start))
+        }
+        return word
+    }
+}
+
+/// kappa's one rule for text: two texts are equal where their bytes are, and are ordered by them, as in
+/// the log, in keys, and in SQL. Swift's own `==` and `<` also take texts for equal that only look alike
+/// ("é" is one scalar or two), so no text out of data may be compared by them.
+extension StringProtocol {
+    /// Whether another text has the same bytes.
+    package func hasSameBytes(as other: some StringProtocol) -> Bool {
+        utf8.elementsEqual(other.utf8)
+    }
+
+    /// Whether it stands before another text in the order of their bytes.
+    func hasBytesBefore(_ other: some StringProtocol) -> Bool {
+        utf8.lexicographicallyPrecedes(other.utf8)
+    }
+}
+
+extension String {
+    /// Hashes the bytes of the text, for types whose texts are equal only where their bytes are.
+    func hashBytes(into hasher: inout Hasher) {
+        var text = self
+        text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
     }
 }

@@ -20,3 +20,18 @@ public enum ColumnKind: String, Hashable, Sendable, CaseIterable {
         }
     }
 }
+
+extension ColumnKind {
+    /// As in "field amount is not a decimal number".
+    var withArticle: String {
+        switch self {
+        case .bool: "a boolean"
+        case .integer: "an integer of 64 bits"
+        case .double: "a number"
+        case .decimal: "a decimal number of up to 38 digits"
+        case .text: "a string"
+        case .timestamp: "a time (RFC 3339, or a number since 1970)"
+        case .json: "JSON"
+        }
+    }
+}

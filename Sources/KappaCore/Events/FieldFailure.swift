@@ -79,17 +79,45 @@ struct FieldFailure: Error, CustomStringConvertible {
     }
 }
 
-extension ColumnKind {
-    /// As in "field amount is not a decimal number".
-    var withArticle: String {
-        switch self {
-        case .bool: "a boolean"
-        case .integer: "an integer of 64 bits"
-        case .double: "a number"
-        case .decimal: "a decimal number of up to 38 digits"
-        case .text: "a string"
-        case .timestamp: "a time (RFC 3339, or a number since 1970)"
-        case .json: "JSON"
+/// Why a value cannot be encoded, and which property of it.
+struct EncodingFailure: Error {
+    var path: [String] = []
+    let reason: String
+    let advice: String
+
+    init(_ reason: String, advice: String) {
+        self.reason = reason
+        self.advice = advice
+    }
+
+    /// What an author's `encode(to:)` throws is the reason.
+    init(_ error: any Error) {
+        if let failure = error as? EncodingFailure {
+            self = failure
+        } else {
+            self.init(
+                FieldFailure.reason(error),
+                advice: "The type's own encode(to:) says so: mend the value, or the type")
+        }
+    }
+
+    func inside(_ name: String) -> EncodingFailure {
+        var copy = self
+        copy.path.insert(name, at: 0)
+        return copy
+    }
+
+    func error(of type: any Any.Type, _ use: EncodingUse) -> KappaError {
+        let property = path.isEmpty ? "" : ", property \(path.joined(separator: "."))"
+        switch use {
+        case .row:
+            return KappaError(
+                .badInput, "a row of \(type) cannot be written", at: "\(type)\(property)",
+                because: reason, advice: advice)
+        case .event:
+            return KappaError(
+                .badInput, "an event of type \(type) cannot be appended", at: "\(type)\(property)",
+                because: reason, advice: "Nothing was appended. \(advice)")
         }
     }
 }

@@ -38,3 +38,67 @@ enum FieldName {
         return names
     }
 }
+
+/// Where names stand in a list, found by their bytes: few by looking at each, many by a search.
+struct NameIndex {
+    private let names: [String]
+    /// The places of the names in the order of their bytes, and of equal ones in their own order. Empty
+    /// where the names are few.
+    private var order: [Int] = []
+    private static let few = 16
+
+    init(_ names: [String]) {
+        self.names = names
+        if names.count > Self.few {
+            order = names.indices.sorted { Self.precedes((names[$0], $0), (names[$1], $1)) }
+        }
+    }
+
+    /// The last place of a name before some place; nil where there is none.
+    func last(_ name: String, before end: Int = .max) -> Int? {
+        guard !order.isEmpty else {
+            return names.indices.last { $0 < end && names[$0].hasSameBytes(as: name) }
+        }
+        var (low, high) = (0, order.count)
+        while low < high {
+            let middle = (low + high) / 2
+            let place = order[middle]
+            if Self.precedes((names[place], place), (name, end)) {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        guard low > 0, names[order[low - 1]].hasSameBytes(as: name) else { return nil }
+        return order[low - 1]
+    }
+
+    private static func precedes(_ a: (name: String, place: Int), _ b: (name: String, place: Int))
+        -> Bool
+    {
+        if a.name.hasBytesBefore(b.name) { return true }
+        return a.place < b.place && a.name.hasSameBytes(as: b.name)
+    }
+}
+
+extension JSONValue {
+    /// The members of an object that some names stand for, in the order of the names; nil for one that is
+    /// missing. It costs least where the members stand in that order.
+    static func members(
+        _ names: [String], of members: [(key: String, value: JSONValue)]
+    ) -> [JSONValue?] {
+        var index: NameIndex?
+        var next = 0
+        return names.map { name in
+            if next < members.count, members[next].key.hasSameBytes(as: name) {
+                next += 1
+                return members[next - 1].value
+            }
+            let known = index ?? NameIndex(members.map(\.key))
+            index = known
+            guard let place = known.last(name) else { return nil }
+            next = place + 1
+            return members[place].value
+        }
+    }
+}

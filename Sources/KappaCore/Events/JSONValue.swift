@@ -1,16 +1,23 @@
-/// A parsed JSON value that keeps numbers as their text. Slow and obvious: for nested values, keys
-/// on the command line, and as the reference that the fast path is held to.
+/// A JSON value that keeps what it stands for: numbers with all their digits, times as instants.
+///
+/// What is parsed has numbers as their text; what is encoded, or read from a stored row, has them as they
+/// are. It is for nested values, keys on the command line, and rows that Swift's own coding makes, and
+/// the reference that the fast path is held to. An encoded value has one text, whatever the seed of its
+/// hashes: see ``ValueEncoder``.
 package indirect enum JSONValue: Equatable, Sendable {
     case null
     case bool(Bool)
+    /// As its text has it: what parsing makes.
     case number(String)
+    case integer(Int64)
+    case unsigned(UInt64)
+    /// JSON has no text for one that is not finite; rows have its name.
+    case double(Double)
+    case decimal(ExactDecimal)
+    case time(Timestamp)
     case string(String)
     case array([JSONValue])
     case object([(key: String, value: JSONValue)])
-    /// What JSON cannot tell exactly, and a stored row can: any instant, and any double. Parsing makes
-    /// neither.
-    case time(Timestamp)
-    case double(Double)
 
     package init(parsing bytes: UnsafeRawBufferPointer) throws {
         var parser = JSONParser(bytes: bytes)
@@ -22,14 +29,31 @@ package indirect enum JSONValue: Equatable, Sendable {
         self = try text.withUTF8 { try JSONValue(parsing: UnsafeRawBufferPointer($0)) }
     }
 
+    /// Encodes any value.
+    /// - Throws: ``KappaError``, `.badInput`, with the property that cannot be written and why. What an
+    ///   `encode(to:)` throws is its reason.
+    package init<T: Encodable>(encoding value: T, for use: EncodingUse = .row) throws {
+        let box = EncodingBox()
+        do {
+            try ValueEncoder(box: box, use: use).write(value)
+            self = try box.finished(use)
+        } catch {
+            throw EncodingFailure(error).error(of: T.self, use)
+        }
+    }
+
+    /// Whether two values are the same; numbers are where they are kept alike.
     package static func == (a: JSONValue, b: JSONValue) -> Bool {
         switch (a, b) {
         case (.null, .null): true
         case (.bool(let x), .bool(let y)): x == y
         case (.number(let x), .number(let y)): x == y
-        case (.string(let x), .string(let y)): x.hasSameBytes(as: y)
-        case (.time(let x), .time(let y)): x == y
+        case (.integer(let x), .integer(let y)): x == y
+        case (.unsigned(let x), .unsigned(let y)): x == y
         case (.double(let x), .double(let y)): x == y
+        case (.decimal(let x), .decimal(let y)): x == y
+        case (.time(let x), .time(let y)): x == y
+        case (.string(let x), .string(let y)): x.hasSameBytes(as: y)
         case (.array(let x), .array(let y)): x == y
         case (.object(let x), .object(let y)):
             x.count == y.count
@@ -44,6 +68,103 @@ package indirect enum JSONValue: Equatable, Sendable {
     package subscript(key: String) -> JSONValue? {
         guard case .object(let members) = self else { return nil }
         return members.last { $0.key.hasSameBytes(as: key) }?.value
+    }
+
+    /// The digits of a number that is finite by its kind; nil for anything else.
+    var numberText: String? {
+        switch self {
+        case .number(let text): text
+        case .integer(let integer): String(integer)
+        case .unsigned(let integer): String(integer)
+        case .decimal(let decimal): decimal.description
+        case .null, .bool, .double, .time, .string, .array, .object: nil
+        }
+    }
+
+    // MARK: Text
+
+    package func write(to text: inout JSONText) {
+        switch self {
+        case .null: text.append(raw: "null")
+        case .bool(let bool): text.append(bool)
+        case .number(let digits): text.append(raw: digits)
+        case .integer(let integer): text.append(integer)
+        case .unsigned(let integer): text.append(integer)
+        case .double(let double):
+            if double.isFinite { text.append(double) } else { text.append(string: double.name) }
+        case .decimal(let decimal): text.append(decimal)
+        case .time(let time): text.append(time)
+        case .string(let string): text.append(string: string)
+        case .array(let elements):
+            text.append(raw: "[")
+            for (index, element) in elements.enumerated() {
+                if index > 0 { text.append(raw: ",") }
+                element.write(to: &text)
+            }
+            text.append(raw: "]")
+        case .object(let members):
+            text.append(raw: "{")
+            for (index, member) in members.enumerated() {
+                if index > 0 { text.append(raw: ",") }
+                text.append(string: member.key)
+                text.append(raw: ":")
+                member.value.write(to: &text)
+            }
+            text.append(raw: "}")
+        }
+    }
+
+    package var json: String { JSONText.string { write(to: &$0) } }
+}
+
+extension Double {
+    /// What stands in JSON for a number that is not finite.
+    fileprivate var name: String { isNaN ? "NaN" : self < 0 ? "-Infinity" : "Infinity" }
+
+    /// The number that such a name stands for.
+    init?(notFinite name: String) {
+        switch name {
+        case "NaN": self = .nan
+        case "Infinity": self = .infinity
+        case "-Infinity": self = -.infinity
+        default: return nil
+        }
+    }
+}
+
+// MARK: Order
+
+extension JSONValue {
+    /// The order in which the elements of a set stand: numbers by size, texts by their bytes.
+    static func precedes(_ a: JSONValue, _ b: JSONValue) -> Bool {
+        switch (a, b) {
+        case (.bool(let x), .bool(let y)): !x && y
+        case (.integer(let x), .integer(let y)): x < y
+        case (.unsigned(let x), .unsigned(let y)): x < y
+        case (.double(let x), .double(let y)): x != y && x.isTotallyOrdered(belowOrEqualTo: y)
+        case (.decimal(let x), .decimal(let y)): x < y
+        case (.time(let x), .time(let y)): x < y
+        case (.string(let x), .string(let y)): x.hasBytesBefore(y)
+        case (.array, .array), (.object, .object):
+            a.json.hasBytesBefore(b.json)
+        default: a.kindRank < b.kindRank
+        }
+    }
+
+    /// Values of different kinds may stand in one set: unions do.
+    private var kindRank: Int {
+        switch self {
+        case .null: 0
+        case .bool: 1
+        case .number, .integer: 2
+        case .unsigned: 3
+        case .double: 4
+        case .decimal: 5
+        case .time: 6
+        case .string: 7
+        case .array: 8
+        case .object: 9
+        }
     }
 }
 

@@ -10,7 +10,7 @@ package struct ValueDecoder: Decoder, TakesDecimals {
 
     /// - Parameters:
     ///   - origin: An event, whose names and values may have several forms; or a row, which is as
-    ///     ``EncodedValue`` has written it.
+    ///     ``ValueEncoder`` has written it.
     ///   - times: How times are read; as they are in what kappa has written unless said otherwise.
     package init(
         _ value: JSONValue, path: [String] = [], origin: EncodingUse = .event,
@@ -88,14 +88,18 @@ package struct ValueDecoder: Decoder, TakesDecimals {
         if case .string(let name) = value, origin == .row, let double = Double(notFinite: name) {
             return double
         }
-        guard case .number(let text) = value, let double = Double(text), double.isFinite else {
+        guard let text = value.numberText, let double = Double(text), double.isFinite else {
             throw refuse(ColumnKind.double.withArticle)
         }
         return double
     }
     private func integer(_ type: any FixedWidthInteger.Type) throws -> Any {
         func make<I: FixedWidthInteger>(_ type: I.Type, _ text: String) -> Any? { I(text) }
-        guard case .number(let text) = value else { throw refuse(ColumnKind.integer.withArticle) }
+        func make<I: FixedWidthInteger>(_ type: I.Type, _ integer: Int64) -> Any? {
+            I(exactly: integer)
+        }
+        if case .integer(let integer) = value, let number = make(type, integer) { return number }
+        guard let text = value.numberText else { throw refuse(ColumnKind.integer.withArticle) }
         if let number = make(type, text) { return number }
         guard Int64(text) != nil else { throw refuse(ColumnKind.integer.withArticle) }
         throw refuse("within the range of \(type)")
@@ -123,9 +127,9 @@ package struct ValueDecoder: Decoder, TakesDecimals {
         switch value {
         case .string(let text):
             if origin == .event, let decimal = ExactDecimal(text) { return decimal }
-        case .number(let text):
-            if let decimal = ExactDecimal(text) { return decimal }
-        default: break
+        case .decimal(let decimal): return decimal
+        default:
+            if let text = value.numberText, let decimal = ExactDecimal(text) { return decimal }
         }
         throw refuse(ColumnKind.decimal.withArticle)
     }

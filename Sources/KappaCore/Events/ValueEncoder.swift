@@ -38,7 +38,7 @@ struct ValueEncoder: Encoder, TakesDecimals {
 
     func write<T: Encodable>(_ value: T) throws {
         switch value {
-        case let text as String: box.set(.text(text))
+        case let text as String: box.set(.string(text))
         case let bool as Bool: box.set(.bool(bool))
         case let double as Double: try write(double: double)
         case let float as Float: try write(double: Double(float))
@@ -64,7 +64,7 @@ struct ValueEncoder: Encoder, TakesDecimals {
                 "\(time) is not in the years 0000 to 9999, which RFC 3339 can write",
                 advice: "Use an optional, and nil for a time that never comes")
         }
-        box.set(.timestamp(time))
+        box.set(.time(time))
     }
 
     private func write(integer: any FixedWidthInteger) throws {
@@ -210,4 +210,12 @@ private struct SingleEncoder: SingleValueEncodingContainer {
 
     mutating func encodeNil() throws { encoder.box.set(.null) }
     mutating func encode<T: Encodable>(_ value: T) throws { try encoder.write(value) }
+}
+
+/// What a value is encoded for.
+package enum EncodingUse: Sendable {
+    /// For a row: names stay as they are, and every value can be written.
+    case row
+    /// For an event: names of properties become snake_case. What no reader of events takes is refused.
+    case event
 }

@@ -47,46 +47,44 @@ struct BlockHeader: Equatable {
     func encoded(runs: [UInt8]) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(Self.size + runs.count)
-        func add(_ value: some FixedWidthInteger) {
-            withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
-        }
-        add(Self.magic)
-        add(Self.version)
-        add(codec.rawValue)
-        add(UInt8(beginsCommit ? 1 : 0))
-        add(firstOffset.rawValue)
-        add(UInt32(events))
-        add(UInt32(runs.count))
-        add(UInt32(storedSize))
-        add(UInt32(rawSize))
-        add(rawCRC)
-        add(digestBefore.crc)
-        add(digestBefore.bytes)
+        bytes.append(number: Self.magic)
+        bytes.append(number: Self.version)
+        bytes.append(number: codec.rawValue)
+        bytes.append(number: UInt8(beginsCommit ? 1 : 0))
+        bytes.append(number: firstOffset.rawValue)
+        bytes.append(number: UInt32(events))
+        bytes.append(number: UInt32(runs.count))
+        bytes.append(number: UInt32(storedSize))
+        bytes.append(number: UInt32(rawSize))
+        bytes.append(number: rawCRC)
+        bytes.append(number: digestBefore.crc)
+        bytes.append(number: digestBefore.bytes)
         let head = bytes.withUnsafeBytes { crc32c($0) }
-        add(runs.withUnsafeBytes { crc32c($0, from: head) })
-        add(UInt32(0))
+        bytes.append(number: runs.withUnsafeBytes { crc32c($0, from: head) })
+        bytes.append(number: UInt32(0))
         return bytes + runs
     }
 
     /// Reads a header; nil where the bytes are not one. The checksum is looked at by ``isSound``.
     init?(_ bytes: UnsafeRawBufferPointer) {
         guard bytes.count >= Self.size else { return nil }
-        func read<I: FixedWidthInteger>(_ at: Int, _ type: I.Type) -> I {
-            I(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: I.self))
-        }
-        guard read(0, UInt32.self) == Self.magic, read(4, UInt16.self) == Self.version,
-            let codec = Codec(rawValue: read(6, UInt8.self)), read(7, UInt8.self) <= 1,
-            read(52, UInt32.self) == 0, let firstOffset = Offset(stored: read(8, UInt64.self))
+        guard bytes.number(UInt32.self, at: 0) == Self.magic,
+            bytes.number(UInt16.self, at: 4) == Self.version,
+            let codec = Codec(rawValue: bytes.number(UInt8.self, at: 6)),
+            bytes.number(UInt8.self, at: 7) <= 1,
+            bytes.number(UInt32.self, at: 52) == 0,
+            let firstOffset = Offset(stored: bytes.number(UInt64.self, at: 8))
         else { return nil }
         self.codec = codec
-        beginsCommit = read(7, UInt8.self) == 1
+        beginsCommit = bytes.number(UInt8.self, at: 7) == 1
         self.firstOffset = firstOffset
-        events = Int(read(16, UInt32.self))
-        runsSize = Int(read(20, UInt32.self))
-        storedSize = Int(read(24, UInt32.self))
-        rawSize = Int(read(28, UInt32.self))
-        rawCRC = read(32, UInt32.self)
-        digestBefore = LogDigest(bytes: read(40, UInt64.self), crc: read(36, UInt32.self))
+        events = Int(bytes.number(UInt32.self, at: 16))
+        runsSize = Int(bytes.number(UInt32.self, at: 20))
+        storedSize = Int(bytes.number(UInt32.self, at: 24))
+        rawSize = Int(bytes.number(UInt32.self, at: 28))
+        rawCRC = bytes.number(UInt32.self, at: 32)
+        digestBefore = LogDigest(
+            bytes: bytes.number(UInt64.self, at: 40), crc: bytes.number(UInt32.self, at: 36))
     }
 
     init(
@@ -105,7 +103,7 @@ struct BlockHeader: Equatable {
     /// Whether the checksum of a header and its runs fits. `bytes` holds both.
     static func isSound(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard bytes.count >= size else { return false }
-        let stored = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 48, as: UInt32.self))
+        let stored = bytes.number(UInt32.self, at: 48)
         let head = crc32c(UnsafeRawBufferPointer(rebasing: bytes[0..<48]))
         return crc32c(UnsafeRawBufferPointer(rebasing: bytes[size...]), from: head) == stored
     }
@@ -121,13 +119,10 @@ package struct IngestionRun: Equatable, Sendable {
     package var sourcePosition: UInt64 = 0
 
     func encode(into bytes: inout [UInt8]) {
-        func add(_ value: some FixedWidthInteger) {
-            withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
-        }
-        add(UInt32(events))
-        add(ingestedAtMicros)
-        add(sourcePosition)
-        add(UInt8((source ?? "").utf8.count))
+        bytes.append(number: UInt32(events))
+        bytes.append(number: ingestedAtMicros)
+        bytes.append(number: sourcePosition)
+        bytes.append(number: UInt8((source ?? "").utf8.count))
         bytes.append(contentsOf: (source ?? "").utf8)
     }
 
@@ -142,16 +137,10 @@ package struct IngestionRun: Equatable, Sendable {
             let name = String(decoding: bytes[(at + 21)..<(at + 21 + length)], as: UTF8.self)
             runs.append(
                 IngestionRun(
-                    events: Int(
-                        UInt32(
-                            littleEndian: bytes.loadUnaligned(
-                                fromByteOffset: at, as: UInt32.self))),
-                    ingestedAtMicros: Int64(
-                        littleEndian: bytes.loadUnaligned(fromByteOffset: at + 4, as: Int64.self)),
+                    events: Int(bytes.number(UInt32.self, at: at)),
+                    ingestedAtMicros: bytes.number(Int64.self, at: at + 4),
                     source: length == 0 ? nil : name,
-                    sourcePosition: UInt64(
-                        littleEndian: bytes.loadUnaligned(
-                            fromByteOffset: at + 12, as: UInt64.self))))
+                    sourcePosition: bytes.number(UInt64.self, at: at + 12)))
             at += 21 + length
         }
         return runs

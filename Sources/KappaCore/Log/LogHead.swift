@@ -25,26 +25,18 @@ struct LogHead: Equatable, Sendable {
 
     var encoded: [UInt8] {
         var bytes: [UInt8] = []
-        func add(_ value: some FixedWidthInteger) {
-            withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
-        }
-        add(Self.magic)
-        add(digest.crc)
-        add(nextOffset.rawValue)
-        add(segment.rawValue)
-        add(UInt64(segmentBytes))
-        add(digest.bytes)
-        guard let earlierSegments else {
-            bytes.replaceSubrange(
-                0..<4, with: withUnsafeBytes(of: Self.firstMagic.littleEndian) { Array($0) })
-            add(bytes.withUnsafeBytes { crc32c($0) })
-            add(UInt32(0))
-            return bytes
-        }
-        let count = UInt32(clamping: earlierSegments).littleEndian
-        let checked = bytes + withUnsafeBytes(of: count) { Array($0) }
-        add(checked.withUnsafeBytes { crc32c($0) })
-        add(count.littleEndian)
+        bytes.append(number: earlierSegments == nil ? Self.firstMagic : Self.magic)
+        bytes.append(number: digest.crc)
+        bytes.append(number: nextOffset.rawValue)
+        bytes.append(number: segment.rawValue)
+        bytes.append(number: UInt64(segmentBytes))
+        bytes.append(number: digest.bytes)
+        // The checksum stands before the count, which it covers; the first format has a zero there.
+        var checked = bytes
+        let count = earlierSegments.map { UInt32(clamping: $0) }
+        if let count { checked.append(number: count) }
+        bytes.append(number: checked.withUnsafeBytes { crc32c($0) })
+        bytes.append(number: count ?? 0)
         return bytes
     }
 
@@ -61,22 +53,20 @@ struct LogHead: Equatable, Sendable {
 
     private init?(_ bytes: UnsafeRawBufferPointer) {
         guard bytes.count == Self.size else { return nil }
-        func read<I: FixedWidthInteger>(_ at: Int, _ type: I.Type) -> I {
-            I(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: I.self))
-        }
-        let isFirst = read(0, UInt32.self) == Self.firstMagic
-        guard isFirst || read(0, UInt32.self) == Self.magic,
-            read(40, UInt32.self) == Self.checksum(bytes, isFirst: isFirst),
-            !isFirst || read(44, UInt32.self) == 0,
-            let segmentBytes = Int(exactly: read(24, UInt64.self)),
-            let nextOffset = Offset(stored: read(8, UInt64.self)),
-            let segment = Offset(stored: read(16, UInt64.self))
+        let isFirst = bytes.number(UInt32.self, at: 0) == Self.firstMagic
+        guard isFirst || bytes.number(UInt32.self, at: 0) == Self.magic,
+            bytes.number(UInt32.self, at: 40) == Self.checksum(bytes, isFirst: isFirst),
+            !isFirst || bytes.number(UInt32.self, at: 44) == 0,
+            let segmentBytes = Int(exactly: bytes.number(UInt64.self, at: 24)),
+            let nextOffset = Offset(stored: bytes.number(UInt64.self, at: 8)),
+            let segment = Offset(stored: bytes.number(UInt64.self, at: 16))
         else { return nil }
         self.nextOffset = nextOffset
         self.segment = segment
         self.segmentBytes = segmentBytes
-        digest = LogDigest(bytes: read(32, UInt64.self), crc: read(4, UInt32.self))
-        earlierSegments = isFirst ? nil : Int(read(44, UInt32.self))
+        digest = LogDigest(
+            bytes: bytes.number(UInt64.self, at: 32), crc: bytes.number(UInt32.self, at: 4))
+        earlierSegments = isFirst ? nil : Int(bytes.number(UInt32.self, at: 44))
     }
 
     /// Of all but the checksum itself; in the first format zeros follow it.

@@ -125,3 +125,47 @@ package struct LogSealer {
         return result
     }
 }
+
+/// The log's lock, held by one process and one batch at a time.
+struct FileLock {
+    private let file: OpenFile
+
+    init(_ file: OpenFile) throws(KappaError) {
+        self.file = file
+        do throws(IOFailure) { try LockWatch.lock(file, LOCK_EX) } catch {
+            throw error.error("cannot lock the log", at: file.path)
+        }
+    }
+
+    func unlock() { flock(file.descriptor, LOCK_UN) }
+}
+
+/// Held by the one process that seals a log. Whoever gets it may remove what an earlier holder that
+/// died has left behind.
+struct SealLock {
+    static let suffix = ".sealing"
+    private let folder: String
+    private let files: any FileSystem
+    private let file: OpenFile
+
+    /// Nil while somebody else holds it.
+    init?(_ folder: String, _ files: any FileSystem) throws(KappaError) {
+        self.folder = folder
+        self.files = files
+        let path = folder + "/seal.lock"
+        do throws(IOFailure) {
+            file = OpenFile(try files.open(path, O_RDWR | O_CREAT), path: path)
+        } catch {
+            throw error.error("cannot open the lock of the log's sealing", at: path)
+        }
+        if flock(file.descriptor, LOCK_EX | LOCK_NB) != 0 { return nil }
+    }
+
+    func unlock() { flock(file.descriptor, LOCK_UN) }
+
+    func removeLeftovers() {
+        for name in Folder.allNames(in: folder) ?? [] where name.hasSuffix(".log" + Self.suffix) {
+            try? files.remove(folder + "/" + name)
+        }
+    }
+}

@@ -74,11 +74,10 @@ struct KeySort: ~Copyable {
     /// Puts the integer of each entry into the scratch memory, as a word that orders as the integers do.
     private func load(_ integer: (UInt32) -> Int64) -> Values {
         guard let first = entries.first else { return Values() }
-        let sign: UInt64 = 1 << 63
-        let firstWord = UInt64(bitPattern: integer(first.id)) ^ sign
+        let firstWord = ByteOrder.word(integer(first.id))
         var (least, most, differing) = (firstWord, firstWord, UInt64(0))
         for index in entries.indices {
-            let word = UInt64(bitPattern: integer(entries[index].id)) ^ sign
+            let word = ByteOrder.word(integer(entries[index].id))
             least = min(least, word)
             most = max(most, word)
             differing |= word ^ firstWord
@@ -112,7 +111,7 @@ struct KeySort: ~Copyable {
     mutating func sortByTexts(_ text: (UInt32) -> UnsafeRawBufferPointer) {
         let common = commonPrefix(text)
         for index in entries.indices {
-            entries[index].word = Self.word(of: text(entries[index].id), from: common)
+            entries[index].word = ByteOrder.word(of: text(entries[index].id), from: common)
         }
         sortWords()
         var start = 0
@@ -136,19 +135,6 @@ struct KeySort: ~Copyable {
             common = same
         }
         return common
-    }
-
-    /// Eight bytes of a text as a number that orders as they do; zeros behind the end.
-    private static func word(of text: UnsafeRawBufferPointer, from start: Int) -> UInt64 {
-        if text.count >= start + 8 {
-            return UInt64(
-                bigEndian: text.loadUnaligned(fromByteOffset: start, as: UInt64.self))
-        }
-        var word: UInt64 = 0
-        for index in start..<max(start, text.count) {
-            word |= UInt64(text[index]) << UInt64(56 - 8 * (index - start))
-        }
-        return word
     }
 
     private mutating func sortRun(
@@ -194,20 +180,10 @@ struct KeySort: ~Copyable {
     private mutating func pass(_ shift: UInt64, bits: Int) {
         let (source, target) = (entries, scratch)
         let mask: UInt64 = 1 << UInt64(bits) - 1
-        withUnsafeTemporaryAllocation(of: Int.self, capacity: 1 << bits) { places in
-            places.initialize(repeating: 0)
-            for entry in source { places[Int(entry.word &>> shift & mask)] += 1 }
-            var next = 0
-            for digit in places.indices {
-                let count = places[digit]
-                places[digit] = next
-                next += count
-            }
-            for entry in source {
-                let digit = Int(entry.word &>> shift & mask)
-                target[places[digit]] = entry
-                places[digit] += 1
-            }
+        RadixSort.pass(source.count, bits: bits) {
+            Int(source[$0].word &>> shift & mask)
+        } move: {
+            target[$1] = source[$0]
         }
         swap(&entries, &scratch)
     }
@@ -216,5 +192,47 @@ struct KeySort: ~Copyable {
     private mutating func move(_ indices: [Int], to start: Int) {
         let moved = indices.map { entries[$0] }
         for (index, entry) in moved.enumerated() { entries[start + index] = entry }
+    }
+}
+
+/// The order of keys, as the store has it: integers by value, texts by their bytes.
+enum KeyOrder {
+    static func sort(_ ids: inout [UInt32], in table: GroupTable) {
+        guard ids.count > 1, table.keyParts > 0 else { return }
+        var sort = KeySort(ids)
+        var end = table.keyParts
+        while end > 0 {
+            var start = end - 1
+            if table.isText(start) {
+                sort.sortByTexts { table.textKey($0, start) }
+            } else {
+                while start > 0, !table.isText(start - 1) { start -= 1 }
+                sort.sortByIntegers(parts: start..<end) { table.integerKey($0, $1) }
+            }
+            end = start
+        }
+        ids = sort.ids
+    }
+
+    /// Numbers of windows, sorted by the starts of these and their keys. Each key is looked at once:
+    /// windows are sorted by their keys' ranks.
+    /// - Parameter startsFirst: Whether the start stands before the key.
+    static func sorted(
+        _ windows: [UInt32], in keys: GroupTable, key: (UInt32) -> UInt32,
+        start: (UInt32) -> Int64, startsFirst: Bool
+    ) -> [UInt32] {
+        var ranks = [UInt32](repeating: .max, count: keys.count)
+        var used: [UInt32] = []
+        for id in windows where ranks[Int(key(id))] == .max {
+            ranks[Int(key(id))] = 0
+            used.append(key(id))
+        }
+        sort(&used, in: keys)
+        for (rank, key) in used.enumerated() { ranks[Int(key)] = UInt32(rank) }
+        var sort = KeySort(windows)
+        if !startsFirst { sort.sortByIntegers(start) }
+        sort.sortByIntegers { Int64(ranks[Int(key($0))]) }
+        if startsFirst { sort.sortByIntegers(start) }
+        return sort.ids
     }
 }

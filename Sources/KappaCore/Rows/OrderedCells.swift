@@ -133,20 +133,10 @@ extension ColumnKind {
 
 extension Double {
     /// An integer that is ordered as the number is; NaN is largest, a zero has no sign.
-    fileprivate var rank: Int64 {
-        if isNaN { return .max }
-        let bits = Int64(bitPattern: withoutZerosSign.bitPattern)
-        return bits < 0 ? bits ^ .max : bits
-    }
+    fileprivate var rank: Int64 { isNaN ? .max : Int64.ordered(self) }
 }
 
 extension UnsafeRawBufferPointer {
     /// The first eight bytes as an integer that is ordered as they are.
-    fileprivate var rank: Int64 {
-        var rank: UInt64 = 0
-        for index in 0..<Swift.min(8, count) {
-            rank |= UInt64(self[index]) << (56 - 8 * UInt64(index))
-        }
-        return Int64(bitPattern: rank ^ (1 << 63))
-    }
+    fileprivate var rank: Int64 { ByteOrder.integer(ByteOrder.word(of: self)) }
 }

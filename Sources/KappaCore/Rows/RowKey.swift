@@ -1,49 +1,154 @@
 import Glibc
 
-/// The key of a row that was written, copied: rows of a ``BulkTable`` must come in the order of their keys.
+/// The key of a row as bytes that `memcmp` orders as the store orders keys: integers by value, texts by
+/// their bytes.
+///
+/// An integer is its eight bytes, the highest first and the sign turned round. A text is its bytes, each
+/// zero among them with 0xFF behind it, and two zeros at the end. So no key begins with all of another
+/// one, and the first bytes of two keys that differ there tell their order.
 final class RowKey {
-    private let parts: [(bytes: ScratchMemory, isText: Bool)]
+    /// Of each part of the key.
+    private let columns: [(column: Int, isText: Bool)]
+    private var memory = UnsafeMutableRawPointer.allocate(byteCount: leastBytes, alignment: 8)
+    private var capacity = leastBytes
+    private var count = 0
+
+    private static let leastBytes = 64
 
     init(_ schema: TableSchema) {
-        parts = schema.keyColumns.map { column in
-            (ScratchMemory(), [.text, .json].contains(schema.columns[column].kind))
+        columns = schema.keyColumns.map { column in
+            (column, [.text, .json].contains(schema.columns[column].kind))
         }
     }
 
-    func set(_ part: Int, _ value: Int64) {
-        withUnsafeBytes(of: value) { parts[part].bytes.set($0) }
+    deinit { memory.deallocate() }
+
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: memory, count: count) }
+
+    func isBefore(_ other: RowKey) -> Bool { ByteOrder.compare(bytes, other.bytes) < 0 }
+
+    /// What a key begins with.
+    struct Start {
+        /// As a number that orders as keys do.
+        var word: UInt128 = 0
+        /// Whether that is all of the key: no other one has the same word.
+        var isWhole = false
     }
 
-    func set(_ part: Int, _ text: UnsafeRawBufferPointer) { parts[part].bytes.set(text) }
+    /// Its first 16 bytes, with zeros behind a shorter key.
+    var start: Start {
+        let high = memory.bigEndian(UInt64.self)
+        let low = memory.bigEndian(UInt64.self, at: 8)
+        var word = UInt128(high) << 64 | UInt128(low)
+        if count < 16 { word &= UInt128.max << UInt128(8 * (16 - count)) }
+        return Start(word: word, isWhole: count <= 16)
+    }
+
+    // MARK: Setting
 
     func set(_ other: RowKey) {
-        for (mine, theirs) in zip(parts, other.parts) { mine.bytes.set(theirs.bytes.bytes) }
+        count = 0
+        reserve(other.count)
+        memory.copyMemory(from: other.memory, byteCount: other.count)
+        count = other.count
     }
 
-    /// A part that is an integer; zero where the key has no such part.
-    func integer(_ part: Int) -> Int64 {
-        part < parts.count ? parts[part].bytes.bytes.loadUnaligned(as: Int64.self) : 0
+    /// Takes the key of a row that a cursor is at.
+    func set(_ row: RecordCursor) {
+        begin()
+        for (column, isText) in columns {
+            if isText { add(row.text(column)) } else { add(row.integer(column)) }
+        }
     }
 
-    func isBefore(_ other: RowKey) -> Bool {
-        for (mine, theirs) in zip(parts, other.parts) {
-            let (a, b) = (mine.bytes.bytes, theirs.bytes.bytes)
-            if mine.isText {
-                let order = ByteOrder.compare(a, b)
-                if order != 0 { return order < 0 }
+    /// Begins a key whose parts are added one by one.
+    func begin() { count = 0 }
+
+    func add(_ integer: Int64) {
+        reserve(8)
+        memory.store(bigEndian: ByteOrder.word(integer), at: count)
+        count += 8
+    }
+
+    func add(_ text: UnsafeRawBufferPointer) {
+        reserve(2 * text.count + 2)
+        if let source = text.baseAddress {
+            if memchr(source, 0, text.count) == nil {
+                (memory + count).copyMemory(from: source, byteCount: text.count)
+                count += text.count
             } else {
-                let (a, b) = (a.loadUnaligned(as: Int64.self), b.loadUnaligned(as: Int64.self))
-                if a != b { return a < b }
+                for byte in text {
+                    put(byte)
+                    if byte == 0 { put(0xFF) }
+                }
             }
         }
-        return false
+        put(0)
+        put(0)
     }
 
+    private func put(_ byte: UInt8) {
+        memory.storeBytes(of: byte, toByteOffset: count, as: UInt8.self)
+        count += 1
+    }
+
+    /// Room for so many bytes more.
+    private func reserve(_ size: Int) {
+        guard count + size > capacity else { return }
+        capacity = max(count + size, 2 * capacity)
+        let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 8)
+        larger.copyMemory(from: memory, byteCount: count)
+        memory.deallocate()
+        memory = larger
+    }
+
+    // MARK: To go on later
+
+    /// Each part in the form that it has elsewhere; of no key, nothing for each.
     func save(to state: inout StateWriter) {
-        for part in parts { state.write(text: part.bytes.bytes) }
+        var at = 0
+        for (_, isText) in columns {
+            if count == 0 {
+                state.write(short: 0)
+            } else if isText {
+                let text = text(&at)
+                text.withUnsafeBytes { state.write(text: $0) }
+            } else {
+                state.write(short: 8)
+                state.write(ByteOrder.integer(memory.bigEndian(UInt64.self, at: at)))
+                at += 8
+            }
+        }
     }
 
     func load(from state: inout StateReader) throws(KappaError) {
-        for part in parts { part.bytes.set(try state.readBytes()) }
+        begin()
+        var isKey = true
+        for (_, isText) in columns {
+            let part = try state.readBytes()
+            if isText {
+                add(part)
+            } else if part.count == 8 {
+                add(part.number(Int64.self, at: 0))
+            } else if part.isEmpty {
+                isKey = false
+            } else {
+                throw StateReader.damage("a number of a key has \(part.count) bytes")
+            }
+        }
+        if !isKey { begin() }
+    }
+
+    /// The text that begins at a place; then the place behind it.
+    private func text(_ at: inout Int) -> [UInt8] {
+        var text: [UInt8] = []
+        while at + 1 < count {
+            let byte = memory.load(fromByteOffset: at, as: UInt8.self)
+            let next = memory.load(fromByteOffset: at + 1, as: UInt8.self)
+            at += byte == 0 ? 2 : 1
+            if byte == 0, next == 0 { break }
+            text.append(byte)
+        }
+        return text
     }
 }

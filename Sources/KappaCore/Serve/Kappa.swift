@@ -120,7 +120,7 @@ public final class Kappa: Sendable {
 
     /// An event's JSON, with the field that tells its type.
     package static func json<E: Event & Encodable>(of event: E) throws -> String {
-        let encoded = try EncodedValue(encoding: event, for: .event)
+        let encoded = try JSONValue(encoding: event, for: .event)
         guard case .object(var members) = encoded else {
             throw KappaError(
                 .usage, "\(E.self) does not encode as an object",
@@ -129,8 +129,8 @@ public final class Kappa: Sendable {
         let field = E.eventTypeField
         let told = members.first { $0.key == field }?.value
         switch (E.eventType, told) {
-        case (let type?, nil): members.insert((field, .text(type)), at: 0)
-        case (let type?, .text(let told)?) where told == type: break
+        case (let type?, nil): members.insert((field, .string(type)), at: 0)
+        case (let type?, .string(let told)?) where told == type: break
         case (nil, nil): break
         case (let type, .some(let told)):
             throw KappaError(
@@ -142,7 +142,7 @@ public final class Kappa: Sendable {
                 advice: "Nothing was appended. Rename the property, or give the type another "
                     + "eventTypeField")
         }
-        return EncodedValue.object(members).json
+        return JSONValue.object(members).json
     }
 
     // MARK: Running

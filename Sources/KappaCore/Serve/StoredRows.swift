@@ -92,12 +92,12 @@ struct StoredRows {
     /// Columns of one name and kind may still hold what this build's types lose: an object with other
     /// properties, say. So the row must be made of the very cells that it would write itself.
     private func check(_ row: some ViewRow, _ cursor: any RowCursor) throws {
-        guard case .object(let members) = try EncodedValue(encoding: row) else { return }
-        let values = EncodedValue.members(table.rowFields.map { $0.path.first ?? "" }, of: members)
+        guard case .object(let members) = try JSONValue(encoding: row) else { return }
+        let values = JSONValue.members(table.rowFields.map { $0.path.first ?? "" }, of: members)
         for (index, field) in table.rowFields.enumerated() {
             let stored = field.kind.value(cursor, columns[index])
             let own = values[index] ?? .null
-            if try !stored.isSame(as: Value(own, kind: field.kind)) {
+            if try !stored.isSame(as: Value(encoded: own, kind: field.kind)) {
                 throw FieldFailure(
                     description:
                         "column \(field.columnName) holds \(stored.jsonText), of which this "
@@ -107,7 +107,7 @@ struct StoredRows {
         guard let state else { return }
         let hidden = try JSONValue(parsing: cursor.blob(state))
         let hiddenNames = table.hiddenFields.map { $0.path.first ?? "" }
-        let own = EncodedValue.members(hiddenNames, of: members)
+        let own = JSONValue.members(hiddenNames, of: members)
         for (field, own) in zip(table.hiddenFields, own) {
             let kept = try JSONValue(parsing: (own ?? .null).json).sorted
             guard hidden[field.path[0]]?.sorted == kept else {
@@ -182,7 +182,7 @@ extension JSONValue {
                 members.map { (key: $0.key, value: $0.value.sorted) }.sorted {
                     $0.key.hasBytesBefore($1.key)
                 })
-        case .null, .bool, .number, .string, .time, .double: self
+        case .null, .bool, .number, .integer, .unsigned, .double, .decimal, .time, .string: self
         }
     }
 }

@@ -99,12 +99,12 @@ struct EncodedOrderTests {
                         byHand: ByHand(texts: words, bySuit: bySuit), hidden: words))
             }
             #expect(made[0] == made[1], "seed \(seed)")
-            let text = try EncodedValue(encoding: made[0]).json
-            #expect(try EncodedValue(encoding: made[1]).json == text, "seed \(seed)")
+            let text = try JSONValue(encoding: made[0]).json
+            #expect(try JSONValue(encoding: made[1]).json == text, "seed \(seed)")
             let back = try Everywhere(
                 from: ValueDecoder(JSONValue(parsing: text), origin: .row))
             #expect(back == made[0], "seed \(seed)")
-            #expect(try EncodedValue(encoding: back).json == text, "seed \(seed)")
+            #expect(try JSONValue(encoding: back).json == text, "seed \(seed)")
         }
     }
 
@@ -118,7 +118,7 @@ struct EncodedOrderTests {
             var times: Set = [Timestamp.far, Timestamp(microseconds: 0)]
         }
         #expect(
-            try EncodedValue(encoding: Row()).json
+            try JSONValue(encoding: Row()).json
                 == #"{"zebra":1,"apple":[-1,9,10,100],"map":{"B":2,"a":3,"b":1,"é":4},"#
                 + #""ratios":["-Infinity",0.5,2.0,"NaN"],"#
                 + #""times":["1970-01-01T00:00:00Z","+294247-01-10T04:00:54.775807Z"]}"#)
@@ -146,20 +146,20 @@ struct EncodedOrderTests {
             var nested: [[Int?]] = [[], [nil, 1]]
             var keys = ["": 1, "userID": 2, "user_id": 3, "userId": 4, "\u{1F}\"\\": 5]
         }
-        let text = try EncodedValue(encoding: Row()).json
+        let text = try JSONValue(encoding: Row()).json
         let back = try Row(from: ValueDecoder(JSONValue(parsing: text), origin: .row))
         #expect(back == Row())
         // Equality does not see the sign of a zero.
         #expect("\(back.doubles) \(back.floats)" == "\(Row().doubles) \(Row().floats)")
         struct NotANumber: Codable { var values: [Double] }
-        let none = try EncodedValue(encoding: NotANumber(values: [.nan])).json
+        let none = try JSONValue(encoding: NotANumber(values: [.nan])).json
         #expect(
             try NotANumber(from: ValueDecoder(JSONValue(parsing: none), origin: .row)).values[0]
                 .isNaN)
         var random = SplitMix(state: EventsSeeds.random(1)[0])
         for _ in 0..<1_000 {
             let time = Timestamp(microseconds: Int64(bitPattern: random.next()))
-            let text = try EncodedValue(encoding: [time]).json
+            let text = try JSONValue(encoding: [time]).json
             let back = try [Timestamp](from: ValueDecoder(JSONValue(parsing: text), origin: .row))
             #expect(back == [time], "\(time)")
         }
@@ -175,7 +175,7 @@ struct EncodedOrderTests {
             init?(codingKey: some CodingKey) { n = 0 }
         }
         let error = #expect(throws: KappaError.self) {
-            try EncodedValue(encoding: [Twice(1): 1, Twice(2): 2])
+            try JSONValue(encoding: [Twice(1): 1, Twice(2): 2])
         }
         #expect(error?.reason == "two keys of a dictionary are both written as same")
     }

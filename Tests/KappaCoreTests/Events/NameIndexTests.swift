@@ -31,7 +31,7 @@ import Testing
     func members(round: Int) {
         let seed = UInt64.random(in: 0...(.max))
         var random = SplitMix(state: seed)
-        var members: [(key: String, value: EncodedValue)] = []
+        var members: [(key: String, value: JSONValue)] = []
         for name in names(round * 5, &random)
         where !members.contains(where: { $0.key.hasSameBytes(as: name) }) {
             members.append((name, .integer(Int64(members.count))))
@@ -39,7 +39,7 @@ import Testing
         var asked = members.map(\.key)
         if round % 2 == 0 { asked.shuffle(using: &random) }
         asked.insert("unknown", at: asked.count / 2)
-        let found = EncodedValue.members(asked, of: members)
+        let found = JSONValue.members(asked, of: members)
         for (name, value) in zip(asked, found) {
             let expected = members.first { $0.key.hasSameBytes(as: name) }?.value
             #expect(value?.json == expected?.json, "seed \(seed)")

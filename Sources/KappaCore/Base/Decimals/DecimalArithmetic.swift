@@ -1,3 +1,160 @@
+import CKappa
+
+/// Arithmetic that reads as arithmetic. No operator ends the program: see ``ExactDecimal``.
+extension ExactDecimal: AdditiveArithmetic {
+    /// 0.
+    public static var zero: ExactDecimal { ExactDecimal(mantissa: 0, scale: 0) }
+    /// The largest decimal, 2^127 − 1.
+    public static var greatest: ExactDecimal { ExactDecimal(mantissa: .max, scale: 0) }
+    /// The smallest decimal, −2^127.
+    public static var least: ExactDecimal { ExactDecimal(mantissa: .min, scale: 0) }
+
+    /// The sum: exact, or the nearest decimal where it needs more than 38 digits.
+    public static func + (a: ExactDecimal, b: ExactDecimal) -> ExactDecimal {
+        if a.scale == 0, b.scale == 0 {
+            let (sum, overflow) = a.mantissa.addingReportingOverflow(b.mantissa)
+            if !overflow { return ExactDecimal(mantissa: sum, scale: 0) }
+        }
+        return a.exactSum(b) ?? nearest(a.wideSum(b), max(a.scale, b.scale), .sum)
+    }
+
+    /// The difference: exact, or the nearest decimal where it needs more than 38 digits.
+    public static func - (a: ExactDecimal, b: ExactDecimal) -> ExactDecimal {
+        a.exactDifference(b)
+            ?? nearest(a.wideDifference(b), max(a.scale, b.scale), .difference)
+    }
+
+    /// The product: exact, or the nearest decimal where it needs more than 38 digits.
+    public static func * (a: ExactDecimal, b: ExactDecimal) -> ExactDecimal {
+        a.exactProduct(b) ?? nearest(a.wideProduct(b), a.scale + b.scale, .product)
+    }
+
+    /// So many times a decimal, as `*` of two decimals.
+    public static func * (a: ExactDecimal, count: some BinaryInteger) -> ExactDecimal {
+        guard let whole = Int128(exactly: count) else {
+            let isNegative = (a.mantissa < 0) != (count < 0)
+            DecimalOverflow.note(.product)
+            return a.isZero ? .zero : isNegative ? .least : .greatest
+        }
+        return a * ExactDecimal(mantissa: whole, scale: 0)
+    }
+
+    /// So many times a decimal, as `*` of two decimals.
+    public static func * (count: some BinaryInteger, a: ExactDecimal) -> ExactDecimal { a * count }
+
+    /// The number with the other sign.
+    public static prefix func - (a: ExactDecimal) -> ExactDecimal { .zero - a }
+
+    /// Adds; see `+`.
+    public static func += (a: inout ExactDecimal, b: ExactDecimal) { a = a + b }
+    /// Takes off; see `-`.
+    public static func -= (a: inout ExactDecimal, b: ExactDecimal) { a = a - b }
+    /// Multiplies; see `*`.
+    public static func *= (a: inout ExactDecimal, b: ExactDecimal) { a = a * b }
+    /// Multiplies; see `*`.
+    public static func *= (a: inout ExactDecimal, count: some BinaryInteger) { a = a * count }
+
+    /// A quotient has to be rounded, so it says how.
+    @available(*, unavailable, message: "Write a.divided(by: b, scale: 2, rounding: …)")
+    public static func / (a: ExactDecimal, b: ExactDecimal) -> ExactDecimal { a }
+
+    /// The decimal nearest to `mantissa × 10^-scale`, of a scale that no decimal has.
+    @inline(never)
+    static func nearest(_ mantissa: Int128, scale: Int) -> ExactDecimal {
+        if mantissa == 0 { return .zero }
+        if scale < 0 {
+            if scale >= -maximumScale {
+                let (product, overflow) = mantissa.multipliedReportingOverflow(
+                    by: powersOfTen[-scale])
+                if !overflow { return ExactDecimal(mantissa: product, scale: 0) }
+            }
+            DecimalOverflow.note(.product)
+            return mantissa < 0 ? .least : .greatest
+        }
+        // No mantissa has more than 39 digits.
+        if scale > 2 * maximumScale {
+            DecimalOverflow.note(.rounding)
+            return .zero
+        }
+        let number = WideInteger(mantissa)
+        return ExactDecimal(number, scale: scale) ?? nearest(number, scale, .rounding)
+    }
+
+    /// The decimal nearest to `number × 10^-scale`, which is none itself.
+    private static func nearest(
+        _ number: WideInteger, _ scale: Int, _ operation: DecimalOverflow
+    ) -> ExactDecimal {
+        DecimalOverflow.note(operation)
+        for digits in stride(from: min(scale, maximumScale), through: 0, by: -1) {
+            var rounded = number
+            rounded.divide(
+                by: 1, timesPowerOfTen: scale - digits, rounding: .toNearestOrEven)
+            if let near = ExactDecimal(rounded, scale: digits) { return near }
+        }
+        return number.isNegative ? .least : .greatest
+    }
+}
+
+/// Which operator gave a decimal that is only near to the exact result. The mark is the calling
+/// thread's.
+@usableFromInline
+enum DecimalOverflow: Int32 {
+    case sum = 1
+    case difference, product, rounding
+
+    static func note(_ operation: DecimalOverflow) { kappa_set_inexact(operation.rawValue) }
+
+    /// Throws what was noted since the mark was taken off last, and takes it off.
+    @usableFromInline
+    static func check() throws(KappaError) {
+        if kappa_inexact() != 0 { try fail() }
+    }
+
+    /// Takes the mark off.
+    @usableFromInline
+    static func clear() { kappa_set_inexact(0) }
+
+    @inline(never)
+    private static func fail() throws(KappaError) {
+        let noted = DecimalOverflow(rawValue: kappa_inexact()) ?? .sum
+        clear()
+        throw noted.error
+    }
+
+    var error: KappaError {
+        let what =
+            switch self {
+            case .sum: "the sum of two decimals"
+            case .difference: "the difference of two decimals"
+            case .product: "the product of two decimals"
+            case .rounding: "a rounded decimal"
+            }
+        return KappaError(
+            .badInput, "\(what) does not fit", because: "it needs more than 38 digits",
+            advice: "Round what goes into it: number.rounded(scale: 2)")
+    }
+}
+
+extension ExactDecimal {
+    /// Runs a closure, and throws where an operator in it could only give a decimal that is near
+    /// the exact result.
+    ///
+    /// ```swift
+    /// let due = try ExactDecimal.exactly { (price * count - discount) * rate }
+    /// ```
+    ///
+    /// The closures of a view need it not: there such an event becomes a dead letter anyway.
+    /// - Throws: `.badInput` where a result needs more than 38 digits; what the closure throws.
+    public static func exactly<R>(_ body: () throws -> R) throws -> R {
+        let outer = kappa_inexact()
+        defer { kappa_set_inexact(outer) }
+        DecimalOverflow.clear()
+        let result = try body()
+        try DecimalOverflow.check()
+        return result
+    }
+}
+
 /// Arithmetic that throws where it cannot be exact, and rounding.
 extension ExactDecimal {
     /// The exact sum.

@@ -1,33 +1,13 @@
-import Glibc
+import CKappa
 import Synchronization
 
-/// A few threads that do pieces of one job side by side, while the caller does some of them, too.
+/// A few threads that work side by side with the caller.
 ///
 /// The threads are made when first needed and end with the crew. Where none can be made, the caller does
-/// all pieces.
+/// all of the work.
 final class WorkCrew {
-    /// One job: its pieces are taken one after another by whoever is free.
-    private final class Job: Sendable {
-        let count: Int
-        let body: @Sendable (Int) -> Void
-        private let next = Atomic<Int>(0)
-
-        init(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
-            self.count = count
-            self.body = body
-        }
-
-        func work() {
-            while true {
-                let piece = next.add(1, ordering: .relaxed).oldValue
-                guard piece < count else { return }
-                body(piece)
-            }
-        }
-    }
-
     private struct State {
-        var job: Job?
+        var job: (@Sendable () -> Void)?
         /// Counts the jobs, so that a helper takes part in each only once.
         var number = 0
         var atWork = 0
@@ -38,31 +18,40 @@ final class WorkCrew {
     private var helpers: Int
     private var threads: [WorkerThread] = []
 
-    /// A crew with as many hands as there are cores, the caller's among them.
-    init() { helpers = max(0, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))) - 1) }
+    /// A crew of so many, the caller among them: as many as there are cores, unless said otherwise.
+    init(hands: Int = Int(kappa_core_count())) { helpers = max(0, hands - 1) }
 
-    deinit {
-        state.withLock { $0.isEnded = true }
-        for thread in threads { thread.join() }
-    }
+    deinit { end() }
 
-    /// Does `count` pieces and returns when all are done. `body` may be called on several threads at
-    /// once, for different pieces.
+    /// Does `count` pieces and returns when all are done: they are taken one after another by whoever is
+    /// free. `body` may be called on several threads at once, for different pieces.
     func run(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
         guard count > 1, helpers > 0 else {
             for piece in 0..<count { body(piece) }
             return
         }
+        let counter = PieceCounter()
+        let work: @Sendable () -> Void = {
+            while let piece = counter.next(below: count) { body(piece) }
+        }
+        run(work, beside: work)
+    }
+
+    /// Has all helpers run `job` while the caller does something else, and waits for them.
+    fileprivate func run(_ job: @escaping @Sendable () -> Void, beside own: () throws -> Void)
+        rethrows
+    {
         if threads.isEmpty { start() }
-        let job = Job(count, body)
         state.withLock { state in
             state.job = job
             state.number += 1
         }
-        job.work()
-        // Nobody joins in from here on; who has joined in is waited for.
-        state.withLock { $0.job = nil }
-        state.wait { $0.atWork == 0 ? () : nil }
+        defer {
+            // Nobody joins in from here on; who has joined in is waited for.
+            state.withLock { $0.job = nil }
+            state.wait { $0.atWork == 0 ? () : nil }
+        }
+        try own()
     }
 
     private func start() {
@@ -76,7 +65,7 @@ final class WorkCrew {
     private static func help(_ state: Monitor<State>) {
         var done = 0
         while true {
-            let job = state.wait { state -> Job?? in
+            let job = state.wait { state -> (@Sendable () -> Void)?? in
                 if state.isEnded { return .some(nil) }
                 guard let job = state.job, state.number != done else { return nil }
                 done = state.number
@@ -84,8 +73,128 @@ final class WorkCrew {
                 return .some(job)
             }
             guard let job else { return }
-            job.work()
+            job()
             state.withLock { $0.atWork -= 1 }
+        }
+    }
+
+    /// Ends the threads; what they held is free then.
+    fileprivate func end() {
+        state.withLock { $0.isEnded = true }
+        for thread in threads { thread.join() }
+        threads = []
+    }
+}
+
+/// Deals the numbers of pieces out.
+private final class PieceCounter: Sendable {
+    private let piece = Atomic<Int>(0)
+
+    func next(below count: Int) -> Int? {
+        let piece = piece.add(1, ordering: .relaxed).oldValue
+        return piece < count ? piece : nil
+    }
+}
+
+/// Pieces of work that several threads do side by side, and whose results the caller takes in order.
+///
+/// The caller does pieces, too, where the next one to take is not ready.
+enum OrderedWork {
+    private struct State<Slot> {
+        var free: [Slot]
+        let pieces: Int
+        private var nextToMake = 0
+        private var nextToTake = 0
+        private var made: [Int: Result<Slot, any Error>] = [:]
+        private var isEnded = false
+
+        init(_ free: [Slot], _ pieces: Int) {
+            self.free = free
+            self.pieces = pieces
+        }
+
+        var isOver: Bool { isEnded || nextToMake == pieces }
+
+        /// A piece to make, and what to make it in; pieces are begun in order.
+        mutating func begin() -> (piece: Int, slot: Slot)? {
+            guard !isOver, let slot = free.popLast() else { return nil }
+            nextToMake += 1
+            return (nextToMake - 1, slot)
+        }
+
+        mutating func finish(_ piece: Int, _ result: Result<Slot, any Error>) {
+            made[piece] = result
+        }
+
+        mutating func takeNext() -> Result<Slot, any Error>? {
+            guard let result = made.removeValue(forKey: nextToTake) else { return nil }
+            nextToTake += 1
+            return result
+        }
+
+        mutating func end() { isEnded = true }
+    }
+
+    private enum Next<Slot> {
+        case take(Result<Slot, any Error>)
+        case make(Int, Slot)
+    }
+
+    /// Has all pieces made and taken, or throws the first error in their order; then some were not made.
+    /// - Parameters:
+    ///   - slots: What pieces are made in, used again and again: more than there are threads.
+    ///   - threads: How many make pieces, the caller's thread among them.
+    static func run<Slot: Sendable>(
+        pieces: Int, slots: [Slot], threads: Int,
+        make: @Sendable (Int, Slot) throws -> Void, take: (Slot) throws -> Void
+    ) throws {
+        let state = Monitor(State(slots, pieces))
+        try withoutActuallyEscaping(make) { make in
+            let crew = WorkCrew(hands: threads)
+            defer { crew.end() }
+            try crew.run(
+                { help(state, make) },
+                beside: {
+                    defer { state.withLock { $0.end() } }
+                    try takeAll(state, pieces, make, take)
+                })
+        }
+    }
+
+    private static func takeAll<Slot: Sendable>(
+        _ state: Monitor<State<Slot>>, _ pieces: Int, _ make: (Int, Slot) throws -> Void,
+        _ take: (Slot) throws -> Void
+    ) throws {
+        var taken = 0
+        while taken < pieces {
+            let next = state.wait { state -> Next<Slot>? in
+                if let result = state.takeNext() { return .take(result) }
+                return state.begin().map { .make($0.piece, $0.slot) }
+            }
+            switch next {
+            case .make(let piece, let slot):
+                let result = Result { try make(piece, slot) }.map { slot }
+                state.withLock { $0.finish(piece, result) }
+            case .take(let result):
+                let slot = try result.get()
+                try take(slot)
+                state.withLock { $0.free.append(slot) }
+                taken += 1
+            }
+        }
+    }
+
+    private static func help<Slot: Sendable>(
+        _ state: Monitor<State<Slot>>, _ make: @Sendable (Int, Slot) throws -> Void
+    ) {
+        while true {
+            let next = state.wait { state -> (piece: Int, slot: Slot)?? in
+                if state.isOver { return .some(nil) }
+                return state.begin().map { .some($0) }
+            }
+            guard let (piece, slot) = next else { return }
+            let result = Result { try make(piece, slot) }.map { slot }
+            state.withLock { $0.finish(piece, result) }
         }
     }
 }

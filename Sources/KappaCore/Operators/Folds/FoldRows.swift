@@ -248,9 +248,9 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
     private func settled(_ row: Row) throws -> Row {
         guard changesWhenStored else { return row }
         if let codec { return try codec.settled(row) }
-        guard case .object(let members) = try EncodedValue(encoding: row) else { return row }
+        guard case .object(let members) = try JSONValue(encoding: row) else { return row }
         var nans = Set<Int>()
-        let values = EncodedValue.members(rowNames, of: members)
+        let values = JSONValue.members(rowNames, of: members)
         for (index, field) in table.rowFields.enumerated() where field.kind == .double {
             if field.isOptional, case .double(let double)? = values[index], double.isNaN {
                 nans.insert(index)
@@ -258,7 +258,7 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
         }
         if nans.isEmpty { return row }
         let names = NameIndex(nans.map { rowNames[$0] })
-        let kept = EncodedValue.object(members.filter { names.last($0.key) == nil })
+        let kept = JSONValue.object(members.filter { names.last($0.key) == nil })
         return try Row(from: ValueDecoder(JSONValue(parsing: kept.json), origin: .row))
     }
 
@@ -277,22 +277,22 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
         }
         guard case .object(let members) = try encoded(row, id) else { return nil }
         var cells = [Value](repeating: .null, count: table.schema.columns.count)
-        let values = EncodedValue.members(rowNames, of: members)
+        let values = JSONValue.members(rowNames, of: members)
         for (index, column) in table.rowColumns.enumerated() {
             guard let member = values[index] else { continue }
             let field = table.rowFields[index]
             if case .unsigned(let value) = member, field.kind == .integer {
                 throw tooLarge(value, table.schema.columns[column].name, key(id))
             }
-            cells[column] = Value(member, kind: field.kind)
+            cells[column] = Value(encoded: member, kind: field.kind)
         }
         cells[table.keyColumn] = key(id)
         if pointsElsewhere { pointed.measure(id, cells) }
         return cells
     }
 
-    private func encoded(_ row: Row, _ id: UInt32) throws -> EncodedValue {
-        do { return try EncodedValue(encoding: row) } catch var error as KappaError {
+    private func encoded(_ row: Row, _ id: UInt32) throws -> JSONValue {
+        do { return try JSONValue(encoding: row) } catch var error as KappaError {
             error.place = [error.place, "table \(table.schema.name), key \(key(id).jsonText)"]
                 .compactMap(\.self).joined(separator: "; ")
             throw error
@@ -311,10 +311,10 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
     override fileprivate func hidden(_ id: UInt32) throws -> String {
         guard
             case .object(let members)? = try rows[Int(id)].map({
-                try EncodedValue(encoding: $0)
+                try JSONValue(encoding: $0)
             })
         else { return "{}" }
-        let json = EncodedValue.object(members.filter { hiddenNames.last($0.key) != nil }).json
+        let json = JSONValue.object(members.filter { hiddenNames.last($0.key) != nil }).json
         if pointsElsewhere { pointed.add(id, hidden: json.utf8.count) }
         return json
     }

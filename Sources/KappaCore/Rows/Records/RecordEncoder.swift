@@ -84,15 +84,17 @@ final class RecordEncoder {
         set(column, text: copy.bytes)
     }
 
-    /// A part of the key that is an integer or a text; nil for any other cell.
-    @inline(__always)
-    func keyPart(_ part: Int) -> RecordKeyPart? {
-        let type = types[part]
-        switch type {
-        case 1...6, 8, 9: return .integer(Int64(bitPattern: words[part]))
-        case 12...: return .text(bytes(part))
-        default: return nil
+    /// Sets the key of the row; false where a part of it is neither an integer nor a text.
+    func set(_ key: RowKey, parts: Int) -> Bool {
+        key.begin()
+        for part in 0..<parts {
+            switch types[part] {
+            case 1...6, 8, 9: key.add(Int64(bitPattern: words[part]))
+            case RecordType.firstOfBytes...: key.add(bytes(part))
+            default: return false
+            }
         }
+        return true
     }
 
     @inline(__always)
@@ -137,12 +139,6 @@ final class RecordEncoder {
         }
         return at - start
     }
-}
-
-/// A part of a row's key.
-enum RecordKeyPart {
-    case integer(Int64)
-    case text(UnsafeRawBufferPointer)
 }
 
 /// The types of a record's values, as its header tells them.
@@ -210,32 +206,4 @@ enum Varint {
         }
         return nil
     }
-}
-
-/// Memory that is used again and again, and grows where it must.
-final class ScratchMemory {
-    private var start = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 8)
-    private var capacity = 64
-    private var count = 0
-
-    deinit { start.deallocate() }
-
-    /// Room for some bytes; what was there before is gone.
-    func reserve(_ size: Int) -> UnsafeMutableRawPointer {
-        if size > capacity {
-            start.deallocate()
-            capacity = max(size, 2 * capacity)
-            start = .allocate(byteCount: capacity, alignment: 8)
-        }
-        return start
-    }
-
-    func set(_ bytes: UnsafeRawBufferPointer) {
-        let room = reserve(bytes.count)
-        if let source = bytes.baseAddress { room.copyMemory(from: source, byteCount: bytes.count) }
-        count = bytes.count
-    }
-
-    /// What was set last.
-    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
 }

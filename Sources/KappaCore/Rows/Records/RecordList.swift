@@ -74,7 +74,7 @@ package final class RecordList: RowWriter {
 
     @inline(__always)
     private func add(_ size: Int, at room: UnsafeMutableRawPointer) {
-        room.storeBytes(of: UInt32(size), as: UInt32.self)
+        room.store(UInt32(size))
         used += 4 + size
         count += 1
     }
@@ -134,7 +134,7 @@ package final class RecordList: RowWriter {
     ) throws(KappaError) {
         var at = 0
         while at < used {
-            let size = Int(memory.loadUnaligned(fromByteOffset: at, as: UInt32.self))
+            let size = Int(memory.number(UInt32.self, at: at))
             try body(UnsafeRawBufferPointer(start: memory + at + 4, count: size))
             at += 4 + size
         }

@@ -10,43 +10,30 @@ final class RunCursor {
     private var buffer: UnsafeMutableRawBufferPointer
     private var start = 0
     private var filled = 0
-    private let keys: [(column: Int, isText: Bool)]
     private let schema: TableSchema
-    /// The present row's key where it has to be compared as a whole.
-    private let comparedKey: RowKey
-    /// Rows before this one's key are passed over; nil once one was found that is not.
-    private var lower: RunBound?
+    /// The present row's key.
+    let key: RowKey
+    /// Rows before this key are passed over; nil once one was found that is not.
+    private var lower: RowKey?
     /// Where the rows that are wanted end.
-    private let upper: RunBound?
-    private(set) var keyStart = KeyStart()
-
-    /// What a row's key begins with.
-    struct KeyStart {
-        /// As a number that orders as keys do.
-        var word: UInt128 = 0
-        /// Whether that is all of the key.
-        var isWhole = false
-    }
+    private let upper: RowKey?
 
     /// - Parameters:
     ///   - start: Where a row begins, in bytes.
     ///   - lower: Only rows from this key on are wanted.
     ///   - upper: Only rows before this key are wanted.
     init(
-        _ path: String, _ schema: TableSchema, at start: Int = 0, from lower: RunBound? = nil,
-        before upper: RunBound? = nil, bufferBytes: Int = 1 << 17
+        _ path: String, _ schema: TableSchema, at start: Int = 0, from lower: RowKey? = nil,
+        before upper: RowKey? = nil, bufferBytes: Int = 1 << 17
     ) throws(KappaError) {
         self.schema = schema
-        comparedKey = RowKey(schema)
+        key = RowKey(schema)
         self.lower = lower
         self.upper = upper
         position = start
         file = try OpenFile(reading: path)
         size = file.size
         row = RecordCursor(schema)
-        keys = schema.keyColumns.map { column in
-            (column, [.text, .json].contains(schema.columns[column].kind))
-        }
         buffer = .allocate(byteCount: bufferBytes, alignment: 8)
     }
 
@@ -56,45 +43,28 @@ final class RunCursor {
     func next() throws(KappaError) -> Bool {
         guard try read() else { return false }
         while let bound = lower {
-            guard isBefore(bound) else {
+            guard key.isBefore(bound) else {
                 lower = nil
                 break
             }
             guard try read() else { return false }
         }
-        return upper.map { isBefore($0) } ?? true
+        return upper.map { key.isBefore($0) } ?? true
     }
 
     /// The key of the row that begins at a place.
-    func bound(at place: Int) throws(KappaError) -> RunBound {
+    func key(at place: Int) throws(KappaError) -> RowKey {
         (start, filled, position) = (0, 0, place)
         guard try read() else { throw damage() }
-        let key = RowKey(schema)
-        copyKey(to: key)
-        return RunBound(start: keyStart, key: key)
-    }
-
-    private func isBefore(_ bound: RunBound) -> Bool {
-        if keyStart.word != bound.start.word { return keyStart.word < bound.start.word }
-        copyKey(to: comparedKey)
-        return comparedKey.isBefore(bound.key)
-    }
-
-    private func copyKey(to key: RowKey) {
-        for (part, (column, isText)) in keys.enumerated() {
-            if isText {
-                key.set(part, row.text(column))
-            } else {
-                key.set(part, row.integer(column))
-            }
-        }
+        let copy = RowKey(schema)
+        copy.set(key)
+        return copy
     }
 
     private func read() throws(KappaError) -> Bool {
         if start == filled, position == size { return false }
         try need(4)
-        let length = Int(
-            UInt32(littleEndian: buffer.loadUnaligned(fromByteOffset: start, as: UInt32.self)))
+        let length = Int(UnsafeRawBufferPointer(buffer).number(UInt32.self, at: start))
         try need(4 + length)
         start += 4
         let end = start + length
@@ -102,51 +72,8 @@ final class RunCursor {
             throw damage()
         }
         start = end
-        keyStart = findKeyStart()
+        key.set(row)
         return true
-    }
-
-    /// The first part of the key, of a text up to 16 bytes with zeros behind them.
-    private func findKeyStart() -> KeyStart {
-        guard let (column, isText) = keys.first else { return KeyStart() }
-        guard isText else {
-            let word = UInt64(bitPattern: row.integer(column)) ^ (1 << 63)
-            return KeyStart(word: UInt128(word), isWhole: keys.count == 1)
-        }
-        let text = row.text(column)
-        var word = sixteenBytes(at: text)
-        if text.count < 16 { word &= UInt128.max << UInt128(8 * (16 - text.count)) }
-        // Zeros behind a text look like zeros in it.
-        let isWhole = keys.count == 1 && text.count <= 16 && text.last != 0
-        return KeyStart(word: word, isWhole: isWhole)
-    }
-
-    /// Bytes of the buffer, from a text's on, as a number, the first the highest.
-    private func sixteenBytes(at text: UnsafeRawBufferPointer) -> UInt128 {
-        guard let start = buffer.baseAddress, let first = text.baseAddress else { return 0 }
-        let place = first - UnsafeRawPointer(start)
-        guard place + 16 <= buffer.count else {
-            return buffer[place...].reduce(0) { $0 << 8 | UInt128($1) }
-                << UInt128(8 * (16 - (buffer.count - place)))
-        }
-        let high = UInt64(bigEndian: buffer.loadUnaligned(fromByteOffset: place, as: UInt64.self))
-        let low = UInt64(
-            bigEndian: buffer.loadUnaligned(fromByteOffset: place + 8, as: UInt64.self))
-        return UInt128(high) << 64 | UInt128(low)
-    }
-
-    /// Negative, zero or positive, as the present row's key stands before, at or behind another's.
-    func compareKey(_ other: RunCursor) -> Int {
-        for (column, isText) in keys {
-            if isText {
-                let order = ByteOrder.compare(row.text(column), other.row.text(column))
-                if order != 0 { return order }
-            } else {
-                let (a, b) = (row.integer(column), other.row.integer(column))
-                if a != b { return a < b ? -1 : 1 }
-            }
-        }
-        return 0
     }
 
     private func damage() -> KappaError {
@@ -173,5 +100,103 @@ final class RunCursor {
         position += read
         filled += read
         if filled < count { throw damage() }
+    }
+}
+
+/// The present rows of several runs, the one of the least key first; of one key, that of the earliest run.
+struct RunHeap {
+    private struct Entry {
+        let key: RowKey.Start
+        /// Index of the cursor; later runs have larger ones.
+        let run: Int
+    }
+
+    private let cursors: [RunCursor]
+    /// Each stands before the two at twice its place plus one and two.
+    private var entries: [Entry] = []
+
+    /// Cursors of runs, the earliest first, none of which has been begun.
+    init(_ cursors: [RunCursor]) throws(KappaError) {
+        self.cursors = cursors
+        for run in cursors.indices { try advance(run) }
+    }
+
+    /// The run of the first row; nil where all are at their ends.
+    var first: Int? { entries.first?.run }
+
+    func cursor(_ run: Int) -> RunCursor { cursors[run] }
+
+    /// Whether another row has the key of the first.
+    var hasTwoOfFirst: Bool {
+        for index in 1..<max(1, min(3, entries.count))
+        where isSameKey(entries[0], entries[index]) { return true }
+        return false
+    }
+
+    /// Takes off all rows of the first one's key; their runs wait for ``advance(_:)``.
+    mutating func takeFirstKey(into runs: inout [Int]) {
+        runs.removeAll(keepingCapacity: true)
+        guard let key = entries.first else { return }
+        while let next = entries.first, isSameKey(key, next) {
+            runs.append(next.run)
+            let last = entries.removeLast()
+            if !entries.isEmpty { settle(last) }
+        }
+    }
+
+    /// Puts in the next row of a run that has none here.
+    mutating func advance(_ run: Int) throws(KappaError) {
+        guard try cursors[run].next() else { return }
+        let entry = Entry(key: cursors[run].key.start, run: run)
+        entries.append(entry)
+        var at = entries.count - 1
+        while at > 0, isBefore(entry, entries[(at - 1) / 2]) {
+            entries[at] = entries[(at - 1) / 2]
+            at = (at - 1) / 2
+        }
+        entries[at] = entry
+    }
+
+    /// Goes on with the next row of the first row's run.
+    mutating func advanceFirst() throws(KappaError) {
+        let run = entries[0].run
+        if try cursors[run].next() {
+            settle(Entry(key: cursors[run].key.start, run: run))
+        } else {
+            let last = entries.removeLast()
+            if !entries.isEmpty { settle(last) }
+        }
+    }
+
+    /// Puts an entry in the place of the first and lets it sink to its own.
+    private mutating func settle(_ entry: Entry) {
+        var at = 0
+        while 2 * at + 1 < entries.count {
+            var least = 2 * at + 1
+            if least + 1 < entries.count, isBefore(entries[least + 1], entries[least]) {
+                least += 1
+            }
+            guard isBefore(entries[least], entry) else { break }
+            entries[at] = entries[least]
+            at = least
+        }
+        entries[at] = entry
+    }
+
+    private func isBefore(_ a: Entry, _ b: Entry) -> Bool {
+        if a.key.word != b.key.word { return a.key.word < b.key.word }
+        if !a.key.isWhole {
+            let order = compareKeys(a, b)
+            if order != 0 { return order < 0 }
+        }
+        return a.run < b.run
+    }
+
+    private func isSameKey(_ a: Entry, _ b: Entry) -> Bool {
+        a.key.word == b.key.word && (a.key.isWhole || compareKeys(a, b) == 0)
+    }
+
+    private func compareKeys(_ a: Entry, _ b: Entry) -> Int {
+        ByteOrder.compare(cursors[a.run].key.bytes, cursors[b.run].key.bytes)
     }
 }

@@ -9,7 +9,7 @@ struct RunMerge {
     private let schema: TableSchema
     private let runs: [Run]
     /// The keys before which all pieces but the last end, in order.
-    private var bounds: [RunBound] = []
+    private var bounds: [RowKey] = []
     /// Where reading begins, for each run and piece.
     private var starts: [[Int]]
 
@@ -26,7 +26,7 @@ struct RunMerge {
         let marks = runs[longest].marks
         let step = max(1, marks.count / pieces)
         for mark in stride(from: step, to: marks.count, by: step) {
-            bounds.append(try probes[longest].bound(at: marks[mark]))
+            bounds.append(try probes[longest].key(at: marks[mark]))
         }
         for (run, probe) in probes.enumerated() {
             for bound in bounds {
@@ -40,12 +40,12 @@ struct RunMerge {
 
     /// The last mark whose row does not stand behind a bound; the first if all do.
     private static func start(
-        _ marks: [Int], _ probe: RunCursor, _ bound: RunBound
+        _ marks: [Int], _ probe: RunCursor, _ bound: RowKey
     ) throws(KappaError) -> Int {
         var (low, high) = (0, marks.count)
         while high - low > 1 {
             let middle = (low + high) / 2
-            if try bound.isBefore(probe.bound(at: marks[middle])) {
+            if try bound.isBefore(probe.key(at: marks[middle])) {
                 high = middle
             } else {
                 low = middle
@@ -75,21 +75,10 @@ struct RunMerge {
                 try combine(same.map { heap.cursor($0).row as any RowCursor }, writer)
                 for run in same { try heap.advance(run) }
             } else {
-                try writer.copy(heap.cursor(first).row)
+                try writer.copy(heap.cursor(first).row.record, heap.cursor(first).key)
                 try heap.advanceFirst()
             }
         }
-    }
-}
-
-/// The key of a row, where one piece of a merge ends and the next begins.
-struct RunBound {
-    let start: RunCursor.KeyStart
-    let key: RowKey
-
-    func isBefore(_ other: RunBound) -> Bool {
-        start.word != other.start.word
-            ? start.word < other.start.word : key.isBefore(other.key)
     }
 }
 

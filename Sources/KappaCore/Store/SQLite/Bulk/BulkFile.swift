@@ -81,7 +81,9 @@ final class BulkFile {
     /// file that SQLite has just made.
     func finish() throws(KappaError) {
         try flush()
-        _ = try writer.write(withUnsafeBytes(of: pages.bigEndian) { Array($0) }, at: 28)
+        var count: [UInt8] = []
+        count.append(bigEndian: pages)
+        _ = try writer.write(count, at: 28)
         try writer.finish()
     }
 }

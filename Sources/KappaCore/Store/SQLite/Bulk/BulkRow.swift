@@ -1,3 +1,4 @@
+import CKappa
 import Glibc
 
 /// One row on its way into a ``BulkTable`` or a run, as a record.
@@ -8,7 +9,7 @@ final class BulkRow: RowWriter {
     private let cursor: RecordCursor
     /// Is told each row once it is in the table.
     private var listener: (any RowListener)?
-    private let keyColumns: [Int]
+    private let keyParts: Int
     private let record = ScratchMemory()
     private let firstKey: RowKey
     /// That of the last row.
@@ -21,7 +22,7 @@ final class BulkRow: RowWriter {
         self.table = table
         encoder = RecordEncoder(schema)
         cursor = RecordCursor(schema)
-        keyColumns = schema.keyColumns
+        keyParts = schema.keyColumns.count
         (firstKey, lastKey, key) = (RowKey(schema), RowKey(schema), RowKey(schema))
     }
 
@@ -35,13 +36,7 @@ final class BulkRow: RowWriter {
     /// Appends the row to the table.
     /// - Throws: `.bug` if its key does not stand behind that of the row before it.
     func execute() throws(KappaError) {
-        for part in keyColumns.indices {
-            switch encoder.keyPart(part) {
-            case .integer(let value): key.set(part, value)
-            case .text(let text): key.set(part, text)
-            case nil: throw Self.wrongOrder()
-            }
-        }
+        guard encoder.set(key, parts: keyParts) else { throw Self.wrongOrder() }
         try checkOrder()
         let start = record.reserve(encoder.mostBytes)
         try put(UnsafeRawBufferPointer(start: start, count: encoder.write(to: start)))
@@ -62,46 +57,20 @@ final class BulkRow: RowWriter {
     }
 
     /// Appends a row that was written before, as it is.
-    func copy(_ row: RecordCursor) throws(KappaError) {
-        for (part, column) in keyColumns.enumerated() {
-            if row.storage(column) == .integer {
-                key.set(part, row.integer(column))
-            } else {
-                key.set(part, row.text(column))
-            }
-        }
+    func copy(_ record: UnsafeRawBufferPointer, _ itsKey: RowKey) throws(KappaError) {
+        key.set(itsKey)
         try checkOrder()
-        try put(row.record)
+        try put(record)
     }
 
     /// Appends rows that are records already.
     func append(_ records: RecordList) throws(KappaError) {
-        guard let parts = integerParts else {
-            return try records.forEachRecord { record throws(KappaError) in
-                guard cursor.take(record) else { throw RecordList.damage(schema) }
-                try copy(cursor)
-            }
-        }
-        // Most keys are an offset, and a number of the rows of one event.
-        var last = table.hasRows ? (lastKey.integer(0), lastKey.integer(1)) : nil
         try records.forEachRecord { record throws(KappaError) in
             guard cursor.take(record) else { throw RecordList.damage(schema) }
-            let key = (cursor.integer(parts.0), parts.1.map { cursor.integer($0) } ?? 0)
-            if let last, last >= key { throw Self.wrongOrder() }
-            last = key
+            key.set(cursor)
+            try checkOrder()
             try put(record)
         }
-        guard let last else { return }
-        for (part, value) in zip(keyColumns.indices, [last.0, last.1]) { lastKey.set(part, value) }
-    }
-
-    /// The columns of a key of one or two integers.
-    private var integerParts: (Int, Int?)? {
-        let kinds = keyColumns.map { schema.columns[$0].kind }
-        guard (1...2).contains(kinds.count), kinds.allSatisfy({ $0 == .integer }) else {
-            return nil
-        }
-        return (keyColumns[0], kinds.count > 1 ? keyColumns[1] : nil)
     }
 
     /// Appends the rows of a piece.
@@ -130,4 +99,62 @@ final class BulkRow: RowWriter {
             .bug, "rows of a new version are not in the order of their keys",
             advice: "Please report it; `kappa rebuild` is safe to run again")
     }
+}
+
+/// Some rows of a table, one behind the other, encoded on whichever thread: a ``BulkRow`` takes them in one
+/// go.
+///
+/// `@unchecked Sendable`: a piece is with one thread at a time; ``OrderedWork`` hands it over.
+final class RowPiece: @unchecked Sendable {
+    /// Encodes the piece's rows.
+    let row: BulkRow
+    let records: RecordList
+
+    init(_ schema: TableSchema) {
+        records = RecordList(schema)
+        row = BulkRow(schema, records)
+    }
+
+    var hasRows: Bool { records.hasRows }
+    func removeAll() { records.removeAll() }
+}
+
+extension RecordList: RecordSink {
+    var hasRows: Bool { count > 0 }
+}
+
+extension BulkRow {
+    /// Appends rows in the order of their keys; `write` binds and executes one with the writer that it is
+    /// given. Many are encoded on several threads at once, while this one puts them into the table.
+    func append(_ count: Int, _ write: (Int, any RowWriter) throws -> Void) throws {
+        guard count >= Self.manyRows, kappa_core_count() > 1 else {
+            for index in 0..<count { try write(index, self) }
+            return
+        }
+        let rows = Self.rowsOfPiece
+        try append(pieces: (count + rows - 1) / rows) { piece, row in
+            for index in (piece * rows)..<min(count, (piece + 1) * rows) { try write(index, row) }
+        }
+    }
+
+    /// Appends rows piece by piece; `make` appends those of a piece to the row that it is given, on several
+    /// threads at once.
+    func append(pieces: Int, _ make: (Int, BulkRow) throws -> Void) throws {
+        let threads = min(Int(kappa_core_count()), Self.mostThreads)
+        let slots = (0..<(threads + 2)).map { _ in RowPiece(schema) }
+        // Whoever calls this has seen to it that pieces do not touch each other.
+        nonisolated(unsafe) let make = make
+        try OrderedWork.run(pieces: pieces, slots: slots, threads: threads) { piece, slot in
+            slot.removeAll()
+            try make(piece, slot.row)
+        } take: { slot in
+            try append(slot)
+        }
+    }
+
+    /// Fewer are written before other threads have begun.
+    private static let manyRows = 20_000
+    private static let rowsOfPiece = 4_096
+    /// One thread puts rows into the table as fast as so many encode them, about.
+    private static let mostThreads = 4
 }

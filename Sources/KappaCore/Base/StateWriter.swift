@@ -5,7 +5,7 @@ struct StateWriter {
     mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
 
     mutating func write(_ value: some FixedWidthInteger) {
-        withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+        bytes.append(number: value)
     }
 
     mutating func write(text: String) {
@@ -69,11 +69,13 @@ struct StateReader {
             advice: "Drop the version and rebuild it: everything in it comes from the log")
     }
 
-    private mutating func read<I: FixedWidthInteger>(_ type: I.Type) throws(KappaError) -> I {
+    private mutating func read<I: FixedWidthInteger & BitwiseCopyable>(
+        _ type: I.Type
+    ) throws(KappaError) -> I {
         let size = MemoryLayout<I>.size
         guard bytes.count - at >= size else { throw damage() }
         defer { at += size }
-        return I(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: I.self))
+        return bytes.number(type, at: at)
     }
 
     mutating func readInteger() throws(KappaError) -> Int64 { try read(Int64.self) }

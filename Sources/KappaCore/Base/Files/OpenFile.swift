@@ -1,0 +1,50 @@
+import Glibc
+
+/// An open file that closes itself.
+final class OpenFile: Sendable {
+    let descriptor: Int32
+    let path: String
+
+    init(_ descriptor: Int32, path: String) {
+        self.descriptor = descriptor
+        self.path = path
+    }
+
+    deinit { close(descriptor) }
+
+    convenience init(reading path: String) throws(KappaError) {
+        do {
+            self.init(try SystemFiles().open(path, O_RDONLY), path: path)
+        } catch {
+            throw error.error("cannot open a file", at: path)
+        }
+    }
+
+    var size: Int {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 ? Int(status.st_size) : 0
+    }
+
+    /// The same, but zero where the file has no name any more: what is written to it is lost.
+    var sizeByName: Int {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 && status.st_nlink > 0 ? Int(status.st_size) : 0
+    }
+
+    /// Reads up to `bytes.count` bytes; fewer only at the file's end.
+    func read(_ bytes: UnsafeMutableRawBufferPointer, at position: Int) throws(KappaError) -> Int {
+        var done = 0
+        while done < bytes.count {
+            let count = pread(
+                descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done,
+                position + done)
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw IOFailure("read", errno).error("cannot read the log", at: path)
+            }
+            if count == 0 { break }
+            done += count
+        }
+        return done
+    }
+}

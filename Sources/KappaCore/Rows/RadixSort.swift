@@ -1,0 +1,58 @@
+/// Sorting by digits of a word, from the lowest to the highest: each pass keeps the order of what has the
+/// same digit.
+enum RadixSort {
+    /// One pass over `count` entries, wherever they are kept.
+    /// - Parameters:
+    ///   - bits: Of a digit.
+    ///   - digit: Of the entry at a place.
+    ///   - move: Puts the entry at a place to its new one, in other memory.
+    @inline(__always)
+    static func pass(
+        _ count: Int, bits: Int, digit: (Int) -> Int, move: (_ from: Int, _ to: Int) -> Void
+    ) {
+        withUnsafeTemporaryAllocation(of: Int.self, capacity: 1 << bits) { places in
+            places.initialize(repeating: 0)
+            for index in 0..<count { places[digit(index)] += 1 }
+            var next = 0
+            for digit in places.indices {
+                let own = places[digit]
+                places[digit] = next
+                next += own
+            }
+            for index in 0..<count {
+                let digit = digit(index)
+                let place = places[digit]
+                places[digit] = place + 1
+                move(index, place)
+            }
+        }
+    }
+}
+
+/// Sorts integers: many of them by one radix pass for each byte in which they differ.
+enum WordSort {
+    private static let few = 256
+
+    static func sort(_ values: inout [Int64]) {
+        guard values.count > few else { return values.sort() }
+        var differing: UInt64 = 0
+        for value in values { differing |= UInt64(bitPattern: value ^ values[0]) }
+        var scratch = values
+        for shift in stride(from: UInt64(0), to: 64, by: 8) where differing >> shift & 0xFF != 0 {
+            pass(values, shift, into: &scratch)
+            swap(&values, &scratch)
+        }
+    }
+
+    private static func pass(_ source: [Int64], _ shift: UInt64, into target: inout [Int64]) {
+        source.withUnsafeBufferPointer { source in
+            target.withUnsafeMutableBufferPointer { target in
+                RadixSort.pass(source.count, bits: 8) {
+                    Int(ByteOrder.word(source[$0]) >> shift & 0xFF)
+                } move: {
+                    target[$1] = source[$0]
+                }
+            }
+        }
+    }
+}
