@@ -61,7 +61,7 @@ final class SessionRunner: StepRunner {
         for (event, reason) in reference.value.dead { pass.kill(event, reason) }
         for event in reference.value.late { pass.mark(event, .late) }
         let input = reference.value
-        var clock = PartitionClock(
+        var clock = StreamClock(
             pass.streamTimes[stepIndex], columns: input.clockColumns, from: range.lowerBound)
         keyIndex?.begin(events: batch.count)
         try take(input, firstOffset: batch.firstOffset, &clock, pass)
@@ -71,7 +71,7 @@ final class SessionRunner: StepRunner {
     }
 
     private func take(
-        _ input: AggregationRows, firstOffset: Offset, _ clock: inout PartitionClock,
+        _ input: AggregationRows, firstOffset: Offset, _ clock: inout StreamClock,
         _ pass: BatchPass
     ) throws {
         guard !input.rows.isEmpty, let times = input.time?.integers else { return }
@@ -102,7 +102,7 @@ final class SessionRunner: StepRunner {
     /// them.
     private func findSessions(
         _ input: AggregationRows, _ chunk: Range<Int>, _ times: UnsafePointer<Int64>,
-        _ clock: inout PartitionClock, _ pass: BatchPass
+        _ clock: inout StreamClock, _ pass: BatchPass
     ) throws {
         let timed = keyIndex?.keepsTimes == true ? keyIndex : nil
         var last: Int32 = -1

@@ -17,7 +17,7 @@ final class StateTables: StreamContext {
     private let firstTable: Int
     /// By table; nil where a table is a step's own.
     private var tables: [(any StateTable)?] = []
-    private(set) var clocks: [StreamClock] = []
+    private(set) var clocks: [StreamTimekeeper] = []
     private let clockTimes: ArraySlice<Int64>
 
     /// - Parameters:
@@ -66,9 +66,10 @@ final class StateTables: StreamContext {
         return firstTable + tables.count - 1
     }
 
-    func clock() -> StreamClock {
+    func clock(columns: [Int]) -> StreamTimekeeper {
         let index = clockTimes.startIndex + clocks.count
-        let clock = StreamClock(clockTimes.indices.contains(index) ? clockTimes[index] : .min)
+        let clock = StreamTimekeeper(
+            clockTimes.indices.contains(index) ? clockTimes[index] : .min, columns: columns)
         clocks.append(clock)
         return clock
     }

@@ -73,7 +73,7 @@ final class SlidingRunner: StepRunner {
         for (event, reason) in reference.value.dead { pass.kill(event, reason) }
         for event in reference.value.late { pass.mark(event, .late) }
         let input = reference.value
-        var clock = PartitionClock(
+        var clock = StreamClock(
             pass.streamTimes[stepIndex], columns: input.clockColumns, from: range.lowerBound)
         try take(input, firstOffset: batch.firstOffset, &clock, pass)
         clock.advance(through: range.upperBound - 1)
@@ -83,7 +83,7 @@ final class SlidingRunner: StepRunner {
     }
 
     private func take(
-        _ input: AggregationRows, firstOffset: Offset, _ clock: inout PartitionClock,
+        _ input: AggregationRows, firstOffset: Offset, _ clock: inout StreamClock,
         _ pass: BatchPass
     ) throws {
         guard !input.rows.isEmpty, let times = input.time?.integers else { return }
