@@ -126,6 +126,39 @@ struct GroupRows {
         }
     }
 
+    /// Writes the row to the store, and notes the change.
+    func write(
+        _ record: UnsafeMutableRawPointer, _ place: Place, _ writer: any RowWriter,
+        noting changes: ChangeLog
+    ) throws {
+        try changes.note {
+            keyJSON(record, place)
+        } bindKey: {
+            bindKey(record, place, $0)
+        } after: {
+            json(record, place)
+        } write: {
+            try upsert(record, place, writer)
+        }
+    }
+
+    /// Deletes the row from the store, and notes the change.
+    func delete(
+        _ record: UnsafeMutableRawPointer, _ place: Place, _ deleter: any RowWriter,
+        noting changes: ChangeLog
+    ) throws {
+        try changes.note {
+            keyJSON(record, place)
+        } bindKey: {
+            bindKey(record, place, $0)
+        } after: {
+            nil
+        } write: {
+            bindKey(record, place, deleter)
+            try deleter.execute()
+        }
+    }
+
     /// Takes in what a group has become in a later stretch of the log.
     func merge(
         later other: UnsafeMutableRawPointer, into record: UnsafeMutableRawPointer

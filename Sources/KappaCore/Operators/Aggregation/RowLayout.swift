@@ -7,6 +7,11 @@ package struct RowLayout: Sendable {
     /// Whether groups may merge out of order: then first and last keep the offsets they come from.
     let groupsMerge: Bool
 
+    /// The table's columns of the grouping's keys.
+    var keyColumns: [Int] {
+        origins.indices.filter { if case .key = origins[$0] { true } else { false } }
+    }
+
     /// Where a cell comes from.
     package enum Origin: Sendable {
         case windowStart, windowEnd

@@ -256,11 +256,6 @@ final class DerivedGroups {
     }
 }
 
-extension ColumnKind {
-    /// Whether a key of this kind is kept as a text.
-    var isText: Bool { self == .text || self == .json }
-}
-
 extension PackedRow {
     /// Whether two rows have the very same cells.
     func isSame(as other: PackedRow) -> Bool {
