@@ -76,11 +76,6 @@ struct GroupRows {
         }
     }
 
-    /// Only the parts of the key that are not the window.
-    func emitKeyParts(_ place: Place, to sink: inout some CellSink) {
-        for part in layout.keyKinds.indices { emitKey(part, place, to: &sink) }
-    }
-
     private func emitKey(_ part: Int, _ place: Place, to sink: inout some CellSink) {
         let cell = place.keyRecord + 16 + 16 * (place.firstKeyPart + part)
         switch layout.keyKinds[part] {
