@@ -82,7 +82,7 @@ private final class PlanContext: StreamContext {
 
     func joinSides(
         cells: [Int], kind: ColumnKind, window: @escaping (Int64) -> Int64
-    ) throws(KappaError) -> (keys: any JoinKeys, sides: [any JoinSide]) {
+    ) throws(KappaError) -> (keys: JoinKeyTable, sides: [JoinRows]) {
         throw KappaError(.bug, "a stream remembers more than it says")
     }
 

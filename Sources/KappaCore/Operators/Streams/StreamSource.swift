@@ -61,7 +61,7 @@ package protocol StreamContext: AnyObject {
     ///   - window: The start of the window of an event time; both in microseconds.
     func joinSides(
         cells: [Int], kind: ColumnKind, window: @escaping (Int64) -> Int64
-    ) throws(KappaError) -> (keys: any JoinKeys, sides: [any JoinSide])
+    ) throws(KappaError) -> (keys: JoinKeyTable, sides: [JoinRows])
     /// The clock by which a stream judges what is late; kept with the checkpoint.
     /// - Parameter columns: The plan's columns that hold event times; see ``StreamTimekeeper``.
     func clock(columns: [Int]) -> StreamTimekeeper
