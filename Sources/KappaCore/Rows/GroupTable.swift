@@ -378,23 +378,6 @@ final class GroupTable {
     }
 }
 
-extension GroupTable {
-    /// Binds a part of a key.
-    func bind(_ id: UInt32, _ part: Int, to writer: any RowWriter, at index: Int) {
-        if isText(part) {
-            writer.bind(index, text: textKey(id, part))
-        } else {
-            writer.bind(index, integerKey(id, part))
-        }
-    }
-
-    /// A part of a key as a cell.
-    func value(_ id: UInt32, _ part: Int, _ kind: ColumnKind) -> Value {
-        if isText(part) { return .text(String(decoding: textKey(id, part), as: UTF8.self)) }
-        return Value(integerKey: integerKey(id, part), kind: kind)
-    }
-}
-
 extension UInt32 {
     @inline(__always)
     fileprivate var rotated13: UInt32 { self << 13 | self >> 19 }
