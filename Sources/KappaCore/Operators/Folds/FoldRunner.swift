@@ -1,5 +1,5 @@
 /// Runs a fold: hands each event to its handlers in log order.
-final class FoldRunner: StepRunner, FoldState {
+final class FoldRunner: StepRunner {
     private let handlers: [(table: Int, reader: any FoldReader)]
     private let tables: [FoldRows]
     /// The index of each table's keys, where there is one.
@@ -142,6 +142,8 @@ final class FoldRunner: StepRunner, FoldState {
         return index
     }
 
+    // MARK: What handlers see
+
     func row<Row: ViewRow>(
         ofTable name: String, key: FoldKey, as type: Row.Type
     ) throws -> Row? {
@@ -159,6 +161,8 @@ final class FoldRunner: StepRunner, FoldState {
             throw StoreFailure(error: error)
         }
     }
+
+    // MARK: Writing
 
     func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
         for table in tables { try table.write(to: transaction, changesAt: offset) }
