@@ -29,3 +29,29 @@ extension StepRunner {
     func spill(keepingMemory: Bool) {}
     func writeSpilled(_ rows: any SpilledRows, to transaction: any StoreTransaction) throws {}
 }
+
+/// Adds changes to the feed of a table whose runner knows its rows before and after.
+struct RowChanges {
+    let transaction: any StoreTransaction
+    let table: Int
+    let schema: TableSchema
+    /// The offset after the commit's last event; nil where nobody follows.
+    let offset: Offset?
+
+    /// Notes what a row was and what it is; nil where it was not, or is not, there.
+    func note(before: [Value]?, after: [Value]?) throws {
+        guard let offset, before != after, let row = after ?? before else { return }
+        var key = JSONSink()
+        for part in schema.keyColumns { key.append(row[part]) }
+        try transaction.add(
+            ChangeRecord(
+                offset: offset, table: table, key: key.finish(), before: before.map(json),
+                after: after.map(json)))
+    }
+
+    private func json(_ row: [Value]) -> String {
+        var sink = JSONSink(names: schema.columns.map(\.name))
+        row.emit(to: &sink)
+        return sink.finish()
+    }
+}

@@ -341,27 +341,40 @@ final class GroupTable {
         slotted = 0
         texts.clear()
         if keepingMemory { return slots.update(repeating: 0, count: 1 << slotBits) }
+        shrink()
+    }
+
+    /// Gives back what the groups that are left do not take; they have no slots yet.
+    private func shrink() {
         free(slots)
         (slots, slotBits) = Self.makeSlots(bits: 10)
+        slotted = 0
         capacity = 256
+        while capacity < count { capacity *= 2 }
         memory = LargeMemory.resized(memory, byteCount: capacity * stride)
     }
-}
 
-extension GroupTable {
-    /// Binds a part of a key.
-    func bind(_ id: UInt32, _ part: Int, to writer: any RowWriter, at index: Int) {
-        if isText(part) {
-            writer.bind(index, text: textKey(id, part))
-        } else {
-            writer.bind(index, integerKey(id, part))
+    /// Forgets the groups that are not needed. The others get new numbers, in the order of their old ones.
+    /// - Returns: The new number of each group that was there; what it is for those that are
+    ///   forgotten means nothing.
+    func compact(keeping isNeeded: (UInt32) -> Bool) -> [UInt32] {
+        var numbers = [UInt32](repeating: .max, count: count)
+        var keptTexts = ByteArena()
+        var kept: UInt32 = 0
+        for id in 0..<UInt32(count) where isNeeded(id) {
+            for part in keyIsText.indices where keyIsText[part] {
+                let cell = record(id) + (16 + 16 * part)
+                if TextCell.length(cell) <= TextCell.mostInline { continue }
+                TextCell.setBorrowed(cell, keptTexts.add(TextCell.text(cell)).buffer)
+            }
+            if kept < id { record(kept).copyMemory(from: record(id), byteCount: stride) }
+            numbers[Int(id)] = kept
+            kept += 1
         }
-    }
-
-    /// A part of a key as a cell.
-    func value(_ id: UInt32, _ part: Int, _ kind: ColumnKind) -> Value {
-        if isText(part) { return .text(String(decoding: textKey(id, part), as: UTF8.self)) }
-        return Value(integerKey: integerKey(id, part), kind: kind)
+        count = Int(kept)
+        texts = keptTexts
+        shrink()
+        return numbers
     }
 }
 

@@ -18,7 +18,7 @@ import Testing
         }
         return SessionChains(
             keyIsText: [false],
-            rows: GroupRows(definition.layout, at: SessionSlab.stateOffset), gap: gap,
+            rows: GroupRows(definition.layout, at: Sessions.stateOffset), gap: gap,
             lateness: lateness, mostSteps: mostSteps)
     }
 

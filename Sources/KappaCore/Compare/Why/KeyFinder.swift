@@ -50,7 +50,7 @@ final class GroupFinder: KeyFinder {
     func find(in batch: EventBatch, into candidates: inout [KeyCandidate]) {
         let rows = input.rows(of: batch, 0..<batch.count).value
         let times = isWindowed ? rows.time?.integers : nil
-        var clock = PartitionClock(
+        var clock = StreamClock(
             streamTime, columns: isWindowed ? rows.clockColumns : [], from: 0)
         var before = streamTime
         var event: Int32 = -1
@@ -82,11 +82,11 @@ private final class PlanContext: StreamContext {
 
     func joinSides(
         cells: [Int], kind: ColumnKind, window: @escaping (Int64) -> Int64
-    ) throws(KappaError) -> (keys: any JoinKeys, sides: [any JoinSide]) {
+    ) throws(KappaError) -> (keys: JoinKeyTable, sides: [JoinRows]) {
         throw KappaError(.bug, "a stream remembers more than it says")
     }
 
-    func clock() -> StreamClock { StreamClock(.min) }
+    func clock(columns: [Int]) -> StreamTimekeeper { StreamTimekeeper(.min, columns: columns) }
 }
 
 /// Finds the events that the handlers of one table of a fold take under a key.

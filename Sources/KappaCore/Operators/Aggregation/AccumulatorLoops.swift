@@ -1,20 +1,5 @@
 import CKappaJSON
 
-/// Rows of a batch and their records, all in log order.
-struct GroupedRows {
-    let base: UnsafeMutableRawPointer
-    let stride: Int
-    let count: Int
-    let ids: UnsafePointer<UInt32>
-    /// Indices into the columns.
-    let rows: UnsafePointer<Int32>
-    /// The event of each row, as an index into the batch.
-    let events: UnsafePointer<Int32>
-
-    @inline(__always)
-    func record(_ index: Int) -> UnsafeMutableRawPointer { base + Int(ids[index]) * stride }
-}
-
 /// Taking in many rows at once: what is done for each row is chosen before the loop.
 extension Accumulator {
     /// The same as ``add(_:_:_:offset:)`` for each row; the mask has been heeded.

@@ -21,6 +21,21 @@ struct AggregationRows {
     var late: [Int] = []
 }
 
+extension AggregationRows {
+    /// The columns of the keys, as groups are looked up by them.
+    func keyColumns(_ kinds: [ColumnKind]) -> [KeyColumn] {
+        zip(keys, kinds).map { column, kind in
+            kind.isText ? .texts(column.strings) : .integers(column.integers)
+        }
+    }
+
+    /// Tells a pass what became of the events that make no rows.
+    func noteRefused(in pass: BatchPass) {
+        for (event, reason) in dead { pass.kill(event, reason) }
+        for event in late { pass.mark(event, .late) }
+    }
+}
+
 /// Makes rows for an aggregation out of batches.
 package protocol AggregationInput: AnyObject {
     /// The rows of the events in `range`; valid until the next call.

@@ -2,9 +2,6 @@ import CKappaJSON
 
 /// Runs an aggregation whose groups never merge: by key, by windows of fixed bounds, or by both.
 final class AggregationRunner: StepRunner {
-    private static let dirtyFlag: UInt32 = 1
-    private static let storedFlag: UInt32 = 2
-
     private let definition: AggregationDefinition
     private let input: any AggregationInput
     private let store: any RowStore
@@ -14,6 +11,8 @@ final class AggregationRunner: StepRunner {
     /// Which part of the group's key is the window's start.
     private let windowPart: Int
     private let rows: GroupRows
+    private let table: KeyedTable
+    /// Its keys: a group is a row.
     private let groups: GroupTable
     /// Where a row may be in several windows.
     private let panes: HoppingPanes?
@@ -22,23 +21,19 @@ final class AggregationRunner: StepRunner {
     private var retention: Retention?
     private let keyIndex: KeyIndexWriter?
     private let budgetBytes: Int
-    /// Whether every row of the store is in memory, so that an unknown key is a new one.
-    private var isComplete: Bool
 
-    private var dirty: [UInt32] = []
     private var ids: [UInt32] = []
     private var pairs = HoppingPanes.Pairs()
-    private var fresh: [UInt32] = []
     private let conditionRows = ChunkRows()
 
     init(
         _ definition: AggregationDefinition, input: any AggregationInput, store: any RowStore,
-        table: Int, step: Int, keyIndex: KeyIndexWriter?, budgetBytes: Int
+        table index: Int, step: Int, keyIndex: KeyIndexWriter?, budgetBytes: Int
     ) throws {
         self.definition = definition
         self.input = input
         self.store = store
-        tableIndex = table
+        tableIndex = index
         stepIndex = step
         self.keyIndex = keyIndex
         self.budgetBytes = budgetBytes
@@ -49,7 +44,9 @@ final class AggregationRunner: StepRunner {
         windowPart = windowIsFirst ? 0 : keyIsText.count
         if cut != nil { keyIsText.insert(false, at: windowPart) }
         rows = GroupRows(definition.layout, at: GroupTable.stateOffset(keyParts: keyIsText.count))
-        groups = GroupTable(keyIsText: keyIsText, stateBytes: rows.stateBytes)
+        let stored = try StoredTable(store, index, keyColumns: definition.table.keyColumns)
+        table = KeyedTable(keyIsText: keyIsText, stateBytes: rows.stateBytes, over: stored)
+        groups = table.keys
         panes = cut.flatMap { [windowPart] cut in
             cut.mostWindows == 1
                 ? nil : HoppingPanes(cut, keyIsText: keyIsText, windowPart: windowPart)
@@ -57,26 +54,24 @@ final class AggregationRunner: StepRunner {
         sorter = cut.map { [panes] in
             WindowSorter($0, definition, panes: panes, keyIndex: keyIndex)
         }
-        let stored = try store.rowCount(table: table)
-        isComplete = stored == 0
-        if stored > 0, stored * 200 < budgetBytes { try loadAll() }
+        if stored.rowsAtFirst > 0, stored.rowsAtFirst * 200 < budgetBytes {
+            try table.loadAll { try rows.load(groups.record($0), $1) }
+        }
     }
 
     deinit { freeAll() }
 
     /// Sorting the rows to be written takes some memory, too.
     var memoryBytes: Int {
-        groups.memoryBytes + rows.heldBytes.total + dirty.count * KeySort.bytesPerRow
-            + (panes?.memoryBytes ?? 0)
+        table.memoryBytes + rows.heldBytes.total + table.sortingBytes + (panes?.memoryBytes ?? 0)
     }
-    var dirtyRows: Int { dirty.count }
+    var dirtyRows: Int { table.dirty.count }
 
     // MARK: Applying
 
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
         let reference = input.rows(of: batch, range)
-        for (event, reason) in reference.value.dead { pass.kill(event, reason) }
-        for event in reference.value.late { pass.mark(event, .late) }
+        reference.value.noteRefused(in: pass)
         keyIndex?.begin(events: batch.count)
         if let sorter {
             let time = sorter.sort(
@@ -94,15 +89,14 @@ final class AggregationRunner: StepRunner {
         var start = 0
         while start < input.rows.count {
             let chunk = start..<min(start + chunkRows, input.rows.count)
-            fresh.removeAll(keepingCapacity: true)
             if let panes {
-                panes.find(input, chunk, keys: keys, in: groups, into: &pairs, fresh: &fresh)
+                panes.find(input, chunk, keys: keys, in: table, into: &pairs)
                 keyIndex?.add(
                     input.events[chunk], panes.paneIDs, of: panes.panes,
                     firstOffset: batch.firstOffset)
                 try accumulate(pairs.rows, 0..<pairs.ids.count, pairs.ids, firstOffset)
             } else {
-                groups.find(rows: input.rows[chunk], keys: keys, into: &ids, fresh: &fresh)
+                table.find(rows: input.rows[chunk], keys: keys, into: &ids)
                 keyIndex?.add(
                     input.events[chunk], ids, of: groups, firstOffset: batch.firstOffset)
                 try accumulate(input, chunk, ids, firstOffset)
@@ -118,8 +112,10 @@ final class AggregationRunner: StepRunner {
     private func accumulate(
         _ input: AggregationRows, _ chunk: Range<Int>, _ ids: [UInt32], _ firstOffset: Int64
     ) throws {
-        if !isComplete { for id in fresh { try loadOne(id) } }
-        markDirty(ids)
+        try table.readThrough { id in
+            try table.lookUp(id) { try rows.load(groups.record(id), $0) }
+        }
+        table.touch(ids)
         conditionRows.reset()
         try withRows(input, chunk, ids) { all in
             for (accumulator, columns) in zip(rows.accumulators, input.inputs) {
@@ -151,26 +147,9 @@ final class AggregationRunner: StepRunner {
 
     /// The key's columns in the order of the key; where there are panes, without the window.
     private func keyColumns(_ input: AggregationRows) -> [KeyColumn] {
-        var keys: [KeyColumn] = zip(input.keys, definition.keyKinds).map { column, kind in
-            kind == .text || kind == .json ? .texts(column.strings) : .integers(column.integers)
-        }
+        var keys = input.keyColumns(definition.keyKinds)
         if let column = sorter?.column { keys.insert(column, at: windowPart) }
         return keys
-    }
-
-    private func markDirty(_ ids: [UInt32]) {
-        let (base, stride) = (groups.base, groups.recordStride)
-        var dirty = dirty
-        // Else appending would copy what is there.
-        self.dirty = []
-        for id in ids {
-            let record = base + Int(id) * stride
-            let flags = record.load(fromByteOffset: 4, as: UInt32.self)
-            if flags & Self.dirtyFlag != 0 { continue }
-            record.storeBytes(of: flags | Self.dirtyFlag, toByteOffset: 4, as: UInt32.self)
-            dirty.append(id)
-        }
-        self.dirty = dirty
     }
 
     // MARK: Rows
@@ -191,14 +170,14 @@ final class AggregationRunner: StepRunner {
     func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
         try retention?.deleteRows(
             from: store, tableIndex, definition.table, transaction, changesAt: offset)
-        if let retention { self.dirty.removeAll { retention.isGone(place($0).windowEnd) } }
-        KeyOrder.sort(&self.dirty, in: groups)
-        let (dirty, rows, groups) = (dirty, rows, groups)
+        if let retention { table.skip { retention.isGone(place($0).windowEnd) } }
+        let dirty = table.sortDirty()
+        let (table, rows) = (table, rows)
         if offset == nil, rows.canWriteSideBySide {
             return try transaction.upsertRows(into: tableIndex, count: dirty.count) {
                 index, writer in
-                prefetchRow(index, of: dirty)
-                let record = groups.record(dirty[index])
+                table.prefetch(aheadOf: index, in: dirty)
+                let record = table.record(dirty[index])
                 try rows.upsert(record, place(of: record), writer)
             }
         }
@@ -206,37 +185,16 @@ final class AggregationRunner: StepRunner {
         let changes = ChangeLog(
             transaction: transaction, store: store, table: tableIndex, schema: definition.table,
             offset: offset)
-        for id in dirty {
-            let record = groups.record(id)
-            let place = place(id)
-            try changes.note {
-                rows.keyJSON(record, place)
-            } bindKey: {
-                rows.bindKey(record, place, $0)
-            } after: {
-                rows.json(record, place)
-            } write: {
-                try rows.upsert(record, place, writer)
-            }
-        }
-    }
-
-    /// Asks for the record of a row some places ahead: rows are written in the order of their keys,
-    /// which is none that memory knows.
-    @inline(__always)
-    private func prefetchRow(_ index: Int, of dirty: [UInt32]) {
-        guard index + 8 < dirty.count else { return }
-        kj_prefetch(groups.record(dirty[index + 8]))
-        kj_prefetch(groups.record(dirty[index + 8]) + 64)
+        for id in dirty { try rows.write(groups.record(id), place(id), writer, noting: changes) }
     }
 
     func committed(mayEvict: Bool) {
-        for (index, id) in dirty.enumerated() {
-            prefetchRow(index, of: dirty)
-            groups.record(id).storeBytes(of: Self.storedFlag, toByteOffset: 4, as: UInt32.self)
+        table.committed { _ in true }
+        if mayEvict, memoryBytes > budgetBytes {
+            freeAll()
+            table.evict()
+            panes?.reset()
         }
-        dirty.removeAll(keepingCapacity: true)
-        if mayEvict, memoryBytes > budgetBytes { forgetAll() }
     }
 
     private func freeAll() {
@@ -249,91 +207,18 @@ final class AggregationRunner: StepRunner {
     var canSpill: Bool { retention == nil && rows.accumulators.allSatisfy(\.mergesExactly) }
 
     func spill(keepingMemory: Bool) {
-        dirty.removeAll(keepingCapacity: true)
         freeAll()
-        // A key that comes again begins anew: none is to be looked up in the store.
-        groups.reset(keepingMemory: keepingMemory)
+        table.spill(keepingMemory: keepingMemory)
         panes?.reset()
-    }
-
-    private func forgetAll() {
-        freeAll()
-        groups.reset()
-        panes?.reset()
-        isComplete = false
     }
 
     func writeSpilled(_ spilled: any SpilledRows, to transaction: any StoreTransaction) throws {
-        groups.reset()
-        try transaction.merge(
-            spilled, into: tableIndex, sideBySide: rows.canWriteSideBySide, telling: nil
-        ) { cursors, writer in
-            try withUnsafeTemporaryAllocation(
-                byteCount: 2 * groups.recordStride, alignment: 16
-            ) { memory in
-                guard let merged = memory.baseAddress else { return }
-                try merge(cursors, into: merged, merged + groups.recordStride)
-                defer { rows.free(merged) }
-                try rows.upsert(merged, place(of: merged), writer)
-            }
-        }
-        isComplete = false
-    }
-
-    /// Makes one record of a key's rows, the earliest first; `later` is room for another record.
-    private func merge(
-        _ cursors: [any RowCursor], into merged: UnsafeMutableRawPointer,
-        _ later: UnsafeMutableRawPointer
-    ) throws {
-        try load(cursors[0], into: merged)
-        do {
-            for cursor in cursors.dropFirst() {
-                try load(cursor, into: later)
-                defer { rows.free(later) }
-                try rows.merge(later: later, into: merged)
-            }
-        } catch {
-            rows.free(merged)
-            throw error
-        }
-    }
-
-    /// Reads a row into a record of its own, with its key, whose texts are the cursor's.
-    private func load(_ cursor: any RowCursor, into record: UnsafeMutableRawPointer) throws {
-        record.initializeMemory(as: UInt8.self, repeating: 0, count: groups.recordStride)
-        for (part, column) in definition.table.keyColumns.enumerated() {
-            let cell = record + (16 + 16 * part)
-            if groups.isText(part) {
-                TextCell.setBorrowed(cell, cursor.text(column))
-            } else {
-                cell.storeBytes(of: cursor.integer(column), as: Int64.self)
-            }
-        }
-        try rows.load(record, cursor)
-    }
-
-    // MARK: Reading through
-
-    private func loadOne(_ id: UInt32) throws {
-        let found = try store.lookUp(table: tableIndex) { writer in
-            rows.bindKey(groups.record(id), place(id), writer)
-        } read: { cursor in
-            try rows.load(groups.record(id), cursor)
-        }
-        if found {
-            groups.record(id).storeBytes(of: Self.storedFlag, toByteOffset: 4, as: UInt32.self)
-        }
-    }
-
-    private func loadAll() throws {
-        let keyColumns = definition.table.keyColumns
-        let key = LoadedKey(parts: keyColumns.count)
-        try store.scan(table: tableIndex) { cursor in
-            key.load(cursor, keyColumns, isText: groups.isText)
-            let (id, _) = groups.find(keys: key.columns)
-            try rows.load(groups.record(id), cursor)
-            groups.record(id).storeBytes(of: Self.storedFlag, toByteOffset: 4, as: UInt32.self)
-        }
-        isComplete = true
+        let merging = KeyedTable.Merging(
+            load: { [rows] in try rows.load($0, $1) },
+            merge: { [rows] in try rows.merge(later: $0, into: $1) },
+            free: { [rows] in rows.free($0) },
+            write: { [rows, self] in try rows.upsert($0, place(of: $0), $1) })
+        try table.writeSpilled(
+            spilled, to: transaction, sideBySide: rows.canWriteSideBySide, merging)
     }
 }

@@ -76,11 +76,6 @@ struct GroupRows {
         }
     }
 
-    /// Only the parts of the key that are not the window.
-    func emitKeyParts(_ place: Place, to sink: inout some CellSink) {
-        for part in layout.keyKinds.indices { emitKey(part, place, to: &sink) }
-    }
-
     private func emitKey(_ part: Int, _ place: Place, to sink: inout some CellSink) {
         let cell = place.keyRecord + 16 + 16 * (place.firstKeyPart + part)
         switch layout.keyKinds[part] {
@@ -126,6 +121,39 @@ struct GroupRows {
         }
     }
 
+    /// Writes the row to the store, and notes the change.
+    func write(
+        _ record: UnsafeMutableRawPointer, _ place: Place, _ writer: any RowWriter,
+        noting changes: ChangeLog
+    ) throws {
+        try changes.note {
+            keyJSON(record, place)
+        } bindKey: {
+            bindKey(record, place, $0)
+        } after: {
+            json(record, place)
+        } write: {
+            try upsert(record, place, writer)
+        }
+    }
+
+    /// Deletes the row from the store, and notes the change.
+    func delete(
+        _ record: UnsafeMutableRawPointer, _ place: Place, _ deleter: any RowWriter,
+        noting changes: ChangeLog
+    ) throws {
+        try changes.note {
+            keyJSON(record, place)
+        } bindKey: {
+            bindKey(record, place, $0)
+        } after: {
+            nil
+        } write: {
+            bindKey(record, place, deleter)
+            try deleter.execute()
+        }
+    }
+
     /// Takes in what a group has become in a later stretch of the log.
     func merge(
         later other: UnsafeMutableRawPointer, into record: UnsafeMutableRawPointer
@@ -142,5 +170,59 @@ struct GroupRows {
         for (accumulator, column) in zip(accumulators, accumulatorColumns) {
             try accumulator.load(record, cursor, column, &state)
         }
+    }
+}
+
+/// How the records of an aggregation become the rows of a table: where each cell comes from.
+package struct RowLayout: Sendable {
+    let table: TableSchema
+    let origins: [Origin]
+    let keyKinds: [ColumnKind]
+    let functions: [AggregateShape]
+    /// Whether groups may merge out of order: then first and last keep the offsets they come from.
+    let groupsMerge: Bool
+
+    /// The table's columns of the grouping's keys.
+    var keyColumns: [Int] {
+        origins.indices.filter { if case .key = origins[$0] { true } else { false } }
+    }
+
+    /// Where a cell comes from.
+    package enum Origin: Sendable {
+        case windowStart, windowEnd
+        /// The date on which a calendar window begins, in its time zone.
+        case windowDate(TimeZoneRules)
+        case key(Int)
+        case aggregate(Int)
+        /// The event that made an element, and which of its elements it is.
+        case offset, part
+    }
+
+    /// The table of the elements of sliding windows: a row for each, with the aggregates of it alone.
+    /// - Parameters:
+    ///   - columns: Those of the table of windows.
+    ///   - origins: Where its columns come from.
+    static func elements(
+        _ keyKinds: [ColumnKind], _ functions: [AggregateShape], hasState: Bool,
+        of columns: [ColumnSchema], _ origins: [Origin]
+    ) -> RowLayout {
+        var own = [
+            ColumnSchema("_offset", .integer, isKey: true),
+            ColumnSchema("_part", .integer, isKey: true), ColumnSchema("_time", .timestamp),
+        ]
+        var ownOrigins: [Origin] = [.offset, .part, .windowEnd]
+        for (column, origin) in zip(columns, origins) {
+            switch origin {
+            case .windowStart, .windowEnd, .windowDate, .offset, .part: continue
+            case .key, .aggregate:
+                own.append(ColumnSchema(column.name, column.kind))
+                ownOrigins.append(origin)
+            }
+        }
+        var table = TableSchema(name: "", columns: own, hasState: hasState)
+        table.isInternal = true
+        return RowLayout(
+            table: table, origins: ownOrigins, keyKinds: keyKinds, functions: functions,
+            groupsMerge: false)
     }
 }

@@ -70,12 +70,6 @@ package protocol FoldReader: AnyObject {
         failed: (Int, any Error) -> Void)
 }
 
-/// The rows of a fold's tables, as a handler looks at them and changes them.
-package protocol FoldState: AnyObject {
-    func row<Row: ViewRow>(ofTable name: String, key: FoldKey, as type: Row.Type) throws -> Row?
-    func setRow<Row: ViewRow>(ofTable name: String, key: FoldKey, to row: Row?) throws
-}
-
 /// The key of a fold's row. Texts are equal where their bytes are, as in the store.
 package enum FoldKey: Hashable, Sendable {
     case integer(Int64)
@@ -112,5 +106,5 @@ package enum FoldKey: Hashable, Sendable {
 ///
 /// The log's order decides what is there: the same events always find the same rows.
 public struct Tables {
-    let state: any FoldState
+    let state: FoldRunner
 }

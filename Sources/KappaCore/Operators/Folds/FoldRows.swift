@@ -2,29 +2,22 @@ import CKappaJSON
 
 /// The rows of one table of a fold in memory, over a store.
 ///
-/// Keys stand in a ``GroupTable``; a row has the number of its key. The row type is known to
-/// subclasses only; what commits and evicts them need not know it.
+/// A row has the number of its key. The row type is known to subclasses only; what commits and evicts
+/// rows need not know it.
 class FoldRows {
-    private static let dirtyFlag: UInt32 = 1
-    private static let storedFlag: UInt32 = 2
-
-    let table: FoldTable
+    let definition: FoldTable
     let index: Int
     let store: any RowStore
-    let keys: GroupTable
+    let table: KeyedTable
     private let keyIsText: Bool
-    private var dirty: [UInt32] = []
-    private var fresh: [UInt32] = []
-    /// Whether every row of the store is in memory, so that an unknown key is a new one.
-    private var isComplete: Bool
 
     init(_ table: FoldTable, index: Int, store: any RowStore) throws {
-        self.table = table
+        definition = table
         self.index = index
         self.store = store
-        keyIsText = table.keyKind == .text || table.keyKind == .json
-        keys = GroupTable(keyIsText: [keyIsText], stateBytes: 0)
-        isComplete = try store.rowCount(table: index) == 0
+        keyIsText = table.keyKind.isText
+        let stored = try StoredTable(store, index, keyColumns: table.schema.keyColumns)
+        self.table = KeyedTable(keyIsText: [keyIsText], stateBytes: 0, over: stored)
     }
 
     /// Makes the rows of a table, with its row type.
@@ -35,10 +28,10 @@ class FoldRows {
         return try open(table.rowType)
     }
 
-    var dirtyRows: Int { dirty.count }
+    var dirtyRows: Int { table.dirty.count }
     /// An estimate. What rows point to is measured when they are read and written; until then it is taken
     /// to be what the events brought.
-    var memoryBytes: Int { keys.memoryBytes + keys.count * rowBytes + pointedBytes }
+    var memoryBytes: Int { table.memoryBytes + table.count * rowBytes + pointedBytes }
 
     /// Notes that rows have taken in events of so many bytes.
     func grew(by bytes: Int) { unmeasuredBytes += bytes }
@@ -68,8 +61,7 @@ class FoldRows {
 
     /// Forgets all rows; they are in the store.
     func evict() {
-        keys.reset()
-        isComplete = false
+        table.evict()
         pointed = PointedBytes()
     }
 
@@ -77,71 +69,41 @@ class FoldRows {
 
     /// Finds the row of each event of a selection, and reads those in that only the store knows.
     func find(_ events: [Int32], _ column: kj_column, into ids: inout [UInt32]) throws {
-        fresh.removeAll(keepingCapacity: true)
         ids.removeAll(keepingCapacity: true)
         // A computed column has no memory before its first value.
         if events.isEmpty { return }
         let key: KeyColumn = keyIsText ? .texts(column.strings) : .integers(column.integers)
-        keys.find(rows: events[...], keys: [key], into: &ids, fresh: &fresh)
-        guard !fresh.isEmpty else { return }
-        grow(to: keys.count)
-        if isComplete { return }
-        for id in fresh { try readThrough(id) }
+        table.find(rows: events[...], keys: [key], into: &ids)
+        grow(to: table.count)
+        try table.readThrough { id in try table.lookUp(id) { try load(id, $0) } }
     }
 
     /// The row of one key.
     func find(_ key: FoldKey) throws -> UInt32 {
-        let column = ComputedColumn(kind: table.keyKind)
-        column.set(0, key.cell(table.keyKind))
+        let column = ComputedColumn(kind: definition.keyKind)
+        column.set(0, key.cell(definition.keyKind))
         var ids: [UInt32] = []
         try withExtendedLifetime(column) { try find([0], column.column, into: &ids) }
         return ids[0]
     }
 
-    private func readThrough(_ id: UInt32) throws {
-        let found = try store.lookUp(table: index) {
-            bindKey(id, $0)
-        } read: {
-            try load(id, $0)
-        }
-        if found { setFlags(id, Self.storedFlag) }
-    }
-
-    private func flags(_ id: UInt32) -> UInt32 {
-        keys.record(id).load(fromByteOffset: 4, as: UInt32.self)
-    }
-    private func setFlags(_ id: UInt32, _ flags: UInt32) {
-        keys.record(id).storeBytes(of: flags, toByteOffset: 4, as: UInt32.self)
-    }
-
     /// Notes that a row has changed.
-    func touch(_ id: UInt32) {
-        if flags(id) & Self.dirtyFlag != 0 { return }
-        setFlags(id, flags(id) | Self.dirtyFlag)
-        dirty.append(id)
-    }
-
-    private func keyCell(_ id: UInt32) -> FoldKey {
-        if keyIsText {
-            return .text(String(decoding: keys.textKey(id, 0), as: UTF8.self))
-        }
-        return .integer(keys.integerKey(id, 0))
-    }
+    func touch(_ id: UInt32) { table.touch(id) }
+    func touch(_ ids: [UInt32]) { table.touch(ids) }
 
     // MARK: Writing
 
     func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
-        KeyOrder.sort(&dirty, in: keys)
         let changes = ChangeLog(
-            transaction: transaction, store: store, table: index, schema: table.schema,
+            transaction: transaction, store: store, table: index, schema: definition.schema,
             offset: offset)
-        for id in dirty {
+        for id in table.sortDirty() {
             let cells = try cells(id)
-            if cells == nil, flags(id) & Self.storedFlag == 0 { continue }
+            if cells == nil, !table.isStored(id) { continue }
             try changes.note {
                 keyJSON(id)
             } bindKey: {
-                bindKey(id, $0)
+                table.bindKey(id, to: $0)
             } after: {
                 cells.map(rowJSON)
             } write: {
@@ -149,7 +111,7 @@ class FoldRows {
                     try upsert(id, cells, transaction.upsert(into: index))
                 } else {
                     let writer = transaction.delete(from: index)
-                    bindKey(id, writer)
+                    table.bindKey(id, to: writer)
                     try writer.execute()
                 }
             }
@@ -158,22 +120,14 @@ class FoldRows {
 
     private func upsert(_ id: UInt32, _ cells: [Value], _ writer: any RowWriter) throws {
         var sink = StoreSink(writer)
-        var hidden = table.schema.hasState ? try hidden(id) : ""
+        var hidden = definition.schema.hasState ? try hidden(id) : ""
         try hidden.withUTF8 { hidden in
             try cells.withTexts {
                 sink.append($0)
             } then: {
-                if table.schema.hasState { sink.blob(UnsafeRawBufferPointer(hidden)) }
+                if definition.schema.hasState { sink.blob(UnsafeRawBufferPointer(hidden)) }
                 try writer.execute()
             }
-        }
-    }
-
-    private func bindKey(_ id: UInt32, _ writer: any RowWriter) {
-        if keyIsText {
-            writer.bind(0, text: keys.textKey(id, 0))
-        } else {
-            writer.bind(0, keys.integerKey(id, 0))
         }
     }
 
@@ -184,17 +138,16 @@ class FoldRows {
     }
 
     /// The key of a row as a cell of its table.
-    fileprivate func key(_ id: UInt32) -> Value { keyCell(id).cell(table.keyKind) }
+    fileprivate func key(_ id: UInt32) -> Value { table.value(id, 0, definition.keyKind) }
 
     private func rowJSON(_ cells: [Value]) -> String {
-        var sink = JSONSink(names: table.schema.columns.map(\.name))
+        var sink = JSONSink(names: definition.schema.columns.map(\.name))
         cells.emit(to: &sink)
         return sink.finish()
     }
 
     func committed() {
-        for id in dirty { setFlags(id, isThere(id) ? Self.storedFlag : 0) }
-        dirty.removeAll(keepingCapacity: true)
+        table.committed(isThere)
         unmeasuredBytes = 0
     }
 }
@@ -204,13 +157,13 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
     private let rows = StateMemory<Row?>(empty: nil)
     /// Whether a row may come back from the store as another one: it is made that one at once, so that
     /// what handlers see does not depend on where commits were.
-    private lazy var changesWhenStored = table.rowFields.contains {
+    private lazy var changesWhenStored = definition.rowFields.contains {
         $0.kind == .double && $0.isOptional
     }
     /// The names of the properties that are columns, and of those that are hidden.
-    private lazy var rowNames = table.rowFields.map { $0.path.first ?? "" }
-    private lazy var hiddenNames = NameIndex(table.hiddenFields.map { $0.path.first ?? "" })
-    private lazy var codec = table.hiddenFields.isEmpty ? try? RowCodec<Row>() : nil
+    private lazy var rowNames = definition.rowFields.map { $0.path.first ?? "" }
+    private lazy var hiddenNames = NameIndex(definition.hiddenFields.map { $0.path.first ?? "" })
+    private lazy var codec = definition.hiddenFields.isEmpty ? try? RowCodec<Row>() : nil
 
     override fileprivate var rowBytes: Int {
         MemoryLayout<Row?>.stride + (pointsElsewhere ? MemoryLayout<Int>.stride : 0)
@@ -221,11 +174,11 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
     override fileprivate func isThere(_ id: UInt32) -> Bool { rows[Int(id)] != nil }
 
     override fileprivate func load(_ id: UInt32, _ cursor: any RowCursor) throws {
-        if pointsElsewhere { pointed.measure(id, cursor, table.schema) }
-        do { rows[Int(id)] = try table.decode(Row.self, cursor) } catch {
+        if pointsElsewhere { pointed.measure(id, cursor, definition.schema) }
+        do { rows[Int(id)] = try definition.decode(Row.self, cursor) } catch {
             throw KappaError(
                 .damaged, "a row that was committed cannot be read back as \(Row.self)",
-                at: "table \(table.schema.name), key \(key(id).jsonText)",
+                at: "table \(definition.schema.name), key \(key(id).jsonText)",
                 because: FieldFailure.reason(error),
                 advice:
                     "Where the type has changed and the view's file has not, `kappa rebuild` makes "
@@ -251,7 +204,7 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
         guard case .object(let members) = try JSONValue(encoding: row) else { return row }
         var nans = Set<Int>()
         let values = JSONValue.members(rowNames, of: members)
-        for (index, field) in table.rowFields.enumerated() where field.kind == .double {
+        for (index, field) in definition.rowFields.enumerated() where field.kind == .double {
             if field.isOptional, case .double(let double)? = values[index], double.isNaN {
                 nans.insert(index)
             }
@@ -276,24 +229,24 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
             return nil
         }
         guard case .object(let members) = try encoded(row, id) else { return nil }
-        var cells = [Value](repeating: .null, count: table.schema.columns.count)
+        var cells = [Value](repeating: .null, count: definition.schema.columns.count)
         let values = JSONValue.members(rowNames, of: members)
-        for (index, column) in table.rowColumns.enumerated() {
+        for (index, column) in definition.rowColumns.enumerated() {
             guard let member = values[index] else { continue }
-            let field = table.rowFields[index]
+            let field = definition.rowFields[index]
             if case .unsigned(let value) = member, field.kind == .integer {
-                throw tooLarge(value, table.schema.columns[column].name, key(id))
+                throw tooLarge(value, definition.schema.columns[column].name, key(id))
             }
             cells[column] = Value(encoded: member, kind: field.kind)
         }
-        cells[table.keyColumn] = key(id)
+        cells[definition.keyColumn] = key(id)
         if pointsElsewhere { pointed.measure(id, cells) }
         return cells
     }
 
     private func encoded(_ row: Row, _ id: UInt32) throws -> JSONValue {
         do { return try JSONValue(encoding: row) } catch var error as KappaError {
-            error.place = [error.place, "table \(table.schema.name), key \(key(id).jsonText)"]
+            error.place = [error.place, "table \(definition.schema.name), key \(key(id).jsonText)"]
                 .compactMap(\.self).joined(separator: "; ")
             throw error
         }
@@ -303,7 +256,7 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
     private func tooLarge(_ value: UInt64, _ column: String, _ key: Value) -> KappaError {
         KappaError(
             .badInput, "column \(column) cannot hold \(value)",
-            at: "table \(table.schema.name), key \(key.jsonText)",
+            at: "table \(definition.schema.name), key \(key.jsonText)",
             because: "integers of rows are signed, of 64 bits",
             advice: "Make the property an ExactDecimal or a String, or keep it hidden with @Hidden")
     }

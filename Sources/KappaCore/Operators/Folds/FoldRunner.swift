@@ -1,5 +1,5 @@
 /// Runs a fold: hands each event to its handlers in log order.
-final class FoldRunner: StepRunner, FoldState {
+final class FoldRunner: StepRunner {
     private let handlers: [(table: Int, reader: any FoldReader)]
     private let tables: [FoldRows]
     /// The index of each table's keys, where there is one.
@@ -51,7 +51,7 @@ final class FoldRunner: StepRunner, FoldState {
             pass.markApplied(selections[index])
             try tables[handler.table].find(selections[index], keys, into: &ids[index])
             indexes[handler.table]?.add(
-                selections[index][...], ids[index], of: tables[handler.table].keys,
+                selections[index][...], ids[index], of: tables[handler.table].table.keys,
                 firstOffset: batch.firstOffset)
         }
         if handlers.count == 1 {
@@ -76,9 +76,8 @@ final class FoldRunner: StepRunner, FoldState {
             failed.insert(index)
             pass.kill(Int(selections[0][index]), FieldFailure.reason(error))
         }
-        for (index, id) in ids[0].enumerated() where failed.isEmpty || !failed.contains(index) {
-            rows.touch(id)
-        }
+        if failed.isEmpty { return rows.touch(ids[0]) }
+        for (index, id) in ids[0].enumerated() where !failed.contains(index) { rows.touch(id) }
     }
 
     /// Goes through the events in log order, and through the handlers of each in the order in which
@@ -131,17 +130,19 @@ final class FoldRunner: StepRunner, FoldState {
     private func typed<Row: ViewRow>(_ table: Int, _ type: Row.Type) throws -> TypedFoldRows<Row> {
         guard let rows = tables[table] as? TypedFoldRows<Row> else {
             throw FieldFailure(
-                description: "table \(tables[table].table.schema.name) has no rows of \(type)")
+                description: "table \(tables[table].definition.schema.name) has no rows of \(type)")
         }
         return rows
     }
 
     private func index(ofTable name: String) throws -> Int {
-        guard let index = tables.firstIndex(where: { $0.table.schema.name == name }) else {
+        guard let index = tables.firstIndex(where: { $0.definition.schema.name == name }) else {
             throw FieldFailure(description: "no handler of this view fills table \(name)")
         }
         return index
     }
+
+    // MARK: What handlers see
 
     func row<Row: ViewRow>(
         ofTable name: String, key: FoldKey, as type: Row.Type
@@ -160,6 +161,8 @@ final class FoldRunner: StepRunner, FoldState {
             throw StoreFailure(error: error)
         }
     }
+
+    // MARK: Writing
 
     func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
         for table in tables { try table.write(to: transaction, changesAt: offset) }

@@ -1,3 +1,5 @@
+import Glibc
+
 /// The rows of a fold's table, as a reader changes them by their numbers.
 package struct FoldStates {
     /// The rows as bytes, where there is nothing else to them.
@@ -40,5 +42,78 @@ package struct PlainStates {
                 as: UInt64.self)
             at &+= 8
         }
+    }
+}
+
+/// States of one type by number, at addresses that hold until it grows.
+final class StateMemory<State> {
+    private let empty: State
+    private var states: UnsafeMutablePointer<State>
+    private var capacity = 64
+    private(set) var count = 0
+    /// Where a state is while it is changed: what changes it may make this memory grow.
+    private let scratch = UnsafeMutablePointer<State>.allocate(capacity: 1)
+    /// Whether a state is nothing but its bytes, so that copying these is all there is to it.
+    private let isPlain = _isPOD(State.self)
+
+    init(empty: State) {
+        self.empty = empty
+        states = .allocate(capacity: capacity)
+    }
+
+    deinit {
+        states.deinitialize(count: count)
+        states.deallocate()
+        scratch.deallocate()
+    }
+
+    subscript(_ id: Int) -> State {
+        get { states[id] }
+        set { states[id] = newValue }
+    }
+
+    /// Makes room for states up to a number; new ones are empty.
+    func grow(to newCount: Int) {
+        guard newCount > count else { return }
+        if newCount > capacity {
+            capacity = max(newCount, capacity * 2)
+            let larger = UnsafeMutablePointer<State>.allocate(capacity: capacity)
+            larger.moveInitialize(from: states, count: count)
+            states.deallocate()
+            states = larger
+        }
+        (states + count).initialize(repeating: empty, count: newCount - count)
+        count = newCount
+    }
+
+    /// Hands the address of a copy to `body`, and keeps what it makes of it unless it throws. Not to
+    /// be called from inside of `body`.
+    func change(_ id: Int, _ body: (UnsafeMutableRawPointer) throws -> Void) throws {
+        if isPlain {
+            let size = MemoryLayout<State>.size
+            memcpy(scratch, states + id, size)
+            try body(UnsafeMutableRawPointer(scratch))
+            memcpy(states + id, scratch, size)
+            return
+        }
+        scratch.initialize(to: states[id])
+        do { try body(UnsafeMutableRawPointer(scratch)) } catch {
+            scratch.deinitialize(count: 1)
+            throw error
+        }
+        (states + id).moveUpdate(from: scratch, count: 1)
+    }
+
+    /// The states as bytes, where there is nothing else to them; valid until this memory grows.
+    var plain: PlainStates? {
+        guard isPlain, MemoryLayout<State>.alignment >= 8 else { return nil }
+        return PlainStates(
+            base: UnsafeMutableRawPointer(states), scratch: UnsafeMutableRawPointer(scratch),
+            stride: MemoryLayout<State>.stride)
+    }
+
+    func reset() {
+        states.deinitialize(count: count)
+        count = 0
     }
 }

@@ -91,3 +91,20 @@ public struct JoinBound: Sendable {
         "\(kind) \(latenessMicroseconds.map(String.init) ?? "")"
     }
 }
+
+extension JoinBound {
+    /// Why the bound cannot be kept: it needs times that a stream has not.
+    func problem<Left, Right>(
+        _ left: JoinInput<Left>, _ right: JoinInput<Right>
+    ) -> KappaError? {
+        if let fault {
+            return .senseless(fault, at: "join of \(Left.self) and \(Right.self)")
+        }
+        guard needsTime, !left.source.hasTime || !right.source.hasTime else { return nil }
+        return KappaError(
+            .usage, "a join has a bound in time, but its events have no time",
+            at: "join of \(Left.self) and \(Right.self)",
+            because: "how far apart two events are is told by their event times",
+            advice: "Name the event time of both: Events(\(Left.self).self, at: \\.timestamp)")
+    }
+}

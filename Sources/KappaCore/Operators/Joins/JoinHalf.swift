@@ -4,15 +4,15 @@ import CKappaJSON
 /// knows the type would look it up again and again.
 class JoinHalf {
     /// The elements that wait.
-    let side: any JoinSide
+    let side: JoinRows
     /// The keys of elements that are not in the stream, where the join is to ask that.
-    private let refused: (any JoinSide)?
+    private let refused: JoinRows?
     let isUnique: Bool
     /// Whether it is the join that asks which elements are in the stream.
     var judges: Bool { refused != nil }
     /// The elements of the half's reader.
     let list: ElementList
-    private let keys: any JoinKeys
+    private let keys: JoinKeyTable
     private let bound: JoinBound
     private let kinds: [ColumnKind]
     fileprivate let builder: PackedRowBuilder
@@ -44,8 +44,8 @@ class JoinHalf {
     }
 
     fileprivate init(
-        _ list: ElementList, _ kinds: [ColumnKind], _ bound: JoinBound, _ keys: any JoinKeys,
-        _ side: any JoinSide, refused: (any JoinSide)?, isUnique: Bool
+        _ list: ElementList, _ kinds: [ColumnKind], _ bound: JoinBound, _ keys: JoinKeyTable,
+        _ side: JoinRows, refused: JoinRows?, isUnique: Bool
     ) {
         self.list = list
         self.kinds = kinds
@@ -240,8 +240,8 @@ final class TypedJoinHalf<Element: ViewRow>: JoinHalf {
 
     init(
         _ reader: any ElementReader<Element>, _ codec: RowCodec<Element>,
-        _ input: JoinInput<Element>, _ bound: JoinBound, _ keys: any JoinKeys,
-        _ side: any JoinSide, refused: (any JoinSide)?
+        _ input: JoinInput<Element>, _ bound: JoinBound, _ keys: JoinKeyTable,
+        _ side: JoinRows, refused: JoinRows?
     ) {
         self.reader = reader
         self.codec = codec

@@ -31,7 +31,7 @@ final class JoinHalves {
     let left: JoinHalf
     let right: JoinHalf
     private let bound: JoinBound
-    private let clock: JoinClock
+    private let clock: StreamTimekeeper
     private var firstOffset: Int64 = 0
     /// Those that a new element has met.
     let met = PlainList<Met>()
@@ -49,7 +49,7 @@ final class JoinHalves {
         self.right = right
         self.bound = bound
         let all = Self.timeColumns(left, right)
-        clock = JoinClock(context.clock(), columns: bound.needsTime ? all : [])
+        clock = context.clock(columns: bound.needsTime ? all : [])
     }
 
     /// The columns of both halves' event times.
@@ -233,6 +233,7 @@ final class JoinHalves {
     func settle() {
         left.settle()
         right.settle()
+        clock.settle()
     }
 
     func undo() {

@@ -1,29 +1,18 @@
 import CKappaJSON
 
-/// The elements of one side of a join in memory, over their table.
+/// One side of a join: elements by key, in log order, for as long as something may still meet them; over
+/// their table.
 ///
-/// The elements of a key are a chain in log order. Numbers of elements that are gone are used again.
-final class JoinRows: JoinSide, StateTable {
-    private struct Node {
-        var meta: JoinMeta
-        var key: UInt32
-        /// Neighbours in the chain of the key, plus one; 0 for none.
-        var next: UInt32 = 0
-        var previous: UInt32 = 0
-        var isStored = false
-        var isDirty = false
-        var isInHeap = false
-        var isThere = true
-        var row: PackedRow
-    }
+/// A record holds, behind its header, where its element comes from, and where its packed row is. The elements
+/// of a key are a chain in log order.
+package final class JoinRows {
+    private static let recordBytes = 48
 
     private let keys: JoinKeyTable
     private let side: Int
     private let builder: PackedRowBuilder
     private let arena = RowArena()
-    private let nodes = PlainList<Node>()
-    private let free = PlainList<UInt32>()
-    private var dirty: [UInt32] = []
+    private let slab = RecordSlab(recordBytes: recordBytes)
     private var gone: [JoinMeta] = []
     /// Rows of elements that are forgotten.
     private let released = PlainList<PackedRow>()
@@ -40,118 +29,109 @@ final class JoinRows: JoinSide, StateTable {
 
     // MARK: Elements
 
-    func first(_ key: UInt32) -> UInt32? {
-        let first = keys.ends(key, side).first
-        return first == 0 ? nil : first - 1
+    /// The number of the first element under a key; nil where there is none.
+    @inline(__always)
+    func first(_ key: UInt32) -> UInt32? { RecordSlab.number(keys.ends(key, side).first) }
+
+    /// The number of the element behind another one.
+    @inline(__always)
+    func next(_ number: UInt32) -> UInt32? { slab.next(number) }
+
+    @inline(__always)
+    func row(_ number: UInt32) -> PackedRow {
+        PackedRow(
+            base: slab.record(number).load(fromByteOffset: 40, as: UnsafeMutableRawPointer.self))
     }
 
-    func next(_ number: UInt32) -> UInt32? {
-        let next = nodes[Int(number)].next
-        return next == 0 ? nil : next - 1
+    @inline(__always)
+    func meta(_ number: UInt32) -> JoinMeta {
+        let record = slab.record(number)
+        return JoinMeta(
+            offset: record.load(fromByteOffset: 16, as: Int64.self),
+            part: record.load(fromByteOffset: 24, as: Int64.self),
+            time: record.load(fromByteOffset: 32, as: Int64.self),
+            isMatched: slab.has(number, RecordFlags.matched))
     }
 
-    func row(_ number: UInt32) -> PackedRow { nodes[Int(number)].row }
-    func meta(_ number: UInt32) -> JoinMeta { nodes[Int(number)].meta }
-
+    /// Keeps the element that was put together; returns its number.
     func insert(_ builder: PackedRowBuilder, key: UInt32, _ meta: JoinMeta) -> UInt32 {
         let number = place(builder.finish(in: arena), key: key, meta)
-        nodes[Int(number)].isDirty = true
-        dirty.append(number)
+        slab.touch(number)
         return number
     }
 
     private func place(_ row: PackedRow, key: UInt32, _ meta: JoinMeta) -> UInt32 {
+        let number = slab.insert(key: key)
+        let record = slab.record(number)
+        record.storeBytes(of: meta.offset, toByteOffset: 16, as: Int64.self)
+        record.storeBytes(of: meta.part, toByteOffset: 24, as: Int64.self)
+        record.storeBytes(of: meta.time, toByteOffset: 32, as: Int64.self)
+        record.storeBytes(of: row.base, toByteOffset: 40, as: UnsafeMutableRawPointer.self)
+        if meta.isMatched { slab.mark(number, RecordFlags.matched) }
         var ends = keys.ends(key, side)
-        let node = Node(meta: meta, key: key, previous: ends.last, row: row)
-        let number: UInt32
-        if let reused = free.popLast() {
-            number = reused
-            nodes[Int(number)] = node
-        } else {
-            number = UInt32(nodes.count)
-            nodes.append(node)
-        }
-        if ends.last != 0 {
-            nodes[Int(ends.last - 1)].next = number + 1
-        } else {
-            ends.first = number + 1
-        }
-        ends.last = number + 1
+        slab.append(number, to: &ends)
         keys.set(key, side, ends)
-        if expires { push(number) }
+        if expires { hold(number, until: meta.time) }
         return number
     }
 
+    /// Notes whether an element has met one of the other side.
     func setMatched(_ number: UInt32, _ isMatched: Bool) {
-        guard nodes[Int(number)].meta.isMatched != isMatched else { return }
-        nodes[Int(number)].meta.isMatched = isMatched
-        if !nodes[Int(number)].isDirty {
-            nodes[Int(number)].isDirty = true
-            dirty.append(number)
+        guard slab.has(number, RecordFlags.matched) != isMatched else { return }
+        let record = slab.record(number)
+        if isMatched {
+            RecordFlags.set(RecordFlags.matched, record)
+        } else {
+            RecordFlags.clear(RecordFlags.matched, record)
         }
+        slab.touch(number)
     }
 
+    /// Forgets an element. Its row stays as it is until ``reclaim()``.
     func remove(_ number: UInt32) {
-        let node = nodes[Int(number)]
-        guard node.isThere else { return }
-        nodes[Int(number)].isThere = false
-        var ends = keys.ends(node.key, side)
-        if node.previous != 0 {
-            nodes[Int(node.previous - 1)].next = node.next
-        } else {
-            ends.first = node.next
-        }
-        if node.next != 0 {
-            nodes[Int(node.next - 1)].previous = node.previous
-        } else {
-            ends.last = node.previous
-        }
-        keys.set(node.key, side, ends)
-        released.append(node.row)
-        if node.isStored { gone.append(node.meta) }
-        recycle(number)
+        guard slab.isThere(number) else { return }
+        let key = slab.key(number)
+        var ends = keys.ends(key, side)
+        slab.unlink(number, from: &ends)
+        keys.set(key, side, ends)
+        released.append(row(number))
+        if slab.has(number, RecordFlags.stored) { gone.append(meta(number)) }
+        slab.remove(number)
     }
 
+    /// The rows of elements that are forgotten are not looked at any more.
     func reclaim() {
         while let row = released.popLast() { arena.release(row) }
     }
 
-    /// Lets a number be used again, once no list holds it.
-    private func recycle(_ number: UInt32) {
-        let node = nodes[Int(number)]
-        if !node.isThere, !node.isDirty, !node.isInHeap { free.append(number) }
+    private func hold(_ number: UInt32, until time: Int64) {
+        oldest.insert(time, number)
+        slab.mark(number, RecordFlags.held)
     }
 
-    private func push(_ number: UInt32) {
-        oldest.insert(nodes[Int(number)].meta.time, number)
-        nodes[Int(number)].isInHeap = true
-    }
-
+    /// Forgets the elements whose time is `time` or earlier.
     func removeAll(upTo time: Int64) {
         if !expires {
             expires = true
-            for number in nodes.indices where nodes[number].isThere { push(UInt32(number)) }
+            for number in slab.all { hold(number, until: meta(number).time) }
         }
         while let number = oldest.pop(upTo: time) {
-            nodes[Int(number)].isInHeap = false
-            if nodes[Int(number)].isThere { remove(number) } else { recycle(number) }
+            remove(number)
+            slab.unmark(number, RecordFlags.held)
         }
     }
 
     // MARK: Keys
 
     /// How many elements there are.
-    var count: Int { nodes.count - free.count }
+    var count: Int { slab.count }
 
-    /// Visits the keys of the elements, which get other numbers.
-    func renumberKeys(_ number: (UInt32) -> UInt32) {
-        for index in nodes.indices where nodes[index].isThere {
-            nodes[index].key = number(nodes[index].key)
-        }
-    }
+    /// The keys have got other numbers.
+    func renumberKeys(_ numbers: [UInt32]) { slab.renumberKeys(numbers) }
 
     // MARK: The table
 
+    /// Takes a stored row in.
     func load(_ cursor: any RowCursor) throws {
         builder.begin()
         for cell in 0..<builder.cells {
@@ -162,9 +142,10 @@ final class JoinRows: JoinSide, StateTable {
             isMatched: cursor.integer(3) != 0)
         let key = keys.find(cursor, TableSchema.joinSideKey, time: meta.time)
         let number = place(builder.finish(in: arena), key: key, meta)
-        nodes[Int(number)].isStored = true
+        slab.mark(number, RecordFlags.stored)
     }
 
+    /// Writes what changed since the last commit, in the order of the table's key.
     func write(to transaction: any StoreTransaction, table: Int) throws {
         gone.sort { ($0.offset, $0.part) < ($1.offset, $1.part) }
         let delete = transaction.delete(from: table)
@@ -173,43 +154,145 @@ final class JoinRows: JoinSide, StateTable {
             delete.bind(1, meta.part)
             try delete.execute()
         }
-        dirty.removeAll { number in
-            let node = nodes[Int(number)]
-            guard !node.isThere else { return false }
-            nodes[Int(number)].isDirty = false
-            recycle(number)
-            return true
-        }
-        dirty.sort {
-            let (a, b) = (nodes[Int($0)].meta, nodes[Int($1)].meta)
-            return (a.offset, a.part) < (b.offset, b.part)
+        let dirty = slab.sortDirty { dirty in
+            dirty.sorted {
+                let (a, b) = (meta($0), meta($1))
+                return (a.offset, a.part) < (b.offset, b.part)
+            }
         }
         try transaction.upsertRows(into: table, count: dirty.count) { index, upsert in
-            let node = nodes[Int(dirty[index])]
-            upsert.bind(0, node.meta.offset)
-            upsert.bind(1, node.meta.part)
-            upsert.bind(2, node.meta.time)
-            upsert.bind(3, node.meta.isMatched ? Int64(1) : 0)
-            keys.bind(node.key, to: upsert, at: TableSchema.joinSideKey)
-            node.row.bind(
+            let meta = meta(dirty[index])
+            upsert.bind(0, meta.offset)
+            upsert.bind(1, meta.part)
+            upsert.bind(2, meta.time)
+            upsert.bind(3, meta.isMatched ? Int64(1) : 0)
+            keys.bind(slab.key(dirty[index]), to: upsert, at: TableSchema.joinSideKey)
+            row(dirty[index]).bind(
                 builder.cells, of: builder.cells, to: upsert, at: TableSchema.joinSideColumns)
             try upsert.execute()
         }
     }
 
+    /// The transaction was committed.
     func committed() {
-        for number in dirty {
-            nodes[Int(number)].isStored = true
-            nodes[Int(number)].isDirty = false
-        }
-        dirty.removeAll(keepingCapacity: true)
+        slab.committed()
         gone.removeAll(keepingCapacity: true)
         keys.compact()
     }
 
     var memoryBytes: Int {
-        (side == 0 ? keys.memoryBytes : 0) + nodes.count * MemoryLayout<Node>.stride
-            + arena.memoryBytes
+        (side == 0 ? keys.memoryBytes : 0) + slab.memoryBytes + arena.memoryBytes
     }
-    var dirtyRows: Int { dirty.count + gone.count }
+    var dirtyRows: Int { slab.dirty.count + gone.count }
+}
+
+/// Where an element of a join comes from.
+package struct JoinMeta {
+    /// The event that made it, and which of that event's elements it is.
+    package var offset: Int64
+    package var part: Int64
+    /// Its event time in microseconds; zero for a stream without times.
+    package var time: Int64
+    /// Whether it has met an element of the other side.
+    package var isMatched = false
+}
+
+extension TableSchema {
+    /// The table of one side of a join: a row for each element that is kept.
+    static func joinSide(key: ColumnKind, _ columns: [ColumnSchema]) -> TableSchema {
+        var table = TableSchema(
+            name: "",
+            columns: [
+                ColumnSchema("_offset", .integer, isKey: true),
+                ColumnSchema("_part", .integer, isKey: true),
+                ColumnSchema("_time", .integer), ColumnSchema("_matched", .bool),
+                ColumnSchema("_key", key),
+            ] + columns)
+        table.isInternal = true
+        return table
+    }
+
+    /// Where the key stands in a join side's table.
+    static let joinSideKey = 4
+    /// How many columns of a join side's table stand before the element's own.
+    static let joinSideColumns = 5
+}
+
+/// Thrown where an element comes after what it belongs to has closed.
+struct LateElement: Error {}
+
+/// The keys under which elements wait, on one side or on several.
+package final class JoinKeyTable {
+    /// The state of a key is where its chain on each side begins and ends.
+    private let table: KeyedTable
+    private let window: (Int64) -> Int64
+    private let isText: Bool
+    /// The sides that share the keys. They hold this table, and it is theirs.
+    private var sides: [Unowned] = []
+    /// Where no windows are.
+    private var zeros: [Int64] = []
+
+    private struct Unowned { unowned let rows: JoinRows }
+
+    /// - Parameter window: The start of the window of a time.
+    init(kind: ColumnKind, sides: Int, window: @escaping (Int64) -> Int64) {
+        self.window = window
+        isText = kind == .text || kind == .json
+        table = KeyedTable(keyIsText: [isText, false], stateBytes: 8 * sides)
+    }
+
+    func add(_ side: JoinRows) { sides.append(Unowned(rows: side)) }
+
+    /// Finds the numbers of the keys in some rows, and makes those that are new.
+    /// - Parameter windows: By row; nil without windows.
+    func find(
+        _ rows: ArraySlice<Int32>, _ column: kj_column, _ windows: UnsafePointer<Int64>?,
+        into ids: inout [UInt32]
+    ) {
+        // A column without rows may have no memory yet.
+        guard !rows.isEmpty else { return ids.removeAll(keepingCapacity: true) }
+        let key: KeyColumn = isText ? .texts(column.strings) : .integers(column.integers)
+        if let windows {
+            return table.find(rows: rows, keys: [key, .integers(windows)], into: &ids)
+        }
+        let missing = Int(rows.last ?? 0) + 1 - zeros.count
+        if missing > 0 { zeros.append(contentsOf: repeatElement(0, count: missing)) }
+        zeros.withUnsafeBufferPointer { zeros in
+            guard let base = zeros.baseAddress else { return ids.removeAll() }
+            table.find(rows: rows, keys: [key, .integers(base)], into: &ids)
+        }
+    }
+
+    /// The number of a stored key.
+    func find(_ cursor: any RowCursor, _ column: Int, time: Int64) -> UInt32 {
+        table.find(cursor, [column], last: window(time))
+    }
+
+    func bind(_ key: UInt32, to writer: any RowWriter, at column: Int) {
+        table.bind(key, 0, to: writer, at: column)
+    }
+
+    @inline(__always)
+    func ends(_ key: UInt32, _ side: Int) -> RecordSlab.Ends {
+        table.record(key).load(
+            fromByteOffset: table.stateOffset + 8 * side, as: RecordSlab.Ends.self)
+    }
+
+    @inline(__always)
+    func set(_ key: UInt32, _ side: Int, _ ends: RecordSlab.Ends) {
+        table.record(key).storeBytes(
+            of: ends, toByteOffset: table.stateOffset + 8 * side, as: RecordSlab.Ends.self)
+    }
+
+    /// Forgets the keys that have no elements any more, where they are most.
+    func compact() {
+        let count = sides.reduce(0) { $0 + $1.rows.count }
+        guard table.isWorthCompacting(needed: count) else { return }
+        let numbers = table.compact { key in
+            sides.indices.contains { ends(key, $0).first != 0 }
+        }
+        for side in sides { side.rows.renumberKeys(numbers) }
+    }
+
+    var memoryBytes: Int { table.memoryBytes }
 }

@@ -1,3 +1,46 @@
+/// An outer join with its types.
+struct OuterJoin<Left: ViewRow, Right: ViewRow, New: ViewRow>: Sendable {
+    let left: JoinInput<Left>
+    let right: JoinInput<Right>
+    let bound: JoinBound
+    /// Whether elements that have met none are rows.
+    let showsLeft: Bool
+    let showsRight: Bool
+    let isJoined: (@Sendable (Left, Right) throws -> Bool)?
+    /// Nil where both are nil.
+    let combine: @Sendable (Left?, Right?) throws -> New?
+}
+
+/// The table of an outer join without its types: what the materializer needs to run it.
+package struct JoinedRowsDefinition: Sendable {
+    package let table: TableSchema
+    package let stateTables: [TableSchema]
+    let signature: String
+    let eventTypes: [String]
+    package let open: @Sendable (any StreamContext) throws(KappaError) -> any JoinedRowsInput
+
+    init<Left: ViewRow, Right: ViewRow, New: ViewRow>(
+        table name: String, _ join: OuterJoin<Left, Right, New>
+    ) throws(KappaError) {
+        let (left, right) = (join.left.source, join.right.source)
+        let problem =
+            join.left.problem ?? join.right.problem ?? join.bound.problem(join.left, join.right)
+        if let problem { throw problem }
+        let keys = [
+            ("left_offset", true), ("left_part", left.fansOut), ("right_offset", true),
+            ("right_part", right.fansOut),
+        ].filter(\.1).map { ColumnSchema($0.0, .integer, isKey: true) }
+        table = TableSchema(name: name, columns: keys + (try RowCodec<New>().columns))
+        stateTables = left.states() + right.states() + join.left.joinTables(with: join.right)
+        eventTypes = left.eventTypes + right.eventTypes
+        signature =
+            "(\(join.left.signature)).outer \(join.showsLeft) \(join.showsRight) "
+            + "(\(join.right.signature)) \(join.bound.signature) "
+            + table.columns.map { "\($0.name):\($0.kind.rawValue)" }.joined(separator: ",")
+        open = { context throws(KappaError) in try OuterJoinRows(join, context) }
+    }
+}
+
 /// Runs the table of an outer join: rows come, and give way to others.
 final class JoinedRowsRunner: StepRunner {
     private let schema: TableSchema

@@ -2,21 +2,16 @@ import CKappaJSON
 
 /// Runs a ranking: the best elements of each group. All groups are in memory.
 final class RankingRunner: StepRunner {
-    private static let dirtyFlag: UInt32 = 1
-
     private let definition: RankingDefinition
     private let input: any RankingInput
     private let store: any RowStore
     private let tableIndex: Int
     /// One record for each group; its state is how many rows the store has of it.
-    private let groups: GroupTable
-    private let stateOffset: Int
+    private let groups: KeyedTable
     private let keyIsText: [Bool]
-    private var dirty: [UInt32] = []
     /// Whether the store has any rows.
     private var hasStored = false
     private var ids: [UInt32] = []
-    private var fresh: [UInt32] = []
 
     init(
         _ definition: RankingDefinition, input: any RankingInput, store: any RowStore, table: Int
@@ -25,15 +20,19 @@ final class RankingRunner: StepRunner {
         self.input = input
         self.store = store
         tableIndex = table
-        keyIsText = definition.keyKinds.map { $0 == .text || $0 == .json }
-        groups = GroupTable(keyIsText: keyIsText, stateBytes: 8)
-        stateOffset = GroupTable.stateOffset(keyParts: keyIsText.count)
-        try loadAll()
+        keyIsText = definition.keyKinds.map(\.isText)
+        let stored = try StoredTable(store, table, keyColumns: definition.keyColumns)
+        groups = KeyedTable(keyIsText: keyIsText, stateBytes: 8, over: stored)
+        try groups.loadAll { id, cursor in
+            try input.load(cursor, into: Int(id))
+            setStoredRows(id, storedRows(id) + 1)
+            hasStored = true
+        }
     }
 
     var memoryBytes: Int { groups.memoryBytes + input.memoryBytes }
     /// About so many rows are in the groups that changed.
-    var dirtyRows: Int { dirty.count * max(1, input.rowCount / max(1, groups.count)) }
+    var dirtyRows: Int { groups.dirty.count * max(1, input.rowCount / max(1, groups.count)) }
 
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
         input.take(batch, range) { rows, columns in
@@ -41,45 +40,34 @@ final class RankingRunner: StepRunner {
             let keys: [KeyColumn] = zip(columns, keyIsText).map { column, isText in
                 isText ? .texts(column.strings) : .integers(column.integers)
             }
-            groups.find(rows: rows, keys: keys, into: &ids, fresh: &fresh)
-            fresh.removeAll(keepingCapacity: true)
+            groups.find(rows: rows, keys: keys, into: &ids)
             return ids
         } changed: { id in
-            markDirty(id)
+            groups.touch(id)
         } _: {
             pass.note($0, $1)
         }
     }
 
-    private func isDirty(_ id: UInt32) -> Bool {
-        groups.record(id).load(fromByteOffset: 4, as: UInt32.self) & Self.dirtyFlag != 0
-    }
-
-    private func markDirty(_ id: UInt32) {
-        if isDirty(id) { return }
-        groups.record(id).storeBytes(of: Self.dirtyFlag, toByteOffset: 4, as: UInt32.self)
-        dirty.append(id)
-    }
-
     private func storedRows(_ id: UInt32) -> Int {
-        Int(groups.record(id).load(fromByteOffset: stateOffset, as: Int64.self))
+        Int(groups.record(id).load(fromByteOffset: groups.stateOffset, as: Int64.self))
     }
 
     private func setStoredRows(_ id: UInt32, _ count: Int) {
         groups.record(id).storeBytes(
-            of: Int64(count), toByteOffset: stateOffset, as: Int64.self)
+            of: Int64(count), toByteOffset: groups.stateOffset, as: Int64.self)
     }
 
     // MARK: Writing
 
     func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
-        KeyOrder.sort(&dirty, in: groups)
+        let dirty = groups.sortDirty()
         let changes = ChangeLog(
             transaction: transaction, store: store, table: tableIndex, schema: definition.table,
             offset: offset)
         if offset == nil {
             try transaction.upsertRows(into: tableIndex, count: dirty.count) { index, writer in
-                prefetch(ahead: index)
+                prefetch(ahead: index, of: dirty)
                 for rank in 0..<input.count(in: Int(dirty[index])) {
                     try upsert(dirty[index], rank, writer)
                 }
@@ -107,7 +95,7 @@ final class RankingRunner: StepRunner {
 
     /// Asks for groups and their rows some places ahead: they are written in the order of their keys,
     /// which is none that memory knows.
-    private func prefetch(ahead index: Int) {
+    private func prefetch(ahead index: Int, of dirty: [UInt32]) {
         if index + 16 < dirty.count { input.prefetch(Int(dirty[index + 16])) }
         if index + 8 < dirty.count { input.prefetchRows(Int(dirty[index + 8])) }
     }
@@ -151,7 +139,7 @@ final class RankingRunner: StepRunner {
     }
 
     private func bindKey(_ id: UInt32, _ rank: Int, to writer: any RowWriter) {
-        for part in keyIsText.indices { groups.bind(id, part, to: writer, at: part) }
+        groups.bindKey(id, to: writer)
         if hasRank { writer.bind(keyIsText.count, Int64(rank + 1)) }
     }
 
@@ -160,30 +148,11 @@ final class RankingRunner: StepRunner {
     }
 
     func committed(mayEvict: Bool) {
-        hasStored = hasStored || !dirty.isEmpty
-        if dirty.count * 4 > groups.count {
-            // One after the other, as they stand in memory.
-            for id in 0..<UInt32(groups.count) where isDirty(id) { setStored(id) }
-        } else {
-            for id in dirty { setStored(id) }
+        hasStored = hasStored || !groups.dirty.isEmpty
+        groups.committed { id in
+            setStoredRows(id, input.count(in: Int(id)))
+            return true
         }
-        dirty.removeAll(keepingCapacity: true)
         input.committed()
-    }
-
-    private func setStored(_ id: UInt32) {
-        setStoredRows(id, input.count(in: Int(id)))
-        groups.record(id).storeBytes(of: 0, toByteOffset: 4, as: UInt32.self)
-    }
-
-    private func loadAll() throws {
-        let key = LoadedKey(parts: keyIsText.count)
-        try store.scan(table: tableIndex) { cursor in
-            key.load(cursor, definition.keyColumns, isText: groups.isText)
-            let (id, _) = groups.find(keys: key.columns)
-            try input.load(cursor, into: Int(id))
-            setStoredRows(id, storedRows(id) + 1)
-            hasStored = true
-        }
     }
 }

@@ -2,7 +2,6 @@ import Glibc
 
 /// The rows of a table by the groups of a further step, packed.
 final class DerivedGroups {
-    private static let changedFlag: UInt32 = 1
     /// Where a row's record keeps its packed row, its group, and its place there.
     private struct Place {
         var row: PackedRow?
@@ -14,31 +13,27 @@ final class DerivedGroups {
     private let builder: PackedRowBuilder
     private let arena = RowArena()
     /// The rows by their keys; those that are gone have records still.
-    private var rows: GroupTable
-    private(set) var groups: GroupTable
-    private let rowKey: LoadedKey
-    private let groupKey: LoadedKey
-    private let rowKeyIsText: [Bool]
-    private let groupKeyIsText: [Bool]
+    private let rows: KeyedTable
+    /// The groups by their keys.
+    let groups: KeyedTable
     /// The rows of each group, in no order.
     private var members: [[UInt32]] = []
     private var lastGroup: UInt32 = 0
     private var run = Run()
-    private var changed: [UInt32] = []
     /// Rows that are there.
     private(set) var count = 0
-    private let placeAt: Int
 
-    init(_ shape: DerivedRows, rowKeys: [ColumnKind], groupKeys: [ColumnKind]) {
+    /// - Parameter stored: The table with the rows, whose keys begin with those of groups where these are
+    ///   read from it.
+    init(
+        _ shape: DerivedRows, rowKeys: [ColumnKind], groupKeys: [ColumnKind],
+        over stored: StoredTable
+    ) {
         self.shape = shape
         builder = PackedRowBuilder(cells: shape.cells)
-        rowKeyIsText = rowKeys.map(\.isText)
-        groupKeyIsText = groupKeys.map(\.isText)
-        rows = GroupTable(keyIsText: rowKeyIsText, stateBytes: MemoryLayout<Place>.size)
-        groups = GroupTable(keyIsText: groupKeyIsText, stateBytes: 0)
-        rowKey = LoadedKey(parts: rowKeys.count)
-        groupKey = LoadedKey(parts: groupKeys.count)
-        placeAt = GroupTable.stateOffset(keyParts: rowKeys.count)
+        rows = KeyedTable(
+            keyIsText: rowKeys.map(\.isText), stateBytes: MemoryLayout<Place>.size)
+        groups = KeyedTable(keyIsText: groupKeys.map(\.isText), stateBytes: 0, over: stored)
     }
 
     // MARK: Rows
@@ -46,8 +41,7 @@ final class DerivedGroups {
     /// Takes in what the row under a key is now; nil where it is gone.
     /// - Parameter keyColumns: Where `key` has the parts of the key.
     func set(_ key: any RowCursor, _ keyColumns: [Int], _ row: (any RowCursor)?) throws {
-        rowKey.load(key, keyColumns) { rowKeyIsText[$0] }
-        let id = rows.find(keys: rowKey.columns).id
+        let id = rows.find(key, keyColumns).id
         var place = place(id)
         let isThere = try row.map { try shape.maker.pack($0, into: builder) } ?? false
         if let old = place.row {
@@ -63,8 +57,7 @@ final class DerivedGroups {
     /// The group with the key that a row has in some columns, if that group is not known yet: it has no rows
     /// so far.
     func newGroup(of row: any RowCursor, _ keyColumns: [Int]) -> UInt32? {
-        groupKey.load(row, keyColumns) { groupKeyIsText[$0] }
-        let (group, isNew) = groups.find(keys: groupKey.columns)
+        let (group, isNew) = groups.find(row, keyColumns)
         guard isNew else { return nil }
         makeMembers(of: group)
         return group
@@ -78,7 +71,7 @@ final class DerivedGroups {
     /// ``endRun()`` is called.
     func append(_ row: any RowCursor, _ keyColumns: [Int]) throws {
         guard try shape.maker.pack(row, into: builder) else { return }
-        let id = rows.append(row, keyColumns)
+        let id = rows.keys.append(row, keyColumns)
         let packed = builder.finish(in: arena)
         let group = group(of: packed)
         if run.isEmpty || run.group != group {
@@ -94,7 +87,7 @@ final class DerivedGroups {
     func endRun() {
         if run.isEmpty { return }
         members[Int(run.group)].append(contentsOf: run.start..<run.end)
-        markChanged(run.group)
+        groups.touch(run.group)
         count += Int(run.end - run.start)
         run = Run()
     }
@@ -116,25 +109,25 @@ final class DerivedGroups {
         makeMembers(of: group)
         place = Place(row: row, group: group, index: UInt32(members[Int(group)].count))
         members[Int(group)].append(id)
-        markChanged(group)
+        groups.touch(group)
         count += 1
     }
 
     /// The group of a packed row, which often is that of the row before.
     private func group(of row: PackedRow) -> UInt32 {
         if Int(lastGroup) < groups.count, isGroup(lastGroup, of: row) { return lastGroup }
-        groupKey.load(row, from: shape.firstKey, of: shape.cells, isText: groupKeyIsText)
-        lastGroup = groups.find(keys: groupKey.columns).id
+        lastGroup = groups.find(row, from: shape.firstKey, of: shape.cells)
         return lastGroup
     }
 
     private func isGroup(_ group: UInt32, of row: PackedRow) -> Bool {
-        for part in 0..<groupKeyIsText.count {
+        let keys = groups.keys
+        for part in 0..<keys.keyParts {
             let cell = shape.firstKey + part
-            if groupKeyIsText[part] {
+            if keys.isText(part) {
                 let text = row.bytes(cell, of: shape.cells)
-                if ByteOrder.compare(groups.textKey(group, part), text) != 0 { return false }
-            } else if groups.integerKey(group, part) != row.integer(cell, of: shape.cells) {
+                if ByteOrder.compare(keys.textKey(group, part), text) != 0 { return false }
+            } else if keys.integerKey(group, part) != row.integer(cell, of: shape.cells) {
                 return false
             }
         }
@@ -151,42 +144,29 @@ final class DerivedGroups {
             other.index = place.index
             setPlace(last, other)
         }
-        markChanged(place.group)
+        groups.touch(place.group)
         count -= 1
     }
 
     private func place(_ id: UInt32) -> Place {
-        rows.record(id).load(fromByteOffset: placeAt, as: Place.self)
+        rows.record(id).load(fromByteOffset: rows.stateOffset, as: Place.self)
     }
 
     private func setPlace(_ id: UInt32, _ place: Place) {
-        rows.record(id).storeBytes(of: place, toByteOffset: placeAt, as: Place.self)
-    }
-
-    private func markChanged(_ group: UInt32) {
-        let flags = groups.record(group).load(fromByteOffset: 4, as: UInt32.self)
-        if flags & Self.changedFlag != 0 { return }
-        groups.record(group).storeBytes(
-            of: flags | Self.changedFlag, toByteOffset: 4, as: UInt32.self)
-        changed.append(group)
+        rows.record(id).storeBytes(of: place, toByteOffset: rows.stateOffset, as: Place.self)
     }
 
     // MARK: Groups
 
     /// The groups whose rows have changed, in the order of their keys, and forgets that they have.
     func takeChangedGroups() -> [UInt32] {
-        KeyOrder.sort(&changed, in: groups)
-        for group in changed {
-            groups.record(group).storeBytes(of: 0, toByteOffset: 4, as: UInt32.self)
-        }
-        defer { changed.removeAll(keepingCapacity: true) }
-        return changed
+        groups.takeDirty()
     }
 
     /// The rows of a group: in the order of their keys, where that matters.
     func rows(of group: UInt32, inOrder: Bool) -> [PackedRow] {
         var ids = members[Int(group)]
-        if inOrder { KeyOrder.sort(&ids, in: rows) }
+        if inOrder { KeyOrder.sort(&ids, in: rows.keys) }
         return ids.compactMap { place($0).row }
     }
 
@@ -197,7 +177,7 @@ final class DerivedGroups {
         if let last = order.last(of: limit, ids.lazy.compactMap { self.place($0).row }) {
             ids.removeAll { id in place(id).row.map { order.compare($0, last) > 0 } ?? true }
         }
-        KeyOrder.sort(&ids, in: rows)
+        KeyOrder.sort(&ids, in: rows.keys)
         return ids.compactMap { place($0).row }
     }
 
@@ -210,8 +190,8 @@ final class DerivedGroups {
 
     /// Forgets all rows and groups; none has changed.
     func removeAll() {
-        rows.reset()
-        groups.reset()
+        rows.evict()
+        groups.evict()
         arena.clear()
         members.removeAll()
         lastGroup = 0
@@ -220,16 +200,11 @@ final class DerivedGroups {
 
     /// Forgets the keys of rows that are gone, where they are most.
     func compactRows() {
-        guard rows.count > 4_096, rows.count > 4 * count else { return }
-        let old = rows
-        rows = GroupTable(keyIsText: rowKeyIsText, stateBytes: MemoryLayout<Place>.size)
+        guard rows.isWorthCompacting(needed: count) else { return }
+        let numbers = rows.compact { place($0).row != nil }
         for group in members.indices {
             for index in members[group].indices {
-                let id = members[group][index]
-                rowKey.load(id, of: old)
-                let new = rows.find(keys: rowKey.columns).id
-                setPlace(new, old.record(id).load(fromByteOffset: placeAt, as: Place.self))
-                members[group][index] = new
+                members[group][index] = numbers[Int(members[group][index])]
             }
         }
     }
@@ -238,27 +213,20 @@ final class DerivedGroups {
     /// number of each group that stays.
     func compactGroups(_ moved: (_ from: UInt32, _ to: UInt32) -> Void) {
         let full = members.count { !$0.isEmpty }
-        guard groups.count > 4_096, groups.count > 4 * full else { return }
-        let (old, oldMembers) = (groups, members)
-        groups = GroupTable(keyIsText: groupKeyIsText, stateBytes: 0)
+        guard groups.isWorthCompacting(needed: full) else { return }
+        let numbers = groups.compact { !members[Int($0)].isEmpty }
+        let old = members
         members = []
-        for group in oldMembers.indices where !oldMembers[group].isEmpty {
-            groupKey.load(UInt32(group), of: old)
-            let new = groups.find(keys: groupKey.columns).id
-            members.append(oldMembers[group])
-            for id in oldMembers[group] {
+        for group in old.indices where !old[group].isEmpty {
+            members.append(old[group])
+            for id in old[group] {
                 var place = place(id)
-                place.group = new
+                place.group = numbers[group]
                 setPlace(id, place)
             }
-            moved(UInt32(group), new)
+            moved(UInt32(group), numbers[group])
         }
     }
-}
-
-extension ColumnKind {
-    /// Whether a key of this kind is kept as a text.
-    var isText: Bool { self == .text || self == .json }
 }
 
 extension PackedRow {

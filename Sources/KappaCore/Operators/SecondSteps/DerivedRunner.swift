@@ -44,11 +44,12 @@ final class DerivedRunner: StepRunner, RowListener {
         bareRowKey = Array(rowKey.indices)
         bareRangeKey = rangeKey.map { Array($0.indices) }
         shape = try definition.open()
+        let stored = try StoredTable(store, upstreamTable, keyColumns: rowKey)
         groups = DerivedGroups(
             shape, rowKeys: rowKey.map { [upstreamSchema] in upstreamSchema.columns[$0].kind },
-            groupKeys: definition.keyKinds)
+            groupKeys: definition.keyKinds, over: stored)
         output = DerivedOutputs(shape, cells: definition.table.columns.count - keyParts)
-        isNew = try store.rowCount(table: upstreamTable) == 0
+        isNew = stored.rowsAtFirst == 0
         if rangeKey == nil, !isNew {
             try DerivedFailure.located(definition.table) { try loadAll() }
         }
@@ -98,11 +99,7 @@ final class DerivedRunner: StepRunner, RowListener {
     /// written since the last commit: this one is about to be the first.
     private func load(_ row: any RowCursor, _ key: [Int]) throws {
         guard let group = groups.newGroup(of: row, key) else { return }
-        try store.scan(table: upstreamTable, prefix: keyParts) { writer in
-            for part in 0..<keyParts { groups.groups.bind(group, part, to: writer, at: part) }
-        } _: { cursor in
-            try groups.append(cursor, rowKey)
-        }
+        _ = try groups.groups.scan(group) { try groups.append($0, rowKey) }
         groups.endRun()
         setWritten(group, try output.make(group, of: groups))
     }
@@ -162,9 +159,7 @@ final class DerivedRunner: StepRunner, RowListener {
                         after: isNow.map { values($0, index, group) })
                 }
                 let target = isNow == nil ? deleter : writer
-                for part in 0..<keyParts {
-                    groups.groups.bind(group, part, to: target, at: part)
-                }
+                groups.groups.bindKey(group, to: target)
                 if output.isNumbered { target.bind(keyParts, Int64(index + 1)) }
                 if let isNow { output.bind(isNow, to: target, at: keyParts) }
                 try target.execute()
@@ -237,4 +232,57 @@ enum DerivedFailure {
 
 extension Array {
     fileprivate func at(_ index: Int) -> Element? { index < count ? self[index] : nil }
+}
+
+/// Passes everything on, and tells what is written to one table.
+final class CapturingTransaction: StoreTransaction {
+    private let transaction: any StoreTransaction
+    private let table: Int
+    private let cursor: RecordCursor
+    private let listener: any RowListener
+    private let writer: CapturingWriter
+    private let deleter: CapturingWriter
+
+    init(
+        _ transaction: any StoreTransaction, table: Int, _ schema: TableSchema,
+        telling listener: any RowListener
+    ) {
+        self.transaction = transaction
+        self.table = table
+        self.listener = listener
+        cursor = RecordCursor(schema)
+        writer = CapturingWriter(transaction.upsert(into: table), written: listener.take)
+        deleter = CapturingWriter(transaction.delete(from: table), written: listener.remove)
+    }
+
+    func upsert(into table: Int) -> any RowWriter {
+        table == self.table ? writer : transaction.upsert(into: table)
+    }
+    func delete(from table: Int) -> any RowWriter {
+        table == self.table ? deleter : transaction.delete(from: table)
+    }
+
+    func upsertRows(
+        into table: Int, count: Int, telling other: (any RowListener)?,
+        _ write: (Int, any RowWriter) throws -> Void
+    ) throws {
+        try transaction.upsertRows(
+            into: table, count: count, telling: table == self.table ? listener : other, write)
+    }
+    func merge(
+        _ rows: any SpilledRows, into table: Int, sideBySide: Bool,
+        telling other: (any RowListener)?,
+        combine: ([any RowCursor], any RowWriter) throws -> Void
+    ) throws {
+        try transaction.merge(
+            rows, into: table, sideBySide: sideBySide,
+            telling: table == self.table ? listener : other, combine: combine)
+    }
+    func append(_ rows: RecordList, to table: Int) throws {
+        if table == self.table { try rows.forEachRow(cursor) { try listener.take(cursor) } }
+        try transaction.append(rows, to: table)
+    }
+
+    func add(_ deadLetter: DeadLetter) throws(KappaError) { try transaction.add(deadLetter) }
+    func add(_ change: ChangeRecord) throws(KappaError) { try transaction.add(change) }
 }

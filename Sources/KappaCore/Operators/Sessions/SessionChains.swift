@@ -7,10 +7,9 @@
 final class SessionChains {
     /// One record for each key; its state is the newest session's number plus one, 0 for none, and
     /// behind it the time of that session's last event.
+    let table: KeyedTable
     let keys: GroupTable
-    let sessions: SessionSlab
-    /// The sessions that have changed since the last commit, and some that are gone.
-    var dirty: [UInt32] = []
+    let sessions: Sessions
     /// Rows of the store whose session has moved its start or merged into another.
     var orphans: [Orphan] = []
     private let rows: GroupRows
@@ -30,11 +29,13 @@ final class SessionChains {
     }
 
     init(
-        keyIsText: [Bool], rows: GroupRows, gap: Int64, lateness: Int64?, mostSteps: Int = 64
+        keyIsText: [Bool], over stored: StoredTable? = nil, rows: GroupRows, gap: Int64,
+        lateness: Int64?, mostSteps: Int = 64
     ) {
-        keys = GroupTable(keyIsText: keyIsText, stateBytes: 16)
-        newestPlace = GroupTable.stateOffset(keyParts: keyIsText.count)
-        sessions = SessionSlab(stateBytes: rows.stateBytes)
+        table = KeyedTable(keyIsText: keyIsText, stateBytes: 16, over: stored)
+        keys = table.keys
+        newestPlace = table.stateOffset
+        sessions = Sessions(stateBytes: rows.stateBytes)
         self.rows = rows
         self.gap = gap
         self.lateness = lateness
@@ -133,7 +134,7 @@ final class SessionChains {
         _ id: UInt32, into older: UInt32, newer: UInt32?
     ) throws(KappaError) -> UInt32 {
         for accumulator in rows.accumulators {
-            try accumulator.merge(sessions.record(id), into: sessions.record(older))
+            try accumulator.merge(sessions.slab.record(id), into: sessions.slab.record(older))
         }
         let key = sessions.key(id)
         removeFromIndex(id, of: key)
@@ -143,20 +144,22 @@ final class SessionChains {
         if let start = sessions.storedStart(id) {
             orphans.append(Orphan(key: key, start: start))
         }
-        rows.free(sessions.record(id))
-        sessions.remove(id)
+        rows.free(sessions.slab.record(id))
+        sessions.slab.remove(id)
         return older
     }
 
     // MARK: Chains
 
     var memoryBytes: Int {
-        keys.memoryBytes + sessions.memoryBytes + indexedSessions * 2 * MemoryLayout<UInt32>.stride
+        table.memoryBytes + sessions.slab.memoryBytes
+            + indexedSessions * 2 * MemoryLayout<UInt32>.stride
     }
 
-    func reset() {
-        sessions.reset()
-        keys.reset()
+    /// Forgets all sessions and keys, which are in the store.
+    func evict() {
+        sessions.slab.reset()
+        table.evict()
         indexes = [:]
         indexedSessions = 0
     }
@@ -234,11 +237,8 @@ final class SessionChains {
         record.storeBytes(of: sessions.last(id), toByteOffset: newestPlace + 8, as: Int64.self)
     }
 
-    private func touch(_ id: UInt32) {
-        if sessions.isDirty(id) { return }
-        sessions.setDirty(id, true)
-        dirty.append(id)
-    }
+    @inline(__always)
+    private func touch(_ id: UInt32) { sessions.slab.touch(id) }
 
     /// Puts a stored session into its key's chain, at its place by the last event.
     func load(key: UInt32, start: Int64, last: Int64) -> UInt32 {
@@ -250,4 +250,48 @@ final class SessionChains {
         put(id, into: key, older: older, newer: newer)
         return id
     }
+}
+
+/// The fields of sessions, behind the header of their records; then come the aggregates' states.
+struct Sessions {
+    /// Bytes before the aggregates' states: the header, start, last, and stored start.
+    static let stateOffset = 48
+    let slab: RecordSlab
+
+    init(stateBytes: Int) { slab = RecordSlab(recordBytes: Self.stateOffset + stateBytes) }
+
+    /// A new session of one event.
+    func insert(key: UInt32, time: Int64) -> UInt32 {
+        let id = slab.insert(key: key)
+        setStart(id, time)
+        setLast(id, time)
+        return id
+    }
+
+    @inline(__always)
+    func key(_ id: UInt32) -> UInt32 { slab.key(id) }
+    @inline(__always)
+    func start(_ id: UInt32) -> Int64 { slab.record(id).load(fromByteOffset: 16, as: Int64.self) }
+    func setStart(_ id: UInt32, _ time: Int64) {
+        slab.record(id).storeBytes(of: time, toByteOffset: 16, as: Int64.self)
+    }
+    /// The time of the last event.
+    @inline(__always)
+    func last(_ id: UInt32) -> Int64 { slab.record(id).load(fromByteOffset: 24, as: Int64.self) }
+    func setLast(_ id: UInt32, _ time: Int64) {
+        slab.record(id).storeBytes(of: time, toByteOffset: 24, as: Int64.self)
+    }
+    /// The start under which the store holds the session's row; nil if it holds none.
+    func storedStart(_ id: UInt32) -> Int64? {
+        guard slab.has(id, RecordFlags.stored) else { return nil }
+        return slab.record(id).load(fromByteOffset: 32, as: Int64.self)
+    }
+    func setStoredStart(_ id: UInt32, _ start: Int64) {
+        slab.record(id).storeBytes(of: start, toByteOffset: 32, as: Int64.self)
+        slab.mark(id, RecordFlags.stored)
+    }
+    /// The next older session of the same key.
+    @inline(__always)
+    func older(_ id: UInt32) -> UInt32? { slab.next(id) }
+    func setOlder(_ id: UInt32, _ older: UInt32?) { slab.setNext(id, older) }
 }

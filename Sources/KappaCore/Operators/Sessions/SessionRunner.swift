@@ -12,56 +12,56 @@ final class SessionRunner: StepRunner {
     private let rows: GroupRows
     private let chains: SessionChains
     private let keys: GroupTable
-    private let sessions: SessionSlab
+    private let sessions: Sessions
+    private let slab: RecordSlab
     private let keyIndex: KeyIndexWriter?
     private let budgetBytes: Int
     private var retention: Retention?
-    private var isComplete: Bool
 
     private var ids: [UInt32] = []
-    private var fresh: [UInt32] = []
     /// The rows of a chunk that have a session but are not in its aggregates yet.
     private let pending = PendingRows(capacity: chunkRows)
     private let conditionRows = ChunkRows()
 
     init(
         _ definition: AggregationDefinition, gap: Int64, input: any AggregationInput,
-        store: any RowStore, table: Int, step: Int, keyIndex: KeyIndexWriter?, budgetBytes: Int
+        store: any RowStore, table index: Int, step: Int, keyIndex: KeyIndexWriter?,
+        budgetBytes: Int
     ) throws {
         self.definition = definition
         self.gap = gap
         self.input = input
         self.store = store
-        tableIndex = table
+        tableIndex = index
         stepIndex = step
         self.keyIndex = keyIndex
         self.budgetBytes = budgetBytes
         retention = Retention(definition)
         windowIsFirst = if case .windowStart? = definition.origins.first { true } else { false }
-        rows = GroupRows(definition.layout, at: SessionSlab.stateOffset)
+        rows = GroupRows(definition.layout, at: Sessions.stateOffset)
+        let stored = try StoredTable(store, index, keyColumns: definition.layout.keyColumns)
         chains = SessionChains(
-            keyIsText: definition.keyKinds.map { $0 == .text || $0 == .json }, rows: rows,
+            keyIsText: definition.keyKinds.map(\.isText), over: stored, rows: rows,
             gap: gap, lateness: definition.latenessMicroseconds)
-        (keys, sessions) = (chains.keys, chains.sessions)
-        let stored = try store.rowCount(table: table)
-        isComplete = stored == 0
+        (keys, sessions, slab) = (chains.keys, chains.sessions, chains.sessions.slab)
         // Where the window stands before the key, a key's sessions cannot be looked up together.
-        if stored > 0, windowIsFirst || stored * 250 < budgetBytes { try loadAll() }
+        if stored.rowsAtFirst > 0, windowIsFirst || stored.rowsAtFirst * 250 < budgetBytes {
+            try chains.table.loadAll { try load($1, of: $0) }
+        }
     }
 
     deinit { freeAll() }
 
     var memoryBytes: Int { chains.memoryBytes + rows.heldBytes.total }
-    var dirtyRows: Int { chains.dirty.count + chains.orphans.count }
+    var dirtyRows: Int { slab.dirty.count + chains.orphans.count }
 
     // MARK: Applying
 
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
         let reference = input.rows(of: batch, range)
-        for (event, reason) in reference.value.dead { pass.kill(event, reason) }
-        for event in reference.value.late { pass.mark(event, .late) }
+        reference.value.noteRefused(in: pass)
         let input = reference.value
-        var clock = PartitionClock(
+        var clock = StreamClock(
             pass.streamTimes[stepIndex], columns: input.clockColumns, from: range.lowerBound)
         keyIndex?.begin(events: batch.count)
         try take(input, firstOffset: batch.firstOffset, &clock, pass)
@@ -71,13 +71,11 @@ final class SessionRunner: StepRunner {
     }
 
     private func take(
-        _ input: AggregationRows, firstOffset: Offset, _ clock: inout PartitionClock,
+        _ input: AggregationRows, firstOffset: Offset, _ clock: inout StreamClock,
         _ pass: BatchPass
     ) throws {
         guard !input.rows.isEmpty, let times = input.time?.integers else { return }
-        let columns: [KeyColumn] = zip(input.keys, definition.keyKinds).map { column, kind in
-            kind == .text || kind == .json ? .texts(column.strings) : .integers(column.integers)
-        }
+        let columns = input.keyColumns(definition.keyKinds)
         pending.columns = input.inputs
         pending.firstOffset = Int64(truncatingIfNeeded: firstOffset.rawValue)
         // Being late counts for more.
@@ -85,9 +83,10 @@ final class SessionRunner: StepRunner {
         var start = 0
         while start < input.rows.count {
             let chunk = start..<min(start + Self.chunkRows, input.rows.count)
-            fresh.removeAll(keepingCapacity: true)
-            keys.find(rows: input.rows[chunk], keys: columns, into: &ids, fresh: &fresh)
-            if !isComplete { for key in fresh { try loadSessions(of: key) } }
+            chains.table.find(rows: input.rows[chunk], keys: columns, into: &ids)
+            try chains.table.readThrough { key in
+                try chains.table.scan(key) { try load($0, of: key) }
+            }
             try findSessions(input, chunk, times, &clock, pass)
             try addPending()
             keyIndex?.add(input.events[chunk], ids, of: keys, firstOffset: firstOffset)
@@ -102,7 +101,7 @@ final class SessionRunner: StepRunner {
     /// them.
     private func findSessions(
         _ input: AggregationRows, _ chunk: Range<Int>, _ times: UnsafePointer<Int64>,
-        _ clock: inout PartitionClock, _ pass: BatchPass
+        _ clock: inout StreamClock, _ pass: BatchPass
     ) throws {
         let timed = keyIndex?.keepsTimes == true ? keyIndex : nil
         var last: Int32 = -1
@@ -132,7 +131,7 @@ final class SessionRunner: StepRunner {
     /// Adds the rows that wait to the aggregates of their sessions.
     private func addPending() throws(KappaError) {
         conditionRows.reset()
-        let all = pending.rows(sessions.base, stride: sessions.stride)
+        let all = pending.rows(slab.base, stride: slab.stride)
         for (accumulator, columns) in zip(rows.accumulators, pending.columns) {
             let taken = conditionRows.rows(all, columns.mask)
             try accumulator.add(columns, taken, firstOffset: pending.firstOffset)
@@ -160,26 +159,17 @@ final class SessionRunner: StepRunner {
             let record = keys.record(orphan.key)
             let place = GroupRows.Place(
                 windowStart: orphan.start, keyRecord: record, firstKeyPart: 0)
-            try note(changes, record, place, isDeleted: true) {
-                rows.bindKey(record, place, deleter)
-                try deleter.execute()
-            }
+            try rows.delete(record, place, deleter, noting: changes)
         }
         if offset == nil, rows.canWriteSideBySide {
             return try transaction.upsertRows(into: tableIndex, count: dirty.count) {
                 index, writer in
                 prefetchRow(index, of: dirty)
-                try rows.upsert(sessions.record(dirty[index]), place(dirty[index]), writer)
+                try rows.upsert(slab.record(dirty[index]), place(dirty[index]), writer)
             }
         }
         let writer = transaction.upsert(into: tableIndex)
-        for id in dirty {
-            let record = sessions.record(id)
-            let place = place(id)
-            try note(changes, record, place, isDeleted: false) {
-                try rows.upsert(record, place, writer)
-            }
-        }
+        for id in dirty { try rows.write(slab.record(id), place(id), writer, noting: changes) }
     }
 
     /// Asks for the records of a row some places ahead: rows are written in the order of their keys,
@@ -187,90 +177,43 @@ final class SessionRunner: StepRunner {
     @inline(__always)
     private func prefetchRow(_ index: Int, of dirty: [UInt32]) {
         if index + 16 < dirty.count {
-            kj_prefetch(sessions.record(dirty[index + 16]))
-            kj_prefetch(sessions.record(dirty[index + 16]) + 64)
+            kj_prefetch(slab.record(dirty[index + 16]))
+            kj_prefetch(slab.record(dirty[index + 16]) + 64)
         }
         if index + 8 < dirty.count { kj_prefetch(keys.record(sessions.key(dirty[index + 8]))) }
     }
 
-    private func note(
-        _ changes: ChangeLog, _ record: UnsafeMutableRawPointer, _ place: GroupRows.Place,
-        isDeleted: Bool, write: () throws -> Void
-    ) throws {
-        try changes.note {
-            rows.keyJSON(record, place)
-        } bindKey: {
-            rows.bindKey(record, place, $0)
-        } after: {
-            isDeleted ? nil : rows.json(record, place)
-        } write: {
-            try write()
-        }
-    }
-
     /// The sessions to be written, sorted as the store orders their rows.
     private func takeSorted() -> [UInt32] {
-        let dirty = chains.dirty.filter {
-            sessions.isDirty($0) && retention?.isGone(sessions.last($0) &+ gap) != true
+        slab.sortDirty { dirty in
+            let shown = dirty.filter { retention?.isGone(sessions.last($0) &+ gap) != true }
+            return KeyOrder.sorted(
+                shown, in: keys, key: sessions.key, start: sessions.start,
+                startsFirst: windowIsFirst)
         }
-        chains.dirty = KeyOrder.sorted(
-            dirty, in: keys, key: sessions.key, start: sessions.start, startsFirst: windowIsFirst)
-        return chains.dirty
     }
 
     func committed(mayEvict: Bool) {
-        for (index, id) in chains.dirty.enumerated() {
-            if index + 16 < chains.dirty.count {
-                kj_prefetch(sessions.record(chains.dirty[index + 16]))
-            }
-            sessions.setDirty(id, false)
-            sessions.setStoredStart(id, sessions.start(id))
-        }
-        sessions.recycle()
-        chains.dirty.removeAll(keepingCapacity: true)
+        slab.committed { sessions.setStoredStart($0, sessions.start($0)) }
         chains.orphans.removeAll(keepingCapacity: true)
         if mayEvict, memoryBytes > budgetBytes, !windowIsFirst {
             freeAll()
-            chains.reset()
-            isComplete = false
+            chains.evict()
         }
     }
 
     private func freeAll() {
         guard rows.ownsMemory else { return }
-        for id in sessions.used { rows.free(sessions.record(id)) }
+        for id in slab.all { rows.free(slab.record(id)) }
     }
 
     // MARK: Reading through
-
-    private func loadAll() throws {
-        let keyColumns = definition.table.columns.indices.filter {
-            if case .key = definition.origins[$0] { true } else { false }
-        }
-        let key = LoadedKey(parts: keyColumns.count)
-        try store.scan(table: tableIndex) { cursor in
-            key.load(cursor, keyColumns, isText: keys.isText)
-            let (id, _) = keys.find(keys: key.columns)
-            try load(cursor, of: id)
-        }
-        isComplete = true
-    }
-
-    private func loadSessions(of key: UInt32) throws {
-        try store.scan(table: tableIndex, prefix: keys.keyParts) { writer in
-            var sink = StoreSink(writer)
-            let place = GroupRows.Place(keyRecord: keys.record(key), firstKeyPart: 0)
-            rows.emitKeyParts(place, to: &sink)
-        } _: { cursor in
-            try load(cursor, of: key)
-        }
-    }
 
     private func load(_ cursor: any RowCursor, of key: UInt32) throws {
         let id = chains.load(
             key: key, start: cursor.integer(column(of: .start)),
             last: cursor.integer(column(of: .end)) &- gap)
-        try rows.load(sessions.record(id), cursor)
+        try rows.load(slab.record(id), cursor)
     }
 
     private enum Bound { case start, end }

@@ -1,3 +1,114 @@
+/// A table of elements without their type: what the materializer needs to run it.
+package struct RowsDefinition: Sendable {
+    package let table: TableSchema
+    package let stateTables: [TableSchema]
+    let signature: String
+    let eventTypes: [String]
+    package let open: @Sendable (any StreamContext) throws(KappaError) -> any RowsInput
+
+    init<Element: ViewRow>(
+        table name: String, source: StreamSource<Element>
+    ) throws(KappaError) {
+        try source.check()
+        var keys = [ColumnSchema("offset", .integer, isKey: true)]
+        if source.fansOut { keys.append(ColumnSchema("part", .integer, isKey: true)) }
+        let columns = try RowCodec<Element>().columns
+        table = TableSchema(name: name, columns: keys + columns)
+        stateTables = source.states()
+        eventTypes = source.eventTypes
+        let described = columns.map { "\($0.name):\($0.kind.rawValue)" }.joined(separator: ",")
+        signature = "\(source.signature()) rows \(described)"
+        let (table, hasParts) = (table, source.fansOut)
+        open = { context throws(KappaError) in
+            try ElementRows(source.open(context), table, hasParts: hasParts)
+        }
+    }
+}
+
+/// The elements that are to become rows.
+package protocol RowsInput: AnyObject {
+    /// The rows that were taken, as they are to be stored, in the order of their keys.
+    var rows: RecordList { get }
+    /// Takes the elements of the events in `range`, and tells which events these are of, and what became of
+    /// those that have none because they could not be taken.
+    func take(
+        _ batch: EventBatch, _ range: Range<Int>
+    ) -> (taken: [Int32], failed: [(event: Int, outcome: EventOutcome)])
+}
+
+private final class ElementRows<Element: ViewRow>: RowsInput {
+    let rows: RecordList
+    private let reader: any ElementReader<Element>
+    private let packer: ElementPacker<Element>
+    private let hasParts: Bool
+
+    init(
+        _ reader: any ElementReader<Element>, _ table: TableSchema, hasParts: Bool
+    ) throws(KappaError) {
+        self.reader = reader
+        self.hasParts = hasParts
+        packer = ElementPacker(reader, try RowCodec())
+        rows = RecordList(table)
+    }
+
+    func take(
+        _ batch: EventBatch, _ range: Range<Int>
+    ) -> (taken: [Int32], failed: [(event: Int, outcome: EventOutcome)]) {
+        reader.load(batch)
+        let firstOffset = Int64(truncatingIfNeeded: batch.firstOffset.rawValue)
+        var standing = rows.end
+        reader.forEachReading(range) { new in
+            packer.refresh()
+            if packer.isColumnar { takeColumns(new, firstOffset) } else { take(new, firstOffset) }
+        } settled: { stands in
+            if !stands { rows.truncate(to: standing) }
+            standing = rows.end
+        }
+        // An event that failed has no rows, whatever elements it had: that it has failed counts more.
+        return (reader.list.events, reader.list.failures)
+    }
+
+    /// Takes elements that are all in columns: none of them can fail.
+    private func takeColumns(_ new: Range<Int>, _ firstOffset: Int64) {
+        let (elements, events, first) = (reader.list.rows, reader.list.events, hasParts ? 2 : 1)
+        let (columns, kinds, rows) = (packer.columns, packer.kinds, rows)
+        var part: Int64 = 0
+        for next in new {
+            rows.bind(0, firstOffset + Int64(events[next]))
+            if hasParts {
+                part = next > new.lowerBound && events[next] == events[next - 1] ? part + 1 : 0
+                rows.bind(1, part)
+            }
+            rows.bind(columns, Int(elements[next]), kinds, at: first)
+            rows.execute()
+        }
+    }
+
+    private func take(_ new: Range<Int>, _ firstOffset: Int64) {
+        let (elements, events) = (reader.list.rows, reader.list.events)
+        var next = new.lowerBound
+        while next < new.upperBound {
+            let event = events[next]
+            let mark = rows.end
+            var part: Int64 = 0
+            do {
+                while next < new.upperBound, events[next] == event {
+                    rows.bind(0, firstOffset + Int64(event))
+                    if hasParts { rows.bind(1, part) }
+                    try packer.bind(Int(elements[next]), to: rows, at: hasParts ? 2 : 1)
+                    rows.execute()
+                    part += 1
+                    next += 1
+                }
+            } catch {
+                rows.truncate(to: mark)
+                while next < new.upperBound, events[next] == event { next += 1 }
+                reader.fail(event, error)
+            }
+        }
+    }
+}
+
 /// Runs a table of a stream's elements: rows are only added, in the order of their keys.
 final class RowsRunner: StepRunner {
     private let schema: TableSchema
@@ -53,30 +164,4 @@ final class RowsRunner: StepRunner {
 
     var memoryBytes: Int { input.rows.memoryBytes }
     var dirtyRows: Int { input.rows.count }
-}
-
-/// Adds changes to the feed of a table whose runner knows its rows before and after.
-struct RowChanges {
-    let transaction: any StoreTransaction
-    let table: Int
-    let schema: TableSchema
-    /// The offset after the commit's last event; nil where nobody follows.
-    let offset: Offset?
-
-    /// Notes what a row was and what it is; nil where it was not, or is not, there.
-    func note(before: [Value]?, after: [Value]?) throws {
-        guard let offset, before != after, let row = after ?? before else { return }
-        var key = JSONSink()
-        for part in schema.keyColumns { key.append(row[part]) }
-        try transaction.add(
-            ChangeRecord(
-                offset: offset, table: table, key: key.finish(), before: before.map(json),
-                after: after.map(json)))
-    }
-
-    private func json(_ row: [Value]) -> String {
-        var sink = JSONSink(names: schema.columns.map(\.name))
-        row.emit(to: &sink)
-        return sink.finish()
-    }
 }

@@ -61,15 +61,8 @@ package protocol StreamContext: AnyObject {
     ///   - window: The start of the window of an event time; both in microseconds.
     func joinSides(
         cells: [Int], kind: ColumnKind, window: @escaping (Int64) -> Int64
-    ) throws(KappaError) -> (keys: any JoinKeys, sides: [any JoinSide])
-    /// The times by which a stream judges what is late; kept with the checkpoint.
-    func clock() -> StreamClock
-}
-
-/// The largest event time that a stream has seen.
-package final class StreamClock {
-    /// In microseconds; `Int64.min` before the first event.
-    package var time: Int64
-
-    package init(_ time: Int64) { self.time = time }
+    ) throws(KappaError) -> (keys: JoinKeyTable, sides: [JoinRows])
+    /// The clock by which a stream judges what is late; kept with the checkpoint.
+    /// - Parameter columns: The plan's columns that hold event times; see ``StreamTimekeeper``.
+    func clock(columns: [Int]) -> StreamTimekeeper
 }

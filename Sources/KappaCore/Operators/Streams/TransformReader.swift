@@ -5,18 +5,21 @@ final class TransformReader<Old, New>: MakingReader {
     typealias Element = New
     private let upstream: any ElementReader<Old>
     private let loop: ElementLoop<Old, New>
-    /// Where the closure is told which elements are late.
-    private let judge: LatenessJudge?
+    /// Where the closure is told which elements are late: those whose windows have closed when they come.
+    private let judging: (bound: JoinBound, clock: StreamTimekeeper)?
+    /// By the number of an element of the upstream.
+    private var isLate: [Bool] = []
     let made = ElementBuffer<New>()
     /// How many elements there were before the last reading.
     private var mark = 0
 
     init(
-        _ upstream: any ElementReader<Old>, judge: LatenessJudge? = nil,
+        _ upstream: any ElementReader<Old>,
+        judging: (bound: JoinBound, clock: StreamTimekeeper)? = nil,
         _ loop: @escaping ElementLoop<Old, New>
     ) {
         self.upstream = upstream
-        self.judge = judge
+        self.judging = judging
         self.loop = loop
     }
 
@@ -24,7 +27,7 @@ final class TransformReader<Old, New>: MakingReader {
     var timeColumns: [Int] { upstream.timeColumns }
 
     func load(_ batch: EventBatch) {
-        judge?.load(batch)
+        judging?.clock.load(batch)
         upstream.load(batch)
         made.clear()
     }
@@ -32,9 +35,9 @@ final class TransformReader<Old, New>: MakingReader {
     func read(_ range: Range<Int>) {
         list.begin()
         mark = list.count
-        judge?.pass(range)
+        judging?.clock.pass(range)
         guard let new = upstream.readNew(range, adopting: list) else { return }
-        let isLate = judge?.judge(upstream.list, from: new.lowerBound, times: upstream.times)
+        let isLate = judge(new)
         upstream.forStructs(upstream.list.rows[new]) { structs, numbers in
             loop(structs, numbers, isLate, &made.sink)
         } failed: { number, error in
@@ -45,10 +48,30 @@ final class TransformReader<Old, New>: MakingReader {
         }
     }
 
-    func settle() { upstream.settle() }
+    /// Which elements of the upstream are late, by their numbers; nil where nobody judges that.
+    private func judge(_ new: Range<Int>) -> [Bool]? {
+        guard let judging else { return nil }
+        let (rows, events) = (upstream.list.rows, upstream.list.events)
+        isLate.removeAll(keepingCapacity: true)
+        isLate.append(contentsOf: repeatElement(false, count: rows.count))
+        guard let times = upstream.times else { return isLate }
+        for number in new {
+            let row = Int(rows[number])
+            guard times.states[row] == UInt8(KJ_VALUE.rawValue) else { continue }
+            let time = times.integers[row]
+            let now = judging.clock.time(at: Int(events[number]), time)
+            if judging.bound.isPast(time, streamTime: now) { isLate[number] = true }
+        }
+        return isLate
+    }
+
+    func settle() {
+        judging?.clock.settle()
+        upstream.settle()
+    }
     func undo() {
         made.truncate(to: mark)
-        judge?.undo()
+        judging?.clock.undo()
         upstream.undo()
     }
 

@@ -95,12 +95,11 @@ final class HoppingPanes {
         }
     }
 
-    /// Finds the groups of a chunk's rows in `groups`, making those that are new, which are appended
-    /// to `fresh`.
+    /// Finds the groups of a chunk's rows in `groups`, making those that are new.
     /// - Parameter keys: The columns of the key without the window.
     func find(
-        _ input: AggregationRows, _ chunk: Range<Int>, keys: [KeyColumn], in groups: GroupTable,
-        into pairs: inout Pairs, fresh: inout [UInt32]
+        _ input: AggregationRows, _ chunk: Range<Int>, keys: [KeyColumn], in groups: KeyedTable,
+        into pairs: inout Pairs
     ) {
         if panes.memoryBytes > Self.mostBytes { panes.reset() }
         freshPanes.removeAll(keepingCapacity: true)
@@ -108,7 +107,7 @@ final class HoppingPanes {
             rows: input.rows[chunk], keys: adding(paneStarts, to: keys), into: &paneIDs,
             fresh: &freshPanes)
         if !freshPanes.isEmpty {
-            fill(input.rows[chunk], adding(windowStarts, to: keys), groups, &fresh)
+            fill(input.rows[chunk], adding(windowStarts, to: keys), groups)
         }
         let (rows, ids) = (input.rows[chunk], paneIDs)
         pairs.resize(to: rows.reduce(0) { $0 + self.rows[Int($1)].open })
@@ -150,8 +149,7 @@ final class HoppingPanes {
     /// Looks up the windows of the panes that are new. Those that have closed by now stay closed, and
     /// are never asked for.
     private func fill(
-        _ chunk: ArraySlice<Int32>, _ keys: [KeyColumn], _ groups: GroupTable,
-        _ fresh: inout [UInt32]
+        _ chunk: ArraySlice<Int32>, _ keys: [KeyColumn], _ groups: KeyedTable
     ) {
         unfilled.removeAll(keepingCapacity: true)
         for (row, pane) in zip(chunk, paneIDs) where filled(pane).pointee == 0 {
@@ -165,7 +163,7 @@ final class HoppingPanes {
                 unfilledRows.append(row)
                 windowStarts[Int(row)] = rows[Int(row)].newest &- Int64(window) &* every
             }
-            groups.find(rows: unfilledRows[...], keys: keys, into: &found, fresh: &fresh)
+            groups.find(rows: unfilledRows[...], keys: keys, into: &found)
             for (index, id) in found.enumerated() { windows(unfilled[index].pane)[window] = id }
             window += 1
             unfilled.removeAll { rows[Int($0.row)].open <= window }

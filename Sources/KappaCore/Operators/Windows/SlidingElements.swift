@@ -1,67 +1,42 @@
 import Glibc
 
-/// The elements of sliding windows in memory, over their table: records of one size, by key and time.
+/// The elements of sliding windows in memory, over their table: by key and time.
 ///
-/// A record is a header and the aggregates' state over that element alone.
+/// A record holds, behind its header, the fields of its element and the aggregates' state over that alone.
+/// Which elements a window holds is found by their times: so those of a key stand in a sorted list, and
+/// not in a chain.
 final class SlidingElements {
-    /// Bytes of the header: time, offset, part, stream time, key, flags, place.
+    /// Bytes before the aggregates' states: the header, time, offset, part, and stream time.
     static let stateOffset = 48
-    private static let storedFlag: UInt32 = 1
-    private static let dirtyFlag: UInt32 = 2
-
-    private let stride: Int
-    private var memory: UnsafeMutableRawPointer
-    private var capacity = 256
-    private var count = 0
-    private var free: [UInt32] = []
+    let slab: RecordSlab
     /// The elements of each key, sorted by time, and those of one time in log order.
     private var byKey: [[UInt32]] = []
     private var oldest = TimeHeap()
 
-    init(stateBytes: Int) {
-        stride = (Self.stateOffset + stateBytes + 15) & ~15
-        memory = LargeMemory.resized(nil, byteCount: capacity * stride)
-    }
+    init(stateBytes: Int) { slab = RecordSlab(recordBytes: Self.stateOffset + stateBytes) }
 
-    deinit { Glibc.free(memory) }
-
-    var used: Int { count - free.count }
     /// With the element's number in its key's list and in the heap.
-    var memoryBytes: Int { count * (stride + 20) }
+    var memoryBytes: Int { slab.memoryBytes + slab.end * 20 }
 
     @inline(__always)
-    func record(_ id: UInt32) -> UnsafeMutableRawPointer { memory + Int(id) * stride }
+    func record(_ id: UInt32) -> UnsafeMutableRawPointer { slab.record(id) }
 
     /// A new element, without a state; it stands behind all of its key and its time.
     /// - Returns: its number, and its place in its key's list.
     func insert(
         key: UInt32, time: Int64, offset: Int64, part: Int64, streamTime: Int64
     ) -> (id: UInt32, place: Int) {
-        let id: UInt32
-        if let reused = free.popLast() {
-            id = reused
-        } else {
-            if count == capacity { grow() }
-            id = UInt32(count)
-            count += 1
-        }
+        let id = slab.insert(key: key)
         let record = record(id)
-        record.initializeMemory(as: UInt8.self, repeating: 0, count: stride)
-        record.storeBytes(of: time, as: Int64.self)
-        record.storeBytes(of: offset, toByteOffset: 8, as: Int64.self)
-        record.storeBytes(of: part, toByteOffset: 16, as: Int64.self)
-        record.storeBytes(of: streamTime, toByteOffset: 24, as: Int64.self)
-        record.storeBytes(of: key, toByteOffset: 32, as: UInt32.self)
+        record.storeBytes(of: time, toByteOffset: 16, as: Int64.self)
+        record.storeBytes(of: offset, toByteOffset: 24, as: Int64.self)
+        record.storeBytes(of: part, toByteOffset: 32, as: Int64.self)
+        record.storeBytes(of: streamTime, toByteOffset: 40, as: Int64.self)
         while byKey.count <= Int(key) { byKey.append([]) }
         let place = self.place(behind: time, of: key)
         byKey[Int(key)].insert(id, at: place)
         oldest.insert(time, id)
         return (id, place)
-    }
-
-    private func grow() {
-        capacity *= 2
-        memory = LargeMemory.resized(memory, byteCount: capacity * stride)
     }
 
     /// A key's elements by time.
@@ -106,56 +81,30 @@ final class SlidingElements {
                 byKey[Int(key)].removeFirst(place(behind: time, of: key))
             }
         }
-        free += ids
+        for id in ids { slab.remove(id) }
     }
 
     /// Forgets all elements and keys.
     func reset() {
-        (count, capacity) = (0, 256)
-        free = []
+        slab.reset()
         byKey = []
         oldest = TimeHeap()
-        memory = LargeMemory.resized(memory, byteCount: capacity * stride)
     }
 
-    /// The numbers of all elements.
-    var all: [UInt32] { byKey.flatMap { $0 } }
-
-    // MARK: The header
+    // MARK: The fields
 
     @inline(__always)
-    func time(_ id: UInt32) -> Int64 { record(id).load(as: Int64.self) }
-    func offset(_ id: UInt32) -> Int64 { record(id).load(fromByteOffset: 8, as: Int64.self) }
+    func key(_ id: UInt32) -> UInt32 { slab.key(id) }
+    @inline(__always)
+    func time(_ id: UInt32) -> Int64 { record(id).load(fromByteOffset: 16, as: Int64.self) }
+    func offset(_ id: UInt32) -> Int64 { record(id).load(fromByteOffset: 24, as: Int64.self) }
     /// Which of its event's elements it is.
-    func part(_ id: UInt32) -> Int64 { record(id).load(fromByteOffset: 16, as: Int64.self) }
+    func part(_ id: UInt32) -> Int64 { record(id).load(fromByteOffset: 32, as: Int64.self) }
     /// The stream time when it came.
-    func streamTime(_ id: UInt32) -> Int64 { record(id).load(fromByteOffset: 24, as: Int64.self) }
-    func key(_ id: UInt32) -> UInt32 { record(id).load(fromByteOffset: 32, as: UInt32.self) }
-    /// Whether the store holds it.
-    func isStored(_ id: UInt32) -> Bool { flags(id) & Self.storedFlag != 0 }
-    func setStored(_ id: UInt32) { setFlag(id, Self.storedFlag, true) }
-    /// Whether the row of the window that ends with it has changed. Of elements of one time, the first
-    /// one tells.
-    func isDirty(_ id: UInt32) -> Bool { flags(id) & Self.dirtyFlag != 0 }
-    func setDirty(_ id: UInt32, _ isDirty: Bool) { setFlag(id, Self.dirtyFlag, isDirty) }
+    func streamTime(_ id: UInt32) -> Int64 { record(id).load(fromByteOffset: 40, as: Int64.self) }
 
     /// Whether one stands before another in the log.
     func isBefore(_ a: UInt32, _ b: UInt32) -> Bool {
         (offset(a), part(a)) < (offset(b), part(b))
-    }
-
-    /// Where what its window makes was put.
-    func result(_ id: UInt32) -> Int { record(id).load(fromByteOffset: 40, as: Int.self) }
-    func setResult(_ id: UInt32, _ place: Int) {
-        record(id).storeBytes(of: place, toByteOffset: 40, as: Int.self)
-    }
-
-    private func flags(_ id: UInt32) -> UInt32 {
-        record(id).load(fromByteOffset: 36, as: UInt32.self)
-    }
-    private func setFlag(_ id: UInt32, _ flag: UInt32, _ isSet: Bool) {
-        let flags = flags(id)
-        record(id).storeBytes(
-            of: isSet ? flags | flag : flags & ~flag, toByteOffset: 36, as: UInt32.self)
     }
 }

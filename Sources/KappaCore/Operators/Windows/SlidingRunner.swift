@@ -9,7 +9,6 @@ final class SlidingRunner: StepRunner {
     private let input: any AggregationInput
     private let store: any RowStore
     private let table: Int
-    private let elementsLayout: RowLayout
     private let elementsTable: Int
     private let stepIndex: Int
     private let size: Int64
@@ -18,13 +17,14 @@ final class SlidingRunner: StepRunner {
     private let windowIsFirst: Bool
     private let rows: GroupRows
     private let elementRows: GroupRows
+    private let keyTable: KeyedTable
     private let keys: GroupTable
+    /// The elements; an element has changed if the row of the window that ends with it has. Of elements of
+    /// one time, the first one tells.
     private let elements: SlidingElements
     private var retention: Retention?
     private var streamTime = Int64.min
 
-    /// Elements whose window's row has changed since the last commit.
-    private var dirty: [UInt32] = []
     /// Elements that the store does not hold yet, in log order.
     private var added: [UInt32] = []
     /// Of these, by key, those whose own windows had closed when they came.
@@ -32,7 +32,6 @@ final class SlidingRunner: StepRunner {
     /// Elements that no window needs any more, once what is written is committed.
     private var expired: [UInt32] = []
     private var ids: [UInt32] = []
-    private var fresh: [UInt32] = []
 
     init(
         _ definition: AggregationDefinition, size: Int64, input: any AggregationInput,
@@ -45,15 +44,16 @@ final class SlidingRunner: StepRunner {
         self.store = store
         self.table = table
         self.elementsTable = elementsTable
-        elementsLayout = layout
         stepIndex = step
         lateness = definition.latenessMicroseconds
         retention = Retention(definition)
         windowIsFirst = if case .windowStart? = definition.origins.first { true } else { false }
         rows = GroupRows(definition.layout, at: SlidingElements.stateOffset)
         elementRows = GroupRows(layout, at: SlidingElements.stateOffset)
-        keys = GroupTable(
-            keyIsText: definition.keyKinds.map { $0 == .text || $0 == .json }, stateBytes: 0)
+        let stored = try StoredTable(store, elementsTable, keyColumns: layout.keyColumns)
+        keyTable = KeyedTable(
+            keyIsText: definition.keyKinds.map(\.isText), stateBytes: 0, over: stored)
+        keys = keyTable.keys
         elements = SlidingElements(stateBytes: rows.stateBytes)
         try loadAll()
     }
@@ -61,19 +61,18 @@ final class SlidingRunner: StepRunner {
     deinit { freeAll() }
 
     var memoryBytes: Int {
-        keys.memoryBytes + elements.memoryBytes + elementRows.heldBytes.total
+        keyTable.memoryBytes + elements.memoryBytes + elementRows.heldBytes.total
     }
-    var dirtyRows: Int { dirty.count + added.count }
+    var dirtyRows: Int { elements.slab.dirty.count + added.count }
 
     // MARK: Applying
 
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
         if dirtyRows == 0 { try forgetKeys() }
         let reference = input.rows(of: batch, range)
-        for (event, reason) in reference.value.dead { pass.kill(event, reason) }
-        for event in reference.value.late { pass.mark(event, .late) }
+        reference.value.noteRefused(in: pass)
         let input = reference.value
-        var clock = PartitionClock(
+        var clock = StreamClock(
             pass.streamTimes[stepIndex], columns: input.clockColumns, from: range.lowerBound)
         try take(input, firstOffset: batch.firstOffset, &clock, pass)
         clock.advance(through: range.upperBound - 1)
@@ -83,15 +82,12 @@ final class SlidingRunner: StepRunner {
     }
 
     private func take(
-        _ input: AggregationRows, firstOffset: Offset, _ clock: inout PartitionClock,
+        _ input: AggregationRows, firstOffset: Offset, _ clock: inout StreamClock,
         _ pass: BatchPass
     ) throws {
         guard !input.rows.isEmpty, let times = input.time?.integers else { return }
-        let columns: [KeyColumn] = zip(input.keys, definition.keyKinds).map { column, kind in
-            kind == .text || kind == .json ? .texts(column.strings) : .integers(column.integers)
-        }
-        keys.find(rows: input.rows[...], keys: columns, into: &ids, fresh: &fresh)
-        fresh.removeAll(keepingCapacity: true)
+        keyTable.find(
+            rows: input.rows[...], keys: input.keyColumns(definition.keyKinds), into: &ids)
         let firstOffset = Int64(truncatingIfNeeded: firstOffset.rawValue)
         var part: Int64 = 0
         for index in 0..<ids.count {
@@ -147,11 +143,7 @@ final class SlidingRunner: StepRunner {
         return all[elements.place(from: time, of: key)]
     }
 
-    private func touch(_ id: UInt32) {
-        if elements.isDirty(id) { return }
-        elements.setDirty(id, true)
-        dirty.append(id)
-    }
+    private func touch(_ id: UInt32) { elements.slab.touch(id) }
 
     // MARK: Rows
 
@@ -180,15 +172,7 @@ final class SlidingRunner: StepRunner {
             let place = GroupRows.Place(
                 windowStart: end &- size, windowEnd: end,
                 keyRecord: keys.record(elements.key(id)), firstKeyPart: 0)
-            try changes.note {
-                rows.keyJSON(record, place)
-            } bindKey: {
-                rows.bindKey(record, place, $0)
-            } after: {
-                rows.json(record, place)
-            } write: {
-                try rows.upsert(record, place, writer)
-            }
+            try rows.write(record, place, writer, noting: changes)
         }
     }
 
@@ -196,7 +180,7 @@ final class SlidingRunner: StepRunner {
     private func forEachChanged(
         _ body: (UInt32, UnsafeMutableRawPointer) throws -> Void
     ) throws {
-        let changed = dirty.filter { retention?.isGone(elements.time($0)) != true }
+        let changed = elements.slab.dirty.filter { retention?.isGone(elements.time($0)) != true }
         func sorted(startsFirst: Bool) -> [UInt32] {
             KeyOrder.sorted(
                 changed, in: keys, key: elements.key, start: elements.time,
@@ -215,11 +199,14 @@ final class SlidingRunner: StepRunner {
         let made = UnsafeMutableRawPointer.allocate(
             byteCount: max(1, byKey.count) * bytes, alignment: 16)
         defer { made.deallocate() }
+        // The link that chains would take tells where what a window makes was put.
         for (place, id) in byKey.enumerated() {
-            elements.setResult(id, place)
+            elements.slab.setNext(id, UInt32(place))
             try windows.with(id) { (made + place * bytes).copyMemory(from: $0, byteCount: bytes) }
         }
-        for id in sorted(startsFirst: true) { try body(id, made + elements.result(id) * bytes) }
+        for id in sorted(startsFirst: true) {
+            try body(id, made + Int(elements.slab.next(id) ?? 0) * bytes)
+        }
     }
 
     // MARK: Elements
@@ -232,7 +219,8 @@ final class SlidingRunner: StepRunner {
 
     private func writeElements(_ transaction: any StoreTransaction) throws {
         let deleter = transaction.delete(from: elementsTable)
-        for id in expired.sorted(by: elements.isBefore) where elements.isStored(id) {
+        for id in expired.sorted(by: elements.isBefore)
+        where elements.slab.has(id, RecordFlags.stored) {
             elementRows.bindKey(elements.record(id), place(id), deleter)
             try deleter.execute()
         }
@@ -244,9 +232,8 @@ final class SlidingRunner: StepRunner {
     }
 
     func committed(mayEvict: Bool) {
-        for id in dirty { elements.setDirty(id, false) }
-        for id in added { elements.setStored(id) }
-        dirty.removeAll(keepingCapacity: true)
+        elements.slab.committed()
+        for id in added { elements.slab.mark(id, RecordFlags.stored) }
         added.removeAll(keepingCapacity: true)
         belated.removeAll(keepingCapacity: true)
         guard let expiry, !expired.isEmpty else { return }
@@ -257,7 +244,7 @@ final class SlidingRunner: StepRunner {
 
     private func freeAll() {
         guard elementRows.ownsMemory else { return }
-        for id in elements.all { elementRows.free(elements.record(id)) }
+        for id in elements.slab.all { elementRows.free(elements.record(id)) }
     }
 
     // MARK: Reading
@@ -265,27 +252,21 @@ final class SlidingRunner: StepRunner {
     /// Forgets the keys that have no elements any more, where they are most: all that is left is in the
     /// store.
     private func forgetKeys() throws {
-        guard keys.count > 4_096, keys.count > 4 * elements.used else { return }
+        guard keyTable.isWorthCompacting(needed: elements.slab.count) else { return }
         freeAll()
-        keys.reset()
+        keyTable.evict()
         elements.reset()
         try loadAll()
     }
 
     private func loadAll() throws {
-        let keyColumns = elementsLayout.origins.indices.filter {
-            if case .key = elementsLayout.origins[$0] { true } else { false }
-        }
-        let key = LoadedKey(parts: keyColumns.count)
-        try store.scan(table: elementsTable) { cursor in
-            key.load(cursor, keyColumns, isText: keys.isText)
-            let (id, _) = keys.find(keys: key.columns)
+        try keyTable.loadAll { id, cursor in
             // What closed before the checkpoint is not made again: all that is stored came in time.
             let element = elements.insert(
                 key: id, time: cursor.integer(2), offset: cursor.integer(0),
                 part: cursor.integer(1), streamTime: .min
             ).id
-            elements.setStored(element)
+            elements.slab.mark(element, RecordFlags.stored)
             try elementRows.load(elements.record(element), cursor)
         }
     }

@@ -35,7 +35,7 @@ final class WindowSorter {
     func sort(
         _ input: inout AggregationRows, _ range: Range<Int>, streamTime: Int64, _ pass: BatchPass
     ) -> Int64 {
-        let clock = PartitionClock(
+        let clock = StreamClock(
             streamTime, columns: input.clockColumns, from: range.lowerBound)
         // There is no time where there are no rows.
         let times = input.time?.integers
@@ -66,7 +66,7 @@ final class WindowSorter {
     private static let pieceRows = 256
 
     private struct Sorting {
-        var clock: PartitionClock
+        var clock: StreamClock
         let rows: UnsafeMutableBufferPointer<Int32>
         let events: UnsafeMutableBufferPointer<Int32>
         let times: UnsafeMutablePointer<Int64>?

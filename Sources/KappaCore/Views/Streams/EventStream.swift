@@ -212,8 +212,8 @@ extension EventStream {
             source: StreamSource(
                 openAll: { context throws(KappaError) in
                     let reader = try upstream.open(context)
-                    let clock = JoinClock(context.clock(), columns: reader.timeColumns)
-                    return TransformReader(reader, judge: LatenessJudge(bound, clock), loop)
+                    let clock = context.clock(columns: reader.timeColumns)
+                    return TransformReader(reader, judging: (bound, clock), loop)
                 },
                 signature: { "\(upstream.signature()).\(name) late \(bound.signature)" },
                 eventTypes: upstream.eventTypes, hasTime: true,

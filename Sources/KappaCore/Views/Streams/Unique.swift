@@ -26,8 +26,8 @@ extension EventStream {
 private final class UniqueReader<Element>: PassingReader {
     let upstream: any ElementReader<Element>
     private let key: ExpressionColumns<Element>
-    private let keys: any JoinKeys
-    private let seen: any JoinSide
+    private let keys: JoinKeyTable
+    private let seen: JoinRows
     private let builder = PackedRowBuilder(cells: 0)
     private var firstOffset: Int64 = 0
     let list = ElementList()

@@ -1,23 +1,12 @@
-/// What a step of a view remembers from event to event, over a table of its own that readers do not see.
-protocol StateTable: AnyObject {
-    /// Takes a stored row in.
-    func load(_ cursor: any RowCursor) throws
-    /// Writes what changed since the last commit, in the order of the table's key.
-    func write(to transaction: any StoreTransaction, table: Int) throws
-    /// The transaction was committed.
-    func committed()
-    var memoryBytes: Int { get }
-    var dirtyRows: Int { get }
-}
-
-/// The states of one version, in the order of their tables.
+/// What the streams of one version remember from event to event, over tables of their own that readers do not
+/// see: in the order of these tables.
 final class StateTables: StreamContext {
     let plan: ExtractionPlan
     private let store: any RowStore
     private let firstTable: Int
     /// By table; nil where a table is a step's own.
-    private var tables: [(any StateTable)?] = []
-    private(set) var clocks: [StreamClock] = []
+    private var tables: [JoinRows?] = []
+    private(set) var clocks: [StreamTimekeeper] = []
     private let clockTimes: ArraySlice<Int64>
 
     /// - Parameters:
@@ -35,7 +24,7 @@ final class StateTables: StreamContext {
 
     func joinSides(
         cells: [Int], kind: ColumnKind, window: @escaping (Int64) -> Int64
-    ) throws(KappaError) -> (keys: any JoinKeys, sides: [any JoinSide]) {
+    ) throws(KappaError) -> (keys: JoinKeyTable, sides: [JoinRows]) {
         let keys = JoinKeyTable(kind: kind, sides: cells.count, window: window)
         let sides = cells.enumerated().map { JoinRows(keys, side: $0.offset, cells: $0.element) }
         for side in sides {
@@ -46,7 +35,7 @@ final class StateTables: StreamContext {
     }
 
     /// Adds the next table, with what is stored of it.
-    func add(_ table: any StateTable) throws(KappaError) {
+    func add(_ table: JoinRows) throws(KappaError) {
         do {
             try store.scan(table: firstTable + tables.count) { try table.load($0) }
         } catch let error as KappaError {
@@ -66,9 +55,10 @@ final class StateTables: StreamContext {
         return firstTable + tables.count - 1
     }
 
-    func clock() -> StreamClock {
+    func clock(columns: [Int]) -> StreamTimekeeper {
         let index = clockTimes.startIndex + clocks.count
-        let clock = StreamClock(clockTimes.indices.contains(index) ? clockTimes[index] : .min)
+        let clock = StreamTimekeeper(
+            clockTimes.indices.contains(index) ? clockTimes[index] : .min, columns: columns)
         clocks.append(clock)
         return clock
     }
