@@ -126,11 +126,11 @@ struct SQLPlaceTests {
     /// Where a file speaks to SQLite: names of its interface, and statements in text.
     static func uses(in file: SourceTree.File) -> [String] {
         let name =
-            #/(?:^|[^\w])(CSQLite|sqlite3_\w+|SQLITE_\w+|SQLiteConnection|SQLiteStatement|ReadingConnection|VersionSchema|SQLGuard|SQLFunctions|SQLStatement)\b/#
+            #/(?:^|[^\w])(CSQLite|sqlite3_\w+|SQLITE_\w+|SQLiteConnection|SQLiteStatement|ReadingConnection|VersionSchema|SQLGuard|SQLFunctions|SQLStatement)(?!\w)/#
             .anchorsMatchLineEndings()
         let statement =
             #/\b(?:SELECT\s+\S+.*\sFROM|INSERT\s+(?:OR\s+\w+\s+)?INTO|UPDATE\s+\S+\s+SET|DELETE\s+FROM|CREATE\s+(?:TEMP\s+)?(?:TABLE|VIEW|INDEX)|DROP\s+TABLE|ATTACH\s|PRAGMA\s)/#
-        let connection = #/\.connection\b/#
+        let connection = #/\.connection(?!\w)/#
         let uncommented = file.text.replacing(#/\/\/.*/#, with: "")
         return file.code.matches(of: name).map { String($0.1) }
             + file.code.matches(of: connection).map { String($0.0) }

@@ -85,10 +85,13 @@ import Views
             Self.view.replacing(
                 "\n        .grouped", with: "\n.filter { $0.url.contains(\(regex)) }.grouped")
         }
-        #expect(try #require(digest(view(old))) != digest(view(new)))
-        let helper = { "func isWanted(_ e: Entry) -> Bool { e.url.contains(\($0)) }" }
-        let counted = digest(Self.view, helpers: [helper(old)])
-        #expect(try #require(counted) != digest(Self.view, helpers: [helper(new)]))
+        #expect(digest(view(old)) != nil && digest(view(old)) != digest(view(new)))
+        func counted(_ regex: String) -> String? {
+            digest(
+                Self.view,
+                helpers: ["func isWanted(_ e: Entry) -> Bool { e.url.contains(\(regex)) }"])
+        }
+        #expect(counted(old) != nil && counted(old) != counted(new))
     }
 
     @Test("a division is no regular expression: comments and layout beside it do not count")
@@ -110,7 +113,9 @@ import Views
             "\(view).indexed()\n  .promote(when: .manualApproval)",
         ]
         for other in same { #expect(self.digest(other) == digest, "\(other)") }
-        let filtered = { "let v = View(\"v\") { Events(E.self).filter { \($0) } }" }
+        func filtered(_ condition: String) -> String {
+            "let v = View(\"v\") { Events(E.self).filter { \(condition) } }"
+        }
         let others = [
             ("$0.promote(when: \"a\")", "$0.promote(when: \"b\")"),
             ("f { $0 }.promote(when: \"a\")", "f { $0 }.promote(when: \"b\")"),
@@ -121,8 +126,8 @@ import Views
         for (old, new) in others {
             #expect(self.digest(filtered(old)) != self.digest(filtered(new)), "\(old)")
         }
-        let list = {
-            "let all = [View<E>(\"v\") { Events(E.self) }\($0), view2.promote(when: \($1))]"
+        func list(_ modifier: String, _ other: Int) -> String {
+            "let all = [View<E>(\"v\") { Events(E.self) }\(modifier), view2.promote(when: \(other))]"
         }
         #expect(self.digest(list("", 1)) == self.digest(list(".promote(when: .a)", 1)))
         #expect(self.digest(list("", 1)) != self.digest(list("", 2)))
