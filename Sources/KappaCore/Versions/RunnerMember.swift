@@ -36,6 +36,16 @@ final class RunnerMember {
         self.crashMark = crashMark
         crashMark?.isAlone = crashMark?.found != nil
         store = try VersionStore.open(id, taken.definition, in: catalog.folder)
+        // A live version was committed to. Its file may have been removed since it was taken; to begin it anew
+        // would take readers back.
+        if taken.isLive, try store.lastCheckpoint() == nil {
+            throw KappaError(
+                .damaged, "a version's file is gone", at: catalog.folder.file(id),
+                because: "somebody has removed or moved it",
+                advice:
+                    "Put it back, or start `kappa run` again, which builds a new version from the "
+                    + "log")
+        }
         version = try VersionMaterializer(
             taken.definition, store: store, plan: plan, budgetBytes: budgetBytes,
             crashMark: crashMark)
