@@ -15,7 +15,7 @@ package final class GateJudge: Gatekeeper {
     private let promoter: Promoter
     private let gates: [String: [Gate]]
     private let further: [Gate]
-    private let looks = Monitor<[RowsLook]>([])
+    private let looks = Monitor<[EqualityCheck]>([])
     /// Called where a version has the same rows as the one that it has replaced.
     private let foundIdentical: @Sendable (Judgement) -> Void
 
@@ -132,7 +132,7 @@ package final class GateJudge: Gatekeeper {
     // MARK: Identical rows
 
     package func look(at candidate: VersionID, beside live: VersionID) {
-        let look = RowsLook(candidate, beside: live, in: folder, found: foundIdentical)
+        let look = EqualityCheck(candidate, beside: live, in: folder, found: foundIdentical)
         looks.withLock { looks in
             // A program promotes for as long as it runs.
             looks.removeAll(where: \.isDone)

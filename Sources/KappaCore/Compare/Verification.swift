@@ -93,7 +93,7 @@ package struct Verifier {
 
     // MARK: The version's own file
 
-    /// The version's file at one moment; nil where it is found wanting, with the result telling why.
+    /// The version's file at one moment; nil where something is wrong with it, which the result then says.
     private func examine(
         _ entry: VersionEntry, _ scratch: ScratchFolder, _ result: inout Verification
     ) throws -> VersionReader? {

@@ -97,7 +97,7 @@ struct EncodingFailure: Error {
         } else {
             self.init(
                 FieldFailure.reason(error),
-                advice: "The type's own encode(to:) says so: mend the value, or the type")
+                advice: "The type's own encode(to:) says so: correct the value, or the type")
         }
     }
 

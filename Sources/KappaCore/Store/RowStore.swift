@@ -61,7 +61,7 @@ extension RowStore {
 
 /// Rows that have spilled.
 package protocol SpilledRows: AnyObject {
-    /// Writes the rows of a table; see ``StoreTransaction/merge(_:into:sideBySide:telling:combine:)``.
+    /// Writes the rows of a table; see ``StoreTransaction/merge(_:into:sideBySide:observer:combine:)``.
     func merge(
         table: Int, to writer: any RowWriter, sideBySide: Bool,
         combine: ([any RowCursor], any RowWriter) throws -> Void
@@ -78,7 +78,7 @@ package protocol StoreTransaction: AnyObject {
     /// threads at once, for different numbers.
     /// - Parameter listener: Is told each row in that order, on the caller's thread.
     func upsertRows(
-        into table: Int, count: Int, telling listener: (any RowListener)?,
+        into table: Int, count: Int, observer listener: (any RowListener)?,
         _ write: (Int, any RowWriter) throws -> Void
     ) throws
     /// Writes rows of a table that have spilled, key by key in order. The row of a key that has only one is
@@ -89,7 +89,7 @@ package protocol StoreTransaction: AnyObject {
     ///   - listener: Is told each row in that order, on the caller's thread.
     func merge(
         _ rows: any SpilledRows, into table: Int, sideBySide: Bool,
-        telling listener: (any RowListener)?,
+        observer listener: (any RowListener)?,
         combine: ([any RowCursor], any RowWriter) throws -> Void
     ) throws
     /// Adds rows that are records already, in the order of their keys, to a table that has only ever been
@@ -112,7 +112,7 @@ package protocol RowListener: AnyObject {
 
 extension StoreTransaction {
     package func upsertRows(
-        into table: Int, count: Int, telling listener: (any RowListener)?,
+        into table: Int, count: Int, observer listener: (any RowListener)?,
         _ write: (Int, any RowWriter) throws -> Void
     ) throws {
         let upsert = upsert(into: table)
@@ -123,12 +123,12 @@ extension StoreTransaction {
     package func upsertRows(
         into table: Int, count: Int, _ write: (Int, any RowWriter) throws -> Void
     ) throws {
-        try upsertRows(into: table, count: count, telling: nil, write)
+        try upsertRows(into: table, count: count, observer: nil, write)
     }
 
     package func merge(
         _ rows: any SpilledRows, into table: Int, sideBySide: Bool,
-        telling listener: (any RowListener)?,
+        observer listener: (any RowListener)?,
         combine: ([any RowCursor], any RowWriter) throws -> Void
     ) throws {
         throw KappaError(.bug, "spilled rows go into a new version only")

@@ -24,7 +24,7 @@ extension Catalog {
             return KappaError(
                 .inputOutput, "\(newest.id) has failed, and no version of \(view) is live",
                 at: folder.file(newest.id), because: newest.reason ?? "it has failed",
-                advice: "Mend what is wrong and start `run` again, or promote another version")
+                advice: "Fix what is wrong and start `run` again, or promote another version")
         }
         var reason = entry.state == .failed ? entry.reason ?? "it has failed" : nil
         if let failure = entry.failure, !failure.isRetried { reason = failure.reason }
@@ -33,7 +33,7 @@ extension Catalog {
             .inputOutput, "\(entry.id) is no longer kept current", at: folder.file(entry.id),
             because: reason,
             advice:
-                "Its rows stay as they are. Mend what is wrong and start `run` again, or promote "
+                "Its rows stay as they are. Fix what is wrong and start `run` again, or promote "
                 + "another version")
     }
 

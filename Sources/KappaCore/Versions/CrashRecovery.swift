@@ -103,7 +103,7 @@ enum CrashRecovery {
     static func error(_ id: VersionID, _ stamp: CrashStamp, in folder: DataFolder) -> KappaError {
         error(
             id.view, at: "\(id), offset \(stamp.first)", stamp, in: folder,
-            advice: "Mend the view's code: a changed build tries again; "
+            advice: "Fix the view's code: a changed build tries again; "
                 + "`kappa rebuild \(id.view)` builds a new version with this one")
     }
 
@@ -116,7 +116,7 @@ enum CrashRecovery {
         let replay = "a replay aside" + (name.map { " of \($0)" } ?? "")
         return error(
             definition.name, at: "\(replay), offset \(stamp.first)", stamp, in: folder,
-            advice: "Mend the view's code")
+            advice: "Fix the view's code")
     }
 
     private static func error(

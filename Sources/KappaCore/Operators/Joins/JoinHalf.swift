@@ -264,7 +264,7 @@ final class TypedJoinHalf<Element: ViewRow>: JoinHalf {
 
     override fileprivate func readElements(_ range: Range<Int>) {
         reader.read(range)
-        guard !list.isSpoilt else { return }
+        guard !list.needsRetry else { return }
         packer.refresh()
         columns = packer.columns
         times = reader.times

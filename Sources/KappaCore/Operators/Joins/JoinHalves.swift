@@ -111,7 +111,7 @@ final class JoinHalves {
         right.read(range)
         let remembers = left.remembers || right.remembers
         let failed = adoptFailures(list, remembers: remembers)
-        if list.isSpoilt { return }
+        if list.needsRetry { return }
         var (l, r) = (left.new.lowerBound, right.new.lowerBound)
         let (endL, endR) = (left.new.upperBound, right.new.upperBound)
         let (ofLeft, ofRight) = (left.list.events, right.list.events)
@@ -155,7 +155,7 @@ final class JoinHalves {
                 // The other side has told why already.
                 if error is FailedElsewhere { continue }
                 list.fail(Int(event), EventOutcome(error), remembers: remembers)
-                if list.isSpoilt { return }
+                if list.needsRetry { return }
             }
         }
     }
@@ -170,13 +170,15 @@ final class JoinHalves {
             failed.insert(event)
             list.fail(event, outcome, remembers: false)
         }
-        func isSpoilt(_ other: ElementList, _ new: Range<Int>) -> Bool {
+        func needsRetry(_ other: ElementList, _ new: Range<Int>) -> Bool {
             // What one side has taken of an event that the other refuses may have left traces.
-            other.isSpoilt
+            other.needsRetry
                 || remembers && !failed.isEmpty
                     && new.contains { failed.contains(Int(other.events[$0])) }
         }
-        if isSpoilt(left.list, left.new) || isSpoilt(right.list, right.new) { list.spoil() }
+        if needsRetry(left.list, left.new) || needsRetry(right.list, right.new) {
+            list.requireRetry()
+        }
         return failed
     }
 

@@ -271,7 +271,7 @@ final class KeyedTable {
         keys.reset()
         let size = keys.recordStride
         try transaction.merge(
-            spilled, into: stored.index, sideBySide: sideBySide, telling: nil
+            spilled, into: stored.index, sideBySide: sideBySide, observer: nil
         ) { cursors, writer in
             try withUnsafeTemporaryAllocation(byteCount: 2 * size, alignment: 16) { memory in
                 guard let merged = memory.baseAddress else { return }

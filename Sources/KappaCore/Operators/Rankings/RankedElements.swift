@@ -57,7 +57,7 @@ final class RankedElements<Element: ViewRow>: RankingInput {
             packer.refresh()
             select(new)
             // What cannot be computed has failed before anything is changed.
-            if !reader.list.isSpoilt { rank(groups, changed) }
+            if !reader.list.needsRetry { rank(groups, changed) }
         } settled: { stands in
             if stands { outcome(taken.events, .applied) }
         }

@@ -115,16 +115,16 @@ final class DerivedRunner: StepRunner, RowListener {
         if isNew, rangeKey != nil, offset == nil {
             return try writeRanges(to: transaction) { try upstream.write(to: $0, changesAt: nil) }
         }
-        try upstream.write(to: capturing(transaction, telling: self), changesAt: nil)
+        try upstream.write(to: capturing(transaction, observer: self), changesAt: nil)
         groups.endRun()
         try writeGroups(transaction, changesAt: offset)
     }
 
     private func capturing(
-        _ transaction: any StoreTransaction, telling listener: any RowListener
+        _ transaction: any StoreTransaction, observer listener: any RowListener
     ) -> CapturingTransaction {
         CapturingTransaction(
-            transaction, table: upstreamTable, upstreamSchema, telling: listener)
+            transaction, table: upstreamTable, upstreamSchema, observer: listener)
     }
 
     /// Writes the first rows, which are most of a rebuild's: their groups are not kept.
@@ -133,7 +133,7 @@ final class DerivedRunner: StepRunner, RowListener {
         writeUpstream: (any StoreTransaction) throws -> Void
     ) throws {
         let ranges = GroupRanges(shape, definition.table, keyParts: keyParts, output: output)
-        try writeUpstream(capturing(transaction, telling: ranges))
+        try writeUpstream(capturing(transaction, observer: ranges))
         try transaction.append(ranges.finish(), to: tableIndex)
     }
 
@@ -245,7 +245,7 @@ final class CapturingTransaction: StoreTransaction {
 
     init(
         _ transaction: any StoreTransaction, table: Int, _ schema: TableSchema,
-        telling listener: any RowListener
+        observer listener: any RowListener
     ) {
         self.transaction = transaction
         self.table = table
@@ -263,20 +263,20 @@ final class CapturingTransaction: StoreTransaction {
     }
 
     func upsertRows(
-        into table: Int, count: Int, telling other: (any RowListener)?,
+        into table: Int, count: Int, observer other: (any RowListener)?,
         _ write: (Int, any RowWriter) throws -> Void
     ) throws {
         try transaction.upsertRows(
-            into: table, count: count, telling: table == self.table ? listener : other, write)
+            into: table, count: count, observer: table == self.table ? listener : other, write)
     }
     func merge(
         _ rows: any SpilledRows, into table: Int, sideBySide: Bool,
-        telling other: (any RowListener)?,
+        observer other: (any RowListener)?,
         combine: ([any RowCursor], any RowWriter) throws -> Void
     ) throws {
         try transaction.merge(
             rows, into: table, sideBySide: sideBySide,
-            telling: table == self.table ? listener : other, combine: combine)
+            observer: table == self.table ? listener : other, combine: combine)
     }
     func append(_ rows: RecordList, to table: Int) throws {
         if table == self.table { try rows.forEachRow(cursor) { try listener.take(cursor) } }

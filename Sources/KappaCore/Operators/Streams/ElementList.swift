@@ -8,7 +8,7 @@ final class ElementList {
     private(set) var failures: [(event: Int, outcome: EventOutcome)] = []
     /// Whether a failed event has left traces in what the stream remembers, so that the last
     /// reading has to be taken back.
-    private(set) var isSpoilt = false
+    private(set) var needsRetry = false
 
     var count: Int { rows.count }
 
@@ -16,7 +16,7 @@ final class ElementList {
         rows.removeAll(keepingCapacity: true)
         events.removeAll(keepingCapacity: true)
         failures.removeAll(keepingCapacity: true)
-        isSpoilt = false
+        needsRetry = false
     }
 
     @inline(__always)
@@ -83,26 +83,26 @@ final class ElementList {
     /// - Parameter remembers: Whether the stream may have remembered something of it.
     func fail(_ event: Int, _ outcome: EventOutcome, remembers: Bool) {
         failures.append((event, outcome))
-        if remembers { isSpoilt = true }
+        if remembers { needsRetry = true }
     }
 
     /// Takes over what failed in the stream before.
     func adoptFailures(of other: ElementList, from mark: Int) {
         failures.append(contentsOf: other.failures[mark...])
-        if other.isSpoilt { isSpoilt = true }
+        if other.needsRetry { needsRetry = true }
     }
 
     /// Forgets failures, to try again.
     func forgetFailures(from mark: Int) {
         failures.removeLast(failures.count - mark)
-        isSpoilt = false
+        needsRetry = false
     }
 
     /// Something of the last reading has to be taken back.
-    func spoil() { isSpoilt = true }
+    func requireRetry() { needsRetry = true }
 
     /// A reading begins.
-    func begin() { isSpoilt = false }
+    func begin() { needsRetry = false }
 }
 
 extension ElementList {

@@ -134,7 +134,7 @@ extension ElementReader {
         list.forEachReading(range) { range in
             let mark = list.count
             read(range)
-            if !list.isSpoilt { consume(mark..<list.count) }
+            if !list.needsRetry { consume(mark..<list.count) }
         } settle: { stands in
             if stands { settle() } else { undo() }
             settled(stands)
@@ -142,13 +142,13 @@ extension ElementReader {
     }
 
     /// Reads a range for a reader behind this one, in whose list it is noted what failed.
-    /// - Returns: Which elements of ``list`` are new; nil if the reading is spoilt.
+    /// - Returns: Which elements of ``list`` are new; nil if the reading has to be retried.
     func readNew(_ range: Range<Int>, adopting other: ElementList) -> Range<Int>? {
         let mark = list.count
         let failures = list.failures.count
         read(range)
         other.adoptFailures(of: list, from: failures)
-        return list.isSpoilt ? nil : mark..<list.count
+        return list.needsRetry ? nil : mark..<list.count
     }
 
     /// Appends new elements of another list, but those of events that have failed, which are noted.
@@ -171,7 +171,7 @@ extension ElementList {
     /// Reads a range of events, in one or several readings.
     ///
     /// Where an event cannot be taken, neither can any of its elements, and the stream remembers
-    /// nothing of it: a reading that an event has spoilt is taken back, and tried again in smaller
+    /// nothing of it: a reading in which an event failed is taken back, and retried in smaller
     /// ones, until that event stands alone.
     /// - Parameter settle: Told whether the reading stands, or is to be taken back.
     func forEachReading(
@@ -183,7 +183,7 @@ extension ElementList {
             let reading = next..<min(next + size, range.upperBound)
             let failed = failures.count
             read(reading)
-            let stands = !isSpoilt
+            let stands = !needsRetry
             settle(stands)
             if !stands, reading.count > 1 {
                 forgetFailures(from: failed)

@@ -28,7 +28,7 @@ final class SlidingRunner: StepRunner {
     /// Elements that the store does not hold yet, in log order.
     private var added: [UInt32] = []
     /// Of these, by key, those whose own windows had closed when they came.
-    private var belated: [UInt32: [UInt32]] = [:]
+    private var lateElements: [UInt32: [UInt32]] = [:]
     /// Elements that no window needs any more, once what is written is committed.
     private var expired: [UInt32] = []
     private var ids: [UInt32] = []
@@ -108,7 +108,7 @@ final class SlidingRunner: StepRunner {
                 key: ids[index], time: time, offset: offset, part: part,
                 streamTime: clock.time)
             added.append(id)
-            if isClosed(time, at: clock.time) { belated[ids[index], default: []].append(id) }
+            if isClosed(time, at: clock.time) { lateElements[ids[index], default: []].append(id) }
             for (accumulator, column) in zip(elementRows.accumulators, input.inputs) {
                 try accumulator.add(elements.record(id), column, row, offset: offset)
             }
@@ -186,7 +186,7 @@ final class SlidingRunner: StepRunner {
                 changed, in: keys, key: elements.key, start: elements.time,
                 startsFirst: startsFirst)
         }
-        let windows = SlidingWindows(elements, rows, size: size, lateness: lateness, belated)
+        let windows = SlidingWindows(elements, rows, size: size, lateness: lateness, lateElements)
         // Where windows stand before keys, those of a key are made together all the same.
         let byKey = sorted(startsFirst: false)
         guard windowIsFirst, windows.areSwept else {
@@ -235,7 +235,7 @@ final class SlidingRunner: StepRunner {
         elements.slab.committed()
         for id in added { elements.slab.mark(id, RecordFlags.stored) }
         added.removeAll(keepingCapacity: true)
-        belated.removeAll(keepingCapacity: true)
+        lateElements.removeAll(keepingCapacity: true)
         guard let expiry, !expired.isEmpty else { return }
         for id in expired { elementRows.free(elements.record(id)) }
         elements.remove(expired, upTo: expiry)

@@ -10,21 +10,21 @@ final class SlidingWindows {
     private let rows: GroupRows
     private let size: Int64
     private let lateness: Int64?
-    private let belated: [UInt32: [UInt32]]
+    private let lateElements: [UInt32: [UInt32]]
     private let sweep: SlidingSweep?
     private var sweptKey: UInt32?
     private let record: UnsafeMutableRawPointer
     let recordBytes: Int
 
-    /// - Parameter belated: By key, elements whose own windows had closed when they came, since the last
+    /// - Parameter lateElements: By key, elements whose own windows had closed when they came, since the last
     ///   commit: they are only in those windows behind that were open. All other elements came before
     ///   any window closed that is asked for.
     init(
         _ elements: SlidingElements, _ rows: GroupRows, size: Int64, lateness: Int64?,
-        _ belated: [UInt32: [UInt32]]
+        _ lateElements: [UInt32: [UInt32]]
     ) {
         (self.elements, self.rows, self.size) = (elements, rows, size)
-        (self.lateness, self.belated) = (lateness, belated)
+        (self.lateness, self.lateElements) = (lateness, lateElements)
         recordBytes = SlidingElements.stateOffset + rows.stateBytes
         record = .allocate(byteCount: recordBytes, alignment: 16)
         let canSweep = rows.accumulators.allSatisfy(\.mergesInAnyOrder)
@@ -64,7 +64,7 @@ final class SlidingWindows {
     private func sweepOn(
         _ sweep: SlidingSweep, _ key: UInt32, from start: Int64, upTo end: Int64
     ) throws(KappaError) {
-        let late = belated[key]
+        let late = lateElements[key]
         if sweptKey != key {
             sweptKey = key
             var ids = elements.elements(of: key)

@@ -87,7 +87,7 @@ final class KeyIndexWriter {
 
     /// Merges what has spilled: each run has chunks of its own, and of the marks the last one holds.
     func writeSpilled(_ rows: any SpilledRows, to transaction: any StoreTransaction) throws {
-        try transaction.merge(rows, into: table, sideBySide: true, telling: nil) { marks, writer in
+        try transaction.merge(rows, into: table, sideBySide: true, observer: nil) { marks, writer in
             guard let last = marks.last else { return }
             let end = KeyIndexFormat.end(ofMark: last.blob(KeyIndexFormat.columns.blob))
             try Self.upsert(

@@ -54,7 +54,7 @@ final class NewVersionFile {
         self.file = file
         bulk = all.tables.map { BulkTable(file, $0.tree) }
         rows = zip(tables, bulk).map { BulkRow($0, $1) }
-        for (row, table) in zip(rows, all.tables) { row.goOn(behind: table.lastKey) }
+        for (row, table) in zip(rows, all.tables) { row.resume(after: table.lastKey) }
     }
 
     private static func loadingPath(_ path: String) -> String { path + ".loading" }
@@ -213,17 +213,17 @@ final class BulkTransaction: StoreTransaction {
 
     func upsert(into table: Int) -> any RowWriter { rows[table] }
     func upsertRows(
-        into table: Int, count: Int, telling listener: (any RowListener)?,
+        into table: Int, count: Int, observer listener: (any RowListener)?,
         _ write: (Int, any RowWriter) throws -> Void
     ) throws {
-        try rows[table].telling(listener) { try rows[table].append(count, write) }
+        try rows[table].observing(with: listener) { try rows[table].append(count, write) }
     }
     func merge(
         _ spilled: any SpilledRows, into table: Int, sideBySide: Bool,
-        telling listener: (any RowListener)?,
+        observer listener: (any RowListener)?,
         combine: ([any RowCursor], any RowWriter) throws -> Void
     ) throws {
-        try rows[table].telling(listener) {
+        try rows[table].observing(with: listener) {
             try spilled.merge(
                 table: table, to: rows[table], sideBySide: sideBySide, combine: combine)
         }

@@ -194,7 +194,7 @@ public struct SideTable<Key: KeyValue, Row: ViewRow>: Sendable {
                 throw KappaError(
                     .badInput, "a line of a side table is not a row of \(Row.self)",
                     at: "\(path), line \(index + 1)", because: FieldFailure.reason(error),
-                    advice: "Mend the file, or make the property optional")
+                    advice: "Correct the file, or make the property optional")
             }
         }
         self.init(rows, by: key)

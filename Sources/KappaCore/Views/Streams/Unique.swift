@@ -64,7 +64,7 @@ private final class UniqueReader<Element>: PassingReader {
         let failures = upstream.list.failures.count
         upstream.read(range)
         list.adoptFailures(of: upstream.list, from: failures)
-        if list.isSpoilt { return }
+        if list.needsRetry { return }
         let new = first..<upstream.list.count
         keys.find(upstream.list.rows[new], key.column(0), nil, into: &ids)
         let (rows, events) = (upstream.list.rows, upstream.list.events)

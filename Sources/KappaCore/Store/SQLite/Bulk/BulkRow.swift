@@ -43,7 +43,7 @@ final class BulkRow: RowWriter {
     }
 
     /// Tells a listener of all rows that `body` appends.
-    func telling(_ listener: (any RowListener)?, _ body: () throws -> Void) rethrows {
+    func observing(with listener: (any RowListener)?, _ body: () throws -> Void) rethrows {
         self.listener = listener
         defer { self.listener = nil }
         try body()
@@ -82,7 +82,7 @@ final class BulkRow: RowWriter {
     }
 
     /// The table has rows already, up to one with this key.
-    func goOn(behind key: RowKey) { lastKey.set(key) }
+    func resume(after key: RowKey) { lastKey.set(key) }
 
     /// A table whose rows stand in the wrong order would be damaged: so it is looked at each time.
     private func checkOrder() throws(KappaError) {

@@ -1,7 +1,7 @@
 /// Finds out aside whether two versions have the same rows, and notes it in the catalog if they do.
 ///
 /// It ends at the first difference, which mostly comes soon.
-final class RowsLook: Sendable {
+final class EqualityCheck: Sendable {
     /// Nil where none could be made: then nothing is found out.
     private let thread: WorkerThread?
 
