@@ -1,0 +1,75 @@
+import Foundation
+import Testing
+
+@testable import KappaCore
+@testable import ViewDigestsTool
+
+/// The sample views over a log that is always the same give what they gave when `fixtures/replays` was
+/// stored: definitions, rows and files.
+///
+/// A change that is meant to change one of them stores the new values, and the changelog says so.
+@Suite("Replays of the sample views, against stored ones")
+struct StoredReplayTests {
+    private struct Stored {
+        var view: String
+        /// Of the definition.
+        var digest: String
+        /// SHA-256 of the rows as CSV, and of the version's file.
+        var rows: String
+        var file: String
+    }
+
+    /// The SQLite whose files were stored: another one may lay its own pages out differently.
+    private static let sqlite = "3.40.1"
+
+    private static func stored() throws -> [Stored] {
+        let text = try SourceTree.file("fixtures/replays/sample-views.csv").text
+        return text.split(separator: "\n").dropFirst().map { line in
+            let cells = line.split(separator: ",").map(String.init)
+            return Stored(view: cells[0], digest: cells[1], rows: cells[2], file: cells[3])
+        }
+    }
+
+    /// Events of a repository's history, made up.
+    private static let commits = (0..<3_000).map { number in
+        let begin = 1_672_531_200_000_000
+        let time = Timestamp(microseconds: Int64(begin + number * 4_111_000_000))
+        let author = "author-\(number * 7 % 23)"
+        if number % 3 == 0 {
+            return #"{"event_type":"commit","author":"\#(author)","committed_at":"\#(time)","#
+                + #""files":\#(number * 5 % 11)}"#
+        }
+        let added = number % 19 == 0 ? "null" : "\(number * 13 % 200)"
+        return #"{"event_type":"file_changed","path":"d\#(number * 31 % 40)/f\#(number * 17 % 50)"#
+            + #".swift","author":"\#(author)","added":\#(added),"deleted":\#(number * 3 % 70),"#
+            + #""committed_at":"\#(time)"}"#
+    }.joined(separator: "\n")
+
+    @Test("definitions, rows and files are byte for byte what they were")
+    func sampleViews() throws {
+        let stored = try Self.stored()
+        #expect(stored.count == 7)
+        let kappa = try KappaProgram()
+        let events = try kappa.run(
+            "generate", "user-events", "--count", "20000", "--seed", "7", "--users", "300",
+            "--disorder", "60")
+        for input in [events.output, Self.commits] {
+            #expect(try kappa.run("append", input: input).code == 0)
+        }
+        let rebuilt = try kappa.run("rebuild", "--all")
+        try #require(rebuilt.code == 0, "\(rebuilt)")
+        let connection = try SQLiteConnection(":memory:", .create)
+        let version = try connection.prepare("SELECT sqlite_version()")
+        _ = try version.step()
+        let isSameSQLite = version.string(0) == Self.sqlite
+        for view in stored {
+            let file = kappa.data.file(VersionID(view.view, VersionNumber(1)))
+            #expect(try VersionReader(file).digest == view.digest, "\(view.view)")
+            let rows = try kappa.run("query", view.view, "--format", "csv")
+            #expect(SHA256.hex(Array(rows.output.utf8)) == view.rows, "\(view.view)")
+            guard isSameSQLite else { continue }
+            let bytes = try Data(contentsOf: URL(fileURLWithPath: file))
+            #expect(SHA256.hex(Array(bytes)) == view.file, "\(view.view)")
+        }
+    }
+}
