@@ -180,10 +180,12 @@ struct KeySort: ~Copyable {
     private mutating func pass(_ shift: UInt64, bits: Int) {
         let (source, target) = (entries, scratch)
         let mask: UInt64 = 1 << UInt64(bits) - 1
-        RadixSort.pass(source.count, bits: bits) {
-            Int(source[$0].word &>> shift & mask)
-        } move: {
-            target[$1] = source[$0]
+        withUnsafeTemporaryAllocation(of: Int.self, capacity: 1 << bits) { places in
+            RadixSort.pass(source.count, places) {
+                Int(source[$0].word &>> shift & mask)
+            } move: {
+                target[$1] = source[$0]
+            }
         }
         swap(&entries, &scratch)
     }

@@ -3,28 +3,28 @@
 enum RadixSort {
     /// One pass over `count` entries, wherever they are kept.
     /// - Parameters:
-    ///   - bits: Of a digit.
+    ///   - places: Memory for a number for each digit. Callers bring it, as closures that a closure
+    ///     holds are called for each entry, and do not become a part of these loops.
     ///   - digit: Of the entry at a place.
     ///   - move: Puts the entry at a place to its new one, in other memory.
     @inline(__always)
     static func pass(
-        _ count: Int, bits: Int, digit: (Int) -> Int, move: (_ from: Int, _ to: Int) -> Void
+        _ count: Int, _ places: UnsafeMutableBufferPointer<Int>, digit: (Int) -> Int,
+        move: (_ from: Int, _ to: Int) -> Void
     ) {
-        withUnsafeTemporaryAllocation(of: Int.self, capacity: 1 << bits) { places in
-            places.initialize(repeating: 0)
-            for index in 0..<count { places[digit(index)] += 1 }
-            var next = 0
-            for digit in places.indices {
-                let own = places[digit]
-                places[digit] = next
-                next += own
-            }
-            for index in 0..<count {
-                let digit = digit(index)
-                let place = places[digit]
-                places[digit] = place + 1
-                move(index, place)
-            }
+        places.initialize(repeating: 0)
+        for index in 0..<count { places[digit(index)] += 1 }
+        var next = 0
+        for digit in places.indices {
+            let own = places[digit]
+            places[digit] = next
+            next += own
+        }
+        for index in 0..<count {
+            let digit = digit(index)
+            let place = places[digit]
+            places[digit] = place + 1
+            move(index, place)
         }
     }
 }
@@ -47,10 +47,12 @@ enum WordSort {
     private static func pass(_ source: [Int64], _ shift: UInt64, into target: inout [Int64]) {
         source.withUnsafeBufferPointer { source in
             target.withUnsafeMutableBufferPointer { target in
-                RadixSort.pass(source.count, bits: 8) {
-                    Int(ByteOrder.word(source[$0]) >> shift & 0xFF)
-                } move: {
-                    target[$1] = source[$0]
+                withUnsafeTemporaryAllocation(of: Int.self, capacity: 256) { places in
+                    RadixSort.pass(source.count, places) {
+                        Int(ByteOrder.word(source[$0]) >> shift & 0xFF)
+                    } move: {
+                        target[$1] = source[$0]
+                    }
                 }
             }
         }

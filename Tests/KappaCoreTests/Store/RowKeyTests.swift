@@ -76,7 +76,9 @@ struct RowKeyTests {
             #expect(state.bytes == expected.bytes, "seed \(seed): \(key)")
             let read = RowKey(Self.schema)
             try state.bytes.reading { state throws(KappaError) in try read.load(from: &state) }
-            #expect(read.bytes.elementsEqual(key.rowKey().bytes), "seed \(seed): \(key)")
+            let own = key.rowKey()
+            let isSame = withExtendedLifetime((read, own)) { read.bytes.elementsEqual(own.bytes) }
+            #expect(isSame, "seed \(seed): \(key)")
         }
     }
 

@@ -293,12 +293,14 @@ final class KeyNotes {
         by shift: UInt64, _ toWords: UnsafeMutablePointer<UInt64>,
         _ toTimes: UnsafeMutablePointer<Int64>
     ) {
-        let (words, times, keepsTimes) = (words, times, keepsTimes)
-        RadixSort.pass(count, bits: 8) {
-            Int(words[$0] >> shift & 0xFF)
-        } move: {
-            toWords[$1] = words[$0]
-            if keepsTimes { toTimes[$1] = times[$0] }
+        let (words, times, count, keepsTimes) = (words, times, count, keepsTimes)
+        withUnsafeTemporaryAllocation(of: Int.self, capacity: 256) { places in
+            RadixSort.pass(count, places) {
+                Int(words[$0] >> shift & 0xFF)
+            } move: {
+                toWords[$1] = words[$0]
+                if keepsTimes { toTimes[$1] = times[$0] }
+            }
         }
     }
 }
