@@ -80,17 +80,18 @@ struct AppendCommand: Command {
         _ error: any Error, _ total: SourceImport.Result, hasSource: Bool
     ) -> any Error {
         guard var error = error as? KappaError, total.appended > 0 else { return error }
-        let count = ProgressLine.grouped(total.appended)
+        let isOne = total.appended == 1
+        let events = "\(ProgressLine.grouped(total.appended)) \(isOne ? "event" : "events")"
         let first = total.firstOffset.map { " from offset \($0)" } ?? ""
         error.reason =
             (error.reason.map { "\($0); " } ?? "")
-            + "\(count) events before it were appended\(first)"
+            + "\(events) before it \(isOne ? "was" : "were") appended\(first)"
+        let cure = error.code == .badInput ? "Correct the line" : error.advice ?? "Try again"
         error.advice =
-            (error.advice.map { "\($0). " } ?? "")
-            + (hasSource
-                ? "What is in the log already is skipped when you run the import again"
-                : "Then append what comes after those \(count) events only: without --source nothing "
-                    + "is skipped")
+            hasSource
+            ? "\(cure). Run the import again: what is in the log already is skipped"
+            : "\(cure). Append only what comes after \(isOne ? "that event" : "those \(events)"): without "
+                + "--source nothing is skipped"
         return error
     }
 

@@ -82,7 +82,7 @@ package struct VersionStatus: Sendable {
                     + (failure.isRetried ? ", and is tried again until that has passed" : "")
             }
             if let unread {
-                status.reason = "its file cannot be read, \(unread.reason ?? unread.what)"
+                status.reason = "its file cannot be read: \(unread.reason ?? unread.what)"
             } else if status.lag < 0 {
                 status.reason =
                     "it has applied \(-status.lag) events that the log has not: restore \(folder.log), "

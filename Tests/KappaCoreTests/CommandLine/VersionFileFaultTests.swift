@@ -88,8 +88,8 @@ struct VersionFileFaultTests {
         let line = #"{"event_type":"a"}"#
         let bad = Array(repeating: line, count: 5) + ["no json", line]
         for (options, advice) in [
-            (["--batch", "2"], "Then append what comes after those 4 events only"),
-            (["--batch", "2", "--source", "shop"], "skipped when you run the import again"),
+            (["--batch", "2"], "Append only what comes after those 4 events"),
+            (["--batch", "2", "--source", "shop"], "what is in the log already is skipped"),
         ] {
             let end = try LogReader(kappa.data.log).durableEnd()
             let failed = try kappa.start(
