@@ -99,6 +99,8 @@ struct SpilledRunsTests {
         arguments: [byShop, bestMinutes] as [any AnyView])
     func merge(_ view: any AnyView) throws {
         var spills = 0
+        // A log may have one event only; all of them together have many rows.
+        var rows = 0
         for seed in EventsSeeds.random(12) {
             var random = SplitMix(state: seed)
             let folder = try TemporaryFolder()
@@ -111,12 +113,13 @@ struct SpilledRunsTests {
                 try spilling.run(&random, stops: true)
             }
             #expect(try spilling.rows() == whole.rows(), "seed \(seed)")
-            #expect(try spilling.rows().count > 1, "seed \(seed)")
+            rows += try spilling.rows().count
             spills += spilling.spills
             let names = Folder.names(in: folder.path)
             #expect(!names.contains { $0.hasSuffix(".runs") }, "seed \(seed)")
         }
         #expect(spills > 0)
+        #expect(rows > 0)
     }
 
     private static let byArticle = View("sales", digest: "1") {
@@ -169,6 +172,7 @@ struct SpilledRunsTests {
     )
     func ahead() throws {
         var spills = 0
+        var rows = 0
         for seed in EventsSeeds.random(12) {
             var random = SplitMix(state: seed)
             let folder = try TemporaryFolder()
@@ -184,7 +188,7 @@ struct SpilledRunsTests {
             for table in 0..<3 {
                 #expect(try cut.rows(table) == whole.rows(table), "table \(table), seed \(seed)")
             }
-            #expect(try cut.rows(2).count > 1, "seed \(seed)")
+            rows += try cut.rows(2).count
             let check = try SQLiteConnection(folder.path + "/cut.db", .readWrite)
                 .prepare("PRAGMA integrity_check")
             #expect(try check.step() && check.string(0) == "ok", "seed \(seed)")
@@ -192,6 +196,7 @@ struct SpilledRunsTests {
             let names = Folder.names(in: folder.path)
             #expect(!names.contains { $0.hasSuffix(".runs") || $0.hasSuffix(".loading") })
         }
+        #expect(rows > 0)
         #expect(spills > 0)
     }
 
