@@ -151,7 +151,7 @@ package enum InheritedLeases {
         }
     }
 
-    /// Lets go of those that nobody has taken.
+    /// Releases the leases that nobody has taken.
     package static func release() { files.withLock { $0 = [] } }
 
     static func include(_ id: VersionID, in folder: DataFolder) -> Bool {

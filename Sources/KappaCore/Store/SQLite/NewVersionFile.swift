@@ -13,7 +13,7 @@ struct VersionIdentity {
 /// ``BulkTable``, which costs less than SQLite's inserts. The file is made under another name and
 /// gets its own when it is whole and durable: whoever sees it sees the first commit, all of it.
 final class NewVersionFile {
-    /// How far a file is that was left to be gone on with.
+    /// How far an unfinished file is, so that appending can continue there.
     struct Progress {
         /// Bytes that ``SpilledRuns`` keep with their checkpoint.
         let bytes: [UInt8]
