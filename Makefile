@@ -30,7 +30,7 @@ demo: build
 
 test: deps
 	swift build --build-tests $(SWIFT_FLAGS)
-	swift test --skip-build
+	@sh fixtures/run-tests.sh --skip-build
 
 # The validator, the extractor and the slow reference are held against each other over random and spoilt
 # lines. A finding prints its seed.

@@ -52,7 +52,7 @@ struct KillLeftoverTests {
         "after a kill at any call of any command, a run and a gc leave nothing without an owner",
         .enabled(if: canTrace, "strace does the killing"))
     func sweep() throws {
-        let seed = versionsSeed()
+        let seed = Seeds.one()
         var random = SplitMix(state: seed)
         let kappa = try prepare()
         let trial = try KappaProgram()

@@ -16,7 +16,7 @@ struct LeaseProcessSweepTests {
     @Test(
         "after any sequence of kills and switches, live versions are followed while a run is there")
     func sequences() throws {
-        let seed = versionsSeed()
+        let seed = Seeds.one()
         var random = SplitMix(state: seed)
         var story = ""
         try kappa.generate(500)

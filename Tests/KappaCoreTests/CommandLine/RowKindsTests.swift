@@ -63,7 +63,7 @@ struct RowKindsTests {
 
     @Test("two processes make the same files of the same log, and so they do in pieces")
     func twoProcesses() throws {
-        let seed = EventsSeeds.random(1)[0]
+        let seed = Seeds.one()
         var random = SplitMix(state: seed)
         let lines = Self.facts(&random)
         for folder in ["whole1", "whole2"] {

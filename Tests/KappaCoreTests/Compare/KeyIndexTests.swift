@@ -110,7 +110,7 @@ struct KeyIndexTests {
         "an index gives what reading the log gives, for every key, after any restarts",
         arguments: views.indices)
     func equal(_ index: Int) throws {
-        let seed = versionsSeed()
+        let seed = Seeds.one()
         var random = SplitMix(state: seed &+ UInt64(index))
         let comment: Comment = "KAPPA_SEED=\(seed)"
         let (plain, table) = Self.views[index]

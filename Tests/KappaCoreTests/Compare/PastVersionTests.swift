@@ -22,7 +22,7 @@ struct PastVersionTests {
 
     @Test(
         "is what the first events alone make, for random logs, offsets and snapshots",
-        arguments: EventsSeeds.random(8))
+        arguments: Seeds.random(8))
     func reference(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         let lines = (0..<(20 + random.below(200))).map { _ in EventsShop.line(&random) }
@@ -123,7 +123,7 @@ struct PastVersionTests {
 
     @Test("a time is the place after the last event that was appended by then")
     func times() throws {
-        let seed = versionsSeed()
+        let seed = Seeds.one()
         var random = SplitMix(state: seed)
         for count in [3, 1, 250, 2] { try folder.append(ticks: count) }
         _ = try LogSealer(folder.data.log, zstd: true).seal()

@@ -62,7 +62,7 @@ import Testing
 
     @Test("followers that read in small steps keep up with events and promotions of any shape")
     func followers() throws {
-        let seed = versionsSeed()
+        let seed = Seeds.one()
         var random = SplitMix(state: seed)
         for round in 0..<12 {
             let folder = try VersionsFolder()
@@ -98,7 +98,7 @@ import Testing
 
     @Test("why tells about a key of either of two versions; where it is none, there is no row")
     func why() throws {
-        let seed = versionsSeed()
+        let seed = Seeds.one()
         var random = SplitMix(state: seed)
         let folder = try VersionsFolder()
         try folder.append(Self.lines(30, &random))
@@ -149,7 +149,7 @@ import Testing
 
     @Test("verify finds every version sound by its own definition, whatever was promoted after it")
     func verify() throws {
-        let seed = versionsSeed()
+        let seed = Seeds.one()
         var random = SplitMix(state: seed)
         let folder = try VersionsFolder()
         try folder.append(Self.lines(30, &random))

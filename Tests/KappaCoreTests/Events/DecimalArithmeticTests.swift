@@ -21,7 +21,7 @@ import Testing
         #expect(third.description == "7.93")
     }
 
-    @Test("operators and methods are exact, or say so", arguments: EventsSeeds.random(10))
+    @Test("operators and methods are exact, or say so", arguments: Seeds.random(10))
     func arithmetic(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         for _ in 0..<150 {
@@ -70,7 +70,7 @@ import Testing
         }
     }
 
-    @Test("division and rounding obey every rule", arguments: EventsSeeds.random(8))
+    @Test("division and rounding obey every rule", arguments: Seeds.random(8))
     func rounding(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         let rules: [FloatingPointRoundingRule] = [
@@ -138,7 +138,7 @@ import Testing
         #expect(throws: KappaError.self) { try [ExactDecimal.greatest, 1].sum() }
     }
 
-    @Test("doubles go by what they print as, or exactly", arguments: EventsSeeds.random(4))
+    @Test("doubles go by what they print as, or exactly", arguments: Seeds.random(4))
     func doubles(seed: UInt64) throws {
         let tenth = 0.1
         #expect(ExactDecimal(tenth)?.description == "0.1")
@@ -163,7 +163,7 @@ import Testing
         }
     }
 
-    @Test("JSON has decimals as numbers, to the last digit", arguments: EventsSeeds.random(10))
+    @Test("JSON has decimals as numbers, to the last digit", arguments: Seeds.random(10))
     func json(seed: UInt64) throws {
         struct Row: Codable, Equatable {
             var total: ExactDecimal
@@ -247,7 +247,7 @@ import Testing
         }
     }
 
-    @Test("Foundation's decimals convert both ways", arguments: EventsSeeds.random(4))
+    @Test("Foundation's decimals convert both ways", arguments: Seeds.random(4))
     func foundation(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         for _ in 0..<200 {

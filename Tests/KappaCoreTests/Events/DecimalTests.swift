@@ -52,7 +52,7 @@ import Testing
 
     @Test(
         "what is written is read back, and equal numbers are equal values",
-        arguments: EventsSeeds.random(20))
+        arguments: Seeds.random(20))
     func roundTrip(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         for _ in 0..<300 {
@@ -66,7 +66,7 @@ import Testing
     }
 
     @Test(
-        "sums are exact, and comparison is that of the numbers", arguments: EventsSeeds.random(20))
+        "sums are exact, and comparison is that of the numbers", arguments: Seeds.random(20))
     func sums(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         for _ in 0..<300 {
@@ -90,7 +90,7 @@ import Testing
 
 @Suite("Decimals in a store") struct DecimalCellTests {
     @Test(
-        "a decimal that is kept as a double comes back exactly", arguments: EventsSeeds.random(10))
+        "a decimal that is kept as a double comes back exactly", arguments: Seeds.random(10))
     func doubles(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         for _ in 0..<1_000 {

@@ -215,7 +215,7 @@ import Testing
 
     @Test(
         "what is appended as a struct is read back equal, on every path",
-        arguments: EventsSeeds.random(6))
+        arguments: Seeds.random(6))
     func roundTrip(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         for _ in 0..<50 {

@@ -156,7 +156,7 @@ import Testing
 
     @Test(
         "columns and the slow decoder agree on every event, whether its shape is new or known",
-        arguments: EventsSeeds.random(60))
+        arguments: Seeds.random(60))
     func agree(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         let spoils = random.pick([0, 10, 60])

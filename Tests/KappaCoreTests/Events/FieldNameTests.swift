@@ -55,7 +55,7 @@ import Testing
 
     @Test(
         "a property's own name counts before those that stand for it, wherever they stand",
-        arguments: EventsSeeds.random(8))
+        arguments: Seeds.random(8))
     func ownNames(seed: UInt64) throws {
         struct Outer: Event, Equatable {
             static let eventType: String? = nil

@@ -20,7 +20,7 @@ import Testing
         #expect(later > noon && later.advanced(by: .minutes(-90)) == noon)
     }
 
-    @Test("nothing ends the program at the bounds", arguments: EventsSeeds.random(4))
+    @Test("nothing ends the program at the bounds", arguments: Seeds.random(4))
     func bounds(seed: UInt64) {
         let (first, last) = (Timestamp(microseconds: .min), Timestamp(microseconds: .max))
         #expect(last + .seconds(1) == last && first - .seconds(1) == first)

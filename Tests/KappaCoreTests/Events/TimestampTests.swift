@@ -59,7 +59,7 @@ import Testing
         #expect(Timestamp(text) == nil)
     }
 
-    @Test("what is written is read back", arguments: EventsSeeds.random(20))
+    @Test("what is written is read back", arguments: Seeds.random(20))
     func roundTrip(seed: UInt64) {
         var random = SplitMix(state: seed)
         let first: Int64 = -62_167_219_200_000_000

@@ -202,7 +202,7 @@ struct TypedAppendTests {
 
     @Test("events of every kind of value")
     func everything() async throws {
-        let seed = EventsSeeds.random(1)[0]
+        let seed = Seeds.one()
         var random = SplitMix(state: seed)
         let folder = try TemporaryFolder(inMemory: true)
         let kappa = try await Kappa.open(folder.path, views: .empty)

@@ -1,4 +1,5 @@
 import Foundation
+import KappaTesting
 import Testing
 
 @testable import KappaCore
@@ -151,7 +152,7 @@ struct AppendTests {
     func anywhere() throws {
         let folder = LogFolder()
         let texts = try mixed(folder)
-        var random = SeededRandom(LogTesting.seed)
+        var random = SplitMix(state: LogTesting.seed)
         let reader = try LogReader(folder.path)
         for _ in 0..<60 {
             let from = Int.random(in: 0...300, using: &random)

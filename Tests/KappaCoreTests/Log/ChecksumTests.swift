@@ -1,4 +1,5 @@
 import CKappa
+import KappaTesting
 import Testing
 
 @testable import KappaCore
@@ -22,7 +23,7 @@ struct ChecksumTests {
 
     @Test("the instruction and the tables agree at any length, alignment and start")
     func portable() {
-        var random = SeededRandom(LogTesting.seed)
+        var random = SplitMix(state: LogTesting.seed)
         let bytes = (0..<70_000).map { _ in UInt8.random(in: 0...255, using: &random) }
         bytes.withUnsafeBytes { all in
             // Around the lengths at which the fast path changes its way, and anywhere.
@@ -43,7 +44,7 @@ struct ChecksumTests {
 
     @Test("the checksums of two parts combine to that of the whole")
     func combine() {
-        var random = SeededRandom(LogTesting.seed)
+        var random = SplitMix(state: LogTesting.seed)
         let bytes = (0..<40_000).map { _ in UInt8.random(in: 0...255, using: &random) }
         let whole = kappa_crc32c(0, bytes, bytes.count)
         for round in 0..<200 {

@@ -11,7 +11,7 @@ struct EventPickerTests {
         "each event is the one at its offset, in any order, over blocks and segments, sealed or not"
     )
     func anyOrder() throws {
-        let seed = versionsSeed()
+        let seed = Seeds.one()
         var random = SplitMix(state: seed)
         let comment: Comment = "KAPPA_SEED=\(seed)"
         let writer = try LogWriter(folder.path, segmentBytes: 3_000, files: FaultyFiles())

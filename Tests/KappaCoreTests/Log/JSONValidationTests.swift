@@ -1,4 +1,5 @@
 import CKappaJSON
+import KappaTesting
 import Testing
 
 @testable import KappaCore
@@ -120,7 +121,7 @@ struct JSONValidationTests {
 
     @Test("the fast and the slow validator judge mutated lines alike")
     func agree() {
-        var random = SeededRandom(LogTesting.seed)
+        var random = SplitMix(state: LogTesting.seed)
         let seeds: [[UInt8]] = [
             #"{"event_id":"e1","amount":12.50,"tags":["a","b"],"ok":true,"none":null}"#,
             #"{"text":"q\"\\\/\b\f\n\r\té😀\ud83d\ude00","n":-0.5e-3,"deep":[[[{"x":{}}]]]}"#,

@@ -1,4 +1,5 @@
 import Foundation
+import KappaTesting
 import Testing
 
 @testable import KappaCore
@@ -8,7 +9,7 @@ struct PowerCutTests {
     /// One life of a log: appends by two writers, sealing, failed syncs, and a power cut at any
     /// call, three times over. Returns what is wrong; nil if nothing is.
     private func flaw(seed: UInt64, skipsSync: Bool = false) throws -> String? {
-        var random = SeededRandom(seed)
+        var random = SplitMix(state: seed)
         var folder = LogFolder()
         var tried: [String] = []
         for life in 0..<3 {
@@ -47,7 +48,7 @@ struct PowerCutTests {
     /// Uses the log until the power goes; returns what was acknowledged.
     private func live(
         _ folder: LogFolder, _ disk: SimulatedDisk, _ life: Int, _ tried: inout [String],
-        _ random: inout SeededRandom
+        _ random: inout SplitMix
     ) -> [String] {
         var acknowledged: [String] = []
         var writers: [LogWriter] = []

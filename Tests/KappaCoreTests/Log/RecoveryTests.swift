@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import KappaTesting
 import Testing
 
 @testable import KappaCore
@@ -252,7 +253,7 @@ struct RecoveryTests {
     @Test("random damage to a larger log never gives a wrong event, nor a crash")
     func randomDamage() throws {
         let texts = try fill(400, segmentBytes: 20_000)
-        var random = SeededRandom(LogTesting.seed)
+        var random = SplitMix(state: LogTesting.seed)
         for _ in 0..<60 {
             let copy = try folder.copy()
             let names = copy.names.filter { $0 == "head" || $0.hasSuffix(".log") }

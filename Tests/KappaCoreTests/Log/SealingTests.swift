@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import KappaTesting
 import Testing
 
 @testable import KappaCore
@@ -136,7 +137,7 @@ struct SealingTests {
     func killed() throws {
         let log = folder.file("log")
         let text = #"{"text":""# + String(repeating: "words of some length ", count: 1_000) + #""}"#
-        var random = SeededRandom(LogTesting.seed)
+        var random = SplitMix(state: LogTesting.seed)
         let writer = try LogWriter(log, segmentBytes: 60_000, files: FaultyFiles())
         for _ in 0..<60 { _ = try writer.append(LogTesting.lines([text])) }
         let before = try LogTesting.read(log)

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import KappaTesting
 import Testing
 
 @testable import KappaCore
@@ -151,7 +152,7 @@ struct SourceImportTests {
             "append", "--data", folder.path, "--source", "orders", "--batch", "20",
             folder.file("input"),
         ]
-        var random = SeededRandom(LogTesting.seed)
+        var random = SplitMix(state: LogTesting.seed)
         var rounds = 0
         var goal: UInt64 = 0
         while goal < 2_000 {
@@ -195,7 +196,7 @@ struct SourceImportTests {
             ])
         }
         func end() -> UInt64 { (try? LogReader(log).durableEnd().rawValue) ?? 0 }
-        var random = SeededRandom(LogTesting.seed)
+        var random = SplitMix(state: LogTesting.seed)
         // One that was open before, and sees the others die.
         let writer = try LogWriter(log)
         var own = 0

@@ -23,7 +23,7 @@ import Testing
         try reference.check(view, seed: seed, ways: ways)
     }
 
-    @Test("by key, every aggregate", arguments: EventsSeeds.random(8))
+    @Test("by key, every aggregate", arguments: Seeds.random(8))
     func byKey(seed: UInt64) throws {
         let view = View("by_key") {
             Events(Reading.self, at: \.at)
@@ -70,7 +70,7 @@ import Testing
             ])
     }
 
-    @Test("tumbling windows with lateness, by two keys", arguments: EventsSeeds.random(8))
+    @Test("tumbling windows with lateness, by two keys", arguments: Seeds.random(8))
     func tumbling(seed: UInt64) throws {
         let view = View("tumbling") {
             Events(Reading.self, at: \.at)
@@ -90,7 +90,7 @@ import Testing
         try check(view, reference, seed: seed)
     }
 
-    @Test("tumbling windows behind the key, nothing late", arguments: EventsSeeds.random(8))
+    @Test("tumbling windows behind the key, nothing late", arguments: Seeds.random(8))
     func keyedTumbling(seed: UInt64) throws {
         let view = View("keyed_tumbling") {
             Events(Reading.self, at: \.at)
@@ -108,7 +108,7 @@ import Testing
         try check(view, reference, seed: seed)
     }
 
-    @Test("sessions, also with lateness", arguments: EventsSeeds.random(15))
+    @Test("sessions, also with lateness", arguments: Seeds.random(15))
     func sessions(seed: UInt64) throws {
         let lateness: Int64? = [nil, 0, 4][Int(seed % 3)]
         let duration = lateness.map { Duration.seconds($0) }
@@ -142,7 +142,7 @@ import Testing
         try check(view, reference, seed: seed)
     }
 
-    @Test("sessions before the key", arguments: EventsSeeds.random(8))
+    @Test("sessions before the key", arguments: Seeds.random(8))
     func sessionsFirst(seed: UInt64) throws {
         let view = View("sessions_first") {
             Events(Reading.self, at: \.at)
@@ -178,7 +178,7 @@ import Testing
 
     @Test(
         "filter, map, compactMap and flatMap, computed keys and sums, closures that throw",
-        arguments: EventsSeeds.random(8))
+        arguments: Seeds.random(8))
     func transforms(seed: UInt64) throws {
         let view = View("transforms") {
             Events(Reading.self, at: \.at)
@@ -209,7 +209,7 @@ import Testing
         try check(view, reference, seed: seed)
     }
 
-    @Test("one row for each window, without keys", arguments: EventsSeeds.random(4))
+    @Test("one row for each window, without keys", arguments: Seeds.random(4))
     func noKey(seed: UInt64) throws {
         let view = View("no_key") {
             Events(Reading.self, at: \.at)
@@ -234,7 +234,7 @@ import Testing
         var amount: String?
     }
 
-    @Test("views that share one scan do not see each other", arguments: EventsSeeds.random(6))
+    @Test("views that share one scan do not see each other", arguments: Seeds.random(6))
     func sharedScan(seed: UInt64) throws {
         let views: [any AnyView] = [
             View("places") {

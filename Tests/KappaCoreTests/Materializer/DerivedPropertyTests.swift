@@ -62,7 +62,7 @@ import Testing
 
     @Test(
         "aggregates of aggregates: what a row was before is taken back, sums are bit for bit",
-        arguments: EventsSeeds.random(8))
+        arguments: Seeds.random(8))
     func averageOfMaxima(seed: UInt64) throws {
         let view = View("maxima") {
             Self.firstStep
@@ -101,7 +101,7 @@ import Testing
         var sales: Int
     }
 
-    @Test("the largest counts of each window, with ties", arguments: EventsSeeds.random(10))
+    @Test("the largest counts of each window, with ties", arguments: Seeds.random(10))
     func topOfCounts(seed: UInt64) throws {
         let ties: Ties = seed % 2 == 0 ? .earliest : .all
         let limit = Int(1 + seed / 2 % 2)
@@ -161,7 +161,7 @@ import Testing
     }
 
     @Test(
-        "reduce gets the rows in order and may make more or fewer", arguments: EventsSeeds.random(8)
+        "reduce gets the rows in order and may make more or fewer", arguments: Seeds.random(8)
     )
     func reduce(seed: UInt64) throws {
         let view = View("running") {
@@ -201,7 +201,7 @@ import Testing
 
     @Test(
         "sessions that merge are taken back from where they counted",
-        arguments: EventsSeeds.random(8))
+        arguments: Seeds.random(8))
     func sessions(seed: UInt64) throws {
         let view = View("lengths") {
             Events(Sale.self, at: \.at)
@@ -257,7 +257,7 @@ import Testing
 
     @Test(
         "a ranking, grouped, and the groups ranked again: three steps in a chain",
-        arguments: EventsSeeds.random(8))
+        arguments: Seeds.random(8))
     func chain(seed: UInt64) throws {
         let view = View("chain") {
             Events(Sale.self)

@@ -6,7 +6,7 @@ import Testing
 @Suite("Folds equal the reference") struct FoldPropertyTests {
     @Test(
         "several types of events, two tables, look-ups, deletes, handlers that throw",
-        arguments: EventsSeeds.random(20))
+        arguments: Seeds.random(20))
     func shop(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         let lines = (0..<(30 + random.below(200))).map { _ in EventsShop.line(&random) }

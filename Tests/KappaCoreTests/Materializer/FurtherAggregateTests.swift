@@ -172,12 +172,12 @@ import Testing
         EventsChoice("closures", closures) { closuresExpected },
     ]
 
-    @Test("by key", arguments: EventsSeeds.random(4))
+    @Test("by key", arguments: Seeds.random(4))
     func byKey(seed: UInt64) throws {
         for choice in Self.choices { try choice.checkByKey(seed: seed) }
     }
 
-    @Test("in sessions that merge, also with lateness", arguments: EventsSeeds.random(6))
+    @Test("in sessions that merge, also with lateness", arguments: Seeds.random(6))
     func sessions(seed: UInt64) throws {
         for choice in Self.choices { try choice.checkSessions(seed: seed) }
     }

@@ -109,7 +109,7 @@ import Testing
 
     @Test(
         "pairs by keys of every kind within every bound, with closures that throw",
-        arguments: EventsSeeds.random(24))
+        arguments: Seeds.random(24))
     func pairs(seed: UInt64) throws {
         let bound = Self.bounds[Int(seed % 6)]
         let view = View("pairs") { Self.joined(seed, bound.0).rows() }
@@ -118,7 +118,7 @@ import Testing
     }
 
     @Test(
-        "pairs that are aggregated, late ones counted as late", arguments: EventsSeeds.random(12))
+        "pairs that are aggregated, late ones counted as late", arguments: Seeds.random(12))
     func aggregated(seed: UInt64) throws {
         let bound = Self.bounds[Int(seed % 6)]
         let view = View("aggregated") {
@@ -151,7 +151,7 @@ import Testing
 
     @Test(
         "elements that a filter leaves out of a side, within every bound",
-        arguments: EventsSeeds.random(24))
+        arguments: Seeds.random(24))
     func filtered(seed: UInt64) throws {
         let bound = Self.bounds[Int(seed % 6)]
         let (left, right) = [(true, false), (false, true), (true, true), (false, false)][
@@ -176,7 +176,7 @@ import Testing
 
     @Test(
         "where keys are unique on a side, as many elements are kept as may still meet one",
-        arguments: EventsSeeds.random(16))
+        arguments: Seeds.random(16))
     func unique(seed: UInt64) throws {
         let (left, right) = [(true, false), (false, true), (true, true)][Int(seed % 3)]
         let isFiltered = seed / 3 % 2 == 0

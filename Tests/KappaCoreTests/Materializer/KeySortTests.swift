@@ -7,7 +7,7 @@ import Testing
 struct KeySortTests {
     @Test("sorts as comparing does, part by part, few and many", arguments: [0, 1, 2, 200, 5_000])
     func sorts(_ count: Int) {
-        for seed in EventsSeeds.random(4) {
+        for seed in Seeds.random(4) {
             var random = SplitMix(state: seed)
             let prefix =
                 ["", "user_", "a long beginning that all have "]
@@ -41,7 +41,7 @@ struct KeySortTests {
 
     @Test("sorts by several integers at once", arguments: [2, 300, 20_000])
     func sortsIntegers(_ count: Int) {
-        for seed in EventsSeeds.random(6) {
+        for seed in Seeds.random(6) {
             var random = SplitMix(state: seed)
             let parts = Int.random(in: 1...4, using: &random)
             // Narrow ones fit one word together; of the widest, one alone does.

@@ -96,7 +96,7 @@ struct LatenessBehindPropertyTests {
         ),
     ]
 
-    @Test("windows behind a join", arguments: EventsSeeds.random(18))
+    @Test("windows behind a join", arguments: Seeds.random(18))
     func behindJoins(seed: UInt64) throws {
         let bound = Self.bounds[Int(seed % 3)]
         let isSliding = seed / 3 % 2 == 0
@@ -132,7 +132,7 @@ struct LatenessBehindPropertyTests {
 
     @Test(
         "a second step over windows that close, and go",
-        arguments: EventsSeeds.random(18))
+        arguments: Seeds.random(18))
     func beforeSecondSteps(seed: UInt64) throws {
         let lateness = [0, 3, 9][Int(seed % 3)]
         let keep: Int64? = seed / 3 % 2 == 0 ? nil : 15

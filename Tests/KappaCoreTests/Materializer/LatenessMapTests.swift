@@ -44,7 +44,7 @@ import Testing
 
     @Test(
         "an element is late once its window has closed, however the log is cut",
-        arguments: EventsSeeds.random(10))
+        arguments: Seeds.random(10))
     func judged(seed: UInt64) throws {
         let lateness: Duration? = seed % 3 == 0 ? nil : .seconds(2)
         let view = View("judged") {
@@ -59,7 +59,7 @@ import Testing
         try StreamsReference.check(view, model, seed: seed)
     }
 
-    @Test("so are any number of elements of one event", arguments: EventsSeeds.random(6))
+    @Test("so are any number of elements of one event", arguments: Seeds.random(6))
     func several(seed: UInt64) throws {
         let view = View("several") {
             Events(Sale.self, at: \.at)

@@ -69,7 +69,7 @@ import Testing
         return sales.join(sales, on: \.user, equals: \.user, bound, twins)
     }
 
-    @Test("a stream joined with itself meets itself", arguments: EventsSeeds.random(8))
+    @Test("a stream joined with itself meets itself", arguments: Seeds.random(8))
     func withItself(seed: UInt64) throws {
         let isBound = seed % 2 == 0
         let view = View("with_itself") {
@@ -83,7 +83,7 @@ import Testing
 
     @Test(
         "a join of a join: what the outer one refuses or finds late, the inner one forgets",
-        arguments: EventsSeeds.random(12))
+        arguments: Seeds.random(12))
     func ofJoin(seed: UInt64) throws {
         let isBound = seed % 2 == 0
         let view = View("of_join") {
@@ -154,7 +154,7 @@ import Testing
 
     @Test(
         "several elements of one event: all of them are taken, or none",
-        arguments: EventsSeeds.random(10))
+        arguments: Seeds.random(10))
     func pieces(seed: UInt64) throws {
         let isUnique = seed % 2 == 0
         let stream = Events(Sale.self, at: \.at).flatMap(Self.pieces)
@@ -196,7 +196,7 @@ import Testing
 
     @Test(
         "an aggregate over the first element of each key; one that is refused was not the first",
-        arguments: EventsSeeds.random(8))
+        arguments: Seeds.random(8))
     func uniqueAggregate(seed: UInt64) throws {
         let view = View("unique_aggregate") {
             Events(Sale.self, at: \.at)

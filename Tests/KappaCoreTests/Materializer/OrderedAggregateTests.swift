@@ -185,12 +185,12 @@ import Testing
 
     private static let choices = [quantiles, ranked, averages, computed, noNumbers]
 
-    @Test("by key", arguments: EventsSeeds.random(3))
+    @Test("by key", arguments: Seeds.random(3))
     func byKey(seed: UInt64) throws {
         for choice in Self.choices { try choice.checkByKey(seed: seed) }
     }
 
-    @Test("in sessions that merge, also with lateness", arguments: EventsSeeds.random(4))
+    @Test("in sessions that merge, also with lateness", arguments: Seeds.random(4))
     func sessions(seed: UInt64) throws {
         for choice in Self.choices { try choice.checkSessions(seed: seed) }
     }

@@ -173,7 +173,7 @@ import Testing
 
     @Test(
         "of every kind within every bound, with closures that throw",
-        arguments: EventsSeeds.random(24))
+        arguments: Seeds.random(24))
     func bounds(seed: UInt64) throws {
         let kind = Kind.allCases[Int(seed % 3)]
         let bound = Self.bounds[Int(seed / 3 % 6)]
@@ -185,7 +185,7 @@ import Testing
             view, Model(kind, bound.1) { $0.item == $1.item }, seed: seed, ways: 4)
     }
 
-    @Test("by a text, of streams without times", arguments: EventsSeeds.random(6))
+    @Test("by a text, of streams without times", arguments: Seeds.random(6))
     func texts(seed: UInt64) throws {
         let view = View("outer") {
             Events(Sale.self).fullJoin(
@@ -218,7 +218,7 @@ import Testing
 
     @Test(
         "with keys that are unique on a side, and a filter behind",
-        arguments: EventsSeeds.random(12))
+        arguments: Seeds.random(12))
     func unique(seed: UInt64) throws {
         let kind = Kind.allCases[Int(seed % 3)]
         let (left, right) = [(true, false), (false, true), (true, true)][Int(seed / 3 % 3)]

@@ -93,7 +93,7 @@ import Testing
             .left(\.at, as: \.at), .right(\.at, as: \.offeredAt))
     }
 
-    @Test("rows of pairs that meet a condition, within a bound", arguments: EventsSeeds.random(28))
+    @Test("rows of pairs that meet a condition, within a bound", arguments: Seeds.random(28))
     func rows(seed: UInt64) throws {
         let (condition, isIncluded) = Self.conditions[Int(seed % 7)]
         let (unique, closures) = (seed / 7 % 2 == 0, seed / 14 % 3 == 0)
@@ -160,7 +160,7 @@ import Testing
     }
 
     @Test(
-        "what stands behind pairs is what stands behind closures", arguments: EventsSeeds.random(20)
+        "what stands behind pairs is what stands behind closures", arguments: Seeds.random(20)
     )
     func behind(seed: UInt64) throws {
         var random = SplitMix(state: seed)

@@ -59,13 +59,13 @@ import Testing
         }
     }
 
-    @Test("are those that a closure makes", arguments: EventsSeeds.random(8))
+    @Test("are those that a closure makes", arguments: Seeds.random(8))
     func rows(seed: UInt64) throws {
         let view = View("priced") { Self.mapped(Events(Sale.self)).rows() }
         try StreamsReference.check(view, Model(), seed: seed)
     }
 
-    @Test("stand where structs are asked for, too", arguments: EventsSeeds.random(8))
+    @Test("stand where structs are asked for, too", arguments: Seeds.random(8))
     func structs(seed: UInt64) throws {
         let included: @Sendable (Priced) -> Bool = { !$0.half.isNaN && $0.loud != "X!" }
         let view = View("priced") {

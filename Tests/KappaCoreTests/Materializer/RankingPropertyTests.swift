@@ -87,7 +87,7 @@ import Testing
 
     @Test(
         "the best of each group, by several orderings, with ties",
-        arguments: EventsSeeds.random(16))
+        arguments: Seeds.random(16))
     func top(seed: UInt64) throws {
         let (orderings, order) = Self.rules[Int(seed % 5)]
         let ties: Ties = seed / 5 % 2 == 0 ? .earliest : .all
@@ -110,7 +110,7 @@ import Testing
 
     @Test(
         "the first and the last of each group, by a computed key or by two properties",
-        arguments: EventsSeeds.random(12))
+        arguments: Seeds.random(12))
     func one(seed: UInt64) throws {
         let computed = Events(Sale.self).grouped(as: "name") { "\($0.item):\($0.user)" }
         let two = Events(Sale.self).grouped(by: \.user, \.isGood)
@@ -207,7 +207,7 @@ import Testing
 
     @Test(
         "a pattern within each key; an event that is refused leaves no trace in any group",
-        arguments: EventsSeeds.random(12))
+        arguments: Seeds.random(12))
     func pattern(seed: UInt64) throws {
         let view = View("pattern") {
             Events(Sale.self).flatMap(Self.found).grouped(by: \.item).keep(Self.choose)
@@ -235,7 +235,7 @@ import Testing
 
     @Test(
         "what a pattern refuses has not been seen by the stream in front of it either",
-        arguments: EventsSeeds.random(8))
+        arguments: Seeds.random(8))
     func uniquePattern(seed: UInt64) throws {
         let view = View("unique_pattern") {
             Events(Sale.self)

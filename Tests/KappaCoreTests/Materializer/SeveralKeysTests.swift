@@ -38,7 +38,7 @@ import Testing
             .aggregate(.count(as: "events"), .last(\.note, as: "last_note"))
     }
 
-    @Test("make the groups that the reference makes", arguments: EventsSeeds.random(6))
+    @Test("make the groups that the reference makes", arguments: Seeds.random(6))
     func reference(seed: UInt64) throws {
         try EventsReference<Reading>(
             elements: Self.readings, keys: Self.properties, clock: Reading.time,
@@ -82,7 +82,7 @@ import Testing
                 .grouped(by: \.isGood, \.place, \.user, as: "is_negative") { $0.count < 0 }
                 .aggregate(.sum(\.events, as: "events"))
         }
-        for seed in EventsSeeds.random(2) {
+        for seed in Seeds.random(2) {
             var maker = ReadingMaker(SplitMix(state: seed))
             let lines = maker.lines(120)
             // By bytes: Swift takes some texts for equal that SQL does not.

@@ -38,7 +38,7 @@ import Testing
         }
     }
 
-    @Test("aggregates of every kind, before the key", arguments: EventsSeeds.random(16))
+    @Test("aggregates of every kind, before the key", arguments: Seeds.random(16))
     func aggregates(seed: UInt64) throws {
         var random = SplitMix(state: seed ^ 21)
         let shape = Shape(&random)
@@ -73,7 +73,7 @@ import Testing
         ).check(view, seed: seed)
     }
 
-    @Test("behind two keys or without any, few keys", arguments: EventsSeeds.random(16))
+    @Test("behind two keys or without any, few keys", arguments: Seeds.random(16))
     func fewKeys(seed: UInt64) throws {
         var random = SplitMix(state: seed ^ 22)
         let shape = Shape(&random)
@@ -114,7 +114,7 @@ import Testing
         try reference.check(unkeyed, seed: seed)
     }
 
-    @Test("aggregates that are swept over, by window and by key", arguments: EventsSeeds.random(16))
+    @Test("aggregates that are swept over, by window and by key", arguments: Seeds.random(16))
     func swept(seed: UInt64) throws {
         var random = SplitMix(state: seed ^ 25)
         let shape = Shape(&random)
@@ -170,7 +170,7 @@ import Testing
             "amount", "5", "\(5 - most)", "5", "\(most)")
     }
 
-    @Test("several elements of one event", arguments: EventsSeeds.random(6))
+    @Test("several elements of one event", arguments: Seeds.random(6))
     func fannedOut(seed: UInt64) throws {
         var random = SplitMix(state: seed ^ 23)
         let shape = Shape(&random)
@@ -211,7 +211,7 @@ import Testing
         var tied: Timestamp { at.start(ofWindow: .seconds(3)) }
     }
 
-    @Test("many events of one time", arguments: EventsSeeds.random(8))
+    @Test("many events of one time", arguments: Seeds.random(8))
     func ties(seed: UInt64) throws {
         var random = SplitMix(state: seed ^ 24)
         let shape = Shape(&random)

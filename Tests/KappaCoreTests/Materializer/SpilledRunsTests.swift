@@ -101,7 +101,7 @@ struct SpilledRunsTests {
         var spills = 0
         // A log may have one event only; all of them together have many rows.
         var rows = 0
-        for seed in EventsSeeds.random(12) {
+        for seed in Seeds.random(12) {
             var random = SplitMix(state: seed)
             let folder = try TemporaryFolder()
             let log = try Self.log(in: folder, batches: 1...30, of: 1...30, &random)
@@ -132,7 +132,7 @@ struct SpilledRunsTests {
 
     @Test("are merged in pieces by several threads: the rows are the same")
     func pieces() throws {
-        for seed in EventsSeeds.random(6) {
+        for seed in Seeds.random(6) {
             var random = SplitMix(state: seed)
             let folder = try TemporaryFolder()
             let log = try Self.log(in: folder, batches: 20...20, of: 300...300, &random)
@@ -173,7 +173,7 @@ struct SpilledRunsTests {
     func ahead() throws {
         var spills = 0
         var rows = 0
-        for seed in EventsSeeds.random(12) {
+        for seed in Seeds.random(12) {
             var random = SplitMix(state: seed)
             let folder = try TemporaryFolder()
             let log = try Self.log(in: folder, batches: 1...40, of: 1...60, &random)

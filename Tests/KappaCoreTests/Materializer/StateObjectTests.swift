@@ -22,7 +22,7 @@ import Testing
         }
     }
 
-    @Test("distinct integers are those of a set, in any order", arguments: EventsSeeds.random(10))
+    @Test("distinct integers are those of a set, in any order", arguments: Seeds.random(10))
     func integers(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         let values = Self.integers(&random)
@@ -45,7 +45,7 @@ import Testing
         #expect(back.sorted == one.sorted, "seed \(seed)")
     }
 
-    @Test("distinct texts are those of a set, in any order", arguments: EventsSeeds.random(10))
+    @Test("distinct texts are those of a set, in any order", arguments: Seeds.random(10))
     func texts(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         let values = (0..<random.pick([0, 1, 4, 500])).map { _ in
@@ -72,7 +72,7 @@ import Testing
         #expect(Self.saved(back) == Self.saved(one), "seed \(seed)")
     }
 
-    @Test("integers of all sizes are sorted", arguments: EventsSeeds.random(5))
+    @Test("integers of all sizes are sorted", arguments: Seeds.random(5))
     func sort(seed: UInt64) {
         var random = SplitMix(state: seed)
         let values = Self.integers(&random) + Self.integers(&random)
@@ -154,7 +154,7 @@ import Testing
         #expect(Array(cells[1...]) == [.integer(.max - 2), .double(0x1p63)])
     }
 
-    @Test("damaged states are refused", arguments: EventsSeeds.random(6))
+    @Test("damaged states are refused", arguments: Seeds.random(6))
     func damage(seed: UInt64) {
         var random = SplitMix(state: seed)
         let bytes = (0..<random.below(40)).map { _ in UInt8(truncatingIfNeeded: random.next()) }

@@ -133,7 +133,7 @@ import Testing
         return (rows, late)
     }
 
-    @Test("judges what is late in a join, too", arguments: EventsSeeds.random(6))
+    @Test("judges what is late in a join, too", arguments: Seeds.random(6))
     func join(seed: UInt64) throws {
         let view = View("pairs") {
             Events(Left.self, at: \.at)

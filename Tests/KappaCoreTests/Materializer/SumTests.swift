@@ -55,7 +55,7 @@ import Testing
 
     @Test(
         "sums of doubles are bit for bit the same however they come about",
-        arguments: EventsSeeds.random(10))
+        arguments: Seeds.random(10))
     func doubles(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         var totals: [String: Double] = [:]

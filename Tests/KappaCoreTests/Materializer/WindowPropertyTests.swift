@@ -48,7 +48,7 @@ import Testing
         }
     }
 
-    @Test("windows that overlap or are moved, before the key", arguments: EventsSeeds.random(16))
+    @Test("windows that overlap or are moved, before the key", arguments: Seeds.random(16))
     func hopping(seed: UInt64) throws {
         var random = SplitMix(state: seed ^ 1)
         let cut = Cut(&random)
@@ -74,7 +74,7 @@ import Testing
 
     @Test(
         "windows that overlap or are moved, behind two keys or without",
-        arguments: EventsSeeds.random(12))
+        arguments: Seeds.random(12))
     func hoppingBehindKeys(seed: UInt64) throws {
         var random = SplitMix(state: seed ^ 2)
         let cut = Cut(&random)
@@ -99,7 +99,7 @@ import Testing
         try reference.check(unkeyed, seed: seed, ways: 2)
     }
 
-    @Test("sessions of few keys, with much that is late", arguments: EventsSeeds.random(16))
+    @Test("sessions of few keys, with much that is late", arguments: Seeds.random(16))
     func lateSessions(seed: UInt64) throws {
         let gap: Int64 = [1, 3, 8][Int(seed % 3)]
         let lateness: Int64 = [0, 1, 5][Int(seed / 3 % 3)]
@@ -134,7 +134,7 @@ import Testing
 
     @Test(
         "where the time is computed, only the step's own events move it",
-        arguments: EventsSeeds.random(4))
+        arguments: Seeds.random(4))
     func computedTime(seed: UInt64) throws {
         let view = View("computed_time") {
             Events(ShiftedReading.self, at: \.shifted)
@@ -153,7 +153,7 @@ import Testing
         ).check(view, seed: seed)
     }
 
-    @Test("many keys, properties and computed ones", arguments: EventsSeeds.random(4))
+    @Test("many keys, properties and computed ones", arguments: Seeds.random(4))
     func manyKeys(seed: UInt64) throws {
         let view = View("many_keys") {
             Events(Reading.self, at: \.at)
@@ -183,7 +183,7 @@ import Testing
         ).check(behind, seed: seed, ways: 2)
     }
 
-    @Test("late events are dead letters where that is asked", arguments: EventsSeeds.random(6))
+    @Test("late events are dead letters where that is asked", arguments: Seeds.random(6))
     func lateDeadLetters(seed: UInt64) throws {
         let isSession = seed % 2 == 0
         let view = View("late_letters") {
@@ -205,7 +205,7 @@ import Testing
 
     @Test(
         "rows of old windows go, the same ones however the log is cut",
-        arguments: EventsSeeds.random(12))
+        arguments: Seeds.random(12))
     func retention(seed: UInt64) throws {
         var random = SplitMix(state: seed ^ 3)
         let keep = Int64(2 + random.below(20))

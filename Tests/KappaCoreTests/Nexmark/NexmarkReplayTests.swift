@@ -32,7 +32,7 @@ struct NexmarkReplayTests {
 
     @Test("in uneven pieces with restarts, every query gives what it gives at once")
     func pieces() throws {
-        for seed in EventsSeeds.random(1) {
+        for seed in Seeds.random(1) {
             var random = SplitMix(state: seed)
             let lines = NexmarkLines.generated(
                 8_000, seed: random.next(), disorderMillis: 3_000)
@@ -62,7 +62,7 @@ struct NexmarkReplayTests {
 
     @Test("with a lateness, the same events are late in every replay")
     func lateness() throws {
-        for seed in EventsSeeds.random(2) {
+        for seed in Seeds.random(2) {
             var random = SplitMix(state: seed)
             let lines = NexmarkLines.generated(
                 6_000, seed: random.next(), disorderMillis: 15_000)

@@ -40,7 +40,7 @@ import Testing
     }
 
     @Test(
-        "what is final is never changed again, and is told once", arguments: EventsSeeds.random(3))
+        "what is final is never changed again, and is told once", arguments: Seeds.random(3))
     func final(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         var maker = ReadingMaker(random)

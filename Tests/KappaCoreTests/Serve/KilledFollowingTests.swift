@@ -10,7 +10,7 @@ import Testing
 struct KilledFollowingTests {
     @Test("from the changes alone come exactly the rows, whatever is killed when")
     func kills() async throws {
-        let seed = versionsSeed()
+        let seed = Seeds.one()
         var random = SplitMix(state: seed)
         let folder = try VersionsFolder()
         let always = try Mirror("latest", folder)

@@ -98,7 +98,7 @@ struct SQLLimitTests {
 
     @Test("no call of an allowed function takes long, with any arguments at the limits")
     func functions() throws {
-        let seed = versionsSeed()
+        let seed = Seeds.one()
         var random = EventRandom(seed: seed)
         let connection = try SQLiteConnection(":memory:", .create)
         try connection.execute("CREATE TABLE s AS \(Self.source) SELECT * FROM s")
@@ -154,7 +154,7 @@ struct SQLLimitTests {
         let plain = try SQLiteConnection(":memory:", .create)
         let own = try SQLiteConnection(":memory:", .create)
         SQLFunctions.add(to: own)
-        let seed = versionsSeed()
+        let seed = Seeds.one()
         var random = EventRandom(seed: seed)
         let parts = ["a", "b", "ab", "é", "€", "😀", "", " ", "x", "aa", "\u{301}"]
         func text() -> String {

@@ -62,7 +62,7 @@ struct BulkTableTests {
             (0, 10), (1, 10), (2, 9_000), (50, 3_000), (300, 100), (2_000, 20_000), (20_000, 30),
         ])
     func roundTrip(_ count: Int, _ longest: Int) throws {
-        for seed in EventsSeeds.random(2) {
+        for seed in Seeds.random(2) {
             var random = SplitMix(state: seed)
             let folder = try TemporaryFolder()
             let path = folder.path + "/1.db"

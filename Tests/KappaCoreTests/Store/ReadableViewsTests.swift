@@ -31,7 +31,7 @@ import Testing
         _ = try folder.make(1, [(Self.table, rows)])
     }
 
-    @Test("times are RFC 3339 as kappa prints them", arguments: EventsSeeds.random(4))
+    @Test("times are RFC 3339 as kappa prints them", arguments: Seeds.random(4))
     func times(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         var times: [Int64] = [
@@ -68,7 +68,7 @@ import Testing
                 == times.map { ["\($0)", nil, nil, nil] } + [[nil, nil, nil, nil]])
     }
 
-    @Test("millionths are exact where they fit, and add up", arguments: EventsSeeds.random(6))
+    @Test("millionths are exact where they fit, and add up", arguments: Seeds.random(6))
     func decimals(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         var texts = [

@@ -46,7 +46,7 @@ struct RowKeyTests {
 
     @Test("order as the parts do, in their first bytes and in all")
     func order() {
-        let seed = EventsSeeds.random(1)[0]
+        let seed = Seeds.one()
         var random = SplitMix(state: seed)
         let all = keys(&random).map { ($0, $0.rowKey()) }
         for (a, x) in all {
@@ -64,7 +64,7 @@ struct RowKeyTests {
 
     @Test("are saved part by part, and read again")
     func saving() throws {
-        let seed = EventsSeeds.random(1)[0]
+        let seed = Seeds.one()
         var random = SplitMix(state: seed)
         for key in keys(&random) {
             var state = StateWriter()

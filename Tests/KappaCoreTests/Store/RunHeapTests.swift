@@ -27,7 +27,7 @@ struct RunHeapTests {
 
     @Test("come in the order of the store, the rows of one key together and by their runs")
     func order() throws {
-        for seed in EventsSeeds.random(60) {
+        for seed in Seeds.random(60) {
             var random = SplitMix(state: seed)
             let folder = try TemporaryFolder()
             let schema = Bool.random(using: &random) ? Self.schema : Self.textOnly

@@ -62,7 +62,7 @@ private final class CopyingWriter: RowWriter {
 }
 
 @Suite("Decimals in SQL") struct SQLDecimalTests {
-    @Test("arithmetic is exact, or refused", arguments: EventsSeeds.random(12))
+    @Test("arithmetic is exact, or refused", arguments: Seeds.random(12))
     func arithmetic(seed: UInt64) throws {
         let functions = try Functions()
         var random = SplitMix(state: seed)
@@ -85,7 +85,7 @@ private final class CopyingWriter: RowWriter {
         }
     }
 
-    @Test("division rounds once", arguments: EventsSeeds.random(12))
+    @Test("division rounds once", arguments: Seeds.random(12))
     func division(seed: UInt64) throws {
         let functions = try Functions()
         var random = SplitMix(state: seed)
@@ -113,7 +113,7 @@ private final class CopyingWriter: RowWriter {
         }
     }
 
-    @Test("rounding is half away from zero", arguments: EventsSeeds.random(6))
+    @Test("rounding is half away from zero", arguments: Seeds.random(6))
     func rounding(seed: UInt64) throws {
         let functions = try Functions()
         var random = SplitMix(state: seed)
@@ -173,7 +173,7 @@ private final class CopyingWriter: RowWriter {
         }
     }
 
-    @Test("sums and means of groups and of windows are exact", arguments: EventsSeeds.random(8))
+    @Test("sums and means of groups and of windows are exact", arguments: Seeds.random(8))
     func aggregates(seed: UInt64) throws {
         let functions = try Functions()
         let connection = functions.connection

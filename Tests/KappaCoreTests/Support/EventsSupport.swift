@@ -3,20 +3,10 @@ import KappaCore
 import KappaTesting
 import Testing
 
-/// Seeds of property tests. A failure names the seed; `KAPPA_SEED=…` runs that one alone.
-enum EventsSeeds {
-    static func random(_ count: Int) -> [UInt64] {
-        if let text = environment("KAPPA_SEED"), let seed = UInt64(text) { return [seed] }
-        return (0..<count).map { _ in .random(in: 0..<1_000_000_000) }
-    }
-
-    static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
-}
-
 /// The folder of reference data beside the package; it is no part of the repository.
 enum EventsShared {
     static let folder: String = {
-        if let folder = EventsSeeds.environment("KAPPA_SHARED") { return folder }
+        if let folder = Seeds.environment("KAPPA_SHARED") { return folder }
         let package = #filePath.split(separator: "/").dropLast(4).joined(separator: "/")
         return "/\(package)/../shared"
     }()

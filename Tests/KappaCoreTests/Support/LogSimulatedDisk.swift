@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import KappaTesting
 import Synchronization
 
 @testable import KappaCore
@@ -39,7 +40,7 @@ final class SimulatedDisk: FileSystem {
     }
 
     private struct State {
-        var random: SeededRandom
+        var random: SplitMix
         var calls = 0
         var syncs = 0
         var files: [File] = []
@@ -56,7 +57,7 @@ final class SimulatedDisk: FileSystem {
 
     /// A disk that holds, durably, what is in a folder.
     init(_ folder: LogFolder, seed: UInt64, options: Options = Options()) throws {
-        var state = State(random: SeededRandom(seed), options: options)
+        var state = State(random: SplitMix(state: seed), options: options)
         for name in folder.names {
             state.names[folder.file(name)] = state.files.count
             state.files.append(File(durable: try folder.bytes(name)))
@@ -125,7 +126,7 @@ final class SimulatedDisk: FileSystem {
 
     /// The same, with pieces of a write left out.
     private static func tear(
-        _ change: Change, to bytes: inout [UInt8], _ random: inout SeededRandom
+        _ change: Change, to bytes: inout [UInt8], _ random: inout SplitMix
     ) {
         guard case .write(let position, let new) = change else {
             apply(change, to: &bytes)

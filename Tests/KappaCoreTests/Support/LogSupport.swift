@@ -52,10 +52,7 @@ struct ReadEvent: Equatable {
 }
 
 enum LogTesting {
-    /// The seed of random tests: fresh each time, or what KAPPA_SEED says.
-    static let seed: UInt64 =
-        UInt64(ProcessInfo.processInfo.environment["KAPPA_SEED"] ?? "")
-        ?? UInt64.random(in: 0..<1_000_000)
+    static let seed = Seeds.one()
 
     static func lines(_ texts: [String]) throws -> EventLines {
         try bytes(Array(texts.joined(separator: "\n").utf8))
@@ -134,19 +131,5 @@ enum LogTesting {
         process.standardError = FileHandle.nullDevice
         try process.run()
         return process
-    }
-}
-
-/// A small generator of its own (SplitMix64), so that a seed means the same everywhere.
-struct SeededRandom: RandomNumberGenerator {
-    private var state: UInt64
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

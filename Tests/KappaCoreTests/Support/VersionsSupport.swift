@@ -178,8 +178,3 @@ func waitFor(
 }
 
 struct WaitedTooLong: Error {}
-
-/// The seed of a random test: KAPPA_SEED, else a new one. Failures name it.
-func versionsSeed() -> UInt64 {
-    getenv("KAPPA_SEED").flatMap { UInt64(String(cString: $0)) } ?? .random(in: 0...(.max))
-}

@@ -85,7 +85,7 @@ import Testing
 
     @Test("plan, verify, why, diff and query --at say on which event a view's code crashes")
     func aside() throws {
-        let seed = versionsSeed()
+        let seed = Seeds.one()
         let (program, offsets) = try applied(seed)
         let plan = try program.run("plan", "--format", "json")
         #expect(plan.code == 0, "KAPPA_SEED=\(seed)\n\(plan)")
@@ -127,7 +127,7 @@ import Testing
     @Test(
         "why says on which event a view's code crashes, whether it looks for a key or applies all")
     func why() throws {
-        let seed = versionsSeed()
+        let seed = Seeds.one()
         let (program, offsets) = try applied(seed)
         let safe = try program.run(
             "run", "--until-caught-up", environment: ["FAULTY_SAFE": "1"])
@@ -147,7 +147,7 @@ import Testing
         "why says of each of two definitions on which event its code crashes",
         arguments: ["keyed", "folded"])
     func whyOfTwo(view: String) throws {
-        let seed = versionsSeed()
+        let seed = Seeds.one()
         var random = SplitMix(state: seed)
         // More events in one block than are tried one by one after the first crash.
         let count = 1_200

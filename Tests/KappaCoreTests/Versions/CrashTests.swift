@@ -18,7 +18,7 @@ import Testing
 
     @Test("whatever closure crashes in whatever way, only its view fails, and says on which event")
     func sweep() throws {
-        let seed = versionsSeed()
+        let seed = Seeds.one()
         var random = SplitMix(state: seed)
         let program = try FaultyProgram("crashing")
         var lines = FaultyProgram.calm(Int.random(in: 0...60, using: &random))

@@ -20,7 +20,7 @@ struct GarbageRaceTests {
     func race() throws {
         let data = folder.data
         try folder.catchUp([tally("a")])
-        let seed = versionsSeed()
+        let seed = Seeds.one()
         let isEnd = Monitor(false)
         let findings = Monitor<[String]>([])
         @Sendable func finding(_ text: String) {

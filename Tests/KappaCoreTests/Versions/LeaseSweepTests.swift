@@ -12,7 +12,7 @@ struct LeaseSweepTests {
 
     @Test("after any sequence, live versions are followed, and no lease is held for nothing")
     func sequences() throws {
-        let seed = versionsSeed()
+        let seed = Seeds.one()
         for round in 0..<Self.rounds {
             let sweep = try Sweep(SplitMix(state: seed &+ UInt64(round)))
             do { try sweep.run(steps: 14) } catch {

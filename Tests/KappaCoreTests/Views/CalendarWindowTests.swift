@@ -13,7 +13,7 @@ import Testing
 
     @Test(
         "clocks are as far ahead as Foundation says",
-        .enabled(if: hasDatabase), arguments: zones, EventsSeeds.random(1))
+        .enabled(if: hasDatabase), arguments: zones, Seeds.random(1))
     func offsets(name: String, seed: UInt64) throws {
         let rules = try TimeZoneDatabase.rules(of: name)
         let zone = try #require(TimeZone(identifier: name))
@@ -39,7 +39,7 @@ import Testing
 
     @Test(
         "a day begins when clocks show it first",
-        .enabled(if: hasDatabase), arguments: zones, EventsSeeds.random(1))
+        .enabled(if: hasDatabase), arguments: zones, Seeds.random(1))
     func dayStarts(name: String, seed: UInt64) throws {
         let rules = try TimeZoneDatabase.rules(of: name)
         let zone = try #require(TimeZone(identifier: name))

@@ -7,7 +7,7 @@ import Testing
 @Suite("Local times", .enabled(if: CalendarWindowTests.hasDatabase)) struct LocalTimeTests {
     @Test(
         "dates and clocks are those of Foundation's calendar",
-        arguments: CalendarWindowTests.zones, EventsSeeds.random(2))
+        arguments: CalendarWindowTests.zones, Seeds.random(2))
     func sameAsFoundation(name: String, seed: UInt64) throws {
         let zone = try TimeZoneName(name)
         var calendar = Calendar(identifier: .gregorian)

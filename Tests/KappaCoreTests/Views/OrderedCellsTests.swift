@@ -20,7 +20,7 @@ struct OrderedCellsTests {
 
     @Test("decimals order by their values, however they are stored")
     func decimals() {
-        for seed in EventsSeeds.random(4) {
+        for seed in Seeds.random(4) {
             var random = SplitMix(state: seed)
             let (builder, arena) = (PackedRowBuilder(cells: 1), RowArena())
             let decimals = (0..<300).map { _ in Self.decimal(&random) }
@@ -45,7 +45,7 @@ struct OrderedCellsTests {
 
     @Test("the last of the best is that of all rows, sorted")
     func last() {
-        for seed in EventsSeeds.random(20) {
+        for seed in Seeds.random(20) {
             var random = SplitMix(state: seed)
             let (builder, arena) = (PackedRowBuilder(cells: 1), RowArena())
             let count = Int.random(in: 0...200, using: &random)

@@ -154,7 +154,7 @@ import Testing
 
     @Test(
         "what is stored comes back the same, by memory and by coding",
-        arguments: EventsSeeds.random(4))
+        arguments: Seeds.random(4))
     func flat(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         let rows = (0..<60).map { _ in Self.flat(&random) }
@@ -183,7 +183,7 @@ import Testing
 
     @Test(
         "nested structs, enums, arrays and narrow numbers come back",
-        arguments: EventsSeeds.random(2))
+        arguments: Seeds.random(2))
     func nested(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         let rows = (0..<60).map { _ in Self.nested(&random) }

@@ -58,7 +58,7 @@ import Testing
         }
     }
 
-    @Test("conditions on text hold by bytes", arguments: EventsSeeds.random(3))
+    @Test("conditions on text hold by bytes", arguments: Seeds.random(3))
     func conditions(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         let lines = Self.lines(60, &random)

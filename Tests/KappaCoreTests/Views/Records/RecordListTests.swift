@@ -68,7 +68,7 @@ struct RecordListTests {
 
     @Test("come back as they were bound, whatever was taken back in between")
     func roundTrip() throws {
-        for seed in EventsSeeds.random(20) {
+        for seed in Seeds.random(20) {
             var random = SplitMix(state: seed)
             let list = RecordList(Self.schema)
             var rows: [[Cell]] = []
