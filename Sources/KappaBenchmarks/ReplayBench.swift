@@ -111,7 +111,10 @@ private final class NoStore: RowStore {
     func scan(table: Int, _ visit: (any RowCursor) throws -> Void) {}
     func rowsEnded(table: Int, by end: Int64) -> [[Value]] { [] }
     func rowCount(table: Int) -> Int { 0 }
-    func commit(_ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void) {}
+    func commit(
+        _ checkpoint: Checkpoint, recordsChanges: Bool,
+        write: (any StoreTransaction) throws -> Void
+    ) {}
     var canSpill: Bool { false }
     func spill(_ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void) {}
     var spilled: (any SpilledRows)? { nil }

@@ -96,10 +96,10 @@ package final class VersionMaterializer {
             let input = try rows.open(states)
             // What a second step takes from here has to come by it, row by row.
             return RowsRunner(
-                rows.table, input: input, store: store, table: place(), writesAhead: table != nil)
+                input: input, store: store, table: place(), writesAhead: table != nil)
         case .joinedRows(let rows):
             let input = try rows.open(states)
-            return JoinedRowsRunner(rows.table, input: input, store: store, table: place())
+            return JoinedRowsRunner(input: input, table: place())
         case .ranking(let ranking):
             let input = try ranking.open(states)
             return try RankingRunner(ranking, input: input, store: store, table: place())
@@ -261,14 +261,13 @@ package final class VersionMaterializer {
 
     private func writeAll(mayEvict: Bool) throws {
         if store.spilled != nil, isDirty { try spill() }
-        let changesAt = recordsChanges ? checkpoint.offset : nil
-        try store.commit(checkpoint) { transaction in
+        try store.commit(checkpoint, recordsChanges: recordsChanges) { transaction in
             for letter in deadLetters.all { try transaction.add(letter) }
             for step in steps {
                 if let spilled = store.spilled {
                     try step.writeSpilled(spilled, to: transaction)
                 } else {
-                    try step.write(to: transaction, changesAt: changesAt)
+                    try step.write(to: transaction)
                 }
             }
             try states.write(to: transaction)

@@ -3,7 +3,7 @@ protocol StepRunner: AnyObject {
     /// Applies the events of a batch that are in `range`, in log order.
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws
     /// Writes what changed since the last commit, sorted by key; nothing is forgotten yet.
-    func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws
+    func write(to transaction: any StoreTransaction) throws
     /// The transaction was committed: what was written is clean, and may be dropped to make room.
     func committed(mayEvict: Bool)
     /// Whether what a key's rows have become in several stretches of the log can be merged.
@@ -24,34 +24,8 @@ protocol StepRunner: AnyObject {
 extension StepRunner {
     var canSpill: Bool { false }
     func writeToSpill(_ transaction: any StoreTransaction) throws {
-        try write(to: transaction, changesAt: nil)
+        try write(to: transaction)
     }
     func spill(keepingMemory: Bool) {}
     func writeSpilled(_ rows: any SpilledRows, to transaction: any StoreTransaction) throws {}
-}
-
-/// Adds changes to the feed of a table whose runner knows its rows before and after.
-struct RowChanges {
-    let transaction: any StoreTransaction
-    let table: Int
-    let schema: TableSchema
-    /// The offset after the commit's last event; nil where nobody follows.
-    let offset: Offset?
-
-    /// Notes what a row was and what it is; nil where it was not, or is not, there.
-    func note(before: [Value]?, after: [Value]?) throws {
-        guard let offset, before != after, let row = after ?? before else { return }
-        var key = JSONSink()
-        for part in schema.keyColumns { key.append(row[part]) }
-        try transaction.add(
-            ChangeRecord(
-                offset: offset, table: table, key: key.finish(), before: before.map(json),
-                after: after.map(json)))
-    }
-
-    private func json(_ row: [Value]) -> String {
-        var sink = JSONSink(names: schema.columns.map(\.name))
-        row.emit(to: &sink)
-        return sink.finish()
-    }
 }

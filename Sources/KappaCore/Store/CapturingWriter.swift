@@ -5,12 +5,11 @@ final class CapturingWriter: RowWriter, RowCursor {
         case integer(Int64)
         case double(Double)
         case bytes(UnsafeRawBufferPointer, CellStorage)
-        case copy(String)
+        case copy([UInt8])
     }
     private let writer: any RowWriter
     private let written: (any RowCursor) throws(KappaError) -> Void
     private var cells: [Cell] = []
-    private var scratch: [UInt8] = []
 
     /// - Parameter written: Is told each row before it is written.
     init(_ writer: any RowWriter, written: @escaping (any RowCursor) throws(KappaError) -> Void) {
@@ -41,7 +40,7 @@ final class CapturingWriter: RowWriter, RowCursor {
         writer.bind(index, text: text)
     }
     func bind(_ index: Int, _ text: String) {
-        set(index, .copy(text))
+        set(index, .copy(Array(text.utf8)))
         writer.bind(index, text)
     }
     func bind(_ index: Int, blob: UnsafeRawBufferPointer) {
@@ -74,10 +73,8 @@ final class CapturingWriter: RowWriter, RowCursor {
     func text(_ index: Int) -> UnsafeRawBufferPointer {
         switch cells[index] {
         case .bytes(let bytes, _): return bytes
-        case .copy(let text):
-            // Valid until the next text is asked for.
-            scratch = Array(text.utf8)
-            return scratch.withUnsafeBytes { $0 }
+        // The cell keeps its bytes until it is bound again.
+        case .copy(let bytes): return bytes.withUnsafeBytes { $0 }
         case .null, .integer, .double: return UnsafeRawBufferPointer(start: nil, count: 0)
         }
     }

@@ -29,9 +29,12 @@ package protocol RowStore: AnyObject {
     func rowCount(table: Int) throws(KappaError) -> Int
 
     /// Commits rows and checkpoint in one transaction. `write` gets a transaction through which it
-    /// upserts and deletes rows, and adds dead letters and changes. If it throws, nothing is kept.
+    /// upserts and deletes rows, and adds dead letters. If it throws, nothing is kept.
+    /// - Parameter recordsChanges: Whether what happens to the rows that readers see is added to the change feed
+    ///   in the same transaction.
     func commit(
-        _ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void
+        _ checkpoint: Checkpoint, recordsChanges: Bool,
+        write: (any StoreTransaction) throws -> Void
     ) throws
 
     /// Whether rows may spill before the first commit: what happened to their keys since the

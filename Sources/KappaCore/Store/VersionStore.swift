@@ -95,14 +95,20 @@ package final class VersionStore: RowStore {
     }
 
     package func commit(
-        _ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void
+        _ checkpoint: Checkpoint, recordsChanges: Bool = false,
+        write writeRows: (any StoreTransaction) throws -> Void
     ) throws {
+        func write(_ transaction: any StoreTransaction) throws {
+            guard recordsChanges else { return try writeRows(transaction) }
+            try writeRows(
+                ChangeFeed.recording(transaction, of: self, tables, at: checkpoint.offset))
+        }
         if let file { return try file.commit(checkpoint, write: write) }
         do {
             try loading().complete(checkpoint) { visit in
                 try runs?.forEachDeadLetter(visit)
-            } write: { transaction in
-                try write(transaction)
+            } write: {
+                try write($0)
             }
         } catch {
             // Where the disk is full, what was written is in the way of everybody else.

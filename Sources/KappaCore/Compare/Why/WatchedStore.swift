@@ -1,5 +1,5 @@
 /// A store that tells whether the row of one key was written.
-final class WatchedStore: RowStore {
+final class WatchedStore: RowStore, RowListener {
     /// Whether the key's row was written or deleted since ``forget()``.
     private(set) var wasWritten = false
     /// What was written last in the place of the part that may be anything; nil where nothing was.
@@ -49,9 +49,12 @@ final class WatchedStore: RowStore {
     func rowCount(table: Int) throws(KappaError) -> Int { try store.rowCount(table: table) }
 
     func commit(
-        _ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void
+        _ checkpoint: Checkpoint, recordsChanges: Bool,
+        write: (any StoreTransaction) throws -> Void
     ) throws {
-        try store.commit(checkpoint) { try write(Transaction(self, $0)) }
+        try store.commit(checkpoint, recordsChanges: recordsChanges) {
+            try write(CapturingTransaction($0, [table: self]))
+        }
     }
 
     // Each event is committed for itself: nothing needs to spill.
@@ -61,87 +64,34 @@ final class WatchedStore: RowStore {
         _ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void
     ) throws { try store.spill(checkpoint, write: write) }
 
-    private final class Transaction: StoreTransaction {
-        private let owner: WatchedStore
-        private let inner: any StoreTransaction
+    // Compares the key of each row on its way.
 
-        init(_ owner: WatchedStore, _ inner: any StoreTransaction) {
-            self.owner = owner
-            self.inner = inner
-        }
-
-        func upsert(into table: Int) -> any RowWriter {
-            watch(inner.upsert(into: table), table, owner.keyColumns, isUpsert: true)
-        }
-
-        func delete(from table: Int) -> any RowWriter {
-            watch(inner.delete(from: table), table, Array(owner.key.indices), isUpsert: false)
-        }
-
-        private func watch(
-            _ writer: any RowWriter, _ table: Int, _ places: [Int], isUpsert: Bool
-        ) -> any RowWriter {
-            table == owner.table ? Writer(owner, writer, places, isUpsert) : writer
-        }
-
-        func add(_ deadLetter: DeadLetter) throws(KappaError) { try inner.add(deadLetter) }
-        func add(_ change: ChangeRecord) throws(KappaError) { try inner.add(change) }
+    func take(_ row: any RowCursor) throws(KappaError) {
+        guard let open = match(row, at: keyColumns) else { return }
+        wasWritten = true
+        lastOpenPart = open
     }
 
-    /// Compares the key of each row on its way.
-    private final class Writer: RowWriter {
-        private let owner: WatchedStore
-        private let inner: any RowWriter
-        private let places: [Int]
-        private let isUpsert: Bool
-        private var matched = 0
-        private var openPart: Int64?
+    func remove(_ key: any RowCursor) throws(KappaError) {
+        if match(key, at: Array(self.key.indices)) != nil { wasWritten = true }
+    }
 
-        init(
-            _ owner: WatchedStore, _ inner: any RowWriter, _ places: [Int], _ isUpsert: Bool
-        ) {
-            self.owner = owner
-            self.inner = inner
-            self.places = places
-            self.isUpsert = isUpsert
-        }
-
-        private func compare(_ index: Int, _ isSame: (KeyPart) -> Bool) {
-            guard let place = places.firstIndex(of: index), let part = owner.key[place],
-                isSame(part)
-            else { return }
-            matched += 1
-        }
-
-        func bindNull(_ index: Int) { inner.bindNull(index) }
-        func bind(_ index: Int, _ value: Int64) {
-            if let place = places.firstIndex(of: index), owner.key[place] == nil {
-                openPart = value
-                matched += 1
-            } else {
-                compare(index) { $0 == .integer(value) }
+    /// What stands in the place of the part that may be anything, if the others are the key's; nil if not.
+    private func match(_ row: any RowCursor, at places: [Int]) -> Int64?? {
+        var open: Int64?
+        for (part, place) in zip(key, places) {
+            switch part {
+            case .integer(let value)?:
+                guard row.storage(place) == .integer, row.integer(place) == value else {
+                    return nil
+                }
+            case .text(let bytes)?:
+                guard row.storage(place) == .text, row.text(place).elementsEqual(bytes) else {
+                    return nil
+                }
+            case nil: open = row.integer(place)
             }
-            inner.bind(index, value)
         }
-        func bind(_ index: Int, _ value: Double) { inner.bind(index, value) }
-        func bind(_ index: Int, text: UnsafeRawBufferPointer) {
-            compare(index) {
-                if case .text(let bytes) = $0 { bytes.elementsEqual(text) } else { false }
-            }
-            inner.bind(index, text: text)
-        }
-        func bind(_ index: Int, _ text: String) {
-            compare(index) { $0 == .text(Array(text.utf8)) }
-            inner.bind(index, text)
-        }
-        func bind(_ index: Int, blob: UnsafeRawBufferPointer) { inner.bind(index, blob: blob) }
-        func execute() throws(KappaError) {
-            if matched == places.count {
-                owner.wasWritten = true
-                if isUpsert { owner.lastOpenPart = openPart }
-            }
-            matched = 0
-            try inner.execute()
-        }
+        return .some(open)
     }
 }

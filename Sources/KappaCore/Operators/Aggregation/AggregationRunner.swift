@@ -167,25 +167,21 @@ final class AggregationRunner: StepRunner {
         return place
     }
 
-    func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
-        try retention?.deleteRows(
-            from: store, tableIndex, definition.table, transaction, changesAt: offset)
+    func write(to transaction: any StoreTransaction) throws {
+        try retention?.deleteRows(from: store, tableIndex, definition.table, transaction)
         if let retention { table.skip { retention.isGone(place($0).windowEnd) } }
         let dirty = table.sortDirty()
         let (table, rows) = (table, rows)
-        if offset == nil, rows.canWriteSideBySide {
-            return try transaction.upsertRows(into: tableIndex, count: dirty.count) {
-                index, writer in
-                table.prefetch(aheadOf: index, in: dirty)
-                let record = table.record(dirty[index])
-                try rows.upsert(record, place(of: record), writer)
-            }
+        guard rows.canWriteSideBySide else {
+            let writer = transaction.upsert(into: tableIndex)
+            for id in dirty { try rows.upsert(groups.record(id), place(id), writer) }
+            return
         }
-        let writer = transaction.upsert(into: tableIndex)
-        let changes = ChangeLog(
-            transaction: transaction, store: store, table: tableIndex, schema: definition.table,
-            offset: offset)
-        for id in dirty { try rows.write(groups.record(id), place(id), writer, noting: changes) }
+        try transaction.upsertRows(into: tableIndex, count: dirty.count) { index, writer in
+            table.prefetch(aheadOf: index, in: dirty)
+            let record = table.record(dirty[index])
+            try rows.upsert(record, place(of: record), writer)
+        }
     }
 
     func committed(mayEvict: Bool) {

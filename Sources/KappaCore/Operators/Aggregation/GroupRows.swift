@@ -7,8 +7,6 @@ struct GroupRows {
     let stateBytes: Int
     /// What state objects hold outside of the records.
     let heldBytes = StateBytes()
-    private let keyNames: [String]
-    private let columnNames: [String]
     /// Indices of the key's columns in the table, and of each accumulator's column.
     let accumulatorColumns: [Int]
     let blobColumn: Int
@@ -26,13 +24,10 @@ struct GroupRows {
         }
         self.accumulators = accumulators
         stateBytes = next - place
-        let columns = layout.table.columns
-        columnNames = columns.map(\.name)
-        keyNames = columns.filter(\.isKey).map(\.name)
         accumulatorColumns = layout.origins.indices.filter {
             if case .aggregate = layout.origins[$0] { true } else { false }
         }
-        blobColumn = columns.count
+        blobColumn = layout.table.columns.count
     }
 
     /// Whether several threads may write different rows at once. Objects count what they hold together.
@@ -87,18 +82,6 @@ struct GroupRows {
         }
     }
 
-    func json(_ record: UnsafeMutableRawPointer, _ place: Place) -> String {
-        var sink = JSONSink(names: columnNames)
-        emit(record, place, to: &sink)
-        return sink.finish()
-    }
-
-    func keyJSON(_ record: UnsafeMutableRawPointer, _ place: Place) -> String {
-        var sink = JSONSink()
-        emit(record, place, onlyKey: true, to: &sink)
-        return sink.finish()
-    }
-
     func bindKey(
         _ record: UnsafeMutableRawPointer, _ place: Place, _ writer: any RowWriter
     ) {
@@ -121,37 +104,12 @@ struct GroupRows {
         }
     }
 
-    /// Writes the row to the store, and notes the change.
-    func write(
-        _ record: UnsafeMutableRawPointer, _ place: Place, _ writer: any RowWriter,
-        noting changes: ChangeLog
-    ) throws {
-        try changes.note {
-            keyJSON(record, place)
-        } bindKey: {
-            bindKey(record, place, $0)
-        } after: {
-            json(record, place)
-        } write: {
-            try upsert(record, place, writer)
-        }
-    }
-
-    /// Deletes the row from the store, and notes the change.
+    /// Deletes the row from the store.
     func delete(
-        _ record: UnsafeMutableRawPointer, _ place: Place, _ deleter: any RowWriter,
-        noting changes: ChangeLog
+        _ record: UnsafeMutableRawPointer, _ place: Place, _ deleter: any RowWriter
     ) throws {
-        try changes.note {
-            keyJSON(record, place)
-        } bindKey: {
-            bindKey(record, place, $0)
-        } after: {
-            nil
-        } write: {
-            bindKey(record, place, deleter)
-            try deleter.execute()
-        }
+        bindKey(record, place, deleter)
+        try deleter.execute()
     }
 
     /// Takes in what a group has become in a later stretch of the log.

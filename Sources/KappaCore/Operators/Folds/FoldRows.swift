@@ -93,27 +93,15 @@ class FoldRows {
 
     // MARK: Writing
 
-    func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
-        let changes = ChangeLog(
-            transaction: transaction, store: store, table: index, schema: definition.schema,
-            offset: offset)
+    func write(to transaction: any StoreTransaction) throws {
+        let writer = transaction.upsert(into: index)
+        let deleter = transaction.delete(from: index)
         for id in table.sortDirty() {
-            let cells = try cells(id)
-            if cells == nil, !table.isStored(id) { continue }
-            try changes.note {
-                keyJSON(id)
-            } bindKey: {
-                table.bindKey(id, to: $0)
-            } after: {
-                cells.map(rowJSON)
-            } write: {
-                if let cells {
-                    try upsert(id, cells, transaction.upsert(into: index))
-                } else {
-                    let writer = transaction.delete(from: index)
-                    table.bindKey(id, to: writer)
-                    try writer.execute()
-                }
+            if let cells = try cells(id) {
+                try upsert(id, cells, writer)
+            } else if table.isStored(id) {
+                table.bindKey(id, to: deleter)
+                try deleter.execute()
             }
         }
     }
@@ -131,20 +119,8 @@ class FoldRows {
         }
     }
 
-    private func keyJSON(_ id: UInt32) -> String {
-        var sink = JSONSink()
-        sink.append(key(id))
-        return sink.finish()
-    }
-
     /// The key of a row as a cell of its table.
     fileprivate func key(_ id: UInt32) -> Value { table.value(id, 0, definition.keyKind) }
-
-    private func rowJSON(_ cells: [Value]) -> String {
-        var sink = JSONSink(names: definition.schema.columns.map(\.name))
-        cells.emit(to: &sink)
-        return sink.finish()
-    }
 
     func committed() {
         table.committed(isThere)

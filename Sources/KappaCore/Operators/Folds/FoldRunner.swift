@@ -164,8 +164,8 @@ final class FoldRunner: StepRunner {
 
     // MARK: Writing
 
-    func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
-        for table in tables { try table.write(to: transaction, changesAt: offset) }
+    func write(to transaction: any StoreTransaction) throws {
+        for table in tables { try table.write(to: transaction) }
     }
 
     func committed(mayEvict: Bool) {

@@ -4,7 +4,6 @@ import CKappaJSON
 final class RankingRunner: StepRunner {
     private let definition: RankingDefinition
     private let input: any RankingInput
-    private let store: any RowStore
     private let tableIndex: Int
     /// One record for each group; its state is how many rows the store has of it.
     private let groups: KeyedTable
@@ -18,7 +17,6 @@ final class RankingRunner: StepRunner {
     ) throws {
         self.definition = definition
         self.input = input
-        self.store = store
         tableIndex = table
         keyIsText = definition.keyKinds.map(\.isText)
         let stored = try StoredTable(store, table, keyColumns: definition.keyColumns)
@@ -60,24 +58,12 @@ final class RankingRunner: StepRunner {
 
     // MARK: Writing
 
-    func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
+    func write(to transaction: any StoreTransaction) throws {
         let dirty = groups.sortDirty()
-        let changes = ChangeLog(
-            transaction: transaction, store: store, table: tableIndex, schema: definition.table,
-            offset: offset)
-        if offset == nil {
-            try transaction.upsertRows(into: tableIndex, count: dirty.count) { index, writer in
-                prefetch(ahead: index, of: dirty)
-                for rank in 0..<input.count(in: Int(dirty[index])) {
-                    try upsert(dirty[index], rank, writer)
-                }
-            }
-        } else {
-            let writer = transaction.upsert(into: tableIndex)
-            for id in dirty {
-                for rank in 0..<input.count(in: Int(id)) {
-                    try note(changes, id, rank, isThere: true) { try upsert(id, rank, writer) }
-                }
+        try transaction.upsertRows(into: tableIndex, count: dirty.count) { index, writer in
+            prefetch(ahead: index, of: dirty)
+            for rank in 0..<input.count(in: Int(dirty[index])) {
+                try upsert(dirty[index], rank, writer)
             }
         }
         guard hasStored else { return }
@@ -85,10 +71,8 @@ final class RankingRunner: StepRunner {
         for id in dirty {
             let count = input.count(in: Int(id))
             for rank in count..<max(count, storedRows(id)) {
-                try note(changes, id, rank, isThere: false) {
-                    bindKey(id, rank, to: deleter)
-                    try deleter.execute()
-                }
+                bindKey(id, rank, to: deleter)
+                try deleter.execute()
             }
         }
     }
@@ -106,31 +90,6 @@ final class RankingRunner: StepRunner {
         try writer.execute()
     }
 
-    private func note(
-        _ changes: ChangeLog, _ id: UInt32, _ rank: Int, isThere: Bool, write: () throws -> Void
-    ) throws {
-        guard changes.offset != nil else { return try write() }
-        var row: String?
-        if isThere {
-            var sink = JSONSink(names: definition.table.columns.map(\.name))
-            for part in 0..<definition.addedKeys { sink.append(key(id, part)) }
-            try input.values(rank, of: Int(id)).emit(to: &sink)
-            row = sink.finish()
-        }
-        try changes.note {
-            var sink = JSONSink()
-            for part in keyIsText.indices { sink.append(key(id, part)) }
-            if hasRank { sink.integer(Int64(rank + 1)) }
-            return sink.finish()
-        } bindKey: {
-            bindKey(id, rank, to: $0)
-        } after: {
-            row
-        } write: {
-            try write()
-        }
-    }
-
     private var hasRank: Bool { definition.table.keyColumns.count > keyIsText.count }
 
     /// Binds the parts of the key that are not properties of the element: they stand first.
@@ -141,10 +100,6 @@ final class RankingRunner: StepRunner {
     private func bindKey(_ id: UInt32, _ rank: Int, to writer: any RowWriter) {
         groups.bindKey(id, to: writer)
         if hasRank { writer.bind(keyIsText.count, Int64(rank + 1)) }
-    }
-
-    private func key(_ id: UInt32, _ part: Int) -> Value {
-        groups.value(id, part, definition.keyKinds[part])
     }
 
     func committed(mayEvict: Bool) {

@@ -111,20 +111,19 @@ final class DerivedRunner: StepRunner, RowListener {
 
     // MARK: Writing
 
-    func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
-        if isNew, rangeKey != nil, offset == nil {
-            return try writeRanges(to: transaction) { try upstream.write(to: $0, changesAt: nil) }
+    func write(to transaction: any StoreTransaction) throws {
+        if isNew, rangeKey != nil {
+            return try writeRanges(to: transaction) { try upstream.write(to: $0) }
         }
-        try upstream.write(to: capturing(transaction, observer: self), changesAt: nil)
+        try upstream.write(to: capturing(transaction, self))
         groups.endRun()
-        try writeGroups(transaction, changesAt: offset)
+        try writeGroups(transaction)
     }
 
     private func capturing(
-        _ transaction: any StoreTransaction, observer listener: any RowListener
+        _ transaction: any StoreTransaction, _ listener: any RowListener
     ) -> CapturingTransaction {
-        CapturingTransaction(
-            transaction, table: upstreamTable, upstreamSchema, observer: listener)
+        CapturingTransaction(transaction, [upstreamTable: listener])
     }
 
     /// Writes the first rows, which are most of a rebuild's: their groups are not kept.
@@ -133,18 +132,13 @@ final class DerivedRunner: StepRunner, RowListener {
         writeUpstream: (any StoreTransaction) throws -> Void
     ) throws {
         let ranges = GroupRanges(shape, definition.table, keyParts: keyParts, output: output)
-        try writeUpstream(capturing(transaction, observer: ranges))
+        try writeUpstream(capturing(transaction, ranges))
         try transaction.append(ranges.finish(), to: tableIndex)
     }
 
-    private func writeGroups(
-        _ transaction: any StoreTransaction, changesAt offset: Offset?
-    ) throws {
+    private func writeGroups(_ transaction: any StoreTransaction) throws {
         let writer = transaction.upsert(into: tableIndex)
         let deleter = transaction.delete(from: tableIndex)
-        let changes = RowChanges(
-            transaction: transaction, table: tableIndex, schema: definition.table,
-            offset: offset)
         for group in groups.takeChangedGroups() {
             let before = Int(group) < written.count ? written[Int(group)] : []
             let after = try DerivedFailure.located(definition.table) {
@@ -153,11 +147,6 @@ final class DerivedRunner: StepRunner, RowListener {
             for index in 0..<max(before.count, after.count) {
                 let (was, isNow) = (before.at(index), after.at(index))
                 if let was, let isNow, was.isSame(as: isNow) { continue }
-                if offset != nil {
-                    try changes.note(
-                        before: was.map { values($0, index, group) },
-                        after: isNow.map { values($0, index, group) })
-                }
                 let target = isNow == nil ? deleter : writer
                 groups.groups.bindKey(group, to: target)
                 if output.isNumbered { target.bind(keyParts, Int64(index + 1)) }
@@ -167,14 +156,6 @@ final class DerivedRunner: StepRunner, RowListener {
             output.release(before)
             setWritten(group, after)
         }
-    }
-
-    /// The cells of a row of the table.
-    private func values(_ row: PackedRow, _ index: Int, _ group: UInt32) -> [Value] {
-        let key = (0..<keyParts).map { groups.groups.value(group, $0, definition.keyKinds[$0]) }
-        let number = output.isNumbered ? [Value.integer(Int64(index + 1))] : []
-        let kinds = definition.table.columns.dropFirst(keyParts + number.count).map(\.kind)
-        return key + number + output.values(row, kinds)
     }
 
     func committed(mayEvict: Bool) {
@@ -232,57 +213,4 @@ enum DerivedFailure {
 
 extension Array {
     fileprivate func at(_ index: Int) -> Element? { index < count ? self[index] : nil }
-}
-
-/// Passes everything on, and tells what is written to one table.
-final class CapturingTransaction: StoreTransaction {
-    private let transaction: any StoreTransaction
-    private let table: Int
-    private let cursor: RecordCursor
-    private let listener: any RowListener
-    private let writer: CapturingWriter
-    private let deleter: CapturingWriter
-
-    init(
-        _ transaction: any StoreTransaction, table: Int, _ schema: TableSchema,
-        observer listener: any RowListener
-    ) {
-        self.transaction = transaction
-        self.table = table
-        self.listener = listener
-        cursor = RecordCursor(schema)
-        writer = CapturingWriter(transaction.upsert(into: table), written: listener.take)
-        deleter = CapturingWriter(transaction.delete(from: table), written: listener.remove)
-    }
-
-    func upsert(into table: Int) -> any RowWriter {
-        table == self.table ? writer : transaction.upsert(into: table)
-    }
-    func delete(from table: Int) -> any RowWriter {
-        table == self.table ? deleter : transaction.delete(from: table)
-    }
-
-    func upsertRows(
-        into table: Int, count: Int, observer other: (any RowListener)?,
-        _ write: (Int, any RowWriter) throws -> Void
-    ) throws {
-        try transaction.upsertRows(
-            into: table, count: count, observer: table == self.table ? listener : other, write)
-    }
-    func merge(
-        _ rows: any SpilledRows, into table: Int, sideBySide: Bool,
-        observer other: (any RowListener)?,
-        combine: ([any RowCursor], any RowWriter) throws -> Void
-    ) throws {
-        try transaction.merge(
-            rows, into: table, sideBySide: sideBySide,
-            observer: table == self.table ? listener : other, combine: combine)
-    }
-    func append(_ rows: RecordList, to table: Int) throws {
-        if table == self.table { try rows.forEachRow(cursor) { try listener.take(cursor) } }
-        try transaction.append(rows, to: table)
-    }
-
-    func add(_ deadLetter: DeadLetter) throws(KappaError) { try transaction.add(deadLetter) }
-    func add(_ change: ChangeRecord) throws(KappaError) { try transaction.add(change) }
 }

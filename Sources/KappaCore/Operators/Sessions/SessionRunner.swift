@@ -147,29 +147,25 @@ final class SessionRunner: StepRunner {
             keyRecord: keys.record(sessions.key(id)), firstKeyPart: 0)
     }
 
-    func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
-        try retention?.deleteRows(
-            from: store, tableIndex, definition.table, transaction, changesAt: offset)
+    func write(to transaction: any StoreTransaction) throws {
+        try retention?.deleteRows(from: store, tableIndex, definition.table, transaction)
         let dirty = takeSorted()
-        let changes = ChangeLog(
-            transaction: transaction, store: store, table: tableIndex, schema: definition.table,
-            offset: offset)
         let deleter = transaction.delete(from: tableIndex)
         for orphan in chains.orphans {
             let record = keys.record(orphan.key)
             let place = GroupRows.Place(
                 windowStart: orphan.start, keyRecord: record, firstKeyPart: 0)
-            try rows.delete(record, place, deleter, noting: changes)
+            try rows.delete(record, place, deleter)
         }
-        if offset == nil, rows.canWriteSideBySide {
-            return try transaction.upsertRows(into: tableIndex, count: dirty.count) {
-                index, writer in
-                prefetchRow(index, of: dirty)
-                try rows.upsert(slab.record(dirty[index]), place(dirty[index]), writer)
-            }
+        guard rows.canWriteSideBySide else {
+            let writer = transaction.upsert(into: tableIndex)
+            for id in dirty { try rows.upsert(slab.record(id), place(id), writer) }
+            return
         }
-        let writer = transaction.upsert(into: tableIndex)
-        for id in dirty { try rows.write(slab.record(id), place(id), writer, noting: changes) }
+        try transaction.upsertRows(into: tableIndex, count: dirty.count) { index, writer in
+            prefetchRow(index, of: dirty)
+            try rows.upsert(slab.record(dirty[index]), place(dirty[index]), writer)
+        }
     }
 
     /// Asks for the records of a row some places ahead: rows are written in the order of their keys,

@@ -111,7 +111,6 @@ private final class ElementRows<Element: ViewRow>: RowsInput {
 
 /// Runs a table of a stream's elements: rows are only added, in the order of their keys.
 final class RowsRunner: StepRunner {
-    private let schema: TableSchema
     private let input: any RowsInput
     private let store: any RowStore
     private let tableIndex: Int
@@ -119,10 +118,8 @@ final class RowsRunner: StepRunner {
     private let writesAhead: Bool
 
     init(
-        _ schema: TableSchema, input: any RowsInput, store: any RowStore, table: Int,
-        writesAhead: Bool
+        input: any RowsInput, store: any RowStore, table: Int, writesAhead: Bool
     ) {
-        self.schema = schema
         self.input = input
         self.store = store
         tableIndex = table
@@ -140,20 +137,8 @@ final class RowsRunner: StepRunner {
         if try store.writeAhead(input.rows, table: tableIndex) { input.rows.removeAll() }
     }
 
-    func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
-        if offset != nil { try noteChanges(transaction, offset) }
+    func write(to transaction: any StoreTransaction) throws {
         try transaction.append(input.rows, to: tableIndex)
-    }
-
-    private func noteChanges(_ transaction: any StoreTransaction, _ offset: Offset?) throws {
-        let changes = RowChanges(
-            transaction: transaction, table: tableIndex, schema: schema, offset: offset)
-        let cursor = RecordCursor(schema)
-        let rows = input.rows
-        try rows.forEachRow(cursor) {
-            let cells = schema.columns.indices.map { schema.columns[$0].kind.value(cursor, $0) }
-            try changes.note(before: nil, after: cells)
-        }
     }
 
     func committed(mayEvict: Bool) { input.rows.removeAll() }

@@ -26,14 +26,11 @@ struct Retention {
     /// Deletes the stored rows that are gone. Before other rows are written.
     mutating func deleteRows(
         from store: any RowStore, _ table: Int, _ schema: TableSchema,
-        _ transaction: any StoreTransaction, changesAt offset: Offset?
+        _ transaction: any StoreTransaction
     ) throws {
         guard let until, until > deletedUntil else { return }
         let deleter = transaction.delete(from: table)
-        let changes = RowChanges(
-            transaction: transaction, table: table, schema: schema, offset: offset)
         for row in try store.rowsEnded(table: table, by: until) {
-            try changes.note(before: row, after: nil)
             for (part, column) in schema.keyColumns.enumerated() { deleter.bind(part, row[column]) }
             try deleter.execute()
         }

@@ -147,10 +147,9 @@ final class SlidingRunner: StepRunner {
 
     // MARK: Rows
 
-    func write(to transaction: any StoreTransaction, changesAt offset: Offset?) throws {
-        try retention?.deleteRows(
-            from: store, table, definition.table, transaction, changesAt: offset)
-        try writeRows(transaction, changesAt: offset)
+    func write(to transaction: any StoreTransaction) throws {
+        try retention?.deleteRows(from: store, table, definition.table, transaction)
+        try writeRows(transaction)
         while let until = expiry, let id = elements.popOldest(upTo: until) { expired.append(id) }
         try writeElements(transaction)
     }
@@ -162,17 +161,14 @@ final class SlidingRunner: StepRunner {
         return overflow ? nil : until
     }
 
-    private func writeRows(_ transaction: any StoreTransaction, changesAt offset: Offset?) throws {
+    private func writeRows(_ transaction: any StoreTransaction) throws {
         let writer = transaction.upsert(into: table)
-        let changes = ChangeLog(
-            transaction: transaction, store: store, table: table, schema: definition.table,
-            offset: offset)
         try forEachChanged { id, record in
             let end = elements.time(id)
             let place = GroupRows.Place(
                 windowStart: end &- size, windowEnd: end,
                 keyRecord: keys.record(elements.key(id)), firstKeyPart: 0)
-            try rows.write(record, place, writer, noting: changes)
+            try rows.upsert(record, place, writer)
         }
     }
 
@@ -221,8 +217,7 @@ final class SlidingRunner: StepRunner {
         let deleter = transaction.delete(from: elementsTable)
         for id in expired.sorted(by: elements.isBefore)
         where elements.slab.has(id, RecordFlags.stored) {
-            elementRows.bindKey(elements.record(id), place(id), deleter)
-            try deleter.execute()
+            try elementRows.delete(elements.record(id), place(id), deleter)
         }
         let writer = transaction.upsert(into: elementsTable)
         for id in added {

@@ -1,0 +1,67 @@
+/// Passes everything on, and tells listeners what is written to their tables.
+final class CapturingTransaction: StoreTransaction {
+    private let transaction: any StoreTransaction
+    private let listeners: [Int: any RowListener]
+    private var writers: [Int: CapturingWriter] = [:]
+    private var deleters: [Int: CapturingWriter] = [:]
+
+    /// - Parameter listeners: Who is told of what is written to a table, by the table's index.
+    init(_ transaction: any StoreTransaction, _ listeners: [Int: any RowListener]) {
+        self.transaction = transaction
+        self.listeners = listeners
+    }
+
+    func upsert(into table: Int) -> any RowWriter {
+        guard let listener = listeners[table] else { return transaction.upsert(into: table) }
+        if let writer = writers[table] { return writer }
+        let writer = CapturingWriter(transaction.upsert(into: table), written: listener.take)
+        writers[table] = writer
+        return writer
+    }
+
+    func delete(from table: Int) -> any RowWriter {
+        guard let listener = listeners[table] else { return transaction.delete(from: table) }
+        if let deleter = deleters[table] { return deleter }
+        let deleter = CapturingWriter(transaction.delete(from: table), written: listener.remove)
+        deleters[table] = deleter
+        return deleter
+    }
+
+    func upsertRows(
+        into table: Int, count: Int, observer other: (any RowListener)?,
+        _ write: (Int, any RowWriter) throws -> Void
+    ) throws {
+        try transaction.upsertRows(
+            into: table, count: count, observer: try both(other, table), write)
+    }
+
+    func merge(
+        _ rows: any SpilledRows, into table: Int, sideBySide: Bool,
+        observer other: (any RowListener)?,
+        combine: ([any RowCursor], any RowWriter) throws -> Void
+    ) throws {
+        try transaction.merge(
+            rows, into: table, sideBySide: sideBySide, observer: try both(other, table),
+            combine: combine)
+    }
+
+    /// Who is told: a table has one listener.
+    private func both(
+        _ other: (any RowListener)?, _ table: Int
+    ) throws(KappaError) -> (any RowListener)? {
+        guard let listener = listeners[table] else { return other }
+        guard other == nil else { throw KappaError(.bug, "a table has two listeners") }
+        return listener
+    }
+
+    func append(_ rows: RecordList, to table: Int) throws {
+        if let listener = listeners[table] {
+            let cursor = RecordCursor(rows.schema)
+            try rows.forEachRow(cursor) { try listener.take(cursor) }
+        }
+        try transaction.append(rows, to: table)
+    }
+
+    func add(_ deadLetter: DeadLetter) throws(KappaError) { try transaction.add(deadLetter) }
+    func add(_ change: ChangeRecord) throws(KappaError) { try transaction.add(change) }
+}
