@@ -66,7 +66,13 @@ struct AppendCommand: Command {
         }
         progress.clear()
         let end = try LogReader(context.data.log).durableEnd()
-        try print(total, end, context)
+        do { try print(total, end, context) } catch var error as KappaError {
+            let count = ProgressLine.grouped(total.appended)
+            error.reason =
+                (error.reason.map { "\($0); " } ?? "") + "all \(count) events are durable"
+            error.advice = "Only this report could not be written: there is nothing to append again"
+            throw error
+        }
         if Interrupt.wasAsked {
             Output.say("kappa: stopped; what is counted above is durable")
             return Interrupt.exitCode

@@ -5,7 +5,7 @@ struct DiffCommand: Command {
     static let spec = CommandSpec(
         name: "diff", summary: "compares two versions of a view, row by row, at one position",
         discussion: """
-            Where one version is behind, a copy of it is brought forward, aside. VIEW without a number
+            Where one version lags, a copy of it is brought forward, aside. VIEW without a number
             is the live version; but where this build's definition of the view has no version yet, it
             is that definition, built aside and dropped. With --at, both are brought to that offset.
             --key and --where look at the view's first table, or at the one of --table. Ends with 1

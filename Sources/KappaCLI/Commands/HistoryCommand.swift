@@ -3,28 +3,32 @@ import KappaCore
 /// `kappa history`: what became of a view's versions.
 struct HistoryCommand: Command {
     static let spec = CommandSpec(
-        name: "history", summary: "every switch of a view, and what gates said",
+        name: "history", summary: "every switch of a view or of all, and what gates said",
         discussion: """
             Oldest first. A switch tells why it was made (run, rebuild, promote, rollback), a
             judgement what came of it (passed, refused, forced, identical; failed where the view's code
             crashes), with the figures of each
             gate and how many rows were added, removed, changed and the same.
             """,
-        arguments: [ArgumentSpec(name: "VIEW", isView: true, takesVersion: false)],
-        make: { HistoryCommand(view: $0.positional[0]) })
+        arguments: [
+            ArgumentSpec(name: "VIEW", isRequired: false, isView: true, takesVersion: false)
+        ],
+        make: { HistoryCommand(view: $0.positional.first) })
 
-    let view: String
+    let view: String?
 
     private static let columns = [
-        "at", "what", "from", "to", "position", "added", "removed", "changed", "same", "gates",
+        "at", "view", "what", "from", "to", "position", "added", "removed", "changed", "same",
+        "gates",
     ]
 
     func run(_ context: Context) throws -> Int32 {
         try context.data.require()
         let catalog = try Catalog(context.data)
-        let switches = try catalog.history(of: view)
-        let judgements = try catalog.judgements(of: view)
-        if switches.isEmpty, judgements.isEmpty {
+        let views = try view.map { [$0] } ?? Set(catalog.entries().map(\.id.view)).sorted()
+        let switches = try views.flatMap { try catalog.history(of: $0) }
+        let judgements = try views.flatMap { try catalog.judgements(of: $0) }
+        if let view, switches.isEmpty, judgements.isEmpty {
             _ = try catalog.resolve(VersionReference(view, nil))
         }
         // A judgement stands before the switch that it allowed.
@@ -39,7 +43,8 @@ struct HistoryCommand: Command {
 
     private func cells(_ change: Catalog.Switch) -> [Value] {
         cells(
-            change.atMicros, change.reason, change.from, change.to, change.position, nil, .null)
+            change.atMicros, change.view, change.reason, change.from, change.to, change.position,
+            nil, .null)
     }
 
     private func cells(_ judgement: Judgement, _ format: RecordFormat) -> [Value] {
@@ -48,17 +53,18 @@ struct HistoryCommand: Command {
             judgement.findings.isEmpty
             ? .null : format == .json ? .json(judgement.gatesJSON) : .text(text)
         return cells(
-            judgement.atMicros, judgement.verdict.rawValue, judgement.live,
+            judgement.atMicros, judgement.candidate.view, judgement.verdict.rawValue,
+            judgement.live,
             judgement.candidate.number, judgement.position, judgement.counts, gates)
     }
 
     private func cells(
-        _ at: Int64, _ what: String, _ from: VersionNumber?, _ to: VersionNumber,
+        _ at: Int64, _ view: String, _ what: String, _ from: VersionNumber?, _ to: VersionNumber,
         _ position: Offset, _ counts: Judgement.Counts?, _ gates: Value
     ) -> [Value] {
         let figures = [counts?.added, counts?.removed, counts?.changed, counts?.same]
         return [
-            .timestamp(Timestamp(microseconds: at)), .text(what),
+            .timestamp(Timestamp(microseconds: at)), .text(view), .text(what),
             from.map { .integer(Int64($0.rawValue)) } ?? .null, .integer(Int64(to.rawValue)),
             .integer(Int64(position.rawValue)),
         ] + figures.map { $0.map { .integer(Int64($0)) } ?? .null } + [gates]

@@ -37,7 +37,7 @@ struct PromoteCommand: Command {
         let promotion = NamedPromotion(
             context.data, context.views, gates: gates, isForced: isForced, report: Self.say)
         let switches = try promotion.run(references)
-        try Self.print(switches.map { ($0, 0) }, context, behind: false)
+        try Self.print(switches.map { ($0, 0) }, context, showsLag: false)
         return 0
     }
 
@@ -51,18 +51,18 @@ struct PromoteCommand: Command {
     }
 
     static func print(
-        _ switches: [(Catalog.Switch, Int)], _ context: Context, behind: Bool
+        _ switches: [(Catalog.Switch, Int)], _ context: Context, showsLag: Bool
     ) throws {
         let printer = RecordPrinter(
-            ["view", "from", "to", "position"] + (behind ? ["behind"] : []), context.format,
+            ["view", "from", "to", "position"] + (showsLag ? ["lag"] : []), context.format,
             Output())
-        for (change, events) in switches {
+        for (change, lag) in switches {
             var cells: [Value] = [
                 .text(change.view),
                 change.from.map { .integer(Int64($0.rawValue)) } ?? .null,
                 .integer(Int64(change.to.rawValue)), .integer(Int64(change.position.rawValue)),
             ]
-            if behind { cells.append(.integer(Int64(events))) }
+            if showsLag { cells.append(.integer(Int64(lag))) }
             try printer.print(cells)
         }
         try printer.finish()

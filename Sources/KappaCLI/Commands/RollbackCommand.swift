@@ -5,7 +5,8 @@ struct RollbackCommand: Command {
     static let spec = CommandSpec(
         name: "rollback", summary: "makes the previous live version live again, at once",
         discussion: """
-            The version is as far as it had come: `behind` says how many events readers go back.
+            The version is as far as it had come: `lag` says how many events readers go back. Two
+            rollbacks one after the other lead back to where you were.
             A build that defines it brings it forward again with `kappa run`. The version that
             readers leave is promoted again by `kappa promote VIEW@N` only.
             """,
@@ -22,7 +23,7 @@ struct RollbackCommand: Command {
         for view in views { _ = try catalog.resolve(try VersionReference(view)) }
         let switches = try Promotion(catalog).rollBack(views)
         try PromoteCommand.print(
-            switches.map { ($0.change, $0.behind) }, context, behind: true)
+            switches.map { ($0.change, $0.lag) }, context, showsLag: true)
         return 0
     }
 }

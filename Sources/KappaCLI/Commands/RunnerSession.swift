@@ -80,7 +80,8 @@ struct RunnerSession {
                 refusals.append(judgement)
             }
         case .caughtUp, .promoted, .identical, .heldBack, .released, .heldElsewhere, .failed,
-            .retrying, .recovered, .snapshotFailed, .deadLetter, .invalid, .suspected, .logGrows:
+            .retrying, .recovered, .slow, .snapshotFailed, .deadLetter, .invalid, .suspected,
+            .logGrows:
             break
         }
     }
@@ -118,6 +119,10 @@ struct RunnerSession {
             Output.say(
                 "\(id): tried again in \(milliseconds) ms, and then ever less often, until that passes"
             )
+        case .slow(let id, let reason):
+            Output.say(
+                "\(id): \(reason); what is worked on with it waits. If it never returns, correct the "
+                    + "view and start again: to kill this process loses nothing")
         case .recovered(let id): Output.say("\(id): works again")
         case .failed(let id, let error): Output.say("\(id): \(error)")
         case .deadLetter(let id, let letter):
@@ -134,7 +139,8 @@ struct RunnerSession {
         switch report {
         case .started(let version, _), .caughtUp(let version, _), .heldBack(let version, _),
             .released(let version, _), .heldElsewhere(let version, _), .failed(let version, _),
-            .retrying(let version, _, _), .recovered(let version), .suspected(let version, _),
+            .retrying(let version, _, _), .recovered(let version), .slow(let version, _),
+            .suspected(let version, _),
             .snapshotFailed(let version, _), .logGrows(let version, _),
             .deadLetter(let version, _):
             id = version
@@ -163,7 +169,7 @@ extension ViewRunner.Report {
     /// Whether it is said to people even where the reports are records: it changes no version's state.
     fileprivate var isForPeople: Bool {
         switch self {
-        case .snapshotFailed, .deadLetter, .suspected, .invalid, .logGrows: true
+        case .snapshotFailed, .deadLetter, .suspected, .invalid, .logGrows, .slow: true
         default: false
         }
     }

@@ -68,7 +68,7 @@ struct DemoStory {
                 say(
                     "   spending@\(status.id.number) at offset "
                         + "\(ProgressLine.grouped(Int(status.position.rawValue))), "
-                        + "\(status.lag) behind, \(ProgressLine.grouped(status.rows)) rows")
+                        + "lag \(status.lag), \(ProgressLine.grouped(status.rows)) rows")
             }
         }
         try old.check()
@@ -106,8 +106,8 @@ struct DemoStory {
 
     private func switchOver(_ old: Build, _ new: Build) throws {
         title("6. The switch: one step, and readers never go back")
-        var outcome = Promotion.Outcome.behind(id(2), needs: .zero)
-        while case .behind = outcome {
+        var outcome = Promotion.Outcome.lags(id(2), needs: .zero)
+        while case .lags = outcome {
             outcome = try Promotion(try Catalog(folder)).promote([id(2)], reason: "demo")
             Pause.briefly()
         }

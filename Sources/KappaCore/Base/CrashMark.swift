@@ -29,6 +29,8 @@ package final class CrashMark {
     private let memory: UnsafeMutablePointer<kappa_crash_mark>
     /// What an earlier process has left in it.
     package let found: CrashStamp?
+    /// For a thread that watches how the work goes.
+    package let pulse = WorkPulse()
 
     /// A mark in a version's file, which is made where it is not there. Work goes on without one where
     /// that fails, as on a full disk: nil.
@@ -108,7 +110,11 @@ package final class CrashMark {
         _ stage: Stage, _ first: Offset, _ end: Offset, _ body: () throws -> R
     ) rethrows -> R {
         kappa_crash_enter(memory, stage.rawValue, first.rawValue, end.rawValue)
-        defer { kappa_crash_leave() }
+        pulse.begin(first, end)
+        defer {
+            pulse.end()
+            kappa_crash_leave()
+        }
         return try body()
     }
 
@@ -139,6 +145,40 @@ package final class CrashMark {
         }
         return hash.value
     }()
+}
+
+/// How the work under a mark goes, as other threads may look at it.
+package final class WorkPulse: Sendable {
+    /// Grows whenever the code of a view is called and whenever it returns: odd in between.
+    private let beats = Atomic<UInt64>(0)
+    private let first = Atomic<UInt64>(0)
+    private let last = Atomic<UInt64>(0)
+    /// Whether it was told that this work takes long, and not yet that it has gone on.
+    package let wasTold = Atomic<Bool>(false)
+
+    @inline(__always)
+    fileprivate func begin(_ first: Offset, _ end: Offset) {
+        self.first.store(first.rawValue, ordering: .relaxed)
+        last.store(end.rawValue, ordering: .relaxed)
+        beats.store(beats.load(ordering: .relaxed) | 1, ordering: .releasing)
+    }
+
+    @inline(__always)
+    fileprivate func end() {
+        beats.store((beats.load(ordering: .relaxed) | 1) &+ 1, ordering: .releasing)
+    }
+
+    /// Which piece of work the thread is at; nil where it is at none.
+    package var beatAtWork: UInt64? {
+        let beat = beats.load(ordering: .acquiring)
+        return beat & 1 == 1 ? beat : nil
+    }
+
+    /// The events at hand.
+    package var events: Range<Offset> {
+        let begin = first.load(ordering: .relaxed)
+        return Offset(begin)..<Offset(max(begin, last.load(ordering: .relaxed)))
+    }
 }
 
 /// The mark of a view whose types are tried out: before that it has no version, and so no file. A process that

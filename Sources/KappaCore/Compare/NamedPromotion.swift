@@ -73,7 +73,7 @@ package struct NamedPromotion: Sendable {
             case .refused(let judgements):
                 for judgement in judgements { report(.judged(judgement)) }
                 throw Judgement.refusal(of: judgements, named: candidates.count)
-            case .behind(let id, let needs):
+            case .lags(let id, let needs):
                 try wait(for: id, needs, isCandidate: candidates.contains(id), attempt)
             }
             attempt += 1

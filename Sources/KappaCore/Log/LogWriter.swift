@@ -332,7 +332,7 @@ package final class LogWriter: Sendable {
         do {
             return OpenFile(try files.open(path, O_RDWR | O_CREAT), path: path)
         } catch {
-            throw error.error("cannot open the log for appending", at: path)
+            throw error.error("cannot open the log for writing", at: path)
         }
     }
 

@@ -34,7 +34,11 @@ public enum RunnerReport: Sendable {
     /// A version has stopped for a reason that passes, such as a full disk, and is tried again after a time
     /// that grows from try to try. Readers of a live one see its rows as of its last commit meanwhile.
     case retrying(VersionID, KappaError, after: Duration)
-    /// A version that was tried again works.
+    /// The code of a version's view has been at work on some events for long: for ten seconds, then for twenty,
+    /// and so on. What is worked on with it waits. Rows and position stay as of the last commit; a process
+    /// whose view never returns can be killed, and loses nothing.
+    case slow(VersionID, reason: String)
+    /// A version that was tried again, or stood still, works.
     case recovered(VersionID)
     /// A view cannot be worked out; the others are worked on.
     case invalid(view: String, KappaError)
@@ -65,6 +69,7 @@ public enum RunnerReport: Sendable {
             case .retrying(let id, let error, let milliseconds):
                 .retrying(id, error, after: .milliseconds(milliseconds))
             case .recovered(let id): .recovered(id)
+            case .slow(let id, let reason): .slow(id, reason: reason)
             case .invalid(let view): .invalid(view: view.name, view.error)
             case .suspected(let id, let stamp): .suspected(id, from: stamp.first, to: stamp.end)
             case .deadLetter(let id, let letter): .firstDeadLetter(id, letter)
@@ -78,7 +83,7 @@ public enum RunnerReport: Sendable {
         switch self {
         case .started(let id, _), .heldElsewhere(let id, _), .caughtUp(let id, _),
             .heldBack(let id, _), .refused(let id, _), .identical(let id), .released(let id, _),
-            .failed(let id, _), .retrying(let id, _, _), .recovered(let id),
+            .failed(let id, _), .retrying(let id, _, _), .recovered(let id), .slow(let id, _),
             .suspected(let id, _, _), .firstDeadLetter(let id, _), .logGrows(let id, _),
             .snapshotFailed(let id, _):
             id

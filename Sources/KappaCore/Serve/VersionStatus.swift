@@ -79,7 +79,7 @@ package struct VersionStatus: Sendable {
                 status.reason =
                     "\(failure.reason); it has stood still since "
                     + "\(Timestamp(microseconds: failure.sinceMicros))"
-                    + (failure.isRetried ? ", and is tried again until that has passed" : "")
+                    + (failure.isRetried ? ", and goes on by itself once that has passed" : "")
             }
             if let unread {
                 status.reason = "its file cannot be read: \(unread.reason ?? unread.what)"

@@ -124,7 +124,7 @@ package final class Catalog {
             because: entries.isEmpty ? "nothing was built yet" : "there are \(others)",
             advice: entries.isEmpty
                 ? "Build it with `kappa rebuild \(reference.view)`; `kappa views` lists the names"
-                : "Name one of them")
+                : entries.count == 1 ? "Name that one" : "Name one of them")
     }
 
     /// Every switch of a view, oldest first.
@@ -204,7 +204,7 @@ package final class Catalog {
     // MARK: Repairing
 
     /// The catalog is right: links that point elsewhere are put right, files that it does not know
-    /// are removed unless somebody is at work on them.
+    /// are removed unless somebody is at work on them, or they are not kappa's.
     private func repair() throws {
         folder.removeScratch()
         let entries = try entries()
@@ -216,7 +216,7 @@ package final class Catalog {
         for view in folder.viewsOnDisk {
             for number in folder.numbersOnDisk(of: view) {
                 let id = VersionID(view, number)
-                if entries.contains(where: { $0.id == id }) { continue }
+                if entries.contains(where: { $0.id == id }) || folder.isForeign(id) { continue }
                 // Another process may have entered it a moment ago: look again under its lease.
                 guard let lease = try? Lease(id, in: folder) else { continue }
                 if try !self.entries(of: view).contains(where: { $0.id == id }) {

@@ -60,6 +60,17 @@ extension Catalog {
         try file.addFailure(id, failure)
     }
 
+    /// Writes down that the code of a version's view has not returned for long; nil once it has.
+    func noteSlow(_ id: VersionID, _ reason: String?) throws(KappaError) {
+        guard let entry = try entries(of: id.view).first(where: { $0.id == id }) else { return }
+        if entry.isLive {
+            guard let reason else { return try clearFailure(id) }
+            try setFailure(id, .live, reason, isRetried: true)
+        } else if entry.isUnfinished {
+            try file.setState(id, entry.state, reason: reason, unless: [.live, .retired])
+        }
+    }
+
     /// A version is current again, or is not live any more.
     func clearFailure(_ id: VersionID) throws(KappaError) { try file.removeFailure(of: id) }
 

@@ -87,7 +87,7 @@ package struct Garbage {
                 continue
             }
             // Another process may have entered it a moment ago: its lease tells.
-            guard let lease = try? Lease(id, in: folder) else { continue }
+            guard !folder.isForeign(id), let lease = try? Lease(id, in: folder) else { continue }
             defer { lease.release() }
             if try !catalog.entries(of: id.view).contains(where: { $0.id == id }) {
                 removed += snapshots.remove(of: id)

@@ -31,6 +31,19 @@ extension DataFolder {
         return VersionNumber(number)
     }
 
+    /// Whether a file that is named as kappa would name one of a version is somebody else's: it holds something,
+    /// and does not say that it is that version's.
+    func isForeign(_ id: VersionID) -> Bool {
+        let files = [file(id), sample(id)]
+        let all =
+            files + files.map(NewVersionFile.loadingPath) + Snapshots(self).all(of: id).map(\.path)
+        return all.contains { path in
+            var status = stat()
+            return stat(path, &status) == 0 && status.st_size > 0
+                && VersionReader.owner(ofFile: path) != id
+        }
+    }
+
     /// Whether something is there that ``removeLeftovers(of:)`` may have to look at.
     func hasLeftovers(of id: VersionID) -> Bool {
         let names = Folder.names(in: view(id.view))

@@ -22,7 +22,7 @@ package struct Promotion {
         case switched([Catalog.Switch])
         /// A version has not come as far as readers have seen, or as where it is to be compared:
         /// bring it there and try again.
-        case behind(VersionID, needs: Offset)
+        case lags(VersionID, needs: Offset)
         /// Gates refuse some of them.
         case refused([Judgement])
     }
@@ -36,7 +36,7 @@ package struct Promotion {
     package func promote(_ candidates: [VersionID], reason: String) throws -> Outcome {
         try alone(candidates) {
             let (pairs, behind) = try place(candidates)
-            if let (id, needs) = behind.first { return .behind(id, needs: needs) }
+            if let (id, needs) = behind.first { return .lags(id, needs: needs) }
             let (switches, refused) = try judge(pairs, reason)
             if !refused.isEmpty { return .refused(refused) }
             try apply(switches, isByName: true)
@@ -206,9 +206,9 @@ package struct Promotion {
     /// - Returns: For each view the switch, and how many events readers go back.
     package func rollBack(
         _ views: [String]
-    ) throws -> [(change: Catalog.Switch, behind: Int)] {
+    ) throws -> [(change: Catalog.Switch, lag: Int)] {
         try alone(named: views) {
-            var switches: [(change: Catalog.Switch, behind: Int)] = []
+            var switches: [(change: Catalog.Switch, lag: Int)] = []
             for view in views {
                 let live = try catalog.live(view)
                 let (previous, old) = try previousVersion(of: view, live)

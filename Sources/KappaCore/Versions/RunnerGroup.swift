@@ -44,6 +44,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
                     taken, catalog, plan: plan, budgetBytes: memoryBytes / versions.count)
                 member.snapshots = try keeper(of: member)
                 members.append(member)
+                if let pulse = member.crashMark?.pulse { runner.watch.add(member.id, pulse) }
             } catch {
                 let isLive = try? catalog.live(taken.id.view) == taken.id.number
                 runner.failed((taken.id, taken.definition, isLive ?? false), error, catalog) {
@@ -82,7 +83,10 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         for sampler in samplers {
             if runner.isStopped { sampler.stop() } else { sampler.wait() }
         }
-        for member in members { member.end() }
+        for member in members {
+            runner.watch.remove(member.id)
+            member.end()
+        }
     }
 
     private func work() throws {
@@ -160,6 +164,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
             guard members.contains(where: { $0 === member }) else { return false }
             try perform()
             if member.isRecovering { try recovered(member) }
+            if member.hasGoneOn { try goesOn(member) }
             member.snapshots?.didCommit()
             if !member.hasToldOfDead, let letter = member.version.firstDeadLetter {
                 member.hasToldOfDead = true
@@ -222,6 +227,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     /// Ends a version's part in the scan.
     private func leave(_ member: RunnerMember) {
         members.removeAll { $0 === member }
+        runner.watch.remove(member.id)
         scan?.remove(member.version)
         // A sample is made for whoever has the lease.
         for sampler in samplers where sampler.ids.contains(member.id) {
@@ -256,6 +262,12 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         try catalog.clearFailure(member.id)
         member.isRecovering = false
         runner.recovered(member.id, member.definition)
+    }
+
+    /// Code that was told to take long has returned.
+    private func goesOn(_ member: RunnerMember) throws {
+        try catalog.noteSlow(member.id, nil)
+        runner.tell(.recovered(member.id))
     }
 
     func didCatchUp(at offset: Offset) throws {

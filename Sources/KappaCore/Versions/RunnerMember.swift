@@ -83,6 +83,15 @@ final class RunnerMember {
         return isNews ? PinnedLog.reason(bytes, of: id, in: folder) : nil
     }
 
+    /// Whether it was told that its view's code takes long, and that has returned; once.
+    var hasGoneOn: Bool {
+        guard let pulse = crashMark?.pulse, pulse.wasTold.load(ordering: .relaxed) else {
+            return false
+        }
+        pulse.wasTold.store(false, ordering: .relaxed)
+        return true
+    }
+
     /// Ends its work: from now on whoever has the definition may take it over.
     func end() {
         snapshots?.finish()

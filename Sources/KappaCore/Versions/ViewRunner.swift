@@ -24,6 +24,8 @@ package final class ViewRunner: Sendable {
         package var sampleEvents = VersionSample.usualEvents
         /// From which size on a version's write-ahead log is reported.
         package var mostLogBytes = PinnedLog.usualBytes
+        /// How long a view's code may be at work before that is reported.
+        package var slowAfter = Duration.seconds(10)
         /// What to write into the history.
         package var reason = "caught up"
 
@@ -55,7 +57,9 @@ package final class ViewRunner: Sendable {
         /// The version has stopped for a reason that passes, and is tried again after so many
         /// milliseconds, at first.
         case retrying(VersionID, KappaError, milliseconds: Int)
-        /// A version that was tried again works.
+        /// The code of the version's view does not return. All that is worked on with it waits.
+        case slow(VersionID, because: String)
+        /// A version that was tried again, or stood still, works.
         case recovered(VersionID)
         /// A version has its first dead letter, or its first since this runner took it.
         case deadLetter(VersionID, DeadLetter)
@@ -76,6 +80,7 @@ package final class ViewRunner: Sendable {
     let state: Monitor<State>
     /// Whether something has failed that could not be written down yet: looked at with each commit.
     let hasUnsaved = Atomic(false)
+    let watch: SlowCodeWatch
 
     struct State {
         var isStopped = false
@@ -143,6 +148,11 @@ package final class ViewRunner: Sendable {
             (definitions, invalid) = (all.sound, all.invalid)
         }
         state = Monitor(State(posts: definitions.map { RunnerPost($0) }))
+        watch = SlowCodeWatch(limit: options.slowAfter) { finding in
+            report(.slow(finding.id, because: finding.reason))
+            // Another look tells of it again, should the catalog be busy.
+            try? Catalog(folder).noteSlow(finding.id, finding.reason)
+        }
     }
 
     /// How far the versions on their way are, and how far the log is.
@@ -180,6 +190,11 @@ package final class ViewRunner: Sendable {
         for view in invalid { report(.invalid(view)) }
         if !definitions.isEmpty { _ = try LogWriter(folder.log) }
         let catalog = try Catalog.forWriting(folder)
+        let watching = try? WorkerThread("kappa-watch") { [watch] in watch.run() }
+        defer {
+            watch.stop()
+            watching?.join()
+        }
         do {
             try Garbage(catalog).removeLeftovers()
             try begin(catalog)

@@ -213,7 +213,7 @@ struct CommandContractTests {
         let back = try json("rollback", "user_totals")
         #expect(
             back.output
-                == #"{"view":"user_totals","from":2,"to":1,"position":2000,"behind":0}"# + "\n")
+                == #"{"view":"user_totals","from":2,"to":1,"position":2000,"lag":0}"# + "\n")
         #expect(try kappa.run("abort", "user_totals@1").code == 64)
         #expect(try kappa.run("abort", "user_totals").code == 64)
         #expect(try kappa.run("abort", "user_totals@2").code == 0)

@@ -79,7 +79,8 @@ struct PromoteGateTests {
         #expect(history.code == 0)
         #expect(
             history.keys == [
-                "at", "what", "from", "to", "position", "added", "removed", "changed", "same",
+                "at", "view", "what", "from", "to", "position", "added", "removed", "changed",
+                "same",
                 "gates",
             ])
         #expect(history.records.map { $0["what"] as? String } == ["rebuild", "passed", "promote"])

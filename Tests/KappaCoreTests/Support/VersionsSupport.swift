@@ -154,6 +154,7 @@ final class RunningBuild: Sendable {
         case .released(let id, _): "released \(id)"
         case .retrying(let id, let error, _): "retrying \(id) \(error.what)"
         case .recovered(let id): "recovered \(id)"
+        case .slow(let id, let reason): "slow \(id): \(reason)"
         case .failed(let id, let error): "failed \(id) \(error.what)"
         case .deadLetter(let id, let letter): "dead letter of \(id) at \(letter.offset)"
         case .logGrows(let id, let reason): "log of \(id) grows: \(reason)"

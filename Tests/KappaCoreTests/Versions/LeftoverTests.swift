@@ -50,6 +50,45 @@ struct LeftoverTests {
         #expect(try files.contentsOfDirectory(atPath: place + "/snapshots") == ["x@1.db"])
     }
 
+    @Test(
+        "what is named as a version's file and is none stays, whatever opens or cleans the folder")
+    func foreign() throws {
+        try folder.catchUp([tally("a")])
+        let text = Data("somebody's notes".utf8)
+        let own = try Data(contentsOf: URL(fileURLWithPath: "\(place)/1.db"))
+        let foreign = [
+            "77.db": text, "78.db": own, "79.db.loading": text, "80.sample.db": text,
+            "81.sample.db.loading": own, "snapshots/82@5.db": text, "snapshots/83@5.db": own,
+        ]
+        try make("snapshots/x")
+        for (name, bytes) in foreign {
+            try bytes.write(to: URL(fileURLWithPath: "\(place)/\(name)"))
+        }
+        try SQLiteConnection("\(place)/84.db", .create).execute(
+            "PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (1)")
+        _ = try folder.catalog()
+        try folder.catchUp([tally("b")])
+        let garbage = Garbage(try folder.catalog())
+        _ = try garbage.collect(keep: 0)
+        _ = try garbage.collectSnapshots(keep: 0)
+        try garbage.removeLeftovers()
+        for (name, bytes) in foreign {
+            #expect(files.contents(atPath: "\(place)/\(name)") == bytes, "\(name)")
+        }
+        #expect(
+            try SQLiteConnection("\(place)/84.db", .readOnly).integer("SELECT x FROM t") == 1)
+    }
+
+    @Test("the files of a version that was dropped by a process that was killed are removed")
+    func dropped() throws {
+        for digest in ["a", "b"] { try folder.catchUp([tally(digest)]) }
+        try SQLiteConnection(folder.data.path + "/catalog.db", .readWrite).execute(
+            "DELETE FROM versions WHERE number = 1")
+        _ = try folder.catalog()
+        #expect(!files.fileExists(atPath: place + "/1.db"))
+        #expect(files.fileExists(atPath: place + "/2.db"))
+    }
+
     @Test("what is half-made of a version that nobody works on is removed, and the version stays")
     func known() throws {
         for digest in ["a", "b"] { try folder.catchUp([tally(digest)]) }

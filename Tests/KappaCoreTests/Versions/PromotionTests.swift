@@ -71,10 +71,10 @@ struct PromotionTests {
         try folder.catchUp([tally("b")], promotes: false)
         try folder.append(ticks: 5)
         try folder.catchUp([tally("a")])
-        #expect(try promote(id(2)) == .behind(id(2), needs: Offset(25)))
+        #expect(try promote(id(2)) == .lags(id(2), needs: Offset(25)))
         #expect(try live() == 1)
         try folder.catchUp([tally("b")], promotes: false)
-        #expect(try promote(id(2)) != .behind(id(2), needs: Offset(25)))
+        #expect(try promote(id(2)) != .lags(id(2), needs: Offset(25)))
         #expect(try live() == 2)
     }
 
@@ -132,7 +132,7 @@ struct PromotionTests {
         try folder.append(ticks: 7)
         try folder.catchUp([tally("b")])
         let back = try Promotion(folder.catalog()).rollBack(["tally"])
-        #expect(back.map(\.behind) == [7])
+        #expect(back.map(\.lag) == [7])
         #expect(back.map(\.change.to) == [VersionNumber(1)])
         #expect(back.map(\.change.position) == [Offset(20)])
         #expect(try live() == 1)
@@ -140,7 +140,7 @@ struct PromotionTests {
         #expect(try folder.entry("tally", 2)?.state == .retired)
         let forth = try Promotion(folder.catalog()).rollBack(["tally"])
         #expect(forth.map(\.change.to) == [VersionNumber(2)])
-        #expect(forth.map(\.behind) == [0])
+        #expect(forth.map(\.lag) == [0])
     }
 
     @Test("the old build finds its version again and brings it forward, for a person to promote")
@@ -217,7 +217,7 @@ struct PromotionTests {
         try folder.catchUp([tally("b")], rebuilds: rebuilds, until: Offset(10))
         #expect(try folder.entry("tally", 2)?.state == .failed)
         #expect(try folder.entry("tally", 2)?.reason == "its file is gone")
-        #expect(try promote(id(3)) == .behind(id(3), needs: Offset(20)))
+        #expect(try promote(id(3)) == .lags(id(3), needs: Offset(20)))
         #expect(try live() == 2)
 
         try folder.catchUp([tally("b")])

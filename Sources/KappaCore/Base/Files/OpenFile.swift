@@ -40,7 +40,7 @@ final class OpenFile: Sendable {
                 position + done)
             if count < 0 {
                 if errno == EINTR { continue }
-                throw IOFailure("read", errno).error("cannot read the log", at: path)
+                throw IOFailure("read", errno).error("cannot read a file", at: path)
             }
             if count == 0 { break }
             done += count

@@ -57,7 +57,7 @@ final class NewVersionFile {
         for (row, table) in zip(rows, all.tables) { row.resume(after: table.lastKey) }
     }
 
-    private static func loadingPath(_ path: String) -> String { path + ".loading" }
+    static func loadingPath(_ path: String) -> String { path + ".loading" }
 
     /// Whether a process has begun to make a file.
     static func hasLeftovers(_ path: String) -> Bool { access(loadingPath(path), F_OK) == 0 }

@@ -77,6 +77,17 @@ package final class VersionReader {
         )
     }
 
+    /// The version that a file says it is of, whatever is beside it; nil where it says none.
+    static func owner(ofFile path: String) -> VersionID? {
+        guard
+            let connection = try? SQLiteConnection(
+                path, .readOnly, parameters: "mode=ro&immutable=1"),
+            let statement = try? connection.prepare("SELECT view, number FROM _kappa_version"),
+            (try? statement.step()) == true
+        else { return nil }
+        return VersionID(statement.string(0), VersionNumber(Int(statement.integer(1))))
+    }
+
     /// Fails where this build cannot continue what an earlier one has begun.
     func requirePresentFormat() throws(KappaError) {
         guard format < VersionSchema.format else { return }
