@@ -40,6 +40,9 @@ public struct KappaError: Error, Sendable, Equatable, CustomStringConvertible {
     /// What to do next.
     public var advice: String?
 
+    /// The event at which it came up, for whoever knows the version that ``place`` is to name with it.
+    package var event: Offset?
+
     /// An error with its four answers; leave out those that there are none to.
     /// - Parameters:
     ///   - what: What failed, as one sentence without a final full stop.

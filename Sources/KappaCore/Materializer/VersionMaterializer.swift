@@ -212,7 +212,9 @@ package final class VersionMaterializer {
     private func located(_ error: KappaError, _ first: Offset, _ end: Offset) -> KappaError {
         guard error.place == nil else { return error }
         var error = error
-        error.place = "\(view.name), offsets \(first) to \(end)"
+        error.place =
+            error.event.map { "\(view.name), offset \($0)" }
+            ?? "\(view.name), offsets \(first) to \(end)"
         return error
     }
 

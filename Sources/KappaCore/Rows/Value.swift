@@ -255,7 +255,7 @@ extension Value {
             guard let decimal = ExactDecimal(text) else { return nil }
             self = .decimal(decimal)
         case (.string(let text), .timestamp):
-            guard let time = Timestamp(text) else { return nil }
+            guard let time = Timestamp(text) ?? Timestamp(extended: text) else { return nil }
             self = .timestamp(time)
         case (.number(let text), .timestamp):
             guard let number = Int64(text) else { return nil }

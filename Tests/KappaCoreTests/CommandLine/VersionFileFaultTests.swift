@@ -83,6 +83,33 @@ struct VersionFileFaultTests {
         #expect(try kappa.run("query", "user_totals").code == 0)
     }
 
+    @Test("a run whose whole folder is moved or removed under it ends, and says so")
+    func removedFolder() throws {
+        for line in ["mv data aside", "rm -r data"] {
+            let run = try kappa.start(["run"])
+            try waitFor("all are live, and it waits for events") {
+                let all = try VersionStatus.all(Catalog(kappa.data))
+                return all.count == 7 && all.allSatisfy { $0.isLive && $0.lag == 0 }
+                    && run.errors.contains("action_counts@1: live")
+            }
+            _ = try kappa.shell(line)
+            let ended = try run.wait()
+            #expect(ended.code == 74, "\(line): \(ended)")
+            #expect(ended.errors.contains("the catalog is gone"), "\(line): \(ended)")
+            if line.hasPrefix("mv") { _ = try kappa.shell("mv aside data") }
+        }
+    }
+
+    @Test("an append whose report cannot be written says that the events are durable")
+    func unreportedAppend() throws {
+        let end = try LogReader(kappa.data.log).durableEnd()
+        let append = try kappa.shell("echo '{\"event_type\":\"a\"}' | kappa append > /dev/full")
+        #expect(append.code == 74)
+        #expect(append.errors.contains("all 1 events are durable"), "\(append)")
+        #expect(append.errors.contains("nothing to append again"), "\(append)")
+        #expect(try LogReader(kappa.data.log).durableEnd() == end + 1)
+    }
+
     @Test("an import that fails on the way says what is durable, and how to go on")
     func failedImport() throws {
         let line = #"{"event_type":"a"}"#

@@ -72,6 +72,19 @@ import Testing
         }
     }
 
+    @Test(
+        "what is printed is taken as a key and in SQL, whatever the year",
+        arguments: Seeds.random(8))
+    func anyYear(seed: UInt64) {
+        var random = SplitMix(state: seed)
+        for bits in 0..<200 {
+            let micros = Int64.random(in: .min ... .max, using: &random) >> (bits % 20)
+            let time = Timestamp(microseconds: micros)
+            #expect(Value(.string(time.description), kind: .timestamp) == .timestamp(time))
+            #expect(Timestamp(written: time.description) == time)
+        }
+    }
+
     @Test("days count from the epoch, also before it, and whatever the time")
     func days() {
         #expect(Timestamp(microseconds: 0).utcDay == 0)

@@ -70,6 +70,21 @@ struct Accumulator {
     func add(
         _ record: UnsafeMutableRawPointer, _ input: AggregateColumns, _ row: Int, offset: Int64
     ) throws(KappaError) {
+        do { try take(record, input, row, offset: offset) } catch {
+            throw located(error, at: offset)
+        }
+    }
+
+    func located(_ error: KappaError, at offset: Int64) -> KappaError {
+        var error = error
+        error.event = Offset(UInt64(bitPattern: offset))
+        return error
+    }
+
+    @inline(__always)
+    private func take(
+        _ record: UnsafeMutableRawPointer, _ input: AggregateColumns, _ row: Int, offset: Int64
+    ) throws(KappaError) {
         if let mask = input.mask, mask[row] == 0 { return }
         guard let column = input.value else { return addOne(record) }
         if form != .end {

@@ -9,11 +9,11 @@ extension Accumulator {
         guard let column = columns.value else { return count(rows) }
         switch (function, kind) {
         case (.sum, .decimal):
-            try forEach(column, rows) { record, row throws(KappaError) in
+            try forEach(column, rows, firstOffset) { record, row throws(KappaError) in
                 try addDecimal(cell(record), column, row)
             }
         case (.sum, .integer):
-            try forEach(column, rows) { record, row throws(KappaError) in
+            try forEach(column, rows, firstOffset) { record, row throws(KappaError) in
                 let cell = cell(record)
                 let (sum, overflow) = cell.integer.addingReportingOverflow(column.integers[row])
                 if overflow { throw tooLarge() }
@@ -21,27 +21,27 @@ extension Accumulator {
                 cell.tag = StoredCell.value
             }
         case (.sum, .double):
-            try forEach(column, rows) { record, row throws(KappaError) in
+            try forEach(column, rows, firstOffset) { record, row throws(KappaError) in
                 let cell = cell(record)
                 cell.double += column.doubles[row]
                 cell.tag = StoredCell.value
             }
         case (.average, .integer), (.wholeAverage, .integer):
-            try forEach(column, rows) { record, row throws(KappaError) in
+            try forEach(column, rows, firstOffset) { record, row throws(KappaError) in
                 let cell = cell(record)
                 cell.mantissa &+= Int128(column.integers[row])
                 cell.tag = StoredCell.value
                 setExtra(record, extra(record) &+ 1)
             }
         case (.min, .integer), (.min, .timestamp):
-            try forEach(column, rows) { record, row throws(KappaError) in
+            try forEach(column, rows, firstOffset) { record, row throws(KappaError) in
                 let cell = cell(record)
                 let value = column.integers[row]
                 if cell.tag < StoredCell.value || value < cell.integer { cell.integer = value }
                 cell.tag = StoredCell.value
             }
         case (.max, .integer), (.max, .timestamp):
-            try forEach(column, rows) { record, row throws(KappaError) in
+            try forEach(column, rows, firstOffset) { record, row throws(KappaError) in
                 let cell = cell(record)
                 let value = column.integers[row]
                 if cell.tag < StoredCell.value || value > cell.integer { cell.integer = value }
@@ -53,7 +53,7 @@ extension Accumulator {
                 cell(rows.record(index)).set(from: column, Int(rows.rows[index]), kind: kind)
             }
         case (.countDistinct, .integer), (.countDistinct, .timestamp):
-            try forEach(column, rows) { record, row throws(KappaError) in
+            try forEach(column, rows, firstOffset) { record, row throws(KappaError) in
                 insertDistinct(record, column.integers[row])
             }
         default:
@@ -74,13 +74,15 @@ extension Accumulator {
     /// Visits the rows in which the column holds a value.
     @inline(__always)
     private func forEach(
-        _ column: kj_column, _ rows: GroupedRows,
+        _ column: kj_column, _ rows: GroupedRows, _ firstOffset: Int64,
         _ body: (UnsafeMutableRawPointer, Int) throws(KappaError) -> Void
     ) throws(KappaError) {
         for index in 0..<rows.count {
             let row = Int(rows.rows[index])
             guard isThere(column, row) else { continue }
-            try body(rows.record(index), row)
+            do { try body(rows.record(index), row) } catch {
+                throw located(error, at: firstOffset + Int64(rows.events[index]))
+            }
         }
     }
 }

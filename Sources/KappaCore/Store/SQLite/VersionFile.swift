@@ -11,8 +11,7 @@ final class VersionFile {
     private let deletes: [SQLiteStatement]
     private let selects: [[SQLiteStatement]]
     private let records: VersionRecords
-    /// Which file it is, whatever its name is by now.
-    private let identity: (device: UInt64, number: UInt64)?
+    private let name: NamedFile
 
     init(_ path: String, _ tables: [TableSchema]) throws(KappaError) {
         let connection = try SQLiteConnection(path, .readWrite)
@@ -44,27 +43,7 @@ final class VersionFile {
         self.deletes = deletes
         self.selects = selects
         records = try VersionRecords(connection)
-        identity = Self.identity(path)
-    }
-
-    private static func identity(_ path: String) -> (device: UInt64, number: UInt64)? {
-        var status = stat()
-        guard stat(path, &status) == 0 else { return nil }
-        return (UInt64(status.st_dev), UInt64(status.st_ino))
-    }
-
-    /// Checks that the file still has its name: a removed or replaced one could be written to for ever, and
-    /// nobody would read it.
-    private func requireItsName() throws(KappaError) {
-        guard let identity else { return }
-        let present = Self.identity(connection.path)
-        if let present, present == identity { return }
-        throw KappaError(
-            .damaged, "a version's file is gone", at: connection.path,
-            because: present == nil
-                ? "somebody has removed or moved it" : "another file has its name",
-            advice:
-                "Put it back, or start `kappa run` again, which builds a new version from the log")
+        name = NamedFile(path)
     }
 
     /// The write-ahead log is moved into the file, and its own file is kept, empty.
@@ -137,7 +116,10 @@ final class VersionFile {
     func commit(
         _ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void
     ) throws {
-        try requireItsName()
+        try name.requireItsName(
+            "a version's file",
+            advice:
+                "Put it back, or start `kappa run` again, which builds a new version from the log")
         try connection.transaction {
             let transaction = Transaction(self)
             try write(transaction)

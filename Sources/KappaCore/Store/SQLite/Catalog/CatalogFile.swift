@@ -6,6 +6,7 @@
 final class CatalogFile {
     let database: SQLiteConnection
     private let dataVersion: SQLiteStatement
+    private let name: NamedFile
     /// Whether it has the tables of ``noteTables``: a catalog of an earlier build that cannot be written to
     /// has not.
     let hasNotes: Bool
@@ -41,6 +42,7 @@ final class CatalogFile {
 
     private init(_ database: SQLiteConnection) throws(KappaError) {
         self.database = database
+        name = NamedFile(database.path)
         dataVersion = try database.prepare("PRAGMA data_version")
         hasNotes = try database.integer(Self.isMade) == 1
     }
@@ -73,6 +75,11 @@ final class CatalogFile {
 
     /// A number that changes whenever another connection has changed the catalog.
     func changeCounter() throws(KappaError) -> Int64 {
+        try name.requireItsName(
+            "the catalog",
+            advice:
+                "Put the data folder back as it was. But for the log, all of it can be made again by "
+                + "`kappa run`")
         defer { dataVersion.reset() }
         return try dataVersion.step() ? dataVersion.integer(0) : 0
     }
