@@ -115,16 +115,20 @@ package final class Catalog {
                 entries.first { $0.isLive } ?? entries.last
             }
         if let found { return found }
+        if entries.isEmpty {
+            throw KappaError(
+                .notFound, "view \(reference.view) has no version", at: folder.path,
+                because: "nothing was built yet",
+                advice:
+                    "Build it with `kappa rebuild \(reference.view)`; `kappa views` lists the names"
+            )
+        }
         let others = entries.map(\.id.description).joined(separator: ", ")
+        let isOne = entries.count == 1
         throw KappaError(
-            .notFound,
-            entries.isEmpty
-                ? "view \(reference.view) has no version" : "there is no version \(reference)",
-            at: folder.path,
-            because: entries.isEmpty ? "nothing was built yet" : "there are \(others)",
-            advice: entries.isEmpty
-                ? "Build it with `kappa rebuild \(reference.view)`; `kappa views` lists the names"
-                : entries.count == 1 ? "Name that one" : "Name one of them")
+            .notFound, "there is no version \(reference)", at: folder.path,
+            because: "there \(isOne ? "is" : "are") \(others)",
+            advice: isOne ? "Name that one" : "Name one of them")
     }
 
     /// Every switch of a view, oldest first.

@@ -98,6 +98,8 @@ package final class ViewRunner: Sendable {
         var posts: [RunnerPost]
         /// Whether something has changed that may leave a version to be taken.
         var mustLook = false
+        /// The thread that watches for slow code, from when there is any.
+        var watching: WorkerThread?
         /// What has failed, and could not be written down yet.
         var unsaved: [Failure] = []
 
@@ -190,10 +192,9 @@ package final class ViewRunner: Sendable {
         for view in invalid { report(.invalid(view)) }
         if !definitions.isEmpty { _ = try LogWriter(folder.log) }
         let catalog = try Catalog.forWriting(folder)
-        let watching = try? WorkerThread("kappa-watch") { [watch] in watch.run() }
         defer {
             watch.stop()
-            watching?.join()
+            state.withLock { $0.watching }?.join()
         }
         do {
             try Garbage(catalog).removeLeftovers()
@@ -241,11 +242,20 @@ package final class ViewRunner: Sendable {
                 group.run()
                 self.ended(number)
             }
+            startWatch()
         } catch {
             let live = try? catalog.entries().filter(\.isLive).map(\.id)
             let stopped = versions.map { ($0.id, $0.definition, live?.contains($0.id) ?? false) }
             failed(stopped, error, catalog) { for taken in versions { taken.lease.release() } }
             ended(number)
+        }
+    }
+
+    /// Starts to watch for slow code, once. Where no thread is left for it, the work is done without.
+    private func startWatch() {
+        state.withLock { state in
+            if state.watching != nil { return }
+            state.watching = try? WorkerThread("kappa-watch") { [watch] in watch.run() }
         }
     }
 
