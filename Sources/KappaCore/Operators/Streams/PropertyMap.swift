@@ -53,7 +53,7 @@ struct PropertyMap<Old: Decodable, New: ViewRow>: @unchecked Sendable {
     /// In the order of the new struct's fields.
     private(set) var properties: [Property] = []
 
-    /// - Throws: `.usage` where nothing gives a property.
+    /// - Throws: `.usage` where nothing provides a property.
     init(_ given: [NewProperty<Old, New>]) throws(KappaError) {
         guard let old = StructFields.of(Old.self, always: true) else {
             throw Self.hasOwnCoding(Old.self)
@@ -95,7 +95,7 @@ struct PropertyMap<Old: Decodable, New: ViewRow>: @unchecked Sendable {
 
     private static func problem(_ name: String, _ reason: String) -> KappaError {
         KappaError(
-            .usage, "cannot map to \(New.self): nothing gives \(name)", at: "\(New.self)",
+            .usage, "cannot map to \(New.self): nothing provides \(name)", at: "\(New.self)",
             because: reason,
             advice: "Say what it is: .set(\\.\(name), from: \\.…), or map with a closure")
     }

@@ -83,7 +83,7 @@ public struct Window: Hashable, Sendable {
     /// Days by the calendar of a time zone: from 23 to 25 hours where clocks change.
     /// - Parameters:
     ///   - zone: A name of the system's time zone database, such as `Europe/Berlin`; UTC if none is given.
-    ///     Its file is read when the view is defined, and its rules are a part of the view's digest.
+    ///     Its file is read when the view is defined, and the file's digest is a part of the view's digest.
     ///   - dateColumn: The name of a further column, a text with the local date on which the window begins:
     ///     `2024-03-31`. It comes after `window_end`.
     public static func daily(in zone: String? = nil, dateColumn: String? = nil) -> Window {
