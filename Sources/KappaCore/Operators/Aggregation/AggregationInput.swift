@@ -88,12 +88,12 @@ final class ExpressionInput<Element>: AggregationInput {
         for case .computed(let input) in inputs { input.clear() }
         result.value.rows.removeAll(keepingCapacity: true)
         result.value.events.removeAll(keepingCapacity: true)
-        var standing = 0
+        var settledCount = 0
         reader.forEachReading(range) { new in
             take(new)
-        } settled: { stands in
-            if !stands { truncate(to: standing) }
-            standing = result.value.rows.count
+        } settled: { succeeded in
+            if !succeeded { truncate(to: settledCount) }
+            settledCount = result.value.rows.count
         }
         finish(batch)
         return result

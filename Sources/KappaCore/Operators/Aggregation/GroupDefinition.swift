@@ -11,7 +11,7 @@ public struct Grouping<Element>: Sendable {
     /// What is wrong with its times; nil if nothing is.
     var fault: String?
 
-    /// - Throws: `.usage` if the stream, or the way it is divided, makes no sense.
+    /// - Throws: The error in the definition of the stream or of its groups, if there is one.
     func check(ofTable table: String) throws(KappaError) {
         try source.check()
         if let fault = window?.fault ?? fault { throw .senseless(fault, at: "table \(table)") }

@@ -58,8 +58,8 @@ final class OuterJoinRows<Left: ViewRow, Right: ViewRow, New: ViewRow>: JoinedRo
         failures.clear()
         failures.forEachReading(range) { range in
             read(range, outcome)
-        } settle: { stands in
-            if stands {
+        } settle: { succeeded in
+            if succeeded {
                 for change in changed { pending[change.key] = .some(change.row) }
                 halves.settle()
             } else {

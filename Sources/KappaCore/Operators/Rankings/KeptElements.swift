@@ -47,8 +47,8 @@ final class KeptElements<Element: ViewRow>: RankingInput {
             select(new)
             take(find)
             outcome(applied, .applied)
-        } settled: { stands in
-            if stands { for change in before { changed(change.group) } } else { undo(to: 0) }
+        } settled: { succeeded in
+            if succeeded { for change in before { changed(change.group) } } else { undo(to: 0) }
             before.removeAll(keepingCapacity: true)
         }
         for (event, failure) in reader.list.failures { outcome([Int32(event)], failure) }

@@ -58,8 +58,8 @@ final class RankedElements<Element: ViewRow>: RankingInput {
             select(new)
             // All computations that can fail have run, so nothing has to be undone.
             if !reader.list.needsRetry { rank(groups, changed) }
-        } settled: { stands in
-            if stands { outcome(taken.events, .applied) }
+        } settled: { succeeded in
+            if succeeded { outcome(taken.events, .applied) }
         }
         for (event, failure) in reader.list.failures { outcome([Int32(event)], failure) }
     }
