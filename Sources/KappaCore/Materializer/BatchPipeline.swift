@@ -61,7 +61,7 @@ final class BatchPipeline {
 
         init(free: [Slot]) { self.free = free }
 
-        /// Takes the turn and a slot to read into; nil if it is not free or there is no slot.
+        /// Takes the turn and a slot to read into; nil if the turn is not free, or no slot is.
         mutating func takeTurn() -> Slot? {
             guard turn == .free, !isStopped, let slot = free.popLast() else { return nil }
             turn = .taken

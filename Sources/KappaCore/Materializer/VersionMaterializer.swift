@@ -94,7 +94,7 @@ package final class VersionMaterializer {
                 budgetBytes: budgetBytes)
         case .rows(let rows):
             let input = try rows.open(states)
-            // Not ahead for a second step, which needs to see each row as it is written.
+            // A second step has to see each row as it is written, so its upstream does not write ahead.
             return RowsRunner(
                 input: input, store: store, table: place(), writesAhead: table != nil)
         case .joinedRows(let rows):
@@ -148,8 +148,8 @@ package final class VersionMaterializer {
 
     /// Applies the events of a batch that the version has not applied yet. The batch must begin at or before
     /// the version's offset.
-    /// - Throws: `.damaged` if events are missing before the batch, or if the version was made from a
-    ///   different log.
+    /// - Throws: `.damaged` if events are missing between the version's offset and the batch, or if the
+    ///   version was made from a different log.
     package func apply(_ batch: EventBatch, from before: LogDigest, to after: LogDigest) throws {
         let start = SystemClock.monotonicNanoseconds()
         defer { applyNanoseconds = SystemClock.monotonicNanoseconds() - start }

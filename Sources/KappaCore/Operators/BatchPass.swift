@@ -92,7 +92,7 @@ final class BatchPass {
     }
 }
 
-/// What became of an event that a step asked for.
+/// The outcome of an event that a step reads.
 package enum EventOutcome {
     case applied
     case late

@@ -1,7 +1,7 @@
 /// A value computed from a group of elements: a count, a sum, a maximum.
 ///
 /// Each aggregate of one value takes it from a property, or computes it (`of:`). All aggregates except
-/// `first` and `last` ignore nil values and doubles that are not a number; `first` and `last` count both as
+/// `first` and `last` ignore nil values and doubles that are not a number; `first` and `last` take both as
 /// null.
 ///
 /// With `where:` an aggregate takes only the elements that meet a condition: a ``Condition`` on properties,
@@ -122,8 +122,7 @@ package enum AggregateFunction: String, Sendable {
         }
     }
 
-    /// Whether the column alone does not determine the aggregate's state. The state is then kept in the row's
-    /// hidden blob.
+    /// Whether the state is more than the column holds. It is then kept in the row's hidden blob.
     var needsState: Bool {
         switch form {
         case .counter, .sum, .extreme, .end: false

@@ -18,7 +18,7 @@ public struct Grouping<Element>: Sendable {
     }
 }
 
-/// What becomes of an event that comes after its windows have closed.
+/// What happens to an event that comes after its windows have closed.
 public enum LateEvents: Sendable {
     /// It is dropped, and counted as late.
     case dropped
@@ -50,7 +50,7 @@ struct GroupKey<Element>: Sendable {
         }
     }
 
-    /// A key of the values of properties.
+    /// The parts of a key, each the value of a property.
     static func properties<First: KeyValue, each Next: KeyValue>(
         _ first: KeyPath<Element, First> & Sendable,
         _ next: repeat KeyPath<Element, each Next> & Sendable

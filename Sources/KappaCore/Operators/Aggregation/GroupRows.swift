@@ -44,7 +44,7 @@ struct GroupRows {
     struct Place {
         var windowStart: Int64 = 0
         var windowEnd: Int64 = 0
-        /// The event that an element comes from.
+        /// The offset of the event that an element comes from.
         var offset: Int64 = 0
         var part: Int64 = 0
         var keyRecord: UnsafeMutableRawPointer

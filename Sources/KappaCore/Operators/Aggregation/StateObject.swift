@@ -42,7 +42,7 @@ class StateObject {
         from state: inout StateReader, _ cursor: any RowCursor, _ column: Int
     ) throws(KappaError) {}
 
-    /// About what an object takes besides the contents of its storage.
+    /// The approximate bytes that an object takes besides the contents of its storage.
     static let overheadBytes = 96
 }
 

@@ -100,7 +100,7 @@ class JoinHalf {
     }
 
     /// The number of a new element's key.
-    /// - Throws: What computing the key threw.
+    /// - Throws: Any error from computing the key.
     @inline(__always)
     final func keyID(_ index: Int) throws -> UInt32 {
         if let error = keyFailure(index) { throw error }
@@ -169,7 +169,7 @@ class JoinHalf {
         }
     }
 
-    // MARK: What is kept
+    // MARK: Kept elements
 
     final func keep(_ index: Int, _ event: Int32, _ meta: JoinMeta) throws {
         try pack(index)

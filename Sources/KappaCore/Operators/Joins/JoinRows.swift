@@ -218,7 +218,7 @@ extension TableSchema {
     static let joinSideColumns = 5
 }
 
-/// Thrown for an element that comes after its window, or its time to be joined, has closed.
+/// Thrown for an element that comes too late to be joined.
 struct LateElement: Error {}
 
 /// The keys of the elements that a join keeps, shared by its sides.
@@ -229,7 +229,7 @@ package final class JoinKeyTable {
     private let isText: Bool
     /// The sides that share the keys. They own this table, so the references back to them are unowned.
     private var sides: [Unowned] = []
-    /// The window of each row, if the join has no windows.
+    /// Zeros: the window of each row, if the join has no windows.
     private var zeros: [Int64] = []
 
     private struct Unowned { unowned let rows: JoinRows }

@@ -11,8 +11,8 @@ import CKappaJSON
 /// **The contract**
 /// - *Numbers.* A key keeps its number until the table forgets it: ``evict()``, ``spill(keepingMemory:)`` and
 ///   ``compact(keeping:)``. Any lookup of keys may move the records.
-/// - *Reading.* The owner looks a batch's keys up and then calls ``readThrough(_:)``. As long as the store
-///   may hold keys that memory does not, the closure gets those that are new in memory; while a key is in
+/// - *Reading.* The owner looks a batch's keys up and then calls ``readThrough(_:)``. The closure gets the
+///   keys that are new in memory, as long as the store may hold keys that memory does not. While a key is in
 ///   memory, it is never looked up again.
 /// - *Writing.* The owner touches each key that it changes. At a commit it sorts the touched keys in the
 ///   store's order, writes them, and calls ``committed(_:)`` once the transaction has committed. Until then
@@ -42,7 +42,7 @@ final class KeyedTable {
     /// Keys that are new in memory, that the store may hold, and that have not been read through yet.
     private var fresh: [UInt32] = []
 
-    /// - Parameter stored: The store's table for the keys; nil where the owner loads all keys itself.
+    /// - Parameter stored: The store's table for the keys; nil if the owner loads all keys itself.
     init(keyIsText: [Bool], stateBytes: Int, over stored: StoredTable? = nil) {
         keys = GroupTable(keyIsText: keyIsText, stateBytes: stateBytes)
         self.keyIsText = keyIsText
@@ -82,7 +82,7 @@ final class KeyedTable {
         return keys.find(keys: loaded.columns)
     }
 
-    /// The same where the last part of the key is not a column.
+    /// The same, for a key whose last part is not a column.
     func find(_ row: any RowCursor, _ columns: [Int], last: Int64) -> UInt32 {
         loaded.load(row, columns, isText: { keyIsText[$0] })
         loaded.set(columns.count, last)
@@ -320,7 +320,7 @@ final class KeyedTable {
     }
 }
 
-/// The table of the store behind a ``KeyedTable``.
+/// The table of the store that backs a ``KeyedTable``.
 struct StoredTable {
     let store: any RowStore
     let index: Int

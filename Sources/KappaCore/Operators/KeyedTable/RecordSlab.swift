@@ -4,9 +4,9 @@ import Glibc
 /// Records of one size, addressed by number, of which a key of an operator can have several.
 ///
 /// A record begins with a header: the number of its key, its flags (see ``RecordFlags``), and two links. The
-/// owner's fields follow. The links form chains, one for a key; the owner stores where each begins and ends.
-/// The owner touches each record that it changes. A number is reused once its record is removed and nothing
-/// refers to the number any more.
+/// owner's fields follow. The links form chains of the records of one key; the owner stores where each begins
+/// and ends. The owner touches each record that it changes. A number is reused once its record is removed and
+/// nothing refers to the number any more.
 final class RecordSlab {
     /// Bytes of the header: key, flags, and the numbers of the next and the previous record, each plus one.
     static let headerBytes = 16
@@ -100,7 +100,7 @@ final class RecordSlab {
 
     // MARK: Chains
 
-    /// The first and the last record of a chain: their numbers plus one, 0 where there are none.
+    /// The first and the last record of a chain: their numbers plus one, 0 if the chain is empty.
     struct Ends {
         var first: UInt32
         var last: UInt32

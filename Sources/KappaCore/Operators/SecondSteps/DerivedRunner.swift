@@ -199,7 +199,7 @@ final class DerivedRunner: StepRunner, RowListener {
 
 /// Errors in a second step.
 enum DerivedFailure {
-    /// Adds the table whose step could not take a row to an error.
+    /// Turns an error of the view's code into a ``KappaError`` that names the table.
     static func located<R>(_ table: TableSchema, _ body: () throws -> R) throws(KappaError) -> R {
         do { return try body() } catch let error as KappaError {
             throw error

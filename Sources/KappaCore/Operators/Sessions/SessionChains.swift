@@ -163,8 +163,8 @@ final class SessionChains {
         indexedSessions = 0
     }
 
-    /// Of the key's sessions for which `isNewer` holds, returns the oldest as `newer`, and the session before
-    /// it as `older`.
+    /// Returns, as `newer`, the oldest of the key's sessions for which `isNewer` holds, and, as `older`, the
+    /// next older session.
     /// - Parameter isNewer: Must hold for the newest sessions down to some point, and for none older than
     ///   that.
     private func neighbours(

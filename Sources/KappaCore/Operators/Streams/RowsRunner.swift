@@ -115,8 +115,8 @@ final class RowsRunner: StepRunner {
     private let input: any RowsInput
     private let store: any RowStore
     private let tableIndex: Int
-    /// Whether rows may be written before the first commit. Not if a second step reads them, because it needs
-    /// to see each row as it is written.
+    /// Whether rows may be written before the first commit. It must be false if a second step reads the rows,
+    /// because that step has to see each row as it is written.
     private let writesAhead: Bool
 
     init(

@@ -80,7 +80,7 @@ public struct Window: Hashable, Sendable {
             fault: size.faultOfSize("a sliding window's size"))
     }
 
-    /// Days by the calendar of a time zone: from 23 to 25 hours where clocks change.
+    /// Days by the calendar of a time zone: from 23 to 25 hours when clocks change.
     /// - Parameters:
     ///   - zone: A name of the system's time zone database, such as `Europe/Berlin`; UTC if none is given.
     ///     Its file is read when the view is defined, and the file's digest is a part of the view's digest.
