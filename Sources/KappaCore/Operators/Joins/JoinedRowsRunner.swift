@@ -7,7 +7,7 @@ struct OuterJoin<Left: ViewRow, Right: ViewRow, New: ViewRow>: Sendable {
     let showsLeft: Bool
     let showsRight: Bool
     let isJoined: (@Sendable (Left, Right) throws -> Bool)?
-    /// Makes the row of a pair; never called with two nils.
+    /// Makes the row of a pair, in which either element may be missing; nil only if both are.
     let combine: @Sendable (Left?, Right?) throws -> New?
 }
 

@@ -128,7 +128,7 @@ final class RowsRunner: StepRunner {
         self.writesAhead = writesAhead
     }
 
-    /// Rows are written ahead once they take more bytes than this; tests set it to zero.
+    /// Rows are written ahead once they take more bytes than this; tests lower it.
     @TaskLocal static var mostWaitingBytes = 1 << 22
 
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
