@@ -1,11 +1,11 @@
-/// Passes everything on, and tells listeners what is written to their tables.
+/// Forwards everything, and passes what is written to a table to the table's listener.
 final class CapturingTransaction: StoreTransaction {
     private let transaction: any StoreTransaction
     private let listeners: [Int: any RowListener]
     private var writers: [Int: CapturingWriter] = [:]
     private var deleters: [Int: CapturingWriter] = [:]
 
-    /// - Parameter listeners: Who is told of what is written to a table, by the table's index.
+    /// - Parameter listeners: The listener of each table, by the table's index.
     init(_ transaction: any StoreTransaction, _ listeners: [Int: any RowListener]) {
         self.transaction = transaction
         self.listeners = listeners
@@ -45,7 +45,7 @@ final class CapturingTransaction: StoreTransaction {
             combine: combine)
     }
 
-    /// Who is told: a table has one listener.
+    /// The listener of a table; it can have only one.
     private func both(
         _ other: (any RowListener)?, _ table: Int
     ) throws(KappaError) -> (any RowListener)? {
