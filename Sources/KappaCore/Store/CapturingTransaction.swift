@@ -32,7 +32,7 @@ final class CapturingTransaction: StoreTransaction {
         _ write: (Int, any RowWriter) throws -> Void
     ) throws {
         try transaction.upsertRows(
-            into: table, count: count, observer: try both(other, table), write)
+            into: table, count: count, observer: try soleListener(other, table), write)
     }
 
     func merge(
@@ -41,12 +41,12 @@ final class CapturingTransaction: StoreTransaction {
         combine: ([any RowCursor], any RowWriter) throws -> Void
     ) throws {
         try transaction.merge(
-            rows, into: table, sideBySide: sideBySide, observer: try both(other, table),
+            rows, into: table, sideBySide: sideBySide, observer: try soleListener(other, table),
             combine: combine)
     }
 
     /// The listener of a table; it can have only one.
-    private func both(
+    private func soleListener(
         _ other: (any RowListener)?, _ table: Int
     ) throws(KappaError) -> (any RowListener)? {
         guard let listener = listeners[table] else { return other }

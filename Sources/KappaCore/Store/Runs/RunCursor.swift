@@ -140,7 +140,7 @@ struct RunHeap {
         while let next = entries.first, isSameKey(key, next) {
             runs.append(next.run)
             let last = entries.removeLast()
-            if !entries.isEmpty { settle(last) }
+            if !entries.isEmpty { siftDown(last) }
         }
     }
 
@@ -161,15 +161,15 @@ struct RunHeap {
     mutating func advanceFirst() throws(KappaError) {
         let run = entries[0].run
         if try cursors[run].next() {
-            settle(Entry(key: cursors[run].key.start, run: run))
+            siftDown(Entry(key: cursors[run].key.start, run: run))
         } else {
             let last = entries.removeLast()
-            if !entries.isEmpty { settle(last) }
+            if !entries.isEmpty { siftDown(last) }
         }
     }
 
     /// Puts an entry into the first place and sifts it down.
-    private mutating func settle(_ entry: Entry) {
+    private mutating func siftDown(_ entry: Entry) {
         var at = 0
         while 2 * at + 1 < entries.count {
             var least = 2 * at + 1
