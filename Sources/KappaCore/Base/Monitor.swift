@@ -110,7 +110,7 @@ package final class Monitor<State>: @unchecked Sendable {
     }
 }
 
-/// A thread that sleeps until something holds for a monitor's state.
+/// A thread that sleeps until a condition holds for a monitor's state.
 private final class Sleeper<State> {
     /// The condition; nil once it has held. It is used only with the monitor's lock held.
     private var test: ((inout State) -> Bool)?

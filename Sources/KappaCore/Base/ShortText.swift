@@ -26,7 +26,7 @@ struct ShortText {
 
     private typealias Words = (UInt64, UInt64)
 
-    /// The string that UTF-8 bytes stand for.
+    /// The string of some UTF-8 bytes.
     @inline(__always)
     func string(_ bytes: UnsafeRawBufferPointer) -> String {
         if isKnown, bytes.count <= 15, let start = bytes.baseAddress {

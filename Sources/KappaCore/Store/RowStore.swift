@@ -89,7 +89,7 @@ package protocol StoreTransaction: AnyObject {
     /// writes the combined row with the writer that it gets.
     /// - Parameters:
     ///   - sideBySide: Whether several threads may call `combine` at once, for different keys.
-    ///   - listener: Is told each row in that order, on the caller's thread.
+    ///   - listener: Gets each row in that order, on the caller's thread.
     func merge(
         _ rows: any SpilledRows, into table: Int, sideBySide: Bool,
         observer listener: (any RowListener)?,

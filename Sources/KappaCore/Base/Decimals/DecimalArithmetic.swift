@@ -29,7 +29,7 @@ extension ExactDecimal: AdditiveArithmetic {
         a.exactProduct(b) ?? nearest(a.wideProduct(b), a.scale + b.scale, .product)
     }
 
-    /// So many times a decimal, as `*` of two decimals.
+    /// A decimal times a whole number; see `*` of two decimals.
     public static func * (a: ExactDecimal, count: some BinaryInteger) -> ExactDecimal {
         guard let whole = Int128(exactly: count) else {
             let isNegative = (a.mantissa < 0) != (count < 0)
@@ -39,7 +39,7 @@ extension ExactDecimal: AdditiveArithmetic {
         return a * ExactDecimal(mantissa: whole, scale: 0)
     }
 
-    /// So many times a decimal, as `*` of two decimals.
+    /// A decimal times a whole number; see `*` of two decimals.
     public static func * (count: some BinaryInteger, a: ExactDecimal) -> ExactDecimal { a * count }
 
     /// The number with the opposite sign.

@@ -15,7 +15,7 @@ public struct ExactDecimal: Hashable, Sendable {
     /// Digits after the point, 0 … 38.
     public private(set) var scale: Int
 
-    /// The most digits that may stand after the point.
+    /// The most digits that may follow the point.
     public static let maximumScale = 38
 
     /// `mantissa × 10^-scale`, normalised. A value that does not fit, since a decimal has at most 38

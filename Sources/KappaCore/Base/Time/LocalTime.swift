@@ -124,7 +124,7 @@ public struct TimeZoneName: Sendable, CustomStringConvertible {
     /// UTC, which needs no database.
     public static let utc = TimeZoneName(name: "UTC", rules: .utc)
 
-    /// The zone of a name; each is read once.
+    /// The zone with a name; each zone is read once.
     /// - Throws: `.usage` where the system's database has no such zone.
     public init(_ name: String) throws(KappaError) {
         self.init(name: name, rules: try TimeZoneDatabase.rules(of: name))

@@ -33,7 +33,7 @@ enum KeyIndexFormat {
         return (try? reader.readShort()).map { Offset($0) }
     }
 
-    /// The bytes of one chunk while it is made.
+    /// The bytes of one chunk while it is being built.
     struct Chunk {
         private(set) var first: UInt64 = 0
         private var last = Entry(offset: 0, streamTime: 0)

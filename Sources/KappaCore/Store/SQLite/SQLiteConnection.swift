@@ -21,7 +21,7 @@ package final class SQLiteConnection {
 
     package enum Mode { case readOnly, readWrite, create }
 
-    /// Opens a database file. `milliseconds` is how long to wait for another connection's lock.
+    /// Opens a database file. `busyMilliseconds` is how long to wait for another connection's lock.
     /// - Parameters:
     ///   - parameters: The parameters of SQLite's URI for the file, such as `immutable=1`.
     ///   - boundsFiles: Whether the size of temporary files is limited, as it is for people's queries.

@@ -5,7 +5,7 @@ import Glibc
 /// All reads inside one ``snapshot(_:)`` are of one moment, whatever a materializer commits meanwhile.
 package final class VersionReader {
     package let connection: SQLiteConnection
-    /// Keeps writers away where the file is read without a -shm file.
+    /// Keeps writers out where the file is read without a -shm file.
     private let lock: OpenFileLock?
     package let view: String
     package let number: Int
@@ -66,7 +66,7 @@ package final class VersionReader {
             advice: "`kappa rebuild VIEW` makes a new version from the log")
     }
 
-    /// - Throws: `.damaged` where the file is that of another version.
+    /// - Throws: `.damaged` where the file belongs to another version.
     func require(_ id: VersionID) throws(KappaError) {
         if view == id.view, number == id.number.rawValue { return }
         throw KappaError(

@@ -6,7 +6,7 @@
 ///   adds up exactly, if the decimal has up to six digits after the point and is less than 10^12. Otherwise
 ///   it is the REAL product, whose type says that it is not exact.
 /// - Booleans are 0 and 1, SQL's own FALSE and TRUE: `WHERE flag` and `sum(flag)` work.
-/// - JSON is its text, which `json_each` unfolds.
+/// - JSON is its text, which `json_each` expands.
 ///
 /// They use nothing but SQLite's own functions.
 enum ReadableViews {

@@ -1,7 +1,7 @@
 import CKappa
 import Glibc
 
-/// One row on its way into a ``BulkTable`` or a run, as a record.
+/// Encodes rows, one at a time, as records for a ``BulkTable`` or a run.
 final class BulkRow: RowWriter {
     let schema: TableSchema
     private let table: any RecordSink

@@ -116,7 +116,7 @@ extension CatalogFile {
     func makeRoom() { try? database.execute("PRAGMA wal_checkpoint(PASSIVE)") }
 }
 
-/// One judgement as the catalog keeps it.
+/// One judgement as the catalog records it.
 struct JudgementRecord {
     var candidate: VersionID
     /// The live version that it was compared with; nil for a first version.

@@ -11,7 +11,7 @@ struct SQLFunctionRule {
         case moment
         /// Values in their JSON form.
         case json
-        /// Decimals in their one form.
+        /// Decimals in their canonical form.
         case decimal
         /// Times, and texts that are times.
         case time

@@ -81,7 +81,7 @@ extension SQLRewriter {
         return wrapped(typed, "ts", .time)
     }
 
-    /// A decimal in the one form in which equal decimals are equal cells.
+    /// The expression as a decimal in its canonical form, in which equal decimals are equal cells.
     func asDecimal(_ typed: SQLTyped) throws(SQLMistake) -> SQLTyped {
         if typed.type == .null { return typed }
         switch typed.literal {

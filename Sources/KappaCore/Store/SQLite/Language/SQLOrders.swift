@@ -18,7 +18,7 @@ extension SQLRewriter {
             let decimal = order.first(where: { $0.text.hasPrefix("_kappa_order(") })
         {
             throw mistake(
-                decimal, "is a decimal, by which RANGE cannot count",
+                decimal, "is a decimal, and RANGE does not work with decimals",
                 "Order by CAST(x AS REAL), or use ROWS")
         }
         return result + order

@@ -110,7 +110,7 @@ final class SQLParser {
         String(decoding: bytes[..<byte], as: UTF8.self).unicodeScalars.count + 1
     }
 
-    /// Goes one level deeper while `body` reads.
+    /// Runs `body` one level of nesting deeper.
     func nested<R>(_ body: () throws(SQLMistake) -> R) throws(SQLMistake) -> R {
         depth += 1
         defer { depth -= 1 }

@@ -3,7 +3,7 @@ extension SQLRewriter {
     /// Adds the sources of a FROM to a scope, and returns the parts that are rewritten.
     func from(_ joined: [SQLJoined], _ scope: SQLScope) throws(SQLMistake) -> [SQLTyped] {
         var parts = try sources(joined, scope)
-        // A condition of one join may name the sources of all.
+        // The condition of one join may name the sources of all joins.
         for condition in Self.conditions(joined) { parts.append(try typed(condition, scope)) }
         for argument in Self.arguments(joined) {
             let typed = try typed(argument, scope)

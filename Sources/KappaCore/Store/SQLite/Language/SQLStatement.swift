@@ -1,6 +1,6 @@
 /// SQL that a person wrote, as SQLite gets it.
 struct SQLStatement {
-    /// What SQLite is given.
+    /// What SQLite gets.
     let text: String
     /// The types of the result's columns; none for EXPLAIN.
     let types: [SQLType]
