@@ -39,7 +39,7 @@ package final class EventBatch {
             plan.extract(payload, count: count, into: batch, by: extractor)
         else {
             throw KappaError(
-                .damaged, "a block of the log does not hold the events that its header tells",
+                .damaged, "a block of the log does not hold the events that its header states",
                 at: "offsets \(firstOffset) to \(firstOffset + count)",
                 because: "its payload is not \(count) JSON objects",
                 advice: "Run `kappa log verify`")
