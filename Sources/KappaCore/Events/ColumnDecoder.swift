@@ -1,12 +1,12 @@
 import CKappaJSON
 
-/// Decodes structs out of the columns of a batch.
+/// Decodes structs from the columns of a batch.
 ///
-/// Each object of a shape has one decoder that is made once and used for all events; a field is
-/// found by remembering which one is asked for next, so no key is looked up by name.
+/// Each object of a shape has one decoder that is made once and used for all events. It expects the keys in
+/// the order in which they were asked for before, so it does not search for them by name.
 ///
-/// A type may decode itself, and ask for something that probing has not seen: such an event is decoded
-/// once more, from its JSON text. So columns decide how fast an event is decoded, never what it becomes.
+/// A type with its own `init(from:)` may ask for something that probing has not seen. Such an event is
+/// decoded again, from its JSON text. So columns decide how fast an event is decoded, never what it becomes.
 final class ColumnDecoder {
     fileprivate var columns: [kj_column] = []
     fileprivate var row = 0
@@ -15,7 +15,7 @@ final class ColumnDecoder {
     private let fieldColumns: [Int]
     private var root: NodeDecoder?
     private var batch: EventBatch?
-    /// Whether the type has asked for what the columns cannot tell.
+    /// Whether the type has asked for something that the columns do not hold.
     fileprivate var asksForMore = false
 
     /// Adds a shape's fields to a plan.
@@ -62,7 +62,7 @@ final class ColumnDecoder {
         .of(path(field), column(field), row, expected: shape.fields[field].kind.withArticle)
     }
 
-    /// The value of a plain field, which must be there.
+    /// The column of a plain field, whose value must be present.
     @inline(__always)
     fileprivate func require(_ field: Int) throws -> kj_column {
         let column = column(field)
@@ -70,21 +70,21 @@ final class ColumnDecoder {
         return column
     }
 
-    /// The value of a field that a type asks for as `kind`, which must be there.
+    /// The column of a field that a type asks for as `kind`, whose value must be present.
     @inline(__always)
     fileprivate func require(_ field: Int, _ kind: kj_kind) throws -> kj_column {
         guard column(field).kind == kind else { throw more(path(field)) }
         return try require(field)
     }
 
-    /// A type asks for what the columns cannot tell. What is thrown is not seen: the event is decoded
-    /// from its text.
+    /// Notes that a type asks for something that the columns do not hold. The error is never seen, because
+    /// the event is then decoded from its text.
     fileprivate func more(_ path: [String]) -> FieldFailure {
         asksForMore = true
         return .missing(path)
     }
 
-    /// A time or a decimal; nil where another type is asked for.
+    /// A time or a decimal; nil if another type is asked for.
     @inline(__always)
     fileprivate func exact<T>(_ type: T.Type, _ field: Int) throws -> T? {
         if T.self == Timestamp.self {
@@ -103,7 +103,7 @@ final class ColumnDecoder {
     fileprivate func path(_ field: Int) -> [String] { shape.fields[field].path }
     fileprivate func unit(_ field: Int) -> TimeUnit? { shape.fields[field].unit }
 
-    /// What stands in a column of JSON.
+    /// A decoder for the value in a column of JSON.
     fileprivate func json(_ field: Int) throws -> ValueDecoder {
         let column = column(field)
         let path = path(field)
@@ -125,7 +125,7 @@ extension kj_string {
 }
 
 extension kj_column {
-    /// The decimal in a row; nil where its text has more than 38 digits.
+    /// The decimal in a row; nil if its text has more than 38 digits.
     @inline(__always)
     func decimal(_ row: Int) -> ExactDecimal? {
         if scales[row] == UInt8(KJ_WIDE) { return ExactDecimal(bytes: strings[row].buffer) }
@@ -139,7 +139,7 @@ private final class NodeDecoder: Decoder {
     let fields: [Int]
     let objects: [NodeDecoder?]
     let path: [String]
-    /// The column that tells whether this object is there; none for the event itself.
+    /// The column that says whether this object is present; nil for the event itself.
     private let presence: Int?
     var next = 0
 
@@ -170,7 +170,8 @@ private final class NodeDecoder: Decoder {
         throw owner.more(path)
     }
 
-    /// The place of a key among this object's, or −1. Types ask for their keys in one order.
+    /// The index of a key among this object's keys, or −1. Types ask for their keys in the same order each
+    /// time, so the next key is tried first.
     @inline(__always)
     func find(_ key: some CodingKey) -> Int {
         let guess = next
@@ -186,7 +187,8 @@ private final class NodeDecoder: Decoder {
         return kj_state(UInt32(owner.columns[presence].states[owner.row]))
     }
 
-    /// This object, which must be there. Where something else is, its type may know what to do with it.
+    /// This object, which must be present. If the event has another kind of value there, the type may accept
+    /// it, so the event is decoded from its text.
     func required() throws -> NodeDecoder {
         switch state {
         case KJ_VALUE: return self
@@ -231,7 +233,8 @@ private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
         return node.owner.state(node.fields[place]) == KJ_NULL
     }
 
-    /// Whether a key is there that probing has not seen asked for: nobody knows yet.
+    /// The answer for a key that probing has not seen. The columns do not know whether it is present, so the
+    /// event is decoded from its text.
     private func unknown(_ key: Key) -> Bool {
         _ = node.owner.more(node.path + [key.stringValue])
         return false
@@ -244,7 +247,7 @@ private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
         return place
     }
 
-    /// The column of a plain field, whose value must be there.
+    /// The column of a plain field, whose value must be present.
     @inline(__always)
     private func require(_ key: Key, _ kind: kj_kind) throws -> kj_column {
         let place = try place(key)
@@ -287,7 +290,7 @@ private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
         try optional(key, KJ_INTEGER)?.integers[node.owner.row]
     }
 
-    /// The column of a plain field if it has a value here; nil where that is missing or null.
+    /// The column of a plain field if it has a value here; nil if that is missing or null.
     private func optional(_ key: Key, _ kind: kj_kind) throws -> kj_column? {
         let place = try place(key)
         if let object = node.objects[place] { throw node.owner.more(object.path) }
@@ -296,7 +299,7 @@ private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
         return try node.owner.require(node.fields[place], kind)
     }
 
-    /// Nil where the value is missing or null.
+    /// Nil if the value is missing or null.
     func decodeIfPresent<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T? {
         let place = try place(key)
         if let object = node.objects[place] {
