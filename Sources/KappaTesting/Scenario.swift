@@ -54,7 +54,7 @@ public struct Scenario: Sendable {
     public func expect(dead count: Int) throws -> Scenario {
         var scenario = self
         scenario.expectedDead = count
-        try scenario.checkDead(scenario.one())
+        try scenario.checkDead(scenario.oneByOne())
         return scenario
     }
 
@@ -64,13 +64,13 @@ public struct Scenario: Sendable {
     public func expect(late count: Int) throws -> Scenario {
         var scenario = self
         scenario.expectedLate = count
-        try scenario.checkLate(scenario.one())
+        try scenario.checkLate(scenario.oneByOne())
         return scenario
     }
 
     /// The events that the view could not take, in log order, with the reasons.
     /// - Throws: `KappaError` if the view is invalid.
-    public func deadLetters() throws -> [DeadLetter] { try one().dead }
+    public func deadLetters() throws -> [DeadLetter] { try oneByOne().dead }
 
     /// Compares the rows of a table with lines of CSV: a header, which may name some of the columns
     /// in any order, and the rows in key order. Lines are equal if their bytes are.
@@ -102,7 +102,7 @@ public struct Scenario: Sendable {
     ///   `KappaError` if the view is invalid.
     public func rows(table: String? = nil) throws -> TableRows {
         let whole = try run([lines.count], restarts: false, table)
-        let single = try one(table)
+        let single = try oneByOne(table)
         try check(whole, single, "one event at a time")
         try checkDead(single)
         try checkLate(single)
@@ -134,7 +134,7 @@ public struct Scenario: Sendable {
     }
 
     /// The outcome of running one event at a time.
-    private func one(_ table: String? = nil) throws -> Outcome {
+    private func oneByOne(_ table: String? = nil) throws -> Outcome {
         try run(lines.map { _ in 1 }, restarts: false, table)
     }
 

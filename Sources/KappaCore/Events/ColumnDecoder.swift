@@ -16,7 +16,7 @@ final class ColumnDecoder {
     private var root: NodeDecoder?
     private var batch: EventBatch?
     /// Whether the type has asked for something that the columns do not hold.
-    fileprivate var asksForMore = false
+    fileprivate var needsText = false
 
     /// Adds a shape's fields to a plan.
     init(shape: EventShape, plan: ExtractionPlan, times: TimeRules) {
@@ -39,12 +39,12 @@ final class ColumnDecoder {
         if !shape.isWhole {
             self.row = row
             root.next = 0
-            asksForMore = false
+            needsText = false
             do {
                 let made = try T(from: root)
-                if !asksForMore { return made }
+                if !needsText { return made }
             } catch {
-                if !asksForMore { throw error }
+                if !needsText { throw error }
             }
         }
         let text = UnsafeRawBufferPointer(rebasing: batch.bytes(of: row))
@@ -73,14 +73,14 @@ final class ColumnDecoder {
     /// The column of a field that a type asks for as `kind`, whose value must be present.
     @inline(__always)
     fileprivate func require(_ field: Int, _ kind: kj_kind) throws -> kj_column {
-        guard column(field).kind == kind else { throw more(path(field)) }
+        guard column(field).kind == kind else { throw textNeeded(path(field)) }
         return try require(field)
     }
 
     /// Notes that a type asks for something that the columns do not hold. The error is never seen, because
     /// the event is then decoded from its text.
-    fileprivate func more(_ path: [String]) -> FieldFailure {
-        asksForMore = true
+    fileprivate func textNeeded(_ path: [String]) -> FieldFailure {
+        needsText = true
         return .missing(path)
     }
 
@@ -165,9 +165,9 @@ private final class NodeDecoder: Decoder {
         next = 0
         return KeyedDecodingContainer(NodeContainer<Key>(node: self))
     }
-    func unkeyedContainer() throws -> any UnkeyedDecodingContainer { throw owner.more(path) }
+    func unkeyedContainer() throws -> any UnkeyedDecodingContainer { throw owner.textNeeded(path) }
     func singleValueContainer() throws -> any SingleValueDecodingContainer {
-        throw owner.more(path)
+        throw owner.textNeeded(path)
     }
 
     /// The index of a key among this object's keys, or −1. Types ask for their keys in the same order each
@@ -193,7 +193,7 @@ private final class NodeDecoder: Decoder {
         switch state {
         case KJ_VALUE: return self
         case KJ_MISSING: throw FieldFailure.missing(path)
-        default: throw owner.more(path)
+        default: throw owner.textNeeded(path)
         }
     }
 
@@ -217,7 +217,7 @@ private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
     let node: NodeDecoder
     var codingPath: [any CodingKey] { node.codingPath }
     var allKeys: [Key] {
-        _ = node.owner.more(node.path)
+        _ = node.owner.textNeeded(node.path)
         return node.keys.compactMap(Key.init(stringValue:))
     }
 
@@ -236,14 +236,14 @@ private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
     /// The answer for a key that probing has not seen. The columns do not know whether it is present, so the
     /// event is decoded from its text.
     private func unknown(_ key: Key) -> Bool {
-        _ = node.owner.more(node.path + [key.stringValue])
+        _ = node.owner.textNeeded(node.path + [key.stringValue])
         return false
     }
 
     @inline(__always)
     private func place(_ key: Key) throws -> Int {
         let place = node.find(key)
-        if place < 0 { throw node.owner.more(node.path + [key.stringValue]) }
+        if place < 0 { throw node.owner.textNeeded(node.path + [key.stringValue]) }
         return place
     }
 
@@ -251,7 +251,7 @@ private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
     @inline(__always)
     private func require(_ key: Key, _ kind: kj_kind) throws -> kj_column {
         let place = try place(key)
-        if let object = node.objects[place] { throw node.owner.more(object.path) }
+        if let object = node.objects[place] { throw node.owner.textNeeded(object.path) }
         return try node.owner.require(node.fields[place], kind)
     }
 
@@ -293,7 +293,7 @@ private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
     /// The column of a plain field if it has a value here; nil if that is missing or null.
     private func optional(_ key: Key, _ kind: kj_kind) throws -> kj_column? {
         let place = try place(key)
-        if let object = node.objects[place] { throw node.owner.more(object.path) }
+        if let object = node.objects[place] { throw node.owner.textNeeded(object.path) }
         let state = node.owner.state(node.fields[place])
         if state == KJ_MISSING || state == KJ_NULL { return nil }
         return try node.owner.require(node.fields[place], kind)
@@ -323,15 +323,15 @@ private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
     func nestedUnkeyedContainer(forKey key: Key) throws -> any UnkeyedDecodingContainer {
         try json(try place(key)).unkeyedContainer()
     }
-    func superDecoder() throws -> any Decoder { throw node.owner.more(node.path) }
+    func superDecoder() throws -> any Decoder { throw node.owner.textNeeded(node.path) }
     func superDecoder(forKey key: Key) throws -> any Decoder {
-        throw node.owner.more(node.path + [key.stringValue])
+        throw node.owner.textNeeded(node.path + [key.stringValue])
     }
 
     private func json(_ place: Int) throws -> ValueDecoder {
         let field = node.fields[place]
         guard field >= 0, node.owner.column(field).kind == KJ_JSON else {
-            throw node.owner.more(node.path + [node.keys[place]])
+            throw node.owner.textNeeded(node.path + [node.keys[place]])
         }
         return try node.owner.json(field)
     }
@@ -345,15 +345,15 @@ private struct ScalarDecoder: Decoder, SingleValueDecodingContainer, TakesDecima
     var userInfo: [CodingUserInfoKey: Any] { [:] }
 
     func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
-        throw owner.more(owner.path(field))
+        throw owner.textNeeded(owner.path(field))
     }
     func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
-        throw owner.more(owner.path(field))
+        throw owner.textNeeded(owner.path(field))
     }
     func singleValueContainer() throws -> any SingleValueDecodingContainer { self }
 
     func decodeNil() -> Bool {
-        _ = owner.more(owner.path(field))
+        _ = owner.textNeeded(owner.path(field))
         return owner.state(field) == KJ_NULL
     }
 

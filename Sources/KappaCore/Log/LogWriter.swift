@@ -125,14 +125,14 @@ package final class LogWriter: Sendable {
 
     /// How many events of a source the log holds.
     package func sourcePosition(of name: String) throws(KappaError) -> UInt64 {
-        try alone { tail throws(KappaError) in try tail.sourcePosition(of: name) }
+        try exclusively { tail throws(KappaError) in try tail.sourcePosition(of: name) }
     }
 
     /// Starts a new segment, so that those before it can be sealed.
     /// - Returns: The new segment. The head that names it is durable: after a power loss, an older head that
     ///   points into a segment since sealed would look like damage.
     package func roll() throws(KappaError) -> Offset {
-        try alone { tail throws(KappaError) in
+        try exclusively { tail throws(KappaError) in
             if tail.head.segmentBytes > 0 { try tail.roll(files) }
             // The head is written in any case: if an earlier sync failed, syncing alone would do nothing.
             try Self.publish(tail.head, headFile, files)
@@ -149,7 +149,7 @@ package final class LogWriter: Sendable {
     ///
     /// The file lock belongs to the open file, which the threads of this process share; between these
     /// threads, `isCommitting` is the lock.
-    private func alone<R>(
+    private func exclusively<R>(
         _ body: (inout LogTail) throws(KappaError) -> R
     ) throws(KappaError) -> R {
         var (tail, failure) = state.wait { state -> (LogTail, KappaError?)? in

@@ -97,16 +97,16 @@ final class GroupTable {
             hash(rows, keys)
             keys.withUnsafeBufferPointer { keys in
                 ids.withUnsafeMutableBufferPointer { ids in
-                    let look = Look(
+                    let lookup = Lookup(
                         slots: slots, shift: 64 &- UInt64(slotBits), last: 1 << slotBits &- 1,
                         memory: memory, stride: stride, hashes: hashes, keys: keys)
                     // What is in the cache need not be prefetched.
                     let isLarge = memoryBytes > Self.cachedBytes
                     for index in 0..<rows.count {
-                        if isLarge { look.prefetch(ahead: index, of: rows.count) }
+                        if isLarge { lookup.prefetch(ahead: index, of: rows.count) }
                         let row = Int(rows[index])
-                        let (slot, id) = look.find(row, look.hashes[index])
-                        ids[index] = id ?? add(keys, row, look.hashes[index], at: slot, &fresh)
+                        let (slot, id) = lookup.find(row, lookup.hashes[index])
+                        ids[index] = id ?? add(keys, row, lookup.hashes[index], at: slot, &fresh)
                     }
                 }
             }
@@ -117,7 +117,7 @@ final class GroupTable {
     private static let cachedBytes = 1 << 18
 
     /// What does not change while some rows are looked up.
-    private struct Look {
+    private struct Lookup {
         let slots: UnsafeMutablePointer<UInt64>
         let shift: UInt64
         let last: Int

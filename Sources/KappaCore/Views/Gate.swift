@@ -53,7 +53,7 @@ public struct Gate: Sendable, CustomStringConvertible {
     }
 
     /// Limits how much the sum of a column may change. Percentages are of the live version's sum.
-    /// - Parameter column: A column of numbers, or `table.column` where several tables have it.
+    /// - Parameter column: A column of numbers, or `table.column` if several tables have it.
     public static func columnDrift(_ column: String, atMost allowance: Allowance) -> Gate {
         Gate(.drift(column, allowance))
     }
@@ -61,9 +61,9 @@ public struct Gate: Sendable, CustomStringConvertible {
     /// Limits how many events may be dead letters. Percentages are of the view's applied, late and dead
     /// events together.
     ///
-    /// Without this gate, a version is not promoted if its share of dead letters exceeds the live version's
-    /// by more than one percentage point, nor a first version if more than half of its events are dead
-    /// letters. With it, the gate alone decides.
+    /// Without this gate, a version is held back if its share of dead letters exceeds the live version's by
+    /// more than one percentage point, and a first version if more than half of its events are dead letters.
+    /// With it, the gate alone decides.
     public static func deadLetters(atMost allowance: Allowance) -> Gate {
         Gate(.events(.dead, allowance))
     }
@@ -161,7 +161,7 @@ public struct Allowance: Equatable, Sendable, CustomStringConvertible,
     /// Why the limit is invalid; nil if it is valid.
     fileprivate var fault: String? {
         amount >= 0 && amount.isFinite
-            ? nil : "the limit of a gate must be a number that is not negative, not \(self)"
+            ? nil : "a gate's limit must be a finite number of at least 0, not \(self)"
     }
 
     /// Whether `amount` is within the limit.
@@ -219,7 +219,7 @@ public struct VersionComparison {
         return (old, new)
     }
 
-    /// The sums of a column in two tables: decimals, or doubles. Zero where there are no rows.
+    /// The sums of a column in two tables: decimals, or doubles. Zero if there are no rows.
     /// - Parameter isExact: Whether integers are summed as decimals, whose digits make the sum exact.
     func sums(
         of column: String, old: String, new: String, isExact: Bool = false

@@ -16,7 +16,7 @@ public struct View<Row: Sendable>: AnyView {
     public let file: String
     /// The steps that turn events into rows; for kappa's own use.
     public let steps: [any ViewStep]
-    /// The digest that the author gave; nil where the build plugin makes it.
+    /// The digest that the author gave; nil if the build plugin makes it.
     public let explicitDigest: String?
     /// The gates that a version must pass before it is promoted.
     public private(set) var gates: [Gate] = []
@@ -84,12 +84,12 @@ public struct View<Row: Sendable>: AnyView {
     }
 }
 
-/// The rows of a declarative view: cells by column name.
+/// A row of a declarative view: cells by column name.
 public struct Columns: Equatable, Sendable {
     /// The row's cells with the names of their columns, in the order of the table's columns.
     public var cells: [(name: String, value: Value)]
 
-    /// The cell of a column; nil where there is no such column.
+    /// The cell of a column; nil if there is no such column.
     public subscript(name: String) -> Value? { cells.first { $0.name == name }?.value }
 
     /// Whether both have the same columns, in the same order, with the same cells.

@@ -15,14 +15,14 @@ extension Aggregate {
         Aggregate(name, .min, Expression(value), where: condition)
     }
 
-    /// Like `min`, for only the elements for which a closure is true.
+    /// Like `min`, for only the elements for which a closure returns true.
     public static func min<V: OrderedValue>(
         _ value: Property<V>, as name: String, where isIncluded: @escaping Inclusion
     ) -> Aggregate {
         Aggregate(name, .min, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// Like `min`, for a computed value and only the elements for which a closure is true.
+    /// Like `min`, for a computed value and only elements for which a closure returns true.
     public static func min<V: OrderedValue>(
         as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -45,14 +45,14 @@ extension Aggregate {
         Aggregate(name, .max, Expression(value), where: condition)
     }
 
-    /// Like `max`, for only the elements for which a closure is true.
+    /// Like `max`, for only the elements for which a closure returns true.
     public static func max<V: OrderedValue>(
         _ value: Property<V>, as name: String, where isIncluded: @escaping Inclusion
     ) -> Aggregate {
         Aggregate(name, .max, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// Like `max`, for a computed value and only the elements for which a closure is true.
+    /// Like `max`, for a computed value and only elements for which a closure returns true.
     public static func max<V: OrderedValue>(
         as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -75,14 +75,14 @@ extension Aggregate {
         Aggregate(name, .first, Expression(value), where: condition)
     }
 
-    /// Like `first`, for only the elements for which a closure is true.
+    /// Like `first`, for only the elements for which a closure returns true.
     public static func first<V: ColumnValue>(
         _ value: Property<V>, as name: String, where isIncluded: @escaping Inclusion
     ) -> Aggregate {
         Aggregate(name, .first, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// Like `first`, for a computed value and only the elements for which a closure is true.
+    /// Like `first`, for a computed value and only elements for which a closure returns true.
     public static func first<V: ColumnValue>(
         as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -105,14 +105,14 @@ extension Aggregate {
         Aggregate(name, .last, Expression(value), where: condition)
     }
 
-    /// Like `last`, for only the elements for which a closure is true.
+    /// Like `last`, for only the elements for which a closure returns true.
     public static func last<V: ColumnValue>(
         _ value: Property<V>, as name: String, where isIncluded: @escaping Inclusion
     ) -> Aggregate {
         Aggregate(name, .last, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// Like `last`, for a computed value and only the elements for which a closure is true.
+    /// Like `last`, for a computed value and only elements for which a closure returns true.
     public static func last<V: ColumnValue>(
         as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -137,7 +137,7 @@ extension Aggregate {
         Aggregate(name, .argMin, Expression(value), order: Expression(key), where: condition)
     }
 
-    /// Like `argMin`, for only the elements for which a closure is true.
+    /// Like `argMin`, for only the elements for which a closure returns true.
     public static func argMin<V: ColumnValue, K: OrderedValue>(
         _ value: Property<V>, by key: Property<K>, as name: String,
         where isIncluded: @escaping Inclusion
@@ -147,7 +147,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// Like `argMin`, for a computed value and only the elements for which a closure is true.
+    /// Like `argMin`, for a computed value and only elements for which a closure returns true.
     public static func argMin<V: ColumnValue, K: OrderedValue>(
         as name: String, of value: @escaping Computation<V>, by key: @escaping Computation<K>,
         where isIncluded: @escaping Inclusion
@@ -174,7 +174,7 @@ extension Aggregate {
         Aggregate(name, .argMax, Expression(value), order: Expression(key), where: condition)
     }
 
-    /// Like `argMax`, for only the elements for which a closure is true.
+    /// Like `argMax`, for only the elements for which a closure returns true.
     public static func argMax<V: ColumnValue, K: OrderedValue>(
         _ value: Property<V>, by key: Property<K>, as name: String,
         where isIncluded: @escaping Inclusion
@@ -184,7 +184,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// Like `argMax`, for a computed value and only the elements for which a closure is true.
+    /// Like `argMax`, for a computed value and only elements for which a closure returns true.
     public static func argMax<V: ColumnValue, K: OrderedValue>(
         as name: String, of value: @escaping Computation<V>, by key: @escaping Computation<K>,
         where isIncluded: @escaping Inclusion
@@ -221,7 +221,7 @@ extension Aggregate {
             name, .quantile, Expression(value), settings: .fraction(fraction), where: condition)
     }
 
-    /// Like `quantile`, for only the elements for which a closure is true.
+    /// Like `quantile`, for only the elements for which a closure returns true.
     public static func quantile<V: OrderedValue>(
         _ value: Property<V>, _ fraction: Double, as name: String,
         where isIncluded: @escaping Inclusion
@@ -231,7 +231,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// Like `quantile`, for a computed value and only the elements for which a closure is true.
+    /// Like `quantile`, for a computed value and only elements for which a closure returns true.
     public static func quantile<V: OrderedValue>(
         _ fraction: Double, as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -257,7 +257,7 @@ extension Aggregate {
         Aggregate(name, .quantile, Expression(value), settings: .fraction(0.5), where: condition)
     }
 
-    /// Like `median`, for only the elements for which a closure is true.
+    /// Like `median`, for only the elements for which a closure returns true.
     public static func median<V: OrderedValue>(
         _ value: Property<V>, as name: String, where isIncluded: @escaping Inclusion
     ) -> Aggregate {
@@ -266,7 +266,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// Like `median`, for a computed value and only the elements for which a closure is true.
+    /// Like `median`, for a computed value and only elements for which a closure returns true.
     public static func median<V: OrderedValue>(
         as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -303,7 +303,7 @@ extension Aggregate {
             where: condition)
     }
 
-    /// Like `approximateQuantile`, for only the elements for which a closure is true.
+    /// Like `approximateQuantile`, for only the elements for which a closure returns true.
     public static func approximateQuantile<V: SummableValue>(
         _ value: Property<V>, _ fraction: Double, as name: String,
         where isIncluded: @escaping Inclusion
@@ -313,7 +313,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// Like `approximateQuantile`, for a computed value and only the elements for which a closure is true.
+    /// Like `approximateQuantile`, for a computed value and only elements for which a closure returns true.
     public static func approximateQuantile<V: SummableValue>(
         _ fraction: Double, as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion

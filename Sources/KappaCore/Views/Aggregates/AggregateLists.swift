@@ -17,7 +17,7 @@ extension Aggregate {
         Aggregate(name, .top, Expression(value), settings: .limit(limit), where: condition)
     }
 
-    /// Like `top`, for only the elements for which a closure is true.
+    /// Like `top`, for only the elements for which a closure returns true.
     public static func top<V: OrderedValue>(
         _ limit: Int, _ value: Property<V>, as name: String,
         where isIncluded: @escaping Inclusion
@@ -27,7 +27,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// Like `top`, for a computed value and only the elements for which a closure is true.
+    /// Like `top`, for a computed value and only elements for which a closure returns true.
     public static func top<V: OrderedValue>(
         _ limit: Int, as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -59,7 +59,7 @@ extension Aggregate {
             where: condition)
     }
 
-    /// Like `top`, for only the elements for which a closure is true.
+    /// Like `top`, for only the elements for which a closure returns true.
     public static func top<V: ColumnValue, K: OrderedValue>(
         _ limit: Int, _ value: Property<V>, by key: Property<K>, as name: String,
         where isIncluded: @escaping Inclusion
@@ -69,7 +69,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// Like `top`, for a computed value and only the elements for which a closure is true.
+    /// Like `top`, for a computed value and only elements for which a closure returns true.
     public static func top<V: ColumnValue, K: OrderedValue>(
         _ limit: Int, as name: String, of value: @escaping Computation<V>,
         by key: @escaping Computation<K>, where isIncluded: @escaping Inclusion
@@ -96,7 +96,7 @@ extension Aggregate {
         Aggregate(name, .bottom, Expression(value), settings: .limit(limit), where: condition)
     }
 
-    /// Like `bottom`, for only the elements for which a closure is true.
+    /// Like `bottom`, for only the elements for which a closure returns true.
     public static func bottom<V: OrderedValue>(
         _ limit: Int, _ value: Property<V>, as name: String,
         where isIncluded: @escaping Inclusion
@@ -106,7 +106,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// Like `bottom`, for a computed value and only the elements for which a closure is true.
+    /// Like `bottom`, for a computed value and only elements for which a closure returns true.
     public static func bottom<V: OrderedValue>(
         _ limit: Int, as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -138,7 +138,7 @@ extension Aggregate {
             where: condition)
     }
 
-    /// Like `bottom`, for only the elements for which a closure is true.
+    /// Like `bottom`, for only the elements for which a closure returns true.
     public static func bottom<V: ColumnValue, K: OrderedValue>(
         _ limit: Int, _ value: Property<V>, by key: Property<K>, as name: String,
         where isIncluded: @escaping Inclusion
@@ -148,7 +148,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// Like `bottom`, for a computed value and only the elements for which a closure is true.
+    /// Like `bottom`, for a computed value and only elements for which a closure returns true.
     public static func bottom<V: ColumnValue, K: OrderedValue>(
         _ limit: Int, as name: String, of value: @escaping Computation<V>,
         by key: @escaping Computation<K>, where isIncluded: @escaping Inclusion
@@ -174,7 +174,7 @@ extension Aggregate {
         Aggregate(name, .collect, Expression(value), settings: .limit(limit), where: condition)
     }
 
-    /// Like `collect`, for only the elements for which a closure is true.
+    /// Like `collect`, for only the elements for which a closure returns true.
     public static func collect<V: ColumnValue>(
         _ value: Property<V>, limit: Int, as name: String, where isIncluded: @escaping Inclusion
     ) -> Aggregate {
@@ -183,7 +183,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// Like `collect`, for a computed value and only the elements for which a closure is true.
+    /// Like `collect`, for a computed value and only elements for which a closure returns true.
     public static func collect<V: ColumnValue>(
         limit: Int, as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion

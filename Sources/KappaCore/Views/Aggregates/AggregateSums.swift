@@ -29,14 +29,14 @@ extension Aggregate {
         Aggregate(name, .countValues, Expression(value), where: condition)
     }
 
-    /// Like `count`, for only the elements for which a closure is true.
+    /// Like `count`, for only the elements for which a closure returns true.
     public static func count<V: ColumnValue>(
         _ value: Property<V?>, as name: String, where isIncluded: @escaping Inclusion
     ) -> Aggregate {
         Aggregate(name, .countValues, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// Like `count`, for a computed value and only the elements for which a closure is true.
+    /// Like `count`, for a computed value and only elements for which a closure returns true.
     public static func count<V: ColumnValue>(
         as name: String, of value: @escaping Computation<V?>,
         where isIncluded: @escaping Inclusion
@@ -60,14 +60,14 @@ extension Aggregate {
         Aggregate(name, .sum, Expression(value), where: condition)
     }
 
-    /// Like `sum`, for only the elements for which a closure is true.
+    /// Like `sum`, for only the elements for which a closure returns true.
     public static func sum<V: SummableValue>(
         _ value: Property<V>, as name: String, where isIncluded: @escaping Inclusion
     ) -> Aggregate {
         Aggregate(name, .sum, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// Like `sum`, for a computed value and only the elements for which a closure is true.
+    /// Like `sum`, for a computed value and only elements for which a closure returns true.
     public static func sum<V: SummableValue>(
         as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -91,14 +91,14 @@ extension Aggregate {
         Aggregate(name, .average, Expression(value), where: condition)
     }
 
-    /// Like `average`, for only the elements for which a closure is true.
+    /// Like `average`, for only the elements for which a closure returns true.
     public static func average<V: SummableValue>(
         _ value: Property<V>, as name: String, where isIncluded: @escaping Inclusion
     ) -> Aggregate {
         Aggregate(name, .average, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// Like `average`, for a computed value and only the elements for which a closure is true.
+    /// Like `average`, for a computed value and only elements for which a closure returns true.
     public static func average<V: SummableValue>(
         as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -128,7 +128,7 @@ extension Aggregate {
             settings: AggregateSettings(rounding: .init(rounding)), where: condition)
     }
 
-    /// Like `average`, for only the elements for which a closure is true.
+    /// Like `average`, for only the elements for which a closure returns true.
     public static func average<V: WholeValue>(
         _ value: Property<V>, rounding: FloatingPointRoundingRule, as name: String,
         where isIncluded: @escaping Inclusion
@@ -139,7 +139,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// Like `average`, for a computed value and only the elements for which a closure is true.
+    /// Like `average`, for a computed value and only elements for which a closure returns true.
     public static func average<V: WholeValue>(
         rounding: FloatingPointRoundingRule, as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -156,7 +156,8 @@ public enum Spread: Sendable {
     /// The values are the whole population: the sum of squared distances from the mean is divided by the
     /// number of values.
     case population
-    /// The values are a sample of a population whose variance is estimated: the sum is divided by one less.
+    /// The values are a sample of a population whose variance is estimated: the sum is divided by one less
+    /// than the number of values.
     case sample
 
     var variance: AggregateFunction {
@@ -185,14 +186,14 @@ extension Aggregate {
         Aggregate(name, .countDistinct, Expression(value), where: condition)
     }
 
-    /// Like `countDistinct`, for only the elements for which a closure is true.
+    /// Like `countDistinct`, for only the elements for which a closure returns true.
     public static func countDistinct<V: ColumnValue>(
         _ value: Property<V>, as name: String, where isIncluded: @escaping Inclusion
     ) -> Aggregate {
         Aggregate(name, .countDistinct, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// Like `countDistinct`, for a computed value and only the elements for which a closure is true.
+    /// Like `countDistinct`, for a computed value and only elements for which a closure returns true.
     public static func countDistinct<V: ColumnValue>(
         as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -217,7 +218,7 @@ extension Aggregate {
         Aggregate(name, .approximateDistinct, Expression(value), where: condition)
     }
 
-    /// Like `approximateDistinct`, for only the elements for which a closure is true.
+    /// Like `approximateDistinct`, for only the elements for which a closure returns true.
     public static func approximateDistinct<V: ColumnValue>(
         _ value: Property<V>, as name: String, where isIncluded: @escaping Inclusion
     ) -> Aggregate {
@@ -225,7 +226,7 @@ extension Aggregate {
             name, .approximateDistinct, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// Like `approximateDistinct`, for a computed value and only the elements for which a closure is true.
+    /// Like `approximateDistinct`, for a computed value and only elements for which a closure returns true.
     public static func approximateDistinct<V: ColumnValue>(
         as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -254,7 +255,7 @@ extension Aggregate {
         Aggregate(name, spread.variance, Expression(value), where: condition)
     }
 
-    /// Like `variance`, for only the elements for which a closure is true.
+    /// Like `variance`, for only the elements for which a closure returns true.
     public static func variance<V: SummableValue>(
         _ value: Property<V>, _ spread: Spread, as name: String,
         where isIncluded: @escaping Inclusion
@@ -262,7 +263,7 @@ extension Aggregate {
         Aggregate(name, spread.variance, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// Like `variance`, for a computed value and only the elements for which a closure is true.
+    /// Like `variance`, for a computed value and only elements for which a closure returns true.
     public static func variance<V: SummableValue>(
         _ spread: Spread, as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -286,7 +287,7 @@ extension Aggregate {
         Aggregate(name, spread.deviation, Expression(value), where: condition)
     }
 
-    /// Like `standardDeviation`, for only the elements for which a closure is true.
+    /// Like `standardDeviation`, for only the elements for which a closure returns true.
     public static func standardDeviation<V: SummableValue>(
         _ value: Property<V>, _ spread: Spread, as name: String,
         where isIncluded: @escaping Inclusion
@@ -294,7 +295,7 @@ extension Aggregate {
         Aggregate(name, spread.deviation, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// Like `standardDeviation`, for a computed value and only the elements for which a closure is true.
+    /// Like `standardDeviation`, for a computed value and only elements for which a closure returns true.
     public static func standardDeviation<V: SummableValue>(
         _ spread: Spread, as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion

@@ -61,7 +61,7 @@ extension EventStream {
         }
     }
 
-    /// Makes one new element from each element, or none where `transform` returns nil.
+    /// Makes one new element from each element, or none if `transform` returns nil.
     @inlinable
     public func compactMap<New>(
         _ transform: @escaping @Sendable (Element) throws -> New?
