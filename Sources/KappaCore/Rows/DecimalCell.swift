@@ -112,8 +112,8 @@ enum NumberOrder {
         return [double < 0 ? Sign.negativeInfinity : Sign.positiveInfinity]
     }
 
-    /// The key of the text of a JSON number of any length; nil if it is not one, or if its exponent is too
-    /// large.
+    /// The key of the text of a JSON number of any length; nil if it is not one, or if its exponent is out
+    /// of range.
     static func key(_ text: UnsafeRawBufferPointer) -> [UInt8]? {
         var rest = text[...]
         let isNegative = rest.first == UInt8(ascii: "-")
