@@ -119,7 +119,7 @@ package struct Plan {
         step.rows = try reader.map(Self.rows) ?? step.rows
         if change == .changed, let live {
             let held = try catalog.reasonToHoldBack(id).map {
-                "; \($0), so it is promoted by `kappa promote \(id)` only"
+                "; \($0), so only `kappa promote \(id)` promotes it"
             }
             step.note =
                 "it is built already: `kappa diff \(live.id) \(id)` compares them" + (held ?? "")
