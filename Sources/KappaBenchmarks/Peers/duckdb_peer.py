@@ -73,7 +73,7 @@ def measure_kappa(program, name, folder, events):
 
 
 def sources(path):
-    """The sources that DuckDB reads: Parquet with times as timestamps, and with times as texts."""
+    """The sources that DuckDB reads: NDJSON, and Parquet with times as timestamps or as texts."""
     times, texts = path.replace(".ndjson", ".parquet"), path.replace(".ndjson", "-text.parquet")
     for parquet, kind in ((times, "TIMESTAMP"), (texts, "VARCHAR")):
         if not os.path.exists(parquet):
