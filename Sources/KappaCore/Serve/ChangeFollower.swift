@@ -1,6 +1,6 @@
 /// Follows a view through commits and promotions: no change is missed, none comes twice.
 ///
-/// It begins with the present rows (as inserts), or with the next change. A promotion (or a roll back)
+/// It begins with the present rows (as inserts), or with the next change. A promotion (or a rollback)
 /// arrives as its own change; the differences between the two versions follow as ordinary changes.
 ///
 /// It works in steps. A step ends when there is no more room for what it finds, and no snapshot stays open

@@ -127,16 +127,16 @@ public final class Kappa: Sendable {
                 because: "events are JSON objects", advice: "Make it a struct")
         }
         let field = E.eventTypeField
-        let told = members.first { $0.key == field }?.value
-        switch (E.eventType, told) {
+        let given = members.first { $0.key == field }?.value
+        switch (E.eventType, given) {
         case (let type?, nil): members.insert((field, .string(type)), at: 0)
-        case (let type?, .string(let told)?) where told == type: break
+        case (let type?, .string(let given)?) where given == type: break
         case (nil, nil): break
-        case (let type, .some(let told)):
+        case (let type, .some(let given)):
             throw KappaError(
                 .badInput, "an event of type \(E.self) cannot be appended",
                 at: "\(E.self), field \(field)",
-                because: "it says \(told.json), and "
+                because: "it says \(given.json), and "
                     + (type.map { "events of this type say \"\($0)\"" }
                         ?? "events of this type have no such field"),
                 advice: "Nothing was appended. Rename the property, or give the type another "

@@ -1,7 +1,7 @@
 /// Reads the rows of a fold's table from one version's file, as this build's row type.
 ///
 /// Another build may have written the file: an old version stays live until its replacement is promoted, and
-/// it is live again after a roll back. Columns are found by name, and each must have the kind that this
+/// it is live again after a rollback. Columns are found by name, and each must have the kind that this
 /// build's row type needs.
 struct StoredRows {
     private let table: FoldTable

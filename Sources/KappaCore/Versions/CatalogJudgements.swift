@@ -15,8 +15,8 @@ extension Catalog {
         try file.judgements(of: view).map(Judgement.init)
     }
 
-    /// Records that a version has the same rows as one of another definition. Called after the promotion that
-    /// had them compared; a version that has been switched in the meantime keeps its own reason.
+    /// Records that a version has the same rows as one of another definition, once the promotion that had
+    /// them compared is over. A version that has been switched in the meantime keeps its own reason.
     package func noteIdentical(_ judgement: Judgement) throws {
         try SwitchLock(judgement.candidate.view, in: folder).shared {
             try transaction {
