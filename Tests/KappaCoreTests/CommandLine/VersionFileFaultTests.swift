@@ -110,7 +110,7 @@ struct VersionFileFaultTests {
         let append = try kappa.shell("echo '{\"event_type\":\"a\"}' | kappa append > /dev/full")
         #expect(append.code == 74)
         #expect(append.errors.contains("all 1 events are durable"), "\(append)")
-        #expect(append.errors.contains("nothing to append again"), "\(append)")
+        #expect(append.errors.contains("do not append the events again"), "\(append)")
         #expect(try LogReader(kappa.data.log).durableEnd() == end + 1)
     }
 
@@ -120,7 +120,7 @@ struct VersionFileFaultTests {
         let bad = Array(repeating: line, count: 5) + ["no json", line]
         for (options, advice) in [
             (["--batch", "2"], "Append only what comes after those 4 events"),
-            (["--batch", "2", "--source", "shop"], "what is in the log already is skipped"),
+            (["--batch", "2", "--source", "shop"], "it skips what is already in the log"),
         ] {
             let end = try LogReader(kappa.data.log).durableEnd()
             let failed = try kappa.start(
