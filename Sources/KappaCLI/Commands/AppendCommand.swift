@@ -69,7 +69,8 @@ struct AppendCommand: Command {
         do { try print(total, end, context) } catch var error as KappaError {
             let count = ProgressLine.grouped(total.appended)
             error.reason =
-                (error.reason.map { "\($0); " } ?? "") + "all \(count) events are durable"
+                (error.reason.map { "\($0); " } ?? "")
+                + "\(count) \(total.appended == 1 ? "event is" : "events are") durable"
             error.advice = "Only this report could not be written: do not append the events again"
             throw error
         }
