@@ -1,4 +1,4 @@
-# kappa: what one does with a checkout. `make` alone lists it.
+# The tasks of a checkout. `make` alone lists them.
 .PHONY: help deps build demo test test-fuzz test-faults lint format bench bench-scale bench-peers bench-nexmark
 
 SWIFT_FLAGS := -Xswiftc -warnings-as-errors
@@ -32,8 +32,8 @@ test: deps
 	swift build --build-tests $(SWIFT_FLAGS)
 	@sh fixtures/run-tests.sh --skip-build
 
-# The validator, the extractor and the slow reference are held against each other over random and spoilt
-# lines. A finding prints its seed.
+# Compares the validator, the extractor and the slow reference with each other over random and corrupted
+# lines. A failure prints its seed.
 SECONDS := 60
 SEED :=
 SIMDJSON :=
@@ -49,7 +49,7 @@ test-fuzz: deps
 	if [ -n "$(SEED)" ]; then export KAPPA_SEED=$(SEED); fi; \
 	KAPPA_FUZZ_SECONDS=$(SECONDS) swift test --skip-build $$flags --filter 'JSONFuzzTests|JSONValidationTests|ExtractionTests'
 
-# What needs root, mounts, strace or minutes: the same suites, their sweeps in full.
+# Tests that need root, mounts, strace or minutes: the same suites, with their sweeps in full.
 test-faults: deps
 	swift build --build-tests $(SWIFT_FLAGS)
 	KAPPA_FAULTS=1 swift test --skip-build --filter \
@@ -67,7 +67,7 @@ bench-scale: deps
 	$(RELEASE) kappa-bench
 	.build/release/kappa-bench scale --out bench-data
 
-# kappa and DuckDB in turns on the files that `make bench` has made; needs DuckDB's Python package
+# Runs kappa and DuckDB alternately on the files that `make bench` has made; needs DuckDB's Python package
 # (pip install duckdb).
 bench-peers: deps
 	$(RELEASE) kappa-bench
