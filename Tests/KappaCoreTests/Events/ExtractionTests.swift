@@ -3,7 +3,7 @@ import Testing
 
 @testable import KappaCore
 
-/// Columns against the slow parser: the same values, or the same reason.
+/// Compares columns with the slow parser: the same values, or the same reason.
 @Suite("Extraction") struct ExtractionTests {
     struct Inner: Decodable, Equatable, Sendable {
         var x: Int
@@ -55,7 +55,7 @@ import Testing
         var shape: SplitMix
         /// The values.
         var random: SplitMix
-        /// How many fields in a thousand are spoilt.
+        /// How many fields in a thousand are corrupted.
         var spoils = 30
 
         mutating func line() -> String {
@@ -180,7 +180,7 @@ import Testing
         if spoils == 0 { #expect(taken > 0, "seed \(seed): the test writes no good event") }
     }
 
-    @Test("numbers and times of every length, and beside the point", arguments: [true, false])
+    @Test("numbers and times of every length, well-formed or not", arguments: [true, false])
     func scalars(checksAgain: Bool) throws {
         struct Scalars: Event, Equatable {
             static let allowsTimesBefore1990 = true
@@ -255,7 +255,7 @@ import Testing
         #expect(try found[0]?.get() == Holes(numbers: [1, nil, 3], times: ["a": time]))
     }
 
-    @Test("where a key stands twice, the last one counts, as a whole")
+    @Test("if a key occurs twice, the last one counts, as a whole")
     func duplicates() throws {
         #expect(try read(#"{"a":1,"a":2}"#).a == 2)
         #expect(try read(#"{"a":1,"a":null}"#).a == nil)
@@ -271,14 +271,14 @@ import Testing
         #expect(try read("{}").inner == nil)
     }
 
-    @Test("a dead letter's event is its own line, whatever white space stands between events")
+    @Test("a dead letter's event is its own line, whatever white space is between events")
     func eventText() throws {
         let plan = ExtractionPlan()
         let block = try EventsBlock([#"{"a":1} "#, #"  {"a":2}"#, "\t{}\r"], plan: plan)
         #expect((0..<3).map(block.batch.event) == [#"{"a":1}"#, #"{"a":2}"#, "{}"])
     }
 
-    @Test("what is not the events that a block's header tells is damage")
+    @Test("a payload that does not match its block's header is damage")
     func damage() throws {
         for lines in [["{}{}"], ["[]"], ["{", "}"], ["{\"a\":1"], ["1"]] {
             #expect(throws: KappaError.self) {
