@@ -71,7 +71,7 @@ struct PastVersionTests {
     }
 
     @Test(
-        "is replayed from the nearest snapshot, and not at all if there is a snapshot of that offset"
+        "is replayed from the nearest snapshot, and not at all if one of that offset exists"
     )
     func nearest() throws {
         let views = ViewSet([tally("a")])

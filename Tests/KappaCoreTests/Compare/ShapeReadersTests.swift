@@ -97,7 +97,7 @@ import Testing
     }
 
     @Test(
-        "why shows a key of either of two versions; for the version without that key there is no row"
+        "why shows a key of either of two versions; the version without that key has no row"
     )
     func why() throws {
         let seed = Seeds.one()

@@ -113,7 +113,7 @@ struct VerificationTests {
     }
 
     @Test(
-        "a lost dead letter, a wrong count and a file that is not a database are faults of the store"
+        "a lost dead letter, a wrong count and a file that is no database are faults of the store"
     )
     func otherFaults() throws {
         try folder.append(ticks: 10)

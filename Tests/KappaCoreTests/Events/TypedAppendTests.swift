@@ -322,7 +322,7 @@ struct TypedAppendTests {
     }
 
     @Test(
-        "a value that cannot be read back is refused by name, and an author's own error is the reason"
+        "values that cannot be read back are refused by name; an author's own error is the reason"
     )
     func refusals() async throws {
         let folder = try TemporaryFolder(inMemory: true)

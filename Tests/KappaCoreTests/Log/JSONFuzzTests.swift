@@ -1,4 +1,5 @@
-// This file tests names in another style. swift-format-ignore-file: AlwaysUseLowerCamelCase
+// This file tests names in another style.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
 
 import CKappaJSON
 import KappaTesting

@@ -127,7 +127,7 @@ import Testing
     }
 
     @Test(
-        "why says on which event a view's code crashes, whether it searches for a key or applies all"
+        "why says on which event a view's code crashes, whether it looks for a key or applies all"
     )
     func why() throws {
         let seed = Seeds.one()

@@ -61,7 +61,7 @@ import Testing
     }
 
     @Test(
-        "a live view whose code crashes keeps its rows; the others continue, and a fixed build resumes it"
+        "a live view whose code crashes keeps its rows; others continue; a fixed build resumes it"
     )
     func live() throws {
         let program = try FaultyProgram("fold")

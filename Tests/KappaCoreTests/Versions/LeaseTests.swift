@@ -124,7 +124,7 @@ struct LeaseTests {
     }
 
     @Test(
-        "a run whose versions are all held elsewhere stands by, and takes over those that become free"
+        "a run whose versions are all held elsewhere stands by, and takes over what becomes free"
     )
     func hotStandby() throws {
         let views: [any AnyView] = [tally("a"), tally("x", named: "more")]

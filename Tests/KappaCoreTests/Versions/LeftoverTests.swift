@@ -52,7 +52,7 @@ struct LeftoverTests {
     }
 
     @Test(
-        "a foreign file with the name of a version's file stays, whatever opens or cleans the folder"
+        "a foreign file named like a version's file stays, whatever opens or cleans the folder"
     )
     func foreign() throws {
         try folder.catchUp([tally("a")])

@@ -106,7 +106,7 @@ struct UpgradeTests {
     }
 
     @Test(
-        "a rebuild beside a running build of the same definition is kept current by that build afterwards"
+        "a running build of the same definition keeps a rebuild beside it current afterwards"
     )
     func rebuildBeside() throws {
         let running = try RunningBuild(folder.data, [tally("a")])
@@ -145,7 +145,7 @@ struct UpgradeTests {
     }
 
     @Test(
-        "a build that does not follow ends with the holder's process number if everything is held elsewhere"
+        "a build that does not follow names the holder's process if everything is held elsewhere"
     )
     func allHeld() throws {
         let first = try RunningBuild(folder.data, [tally("a")])

@@ -127,7 +127,7 @@ import Views
     }
 
     @Test(
-        "a table's columns are as the view is written: windows and keys in their order, then aggregates"
+        "columns are in the order of the view: windows and keys in their order, then aggregates"
     )
     func schemas() throws {
         let definitions = try sampleViews.definitions()
