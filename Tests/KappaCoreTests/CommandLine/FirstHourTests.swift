@@ -189,7 +189,7 @@ struct FirstHourTests {
     }
 
     @Test(
-        "a second run names the first, stands by and takes over; if it may not wait, it exits with 75"
+        "a second run names the first, stands by and takes over; with an end it exits with 75"
     )
     func secondRun() throws {
         try kappa.generate(100)
