@@ -38,19 +38,19 @@ struct MonitorTests {
     @Test("a waiting thread is not woken by changes that do not concern it")
     func undisturbed() throws {
         let value = Monitor(0)
-        let looks = Monitor(0)
+        let checks = Monitor(0)
         let thread = try WorkerThread("waits") {
             value.wait { number -> Void? in
-                looks.withLock { $0 += 1 }
+                checks.withLock { $0 += 1 }
                 return number == 100 ? () : nil
             }
         }
-        looks.wait { $0 > 0 ? () : nil }
+        checks.wait { $0 > 0 ? () : nil }
         for _ in 0..<100 { value.withLock { $0 += 1 } }
         thread.join()
         // It checked the condition once; after that the threads that changed the number did, and woke it at
         // the last change.
-        #expect(looks.withLock { $0 } <= 101)
+        #expect(checks.withLock { $0 } <= 101)
     }
 
     @Test("one item wakes one waiting thread, the one that came first")

@@ -201,7 +201,7 @@ struct KeyIndexTests {
             var options = Scan.Options(end: version.offset + 20)
             options.batchEvents = 7
             try Scan(
-                folder.data.log, [version], plan: plan, options: options, observer: PutsAside()
+                folder.data.log, [version], plan: plan, options: options, observer: SpillsAll()
             ).run()
             try version.commit()
         }
@@ -210,7 +210,7 @@ struct KeyIndexTests {
     }
 
     /// Spills everything that is to be committed.
-    private final class PutsAside: Scan.Observer {
+    private final class SpillsAll: Scan.Observer {
         func commit(_ version: VersionMaterializer, _ perform: () throws -> Void) throws -> Bool {
             try version.save()
             return true

@@ -86,11 +86,11 @@ struct WhyTests {
                 }
             }
             // Every event that changed the row of this key is reported.
-            let told = Set(found.map(\.offset.rawValue))
+            let reported = Set(found.map(\.offset.rawValue))
             for offset in 0..<count where !isSession {
                 let before = rows[offset].first { key($0) == wanted }
                 let after = rows[offset + 1].first { key($0) == wanted }
-                if before != after { #expect(told.contains(UInt64(offset)), comment) }
+                if before != after { #expect(reported.contains(UInt64(offset)), comment) }
             }
         }
         #expect(!keys.isEmpty, comment)
@@ -165,12 +165,12 @@ struct WhyTests {
                     let after = rows[Int(step.offset.rawValue) + 1].first { $0[0] == key }
                     #expect(step.rows[0] == after, comment)
                 }
-                let told = Set(found.map(\.offset.rawValue))
+                let reported = Set(found.map(\.offset.rawValue))
                 for offset in 0..<count
                 where rows[offset].first(where: { $0[0] == key })
                     != rows[offset + 1].first(where: { $0[0] == key })
                 {
-                    #expect(told.contains(UInt64(offset)), comment)
+                    #expect(reported.contains(UInt64(offset)), comment)
                 }
             }
             #expect(try !steps([view], .string("nobody"), table, to: count).contains { _ in true })

@@ -56,7 +56,7 @@ import Testing
         /// The values.
         var random: SplitMix
         /// How many fields in a thousand are corrupted.
-        var spoils = 30
+        var corruptPermille = 30
 
         mutating func line() -> String {
             object([
@@ -76,9 +76,9 @@ import Testing
             for (name, kind) in fields {
                 let isOptional = name.hasPrefix("maybe") || name == "points" || name == "unknown"
                 if isOptional, shape.chance(1, in: 4) { continue }
-                if shape.chance(spoils, in: 3_000) { continue }
+                if shape.chance(corruptPermille, in: 3_000) { continue }
                 for _ in 0..<(shape.chance(1, in: 25) ? 2 : 1) {
-                    let text = value(random.chance(spoils, in: 1_000) ? .anything : kind)
+                    let text = value(random.chance(corruptPermille, in: 1_000) ? .anything : kind)
                     members.append("\(key(name))\(space()):\(space())\(text)\(space())")
                 }
             }
@@ -159,10 +159,11 @@ import Testing
         arguments: Seeds.random(60))
     func agree(seed: UInt64) throws {
         var random = SplitMix(state: seed)
-        let spoils = random.pick([0, 10, 60])
+        let corruptPermille = random.pick([0, 10, 60])
         // Few shapes, which are learned; or a new one each time.
         let shapes: UInt64 = random.pick([1, 3, 1_000_000])
-        var writer = Writer(shape: random, random: SplitMix(state: seed ^ 1), spoils: spoils)
+        var writer = Writer(
+            shape: random, random: SplitMix(state: seed ^ 1), corruptPermille: corruptPermille)
         let lines = (0..<60).map { _ in
             writer.shape = SplitMix(state: seed &+ UInt64(random.below(Int(shapes))))
             return writer.line()
@@ -177,7 +178,9 @@ import Testing
             #expect(found == expected, "seed \(seed): \(line)")
             if case .success = found { taken += 1 }
         }
-        if spoils == 0 { #expect(taken > 0, "seed \(seed): the test writes no good event") }
+        if corruptPermille == 0 {
+            #expect(taken > 0, "seed \(seed): the test writes no good event")
+        }
     }
 
     @Test("numbers and times of every length, well-formed or not", arguments: [true, false])

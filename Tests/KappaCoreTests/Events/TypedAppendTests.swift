@@ -165,7 +165,7 @@ struct TypedAppendTests {
     }
 
     /// Changes one value of an event to one that no reader accepts.
-    private func spoil(_ event: inout Everything, _ random: inout SplitMix) {
+    private func corrupt(_ event: inout Everything, _ random: inout SplitMix) {
         let beyond = [
             Timestamp(microseconds: .max), Timestamp(microseconds: 253_402_300_800_000_000),
         ]
@@ -209,15 +209,15 @@ struct TypedAppendTests {
         var appended: [Everything] = []
         for id in 0..<120 {
             var fact = event(id, &random)
-            let isSpoilt = random.chance(1, in: 3)
-            if isSpoilt { spoil(&fact, &random) }
+            let isCorrupted = random.chance(1, in: 3)
+            if isCorrupted { corrupt(&fact, &random) }
             let end = try LogReader(kappa.data.log).durableEnd()
             do {
                 try await kappa.append([fact])
-                #expect(!isSpoilt, "seed \(seed): \(fact)")
+                #expect(!isCorrupted, "seed \(seed): \(fact)")
                 appended.append(fact)
             } catch let error as KappaError {
-                #expect(isSpoilt && error.code == .badInput, "seed \(seed): \(error)")
+                #expect(isCorrupted && error.code == .badInput, "seed \(seed): \(error)")
                 #expect(error.place?.contains("property") == true, "\(error)")
                 #expect(try LogReader(kappa.data.log).durableEnd() == end)
             }

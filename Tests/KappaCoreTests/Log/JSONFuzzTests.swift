@@ -168,7 +168,7 @@ struct JSONMaker {
             let length = 64 * (1 + random.below(4)) + random.below(5) - 2
             while line.count < length { line.insert(0x20, at: random.pick([0, line.count])) }
         }
-        if random.chance(1, in: 3) { spoil(&line) }
+        if random.chance(1, in: 3) { corrupt(&line) }
         line.removeAll { $0 == 0x0A }
         return line
     }
@@ -251,7 +251,7 @@ struct JSONMaker {
         Array("tru".utf8), Array("//".utf8), Array("\\x".utf8), Array("\\u+123".utf8), [0, 0, 0],
     ]
 
-    private mutating func spoil(_ line: inout [UInt8]) {
+    private mutating func corrupt(_ line: inout [UInt8]) {
         for _ in 0..<(1 + random.below(3)) {
             let at = random.below(line.count)
             switch random.below(8) {

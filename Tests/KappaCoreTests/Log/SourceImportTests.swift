@@ -77,8 +77,8 @@ struct SourceImportTests {
             return error?.code == .badInput && error?.place == "input, line 14, column 2"
         }
         #expect(try LogTesting.texts(folder.file("log")) == LogTesting.numbered(0..<10))
-        let mended = try run(LogTesting.numbered(0..<20), source: "orders", batch: 5)
-        #expect(mended.appended == 10 && mended.skipped == 10)
+        let repaired = try run(LogTesting.numbered(0..<20), source: "orders", batch: 5)
+        #expect(repaired.appended == 10 && repaired.skipped == 10)
         #expect(try LogTesting.texts(folder.file("log")) == LogTesting.numbered(0..<20))
     }
 

@@ -57,7 +57,7 @@ struct ReadingMaker {
             ("at", time()),
         ]
         if random.chance(1, in: 3) { fields.removeAll { $0.1 == "null" } }
-        if random.chance(1, in: 15) { spoil(&fields) }
+        if random.chance(1, in: 15) { corrupt(&fields) }
         if random.chance(1, in: 4) { fields.shuffle(using: &random) }
         if random.chance(1, in: 6) {
             fields.insert((random.pick(["unknown", "userName", "at_"]), "[1,{\"user\":2}]"), at: 3)
@@ -67,7 +67,7 @@ struct ReadingMaker {
         return "{" + fields.map { "\"\($0.0)\"\(colon)\($0.1)" }.joined(separator: comma) + "}"
     }
 
-    private mutating func spoil(_ fields: inout [(String, String)]) {
+    private mutating func corrupt(_ fields: inout [(String, String)]) {
         let index = random.below(fields.count)
         switch random.below(3) {
         case 0: fields.remove(at: index)

@@ -88,12 +88,12 @@ struct MarketMaker {
             fields += [("event_type", "\"\(type)\""), ("limit", "\(random.below(8))")]
         }
         if random.chance(1, in: 3) { fields.removeAll { $0.1 == "null" } }
-        if random.chance(1, in: 15) { spoil(&fields) }
+        if random.chance(1, in: 15) { corrupt(&fields) }
         if random.chance(1, in: 4) { fields.shuffle(using: &random) }
         return "{" + fields.map { "\"\($0.0)\":\($0.1)" }.joined(separator: ",") + "}"
     }
 
-    private mutating func spoil(_ fields: inout [(String, String)]) {
+    private mutating func corrupt(_ fields: inout [(String, String)]) {
         let index = random.below(fields.count)
         switch random.below(3) {
         case 0: fields.remove(at: index)

@@ -220,8 +220,8 @@ import Testing
         #expect(run.code == 70, "\(run)")
         #expect(try program.status("whole").first?["position"] as? Int == 35)
         // After the fix it is promoted.
-        let mended = try program.copied()
-        let again = try mended.run("promote", "fold@2", environment: ["FAULTY_SAFE": "1"])
+        let repaired = try program.copied()
+        let again = try repaired.run("promote", "fold@2", environment: ["FAULTY_SAFE": "1"])
         #expect(again.code == 0, "\(again)")
     }
 
@@ -293,7 +293,7 @@ import Testing
             }
         }
         // The owner's fixed build tries again.
-        let mended = try program.copied().run(environment: ["FAULTY_SAFE": "1"])
-        #expect(mended.code == 0 && mended.lines.contains("position of row: 9"), "\(mended)")
+        let repaired = try program.copied().run(environment: ["FAULTY_SAFE": "1"])
+        #expect(repaired.code == 0 && repaired.lines.contains("position of row: 9"), "\(repaired)")
     }
 }

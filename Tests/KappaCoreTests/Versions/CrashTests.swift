@@ -91,11 +91,11 @@ import Testing
         #expect(ended.code == 70, "\(ended)")
 
         // Another program tries the event again.
-        let mended = try program.copied()
-        let resumed = try mended.run(
+        let repaired = try program.copied()
+        let resumed = try repaired.run(
             "run", "--until-caught-up", environment: ["FAULTY_SAFE": "1"])
         #expect(resumed.code == 0, "\(resumed)")
-        let both = try mended.status("fold")
+        let both = try repaired.status("fold")
         #expect(both.first?["position"] as? Int == 15, "\(resumed)")
         #expect(both.first?["reason"] as? String == nil)
     }
@@ -190,7 +190,7 @@ struct FaultyProgram {
 
     /// The same program in another file: like a fixed build.
     func copied() throws -> FaultyProgram {
-        let copy = program.folder.path + "/mended"
+        let copy = program.folder.path + "/repaired"
         try FileCopy.copy(path, to: copy)
         chmod(copy, 0o755)
         return FaultyProgram(self, copy)

@@ -31,7 +31,7 @@ private final class Sweep {
     private var random: SplitMix
     private var runners: [(digests: [String: String], build: RunningBuild)] = []
     /// Versions whose file says that they were made from another log: they fail for good.
-    private var spoilt: Set<VersionID> = []
+    private var corrupted: Set<VersionID> = []
     private var events = 0
     private(set) var story = ""
 
@@ -92,7 +92,7 @@ private final class Sweep {
         let view = Self.views.randomElement(using: &random) ?? "tally"
         let catalog = try folder.catalog()
         let entries = try catalog.entries(of: view)
-        let id = entries.filter { !spoilt.contains($0.id) && !$0.isLive }
+        let id = entries.filter { !corrupted.contains($0.id) && !$0.isLive }
             .randomElement(using: &random)?.id
         let kind = Int.random(in: 0..<10, using: &random)
         do {
@@ -130,8 +130,8 @@ private final class Sweep {
                 guard let id, Lease.holder(of: id, in: folder.data) == nil,
                     folder.data.hasFile(id)
                 else { return }
-                story += "spoil \(id)\n"
-                spoilt.insert(id)
+                story += "corrupt \(id)\n"
+                corrupted.insert(id)
                 try SQLiteConnection(folder.data.file(id), .readWrite)
                     .execute("UPDATE _kappa_checkpoint SET digest_crc = digest_crc + 1")
             default:
@@ -164,7 +164,7 @@ private final class Sweep {
             try waitFor("the live version of \(view) is followed") {
                 try folder.catalog().entries(of: view).allSatisfy { entry in
                     guard entry.isLive, try known().contains(entry.digest) else { return true }
-                    if spoilt.contains(entry.id) { return entry.failure != nil }
+                    if corrupted.contains(entry.id) { return entry.failure != nil }
                     return try isHeld(entry.id) && isAtEnd(entry.id)
                 }
             }

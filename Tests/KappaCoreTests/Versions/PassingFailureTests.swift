@@ -119,7 +119,7 @@ struct PassingFailureTests {
         unblock()
         try waitFor("one of them has it") { try position(1) == 30 }
         // For the other one it is like any version that another process keeps current.
-        try waitFor("nothing is left to put right") {
+        try waitFor("nothing is left to repair") {
             [first, second].allSatisfy { $0.runner.unresolved == nil }
         }
         try first.stop()
@@ -175,7 +175,7 @@ struct PassingFailureTests {
         let build = try RunningBuild(folder.data, [gated])
         try build.until("it waits for a person") { build.said.contains("refused tally@2") }
         try Garbage(folder.catalog()).abort(id(2))
-        try build.until("it has said so") { build.said.last == "released tally@2" }
+        try build.until("it has reported that") { build.said.last == "released tally@2" }
         #expect(try folder.entry("tally", 2) == nil)
         for _ in 0..<6 { Pause.forALook() }
         #expect(try folder.catalog().entries().map(\.id) == [id(1)])

@@ -37,12 +37,12 @@ struct SlowCodeTests {
             try status("stuck")?.isLive == true && status("tally")?.isLive == true
         }
         try folder.append(ticks: 10, first: 20)
-        try build.until("it is told, and again after twice as long") {
+        try build.until("it is reported, and again after twice as long") {
             build.said.count { $0.hasPrefix("slow stuck@1: its code has been at work") } >= 2
         }
         #expect(build.said.contains { $0.contains("at offsets 20 to 30 for ") }, "\(build.said)")
         #expect(!build.said.contains { $0.hasPrefix("slow tally") })
-        try build.until("its status tells") { try status("stuck")?.reason != nil }
+        try build.until("its status shows it") { try status("stuck")?.reason != nil }
         let reason = try #require(try status("stuck")?.reason)
         #expect(reason.contains("has not returned; it has stood still since 20"), "\(reason)")
         // Waiting callers are not told that the view has failed: it may yet continue.
@@ -65,7 +65,7 @@ struct SlowCodeTests {
             $0.follows = false
         }
         defer { gate.withLock { $0 = true } }
-        try build.until("its status tells") {
+        try build.until("its status shows it") {
             let status = try status("stuck")
             return status?.state == .building && status?.reason?.contains("not returned") == true
         }
@@ -84,15 +84,15 @@ struct SlowCodeTests {
                 Pause.briefly()
             }
         }
-        let told = Monitor(0)
-        let watch = SlowCodeWatch(limit: .seconds(1)) { _ in told.withLock { $0 += 1 } }
+        let reports = Monitor(0)
+        let watch = SlowCodeWatch(limit: .seconds(1)) { _ in reports.withLock { $0 += 1 } }
         let mark = CrashMark(for: "paused")
         watch.add(VersionID("paused", VersionNumber(1)), mark.pulse)
         let thread = try WorkerThread("watch") { watch.run() }
         for _ in 0..<300 { mark.during(.applying, .zero, Offset(1)) { Pause.briefly() } }
         watch.stop()
         thread.join()
-        #expect(told.withLock { $0 } == 0)
+        #expect(reports.withLock { $0 } == 0)
         let build = try RunningBuild(folder.data, [pause]) { $0.follows = false }
         try build.wait()
         #expect(!build.said.contains { $0.hasPrefix("slow") })

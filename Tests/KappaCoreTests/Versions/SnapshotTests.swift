@@ -182,7 +182,7 @@ struct SnapshotTests {
             $0.snapshots = SnapshotPolicy(every: .events(10))
         }
         try folder.append(ticks: 5, first: 5)
-        try running.until("the failure is told") {
+        try running.until("the failure is reported") {
             running.said.contains("no snapshot of tally@1 cannot put a snapshot in place")
         }
         try folder.append(ticks: 5)

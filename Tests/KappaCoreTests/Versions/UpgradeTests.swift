@@ -72,13 +72,15 @@ struct UpgradeTests {
         isEnd.withLock { $0 = true }
         polling.join()
         try failure.withLock { if let error = $0 { throw error } }
-        let looks = seen.withLock { $0 }
-        for (before, after) in zip(looks, looks.dropFirst()) {
+        let samples = seen.withLock { $0 }
+        for (before, after) in zip(samples, samples.dropFirst()) {
             #expect(before.position <= after.position, "readers went back")
             #expect(before.number <= after.number)
         }
         // Rows and position always agree: the old definition takes every event.
-        for look in looks where look.number == 1 { #expect(look.rows == Int64(look.position)) }
+        for sample in samples where sample.number == 1 {
+            #expect(sample.rows == Int64(sample.position))
+        }
         try new.stop()
     }
 
@@ -115,7 +117,7 @@ struct UpgradeTests {
         #expect(try live() == 2)
         try folder.append(ticks: 10)
         try waitFor("tally@2 is followed") { try position("tally", 2) == 60 }
-        try waitFor("it has said so") {
+        try waitFor("it has reported that") {
             // Which of the first two comes first is chance.
             let wanted: Set = ["released tally@1", "started tally@2 keep", "caught up tally@2"]
             return wanted.isSubset(of: running.said)
@@ -203,7 +205,7 @@ struct UpgradeTests {
         #expect(try folder.entry("more", 1)?.failure == nil)
         try catalog.execute("DROP TRIGGER full")
         try folder.append(ticks: 10)
-        try build.until("it is written down") { try folder.entry("more", 1)?.failure != nil }
+        try build.until("it is recorded") { try folder.entry("more", 1)?.failure != nil }
         try build.stop()
     }
 
