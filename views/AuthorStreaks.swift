@@ -8,7 +8,7 @@ public struct Streak: Codable, Equatable, Sendable {
     public var currentStreakDays = 0
     @Hidden var lastDay: Int64?
 
-    /// Counts a commit on a day. The same day and earlier days change nothing.
+    /// Counts a commit on a day. One on the same day or an earlier day does not change the streaks.
     mutating func commit(on day: Int64) {
         commits += 1
         if let lastDay, day <= lastDay { return }

@@ -1,6 +1,6 @@
 import KappaCore
 
-/// How far each user is on the way from a view over a click to a purchase.
+/// How far each user has come from a view, through a click, to a purchase.
 public struct Funnel: Codable, Equatable, Sendable {
     public var views = 0
     public var clicks = 0

@@ -1,6 +1,6 @@
 import KappaCore
 
-/// Bursts of activity: a user's events at most thirty seconds apart, in whichever order they come.
+/// Bursts of activity: a user's events at most thirty seconds apart, in whatever order they arrive.
 public let userSessions = View("user_sessions") {
     Events(UserEvent.self, at: \.timestamp)
         .grouped(by: \.userID)

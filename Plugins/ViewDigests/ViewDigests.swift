@@ -1,6 +1,7 @@
 import PackagePlugin
 
-/// Digests the files of a target that defines views, so that a changed definition is a new version.
+/// Computes digests of the files of a target that defines views, so that a changed definition becomes a new
+/// version.
 ///
 /// It writes one Swift file, `ViewDigests.generated.swift`, with a constant `viewDigests`.
 @main

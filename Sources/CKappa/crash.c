@@ -11,7 +11,7 @@
 
 #include "CKappa.h"
 
-// What ends a process that a view's code has brought into an impossible state.
+// The signals that end a process whose view code has brought it into an impossible state.
 static const int fatal[] = {SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT};
 enum { FATAL_COUNT = sizeof fatal / sizeof fatal[0] };
 static struct sigaction previous[FATAL_COUNT];
@@ -27,14 +27,14 @@ static char *notices;
 static size_t notices_length;
 enum { NOTICES_SIZE = 8192 };
 static sigset_t first_mask;
-// Whether a crash starts the program again, whether one is about to, and whether that has failed.
+// Whether a crash restarts the program, whether a restart is under way, and whether one has failed.
 static atomic_bool may_restart, is_restarting, has_failed;
 
 void kappa_crash_keep_mask(void) { pthread_sigmask(SIG_SETMASK, NULL, &first_mask); }
 
 void kappa_crash_forbid_restart(void) { atomic_store(&may_restart, false); }
 
-// Files that stay open when the program starts again, each as its descriptor and 1; 0 is a free place.
+// Files that stay open when the program restarts, each as its descriptor plus 1; 0 is a free slot.
 enum { KEPT_COUNT = 512 };
 static atomic_int kept[KEPT_COUNT];
 
@@ -114,10 +114,11 @@ static void note(const kappa_crash_mark *mark) {
   add_text(";", 1);
 }
 
-// Becomes a new process of the same program: same number, same parent, same standard files.
+// Replaces this process by a new run of the same program: same process ID, same parent, same standard
+// files.
 static void restart(const kappa_crash_mark *mark) {
   if (!atomic_load(&may_restart) || atomic_load(&has_failed)) return;
-  // Another thread crashes at the same time: this one must not end the process before that one is done.
+  // Another thread is crashing, too: this one must not end the process before that one is done.
   while (atomic_exchange(&is_restarting, true)) {
     if (atomic_load(&has_failed)) return;
     usleep(1000);
@@ -131,8 +132,8 @@ static void restart(const kappa_crash_mark *mark) {
   atomic_store(&has_failed, true);
 }
 
-// Says what ends the process, where it does not start again.
-static void tell(const kappa_crash_mark *mark) {
+// Reports what ends the process, where it does not restart.
+static void report(const kappa_crash_mark *mark) {
   size_t length = 0;
   while (length < sizeof mark->name && mark->name[length] && mark->name[length] != '=') length++;
   char line[256];
@@ -161,7 +162,7 @@ static bool is_ours(const struct sigaction *action) {
   return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == handle;
 }
 
-// Whether a handler that was there before has made the thread fit to go on.
+// Whether a handler that was installed earlier has made it safe for the thread to continue.
 static bool chain(int number, siginfo_t *info, void *context) {
   const struct sigaction *old = NULL;
   for (int index = 0; index < FATAL_COUNT; index++) {
@@ -170,8 +171,8 @@ static bool chain(int number, siginfo_t *info, void *context) {
   if (!old) return false;
   bool takes_info = old->sa_flags & SA_SIGINFO;
   if (!takes_info && (old->sa_handler == SIG_DFL || old->sa_handler == SIG_IGN)) return false;
-  // It runs with the signals blocked that it asked for and no others: Swift's backtrace reads memory that
-  // may not be there, and has to catch what comes of that.
+  // It runs with only those signals blocked that it asked for: Swift's backtrace reads memory that may
+  // not be mapped, and has to catch the faults that follow.
   sigset_t asked = old->sa_mask, blocked;
   if (!(old->sa_flags & SA_NODEFER)) sigaddset(&asked, number);
   pthread_sigmask(SIG_SETMASK, &asked, &blocked);
@@ -182,19 +183,19 @@ static bool chain(int number, siginfo_t *info, void *context) {
   }
   pthread_sigmask(SIG_SETMASK, &blocked, NULL);
   struct sigaction now;
-  // Whoever means the process to end has taken its handlers away.
+  // A handler that means the process to end has removed this one.
   return sigaction(number, NULL, &now) == 0 && is_ours(&now);
 }
 
 static void handle(int number, siginfo_t *info, void *context) {
   int error = errno;
   kappa_crash_mark *mark = current;
-  // What another process sends says nothing of the code that runs here.
+  // A signal from another process says nothing about the code that runs here.
   bool is_crash = info->si_code > 0 || info->si_pid == getpid();
   if (!is_crash || (mark && mark->signal)) mark = NULL;
   if (mark) mark->signal = (uint32_t)number;
-  // Of the first crash somebody may want to see the stack, which takes a debugger seconds to tell; those
-  // that only narrow it down are of the same place.
+  // After the first crash somebody may want to see the stack, which takes a debugger seconds to print.
+  // The crashes that only narrow it down are at the same place.
   bool is_known = mark && mark->is_alone && atomic_load(&may_restart);
   if (!is_known && chain(number, info, context)) {
     if (mark) mark->signal = 0;
@@ -203,10 +204,10 @@ static void handle(int number, siginfo_t *info, void *context) {
   }
   if (mark) {
     restart(mark);
-    tell(mark);
+    report(mark);
   }
-  // The instruction is run again, or the signal comes again, and ends the process as if this had never
-  // been here.
+  // The instruction runs again, or the signal is raised again, and ends the process as if this handler
+  // did not exist.
   signal(number, SIG_DFL);
   if (info->si_code <= 0) raise(number);
   errno = error;
@@ -238,7 +239,7 @@ static void end_stack(void *stack) {
 
 static void make_key(void) { pthread_key_create(&stack_key, end_stack); }
 
-// A thread whose stack is full needs another one for the handler.
+// A thread that has overflowed its stack needs another one for the handler.
 static void prepare_thread(void) {
   has_stack = true;
   pthread_once(&installed, install);

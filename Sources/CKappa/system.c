@@ -69,7 +69,7 @@ struct cloning {
 static void *clone_apart(void *argument) {
   struct cloning *cloning = argument;
   // POSIX ties the locks on a file to the table of open files: closing a descriptor drops those that
-  // other descriptors of the same table have, such as SQLite's. This thread gets a table of its own.
+  // other descriptors in the same table hold, such as SQLite's. This thread gets a table of its own.
   if (unshare(CLONE_FILES) != 0) {
     cloning->error = EOPNOTSUPP;
     return NULL;
@@ -104,7 +104,7 @@ const void *kappa_find(const void *bytes, size_t count, const void *part, size_t
 }
 
 void kappa_start_writing(int file, int64_t position, int64_t count) {
-  // Only a hint: what has to be durable is synced.
+  // Only a hint: what has to be durable is synced anyway.
   (void)sync_file_range(file, position, count, SYNC_FILE_RANGE_WRITE);
 }
 

@@ -1,5 +1,5 @@
-// Finds where strings and numbers end, many bytes at a time. Everything here reads up to KJ_PADDING bytes
-// past the end that it is given, and answers null, or that end, where it finds nothing before it.
+// Finds where strings and numbers end, many bytes at a time. Everything here reads up to KJ_PADDING
+// bytes past the end that it is given, and returns null, or that end, where it finds nothing before it.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -11,7 +11,8 @@
 
 namespace kappa {
 
-// Consecutive bytes, to be compared at once. A mask has a bit for each, the first byte's lowest.
+// Consecutive bytes that are compared at once. A mask has a bit for each byte, the lowest for the first
+// one.
 #if defined(__SSE2__)
 
 class Bytes {
@@ -20,7 +21,8 @@ class Bytes {
 
   explicit Bytes(const char *p) : bytes_(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p))) {}
   uint64_t equal(char c) const { return mask(_mm_cmpeq_epi8(bytes_, _mm_set1_epi8(c))); }
-  // Spaces, and control characters; and, as they stand in strings alone, bytes above 127.
+  // Spaces and control characters; also bytes above 127, which are harmless here: they occur only in
+  // strings.
   uint64_t spaces() const { return mask(_mm_cmplt_epi8(bytes_, _mm_set1_epi8(' ' + 1))); }
 
  private:
@@ -51,7 +53,7 @@ class Bytes {
 
 inline bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
-// The same of 64 bytes.
+// The same for 64 bytes.
 inline uint64_t equal64(const char *p, char c) {
   uint64_t mask = 0;
   for (size_t i = 0; i < 64; i += Bytes::kCount) mask |= Bytes(p + i).equal(c) << i;
@@ -60,11 +62,11 @@ inline uint64_t equal64(const char *p, char c) {
 
 inline size_t first(uint64_t mask) { return static_cast<size_t>(__builtin_ctzll(mask)); }
 
-// The characters that a backslash stands before, as bits, where `backslashes` has all of them.
-// `is_escaped`: whether it is so of the first one; then, of the one behind the last.
+// The characters that are escaped, as bits; `backslashes` has all backslashes. `is_escaped` says
+// whether the first character is escaped and, afterwards, whether the one after the last is.
 //
-// An odd backslash of a row escapes, an even one is escaped: subtracting makes the borrow run along each
-// row. The way of simdjson (John Keiser, "escape scanner").
+// In a row of backslashes each odd one escapes and each even one is escaped: the subtraction makes a
+// borrow run along each row. This is simdjson's method (John Keiser, "escape scanner").
 inline uint64_t escaped(uint64_t backslashes, uint64_t &is_escaped) {
   constexpr uint64_t odd = 0xaaaaaaaaaaaaaaaaull;
   uint64_t starts = backslashes & ~is_escaped;
@@ -86,18 +88,18 @@ inline const char *long_string_end(const char *p, const char *end) {
   return nullptr;
 }
 
-// The closing quote of the string whose inside begins at `p`.
+// The closing quote of the string whose contents begin at `p`.
 KAPPA_INLINE const char *string_end(const char *p, const char *end) {
   Bytes bytes(p);
   uint64_t quotes = bytes.equal('"');
-  // What stands before the first quote.
+  // The bytes before the first quote.
   uint64_t before = quotes - 1;
   if (!quotes || (bytes.equal('\\') & before)) return long_string_end(p, end);
   p += first(quotes);
   return p < end ? p : nullptr;
 }
 
-// Behind the last character of the number, or of true, false or null, that begins at `p`.
+// The end of the number, or of true, false or null, that begins at `p`.
 KAPPA_INLINE const char *token_end(const char *p, const char *end) {
   while (p < end) {
     Bytes bytes(p);
@@ -111,7 +113,7 @@ KAPPA_INLINE const char *token_end(const char *p, const char *end) {
   return end;
 }
 
-// Behind the brace or bracket that closes the one at `p`.
+// Just past the brace or bracket that closes the one at `p`.
 inline const char *nested_end(const char *p, const char *end) {
   size_t depth = 0;
   while (p < end) {

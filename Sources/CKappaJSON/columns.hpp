@@ -1,5 +1,5 @@
-// What extraction is made of: the fields that are wanted, the columns that they fill, and the text of
-// keys and strings.
+// The parts of extraction: the wanted fields, the columns that they fill, and the text of keys and
+// strings.
 #pragma once
 #include <simdjson.h>
 
@@ -18,8 +18,8 @@
 
 namespace kappa {
 
-// One property of an object that somebody asks for: the columns that want its value, and perhaps an object
-// to go into. Its own name stands first; the others are taken where the object does not have that one.
+// One requested property of an object: the columns that want its value, and possibly an object to
+// enter. Its own name comes first; the others apply where the object does not have that one.
 struct Property {
   std::vector<std::string> names;
   std::vector<uint32_t> columns;
@@ -42,8 +42,8 @@ struct Name {
   uint32_t target;
 };
 
-// The key that stood at this place in the last object, and what it meant. Short keys are compared
-// with their closing quote, by whole words: there is padding behind every key.
+// The key at this place in the last object, and what it meant. Short keys are compared with their
+// closing quote, in whole words: padding follows every key.
 struct Prediction {
   static constexpr size_t kWords = 3;
   std::string text;
@@ -71,16 +71,16 @@ struct Prediction {
       for (size_t i = 0; i < kWords; i++) differing |= (load8(key + 8 * i) ^ words[i]) & masks[i];
       return differing == 0;
     }
-    // Behind a key there stand at least a quote and the padding.
+    // At least a quote and the padding follow a key.
     return std::strncmp(key, text.c_str(), text.size()) == 0 && key[text.size()] == '"';
   }
 };
 
 struct Node {
   std::vector<Property> properties;
-  // For each property, whether the object that is being read has had its own name.
+  // For each property, whether the current object has had its own name.
   std::vector<uint8_t> has_own;
-  // Whether some property has more than one name; else nothing of that matters.
+  // Whether some property has more than one name; if not, `has_own` does not matter.
   bool has_aliases = false;
   std::vector<Name> names;
   std::vector<Target> targets;
@@ -162,8 +162,8 @@ inline bool hex4(const char *p, uint32_t &out) {
   return result.ec == std::errc() && result.ptr == p + 4;
 }
 
-// Copies bytes up to the next backslash or the end, often eight at once; returns how many there were. What
-// is written behind them is not behind what could be: no text gets longer when it is unescaped.
+// Copies bytes up to the next backslash or the end, often eight at once; returns how many there were.
+// It may write past them, but not past the room in `out`: no text gets longer when it is unescaped.
 KAPPA_INLINE size_t plain_bytes(const char *p, const char *end, char *out) {
   const char *first = p;
   while (end - p >= 8) {
@@ -178,7 +178,7 @@ KAPPA_INLINE size_t plain_bytes(const char *p, const char *end, char *out) {
   return static_cast<size_t>(p - first);
 }
 
-// Unescapes a JSON string's inside into `out`, which has room for `length` bytes.
+// Unescapes a JSON string's contents into `out`, which has room for `length` bytes.
 inline bool unescape(const char *p, size_t length, char *out, size_t &written) {
   const char *end = p + length;
   char *start = out;

@@ -1,4 +1,4 @@
-// The fields that are asked for, and the extraction of a block of events.
+// The requested fields, and the extraction of a block of events.
 #include "lines.hpp"
 #include "marks.hpp"
 
@@ -15,7 +15,7 @@ uint32_t target_for(Node &node, const std::string &text) {
   return target;
 }
 
-// The property with these names, the first of them its own.
+// The property with these names, the first of which is its own.
 Property &property_for(Node &node, const char *const *names, size_t count) {
   std::vector<std::string> wanted(names, names + count);
   for (Property &property : node.properties)
@@ -48,7 +48,7 @@ uint32_t kj_add_object(kj_extractor *x, uint32_t parent, const char *const *name
   Property &property = property_for(x->nodes[parent], names, count);
   if (property.node != kNone) return property.node;
   uint32_t node = property.node = static_cast<uint32_t>(x->nodes.size());
-  // The property may move from here on.
+  // This may move the property.
   x->nodes.emplace_back();
   return node;
 }
@@ -105,8 +105,9 @@ bool kj_extract(kj_extractor *x, const char *data, size_t length, size_t count, 
   MarkWalk marks(*x, *batch, data, length);
   const char *p = data;
   const char *end = data + length;
-  // So many events may have new shapes before it is better to look for the structure of all at once.
-  size_t strangers = 8 + count / 16;
+  // After this many events with new shapes, it is cheaper to find the structure of all the rest at
+  // once.
+  size_t new_shapes_left = 8 + count / 16;
   for (size_t event = 0; event < count; event++) {
     while (p < end && is_space(*p)) p++;
     batch->starts[event] = static_cast<uint32_t>(p - data);
@@ -114,7 +115,7 @@ bool kj_extract(kj_extractor *x, const char *data, size_t length, size_t count, 
       p = next;
       continue;
     }
-    if (strangers-- == 0) return marks.events(p, end, event, count - event);
+    if (new_shapes_left-- == 0) return marks.events(p, end, event, count - event);
     const void *newline = std::memchr(p, '\n', static_cast<size_t>(end - p));
     const char *next = newline ? static_cast<const char *>(newline) : end;
     if (!marks.events(p, next, event, 1)) return false;

@@ -1,4 +1,4 @@
-// What both walks over events share: how values get into columns.
+// Shared by both walks over events: puts values into columns.
 #pragma once
 #include "columns.hpp"
 
@@ -29,7 +29,7 @@ class Fields {
     column.states[event_] = scalar(column, *first, first, end);
   }
 
-  // Puts an object or a list there.
+  // Puts an object or an array there.
   void put_nested(uint32_t index, const char *first, const char *end) {
     Column &column = batch_.columns[index];
     column.states[event_] = KJ_WRONG_TYPE;
@@ -40,7 +40,7 @@ class Fields {
     }
   }
 
-  // Gives all fields inside an object one state.
+  // Sets the state of all fields inside an object.
   void mark(uint32_t node_index, kj_state state) {
     for (const Property &property : x_.nodes[node_index].properties) {
       for (uint32_t column : property.columns) batch_.columns[column].states[event_] = state;
@@ -90,7 +90,7 @@ class Fields {
         auto result = std::from_chars(first, end, value);
         if (result.ptr != end) return KJ_WRONG_TYPE;
         if (result.ec == std::errc()) return KJ_VALUE;
-        // Too small a number is zero, or nearly so; too large a one is refused.
+        // A number that is too small becomes zero, or nearly so; one that is too large is refused.
         value = std::strtod(first, nullptr);
         return std::abs(value) < 1 ? KJ_VALUE : KJ_WRONG_TYPE;
       }

@@ -1,5 +1,6 @@
-// Walks over events whose JSON was checked when they were appended, by the shapes of earlier ones: the bytes
-// between values are compared, values that nobody wants are stepped over, and nothing else is looked at.
+// Walks over events whose JSON was validated when they were appended, using the shapes of earlier
+// events: it compares the bytes between values, skips values that nobody wants, and looks at nothing
+// else.
 #pragma once
 #include "bytes.hpp"
 #include "fields.hpp"
@@ -11,7 +12,7 @@ class LineWalk : Fields {
   LineWalk(kj_extractor &x, kj_batch &batch, const char *data, size_t length)
       : Fields(x, batch, data, length) {}
 
-  // Reads one event that begins at `p`; null where it has no shape that is known.
+  // Reads one event that begins at `p`; null where its shape is not known.
   const char *event(const char *p, size_t number) {
     event_ = number;
     for (const Step *step = x_.shapes.first();; step = step->next) {
@@ -28,7 +29,7 @@ class LineWalk : Fields {
   }
 
  private:
-  // Behind the value that begins at `first`; null where none does.
+  // The end of the value that begins at `first`; null where there is none.
   KAPPA_INLINE const char *value(const char *first, const Step &step) {
     const char *end;
     if (*first == '"') {

@@ -11,7 +11,7 @@ class MarkWalk : Fields {
   MarkWalk(kj_extractor &x, kj_batch &batch, const char *data, size_t length)
       : Fields(x, batch, data, length) {}
 
-  // Reads `count` events that fill the bytes from `first` to `end`. Where they are one, its shape is
+  // Reads `count` events that fill the bytes from `first` to `end`. If there is just one, its shape is
   // learned.
   bool events(const char *first, const char *end, size_t number, size_t count) {
     if (!find_marks(first, static_cast<size_t>(end - first))) return false;
@@ -51,7 +51,7 @@ class MarkWalk : Fields {
 
   const char *mark_at(size_t at) const { return first_ + marks_[at]; }
 
-  // `at_` is at the opening brace; leaves it behind the closing one.
+  // Expects `at_` at the opening brace; leaves it after the closing one.
   bool object(uint32_t node) {
     at_++;
     if (x_.nodes[node].has_aliases) {
@@ -107,7 +107,7 @@ class MarkWalk : Fields {
     return target;
   }
 
-  // `at_` is at the value's first character; leaves it at the comma or brace behind it.
+  // Expects `at_` at the value's first character; leaves it at the comma or brace after the value.
   KAPPA_INLINE bool value(uint32_t node_index, uint32_t index) {
     const char *first = mark_at(at_);
     bool is_nested = *first == '{' || *first == '[';
@@ -119,7 +119,7 @@ class MarkWalk : Fields {
     Node &node = x_.nodes[node_index];
     const Target &target = node.targets[index];
     if (target.uses.size() == 1) {
-      // As nearly all keys are: one property, and nothing inside of it.
+      // Nearly all keys are like this: one property, and nothing inside it.
       const Use &use = target.uses.front();
       const Property &property = node.properties[use.property];
       if (property.node == kNone && node.counts(use)) {
@@ -135,7 +135,7 @@ class MarkWalk : Fields {
     return value(node, target, first, is_nested);
   }
 
-  // The same of any key.
+  // The same for any key.
   bool value(Node &node, const Target &target, const char *first, bool is_nested) {
     bool has_child = false;
     for (const Use &use : target.uses) {
@@ -152,7 +152,7 @@ class MarkWalk : Fields {
         is_nested ? put_nested(column, first, end) : put_scalar(column, first, end);
     }
     if (!has_child) return true;
-    // What becomes of the fields inside depends on the value.
+    // The states of the fields inside depend on the value.
     if (shape_) shape_->is_sure = false;
     for (const Use &use : target.uses) {
       uint32_t child = node.properties[use.property].node;
@@ -162,7 +162,7 @@ class MarkWalk : Fields {
     return true;
   }
 
-  // Goes into an object, once for each property that it is.
+  // Enters an object, once for each property that it is.
   bool objects(const Node &node, const Target &target, const char *first) {
     size_t start = at_;
     bool is_first = true;
@@ -173,7 +173,7 @@ class MarkWalk : Fields {
       if (shape_ && !is_first) shape_->is_sure = false;
       is_first = false;
       at_ = start;
-      // Where the key stands twice, nothing of the first object may shine through.
+      // If the key occurs twice, nothing of the first object may remain.
       mark(child, KJ_MISSING);
       if (!object(child)) return false;
     }
@@ -186,7 +186,7 @@ class MarkWalk : Fields {
     return true;
   }
 
-  // A shape knows of an object only that it is there: who wants more of it gets it from this walk.
+  // A shape knows only that an object is there: columns that want more get it from this walk.
   void note(const std::vector<uint32_t> &columns, uint32_t child) {
     for (uint32_t column : columns)
       if (batch_.columns[column].kind != KJ_OBJECT) shape_->is_sure = false;
@@ -203,13 +203,13 @@ class MarkWalk : Fields {
     return all;
   }
 
-  // Steps over a value.
+  // Skips a value.
   KAPPA_INLINE bool pass(bool is_nested) {
     if (is_nested) return skip() && at_ < count_;
     return ++at_ < count_;
   }
 
-  // White space behind a value is none of it.
+  // White space after a value is not part of it.
   KAPPA_INLINE const char *value_end(const char *first) const {
     const char *end = mark_at(at_);
     while (end > first + 1 && is_space(end[-1])) end--;
@@ -231,7 +231,7 @@ class MarkWalk : Fields {
   const uint32_t *marks_ = nullptr;
   size_t count_ = 0;
   size_t at_ = 0;
-  // What the event's shape is written down in, if it is.
+  // Records the event's shape; null where it is not recorded.
   Shape *shape_ = nullptr;
 };
 

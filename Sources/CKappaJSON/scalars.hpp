@@ -5,7 +5,7 @@
 
 #include "CKappaJSON.h"
 
-// What runs for every value of every event, and must not be a call.
+// For code that runs for every value of every event, and must not be a call.
 #define KAPPA_INLINE inline __attribute__((always_inline))
 
 namespace kappa {
@@ -24,7 +24,7 @@ KAPPA_INLINE uint64_t fold(uint64_t a, uint64_t b) {
 constexpr uint64_t kSeed0 = 0xa0761d6478bd642full;
 constexpr uint64_t kSeed1 = 0xe7037ed1a0b428dbull;
 
-// Sees the words of a string: hashes them, and finds out whether there is a backslash.
+// Scans the words of a string: hashes them, and detects a backslash.
 struct StringScan {
   uint64_t hash;
   uint64_t backslash;
@@ -78,8 +78,8 @@ inline StringScan scan_exact(const char *p, size_t length) {
   return scan;
 }
 
-// The hash of a text. That of up to four bytes, with the length, tells them all: no two of a length have
-// the same. Each step can be undone (MurmurHash3's last ones).
+// The hash of a text. Texts of the same length, up to four bytes, all have different hashes: each step
+// (the last ones of MurmurHash3) is invertible.
 KAPPA_INLINE uint32_t text_hash(const StringScan &scan, uint32_t first_bytes, size_t length) {
   uint32_t x = first_bytes;
   x = (x ^ (x >> 16)) * 0x85ebca6bu;
@@ -158,7 +158,7 @@ struct DateCache {
 
 // The second of the day of `hh:mm:ss`, which are the bytes of `word`.
 KAPPA_INLINE bool parse_clock(uint64_t word, int64_t &second) {
-  // Zeros and colons become 0, so that every byte is a digit or, if it is above 9, a fault.
+  // Zeros and colons become 0, so that every byte is a digit or, if it is above 9, an error.
   uint64_t x = word ^ 0x30303a30303a3030ull;
   if (((x + 0x7676767676767676ull) | x) & 0x8080808080808080ull) return false;
   if (x & 0x0000ff0000ff0000ull) return false;
@@ -168,7 +168,7 @@ KAPPA_INLINE bool parse_clock(uint64_t word, int64_t &second) {
   return h <= 23 && m <= 59 && s <= 60;
 }
 
-// Whether the three bytes of `word` are digits; their value as a number in thousandths, in millionths.
+// Whether the three bytes of `word` are digits, which count milliseconds; their value in microseconds.
 KAPPA_INLINE bool parse_millis(uint32_t word, int64_t &micros) {
   uint32_t x = (word & 0xffffff) ^ 0x303030;
   micros = static_cast<int64_t>((x & 0xff) * 100 + (x >> 8 & 0xff) * 10 + (x >> 16)) * 1000;
@@ -177,7 +177,7 @@ KAPPA_INLINE bool parse_millis(uint32_t word, int64_t &micros) {
 
 constexpr int64_t kLastMicros = 253402300799999999ll;
 
-// The rest of a time behind its seconds: a fraction, and a Z or an offset as RFC 3339 has it.
+// The rest of a time after its seconds: a fraction, and a Z or an offset as in RFC 3339.
 inline bool parse_time_tail(const char *p, const char *end, int64_t micros, int64_t &out) {
   if (*p == '.') {
     int64_t unit = 100000;
@@ -210,11 +210,11 @@ KAPPA_INLINE bool parse_local(const char *p, DateCache &cache, int64_t &micros) 
   return true;
 }
 
-// A time as RFC 3339 has it. What is refused here may be one all the same: see `text_time`.
+// A time as in RFC 3339. What is refused here may still be a time: see `text_time`.
 KAPPA_INLINE bool parse_timestamp(const char *p, size_t length, DateCache &cache, int64_t &out) {
   int64_t micros;
   if (length < 20 || !parse_local(p, cache, micros)) return false;
-  // Milliseconds and a Z, as most writers have them.
+  // Milliseconds and a Z, as most writers put them.
   if (length == 24 && p[19] == '.' && (p[23] | 0x20) == 'z') {
     int64_t fraction;
     uint32_t digits;
@@ -228,7 +228,7 @@ KAPPA_INLINE bool parse_timestamp(const char *p, size_t length, DateCache &cache
 
 // ---- Numbers ----
 
-// A word's bytes are digits as numbers, in the order of writing from the first byte on; their value.
+// The value of a word whose bytes are digits, 0 to 9, the most significant one in the first byte.
 KAPPA_INLINE uint64_t digits_value(uint64_t x) {
   x = x * 10 + (x >> 8);
   x = (x & 0x000000ff000000ffull) * (100 + (1000000ull << 32)) +
@@ -236,32 +236,32 @@ KAPPA_INLINE uint64_t digits_value(uint64_t x) {
   return x >> 32;
 }
 
-// Up to eight digits, perhaps with a point among them, read without a branch for each of them.
+// Up to eight digits, possibly with a point among them, read without a branch for each of them.
 struct ShortNumber {
   uint64_t value;
-  // How many digits stand behind the point; none where there is no point.
+  // How many digits follow the point; 0 where there is no point.
   int scale;
   bool is_good;
 
   // `length` is 1 to 8; eight bytes can be read at `p`.
   KAPPA_INLINE ShortNumber(const char *p, size_t length) {
-    // To the end of the word: what stands before the first digit becomes zeros.
+    // Moves the digits to the end of the word; the bytes before the first digit become zeros.
     int shift = static_cast<int>(8 * (8 - length));
     uint64_t word = load8(p) << shift;
     uint64_t x = word ^ 0x3030303030303030ull << shift;
-    // The point, if there is one, is 0x1e by now.
+    // The point, if there is one, is now 0x1e.
     uint64_t point = x ^ 0x1e1e1e1e1e1e1e1eull;
     point = (point - 0x0101010101010101ull) & ~point & 0x8080808080808080ull;
     bool has_point = point != 0;
     int place = has_point ? __builtin_ctzll(point) / 8 : 0;
     scale = has_point ? 7 - place : 0;
-    // What stands before the point moves over it.
+    // The digits before the point move over it.
     uint64_t before = has_point ? (1ull << (8 * place)) - 1 : 0;
     uint64_t through = has_point ? before << 8 | 0xff : 0;
     x = (x & ~through) | (x & before) << 8;
     value = digits_value(x);
     bool all_digits = !(((x + 0x7676767676767676ull) | x) & 0x8080808080808080ull);
-    // A point has a digit before it and behind it.
+    // A point has a digit before it and after it.
     is_good = all_digits && (!has_point || (scale > 0 && 8 * place > shift));
   }
 };

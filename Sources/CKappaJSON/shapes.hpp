@@ -1,6 +1,6 @@
-// The shapes of events. A writer puts the same keys in the same order, with the same white space: between
-// the values of its events there stand the same bytes. They are learned from events that were read with
-// care, and what they mean with them.
+// The shapes of events. A writer puts the same keys in the same order, with the same white space, so
+// the bytes between the values are the same in all of its events. Shapes, and what they mean, are
+// learned from events that were parsed in full.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -18,22 +18,22 @@ constexpr uint32_t kNone = UINT32_MAX;
 // The bytes between two values, from the end of the one before to the first byte of the next; or those
 // that end the event.
 struct Step {
-  // The first eight bytes, as many of them as there are, and the last eight.
+  // The first eight bytes, or as many as there are, and the last eight.
   uint64_t head = 0;
   uint64_t mask = 0;
   uint64_t tail = 0;
   size_t length = 0;
-  // The column that wants the value that follows, or kNone; or kSeveral, which stand in `columns`.
+  // The column that wants the value that follows, or kNone; or kSeveral, for those in `columns`.
   uint32_t column = kNone;
   bool opens_objects = false;
   bool is_last = false;
-  // A step that came next in some event, and another that came in this one's stead.
+  // A step that followed this one in some event, and an alternative to this one.
   Step *next = nullptr;
   Step *other = nullptr;
 
   std::string text;
   std::vector<uint32_t> columns;
-  // Who asks whether an object stands there, among those that these bytes open.
+  // The columns that ask whether there is an object, for the objects that these bytes open.
   std::vector<uint32_t> objects;
 
   static constexpr uint32_t kSeveral = kNone - 1;
@@ -67,11 +67,11 @@ struct Step {
   }
 };
 
-// What stands between the values of one event, in its order.
+// The bytes between the values of one event, in order.
 class Shape {
  public:
   std::vector<Step> steps;
-  // Whether every event with these bytes between its values means the same.
+  // Whether all events with these bytes between their values mean the same.
   bool is_sure = true;
 
   explicit Shape(const char *event) : end_(event) {}
@@ -83,7 +83,7 @@ class Shape {
     steps.back().columns = columns;
     steps.back().column = columns.size() == 1 ? columns.front() : Step::kSeveral;
   }
-  // An object that is gone into; `key` tells one from others.
+  // An object that the walk enters; `key` distinguishes it from others.
   void object(const std::vector<uint32_t> &columns, uint32_t key) {
     for (uint32_t seen : seen_) is_sure = is_sure && seen != key;
     seen_.push_back(key);
@@ -96,7 +96,8 @@ class Shape {
 
  private:
   void add(const char *end) {
-    // What is not sure is never learned; and an object that is two properties is gone into twice.
+    // A shape that is not sure is never learned; and the walk enters an object that is two properties
+    // twice.
     if (!is_sure) return;
     steps.emplace_back(std::string(end_, static_cast<size_t>(end - end_)));
     steps.back().objects = objects_;
@@ -128,7 +129,7 @@ class Shapes {
         at = known;
         continue;
       }
-      // Where the keys themselves are data, there is no end of them.
+      // Where the keys themselves are data, there is no end of shapes.
       if (is_full() || others == kMostOthers) return;
       steps_.push_back(step);
       steps_.back().other = at->next;
@@ -141,7 +142,7 @@ class Shapes {
   static constexpr size_t kMost = 1000;
   static constexpr size_t kMostOthers = 16;
   Step root_;
-  // Which never move.
+  // A deque, since its elements never move.
   std::deque<Step> steps_;
 };
 

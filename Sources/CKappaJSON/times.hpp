@@ -1,15 +1,16 @@
-// Times as events spell them: RFC 3339 and what is close to it, and numbers of a unit. The spellings that
-// most events have are read in scalars.hpp; what is here is slower, and says why a text is no time.
+// Times as events spell them: RFC 3339 and what is close to it, and numbers with a unit. scalars.hpp
+// reads the spellings that most events have; the code here is slower, and says why a text is not a
+// time.
 #pragma once
 #include "scalars.hpp"
 
 namespace kappa {
 
 constexpr int64_t kFirstMicros = -62167219200000000ll;
-// 1990-01-01: an earlier number of no unit is one of seconds, most likely.
+// 1990-01-01: an earlier number without a unit most likely counts seconds.
 constexpr int64_t kEarliestOfNoUnit = 631152000000000ll;
 
-// Judges an instant that a number of no unit stands for, or one of a unit.
+// Judges the instant that a number means, with or without a unit.
 KAPPA_INLINE kj_state judged_time(int64_t micros, kj_time_unit unit, int64_t &out) {
   out = micros;
   if (!is_in_calendar(micros)) return KJ_BEYOND;
@@ -31,14 +32,14 @@ KAPPA_INLINE kj_state integer_time(int64_t number, kj_time_unit unit, int64_t &o
       if (__builtin_mul_overflow(number, 1000ll, &micros)) return KJ_BEYOND;
       break;
     case KJ_MICROSECONDS: break;
-    // What is finer than a microsecond is cut off, as of a fraction: towards the past.
+    // Anything finer than a microsecond is cut off, as from a fraction: towards the past.
     case KJ_NANOSECONDS: micros = number / 1000 - (number % 1000 < 0); break;
   }
   return judged_time(micros, unit, out);
 }
 
-// A JSON number's value times a power of ten, rounded down; false where it is no number. What is very
-// large is some number beyond the calendar.
+// A JSON number's value times a power of ten, rounded down; false where it is not a number. A very
+// large value becomes some number beyond the calendar.
 inline bool scaled_number(const char *p, const char *end, int power, int64_t &out) {
   constexpr int64_t beyond = INT64_MAX / 2;
   bool negative = p < end && *p == '-';
@@ -85,7 +86,7 @@ inline bool scaled_number(const char *p, const char *end, int power, int64_t &ou
   return true;
 }
 
-// The time that a number stands for, however it is written: 1709284200.5, 1.7e9.
+// The time that a number means, however it is written: 1709284200.5, 1.7e9.
 inline kj_state number_time(const char *p, const char *end, kj_time_unit unit, int64_t &out) {
   int64_t micros = 0;
   int power = unit == KJ_SECONDS ? 6 : unit == KJ_NANOSECONDS ? -3 : unit == KJ_MICROSECONDS ? 0 : 3;
@@ -98,7 +99,7 @@ inline kj_state number_time(const char *p, const char *end, kj_time_unit unit, i
   return judged_time(micros, unit, out);
 }
 
-// Behind the zone in brackets that RFC 9557 adds to a time, as Java's ZonedDateTime writes it; the
+// The end of the zone in brackets that RFC 9557 adds to a time, as Java's ZonedDateTime writes it; the
 // offset before it decides. Null where there is something else.
 inline const char *zone_tag_end(const char *p, const char *end) {
   if (p == end || *p != '[') return nullptr;
@@ -109,8 +110,9 @@ inline const char *zone_tag_end(const char *p, const char *end) {
   return p > first && p < end && *p == ']' ? p + 1 : nullptr;
 }
 
-// The time that a text stands for: RFC 3339; with a comma before the fraction, or the offset as +0100 or
-// +01; or, where the field has a unit, a number. `KJ_ZONELESS`: `out` is the local time, as if it were UTC.
+// The time that a text means: RFC 3339, also with a comma before the fraction or an offset such as
+// +0100 or +01; or, where the field has a unit, a number. `KJ_ZONELESS`: `out` is the local time, as if
+// it were UTC.
 inline kj_state text_time(const char *p, const char *end, kj_time_unit unit, int64_t &out) {
   DateCache cache;
   int64_t micros;

@@ -4,7 +4,7 @@
 
 #include "CKappaJSON.h"
 
-// simdjson's DOM validates fully: structure, UTF-8, numbers, escapes. One parse for each line, so
+// simdjson's DOM validates fully: structure, UTF-8, numbers, escapes. Each line is parsed alone, so
 // that an object that spans two lines, or two objects on one, are found.
 extern "C" size_t kj_validate_ndjson(const char *data, size_t length) {
   static thread_local simdjson::dom::parser parser;
@@ -16,8 +16,8 @@ extern "C" size_t kj_validate_ndjson(const char *data, size_t length) {
     const char *first = line;
     while (first < stop && (*first == ' ' || *first == '\t' || *first == '\r')) first++;
     if (first < stop) {
-      // What is extracted begins with a brace. Some versions of simdjson pass over a byte-order mark here, which
-      // the extraction would stumble over for ever.
+      // The extraction expects a brace first. Some versions of simdjson skip a byte-order mark here,
+      // and the extraction would then fail on it every time.
       if (*first != '{') return static_cast<size_t>(line - data);
       simdjson::dom::element element;
       auto error = parser.parse(first, static_cast<size_t>(stop - first), false).get(element);

@@ -2,7 +2,7 @@ import Glibc
 import KappaCore
 import Synchronization
 
-/// Appends to a fresh log.
+/// Measures appends to a new log.
 struct AppendBench {
     private let input: BenchInput
     private let folder: DataFolder
@@ -13,11 +13,11 @@ struct AppendBench {
         Folder.remove(folder.path)
     }
 
-    /// All events from a pipe.
+    /// Appends all events from a pipe.
     func fromPipe() throws -> Figures {
         defer { Folder.remove(folder.path) }
         var ends: [Int32] = [0, 0]
-        guard pipe(&ends) == 0 else { throw KappaError(.inputOutput, "there is no pipe") }
+        guard pipe(&ends) == 0 else { throw KappaError(.inputOutput, "cannot open a pipe") }
         let (reading, writing) = (ends[0], ends[1])
         let path = input.ndjson
         let feeder = try WorkerThread("bench-feed") {
@@ -42,7 +42,7 @@ struct AppendBench {
         return figures
     }
 
-    /// Single events from many threads at once: each waits until its own is durable.
+    /// Appends single events from many threads at once. Each thread waits until its event is durable.
     func singles(writers: Int) throws -> Figures {
         defer { Folder.remove(folder.path) }
         let writer = try LogWriter(folder.log)

@@ -1,13 +1,13 @@
 import KappaCore
 
-/// The words behind a command: `--name value`, each name once.
+/// The options of a command: `--name value`, each name at most once.
 struct BenchArguments {
     private var values: [String: String] = [:]
     private let help: String
 
     /// - Parameters:
-    ///   - names: The options that there are.
-    ///   - help: What an error shows.
+    ///   - names: The known options.
+    ///   - help: The help that an error shows.
     init(_ words: ArraySlice<String>, _ names: [String], help: String) throws(KappaError) {
         self.help = help
         var rest = words
@@ -15,7 +15,7 @@ struct BenchArguments {
             guard names.contains(name) else { throw usage("there is no option \(name)") }
             guard let value = rest.popFirst() else { throw usage("\(name) lacks its value") }
             guard values.updateValue(value, forKey: name) == nil else {
-                throw usage("\(name) stands twice")
+                throw usage("\(name) is given twice")
             }
         }
     }
@@ -34,7 +34,7 @@ struct BenchArguments {
         return number
     }
 
-    /// Seconds, with a fraction or without, up to about thirty years.
+    /// Seconds, with or without a fraction, up to about thirty years.
     func seconds(_ name: String) throws(KappaError) -> Double? {
         guard let text = values[name] else { return nil }
         guard let seconds = Double(text), (0...1e9).contains(seconds) else {
@@ -43,7 +43,7 @@ struct BenchArguments {
         return seconds
     }
 
-    /// A list with commas; each of its items once.
+    /// A list separated by commas, with each item at most once.
     func list(_ name: String) throws(KappaError) -> [String]? {
         guard let text = values[name] else { return nil }
         let items = text.split(separator: ",").map(String.init)

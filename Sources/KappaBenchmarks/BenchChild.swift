@@ -1,15 +1,15 @@
 import Glibc
 import KappaCore
 
-/// One measurement, in a process of its own: prints its figures as a line of JSON.
+/// One measurement, in its own process. It prints its figures as a line of JSON.
 enum BenchChild {
-    /// The arguments are workload, folder, events, and `one` where it must keep to one core.
+    /// The arguments are the workload, the folder, the number of events, and `one` to use one core only.
     static func run(_ words: [String]) throws {
         guard words.count == 4, let events = Int(words[2]),
             let workload = Workload.all.first(where: { $0.name == words[0] })
         else { throw KappaError(.usage, "measure is for kappa-bench itself") }
         if words[3] == "one", !WorkerThread.stayOnOneCore() {
-            throw KappaError(.inputOutput, "the system keeps no process to one core")
+            throw KappaError(.inputOutput, "cannot restrict the process to one core")
         }
         let input = try BenchInput(workload.input, events: events, in: words[1])
         let figures = try measure(workload.kind, input)
@@ -29,7 +29,7 @@ enum BenchChild {
     }
 }
 
-/// What one measurement gives.
+/// The figures of one measurement.
 struct Figures {
     var events: Int
     var bytes = 0
@@ -42,7 +42,7 @@ struct Figures {
 
     var eventsPerSecond: Double { seconds > 0 ? Double(events) / seconds : 0 }
 
-    /// Runs `body` and notes what it takes.
+    /// Runs `body` and measures time and memory.
     static func of(events: Int, bytes: Int = 0, _ body: () throws -> Int) rethrows -> Figures {
         var figures = Figures(events: events, bytes: bytes)
         let (wall, processor) = (clock(), Self.processor())
@@ -53,8 +53,8 @@ struct Figures {
         return figures
     }
 
-    /// As the kernel counts it since this program was started (`ru_maxrss` would begin with the
-    /// parent's).
+    /// The peak memory that the kernel has counted since this program started (`ru_maxrss` would begin with
+    /// the parent's).
     private static func peakMiB() -> Int {
         guard let file = fopen("/proc/self/status", "r") else { return 0 }
         defer { fclose(file) }
@@ -80,7 +80,7 @@ struct Figures {
         return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
-    /// On its way from a child to its parent: numbers in a fixed order.
+    /// The figures as a child sends them to its parent: numbers in a fixed order.
     var json: String {
         let numbers =
             [Double(events), Double(bytes), Double(rows), seconds, processorSeconds]

@@ -2,9 +2,9 @@ import Glibc
 import KappaCLI
 import KappaCore
 
-/// A log, and the same events as NDJSON for others to read; made once, from a seed.
+/// A log, and the same events as NDJSON for other programs. Made once, from a seed.
 struct BenchInput {
-    /// What distinguishes inputs: how many users there are, and whether the log is sealed.
+    /// The inputs differ in how many users they have, and in whether the log is sealed.
     enum Kind: String, CaseIterable {
         case few, many, sealed, huge
 
@@ -21,7 +21,7 @@ struct BenchInput {
     let ndjson: String
     let events: Int
 
-    /// The input in a folder, made if it is not there.
+    /// Opens the input in a folder, or makes it if it is missing or incomplete.
     init(_ kind: Kind, events: Int, in parent: String) throws {
         self.events = events
         let name = "\(parent)/\(kind.rawValue)-\(events)"
@@ -64,7 +64,7 @@ struct BenchInput {
         let scratch = DataFolder(folder.path + "-run-\(getpid())")
         Folder.remove(scratch.path)
         try Folder.make(scratch.path)
-        // Both folders stand side by side, and the link is inside of one of them.
+        // Both folders have the same parent, and the link is inside of one of them.
         let target = "../" + (folder.path.split(separator: "/").last ?? "") + "/log"
         guard symlink(target, scratch.log) == 0 else {
             throw KappaError(

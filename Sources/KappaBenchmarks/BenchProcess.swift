@@ -1,7 +1,7 @@
 import Glibc
 import KappaCore
 
-/// This program once more, with other arguments.
+/// A child process of this program, with other arguments.
 struct BenchProcess {
     private let pid: pid_t
     private let output: Int32
@@ -9,7 +9,7 @@ struct BenchProcess {
     init(_ arguments: [String]) throws(KappaError) {
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else {
-            throw KappaError(.inputOutput, "there is no pipe for a measurement")
+            throw KappaError(.inputOutput, "cannot open a pipe for a measurement")
         }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         var actions = posix_spawn_file_actions_t()
@@ -24,14 +24,14 @@ struct BenchProcess {
         close(ends[1])
         guard code == 0 else {
             throw KappaError(
-                .inputOutput, "a measurement cannot be started",
+                .inputOutput, "cannot start a measurement",
                 because: String(cString: strerror(code)))
         }
         self.pid = pid
         output = ends[0]
     }
 
-    /// What it prints, once it has ended well; nil if it failed.
+    /// Its output, once it has ended; nil if it failed.
     func finish() -> String? {
         var text: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 4_096)

@@ -1,16 +1,16 @@
 import Glibc
 import KappaCore
 
-/// The program: makes its input once, measures each workload several times, and prints a table.
+/// The program. It makes its input once, measures each workload several times, and prints a table.
 enum BenchProgram {
     static let help = """
         kappa-bench all [OPTIONS]     every workload, a table, and FOLDER/results.json
-        kappa-bench scale [OPTIONS]   how the cost of an event grows with the log: 1 to 50 million
-        kappa-bench list              what the workloads are
+        kappa-bench scale [OPTIONS]   the cost of an event as the log grows: 1 to 50 million
+        kappa-bench list              lists the workloads
         kappa-bench nexmark --events FILE.ndjson --out FOLDER [--queries q1,q5]
                                       Nexmark's queries: results as FOLDER/qN.csv, and figures
         kappa-bench nexmark-generate --events N > FILE.ndjson
-                                      made-up events for it
+                                      generates its events
         kappa-bench COMMAND --help    more about the last two
 
           --out FOLDER   where inputs and results go (bench-data)
@@ -30,7 +30,7 @@ enum BenchProgram {
         case "nexmark": try NexmarkRun(rest).run()
         case "nexmark-generate": try NexmarkGenerate(rest).run()
         case "nexmark-query": try NexmarkRun.query(rest)
-        // Each measurement is a process of its own, so that memory and processor time are its own.
+        // Each measurement is a separate process, so that memory and processor time are its own.
         case "measure": try BenchChild.run(Array(rest))
         case "follow": try LatencyBench.follow(rest.first ?? "")
         case "rebuild-for-ever": try LatencyBench.rebuildForEver(rest.first ?? "")
@@ -53,7 +53,7 @@ enum BenchProgram {
     }
 }
 
-/// What the command line says.
+/// The options on the command line.
 struct BenchOptions {
     var folder = "bench-data"
     var events = 5_000_000

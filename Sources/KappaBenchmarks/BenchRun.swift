@@ -1,10 +1,10 @@
 import Glibc
 import KappaCore
 
-/// Measures workloads, each several times, and writes what came out.
+/// Measures workloads, each several times, and writes the results.
 struct BenchRun {
     private let options: BenchOptions
-    /// Where the largest inputs are not worth several runs: once is enough to see whether it fits.
+    /// The runs with the largest input: one is enough to see whether it fits into memory.
     private static let longRuns = 1
 
     init(_ options: BenchOptions) { self.options = options }
@@ -39,7 +39,7 @@ struct BenchRun {
         workload.input == .huge ? options.events * 8 : options.events
     }
 
-    /// Inputs are made before anything is measured.
+    /// Makes all inputs before anything is measured.
     private func prepare(_ workloads: [Workload]) throws {
         for workload in workloads {
             _ = try BenchInput(workload.input, events: events(of: workload), in: options.folder)
@@ -154,7 +154,7 @@ struct BenchRun {
 
     // MARK: Growth
 
-    /// How the cost of an event grows with the log.
+    /// Prints the cost of an event for logs of growing length.
     func scale() throws {
         print("workload        events  M events/s  ns an event  peak MiB")
         for workload in Workload.all where Workload.scaling.contains(workload.name) {

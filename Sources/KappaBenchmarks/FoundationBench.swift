@@ -1,7 +1,7 @@
 import Foundation
 import KappaCore
 
-/// What decoding the same events costs with Foundation's decoder: the measure for structs.
+/// Measures decoding the same events with Foundation's decoder: the baseline for structs.
 enum FoundationBench {
     private struct Event: Decodable {
         var userID: String

@@ -4,10 +4,10 @@ import KappaCore
 import Synchronization
 import Views
 
-/// How long it takes from an acknowledged append to the row being visible to another process.
+/// Measures the time from an acknowledged append until the row is visible to another process.
 ///
-/// One process materializes, this one appends a thousand events a second and looks at the view's
-/// position through a connection of its own, as `kappa query` does.
+/// One process materializes. This one appends a thousand events a second and reads the view's position
+/// through its own connection, as `kappa query` does.
 struct LatencyBench {
     private let folder: DataFolder
     private let besideRebuild: Bool
@@ -81,7 +81,7 @@ struct LatencyBench {
         return figures
     }
 
-    /// The live version, once it has caught up with what was there before.
+    /// The live version, once it has caught up with the events appended before the measurement.
     private func live() throws -> VersionReader {
         for _ in 0..<2_000 {
             usleep(10_000)
@@ -94,14 +94,14 @@ struct LatencyBench {
 
     // MARK: The other processes
 
-    /// Materializes until it is ended.
+    /// Materializes until it is killed.
     static func follow(_ path: String) throws {
         try ViewRunner(
             DataFolder(path), ViewSet([userTotals], digests: sampleViews.digests)
         ).run()
     }
 
-    /// Rebuilds another view of the same folder over and over.
+    /// Rebuilds another view of the same folder again and again.
     static func rebuildForEver(_ path: String) throws {
         let folder = DataFolder(path)
         var options = ViewRunner.Options()

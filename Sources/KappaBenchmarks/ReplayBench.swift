@@ -2,13 +2,13 @@ import Glibc
 import KappaCore
 import Views
 
-/// Replays of a log into views.
+/// Measures replays of a log into views.
 struct ReplayBench {
     private let input: BenchInput
 
     init(_ input: BenchInput) { self.input = input }
 
-    /// The floor: the views' fields pulled out of blocks that are in memory already, over simdjson.
+    /// The floor: only extracts the views' fields, with simdjson, from blocks that are already in memory.
     func floor(of views: [any AnyView]) throws -> Figures {
         let plan = ExtractionPlan(checksAgain: true)
         for definition in try ViewSet(views, digests: sampleViews.digests).definitions() {
@@ -18,7 +18,7 @@ struct ReplayBench {
         let batch = EventBatch(plan: plan)
         let reader = try LogReader(input.folder.log)
         var figures = Figures(events: 0)
-        // Some blocks at a time, so that it is memory that is read and not the disk.
+        // Read some blocks at a time and measure afterwards, so that reading the disk does not count.
         var blocks: [(BlockBuffer, LogBlock)] = []
         var isAtEnd = false
         while !isAtEnd {
@@ -49,7 +49,7 @@ struct ReplayBench {
         return figures
     }
 
-    /// From offset zero until the versions are live.
+    /// Replays from offset zero until the versions are live.
     func replay(_ views: [any AnyView], _ memoryBytes: Int) throws -> Figures {
         let scratch = try input.scratch()
         defer { Folder.remove(scratch.path) }
@@ -59,7 +59,7 @@ struct ReplayBench {
         }
     }
 
-    /// The second half only, from a checkpoint in the middle.
+    /// Replays only the second half, from a checkpoint in the middle.
     func resume(_ views: [any AnyView]) throws -> Figures {
         let scratch = try input.scratch()
         defer { Folder.remove(scratch.path) }
@@ -98,7 +98,7 @@ struct ReplayBench {
     }
 }
 
-/// A store that holds nothing, where only a view's fields are wanted.
+/// A store without rows, to register a view's fields only.
 private final class NoStore: RowStore {
     func lastCheckpoint() -> Checkpoint? { nil }
     func lookUp(

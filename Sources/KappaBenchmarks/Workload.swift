@@ -1,12 +1,12 @@
 import KappaCore
 import Views
 
-/// One thing that is measured.
+/// One workload to measure.
 struct Workload {
     enum Kind {
-        /// Nothing but the fields of these views, pulled out of the log's blocks in memory.
+        /// Only extracts the fields of these views from the log's blocks in memory.
         case floor([any AnyView])
-        /// Foundation's decoder, for scale.
+        /// Foundation's decoder, for comparison.
         case foundation
         /// From offset zero to durable, live versions.
         case replay([any AnyView], memoryBytes: Int = 1 << 30)
@@ -22,7 +22,7 @@ struct Workload {
     let summary: String
     let input: BenchInput.Kind
     let kind: Kind
-    /// The workload that it is a part of in the table of the floor.
+    /// The floor workload that the table compares it with.
     var floor: String?
 
     static let all: [Workload] = [
@@ -81,11 +81,11 @@ struct Workload {
             input: .huge, kind: .replay([userTotals], memoryBytes: 512 << 20), floor: "floor-W2"),
     ]
 
-    /// Those whose cost per event is compared as the log grows.
+    /// The workloads whose cost per event is measured for growing logs.
     static let scaling = ["W1", "W2-100", "W4"]
 }
 
-/// What every action comes to: the fifth view of W5.
+/// The totals of each action: the fifth view of W5.
 private let actionTotals = View("action_totals", digest: "1") {
     Events(BenchEvent.self)
         .grouped(by: \.action)

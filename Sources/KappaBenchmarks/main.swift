@@ -2,7 +2,7 @@ import Glibc
 import KappaCLI
 import KappaCore
 
-// `kappa-bench` measures; `kappa-bench help` says how.
+// `kappa-bench` runs the benchmarks; `kappa-bench help` explains it.
 do {
     try BenchProgram.run(Array(CommandLine.arguments.dropFirst()))
 } catch {

@@ -2,8 +2,8 @@ import Glibc
 import KappaCore
 import Synchronization
 
-/// SIGINT and SIGTERM: the first one asks for a stop at the next commit, the second one ends at once.
-/// A command that has nothing to bring to an end is ended by the first.
+/// Handles SIGINT and SIGTERM. The first signal asks for a stop at the next commit, the second one ends the
+/// process at once. A command that needs no orderly stop is ended by the first.
 enum Interrupt {
     private static let count = Atomic<Int>(0)
     private static let isGentle = Atomic<Bool>(false)
@@ -12,19 +12,19 @@ enum Interrupt {
 
     static var wasAsked: Bool { count.load(ordering: .relaxed) > 0 }
 
-    /// Somebody does not want to wait for the end of something that leaves nothing behind.
+    /// Thrown to interrupt work that changes nothing, so that it can end at any time.
     struct Stopped: Error {}
 
-    /// Throws ``Stopped`` where a stop was asked for.
+    /// Throws ``Stopped`` if a stop was asked for.
     static func check() throws { if wasAsked { throw Stopped() } }
 
-    /// As shells tell that a signal ended a program.
+    /// The exit code by which shells report that a signal ended a program.
     static var exitCode: Int32 { 128 + first.load(ordering: .relaxed) }
 
-    /// From now on the first signal only asks.
+    /// From now on the first signal only asks for a stop.
     static func stopGently() { isGentle.store(true, ordering: .relaxed) }
 
-    /// Waits for the signals on a thread of its own: a handler may do next to nothing.
+    /// Waits for the signals on a separate thread, because a signal handler may do next to nothing.
     static func install() {
         signal(SIGPIPE, SIG_IGN)
         // A file that grows past `ulimit -f` is then an error like any other.
@@ -33,7 +33,7 @@ enum Interrupt {
         sigemptyset(&set)
         sigaddset(&set, SIGINT)
         sigaddset(&set, SIGTERM)
-        // Threads that are made later inherit the mask, so only the waiting one gets the signals.
+        // Threads started later inherit the mask, so only the waiting thread gets the signals.
         pthread_sigmask(SIG_BLOCK, &set, nil)
         let thread = try? WorkerThread("kappa-signals") {
             var set = sigset_t()
@@ -51,11 +51,11 @@ enum Interrupt {
                 for action in actions.withLock({ $0 }) { action() }
             }
         }
-        // Without the thread a signal ends the program at once, as it would any other.
+        // Without the thread, a signal ends the program at once, as it ends any other.
         if thread == nil { pthread_sigmask(SIG_UNBLOCK, &set, nil) }
     }
 
-    /// Has `action` called when a stop is asked for, or now if it was already.
+    /// Calls `action` when a stop is asked for, or now if that has already happened.
     static func onStop(_ action: @escaping @Sendable () -> Void) {
         actions.withLock { $0.append(action) }
         if wasAsked { action() }

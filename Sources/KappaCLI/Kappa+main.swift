@@ -2,10 +2,10 @@ import Glibc
 import KappaCore
 
 extension Kappa {
-    /// Runs the `kappa` program over some views, with this process's arguments, and exits.
+    /// Runs the `kappa` program over the given views, with this process's arguments, and exits.
     ///
-    /// From here on SIGINT and SIGTERM ask for a stop at the next commit. The exit codes are those of
-    /// sysexits; see ``KappaError/Code``.
+    /// SIGINT and SIGTERM then ask for a stop at the next commit. The exit codes are those of sysexits; see
+    /// ``KappaError/Code``.
     /// ```swift
     /// import KappaCLI
     /// Kappa.main(views: ViewSet([orders], digests: viewDigests))
@@ -26,11 +26,11 @@ extension Kappa {
     }
 }
 
-/// The program: finds the command, runs it, and turns errors into messages and exit codes.
+/// The program. It finds the command, runs it, and turns errors into messages and exit codes.
 struct Program {
     static let version = "0.1.0"
     let views: ViewSet
-    /// Whether this process is the program, and not a test that runs its commands.
+    /// Whether this process is the program rather than a test that runs its commands.
     var isProcess = false
 
     func run(_ words: [String]) -> Int32 {
@@ -148,7 +148,7 @@ struct Program {
 }
 
 extension KappaError.Code {
-    /// As in sysexits.
+    /// The exit code, as in sysexits.
     package var exitCode: Int32 {
         switch self {
         case .refused: 1

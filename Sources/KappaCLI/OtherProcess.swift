@@ -1,8 +1,8 @@
 import Glibc
 import KappaCore
 
-/// Replays in a child process of the same program: Swift gives each process another hash seed, so what
-/// depends on the order of a Set or Dictionary comes out another way.
+/// Replays in a child process of the same program. Swift gives each process a different hash seed, so
+/// whatever depends on the order of a Set or Dictionary turns out differently.
 enum OtherProcess {
     static func replay(
         _ replay: Replay, in data: DataFolder, progress: ScratchVersion.Progress
@@ -42,7 +42,7 @@ enum OtherProcess {
             because: said.isEmpty ? "it ended with status \(status)" : said)
     }
 
-    /// Reads how far the child is until it has ended.
+    /// Reads the child's progress until it has ended.
     private static func follow(
         _ pipe: Int32, to end: Offset, _ progress: ScratchVersion.Progress
     ) throws {
@@ -88,8 +88,8 @@ enum OtherProcess {
         return child
     }
 
-    /// This process's environment, but for what may show in a row where a view looks at it: the hash
-    /// seed is random, and the time zone is another one.
+    /// This process's environment with two changes that show in the rows of a view that depends on them: a
+    /// random hash seed and a different time zone.
     private static func environment() -> [String] {
         var variables: [String] = []
         var next = environ
@@ -99,7 +99,7 @@ enum OtherProcess {
             if !isOurs { variables.append(text) }
             next += 1
         }
-        // Far from the zone here, and none that anybody lives in.
+        // Far from the local zone, and not a real one.
         var now = time(nil)
         var here = tm()
         localtime_r(&now, &here)

@@ -3,22 +3,22 @@ import Glibc
 import KappaCore
 import Synchronization
 
-/// Starts the program again, as the same process, after a crash of a view's code that is marked.
+/// Restarts the program, in the same process, after a crash of a view's code that a crash mark has recorded.
 ///
-/// Each such crash narrows down which event it is due to, until the view has failed and the others go on
-/// without it; see ``CrashMark``. A crash that no mark knows of ends the program as ever.
+/// Each such crash narrows down which event causes it, until the view has failed and the others continue
+/// without it; see ``CrashMark``. Any other crash ends the program as usual.
 enum Restart {
     private static let variable = "KAPPA_RESTARTS"
     private static let notices = "KAPPA_CRASHED"
-    /// No program crashes in earnest so often within ``resetSeconds``.
+    /// A program that crashes more often than this within ``resetSeconds`` is no longer restarted.
     private static let mostRestarts = 500
     private static let resetSeconds = 600
 
-    /// To be called first of all, while nothing has blocked signals yet.
+    /// Call this first of all, before anything blocks signals.
     static func begin() { kappa_crash_keep_mask() }
 
-    /// Allows it for this command.
-    /// - Parameter always: Also after it has begun to print, which would then come twice.
+    /// Allows restarts for this command.
+    /// - Parameter always: Whether to restart even after it has begun to print, so that output may repeat.
     static func allow(always: Bool) {
         isForbiddenByOutput.store(!always, ordering: .relaxed)
         let past = environmentText(variable)?.split(separator: " ").compactMap { UInt64($0) } ?? []
@@ -28,7 +28,7 @@ enum Restart {
             run = past[0]
             InheritedLeases.find()
             if now < past[2] + UInt64(resetSeconds) { (count, since) = (past[1], past[2]) }
-            // Its name as `ps` shows it was lost.
+            // The restart lost the name that `ps` shows.
             let program = CommandLine.arguments.first ?? "kappa"
             kappa_name_thread(String(program.split(separator: "/").last ?? "kappa"))
         }
@@ -50,12 +50,12 @@ enum Restart {
 
     private static let isForbiddenByOutput = Atomic<Bool>(false)
 
-    /// Something is about to be printed.
+    /// Called before anything is printed.
     static func willPrint() {
         if isForbiddenByOutput.load(ordering: .relaxed) { forbid() }
     }
 
-    /// From now on a crash ends the program: somebody wants it to stop.
+    /// From now on a crash ends the program, for instance because it was asked to stop.
     static func forbid() { kappa_crash_forbid_restart() }
 
     private static func environmentText(_ name: String) -> String? {

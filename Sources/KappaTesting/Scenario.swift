@@ -1,7 +1,7 @@
 import Glibc
 import KappaCore
 
-/// Given events, expect rows: a test of a view.
+/// A test of a view: given events, expect rows.
 ///
 /// ```swift
 /// @Test func streaks() throws {
@@ -10,22 +10,23 @@ import KappaCore
 ///         .expect("author,commits", "ada,1")
 /// }
 /// ```
-/// The view is run whole, one event at a time, in random pieces, and with restarts in between, over a
-/// real log and real files; a scenario fails where these do not give the same rows.
+/// The view runs over a real log and real files: over all events at once, one event at a time, in random
+/// pieces, and with restarts in between. A scenario fails if these runs do not give the same rows.
 ///
-/// A scenario also fails where an event is a dead letter or late, and shows it: a misspelt field in
-/// test data would otherwise look like a wrong view. ``expect(dead:)`` and ``expect(late:)`` say that
-/// so many are meant to be.
+/// It also fails if an event is a dead letter or late, and shows the event: otherwise a misspelled field in
+/// test data would look like a wrong view. Call ``expect(dead:)`` or ``expect(late:)`` if some are meant to
+/// be.
 public struct Scenario: Sendable {
     private let view: any AnyView
     private var lines: [String] = []
     private var expectedDead = 0
     private var expectedLate = 0
-    /// The seed of the random pieces; printed where they differ.
+    /// The seed of the random pieces; printed if their rows differ.
     private let seed: UInt64
 
     /// A scenario of one view, without events yet.
-    /// - Parameter seed: Of the random pieces; give the one that a failure has printed to see it again.
+    /// - Parameter seed: The seed of the random pieces. To reproduce a failure, pass the seed that it
+    ///   printed.
     public init(_ view: some AnyView, seed: UInt64 = .random(in: 0...(.max))) {
         self.view = view
         self.seed = seed
@@ -42,39 +43,39 @@ public struct Scenario: Sendable {
     }
 
     /// Adds typed events, with their `event_type`.
-    /// - Throws: What their `encode(to:)` throws.
+    /// - Throws: `KappaError` if an event cannot be encoded.
     public func given<E: Event & Encodable>(_ events: [E]) throws -> Scenario {
         given(lines: try events.map { try Kappa.json(of: $0) })
     }
 
-    /// Expects that so many events are dead letters, here and in what is chained to it.
-    /// - Throws: ``Mismatch`` where there are more or fewer; it shows those that there are.
+    /// Expects that exactly `count` events are dead letters, here and in the expectations chained to it.
+    /// - Throws: ``Mismatch`` if there are more or fewer; it shows the dead letters that there are.
     @discardableResult
     public func expect(dead count: Int) throws -> Scenario {
         var scenario = self
         scenario.expectedDead = count
-        try scenario.checkDead(scenario.one())
+        try scenario.checkDead(scenario.oneByOne())
         return scenario
     }
 
-    /// Expects that so many events are late, here and in what is chained to it.
-    /// - Throws: ``Mismatch`` where there are more or fewer; it shows those that there are.
+    /// Expects that exactly `count` events are late, here and in the expectations chained to it.
+    /// - Throws: ``Mismatch`` if there are more or fewer; it shows the late events that there are.
     @discardableResult
     public func expect(late count: Int) throws -> Scenario {
         var scenario = self
         scenario.expectedLate = count
-        try scenario.checkLate(scenario.one())
+        try scenario.checkLate(scenario.oneByOne())
         return scenario
     }
 
     /// The events that the view could not take, in log order, with the reasons.
-    /// - Throws: `KappaError` where the view is wrong.
-    public func deadLetters() throws -> [DeadLetter] { try one().dead }
+    /// - Throws: `KappaError` if the view is invalid.
+    public func deadLetters() throws -> [DeadLetter] { try oneByOne().dead }
 
     /// Compares the rows of a table with lines of CSV: a header, which may name some of the columns
-    /// in any order, and the rows in key order. Lines are equal where their bytes are.
-    /// - Throws: ``Mismatch`` where the rows differ from these, or depend on how the log is cut, or
-    ///   where events are dead letters or late that are not expected to be.
+    /// in any order, and the rows in key order. Lines are equal if their bytes are.
+    /// - Throws: ``Mismatch`` if the rows differ from these, or depend on how the log is cut into pieces, or
+    ///   if other events are dead letters or late than expected.
     public func expect(table: String? = nil, _ csv: String...) throws {
         let rows = try rows(table: table)
         guard let header = csv.first?.split(separator: ",").map(String.init) else {
@@ -89,19 +90,19 @@ public struct Scenario: Sendable {
         }
         let expected = Array(csv.dropFirst())
         let found = rows.csv(header)
-        // Swift's own == takes two spellings of an accent for one.
+        // Swift's own == treats two encodings of an accented letter as equal.
         if !expected.elementsEqual(found, by: { $0.hasSameBytes(as: $1) }) {
             throw Mismatch(what: "the rows differ", expected: expected, found: found)
         }
     }
 
-    /// The rows of a table, after all ways to run the view gave the same ones.
+    /// The rows of a table, if all ways to run the view give the same ones.
     /// - Parameter table: The table; nil for the view's first.
-    /// - Throws: ``Mismatch`` where they did not, or where events are dead letters or late that are
-    ///   not expected to be; `KappaError` where the view is wrong.
+    /// - Throws: ``Mismatch`` if they do not, or if other events are dead letters or late than expected;
+    ///   `KappaError` if the view is invalid.
     public func rows(table: String? = nil) throws -> TableRows {
         let whole = try run([lines.count], restarts: false, table)
-        let single = try one(table)
+        let single = try oneByOne(table)
         try check(whole, single, "one event at a time")
         try checkDead(single)
         try checkLate(single)
@@ -132,8 +133,8 @@ public struct Scenario: Sendable {
         var latePieces: [Int] = []
     }
 
-    /// The outcome of one event at a time.
-    private func one(_ table: String? = nil) throws -> Outcome {
+    /// The outcome of running one event at a time.
+    private func oneByOne(_ table: String? = nil) throws -> Outcome {
         try run(lines.map { _ in 1 }, restarts: false, table)
     }
 
@@ -154,18 +155,18 @@ public struct Scenario: Sendable {
     private func checkDead(_ single: Outcome) throws {
         if single.dead.count == expectedDead { return }
         throw Mismatch(
-            what: "\(single.dead.count) events are dead letters, expected are \(expectedDead)",
+            what: "expected \(expectedDead) dead letters, found \(single.dead.count)",
             expected: [], found: single.dead.map(\.line))
     }
 
     private func checkLate(_ single: Outcome) throws {
         if single.late == UInt64(expectedLate) { return }
         throw Mismatch(
-            what: "\(single.late) events are late, expected are \(expectedLate)", expected: [],
+            what: "expected \(expectedLate) late events, found \(single.late)", expected: [],
             found: single.latePieces.map { "offset \($0): late: \(lines[$0])" })
     }
 
-    /// Appends the events in pieces; after each the view is brought forward and committed.
+    /// Appends the events in pieces; after each, the view catches up and commits.
     private func run(_ pieces: [Int], restarts: Bool, _ table: String?) throws -> Outcome {
         let folder = try TemporaryFolder(inMemory: true)
         let data = DataFolder(folder.path)
@@ -232,8 +233,7 @@ public struct TableRows: Equatable, Sendable {
     }
 
     /// The rows as lines of CSV, without a header.
-    /// - Parameter names: The columns, in this order; nil for all. Names that there are none of are
-    ///   left out.
+    /// - Parameter names: The columns, in this order; nil for all. Unknown names are left out.
     public func csv(_ names: [String]?) -> [String] {
         let indices = (names ?? columns).compactMap { columns.firstIndex(of: $0) }
         return rows.map { row in indices.map { row[$0].csvText }.joined(separator: ",") }

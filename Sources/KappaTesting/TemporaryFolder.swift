@@ -1,14 +1,14 @@
 import Glibc
 import KappaCore
 
-/// A folder that goes away with all in it when nobody holds it any more.
+/// A folder that is removed, with everything in it, when its last reference is released.
 public final class TemporaryFolder: Sendable {
     /// Where the folder is.
     public let path: String
 
     /// Makes a new, empty folder in `$TMPDIR`, else in `/tmp`.
-    /// - Parameter inMemory: Whether to make it where writing costs no wait for a disk, if there is
-    ///   such a place: for small files and many commits.
+    /// - Parameter inMemory: Whether to make it in memory, in `/dev/shm`, if that is possible. Commits do not
+    ///   wait for a disk there: for small files and many commits.
     /// - Throws: `KappaError` with `.cannotCreate`.
     public init(inMemory: Bool = false) throws {
         let memory = "/dev/shm"

@@ -163,7 +163,7 @@ extension NexmarkQuery {
         case "facebook": return "2"
         case "baidu": return "3"
         default:
-            // As (&|^)channel_id=([^&]*) finds it.
+            // What (&|^)channel_id=([^&]*) would match.
             let parts = bid.url.split(separator: "&", omittingEmptySubsequences: false)
             let name = "channel_id="
             return parts.first { $0.hasPrefix(name) }.map { String($0.dropFirst(name.count)) }

@@ -1,7 +1,7 @@
 import KappaCore
 
-// The events of Nexmark (https://github.com/nexmark/nexmark): people, auctions and bids. A query that
-// needs a few of the fields only declares a smaller type, with the same `eventType`.
+// The events of Nexmark (https://github.com/nexmark/nexmark): people, auctions and bids. A query that needs
+// only a few of the fields declares a smaller type with the same `eventType`.
 
 struct Person: Event, ViewRow {
     var id: Int64

@@ -1,16 +1,16 @@
 import Glibc
 import KappaCore
 
-/// Writes made-up events of Nexmark: `kappa-bench nexmark-generate`.
+/// `kappa-bench nexmark-generate`: writes generated events of Nexmark.
 struct NexmarkGenerate {
     static let help = """
         kappa-bench nexmark-generate --events N [OPTIONS] > FILE.ndjson
 
-        Writes made-up events of Nexmark to standard output, of about 300 bytes each: one person, three
-        auctions and 46 bids of every 50. The same options give the same bytes.
+        Writes generated events of Nexmark to standard output, about 300 bytes each: of every 50 events,
+        one is a person, three are auctions and 46 are bids. The same options give the same bytes.
 
-          --events N           how many
-          --seed S             another seed, other events (1)
+          --events N           how many events
+          --seed S             the seed: another one, other events (1)
           --rate R             events in a second of event time (10000)
           --disorder SECONDS   how far event times may be out of order (0)
         """
@@ -35,7 +35,7 @@ struct NexmarkGenerate {
             disorderMillis: Int((seconds * 1_000).rounded()))
     }
 
-    /// From the first event's time on; with room for auctions to expire.
+    /// The most seconds after the first event's time, with room for auctions to expire.
     private static let mostSeconds = 250_000_000_000
 
     func run() throws {
@@ -51,7 +51,7 @@ struct NexmarkGenerate {
         }
     }
 
-    /// Writes to standard output; false where nobody reads it any more.
+    /// Writes to standard output; false if its reader is gone.
     private static func write(_ bytes: [UInt8]) throws(KappaError) -> Bool {
         var done = 0
         while done < bytes.count {

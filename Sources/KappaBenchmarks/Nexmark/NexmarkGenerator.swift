@@ -1,10 +1,10 @@
 import KappaCLI
 
-/// Makes up Nexmark's events: people, auctions and bids. The same seed gives the same bytes.
+/// Generates Nexmark's events: people, auctions and bids. The same seed gives the same bytes.
 ///
-/// Of every fifty events one is a person, three are auctions, the others are bids. Some auctions,
-/// bidders and sellers are hot: many events name them. Others are drawn from the latest ones, and from
-/// a few that are yet to come, so that a bid may stand before its auction.
+/// Of every fifty events, one is a person, three are auctions, and the others are bids. Some auctions,
+/// bidders and sellers are hot: many events name them. Others are drawn from the latest ones, and from a few
+/// that are yet to come, so that a bid may come before its auction.
 struct NexmarkGenerator: Sendable {
     private var random: EventRandom
     private var clock = EventClock()
@@ -16,15 +16,16 @@ struct NexmarkGenerator: Sendable {
     /// The number of the next event.
     private var next: Int64 = 0
 
-    /// 2024-01-15T23:55:33.700Z in milliseconds since 1970: soon there is another day.
+    /// 2024-01-15T23:55:33.700Z in milliseconds since 1970, so that the day soon changes.
     private static let firstMillis: Int64 = 1_705_362_933_700
     private static let firstID: UInt64 = 1_000
 
     /// - Parameters:
     ///   - rate: Events in a second of event time.
-    ///   - disorderMillis: How much earlier than its place the time of an event may be.
-    ///   - bidderShift: How much higher bidders' numbers are than people's. It is as in Nexmark's own
-    ///     events, in which a bidder is a person who comes long after the bid.
+    ///   - disorderMillis: How much earlier the time of an event may be than its place in the sequence
+    ///     implies.
+    ///   - bidderShift: How much higher bidders' numbers are than people's, as in Nexmark's own events, in
+    ///     which the person of a bidder comes long after the bid.
     init(
         seed: UInt64, rate: Int = 10_000, disorderMillis: Int = 0, bidderShift: UInt64 = 1_000
     ) {
@@ -125,10 +126,10 @@ struct NexmarkGenerator: Sendable {
         EventText.add("\"}\n", to: &buffer)
     }
 
-    /// An auction lasts up to twice as long as it takes for a hundred further ones to come.
+    /// An auction lasts at most twice as long as it takes for a hundred more auctions to begin.
     private var longestMillis: UInt64 { UInt64(2 * 100 * 50 / 3 * 1_000 / rate) + 1 }
 
-    /// One of the latest, or one of the ten that come next.
+    /// One of the latest numbers, or one of the next ten.
     private mutating func recent(_ last: UInt64, back: UInt64) -> UInt64 {
         let first = last < back ? 0 : last - back
         return first + random.below(last + 11 - first)

@@ -24,8 +24,8 @@ extension NexmarkQuery {
         var num: Int64
     }
 
-    /// The highest bids of each ten seconds. A bid at a window's very end counts if it is as high; so does
-    /// one that comes too late to be the highest.
+    /// The highest bids of each ten seconds. A bid exactly at a window's end counts if its price equals the
+    /// highest, and so does a late bid, but neither can set the highest price.
     static func q7(lateness: Duration?) -> NexmarkQuery {
         NexmarkQuery(
             View("q7", digest: "1") {
@@ -57,7 +57,7 @@ extension NexmarkQuery {
         var dateTime: Timestamp
         var extra: String
 
-        /// The window that the bid is in; and the one that ends just when it comes.
+        /// The window that the bid is in, and the one that ends exactly at its time, if there is one.
         func windows(isLate: Bool) -> [WindowBid] {
             let start = dateTime.start(ofWindow: .seconds(10))
             let own = WindowBid(self, start, isInside: !isLate)
@@ -100,7 +100,7 @@ extension NexmarkQuery {
             ])
     }
 
-    /// Bids, bidders and auctions of each day, by how high the price is.
+    /// The counts of bids, bidders and auctions of each day, by price range.
     static let q15 = NexmarkQuery(
         View("q15", digest: "1") {
             Events(PlainBid.self, at: \.dateTime)
@@ -130,7 +130,7 @@ extension NexmarkQuery {
         "rank2_auctions", "rank3_auctions",
     ]
 
-    /// The same for each channel, with the last minute that had a bid.
+    /// The same for each channel, with the minute of the last bid.
     static let q16 = NexmarkQuery(
         View("q16", digest: "1") {
             Events(ChannelBid.self, at: \.dateTime)

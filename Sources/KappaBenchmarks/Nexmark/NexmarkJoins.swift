@@ -1,9 +1,9 @@
 import KappaCore
 
-// The queries that bring bids, auctions and people together.
+// The queries that join bids, auctions and people.
 
 extension NexmarkQuery {
-    /// Who sells in one category, from three states.
+    /// The sellers in one category that live in one of three states.
     static let q3 = NexmarkQuery(
         View("q3", digest: "1") {
             Events(PlainAuction.self).filter(\.category == 10)
@@ -29,7 +29,7 @@ extension NexmarkQuery {
         var id: Int64
     }
 
-    /// Bids that were made in time, with what their auction says.
+    /// Bids that were made while their auction was open, with fields of the auction.
     private static let validBids = Events(PlainBid.self).join(
         Events(PlainAuction.self).unique(by: \.id), on: \.auction, equals: \.id,
         as: ValidBid.self, .right(\.dateTime, as: \.opened)
@@ -60,7 +60,7 @@ extension NexmarkQuery {
         var final: Int64
     }
 
-    /// For each sold auction the average of its seller's last eleven winning prices.
+    /// For each sold auction, the average of its seller's last eleven winning prices.
     static let q6 = NexmarkQuery(
         View("q6", digest: "1") {
             validBids.grouped(by: \.auction)
@@ -83,7 +83,7 @@ extension NexmarkQuery {
         var avgPrice: Int64
     }
 
-    /// People who began to sell in the ten seconds in which they came.
+    /// People who began to sell in the same ten-second window in which they registered.
     static func q8(lateness: Duration?) -> NexmarkQuery {
         NexmarkQuery(
             View("q8", digest: "1") {
@@ -197,7 +197,7 @@ extension NexmarkQuery {
         var auctionExtra: String
     }
 
-    /// Bids with the bidder and everything that the bidder sells.
+    /// Bids with the bidder and each auction of which the bidder is the seller.
     static let q23 = NexmarkQuery(
         View("q23", digest: "1") {
             Events(Bid.self)

@@ -1,10 +1,10 @@
 import KappaCore
 
-/// One query of Nexmark: a view, and what of its rows is the result.
+/// One query of Nexmark: a view, and the columns that make its result.
 struct NexmarkQuery: Sendable {
     let view: View<Columns>
     let columns: [NexmarkColumn]
-    /// The lateness of its windows, for handing it on to another process.
+    /// The lateness of its windows, to pass on to another process.
     var latenessSeconds: Double?
 
     init(_ view: View<Columns>, _ columns: [NexmarkColumn]) {
@@ -15,8 +15,8 @@ struct NexmarkQuery: Sendable {
     var name: String { view.name }
 
     /// All queries with a reproducible result.
-    /// - Parameter lateness: Of the queries with windows: how late an event may come. Without one,
-    ///   no event is late.
+    /// - Parameter lateness: How late an event may come in the queries with windows. If it is nil, no event
+    ///   is late.
     static func all(lateness: Duration? = nil) -> [NexmarkQuery] {
         [
             q0, q1, q2, q3, q4, q5(lateness: lateness), q6, q7(lateness: lateness),
@@ -34,11 +34,11 @@ struct NexmarkQuery: Sendable {
 struct NexmarkColumn: Sendable, ExpressibleByStringLiteral {
     enum Source: Sendable {
         case column(String)
-        /// A decimal with three digits behind the point.
+        /// A decimal with three decimal places.
         case threeDigits(String)
         case day(String)
         case minute(String)
-        /// A whole quotient, its fraction cut off.
+        /// A quotient of integers, without its fraction.
         case quotient(String, String)
     }
     let name: String

@@ -1,7 +1,7 @@
 import Glibc
 import KappaCore
 
-/// Writes a query's result: a header and the rows, sorted by the bytes of the line.
+/// Writes a query's result: a header and the rows, sorted by the bytes of their lines.
 struct NexmarkResult {
     private let query: NexmarkQuery
 
@@ -37,7 +37,7 @@ struct NexmarkResult {
         }
     }
 
-    /// As `LC_ALL=C sort` orders lines.
+    /// The order of `LC_ALL=C sort`.
     private static func precedes(_ a: [UInt8], _ b: [UInt8]) -> Bool {
         let order = a.withUnsafeBytes { a in
             b.withUnsafeBytes { b in
@@ -50,7 +50,7 @@ struct NexmarkResult {
     }
 }
 
-/// A column of a result with its place in the view's table.
+/// A column of a result with its source columns in the view's table.
 private struct BoundColumn {
     private let source: NexmarkColumn.Source
     private let schema: TableSchema
@@ -102,7 +102,7 @@ private struct BoundColumn {
             + String(repeating: "0", count: max(0, 3 - fraction.count))
     }
 
-    /// Exactly three digits behind the point.
+    /// A time with exactly three decimal places.
     private static func milliseconds(_ time: Timestamp) -> String {
         let second = time.start(ofWindow: .seconds(1))
         let thousandths = (time.microseconds - second.microseconds) / 1_000

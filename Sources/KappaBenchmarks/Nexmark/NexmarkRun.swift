@@ -2,25 +2,25 @@ import Glibc
 import KappaCLI
 import KappaCore
 
-/// Runs Nexmark's queries over a file of its events: `kappa-bench nexmark`.
+/// `kappa-bench nexmark`: runs Nexmark's queries over a file of its events.
 struct NexmarkRun {
     private let events: String
     private let folder: String
     private let queries: [NexmarkQuery]
-    /// A path of the log of an earlier run over the same file, where it is there.
+    /// The data folder of the run, inside of `folder`.
     private let log: DataFolder
 
     static let help = """
         kappa-bench nexmark --events FILE.ndjson --out FOLDER [OPTIONS]
 
-        Appends the events to a fresh log in FOLDER, builds a view for each query, and writes
-        FOLDER/qN.csv. Prints events/s, processor time and peak memory of each query: the log is there
-        already, and the view's rows are durable at the end.
+        Appends the events to a new log in FOLDER, builds a view for each query, and writes
+        FOLDER/qN.csv. Prints events/s, processor time and peak memory of each query. The figures begin
+        with the finished log and end when the view's rows are durable.
 
           --events FILE.ndjson   from `kappa-bench nexmark-generate`, or others of the same shape
           --out FOLDER           where the results go, and the log while it is needed
           --queries q1,q5        only these (all)
-          --lateness SECONDS     how late an event may come for a window (as late as it likes)
+          --lateness SECONDS     how late an event may be for a window (no limit)
         """
 
     init(_ words: ArraySlice<String>) throws(KappaError) {
@@ -51,7 +51,7 @@ struct NexmarkRun {
             Self.line(
                 ["query", "rows", "k events/s", "seconds", "cpu seconds", "peak MiB"]))
         for query in queries {
-            // Each query is a process of its own, so that memory and processor time are its own.
+            // Each query is a separate process, so that memory and processor time are its own.
             let lateness = query.latenessSeconds.map { "\($0)" } ?? "-"
             Folder.remove(log.path + "/views")
             let child = try BenchProcess(
@@ -94,7 +94,7 @@ struct NexmarkRun {
         return result.appended
     }
 
-    /// What the child does: `QUERY FOLDER EVENTS LATENESS`. A version that is there already goes on
+    /// The child's work, with the arguments `QUERY FOLDER EVENTS LATENESS`. An existing version continues
     /// from its checkpoint.
     static func query(_ words: ArraySlice<String>) throws {
         let words = Array(words)
@@ -116,13 +116,13 @@ struct NexmarkRun {
             return try VersionReader(file).rowCount(table: 0)
         }
         let reader = try VersionReader(file)
-        try tellOfLosses(query, reader)
+        try reportLosses(query, reader)
         try NexmarkResult(query).write(reader, to: words[1] + "/\(query.name).csv")
         print(figures.json)
     }
 
     /// Reports events that are not in the result.
-    private static func tellOfLosses(_ query: NexmarkQuery, _ reader: VersionReader) throws {
+    private static func reportLosses(_ query: NexmarkQuery, _ reader: VersionReader) throws {
         let counters = try reader.checkpoint().counters
         if counters.late > 0 {
             BenchProgram.say("\(query.name): \(counters.late) events were late")

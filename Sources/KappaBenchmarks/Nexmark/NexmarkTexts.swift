@@ -1,6 +1,6 @@
 import KappaCLI
 
-/// The texts and prices of made-up events.
+/// The texts and prices of generated events.
 struct NexmarkTexts: Sendable {
     private let firstNames: [StaticString] = [
         "Ada", "Boris", "Chidi", "Dora", "Emeka", "Femi", "Greta", "Hugo", "Ines", "Jonas", "Kira",
@@ -8,7 +8,7 @@ struct NexmarkTexts: Sendable {
     private let lastNames: [StaticString] = [
         "Abbot", "Berg", "Castro", "Dunn", "Engel", "Fuchs", "Gordon", "Hale", "Iwata",
     ]
-    /// The states, some of which queries ask for, and a city in each.
+    /// Cities and their states; some queries filter by state.
     private let places: [StaticString] = [
         #"Phoenix","state":"AZ"#, #"Tucson","state":"AZ"#, #"San Jose","state":"CA"#,
         #"Oakland","state":"CA"#, #"Boise","state":"ID"#, #"Moscow","state":"ID"#,
@@ -26,8 +26,9 @@ struct NexmarkTexts: Sendable {
         }
     }
 
-    /// A price between 1 and 1,000,000 in cents; the number of its digits is as likely to be one as
-    /// another. Products and square roots are rounded alike everywhere, as logarithms are not.
+    /// A price between 1 and 1,000,000, in cents, with every number of digits equally likely. It uses
+    /// products and square roots because these are rounded the same on every machine, which logarithms are
+    /// not.
     func price(_ random: inout EventRandom) -> UInt64 {
         var price = 100.0
         var bits = random.next()
@@ -62,7 +63,7 @@ struct NexmarkTexts: Sendable {
         texts[Int(random.below(UInt64(texts.count)))]
     }
 
-    /// Small letters with a space now and then.
+    /// Lower-case letters with occasional spaces.
     func addWords(
         _ lengths: ClosedRange<UInt64>, _ random: inout EventRandom, to buffer: inout [UInt8]
     ) {
@@ -72,7 +73,7 @@ struct NexmarkTexts: Sendable {
         }
     }
 
-    /// Runs of small letters, and of capitals and punctuation with backslashes among it.
+    /// Runs of lower-case letters, and runs of capitals and punctuation, including backslashes.
     func addExtra(
         _ lengths: ClosedRange<UInt64>, _ random: inout EventRandom, to buffer: inout [UInt8]
     ) {
@@ -92,7 +93,7 @@ struct NexmarkTexts: Sendable {
         Int(lengths.lowerBound + random.below(lengths.upperBound - lengths.lowerBound + 1))
     }
 
-    /// Some of 26 characters, as a text of JSON.
+    /// A run of characters drawn from 26 consecutive ones, escaped for JSON.
     static func addRun(
         _ count: Int, from first: UInt8, _ random: inout EventRandom, to buffer: inout [UInt8]
     ) {
@@ -110,7 +111,7 @@ struct NexmarkTexts: Sendable {
     }
 }
 
-/// The channels that bids come from, each with its address.
+/// The channels of bids, each with its URL.
 struct NexmarkChannels: Sendable {
     private var bytes: [UInt8] = []
     private var ends: [Int] = [0]
@@ -154,7 +155,7 @@ struct NexmarkChannels: Sendable {
         ends.append(bytes.count)
     }
 
-    /// One of the four large channels for half of the bids, one of the small ones for the others.
+    /// One of the four large channels for half of the bids, one of the small channels for the others.
     func add(_ random: inout EventRandom, to buffer: inout [UInt8]) {
         let die = random.next()
         let large = UInt64(Self.large.count)

@@ -1,4 +1,4 @@
-"""The workloads of kappa-bench in kappa and in DuckDB, in turns, on the same NDJSON file.
+"""Runs the workloads of kappa-bench in kappa and in DuckDB, alternately, on the same NDJSON file.
 
 Usage: duckdb_peer.py KAPPA-BENCH FOLDER [RUNS [EVENTS]]    where KAPPA-BENCH has filled FOLDER
 Needs DuckDB's Python package (pip install duckdb); nothing else of kappa does.
@@ -16,7 +16,7 @@ import duckdb
 
 COLUMNS = "{{user_id: 'VARCHAR', action: 'VARCHAR', amount: 'DECIMAL(18,4)', timestamp: '{time}'}}"
 
-# Nothing in these files is late: they are in the order of time.
+# No event in these files is late: they are in time order.
 ACTION_COUNTS = """
     SELECT epoch_ms(epoch_ms(timestamp) // 10000 * 10000) AS window_start, action,
            count(*) AS events, sum(amount) AS revenue
@@ -52,7 +52,7 @@ def read_json(path, time):
 
 
 def measure(query, source):
-    """Seconds that a query over a source takes, its result in a durable table, and its rows."""
+    """The seconds that a query over a source takes, with a durable table as its result; and its rows."""
     with tempfile.TemporaryDirectory() as folder:
         connection = duckdb.connect(os.path.join(folder, "result.duckdb"))
         connection.execute(f"CREATE VIEW events AS SELECT * FROM {source}")
@@ -66,14 +66,14 @@ def measure(query, source):
 
 
 def measure_kappa(program, name, folder, events):
-    """Seconds that a replay takes until its versions are live and synced, and their rows."""
+    """The seconds that a replay takes until its versions are live and synced; and their rows."""
     words = [program, "measure", name, folder, str(events), "both"]
     figures = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
     return figures[3], int(figures[2])
 
 
 def sources(path):
-    """What DuckDB reads the events from: Parquet with times as times, and as the events' own texts."""
+    """The sources that DuckDB reads: NDJSON, and Parquet with times as timestamps or as texts."""
     times, texts = path.replace(".ndjson", ".parquet"), path.replace(".ndjson", "-text.parquet")
     for parquet, kind in ((times, "TIMESTAMP"), (texts, "VARCHAR")):
         if not os.path.exists(parquet):
@@ -97,7 +97,7 @@ def main():
         peers = sources(path)
         seconds = {"kappa": []} | {source: [] for source in peers}
         for _ in range(runs):
-            # In turns: the machine is not as fast from one minute to the next.
+            # Alternate, because the machine's speed varies from one minute to the next.
             own, rows = measure_kappa(program, name, folder, events)
             seconds["kappa"].append(own)
             for source, text in peers.items():

@@ -1,6 +1,6 @@
 import KappaCore
 
-/// What a command is called, takes and does: parsing, help and completions are all made from this.
+/// The specification of a command, from which parsing, help and completions are all derived.
 struct CommandSpec: Sendable {
     /// One word, or two: `append`, `log info`.
     var name: String
@@ -8,16 +8,16 @@ struct CommandSpec: Sendable {
     var discussion = ""
     var arguments: [ArgumentSpec] = []
     var options: [OptionSpec] = []
-    /// Whether it is for kappa itself: help and completions leave it out.
+    /// Whether only kappa itself uses it, so that help and completions leave it out.
     var isHidden = false
     let make: @Sendable (ParsedArguments) throws -> any Command
 
-    /// All options, with those that every command takes.
+    /// All options, including those that every command takes.
     var allOptions: [OptionSpec] { options + OptionSpec.common }
 
     var usage: String { (["kappa", name] + usageParts).joined(separator: " ") }
 
-    /// What stands behind the name, each argument and option for itself.
+    /// The parts of the usage line after the name: one for each argument and option.
     var usageParts: [String] {
         let words = arguments.map { argument in
             let text = argument.name + (argument.repeats ? "…" : "")
@@ -31,15 +31,15 @@ struct ArgumentSpec: Sendable {
     var name: String
     var isRequired = true
     var repeats = false
-    /// Whether views complete it.
+    /// Whether it is a view's name, so that completions offer views.
     var isView = false
-    /// Whether it may be one version of a view, `VIEW@N`.
+    /// Whether it may name one version of a view, `VIEW@N`.
     var takesVersion = true
 }
 
 struct OptionSpec: Sendable {
     var name: String
-    /// What stands for its value; nil for a flag.
+    /// The placeholder for its value; nil for a flag.
     var value: String?
     var summary: String
     var repeats = false
@@ -56,12 +56,12 @@ struct OptionSpec: Sendable {
 
 /// A command with its arguments, ready to run.
 protocol Command {
-    /// Whether it looks out for ``Interrupt/wasAsked`` and comes to an end by itself.
+    /// Whether it checks ``Interrupt/wasAsked`` and ends on its own.
     var stopsGently: Bool { get }
-    /// Whether it is begun again where the code of a view crashes, also when it has printed something.
+    /// Whether it is restarted after a crash of a view's code even if it has already printed something.
     var restarts: Bool { get }
 
-    /// Does the work; the result is the exit code.
+    /// Does the work; returns the exit code.
     func run(_ context: Context) throws -> Int32
 }
 
@@ -70,7 +70,7 @@ extension Command {
     var restarts: Bool { false }
 }
 
-/// What every command needs: where the data is, which views there are, how to print.
+/// What every command needs: the data folder, the views, and the output format.
 struct Context {
     var data: DataFolder
     var views: ViewSet

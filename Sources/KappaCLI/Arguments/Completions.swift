@@ -1,6 +1,6 @@
 import KappaCore
 
-/// Completions for shells, from the commands' specifications.
+/// Shell completions, generated from the commands' specifications.
 enum Completions {
     static func script(_ shell: String) -> String? {
         switch shell {
@@ -74,7 +74,7 @@ enum Completions {
         """
     }
 
-    /// What may stand between single quotes in fish.
+    /// The text with single quotes escaped, for a quoted string in fish.
     private static func quotable(_ text: String) -> String {
         text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "\\'")
     }

@@ -8,14 +8,17 @@ enum GateOption {
         summary: "a check that must pass, such as max-changed=1%", repeats: true)
 
     static let explanation = """
-        A gate is max-changed, max-added, max-removed or max-differing with a number of rows or a
-        percentage of the live rows (max-changed=1%), max-dead or max-late with a number of events or
-        a percentage of those that the view takes (max-dead=1%), column:NAME with how far the column's
-        sum may move (column:revenue=5%), or sql with a SELECT, or a file that holds one, over the
-        tables old and new, which must return no rows.
+        A gate is one of:
+          max-changed, max-added, max-removed or max-differing, with a number of rows or a
+          percentage of the live rows (max-changed=1%);
+          max-dead or max-late, with a number of events or a percentage of those that the view
+          takes (max-dead=1%);
+          column:NAME, with how far the column's sum may move (column:revenue=5%);
+          sql, with a SELECT, or a file with one, over the tables old and new, which must return
+          no rows.
         """
 
-    /// - Throws: `.usage` where it is no gate.
+    /// - Throws: `.usage` if it is not a gate.
     static func parse(_ text: String) throws(KappaError) -> Gate {
         guard let equals = text.firstIndex(of: "=") else { throw unknown(text) }
         let name = String(text[..<equals])
@@ -43,21 +46,22 @@ enum GateOption {
         let name = text.prefix { $0 != "=" }
         let nearest = Spelling.nearest(String(name), among: names)
         return KappaError(
-            .usage, "\"\(text)\" is no gate",
+            .usage, "\"\(text)\" is not a gate",
             because: nearest.map { "did you mean \($0)=…?" }
                 ?? "gates are \(names.joined(separator: ", "))",
             advice: "Write --gate max-changed=1%, for example; see `kappa help promote`")
     }
 
-    /// The text of a file where there is one, else what was written.
+    /// The text of the file of that name if there is one, otherwise the text itself.
     private static func select(_ text: String) throws(KappaError) -> String {
         guard access(text, F_OK) == 0 else {
-            // A statement is judged where it runs; one word with a dot or a slash is a file's name.
+            // One word with a dot or a slash is a file's name. Anything else is SQL, which is checked when it
+            // runs.
             guard text.contains(where: \.isWhitespace) || !text.contains(where: "./".contains)
             else {
                 throw KappaError(
                     .usage, "--gate sql=\(text) cannot be used",
-                    because: "it is neither a SELECT nor a file that is there",
+                    because: "it is neither a SELECT nor an existing file",
                     advice: "Write --gate \"sql=SELECT …\", or check the file's name")
             }
             return text

@@ -1,6 +1,6 @@
 import KappaCore
 
-/// Explains the program and its commands, from their specifications.
+/// Prints help on the program and its commands, from their specifications.
 enum Help {
     static func overview() throws {
         var text = """
@@ -22,7 +22,7 @@ enum Help {
         _ = try Program.print(text)
     }
 
-    /// Lists the commands that begin with one word, such as `log`.
+    /// Lists the commands that share a first word, such as `log`.
     static func family(_ specs: [CommandSpec]) throws {
         let width = (specs.map(\.name.count).max() ?? 0) + 2
         let lines = specs.map { "  \(padded($0.name, width))\($0.summary)" }

@@ -1,9 +1,9 @@
 import Glibc
 import KappaCore
 
-/// Files that a person names for reading.
+/// Reads files that are named on the command line.
 enum InputFile {
-    /// - Throws: `.notFound` where there is none, or a folder; `.notPermitted`, `.inputOutput`.
+    /// - Throws: `.notFound` if there is no such file, or if it is a folder; `.notPermitted`, `.inputOutput`.
     static func open(_ path: String) throws(KappaError) -> Int32 {
         let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
@@ -19,7 +19,7 @@ enum InputFile {
         return descriptor
     }
 
-    /// The text of a file of at most so many bytes; nil for a longer one.
+    /// The text of a file of at most `most` bytes; nil for a longer one.
     static func text(of path: String, atMost most: Int) throws(KappaError) -> String? {
         let descriptor = try open(path)
         defer { close(descriptor) }

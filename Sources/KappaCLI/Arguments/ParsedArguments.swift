@@ -1,12 +1,12 @@
 import KappaCore
 
-/// A command line taken apart by a command's specification.
+/// A command line, parsed by a command's specification.
 struct ParsedArguments: Sendable {
     private(set) var positional: [String] = []
     private var values: [String: [String]] = [:]
     let spec: CommandSpec
 
-    /// - Throws: `.usage` with the nearest option for one that is misspelt.
+    /// - Throws: `.usage`; for a misspelt option, with the nearest one.
     init(_ words: ArraySlice<String>, _ spec: CommandSpec) throws(KappaError) {
         self.spec = spec
         var rest = words
@@ -90,7 +90,8 @@ struct ParsedArguments: Sendable {
             guard let offset = Offset(parsing: text) else {
                 throw KappaError(
                     .usage, "\(name) \(text) cannot be used", because: "it takes an offset",
-                    advice: "Write \(name) 0, for example; `kappa log info` says where the log ends"
+                    advice:
+                        "Write \(name) 0, for example; `kappa log info` shows where the log ends"
                 )
             }
             return offset
@@ -123,11 +124,11 @@ struct ParsedArguments: Sendable {
         return size
     }
 
-    /// More memory than any machine has; its multiples do not overflow.
+    /// More memory than any machine has, and small enough that its multiples do not overflow.
     private static let mostBytes = 1 << 50
 }
 
-/// Finds what a misspelt word may have meant.
+/// Guesses which word a misspelt one was meant to be.
 enum Spelling {
     static func nearest(_ word: String, among words: [String]) -> String? {
         let best = words.map { (distance(word, $0), $0) }.min { $0.0 < $1.0 }
@@ -135,7 +136,7 @@ enum Spelling {
         return best.1
     }
 
-    /// How many letters must be put in, taken out or changed.
+    /// The edit distance: how many letters must be inserted, removed or changed.
     private static func distance(_ a: String, _ b: String) -> Int {
         let b = Array(b)
         var row = Array(0...b.count)

@@ -1,10 +1,10 @@
 import KappaCore
 
 extension ParsedArguments {
-    /// Checks that the views among the arguments are there at all, in this build or in the data folder:
-    /// of a misspelt name nobody should read that it was not built yet.
-    /// - Throws: `.notFound` for a view that nobody knows, `.usage` for a version where a whole view is
-    ///   meant.
+    /// Checks that the views among the arguments exist, in this build or in the data folder, so that a
+    /// misspelt name is not reported as a view that has not been built yet.
+    /// - Throws: `.notFound` for an unknown view, `.usage` for a version of a view where the command takes
+    ///   only a view.
     func checkViews(_ context: Context) throws {
         guard let last = spec.arguments.last else { return }
         let defined = context.views.names

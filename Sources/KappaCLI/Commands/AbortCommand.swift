@@ -5,7 +5,7 @@ struct AbortCommand: Command {
     static let spec = CommandSpec(
         name: "abort", summary: "drops a version that is not live",
         discussion: """
-            A process that works on the version ends that within a moment, and does not begin it anew.
+            A process that works on the version stops doing so shortly, and does not build it again.
             """,
         arguments: [ArgumentSpec(name: "VIEW@N", isView: true)],
         make: { AbortCommand(reference: try VersionReference($0.positional[0])) })

@@ -1,22 +1,22 @@
 import Glibc
 import KappaCore
 
-/// `kappa append`: NDJSON from files or standard input into the log.
+/// `kappa append`: appends NDJSON from files or standard input to the log.
 struct AppendCommand: Command {
     static let spec = CommandSpec(
         name: "append", summary: "appends NDJSON events to the log",
         discussion: """
-            Reads files, or standard input where none is named (or - is), one JSON object a line.
-            When it ends with 0, every event is on the disk. With --source an import can be run
-            again: events that the log has from this source already are skipped.
+            Reads files, or standard input if none is named (or if - is), one JSON object a line.
+            When it ends with 0, every event is on disk. With --source, an import can be repeated:
+            events that the log already has from this source are skipped.
             """,
         arguments: [ArgumentSpec(name: "FILE", isRequired: false, repeats: true)],
         options: [
             OptionSpec(
                 name: "--source", value: "NAME",
-                summary: "names the input, so that it can be run again"),
+                summary: "names the input, so that the import can be repeated"),
             OptionSpec(
-                name: "--batch", value: "N", summary: "at most N events to one fsync"),
+                name: "--batch", value: "N", summary: "at most N events for each fsync"),
         ],
         make: { try AppendCommand($0) })
 
@@ -70,7 +70,7 @@ struct AppendCommand: Command {
             let count = ProgressLine.grouped(total.appended)
             error.reason =
                 (error.reason.map { "\($0); " } ?? "") + "all \(count) events are durable"
-            error.advice = "Only this report could not be written: there is nothing to append again"
+            error.advice = "Only this report could not be written: do not append the events again"
             throw error
         }
         if Interrupt.wasAsked {
@@ -80,8 +80,8 @@ struct AppendCommand: Command {
         return 0
     }
 
-    /// Of an import that has failed on the way a part is in the log: whoever runs it again must not append
-    /// that part twice.
+    /// Adds to the error of an import that failed midway which part of it is already in the log, so that a
+    /// second run does not append that part twice.
     private static func sayingWhatIsDurable(
         _ error: any Error, _ total: SourceImport.Result, hasSource: Bool
     ) -> any Error {
@@ -95,7 +95,7 @@ struct AppendCommand: Command {
         let cure = error.code == .badInput ? "Correct the line" : error.advice ?? "Try again"
         error.advice =
             hasSource
-            ? "\(cure). Run the import again: what is in the log already is skipped"
+            ? "\(cure). Run the import again: it skips what is already in the log"
             : "\(cure). Append only what comes after \(isOne ? "that event" : "those \(events)"): without "
                 + "--source nothing is skipped"
         return error

@@ -1,4 +1,4 @@
-/// All commands, in the order in which help lists them.
+/// All commands, in the order of the help.
 enum Commands {
     static let all: [CommandSpec] = [
         AppendCommand.spec,
@@ -11,6 +11,6 @@ enum Commands {
         CompletionsCommand.spec, ReplayAsideCommand.spec,
     ]
 
-    /// Those that are for people.
+    /// The commands that help and completions show.
     static var shown: [CommandSpec] { all.filter { !$0.isHidden } }
 }

@@ -1,6 +1,6 @@
 import KappaCore
 
-/// `kappa completions`: completions for a shell.
+/// `kappa completions`: prints the completion script of a shell.
 struct CompletionsCommand: Command {
     static let spec = CommandSpec(
         name: "completions", summary: "completions for bash, zsh or fish",

@@ -1,6 +1,6 @@
 import KappaCore
 
-/// `kappa dead`: the events that a view could not take.
+/// `kappa dead`: lists the events that a view could not take.
 struct DeadCommand: Command {
     static let spec = CommandSpec(
         name: "dead", summary: "the events that a view could not take, and why",

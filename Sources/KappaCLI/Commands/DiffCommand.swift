@@ -5,11 +5,11 @@ struct DiffCommand: Command {
     static let spec = CommandSpec(
         name: "diff", summary: "compares two versions of a view, row by row, at one position",
         discussion: """
-            Where one version lags, a copy of it is brought forward, aside. VIEW without a number
-            is the live version; but where this build's definition of the view has no version yet, it
-            is that definition, built aside and dropped. With --at, both are brought to that offset.
-            --key and --where look at the view's first table, or at the one of --table. Ends with 1
-            where the versions differ.
+            If one version lags, a copy of it is brought forward for the comparison. VIEW without a
+            number is the live version. As the second argument, it is this build's definition if that
+            has no version yet: it is built aside and then dropped. --at compares both as of that
+            offset. --key and --where apply to the view's first table, or to the one of --table.
+            Ends with 1 if the versions differ.
             """,
         arguments: [
             ArgumentSpec(name: "VIEW@A", isView: true), ArgumentSpec(name: "VIEW@B", isView: true),
@@ -18,7 +18,7 @@ struct DiffCommand: Command {
             OptionSpec(name: "--at", value: "OFFSET", summary: "compares as of an older offset"),
             OptionSpec(
                 name: "--tolerance", value: "X",
-                summary: "numbers with fractions that are this close are the same"),
+                summary: "doubles and decimals that are at most X apart are the same"),
             OptionSpec(
                 name: "--ignore", value: "COLUMN", summary: "does not compare a column",
                 repeats: true),
@@ -26,11 +26,11 @@ struct DiffCommand: Command {
             OptionSpec(name: "--key", value: "JSON", summary: "compares the row of one key"),
             OptionSpec(
                 name: "--where", value: "SQL",
-                summary: "only rows for which this is true, before or after"),
+                summary: "only rows for which this is true in either version"),
             OptionSpec(name: "--limit", value: "N", summary: "prints at most N differences"),
             OptionSpec(name: "--summary", summary: "prints the counts only"),
             OptionSpec(
-                name: "--html", value: "FILE", summary: "writes a page to look at and to pass on"),
+                name: "--html", value: "FILE", summary: "writes the result as a page of HTML"),
         ],
         make: { try DiffCommand($0) })
 
@@ -56,7 +56,7 @@ struct DiffCommand: Command {
         options.condition = arguments.string("--where")
         isSummary = arguments.has("--summary")
         page = arguments.string("--html")
-        // A page holds its own sample: then rows are printed only where somebody asks for them.
+        // A page has its own sample of rows, so with a page rows are only printed if --limit asks for them.
         let limit = try arguments.integer("--limit")
         self.limit = isSummary ? 0 : limit ?? (page == nil ? .max : 0)
         guard old.view == new.view else {
@@ -101,7 +101,7 @@ struct DiffCommand: Command {
         return summary
     }
 
-    /// What narrows the comparison, for whoever reads its result.
+    /// The options that narrow the comparison, for the reader of the result.
     private var notes: [String] {
         var notes: [String] = []
         if options.tolerance > 0 { notes.append("tolerance \(options.tolerance)") }
@@ -126,8 +126,8 @@ struct DiffCommand: Command {
         return (first, second)
     }
 
-    /// A version; or this build's definition, where the view is named without a number and no version
-    /// was made by that definition.
+    /// A version, or this build's definition if the view is named without a number and the definition has no
+    /// version.
     private func target(
         _ reference: VersionReference, _ catalog: Catalog, _ views: ViewSet
     ) throws -> CompareTarget {
@@ -143,13 +143,13 @@ struct DiffCommand: Command {
 }
 
 extension ParsedArguments {
-    /// A key as JSON; a bare word is meant as a text.
+    /// A key as JSON; a bare word is taken as a text.
     func key(_ name: String) throws(KappaError) -> JSONValue? {
         guard let text = string(name) else { return nil }
         if let key = try? JSONValue(parsing: text) { return key }
         guard let first = text.first, "[{\"".contains(first) else { return .string(text) }
         throw KappaError(
-            .usage, "\(name) \(text) cannot be used", because: "it is not whole as JSON",
+            .usage, "\(name) \(text) cannot be used", because: "it is not complete JSON",
             advice: "Write \(name) '\"a\"', or \(name) '[\"a\", 1]' for a key of several parts")
     }
 }

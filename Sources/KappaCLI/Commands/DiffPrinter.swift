@@ -1,6 +1,6 @@
 import KappaCore
 
-/// Prints the differences of two versions.
+/// Prints the differences between two versions.
 struct DiffPrinter {
     private let alignment: Alignment
     private var old: VersionReader { alignment.old }
@@ -10,7 +10,7 @@ struct DiffPrinter {
     private let csv: RecordPrinter
     private let isSummary: Bool
 
-    /// - Parameter isSummary: Whether the summary is all there is to print.
+    /// - Parameter isSummary: Whether to print the summary only.
     init(
         _ alignment: Alignment, _ format: RecordFormat, _ output: Output, isSummary: Bool = false
     ) {

@@ -1,19 +1,19 @@
 import KappaCore
 
-/// `kappa gc`: drops what nobody needs any more.
+/// `kappa gc`: drops versions and snapshots that are no longer needed.
 struct GCCommand: Command {
     static let spec = CommandSpec(
-        name: "gc", summary: "drops versions that nobody needs, and what is left of them",
+        name: "gc", summary: "drops versions that are no longer needed, and leftover files",
         discussion: """
-            These are retired and failed versions, those that were overtaken by a newer one, and builds that
-            nobody would finish: older than a version that was live, or than the newest one. What is
-            live, waits to be promoted, or is held by a process stays. What processes that were killed have
-            left half-made is removed, too.
+            It drops retired and failed versions, those that a newer one has overtaken, and builds that
+            no run would finish: older than a version that was live, or than the newest one. A version
+            that is live, waits to be promoted, or is held by a process stays. Unfinished files that
+            killed processes have left are removed, too.
             """,
         options: [
             OptionSpec(
                 name: "--keep", value: "N",
-                summary: "keeps the newest N of each view that are done with (1)"),
+                summary: "keeps the newest N old versions of each view (1)"),
             OptionSpec(
                 name: "--keep-snapshots", value: "N",
                 summary: "keeps the newest N snapshots of each version (all)"),

@@ -1,19 +1,20 @@
 import Glibc
 import KappaCore
 
-/// `kappa generate user-events`: the course's producer, seeded.
+/// `kappa generate user-events`: the course's producer, with a seed.
 struct GenerateCommand: Command {
     static let spec = CommandSpec(
         name: "generate user-events", summary: "made-up user events: the same seed, the same bytes",
         discussion: """
             Writes NDJSON to standard output: `kappa generate user-events --count 100000 | kappa
-            append`. With --rate it paces itself, and without --count it then goes on for ever.
+            append`. --rate limits the pace; with --rate and without --count it never ends.
             """,
         options: [
-            OptionSpec(name: "--count", value: "N", summary: "how many (1000)"),
+            OptionSpec(name: "--count", value: "N", summary: "how many events (1000)"),
             OptionSpec(name: "--users", value: "N", summary: "how many users (100)"),
             OptionSpec(name: "--rate", value: "R", summary: "events a second"),
-            OptionSpec(name: "--seed", value: "S", summary: "another seed, other events (1)"),
+            OptionSpec(
+                name: "--seed", value: "S", summary: "the seed: another one, other events (1)"),
             OptionSpec(
                 name: "--disorder", value: "SECONDS",
                 summary: "how far event times may be out of order (0)"),
@@ -34,7 +35,7 @@ struct GenerateCommand: Command {
             disorderSeconds: try arguments.integer("--disorder", most: Self.mostDisorder) ?? 0)
     }
 
-    /// A hundred years: event times stay such as RFC 3339 can say.
+    /// A hundred years, so that RFC 3339 can express all event times.
     private static let mostDisorder = 100 * 366 * 86_400
 
     func run(_ context: Context) throws -> Int32 {
@@ -46,7 +47,7 @@ struct GenerateCommand: Command {
         while left > 0, !Interrupt.wasAsked {
             var piece = min(left, 4_096)
             if let rate {
-                // A double holds more than an integer does: compared before it is one.
+                // A double may be too large for an integer, so compare before converting.
                 let due = (SystemClock.monotonicSeconds() - start) * Double(rate) + 1 - Double(sent)
                 if due < 1 {
                     usleep(1_000)

@@ -1,14 +1,13 @@
 import KappaCore
 
-/// `kappa history`: what became of a view's versions.
+/// `kappa history`: lists the switches and judgements of a view's versions.
 struct HistoryCommand: Command {
     static let spec = CommandSpec(
         name: "history", summary: "every switch of a view or of all, and what gates said",
         discussion: """
-            Oldest first. A switch tells why it was made (run, rebuild, promote, rollback), a
-            judgement what came of it (passed, refused, forced, identical; failed where the view's code
-            crashes), with the figures of each
-            gate and how many rows were added, removed, changed and the same.
+            Oldest first. A switch shows why it was made (run, rebuild, promote, rollback). A judgement
+            shows its result (passed, refused, forced, identical; failed if the view's code crashes),
+            the figures of each gate, and how many rows were added, removed, changed and the same.
             """,
         arguments: [
             ArgumentSpec(name: "VIEW", isRequired: false, isView: true, takesVersion: false)
@@ -31,7 +30,7 @@ struct HistoryCommand: Command {
         if let view, switches.isEmpty, judgements.isEmpty {
             _ = try catalog.resolve(VersionReference(view, nil))
         }
-        // A judgement stands before the switch that it allowed.
+        // A judgement comes before the switch that it allowed.
         let records =
             judgements.map { (at: $0.atMicros, cells: cells($0, context.format)) }
             + switches.map { (at: $0.atMicros, cells: cells($0)) }

@@ -1,6 +1,6 @@
 import KappaCore
 
-/// `kappa log info`: what the log holds.
+/// `kappa log info`: shows what the log holds.
 struct LogInfoCommand: Command {
     static let spec = CommandSpec(
         name: "log info", summary: "what the log holds", make: { _ in LogInfoCommand() })

@@ -5,8 +5,8 @@ struct LogReadCommand: Command {
     static let spec = CommandSpec(
         name: "log read", summary: "prints events as they were appended",
         discussion: """
-            As text, just the events: what is printed can be appended to another log. As json, each
-            with its offset and the time at which it was appended.
+            As text, only the events, so that the output can be appended to another log. As json, each
+            event with its offset and the time at which it was appended.
             """,
         options: [
             OptionSpec(name: "--from", value: "OFFSET", summary: "begins here"),

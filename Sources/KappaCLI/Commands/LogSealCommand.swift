@@ -3,10 +3,10 @@ import KappaCore
 /// `kappa log seal`: rewrites segments into full blocks.
 struct LogSealCommand: Command {
     static let spec = CommandSpec(
-        name: "log seal", summary: "rewrites segments into full blocks, compressed where asked",
+        name: "log seal", summary: "rewrites segments into full blocks, compressed if asked",
         discussion: """
-            Offsets, times of ingestion, sources and digests stay as they are. Appends and readers
-            go on meanwhile.
+            Offsets, ingestion times, sources and digests stay as they are. Appends and readers
+            continue in the meantime.
             """,
         options: [OptionSpec(name: "--zstd", summary: "compresses the blocks")],
         make: { LogSealCommand(zstd: $0.has("--zstd")) })

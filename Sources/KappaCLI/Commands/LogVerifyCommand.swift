@@ -32,8 +32,8 @@ struct LogVerifyCommand: Command {
         try printer.finish()
         for path in result.pastEnd.files {
             Output.say(
-                "kappa: \(path) has bytes past the log's end, of an append that is under way or was "
-                    + "never acknowledged: nothing of it counts, and the next append settles it")
+                "kappa: \(path) has bytes past the log's end, from an append that is in progress or was "
+                    + "never acknowledged: they do not count, and the next append settles them")
         }
         if let damage = result.damage {
             Output.say("kappa: \(damage)")

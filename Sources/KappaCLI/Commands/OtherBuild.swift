@@ -1,9 +1,9 @@
 import Glibc
 import KappaCore
 
-/// Another build of the program, asked by `kappa why` for the side of which only it has the definition.
+/// Another build of the program, which `kappa why` asks for the side whose definition only that build has.
 final class OtherBuild {
-    /// An event that touched the row there, and the row after it.
+    /// An event that touched the row in the other build, and the row after it.
     struct Step {
         var offset: Offset
         var row: JSONValue?
@@ -15,7 +15,7 @@ final class OtherBuild {
     private var line: UnsafeMutablePointer<CChar>?
     private var capacity = 0
 
-    /// Starts a program with these arguments; it prints records of `kappa why` as JSON.
+    /// Starts a program with these arguments, which make it print records of `kappa why` as JSON.
     init(_ program: String, _ arguments: [String]) throws(KappaError) {
         command = [program] + arguments
         var ends: [Int32] = [-1, -1]
@@ -27,7 +27,7 @@ final class OtherBuild {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
         posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
-        // This process's thread that waits for signals has them blocked in all others.
+        // This process blocks signals for its signal thread; the child must not inherit that.
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -60,7 +60,7 @@ final class OtherBuild {
             advice: "Name its program with --with, such as ./kappa-before")
     }
 
-    /// The next event; nil behind the last.
+    /// The next event; nil after the last.
     func next() throws(KappaError) -> Step? {
         guard let output else { return nil }
         let count = getline(&line, &capacity, output)
@@ -72,15 +72,15 @@ final class OtherBuild {
         let bytes = UnsafeRawBufferPointer(start: line, count: count)
         guard let json = try? JSONValue(parsing: bytes), case .number(let text)? = json["offset"],
             let offset = UInt64(text), case .object(let rows)? = json["rows"], rows.count == 1
-        else { throw failed(because: "it printed what is no record of `kappa why`") }
+        else { throw failed(because: "it printed a line that is not a record of `kappa why`") }
         let row = rows[0].value
         return Step(offset: Offset(offset), row: row == .null ? nil : row)
     }
 
     private func failed(because reason: String) -> KappaError {
         KappaError(
-            .refused, "the other build cannot tell about the row", at: command[0],
-            because: reason, advice: "Run it by itself: " + command.joined(separator: " "))
+            .refused, "the other build cannot explain the row", at: command[0],
+            because: reason, advice: "Run it alone: " + command.joined(separator: " "))
     }
 
     /// Ends the program, if it still runs, and returns its exit code.
@@ -88,7 +88,7 @@ final class OtherBuild {
     private func stop() -> Int32 {
         guard let output else { return 0 }
         self.output = nil
-        // Whoever writes to a pipe that nobody reads comes to an end.
+        // A program that writes to a pipe without a reader ends.
         fclose(output)
         var status: Int32 = 0
         while waitpid(pid, &status, 0) < 0, errno == EINTR {}

@@ -1,13 +1,13 @@
 import KappaCore
 
-/// `kappa plan`: what `run` would do.
+/// `kappa plan`: shows what `run` would do.
 struct PlanCommand: Command {
     static let spec = CommandSpec(
         name: "plan", summary: "what run would do, how long it would take, what it would change",
         discussion: """
-            Time, rows and bytes are estimated by building each new or changed view aside from a
-            sample of the log. A changed view is compared, after the same events, with its live
-            version, or with what was kept of that version's beginning. Nothing is built.
+            Estimates time, rows and bytes by building each new or changed view aside from a sample of
+            the log. Compares a changed view, after the same events, with its live version or with a
+            stored sample of that version's first rows. No version is built.
             """,
         make: { _ in PlanCommand() })
 
@@ -44,7 +44,7 @@ struct PlanCommand: Command {
         return 0
     }
 
-    /// What is said of a changed view, for people.
+    /// The remarks on a view, for people.
     private static func remarks(_ step: Plan.Step) -> [String] {
         if let note = step.note {
             return ["\(SafeText.line(step.view)): \(SafeText.line(note))"]

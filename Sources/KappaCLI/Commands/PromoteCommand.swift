@@ -7,7 +7,7 @@ struct PromoteCommand: Command {
         discussion: """
             VIEW is the newest version of the view. Versions are brought to the log's end first.
             Each must be at or past what readers have seen, must have applied exactly the events of
-            the log, and must pass the gates of its view and those given here: else none is
+            the log, and must pass the gates of its view and those given here. Otherwise none is
             promoted, and the command ends with 1.
 
             """ + GateOption.explanation,

@@ -1,21 +1,21 @@
 import KappaCore
 
-/// `kappa query`: rows of a view.
+/// `kappa query`: prints rows of a view.
 struct QueryCommand: Command {
     static let spec = CommandSpec(
         name: "query", summary: "rows of a view, in key order",
         discussion: """
-            VIEW is the live version (or the newest, where none is live), VIEW@N one version. The
+            VIEW is the live version (or the newest, if none is live), VIEW@N one version. The
             condition of --where is SQL over the view's columns; write times as texts, such as
-            '2024-01-15' or '2024-01-15T14:30:00Z'. docs/sql.md tells more.
+            '2024-01-15' or '2024-01-15T14:30:00Z'. docs/sql.md has more.
 
-            --at shows the rows as they were: at an offset, or at a time, which is after the last
-            event that was appended at or before it. They are replayed aside, from the nearest
-            snapshot (`kappa snapshots`), else from zero.
+            --at shows the rows as they were at an offset, or at a time: after the last event that was
+            appended at or before it. They are replayed aside, from the nearest snapshot (`kappa
+            snapshots`) or from zero.
             """,
         arguments: [ArgumentSpec(name: "VIEW", isView: true)],
         options: [
-            OptionSpec(name: "--table", value: "T", summary: "another table than the first"),
+            OptionSpec(name: "--table", value: "T", summary: "a table other than the first"),
             OptionSpec(name: "--key", value: "JSON", summary: "the row of one key"),
             OptionSpec(name: "--where", value: "SQL", summary: "only rows for which this is true"),
             OptionSpec(
@@ -23,9 +23,10 @@ struct QueryCommand: Command {
             OptionSpec(name: "--limit", value: "N", summary: "at most N rows"),
             OptionSpec(
                 name: "--final-only",
-                summary: "only rows of windows that have closed: nothing changes them any more"),
+                summary: "only rows of closed windows, which never change again"),
             OptionSpec(
-                name: "--at", value: "OFFSET|TIME", summary: "as the rows were; a time in RFC 3339"),
+                name: "--at", value: "OFFSET|TIME",
+                summary: "the rows as they were then; a time is in RFC 3339"),
         ],
         make: { try QueryCommand($0) })
 
@@ -88,7 +89,7 @@ struct QueryCommand: Command {
     }
 }
 
-/// Where to look back to: `--at OFFSET` or `--at TIME`.
+/// A point in the past: `--at OFFSET` or `--at TIME`.
 enum PastPlace {
     case offset(Offset)
     case time(Timestamp)
@@ -106,7 +107,7 @@ enum PastPlace {
         }
     }
 
-    /// A version as it was there; tells on standard error where that is, if it was not said.
+    /// A version as it was then. If the point is a time, it prints the offset on standard error.
     func version(
         _ entry: VersionEntry, _ catalog: Catalog, _ context: Context
     ) throws -> PastVersion {

@@ -1,13 +1,13 @@
 import KappaCore
 
-/// `kappa rebuild`: new versions from offset zero.
+/// `kappa rebuild`: builds new versions from offset zero.
 struct RebuildCommand: Command {
     static let spec = CommandSpec(
         name: "rebuild", summary: "builds new versions from offset zero and promotes them",
         discussion: """
-            The live version stays as it is and current all the while. A rebuild that is stopped or
-            killed is finished by the next `kappa run` or `kappa rebuild` of the same definition, and
-            by a `kappa run` that is at work; one with --until is not.
+            The live version keeps its rows and stays current during the rebuild. A rebuild that is
+            stopped or killed is finished by the next `kappa run` or `kappa rebuild` of the same
+            definition, or by a `kappa run` that is already running; one with --until is not.
             """,
         arguments: [
             ArgumentSpec(
@@ -48,7 +48,7 @@ struct RebuildCommand: Command {
 
     func run(_ context: Context) throws -> Int32 {
         try context.data.require()
-        // Else it would wait for events that may never come.
+        // Otherwise it would wait for events that may never come.
         if let end = options.end { try context.data.requireLog(reaches: end) }
         return try RunnerSession(context, options).run(printsChanges: false)
     }

@@ -1,20 +1,20 @@
 import Glibc
 import KappaCore
 
-/// `kappa replay-aside`: what `kappa verify` has another process do. It writes how far it is, one
+/// `kappa replay-aside`: the replay that `kappa verify` runs in another process. It prints its progress, one
 /// offset a line.
 struct ReplayAsideCommand: Command {
     static let spec = CommandSpec(
         name: "replay-aside", summary: "replays a version into a file; for kappa verify",
         arguments: [ArgumentSpec(name: "VIEW@N", isView: true)],
         options: [
-            OptionSpec(name: "--file", value: "FILE", summary: "the file to make or to go on with"),
+            OptionSpec(name: "--file", value: "FILE", summary: "the file to make or to continue"),
             OptionSpec(name: "--until", value: "OFFSET", summary: "where to stop"),
         ],
         isHidden: true,
         make: { try ReplayAsideCommand($0) })
 
-    /// All that it prints is how far it is.
+    /// It only prints its progress, so repeated output does no harm.
     var restarts: Bool { true }
     private let reference: VersionReference
     private let file: String
@@ -31,7 +31,7 @@ struct ReplayAsideCommand: Command {
     }
 
     func run(_ context: Context) throws -> Int32 {
-        // No two threads of it are ever at work at the same time: one more way that must not show.
+        // On one core, no two threads run at the same time: one more difference that must not change a row.
         _ = WorkerThread.stayOnOneCore()
         let entry = try Catalog(context.data).resolve(reference)
         let definition = try context.views.definition(of: entry)

@@ -5,10 +5,10 @@ struct RollbackCommand: Command {
     static let spec = CommandSpec(
         name: "rollback", summary: "makes the previous live version live again, at once",
         discussion: """
-            The version is as far as it had come: `lag` says how many events readers go back. Two
-            rollbacks one after the other lead back to where you were.
-            A build that defines it brings it forward again with `kappa run`. The version that
-            readers leave is promoted again by `kappa promote VIEW@N` only.
+            The previous version goes live at the position that it has: `lag` is how many events readers
+            go back. A second rollback returns to where you were. A build that defines the version
+            brings it forward again with `kappa run`. The version that readers leave becomes live again
+            only by `kappa promote VIEW@N`, or by another rollback.
             """,
         arguments: [
             ArgumentSpec(name: "VIEW", repeats: true, isView: true, takesVersion: false)

@@ -1,20 +1,21 @@
 import KappaCore
 
-/// `kappa run`: builds what is new or changed and keeps live views current.
+/// `kappa run`: builds new and changed views, and keeps live views current.
 struct RunCommand: Command {
     static let spec = CommandSpec(
         name: "run", summary: "builds what is new or changed, and keeps live views current",
         discussion: """
             A view whose definition is new or has changed is built from offset zero into a new
-            version beside the live one, and promoted in one step when it has caught up; unless a
-            newer version was live: then it is left ready, for `kappa promote VIEW@N`. Runs until it is
-            stopped (Ctrl-C). It stands by for versions that another process holds, and takes over
-            what becomes free. A version that stops for a reason that passes, such as a full disk, is
-            tried again. Ends with an error where a version has failed for good: at once where
-            nothing else is left to do, else when it is stopped.
+            version beside the live one, and promoted in one step when it has caught up. If a newer
+            version was ever live, the new one is left ready, for `kappa promote VIEW@N`.
+
+            Runs until it is stopped (Ctrl-C). Stands by for versions that another process holds, and
+            takes over those that become free. A version that stops for a transient reason, such as a
+            full disk, is retried. Ends with an error if a version has failed for good: at once if
+            nothing else is left to do, otherwise when it is stopped.
             """,
         options: [
-            OptionSpec(name: "--until-caught-up", summary: "ends when all is caught up")
+            OptionSpec(name: "--until-caught-up", summary: "ends when all views have caught up")
         ] + RunnerSession.options,
         make: { try RunCommand($0) })
 

@@ -1,21 +1,21 @@
 import Glibc
 import KappaCore
 
-/// What `run` and `rebuild` have in common: a runner with reports, progress and a way to stop.
+/// The common part of `run` and `rebuild`: a runner with reports, progress and a way to stop.
 struct RunnerSession {
     private let context: Context
     private let options: ViewRunner.Options
-    /// Which versions were worked on, to print at the end.
+    /// The versions that were worked on, to print at the end.
     private let touched = Monitor<[VersionID]>([])
     private let refusals = Monitor<[Judgement]>([])
 
     static let options = [
         OptionSpec(name: "--no-promote", summary: "leaves new versions ready, not live"),
         OptionSpec(
-            name: "--memory", value: "SIZE", summary: "for rows in memory, such as 512M (1G)"),
+            name: "--memory", value: "SIZE", summary: "the memory for rows, such as 512M (1G)"),
         OptionSpec(
             name: "--keep-snapshots", value: "POLICY",
-            summary: "keeps rows as they were, such as every=1h,keep=24"),
+            summary: "keeps snapshots of the rows, such as every=1h,keep=24"),
     ]
 
     init(_ context: Context, _ options: ViewRunner.Options) {
@@ -47,9 +47,9 @@ struct RunnerSession {
         try runner.run()
         isDone.withLock { $0 = true }
         progress?.join()
-        // A view that is not kept current, for good or still when all ends, is no success.
+        // A view that failed for good, or is still being retried, makes the run a failure.
         if let failure = runner.unresolved {
-            // Where reports are records, nobody has read of it yet.
+            // If reports are JSON records, the error has not been shown yet.
             if printsChanges, context.format == .json { throw failure }
             return failure.code.exitCode
         }
@@ -57,13 +57,13 @@ struct RunnerSession {
         if !options.follows, let error = refusal { throw error }
         if Interrupt.wasAsked {
             Output.say("kappa: stopped at a checkpoint; `kappa run` resumes there")
-            // To be stopped is how a run that follows ends; what had an end of its own was cut short.
+            // A run that follows ends by being stopped. One with an end of its own was cut short.
             if !options.follows { return Interrupt.exitCode }
         }
         return 0
     }
 
-    /// Where gates have refused versions, the answer is no.
+    /// The error if gates have refused versions.
     private var refusal: KappaError? {
         let refused = refusals.withLock { $0 }
         return refused.isEmpty ? nil : Judgement.refusal(of: refused, named: refused.count)
@@ -72,7 +72,7 @@ struct RunnerSession {
     private func note(_ report: ViewRunner.Report) {
         switch report {
         case .started(let id, _):
-            // Once each: what is tried again and again is started as often.
+            // Once each: a retried version is started several times.
             touched.withLock { if !$0.contains(id) { $0.append(id) } }
         case .refused(let judgement):
             refusals.withLock { refusals in
@@ -103,13 +103,13 @@ struct RunnerSession {
         case .identical(let judgement): Output.say(JudgementText.identical(judgement))
         case .heldBack(let id, let reason):
             Output.say(
-                "\(id): ready; \(reason), so it is promoted by `kappa promote \(id)` only")
+                "\(id): ready; \(reason), so only `kappa promote \(id)` promotes it")
         case .invalid(let view):
             Output.say(SafeText.lines("\(view.name): left out: \(view.error)"))
         case .suspected(let id, let stamp):
             Output.say(
                 "\(id): its code crashed (\(stamp.signalText)) between offsets \(stamp.first) and "
-                    + "\(stamp.end); applying these events by itself")
+                    + "\(stamp.end); applying these events to it alone")
         case .released(let id, let reason): Output.say("\(id): \(reason); lease released")
         case .heldElsewhere(let id, let error):
             let what = options.follows ? "standing by" : "skipped"
@@ -117,12 +117,12 @@ struct RunnerSession {
         case .retrying(let id, let error, let milliseconds):
             Output.say("\(id): \(error)")
             Output.say(
-                "\(id): tried again in \(milliseconds) ms, and then ever less often, until that passes"
+                "\(id): retrying in \(milliseconds) ms, then less and less often, until that passes"
             )
         case .slow(let id, let reason):
             Output.say(
-                "\(id): \(reason); what is worked on with it waits. If it never returns, correct the "
-                    + "view and start again: to kill this process loses nothing")
+                "\(id): \(reason); the versions that share its scan wait. If it never returns, correct "
+                    + "the view and start again: killing this process loses nothing")
         case .recovered(let id): Output.say("\(id): works again")
         case .failed(let id, let error): Output.say("\(id): \(error)")
         case .deadLetter(let id, let letter):
@@ -166,7 +166,8 @@ struct RunnerSession {
 }
 
 extension ViewRunner.Report {
-    /// Whether it is said to people even where the reports are records: it changes no version's state.
+    /// Whether it is printed for people even if the reports are JSON records, as it changes no version's
+    /// state.
     fileprivate var isForPeople: Bool {
         switch self {
         case .snapshotFailed, .deadLetter, .suspected, .invalid, .logGrows, .slow: true
@@ -175,7 +176,7 @@ extension ViewRunner.Report {
     }
 }
 
-/// A bar is for what takes a while: a few events are there before it is.
+/// Fewer events than this are applied before a progress bar would help.
 private let leastEventsForBar = 10_000
 
 private func showProgress(_ runner: ViewRunner, _ isDone: Monitor<Bool>) {
@@ -196,7 +197,7 @@ private func showProgress(_ runner: ViewRunner, _ isDone: Monitor<Bool>) {
     line.clear()
 }
 
-/// A commit of much takes seconds: somebody who has asked for a stop should know that it was heard.
+/// A large commit takes seconds, so confirm that the request to stop was received.
 private func sayStopping(_ isDone: Monitor<Bool>) {
     for _ in 0..<6 {
         Pause.forALook()

@@ -1,14 +1,14 @@
 import KappaCore
 
-/// `kappa sql`: read-only SQL over all live views.
+/// `kappa sql`: runs read-only SQL over all live views.
 struct SQLCommand: Command {
     static let spec = CommandSpec(
         name: "sql", summary: "read-only SQL over all live views by name",
         discussion: """
-            Tables are called by their names, columns by theirs. Times are compared with texts such as
-            '2024-01-15' or '2024-01-15T14:30:00Z' (UTC where no zone is named), decimals are exact,
+            Use the tables and columns of the views by name. Times are compared with texts such as
+            '2024-01-15' or '2024-01-15T14:30:00Z' (UTC if no zone is named), decimals are exact,
             booleans are true and false; json_each(…) and the JSON functions read nested values.
-            EXPLAIN QUERY PLAN shows which keys a question uses. docs/sql.md tells it all.
+            EXPLAIN QUERY PLAN shows which keys a query uses. docs/sql.md has the whole language.
             """,
         arguments: [ArgumentSpec(name: "SELECT")],
         options: [
@@ -27,7 +27,7 @@ struct SQLCommand: Command {
     let statement: String
     let parameters: [Value]
 
-    /// Beside the limits of values and of caches, the last one.
+    /// The last limit, after those on values and caches.
     private static let mostMemory: Int64 = 1 << 30
 
     func run(_ context: Context) throws -> Int32 {

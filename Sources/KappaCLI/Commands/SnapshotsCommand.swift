@@ -1,12 +1,12 @@
 import KappaCore
 
-/// `kappa snapshots`: what is kept of versions as they were.
+/// `kappa snapshots`: lists the snapshots of versions.
 struct SnapshotsCommand: Command {
     static let spec = CommandSpec(
-        name: "snapshots", summary: "what is kept of versions as they were",
+        name: "snapshots", summary: "the snapshots of versions, kept as they were at some offsets",
         discussion: """
-            `run` and `rebuild` keep snapshots where they are given --keep-snapshots. `query --at`
-            begins with the nearest one.
+            `run` and `rebuild` keep snapshots if they are given --keep-snapshots. `query --at`
+            starts from the nearest one.
             """,
         arguments: [ArgumentSpec(name: "VIEW", isRequired: false, isView: true)],
         make: { (arguments) throws(KappaError) in

@@ -1,7 +1,7 @@
 import Glibc
 import KappaCore
 
-/// `kappa status`: every version.
+/// `kappa status`: lists every version.
 struct StatusCommand: Command {
     static let spec = CommandSpec(
         name: "status", summary: "every version: state, position, lag, rows",
@@ -40,7 +40,7 @@ struct StatusCommand: Command {
         ]
     }
 
-    /// What fits on a terminal, for people.
+    /// The columns for people, which fit on a terminal.
     private static let shortColumns = [
         "version", "state", "position", "lag", "rows", "late", "dead", "size", "rate", "to go",
     ]
@@ -58,7 +58,7 @@ struct StatusCommand: Command {
         ]
     }
 
-    /// Prints versions: all there is to know for programs, what fits on a terminal for people.
+    /// Prints versions: with all columns for programs, with those that fit on a terminal for people.
     static func print(
         _ statuses: [VersionStatus], _ format: RecordFormat, _ output: Output
     ) throws {
@@ -75,7 +75,7 @@ struct StatusCommand: Command {
         }
     }
 
-    /// A line for each of the tables in which versions remember something besides their rows.
+    /// Prints a line for each internal table in which versions keep state besides their rows.
     private static func printHeld(_ statuses: [VersionStatus], _ output: Output) throws {
         for status in statuses {
             for held in status.sizes.held {
@@ -90,7 +90,8 @@ struct StatusCommand: Command {
     func run(_ context: Context) throws -> Int32 {
         try context.data.require()
         let catalog = try Catalog(context.data)
-        // Before anything is printed: the code of a view's types may crash, and then all of this is run again.
+        // Before anything is printed: the code of a view's types may crash, and the command then starts
+        // again.
         let invalid = reference?.number == nil ? context.views.workedOut().invalid : []
         if let reference {
             do throws(KappaError) { _ = try catalog.resolve(reference) } catch {

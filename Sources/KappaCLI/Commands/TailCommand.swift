@@ -1,22 +1,22 @@
 import KappaCore
 
-/// `kappa tail`: changes of a view as they commit.
+/// `kappa tail`: prints changes of a view as they commit.
 struct TailCommand: Command {
     static let spec = CommandSpec(
         name: "tail", summary: "changes of a view as they commit",
         discussion: """
-            Begins with the rows as they are, as inserts, unless --from-now is given. When another
-            version is promoted, that is told (`promoted`, with the numbers of both), and the
-            difference comes as ordinary changes with the same offset.
+            Begins with the present rows, as inserts, unless --from-now is given. A promotion arrives
+            as its own change (`promoted`, with the numbers of both versions). The differences between
+            the versions follow as ordinary changes with the same offset.
 
-            With --final-only, each row of a window comes once, as an insert, when its window has
-            closed and nothing can change it any more; with another version, rows of later windows
-            go on from there.
+            With --final-only, each row of a window is printed once, as an insert, when its window has
+            closed and nothing can change it any more. After a promotion, the rows of later windows
+            follow from the new version.
             """,
         arguments: [ArgumentSpec(name: "VIEW", isView: true, takesVersion: false)],
         options: [
             OptionSpec(name: "--from-now", summary: "only changes from now on"),
-            OptionSpec(name: "--final-only", summary: "each row once, when it has become final"),
+            OptionSpec(name: "--final-only", summary: "each row once, when it becomes final"),
         ],
         make: {
             TailCommand(
@@ -55,7 +55,7 @@ struct TailCommand: Command {
         return 0
     }
 
-    /// What visits the next changes and returns whether there were any.
+    /// The function that visits the next changes and returns whether there were any.
     private func poll(
         _ catalog: Catalog, _ context: Context
     ) throws -> ((Change) throws -> Void) throws -> Bool {
@@ -84,7 +84,7 @@ struct TailCommand: Command {
         ]
     }
 
-    /// A promotion has keys of its own, as it is no row's change.
+    /// A promotion has different JSON keys, since it changes no row.
     private static func promotion(_ change: Change) -> String {
         RecordPrinter.json(
             ["offset", "op", "from", "to"],

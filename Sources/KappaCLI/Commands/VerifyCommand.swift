@@ -1,15 +1,15 @@
 import KappaCore
 
-/// `kappa verify`: whether a version holds what its definition makes of the log.
+/// `kappa verify`: checks that a version has the rows that its definition makes of the log.
 struct VerifyCommand: Command {
     static let spec = CommandSpec(
         name: "verify", summary: "replays a version aside, twice, and compares row by row",
         discussion: """
-            The replays go up to the version's own position, with other batches and commits than a
-            run, and one of them in another process with another hash seed. Where they part, the
-            definition is not deterministic: it looks at the clock, at random numbers, or at the
-            order of a Set or Dictionary. Where they agree and the version's file differs, the file
-            is damaged. Ends with 1 where anything is wrong.
+            The replays go up to the version's position, with other batches and commits than a run,
+            and one of them in another process with another hash seed. If they diverge, the
+            definition is not deterministic: it uses the clock, random numbers, or the order of a
+            Set or Dictionary. If they agree and the version's file differs, the file is damaged.
+            Ends with 1 if anything is wrong.
             """,
         arguments: [ArgumentSpec(name: "VIEW[@N]", isView: true)],
         make: { VerifyCommand(reference: try VersionReference($0.positional[0])) })
@@ -44,7 +44,7 @@ struct VerifyCommand: Command {
     private struct Stopped: Error {}
 }
 
-/// Tells what a verification has found.
+/// Prints what a verification has found.
 struct VerificationPrinter {
     private let format: RecordFormat
 
@@ -103,7 +103,7 @@ struct VerificationPrinter {
             return """
                 \(id): the definition is not deterministic
                   where: \(places)
-                  why:   two replays part at offset \(result.offset ?? .zero): \
+                  why:   two replays diverge at offset \(result.offset ?? .zero): \
                 \(result.findings.map { values($0, "and") }.joined())
                   next:  take the clock, random numbers and the order of a Set or Dictionary out \
                 of the view.
@@ -123,7 +123,7 @@ struct VerificationPrinter {
     private static func storeText(_ result: Verification) -> String {
         let advice = """
               next:  build a new version with `kappa rebuild \(result.id.view)`: the log has everything.
-                     (A definition that looks at a file or at the day differs from its replays, too)
+                     (A definition that reads a file or the date differs from its replays, too)
             """
         if let error = result.error {
             return """

@@ -1,6 +1,6 @@
 import KappaCore
 
-/// `kappa views`: the definitions in this build, with the columns of their tables.
+/// `kappa views`: lists the definitions in this build, with the columns of their tables.
 struct ViewsCommand: Command {
     static let spec = CommandSpec(
         name: "views", summary: "the views that this build defines, with columns and types",
@@ -10,7 +10,7 @@ struct ViewsCommand: Command {
         let output = Output()
         let views = context.views.workedOut()
         let invalidEarlier = context.views.invalidEarlier()
-        // Said where it is run again, too: which views of this build are of no use.
+        // Also list the views of this build that have failed because their code crashed.
         let failed = context.data.exists ? try Plan.failedViews(context.data, views.sound) : [:]
         if context.format == .text {
             for (index, view) in views.sound.enumerated() {
@@ -54,7 +54,7 @@ struct ViewsCommand: Command {
         return .json("[\(quoted.joined(separator: ","))]")
     }
 
-    /// A view, what it reads, and a line for each column of each table.
+    /// A view with the events that it takes, and a line for each column of each table.
     private static func text(_ view: ViewDefinition) -> String {
         let types = view.eventTypes.map { $0 == "*" ? "without a type" : $0 }
         var text = "\(view.name)  \(view.digest)  events \(types.joined(separator: ", "))\n"

@@ -1,32 +1,32 @@
 import KappaCore
 
-/// `kappa why`: how one row came about.
+/// `kappa why`: explains how one row came about.
 struct WhyCommand: Command {
     static let spec = CommandSpec(
         name: "why", summary: "the events that touched one row, and the row after each",
         discussion: """
-            Replays the log for that row alone, with the definition of the version in this build, up to
-            where the version stands. With --versions two are shown side by side, and the first event
-            after which their rows differ is marked; in the place of a number, "build" is the
-            definition of this build, which may have no version yet. A version that another build has
-            made needs that build's program: --with. Of a session, give the key that it has now: it is
-            followed while it grows and merges. The whole log is read, unless the view is `.indexed()`:
-            then the version's index names the events of the row.
+            Replays the log for that row alone, up to the version's position, with the version's
+            definition in this build. --versions shows two side by side and marks the first event
+            after which their rows differ. Instead of a number, "build" means this build's
+            definition, which may have no version yet. A version that another build made needs that
+            build's program: --with. For a session, give the key that it has now: it is followed
+            while it grows and merges. The whole log is read unless the view is `.indexed()`: then
+            the version's index lists the events of the row.
             """,
         arguments: [ArgumentSpec(name: "VIEW", isView: true)],
         options: [
             OptionSpec(
                 name: "--key", value: "JSON",
                 summary: "the row's key: a value, or an array of its parts"),
-            OptionSpec(name: "--table", value: "T", summary: "another table than the first"),
+            OptionSpec(name: "--table", value: "T", summary: "a table other than the first"),
             OptionSpec(name: "--versions", value: "A,B", summary: "two versions side by side"),
             OptionSpec(
                 name: "--with", value: "PROGRAM",
-                summary: "another build, for the version whose definition this one lacks"),
+                summary: "another build, for a version whose definition this one lacks"),
             OptionSpec(name: "--at", value: "OFFSET", summary: "only events below this offset"),
             OptionSpec(
                 name: "--limit", value: "N",
-                summary: "at most N events, and the one at which the versions part"),
+                summary: "at most N events, and the one at which the versions diverge"),
         ],
         make: { try WhyCommand($0) })
 
@@ -49,7 +49,7 @@ struct WhyCommand: Command {
         view = try VersionReference(arguments.positional[0])
         guard let key = try arguments.key("--key") else {
             throw KappaError(
-                .usage, "kappa why lacks --key", because: "it tells about one row",
+                .usage, "kappa why lacks --key", because: "it explains one row",
                 advice: "Name the row: kappa why \(view) --key '\"user_1\"'")
         }
         self.key = key
@@ -62,7 +62,7 @@ struct WhyCommand: Command {
         if program != nil, versions.isEmpty {
             throw KappaError(
                 .usage, "--with is for --versions",
-                because: "another build tells its side of two",
+                because: "another build explains one of two versions",
                 advice: "Write --versions A,B too, or ask that program itself: kappa why \(view)")
         }
         if !versions.isEmpty, view.number != nil {
@@ -101,21 +101,21 @@ struct WhyCommand: Command {
         let end = try offset ?? definitions.end(of: targets)
         let printer = WhyPrinter(targets.map(\.description), context.format)
         let progress = ScratchProgress("why")
-        var told = 0
-        var parting: Offset?
-        // What is there to see is told up to the limit, and in any case the parting.
+        var printed = 0
+        var divergence: Offset?
+        // Print events up to the limit, and in any case the one at which the versions diverge.
         func tell(_ moment: WhyMoment) throws -> Bool {
-            if moment.diverges { parting = moment.offset }
-            if told < limit || moment.diverges {
-                told += 1
+            if moment.diverges { divergence = moment.offset }
+            if printed < limit || moment.diverges {
+                printed += 1
                 try printer.print(moment)
             }
-            return told < limit || (targets.count == 2 && parting == nil)
+            return printed < limit || (targets.count == 2 && divergence == nil)
         }
         try progress.during {
             try replay(targets, definitions, to: end, context, progress, tell)
         }
-        try printer.finish(told, parting, end, isCut: told >= limit)
+        try printer.finish(printed, divergence, end, isCut: printed >= limit)
         return 0
     }
 
@@ -153,7 +153,7 @@ struct WhyCommand: Command {
                         }, diverges: step.diverges))
             }
         }
-        // What is a key of one of the two is told under that one.
+        // It is enough if one of the two can have a row with this key.
         let tables = try context.data.reader(id).tables
         let otherAbsence = Why.absence(of: key, table: table, in: tables)
         let ownAbsence = Why.absence(of: key, table: table, in: own.tables)
@@ -177,15 +177,15 @@ struct WhyCommand: Command {
         let merge = try WhyMerge(
             otherAbsence == nil ? try OtherBuild(program, words) : nil, at: foreign[0],
             keys: keys ?? [], why?.schemas[0], log: context.data.log, tell)
-        var goesOn = true
+        var isWanted = true
         try why?.run(progress: progress.show) { step in
-            goesOn = try merge.add(step)
-            return goesOn
+            isWanted = try merge.add(step)
+            return isWanted
         }
-        if goesOn { try merge.finish() }
+        if isWanted { try merge.finish() }
     }
 
-    /// Says why one of two versions has no such row.
+    /// Reports why one of two versions cannot have the row.
     private static func say(_ absence: KappaError?, of target: CompareTarget) {
         guard let absence else { return }
         Output.say(

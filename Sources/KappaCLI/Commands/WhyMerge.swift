@@ -1,12 +1,12 @@
 import KappaCore
 
-/// Puts what this build tells about a row side by side with what another build tells.
+/// Merges the events and rows of this build with those of another build.
 final class WhyMerge {
-    /// Nil where it has no such row.
+    /// Nil if the other build cannot have the row.
     private let other: OtherBuild?
     /// Which of the two sides is the other build's.
     private let otherIndex: Int
-    /// The row's table in this build; nil where it has no such row.
+    /// The row's table in this build; nil if it cannot have the row.
     private let schema: TableSchema?
     /// The names of the key's columns in the other build.
     private let keys: [String]
@@ -15,12 +15,12 @@ final class WhyMerge {
     private let tell: (WhyMoment) throws -> Bool
     private var pending: OtherBuild.Step?
     private var rows: [WhyRow?] = [nil, nil]
-    private var hasParted = false
+    private var hasDiverged = false
 
     /// - Parameters:
     ///   - keys: The names of the key's columns in the other build.
     ///   - schema: The row's table in this build.
-    ///   - tell: Gets the events of both in log order; returns whether to go on.
+    ///   - tell: Receives the events of both in log order; returns whether to continue.
     init(
         _ other: OtherBuild?, at otherIndex: Int, keys: [String], _ schema: TableSchema?,
         log: String,
@@ -35,7 +35,7 @@ final class WhyMerge {
         pending = try other?.next()
     }
 
-    /// Takes the next event of this build; returns whether to go on.
+    /// Takes the next event of this build; returns whether to continue.
     func add(_ step: Why.Step) throws -> Bool {
         while let next = pending, next.offset < step.offset {
             guard try takeOther(next) else { return false }
@@ -45,7 +45,7 @@ final class WhyMerge {
         return try told(step.offset, step.event)
     }
 
-    /// Tells what is left of the other build.
+    /// Passes on the remaining events of the other build.
     func finish() throws {
         while let next = pending, try takeOther(next) {}
     }
@@ -62,9 +62,9 @@ final class WhyMerge {
 
     private func told(_ offset: Offset, _ event: String) throws -> Bool {
         var moment = WhyMoment(offset: offset, event: event, rows: rows)
-        if !hasParted, !WhyRow.isSame(rows[0], rows[1]) {
+        if !hasDiverged, !WhyRow.isSame(rows[0], rows[1]) {
             moment.diverges = true
-            hasParted = true
+            hasDiverged = true
         }
         return try tell(moment)
     }

@@ -8,7 +8,7 @@ struct WhyMoment {
     var diverges = false
 }
 
-/// A row as it is shown, wherever it comes from.
+/// A row as `kappa why` shows it, from this build or another one.
 struct WhyRow {
     /// The row as a JSON object.
     let json: String
@@ -45,7 +45,7 @@ struct WhyRow {
         }
     }
 
-    /// Whether two rows show the same. A column that only one of them has is as one without a value.
+    /// Whether two rows show the same cells. A column that only one of them has counts as null in the other.
     static func isSame(_ a: WhyRow?, _ b: WhyRow?) -> Bool {
         guard let a, let b else { return a == nil && b == nil }
         func cell(_ name: String, _ row: WhyRow) -> String {

@@ -6,10 +6,10 @@ final class WhyPrinter {
     private let format: RecordFormat
     private let output = Output()
     private let csv: RecordPrinter
-    /// The rows after the event before, to mark what has changed.
+    /// The rows after the previous event, to mark what has changed.
     private var before: [WhyRow?]
 
-    /// - Parameter names: What the definitions are called.
+    /// - Parameter names: The names of the definitions.
     init(_ names: [String], _ format: RecordFormat) {
         self.names = names
         self.format = format
@@ -33,7 +33,7 @@ final class WhyPrinter {
     /// - Parameters:
     ///   - count: How many events were printed.
     ///   - isCut: Whether there may be more.
-    func finish(_ count: Int, _ parting: Offset?, _ end: Offset, isCut: Bool) throws {
+    func finish(_ count: Int, _ divergence: Offset?, _ end: Offset, isCut: Bool) throws {
         if format == .csv { try csv.finish() }
         try output.flush()
         var line = "\(count) event\(count == 1 ? "" : "s") below offset \(end)"
@@ -41,7 +41,8 @@ final class WhyPrinter {
         if count == 0, !isCut { line = "no event below offset \(end) touched the row" }
         if names.count == 2, count > 0 {
             let both = names.joined(separator: " and ")
-            line += parting.map { "; \(both) part at offset \($0)" } ?? "; \(both) do not part"
+            line +=
+                divergence.map { "; \(both) diverge at offset \($0)" } ?? "; \(both) do not diverge"
         }
         Output.say("kappa: \(line)")
     }
@@ -56,13 +57,13 @@ final class WhyPrinter {
             text = "\(text)  \(names[index])\(padding)  \(cells(moment, index))\n"
         }
         if moment.diverges {
-            text = "\(text)\(StyledText("  ↑ here the two part").styled(.yellow))\n"
+            text = "\(text)\(StyledText("  ↑ the two diverge here").styled(.yellow))\n"
         }
         return text
     }
 
-    /// The cells of a row; those that the event has changed stand out. The key is told with the first
-    /// row, and where it changes, as that of a session does.
+    /// The cells of a row, with those in bold that the event has changed. The key is shown with the first
+    /// row, and again if it changes, as the key of a session does.
     private func cells(_ moment: WhyMoment, _ index: Int) -> StyledText {
         guard let row = moment.rows[index] else { return "no row" }
         let cells = row.cells.compactMap { cell -> StyledText? in

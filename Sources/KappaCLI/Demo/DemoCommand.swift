@@ -1,7 +1,7 @@
 import Glibc
 import KappaCore
 
-/// `kappa demo`: the whole story in under a minute.
+/// `kappa demo`: shows the whole story in under a minute.
 struct DemoCommand: Command {
     static let spec = CommandSpec(
         name: "demo", summary: "the whole story in under a minute, in a temporary folder",

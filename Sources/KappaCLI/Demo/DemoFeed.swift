@@ -1,7 +1,7 @@
 import Glibc
 import KappaCore
 
-/// Appends made-up events to a log, at a steady pace, on a thread of its own.
+/// Appends generated events to a log, at a steady pace, on its own thread.
 final class DemoFeed: Sendable {
     private let writer: LogWriter
     private let state: Monitor<State>
@@ -34,7 +34,7 @@ final class DemoFeed: Sendable {
         }
     }
 
-    /// Goes on appending about `perSecond` events a second until ``stop()``.
+    /// Appends about `perSecond` events a second until ``stop()``.
     func start(perSecond: Int) throws(KappaError) -> WorkerThread {
         try WorkerThread("demo-feed") {
             while !self.state.withLock({ $0.isStopped }) {

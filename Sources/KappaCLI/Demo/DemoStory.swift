@@ -29,7 +29,7 @@ struct DemoStory {
         try feed.check()
         for build in [old, new] { build.stop() }
         for build in [old, new] { try build.wait() }
-        say("\nThat is all. What to do next stands in README.md.")
+        say("\nThat is all. README.md says what to do next.")
     }
 
     // MARK: Steps
@@ -60,7 +60,7 @@ struct DemoStory {
     }
 
     private func follow(_ old: Build) throws {
-        title("3. The same definition follows the log: 3,000 events a second flow in from now on")
+        title("3. The same definition follows the log: from now on 3,000 events a second arrive")
         for _ in 0..<4 {
             usleep(600_000)
             let statuses = try VersionStatus.all(try Catalog(folder))
@@ -75,7 +75,7 @@ struct DemoStory {
     }
 
     private func change() throws -> Build {
-        title("4. The definition changes: one line more")
+        title("4. The definition changes: one more line")
         say(indented(DemoViews.changedLine))
         say("   The new build makes spending@2 from offset zero, beside the live one:")
         let new = try Build("new", DemoViews.after, folder, follows: true, promotes: false)
@@ -89,7 +89,7 @@ struct DemoStory {
     }
 
     private func compare() throws {
-        title("5. Which rows differ? Both versions at the same offset, events flowing in:")
+        title("5. Which rows differ? Both versions at the same offset, while events arrive:")
         let alignment = try Alignment(id(1), id(2), in: folder, DemoViews.before)
         let printer = DiffPrinter(alignment, .text, output)
         var left = 5
@@ -118,7 +118,7 @@ struct DemoStory {
         say("   the old build has released its lease, and stands by for a rollback")
         usleep(700_000)
         try printStatus()
-        say("   (back again with one word: kappa rollback spending)")
+        say("   (one command goes back: kappa rollback spending)")
     }
 
     // MARK: Helpers
@@ -164,7 +164,7 @@ struct DemoStory {
     }
 }
 
-/// A build of the program at work: what would be a process of its own.
+/// A running build of the program, which would normally be its own process.
 private final class Build: Sendable {
     let runner: ViewRunner
     private let thread: WorkerThread

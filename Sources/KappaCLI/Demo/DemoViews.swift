@@ -1,6 +1,6 @@
 import KappaCore
 
-/// What a user did, as `kappa generate user-events` makes it up.
+/// A user event, as `kappa generate user-events` generates it.
 struct DemoEvent: Event {
     var userID: String
     var amount: ExactDecimal
@@ -8,10 +8,10 @@ struct DemoEvent: Event {
     static let eventType: String? = nil
 }
 
-/// One view in two builds of a program: as it was, and with one line changed.
+/// One view in two builds of a program: the original, and one with an added line.
 ///
-/// Both are in this one program so that the demo needs no second one; the digests stand for those that
-/// the build plugin makes of two different files.
+/// Both are in this one program so that the demo needs no second one. The digests take the place of those
+/// that the build plugin would make of two different files.
 enum DemoViews {
     static let before = ViewSet([
         View("spending", digest: "before") {

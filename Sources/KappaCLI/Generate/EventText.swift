@@ -1,6 +1,6 @@
 import KappaCore
 
-/// What made-up events are written with: texts and numbers as bytes.
+/// Writes the texts and numbers of generated events as bytes.
 package enum EventText {
     package static func add(_ text: StaticString, to buffer: inout [UInt8]) {
         buffer.append(
@@ -23,9 +23,9 @@ package enum EventText {
     }
 }
 
-/// Writes times in UTC, with three digits behind the point.
+/// Writes times in UTC, with three decimal places.
 package struct EventClock: Sendable {
-    /// The bytes of the last whole second, so that not every time is written anew.
+    /// The bytes of the last whole second, so that they are not formatted again for each event.
     private var second: (value: Int64, text: [UInt8]) = (.min, [])
 
     package init() {}
@@ -63,7 +63,7 @@ package struct EventRandom: Sendable {
         return z ^ (z >> 31)
     }
 
-    /// A number below `bound`, every one about as likely.
+    /// A number below `bound`, all of them about equally likely.
     package mutating func below(_ bound: UInt64) -> UInt64 {
         next().multipliedFullWidth(by: bound).high
     }

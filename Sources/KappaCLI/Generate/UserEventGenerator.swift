@@ -1,10 +1,10 @@
-/// Makes up user events in the shape of the course's producer. The same seed gives the same bytes.
+/// Generates user events in the shape of the course's producer. The same seed gives the same bytes.
 ///
 /// ```json
 /// {"event_id":0,"user_id":"user_42","action":"view","amount":0,"timestamp":"2024-01-15T14:30:00.000Z"}
 /// ```
-/// An event comes every 10 milliseconds of event time; with disorder, its time is up to that many
-/// seconds earlier.
+/// There is an event every 10 milliseconds of event time. With disorder, the time of some events is up to
+/// that many seconds earlier.
 package struct UserEventGenerator: Sendable {
     private var random: EventRandom
     private var clock = EventClock()
@@ -49,7 +49,7 @@ package struct UserEventGenerator: Sendable {
         next += 1
     }
 
-    /// Half of the amounts are zero, the others have up to two digits behind the point.
+    /// Half of the amounts are zero; the others have up to two decimal places.
     private mutating func appendAmount(to buffer: inout [UInt8]) {
         if random.below(2) == 0 { return buffer.append(0x30) }
         let cents = random.below(20_000) + 1

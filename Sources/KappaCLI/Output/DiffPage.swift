@@ -1,12 +1,12 @@
 import Glibc
 import KappaCore
 
-/// Some of the rows that differ, enough for a page that people can read.
+/// A sample of the rows that differ, small enough for a page that people can read.
 struct DiffSample {
     private(set) var rows: [RowDifference] = []
     private var counts: [RowDifference.Operation: Int] = [:]
 
-    /// So many rows of each kind, the first ones in key order.
+    /// The most rows of each kind: the first ones in key order.
     static let most = 500
 
     mutating func add(_ difference: RowDifference) {
@@ -17,8 +17,7 @@ struct DiffSample {
     }
 }
 
-/// One page of HTML about a comparison, to be looked at and to be passed on: it needs no other file and
-/// loads nothing.
+/// One page of HTML about a comparison. It needs no other file and loads nothing, so it can be passed on.
 struct DiffPage {
     private let alignment: Alignment
     private let summary: DiffSummary
@@ -26,7 +25,7 @@ struct DiffPage {
     private let notes: [String]
     private var text: DiffText { DiffText(alignment) }
 
-    /// - Parameter notes: What narrowed the comparison.
+    /// - Parameter notes: The options that narrowed the comparison.
     init(
         _ alignment: Alignment, _ summary: DiffSummary, _ sample: DiffSample, notes: [String] = []
     ) {
@@ -230,7 +229,7 @@ struct DiffPage {
         }
     }
 
-    /// Longer cells are cut: a page is there to be looked at.
+    /// Longer cells are cut, to keep the page readable.
     private static let mostCharacters = 300
 
     private static func cell(_ value: Value) -> String {
@@ -239,11 +238,11 @@ struct DiffPage {
         return escaped(start.endIndex == text.endIndex ? text : start + "…")
     }
 
-    /// Text that is nothing but text in HTML, also inside of an attribute in double quotes.
+    /// Escapes text for HTML, also for an attribute in double quotes.
     static func escaped(_ text: String) -> String {
         var result = ""
         result.reserveCapacity(text.utf8.count)
-        // What changes the direction of writing would make one value look like another.
+        // SafeText removes controls of the writing direction, which could make one value look like another.
         for scalar in SafeText.line(text).unicodeScalars {
             switch scalar {
             case "&": result += "&amp;"

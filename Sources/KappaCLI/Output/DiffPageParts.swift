@@ -1,6 +1,6 @@
 /// The parts of ``DiffPage`` that are the same on every page.
 enum DiffPageParts {
-    /// The page loads nothing, whatever stands in it.
+    /// The page loads nothing, whatever data is in it.
     static let policy =
         "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
@@ -49,7 +49,7 @@ enum DiffPageParts {
         .none { font-size: 1.1rem; margin-top: 2rem; }
         """
 
-    /// Hides the rows that lack what is searched for, and sorts by the column that is clicked at.
+    /// Hides the rows that do not match the search, and sorts by the clicked column.
     static let script = """
         const search = document.getElementById("search");
         const rows = [...document.querySelectorAll("table.rows tbody tr")];

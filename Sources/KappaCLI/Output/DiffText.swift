@@ -1,12 +1,12 @@
 import KappaCore
 
-/// What a comparison came to, in words and as JSON.
+/// The result of a comparison, as text and as JSON.
 struct DiffText {
     let alignment: Alignment
 
     init(_ alignment: Alignment) { self.alignment = alignment }
 
-    /// Whether a column or a row needs the name of its table.
+    /// Whether columns and rows are shown with the name of their table.
     var hasTables: Bool { alignment.old.tables.count > 1 || alignment.new.tables.count > 1 }
 
     func name(_ column: ColumnDifference) -> String {
@@ -23,7 +23,7 @@ struct DiffText {
 
     var title: String { "\(alignment.oldSide.target) → \(alignment.newSide.target)" }
 
-    /// The counts in one line; before it, what was compared, where that is more than two files as
+    /// The counts in one line. Lines on how each side was made come before it, unless both are versions as
     /// they stand.
     func lines(_ summary: DiffSummary) -> [String] {
         let counts =
@@ -33,7 +33,7 @@ struct DiffText {
         return ways + [counts]
     }
 
-    /// How each side came to where it was compared; empty where both simply stood there.
+    /// How each side reached the offset of the comparison; empty if both were already there.
     var ways: [String] {
         let sides = [alignment.oldSide, alignment.newSide]
         if sides.allSatisfy({ $0.way == .asItStands }) { return [] }

@@ -1,19 +1,19 @@
 import KappaCore
 
-/// What is said of views that cannot be worked out.
+/// Messages about views whose definition is invalid.
 enum InvalidViews {
     static func reason(_ view: InvalidView) -> String {
         view.error.what + (view.error.reason.map { ": \($0)" } ?? "")
     }
 
-    /// The view with all that is known of its error.
+    /// The view with its whole error.
     static func text(_ view: InvalidView) -> String {
         "\(SafeText.line(view.name))  invalid\n"
             + view.error.description.split(separator: "\n")
             .map { "    " + SafeText.line(String($0)) }.joined(separator: "\n")
     }
 
-    /// Says which views of this build fail, beside the versions that there are.
+    /// Reports the invalid views of this build, in addition to the existing versions.
     static func say(_ views: [InvalidView], only name: String?) {
         for view in views where name == nil || view.name == name {
             Output.say(

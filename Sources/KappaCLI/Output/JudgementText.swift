@@ -1,8 +1,8 @@
 import KappaCore
 
-/// What gates say, for people, on standard error.
+/// Prints the judgements of gates for people, on standard error.
 enum JudgementText {
-    /// Each gate with its figures, and a sample of what those that refuse complain about.
+    /// Prints each gate with its figures, and the sample of each gate that refuses.
     static func say(_ judgement: Judgement) {
         let id = judgement.candidate
         var heading = "\(id)"

@@ -1,10 +1,10 @@
 import Glibc
 import KappaCore
 
-/// Standard output, in large pieces. Used by one thread.
+/// Buffered standard output. Used by one thread.
 ///
-/// All that the program prints goes through here, and here it is made harmless for terminals: what it
-/// prints comes out of data. To a file or a pipe, records go byte for byte.
+/// All that the program prints goes through here. It prints data, so text for a terminal is made harmless
+/// first. To a file or a pipe, records go byte for byte.
 final class Output {
     static let isTerminal = isatty(1) == 1
     static let errorIsTerminal = isatty(2) == 1
@@ -12,12 +12,12 @@ final class Output {
 
     private var buffer: [UInt8] = []
 
-    /// The reader of the pipe has gone: there is nobody left to write for.
+    /// The reader of the pipe is gone, so there is no point in writing more.
     struct Closed: Error {}
 
     deinit { try? flush() }
 
-    /// Throws ``Closed`` if the reader has gone: for commands that wait and have nothing to write.
+    /// Throws ``Closed`` if the reader is gone. For commands that wait and have nothing to write.
     static func checkReader() throws {
         var wanted = pollfd(fd: 1, events: 0, revents: 0)
         if poll(&wanted, 1, 0) > 0, wanted.revents & Int16(POLLERR) != 0 { throw Closed() }
@@ -27,14 +27,14 @@ final class Output {
         try add((Self.isTerminal ? SafeText.lines(text) : text).utf8)
     }
 
-    /// Whole events: a character is never cut.
+    /// Writes whole events, so that no character is cut.
     func write(_ bytes: UnsafeRawBufferPointer) throws {
         if Self.isTerminal { try add(SafeText.lines(bytes).utf8) } else { try add(bytes) }
     }
 
     func write(_ text: StyledText) throws { try add(text.text.utf8) }
 
-    /// Makes a terminal empty, for what is shown again and again.
+    /// Clears a terminal, for output that is repeated.
     func clearScreen() throws {
         if Self.isTerminal { try add("\u{1B}[H\u{1B}[2J".utf8) }
     }
@@ -62,11 +62,11 @@ final class Output {
         buffer.removeAll(keepingCapacity: true)
     }
 
-    /// A line, or several, to standard error. It is for people, and a file of it is looked at on a
-    /// terminal some day: so it is made harmless wherever it goes.
+    /// Writes one or more lines to standard error. They are for people, who may also view a file of them on a
+    /// terminal, so the text is always made harmless.
     static func say(_ text: String) { writeError(SafeText.lines(text) + "\n") }
 
-    /// Writes over the line that a terminal's cursor is in; an empty one takes it away.
+    /// Overwrites the line of the terminal's cursor; an empty text clears it.
     static func sayInPlace(_ line: String) {
         if errorIsTerminal { writeError("\r\u{1B}[K" + SafeText.line(line)) }
     }
@@ -79,17 +79,17 @@ final class Output {
                 Glibc.write(2, bytes.baseAddress.map { $0 + done }, bytes.count - done)
             }
             if count < 0, errno == EINTR { continue }
-            // There is nobody to tell it to.
+            // There is nowhere to report this.
             if count <= 0 { return }
             done += count
         }
     }
 
-    /// Has the first three descriptors open, whatever the program was started with: else the first file
-    /// that it opens would be its standard output, and records would go into the log.
+    /// Makes sure that the first three descriptors are open, whatever the program was started with. Otherwise
+    /// the first file that it opens could become its standard output, and records would go into the log.
     static func holdStandardDescriptors() {
         while true {
-            // In the wrong direction: to use it fails, as to use a closed one does.
+            // Opened for reading only, so that writing fails as it does on a closed descriptor.
             let descriptor = Glibc.open("/dev/null", O_RDONLY)
             if descriptor < 0 || descriptor > 2 {
                 if descriptor > 2 { close(descriptor) }

@@ -1,7 +1,7 @@
 import CKappa
 import KappaCore
 
-/// How far something is, on standard error: a bar on a terminal, else a line every few seconds.
+/// Shows progress on standard error: a bar on a terminal, otherwise a line every few seconds.
 final class ProgressLine {
     private let label: String
     private let start = SystemClock.monotonicSeconds()
@@ -13,7 +13,7 @@ final class ProgressLine {
 
     init(_ label: String) { self.label = label }
 
-    /// Shows the state, if it is time to.
+    /// Shows the progress, unless that was done a moment ago.
     func show(_ offset: Int, of end: Int) {
         let time = SystemClock.monotonicSeconds()
         guard let first = firstOffset else {
@@ -43,28 +43,28 @@ final class ProgressLine {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     func clear() {
         guard isShown else { return }
         Output.sayInPlace("")
         isShown = false
     }
 
-    /// One line of a terminal, never more: a line that wraps cannot be written over. The bar takes what
-    /// the figures leave it, and goes where that is too little.
+    /// At most one line of a terminal, because a wrapped line cannot be overwritten. The bar takes the room
+    /// that the figures leave, and is left out if that is too little.
     /// - Parameters:
-    ///   - share: How much is done, from 0 to 1; nil where the end is not known.
-    ///   - columns: How wide the terminal is; 0 where that is not known.
+    ///   - share: How much is done, from 0 to 1; nil if the end is unknown.
+    ///   - columns: The width of the terminal; 0 if unknown.
     static func line(
         _ label: String, _ share: Double?, _ figures: String, columns: Int
     ) -> String {
-        // What a terminal echoes of Ctrl-C has room, too.
+        // Leave room for the terminal's echo of Ctrl-C.
         let most = columns > 0 ? max(0, columns - 3) : .max
         var line = "\(label)  \(figures)"
         if let share = share.map({ min(1, max(0, $0)) }) {
             let percent = "\(Int(share * 100)) %"
             line = "\(label)  \(percent)  \(figures)"
-            // Two brackets and a space stand around the bar.
+            // The bar needs two brackets and a space.
             let room = most - line.count - 3
             if room >= narrowestBar {
                 let width = min(room, widestBar)

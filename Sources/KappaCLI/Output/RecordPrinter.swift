@@ -6,7 +6,7 @@ enum RecordFormat: String, CaseIterable {
 
 /// Prints records: an aligned table for people, JSON lines, or CSV.
 ///
-/// A table's columns are as wide as its first records need, up to a bound; wider cells stick out.
+/// A table's columns are as wide as its first records need, up to a limit; wider cells stick out.
 final class RecordPrinter {
     private let columns: [String]
     private let format: RecordFormat
@@ -16,7 +16,7 @@ final class RecordPrinter {
     private var wroteHeader = false
 
     private static let heldRecords = 200
-    /// One long text must not make every other row as long.
+    /// The limit, so that one long text does not make all other rows as long.
     private static let mostWidth = 120
 
     init(_ columns: [String], _ format: RecordFormat, _ output: Output) {
@@ -41,7 +41,7 @@ final class RecordPrinter {
         }
     }
 
-    /// Writes what is held back, and the header even if there was no record.
+    /// Writes the records held back, and the header even if there was no record.
     func finish() throws {
         switch format {
         case .json: break
@@ -51,7 +51,7 @@ final class RecordPrinter {
         try output.flush()
     }
 
-    /// Shows what there is so far: for records that come slowly.
+    /// Writes the records so far. For records that arrive slowly.
     func flush() throws {
         if format == .text, !held.isEmpty { try release() }
         try output.flush()
@@ -96,7 +96,7 @@ final class RecordPrinter {
 
     private func writeHeader() throws {
         guard let widths else { return }
-        // A name stands over its numbers as they stand: to the right.
+        // The name of a column of numbers is right-aligned like the numbers.
         let numbers = columns.indices.map { index in
             let cells = held.map { $0[index] }.filter { $0 != .null }
             return !cells.isEmpty && cells.allSatisfy(Self.isNumber)
@@ -134,7 +134,7 @@ final class RecordPrinter {
         }
     }
 
-    /// As people read it.
+    /// A cell for people.
     static func cell(_ value: Value) -> String {
         SafeText.line(value == .null ? "·" : value.plainText)
     }

@@ -1,17 +1,17 @@
-/// Text out of data, made harmless for a terminal: what moves the cursor, changes colours, titles or
-/// the order of letters becomes `\u{FFFD}`.
+/// Makes text from data harmless for a terminal: characters that move the cursor or change colours, titles or
+/// the order of letters become `\u{FFFD}`.
 ///
 /// These are C0 (with ESC), DEL, C1 (U+0080 to U+009F, which terminals take for ESC sequences), the
 /// controls of writing direction, which make text look like other text, and the line separators of
-/// Unicode. Bytes that are no UTF-8 are such replacements already in a `String`.
+/// Unicode. A `String` already has this replacement for bytes that are not UTF-8.
 enum SafeText {
-    /// Data inside of a line: no newline and no tab stays.
+    /// Data inside of a line: newlines and tabs are replaced, too.
     static func line(_ text: String) -> String { safe(text, keepsLines: false) }
 
     /// Text of several lines: newlines and tabs stay.
     static func lines(_ text: String) -> String { safe(text, keepsLines: true) }
 
-    /// Several lines out of bytes.
+    /// Text of several lines, from bytes.
     static func lines(_ bytes: UnsafeRawBufferPointer) -> String {
         lines(String(decoding: bytes, as: UTF8.self))
     }

@@ -1,6 +1,6 @@
 import KappaCore
 
-/// Shows how far something that is built aside is, and lets a person stop it.
+/// Shows the progress of a scratch version, and lets a person interrupt it.
 struct ScratchProgress {
     private let line: ProgressLine
 
@@ -14,12 +14,12 @@ struct ScratchProgress {
         }
     }
 
-    /// Takes the bar away behind `body`, however it ends.
+    /// Runs `body` and then removes the bar, also after an error.
     func during<R>(_ body: () throws -> R) rethrows -> R {
         defer { line.clear() }
         return try body()
     }
 
-    /// A bar is for what takes a while.
+    /// Fewer events than this take too little time for a bar.
     private static let fewEvents: UInt64 = 100_000
 }

@@ -1,8 +1,8 @@
-/// Text for people with kappa's own colours: the only text whose escape sequences reach a terminal.
+/// Text for people in kappa's colours: the only text whose escape sequences reach a terminal.
 ///
-/// What is interpolated is data and goes through ``SafeText``; so nothing in it can be a sequence.
+/// Interpolated values are data and go through ``SafeText``, so they cannot contain an escape sequence.
 struct StyledText: ExpressibleByStringInterpolation {
-    /// Safe text and kappa's own sequences.
+    /// Safe text with kappa's own escape sequences.
     private(set) var text: String
 
     init(stringLiteral text: String) { self.text = SafeText.lines(text) }
@@ -17,7 +17,7 @@ struct StyledText: ExpressibleByStringInterpolation {
         case yellow = 33
     }
 
-    /// The text in a style, where standard output takes colours.
+    /// The text in a style, if standard output takes colours.
     func styled(_ style: Style) -> StyledText {
         guard Output.usesColour else { return self }
         return StyledText(safe: "\u{1B}[\(style.rawValue)m\(text)\u{1B}[0m")

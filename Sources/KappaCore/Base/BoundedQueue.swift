@@ -1,19 +1,19 @@
-/// First in, first out; it knows how many bytes it holds, and whether it has room for more.
+/// A first-in, first-out queue that knows how many bytes it holds, and whether it has room for more.
 ///
-/// What is taken is free at once, whether the queue is empty then or not, and the memory of the queue
-/// itself shrinks with what it holds.
+/// It releases an element as soon as the element is taken, even while others remain, and its own memory
+/// shrinks with its contents.
 struct BoundedQueue<Element> {
     private struct Slot {
         var element: Element
         var bytes: Int
     }
 
-    /// A ring: the first element stands at `first`, the others after it, the last ones perhaps at the
-    /// ring's beginning.
+    /// A ring: the first element is at `first`; the others follow it, and may wrap around to the ring's
+    /// beginning.
     private var ring: [Slot?] = []
     private var first = 0
     private(set) var count = 0
-    /// Of all that it holds, as those who put it in said.
+    /// Of all elements, as the callers of ``append(_:bytes:)`` gave them.
     private(set) var bytes = 0
     private let mostCount: Int
     private let mostBytes: Int
@@ -21,20 +21,20 @@ struct BoundedQueue<Element> {
     static var leastCapacity: Int { 16 }
 
     /// - Parameters:
-    ///   - mostCount: So many elements are enough.
-    ///   - mostBytes: So many bytes are enough; a single element may have more.
+    ///   - mostCount: With this many elements the queue is full.
+    ///   - mostBytes: With this many bytes the queue is full; a single element may have more.
     init(mostCount: Int = .max, mostBytes: Int = .max) {
         self.mostCount = mostCount
         self.mostBytes = mostBytes
     }
 
     var isEmpty: Bool { count == 0 }
-    /// Whether one more may be put in.
+    /// Whether another element may be added.
     var hasRoom: Bool { count < mostCount && bytes < mostBytes }
-    /// Elements for which there is memory.
+    /// How many elements there is memory for.
     var capacity: Int { ring.count }
 
-    /// Puts an element in, whether there is room or not: whoever calls has looked.
+    /// Adds an element without a check for room: the caller has checked.
     mutating func append(_ element: Element, bytes size: Int = 0) {
         if count == ring.count { resize(to: max(Self.leastCapacity, 2 * count)) }
         ring[(first + count) & (ring.count - 1)] = Slot(element: element, bytes: size)
@@ -52,7 +52,7 @@ struct BoundedQueue<Element> {
         return slot.element
     }
 
-    /// Takes the first elements, up to so many bytes; at least one.
+    /// Takes the first elements, up to `most` bytes in all; at least one, if there is one.
     mutating func popFirst(upToBytes most: Int) -> [Element] {
         var taken: [Element] = []
         var left = most
@@ -65,7 +65,7 @@ struct BoundedQueue<Element> {
         return taken
     }
 
-    /// The capacity stays a power of two, so that a place is found by its low bits.
+    /// The capacity stays a power of two, so that a mask finds an element's place.
     private mutating func resize(to capacity: Int) {
         var larger = [Slot?](repeating: nil, count: capacity)
         for index in 0..<count {

@@ -1,9 +1,9 @@
 import Glibc
 
-/// The order of bytes, in which texts are compared everywhere, and numbers as words in which a
-/// processor compares many of them at once.
+/// Compares texts by their bytes, which is the order of texts everywhere in kappa. Integers and pieces
+/// of texts also become words with the same order, which a processor compares in one step.
 enum ByteOrder {
-    /// Negative, zero or positive, as `a` stands before, at or behind `b`.
+    /// Negative where `a` sorts before `b`, zero where they are equal, positive where it sorts after.
     @inline(__always)
     static func compare(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
         if let x = a.baseAddress, let y = b.baseAddress {
@@ -13,12 +13,12 @@ enum ByteOrder {
         return a.count - b.count
     }
 
-    /// Whether two areas of the same size hold the same bytes. Most texts are short: words are
-    /// compared, not bytes by a call.
+    /// Whether two areas of the same size hold the same bytes. Most texts are short, so this compares
+    /// words inline rather than call `memcmp`.
     @inline(__always)
     static func isSame(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, count: Int) -> Bool {
         if count > 16 { return memcmp(a, b, count) == 0 }
-        // Two words that overlap cover all lengths between theirs.
+        // Two words that overlap cover every length from one word to two.
         if count >= 8 {
             return isSame(a, b, 0, UInt64.self) && isSame(a, b, count &- 8, UInt64.self)
         }
@@ -39,7 +39,7 @@ enum ByteOrder {
 
     // MARK: Words
 
-    /// A word that orders as integers do: with the sign turned round.
+    /// A word that sorts as the integer does: the sign bit is flipped.
     @inline(__always)
     static func word(_ integer: Int64) -> UInt64 { UInt64(bitPattern: integer) ^ (1 << 63) }
 
@@ -47,7 +47,8 @@ enum ByteOrder {
     @inline(__always)
     static func integer(_ word: UInt64) -> Int64 { Int64(bitPattern: word ^ (1 << 63)) }
 
-    /// Eight bytes of a text, from one on, as a word that orders as they do; zeros behind the end.
+    /// Eight bytes of a text, from `start` on, as a word that sorts as they do; zeros past the text's
+    /// end.
     @inline(__always)
     static func word(of text: UnsafeRawBufferPointer, from start: Int = 0) -> UInt64 {
         if text.count >= start + 8 {
@@ -62,16 +63,16 @@ enum ByteOrder {
     }
 }
 
-/// kappa's one rule for text: two texts are equal where their bytes are, and are ordered by them, as in
-/// the log, in keys, and in SQL. Swift's own `==` and `<` also take texts for equal that only look alike
-/// ("é" is one scalar or two), so no text out of data may be compared by them.
+/// kappa's one rule for text: two texts are equal if their bytes are equal, and are ordered by their
+/// bytes, in the log, in keys, and in SQL alike. Swift's own `==` and `<` also treat canonically
+/// equivalent texts as equal ("é" may be one scalar or two), so never compare text from data with them.
 extension StringProtocol {
     /// Whether another text has the same bytes.
     package func hasSameBytes(as other: some StringProtocol) -> Bool {
         utf8.elementsEqual(other.utf8)
     }
 
-    /// Whether it stands before another text in the order of their bytes.
+    /// Whether it sorts before another text in the order of their bytes.
     func hasBytesBefore(_ other: some StringProtocol) -> Bool {
         utf8.lexicographicallyPrecedes(other.utf8)
     }

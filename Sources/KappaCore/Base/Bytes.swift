@@ -1,4 +1,4 @@
-// Numbers as files have them: little-endian in kappa's own, big-endian in SQLite's.
+// Numbers as files store them: little-endian in kappa's own, big-endian in SQLite's.
 
 extension UnsafeRawBufferPointer {
     /// The little-endian number at a place, which need not be aligned.
@@ -47,8 +47,8 @@ extension [UInt8] {
     }
 }
 
-/// A hash that is the same in every process and release: 64-bit FNV-1a. What it tells apart is nobody's
-/// attack: definitions, contents of side tables, programs.
+/// A hash that is the same in every process and release: 64-bit FNV-1a. It need not resist attackers: it
+/// distinguishes definitions, contents of side tables, and programs.
 struct StableHash {
     private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
 
@@ -56,6 +56,6 @@ struct StableHash {
 
     mutating func add(_ word: UInt64) { value = (value ^ word) &* 0x100_0000_01b3 }
 
-    /// In hexadecimal digits, as many as it takes.
+    /// In hexadecimal, without leading zeros.
     var digits: String { String(value, radix: 16) }
 }

@@ -2,54 +2,54 @@ import CKappa
 import Glibc
 import Synchronization
 
-/// What is being done for a version just now, so that a crash in the code of its view can be told from one
-/// in another's.
+/// Records what a thread is doing for a version, so that a crash can be attributed to the view whose
+/// code caused it.
 ///
-/// A view's closures may overflow an integer, look past the end of an array, or call themselves without
-/// end: the processor then raises a signal, and the process is over. The handler of the signal finds the
-/// mark of the thread and stamps it. The mark is a file beside the version, mapped into memory, so it
-/// outlives the process; whoever kills the process from outside leaves it without a stamp.
+/// A view's closures may overflow an integer, look past the end of an array, or recurse without end: the
+/// processor then raises a signal that ends the process. The signal's handler finds the thread's mark
+/// and stamps it. The mark is a file beside the version, mapped into memory, so it outlives the process.
+/// A process that is killed from outside leaves its marks unstamped.
 ///
-/// One thread uses a mark at a time.
+/// Only one thread at a time uses a mark.
 package final class CrashMark {
     /// The kind of work.
     package enum Stage: UInt32, Sendable {
-        /// A view's state is read.
+        /// Reads a view's state.
         case opening
-        /// Handlers are called with events.
+        /// Calls handlers with events.
         case applying
-        /// Rows are encoded and written, and second steps are made.
+        /// Encodes and writes rows, and runs second steps.
         case committing
-        /// Gates look at two versions.
+        /// Gates judge two versions.
         case judging
-        /// The types of events and rows are tried out.
+        /// Tries out the types of events and rows.
         case learning
     }
 
     private let memory: UnsafeMutablePointer<kappa_crash_mark>
-    /// What an earlier process has left in it.
+    /// The crash that an earlier process recorded in it, if any.
     package let found: CrashStamp?
-    /// For a thread that watches how the work goes.
+    /// For a thread that watches the progress of the work.
     package let pulse = WorkPulse()
 
-    /// A mark in a version's file, which is made where it is not there. Work goes on without one where
-    /// that fails, as on a full disk: nil.
+    /// A mark in a version's file, which is created if it is missing. Nil where that fails, as on a full
+    /// disk: the work then continues without a mark.
     package init?(at path: String, for name: String) {
         guard let mapped = Self.map(path) else { return nil }
         memory = mapped
-        // What crashed last is kept until the version is past it, whatever ends the process before that.
+        // Keep the last crash until the version is past it, whatever ends the process before that.
         if mapped[0].signal != 0 { mapped[1] = mapped[0] }
         found = CrashStamp(mapped[1])
         begin(name, isKept: true)
     }
 
-    /// Forgets what was found: the version is past it.
+    /// Forgets the crash that was found: the version is past it.
     package func forget() {
         if memory.pointee.is_kept != 0 { memory[1].signal = 0 }
         isAlone = false
     }
 
-    /// A mark in memory, for work that no version's file is changed by.
+    /// A mark in memory, for work that changes no version's file.
     package init(for name: String) {
         memory = .allocate(capacity: 1)
         memory.initialize(to: kappa_crash_mark())
@@ -78,8 +78,8 @@ package final class CrashMark {
         }
     }
 
-    /// A file of the mark's size, whose bytes have their place on the disk: a mapped page without one would
-    /// end the process where the disk is full.
+    /// Maps a file of the mark's size whose blocks are allocated on the disk: writing to a mapped page
+    /// without a block would end the process on a full disk.
     private static func map(_ path: String) -> UnsafeMutablePointer<kappa_crash_mark>? {
         guard let descriptor = try? SystemFiles().open(path, O_RDWR | O_CREAT | O_NOFOLLOW) else {
             return nil
@@ -98,13 +98,14 @@ package final class CrashMark {
         return kappa_crash_map(descriptor)
     }
 
-    /// Whether the next event is known to be suspect: if that crashes again, it is the one.
+    /// Whether the next events are retried after a crash, without other versions. If a single event then
+    /// crashes, it is proven to be the cause.
     package var isAlone: Bool {
         get { memory.pointee.is_alone != 0 }
         set { memory.pointee.is_alone = newValue ? 1 : 0 }
     }
 
-    /// Runs the code of a view, on the calling thread.
+    /// Runs a view's code on the calling thread, under this mark.
     @inline(__always)
     package func during<R>(
         _ stage: Stage, _ first: Offset, _ end: Offset, _ body: () throws -> R
@@ -118,20 +119,21 @@ package final class CrashMark {
         return try body()
     }
 
-    /// Which start of the program this is; the same when it has started itself again. 0 where it does not.
+    /// Identifies this start of the program, and stays the same when the program restarts itself. 0 in a
+    /// program that does not.
     package static let run = Atomic<UInt64>(0)
 
-    /// The crashes that no version's file tells of, by which this program has started itself again.
+    /// The crashes after which this program restarted itself and which no version's file records.
     package static let notices = Monitor<[CrashStamp]>([])
 
-    /// The last such crash of a view's code.
+    /// The last of these crashes in a view's code, at one of the given stages.
     package static func notice(of view: String, _ stages: Stage...) -> CrashStamp? {
         notices.withLock { all in
             all.last { $0.name == view && stages.contains($0.stage) }
         }
     }
 
-    /// Tells this program from others and from other builds of it.
+    /// Distinguishes this program from others, and from other builds of itself.
     fileprivate static let program: UInt64 = {
         var status = stat()
         guard stat("/proc/self/exe", &status) == 0 else { return 1 }
@@ -147,13 +149,13 @@ package final class CrashMark {
     }()
 }
 
-/// How the work under a mark goes, as other threads may look at it.
+/// The progress of the work under a mark, for other threads to read.
 package final class WorkPulse: Sendable {
-    /// Grows whenever the code of a view is called and whenever it returns: odd in between.
+    /// Grows whenever a view's code is called and whenever it returns; odd in between.
     private let beats = Atomic<UInt64>(0)
     private let first = Atomic<UInt64>(0)
     private let last = Atomic<UInt64>(0)
-    /// Whether it was told that this work takes long, and not yet that it has gone on.
+    /// Whether it was reported that this work takes long, and not yet that it has resumed.
     package let wasTold = Atomic<Bool>(false)
 
     @inline(__always)
@@ -168,34 +170,35 @@ package final class WorkPulse: Sendable {
         beats.store((beats.load(ordering: .relaxed) | 1) &+ 1, ordering: .releasing)
     }
 
-    /// Which piece of work the thread is at; nil where it is at none.
+    /// Identifies the call that the thread is in; nil where it is in none.
     package var beatAtWork: UInt64? {
         let beat = beats.load(ordering: .acquiring)
         return beat & 1 == 1 ? beat : nil
     }
 
-    /// The events at hand.
+    /// The events being processed.
     package var events: Range<Offset> {
         let begin = first.load(ordering: .relaxed)
         return Offset(begin)..<Offset(max(begin, last.load(ordering: .relaxed)))
     }
 }
 
-/// The mark of a view whose types are tried out: before that it has no version, and so no file. A process that
-/// nobody starts again after a crash gets one for as long as it takes.
+/// The mark of a view while its types are tried out: until then the view has no version, and so no file.
+/// A process that nothing restarts after a crash gets a file for just that time.
 struct LearningMark {
     let mark: CrashMark
-    /// Nil where it is in memory.
+    /// Nil where the mark is in memory.
     private let path: String?
 
     /// - Parameters:
-    ///   - name: The view's name, or that of an earlier definition of it, which may stand in a path.
-    ///   - folder: Where its file is; nil for a program that starts itself again, or has nothing to lose.
+    ///   - name: The view's name, or that of an earlier definition of it; it can be part of a path.
+    ///   - folder: The folder of its file; nil for a program that restarts itself, or has nothing to
+    ///     lose.
     init(_ name: String, in folder: String?) {
         let path = folder.map { "\($0)/\(Self.prefix)\(name)\(Self.suffix)" }
         let stamp = path.flatMap { CrashStamp.read($0)?.stamp }
         if let stamp, stamp.isOfThisProgram {
-            // All that work views out in this process do without it.
+            // Whatever evaluates views in this process then leaves this one out.
             CrashMark.notices.withLock { if !$0.contains(stamp) { $0.append(stamp) } }
         } else if let path, let mark = CrashMark(at: path, for: name) {
             self.mark = mark
@@ -209,10 +212,10 @@ struct LearningMark {
     private static let prefix = "learning-"
     private static let suffix = ".crash"
 
-    /// To be called when the types have been tried out.
+    /// Call this once the types have been tried out.
     func remove() { if let path { unlink(path) } }
 
-    /// Removes what views have left that are defined no more.
+    /// Removes the files of views that are no longer defined.
     static func removeOthers(_ files: [String], in folder: String, than views: [String]) {
         for file in files where file.hasPrefix(prefix) && file.hasSuffix(suffix) {
             let name = file.dropFirst(prefix.count).dropLast(suffix.count)
@@ -223,17 +226,17 @@ struct LearningMark {
     }
 }
 
-/// A crash that a mark tells of.
+/// A crash that a mark recorded.
 package struct CrashStamp: Equatable, Sendable {
     package var signal: Int32
     package var stage: CrashMark.Stage
-    /// The events at hand, from `first` up to before `end`.
+    /// The events being processed: from `first` up to, but not including, `end`.
     package var first: Offset
     package var end: Offset
-    /// Whether the events were tried with the version by itself, after a first crash.
+    /// Whether the events were retried with this version alone, after a first crash.
     package var isAlone: Bool
     package var name: String
-    /// Whether the program that has crashed is this one, and no other build of it.
+    /// Whether the program that crashed is this one, not another build of it.
     package var isOfThisProgram: Bool
 
     fileprivate static let format: UInt64 = 0x6B61_7070_616D_6B31
@@ -270,7 +273,8 @@ package struct CrashStamp: Equatable, Sendable {
         isOfThisProgram = true
     }
 
-    /// What a file holds; nil where there is none, or no stamp on it.
+    /// What a file holds; nil where there is no file, or it holds no mark. `stamp` is nil where the mark
+    /// records no crash.
     package static func read(_ path: String) -> (stamp: CrashStamp?, run: UInt64)? {
         guard let file = try? OpenFile(reading: path) else { return nil }
         var mark = kappa_crash_mark()
@@ -281,7 +285,7 @@ package struct CrashStamp: Equatable, Sendable {
         return (CrashStamp(mark), mark.run)
     }
 
-    /// Whether it is known which event the crash is due to.
+    /// Whether it is known which event caused the crash.
     package var isProof: Bool { isAlone && end.rawValue <= first.rawValue + 1 }
 
     /// Such as `signal 4, illegal instruction`.
@@ -289,8 +293,8 @@ package struct CrashStamp: Equatable, Sendable {
         let name =
             switch signal {
             case SIGILL, SIGTRAP:
-                "a trap: an overflow, an index out of range, nil where none may be, …"
-            case SIGSEGV, SIGBUS: "memory that is not there: often a recursion without end"
+                "a trap: an overflow, an index out of range, an unexpected nil, …"
+            case SIGSEGV, SIGBUS: "an invalid memory access: often infinite recursion"
             case SIGFPE: "a division by zero"
             case SIGABRT: "abort"
             default: "a crash"

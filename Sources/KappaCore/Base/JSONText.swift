@@ -23,7 +23,7 @@ package struct JSONText {
         bytes.append(contentsOf: String(value).utf8)
     }
 
-    /// A number where it is finite; JSON has no other, so the rest is `null`.
+    /// A finite number. JSON has no others, so infinities and NaN become `null`.
     package mutating func append(_ value: Double) {
         guard value.isFinite else { return append(raw: "null" as StaticString) }
         bytes.append(contentsOf: "\(value)".utf8)
@@ -54,7 +54,8 @@ package struct JSONText {
         bytes.append(UInt8(ascii: "Z"))
     }
 
-    /// RFC 3339 has four digits; beyond them the sign of ISO 8601's extended years.
+    /// RFC 3339 has four digits. Years outside 0000 to 9999 get a sign and six digits, as in ISO 8601's
+    /// extended format.
     mutating func appendYear(_ year: Int64) {
         if year < 0 || year > 9999 {
             bytes.append(UInt8(ascii: year < 0 ? "-" : "+"))
@@ -64,7 +65,7 @@ package struct JSONText {
         }
     }
 
-    /// `14:30:00.25`, without the zeros that end a fraction.
+    /// `14:30:00.25`, without trailing zeros in the fraction.
     mutating func appendClock(_ hour: Int, _ minute: Int, _ second: Int, micros: Int) {
         appendPadded(hour, digits: 2)
         bytes.append(UInt8(ascii: ":"))

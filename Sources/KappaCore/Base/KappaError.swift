@@ -7,7 +7,7 @@ public struct KappaError: Error, Sendable, Equatable, CustomStringConvertible {
     public enum Code: String, Sendable {
         /// The call or the command line is wrong (64).
         case usage
-        /// The input data is not what it must be (65).
+        /// The input data is invalid (65).
         case badInput
         /// There is no such file, view, version or offset (66).
         case notFound
@@ -25,11 +25,11 @@ public struct KappaError: Error, Sendable, Equatable, CustomStringConvertible {
         case heldElsewhere
         /// The system does not let this user do that (77).
         case notPermitted
-        /// A check says no (1).
+        /// A check did not pass (1).
         case refused
     }
 
-    /// Which kind of failure it is: what a program switches on.
+    /// The kind of failure, for programs to switch on.
     public var code: Code
     /// What failed, as one sentence without a final full stop.
     public var what: String
@@ -40,10 +40,10 @@ public struct KappaError: Error, Sendable, Equatable, CustomStringConvertible {
     /// What to do next.
     public var advice: String?
 
-    /// The event at which it came up, for whoever knows the version that ``place`` is to name with it.
+    /// The event that caused it. A caller that knows the version names both in ``place``.
     package var event: Offset?
 
-    /// An error with its four answers; leave out those that there are none to.
+    /// Creates an error; leave out the answers that do not apply.
     /// - Parameters:
     ///   - what: What failed, as one sentence without a final full stop.
     ///   - place: A file with its byte, an offset, a `view@version`.
@@ -60,9 +60,9 @@ public struct KappaError: Error, Sendable, Equatable, CustomStringConvertible {
         self.advice = advice
     }
 
-    /// What failed, with where, why and what to do next on lines of their own.
+    /// What failed, then where, why and what to do next, each on a line of its own.
     public var description: String {
-        // A newline in what they hold, which may be data, begins no answer.
+        // The texts may quote data: indented, a line of it cannot look like one of the answers.
         func indented(_ text: String) -> String { text.replacing("\n", with: "\n         ") }
         var text = indented(what)
         if let place { text += "\n  where: \(indented(place))" }

@@ -1,9 +1,9 @@
 import Glibc
 
-/// Memory that may become large and is looked at here and there.
+/// Memory that may become large and is accessed at random.
 enum LargeMemory {
-    /// Makes memory larger or smaller, or takes some. Large areas are moved by remapping their pages:
-    /// growing copies nothing and needs no second place.
+    /// Resizes memory, or allocates it where there is none. The system moves large areas by remapping
+    /// their pages, so growing them copies nothing and needs no room for a second copy.
     static func resized(
         _ memory: UnsafeMutableRawPointer?, byteCount: Int
     ) -> UnsafeMutableRawPointer {
@@ -16,8 +16,8 @@ enum LargeMemory {
 
     private static let hugeBytes = 8 << 20
 
-    /// With large pages the processor finds what is looked at sooner, and the system hands memory out
-    /// in fewer steps.
+    /// With huge pages the processor translates addresses faster, and the system provides the memory in
+    /// fewer steps.
     private static func adviseHugePages(_ start: UnsafeMutableRawPointer, _ byteCount: Int) {
         let page = 4_096
         let first = (UInt(bitPattern: start) + UInt(page) - 1) / UInt(page) * UInt(page)
@@ -28,7 +28,7 @@ enum LargeMemory {
     }
 }
 
-/// Memory that is used again and again, and grows where it must.
+/// Memory that is reused, and grows where it must.
 final class ScratchMemory {
     private var start = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 8)
     private var capacity = 64
@@ -36,7 +36,7 @@ final class ScratchMemory {
 
     deinit { start.deallocate() }
 
-    /// Room for some bytes; what was there before is gone.
+    /// Room for `size` bytes; earlier contents are lost.
     func reserve(_ size: Int) -> UnsafeMutableRawPointer {
         if size > capacity {
             start.deallocate()
@@ -56,11 +56,10 @@ final class ScratchMemory {
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
 }
 
-/// A list of plain values: numbers, and structs of nothing else.
+/// A list of plain values: numbers, and structs of numbers.
 ///
-/// An array that is a property of a class is checked for exclusive access wherever a value of it is
-/// read or written, which costs more than most of what is done with the value. Here nothing is checked
-/// but bounds.
+/// Swift checks an array in a class's property for exclusive access at every read and write of a value,
+/// which costs more than most of the work on the value. This list checks only bounds.
 final class PlainList<Element>: RandomAccessCollection {
     private var memory: UnsafeMutablePointer<Element>
     private var capacity = 64
@@ -94,7 +93,7 @@ final class PlainList<Element>: RandomAccessCollection {
         count += 1
     }
 
-    /// Takes the last value out; nil where there is none.
+    /// Removes and returns the last value; nil where there is none.
     @discardableResult
     func popLast() -> Element? {
         if count == 0 { return nil }
@@ -102,7 +101,7 @@ final class PlainList<Element>: RandomAccessCollection {
         return memory[count]
     }
 
-    /// Forgets values until so many are left.
+    /// Drops the values after the first `newCount`.
     func truncate(to newCount: Int) { count = Swift.min(count, Swift.max(0, newCount)) }
 
     private func grow() {

@@ -1,16 +1,16 @@
 import CKappa
 import Glibc
 
-/// A lock around some state, and a way to wait until the state is as one needs it: for threads that
+/// A lock around some state, with a way to wait until the state meets a condition; for threads that may
 /// block.
 ///
-/// Whoever changes the state looks for those that wait whether it is now as they need it, and wakes
-/// them alone. A thread that sleeps is not disturbed by changes that are none of its business.
+/// A thread that changes the state checks the conditions of all waiting threads, and wakes only those
+/// whose condition now holds. So a sleeping thread is not woken by changes that do not concern it.
 ///
-/// `@unchecked Sendable`: the state and the list of those that wait are only ever touched by the thread
-/// that holds the mutex, which stays at one address for as long as the monitor lives. What a thread
-/// waits for is looked at by others while it sleeps, and by itself before and after, never by two at
-/// once.
+/// `@unchecked Sendable`: only the thread that holds the mutex touches the state and the list of waiting
+/// threads, and the mutex stays at one address for the monitor's lifetime. A thread's condition is
+/// evaluated by other threads while it sleeps, and by the thread itself before and after, never by two
+/// at once.
 package final class Monitor<State>: @unchecked Sendable {
     private var state: State
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
@@ -27,19 +27,20 @@ package final class Monitor<State>: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    /// Looks at the state or changes it, and wakes whoever waited for what it is now.
+    /// Reads or changes the state, then wakes the threads whose condition it now meets.
     package func withLock<R, E: Error>(_ body: (inout State) throws(E) -> R) throws(E) -> R {
         pthread_mutex_lock(mutex)
         defer { unlock() }
         return try body(&state)
     }
 
-    /// Waits until `body` returns something. While this thread sleeps, others call it, holding the lock.
+    /// Waits until `body` returns something. While this thread sleeps, other threads call `body`,
+    /// holding the lock.
     package func wait<R>(until body: (inout State) -> R?) -> R {
         while true { if let result = wait(nanoseconds: -1, body) { return result } }
     }
 
-    /// Waits until `body` returns something; nil where it does not in that time.
+    /// Waits until `body` returns something; nil where it does not within that time.
     package func wait<R>(atMost time: Duration, until body: (inout State) -> R?) -> R? {
         let (seconds, attoseconds) = time.components
         let whole = min(max(seconds, 0), 1_000_000_000)
@@ -68,7 +69,7 @@ package final class Monitor<State>: @unchecked Sendable {
         return result
     }
 
-    /// Unlocks with one more that sleeps; `body`, which it waits for, has been asked just now.
+    /// Adds a sleeper and unlocks. The caller has just evaluated the sleeper's condition.
     private func fallAsleep(_ sleeper: Sleeper<State>) {
         var woken = sleepers.isEmpty ? [] : takeSatisfied()
         sleepers.append(sleeper)
@@ -87,8 +88,8 @@ package final class Monitor<State>: @unchecked Sendable {
         for sleeper in woken { sleeper.wake() }
     }
 
-    /// Those for whom the state is as they need it, first come, first served. What one of them takes or
-    /// gives may be what another one waits for: so all are asked again.
+    /// Removes and returns the sleepers whose condition holds, first come, first served. A condition may
+    /// change the state in a way that another one waits for, so all are evaluated again.
     private func takeSatisfied() -> [Sleeper<State>] {
         var woken: [Sleeper<State>] = []
         var index = 0
@@ -109,9 +110,9 @@ package final class Monitor<State>: @unchecked Sendable {
     }
 }
 
-/// A thread that sleeps until something holds for a monitor's state.
+/// A thread that sleeps until a condition holds for a monitor's state.
 private final class Sleeper<State> {
-    /// Whether it holds; nil from when it did. It is used with the monitor's lock held.
+    /// The condition; nil once it has held. It is used only with the monitor's lock held.
     private var test: ((inout State) -> Bool)?
     private let alarm = kappa_make_wake()
 
@@ -124,11 +125,11 @@ private final class Sleeper<State> {
         return true
     }
 
-    /// Nothing of the thread that sleeps is held from here on.
+    /// Releases what the condition holds of the sleeping thread.
     func forget() { test = nil }
 
     func wake() { kappa_wake_up(alarm) }
 
-    /// False where the time is over.
+    /// False on a timeout.
     func sleep(_ nanoseconds: Int64) -> Bool { kappa_sleep(alarm, nanoseconds) }
 }

@@ -1,10 +1,11 @@
 /// Makes strings of up to 15 ASCII characters out of their bytes, without a call.
 ///
-/// Swift keeps such a string in its own two words: the characters, and a last byte that tells their
-/// count. That is so on every 64-bit system, but nothing promises it: it is tried once, and where it
-/// does not hold every string is decoded.
+/// Swift keeps such a string in its own two words: the characters, and a last byte with their count.
+/// Every 64-bit system does so, but nothing guarantees it: kappa tests it once, and where the test fails
+/// it decodes every string.
 struct ShortText {
-    /// To be held by whoever makes many strings: to get here costs as much as to make one.
+    /// Code that makes many strings keeps this in a property: to access the global costs as much as to
+    /// make a string.
     static let maker = ShortText()
 
     private let isKnown: Bool
@@ -25,7 +26,7 @@ struct ShortText {
 
     private typealias Words = (UInt64, UInt64)
 
-    /// The string that UTF-8 bytes stand for.
+    /// The string of some UTF-8 bytes.
     @inline(__always)
     func string(_ bytes: UnsafeRawBufferPointer) -> String {
         if isKnown, bytes.count <= 15, let start = bytes.baseAddress {
@@ -37,13 +38,13 @@ struct ShortText {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// The two words, read without a byte behind the text. Loads that overlap cover all lengths.
+    /// The two words, without reading a byte past the text. Overlapping loads cover all lengths.
     @inline(__always)
     private static func words(_ text: UnsafeRawPointer, _ count: Int) -> Words {
         var (low, high): Words = (0, UInt64(0xE0 | count) &<< 56)
         if count >= 8 {
             low = load(text, 0, UInt64.self)
-            // Shifted twice: by all 64 bits where there is nothing behind the eighth character.
+            // Two shifts: together they are 64 bits where the text has just eight characters.
             let rest = UInt64(8 &* (15 &- count))
             high |= (load(text, count &- 8, UInt64.self) &>> rest) &>> 8
         } else if count >= 4 {

@@ -1,4 +1,5 @@
-/// Writes the state that a row's columns do not tell, for its hidden blob. Little-endian.
+/// Writes the part of a row's state that its columns do not hold, for the row's hidden blob.
+/// Little-endian.
 struct StateWriter {
     private(set) var bytes: [UInt8] = []
 
@@ -28,7 +29,8 @@ struct StateWriter {
         bytes.append(UInt8(rest))
     }
 
-    /// Integers in ascending order: the first, then how much larger each is than the one before.
+    /// Integers in ascending order, each as its difference from the one before; the first as its
+    /// difference from `Int64.min`.
     mutating func write(ascending values: some Sequence<Int64>) {
         var last = Int64.min
         for value in values {
@@ -39,7 +41,7 @@ struct StateWriter {
 }
 
 extension [UInt8] {
-    /// Reads the bytes as what a ``StateWriter`` wrote.
+    /// Reads bytes that a ``StateWriter`` wrote.
     func reading(
         _ body: (inout StateReader) throws(KappaError) -> Void
     ) throws(KappaError) {
@@ -52,7 +54,8 @@ extension [UInt8] {
     }
 }
 
-/// Reads what a ``StateWriter`` wrote. Bytes come from disk: whatever they hold, it throws at worst.
+/// Reads what a ``StateWriter`` wrote. The bytes come from disk, so whatever they hold, reading them at
+/// worst throws.
 struct StateReader {
     private let bytes: UnsafeRawBufferPointer
     private var at = 0
@@ -114,7 +117,7 @@ struct StateReader {
         throw Self.damage("a number has no end")
     }
 
-    /// The next of some ascending integers, of which `last` was read before; `Int64.min` for none.
+    /// The next of some ascending integers. `last` is the one read before it, `Int64.min` for the first.
     mutating func readInteger(above last: Int64) throws(KappaError) -> Int64 {
         let step = try readShort()
         let value = last &+ Int64(bitPattern: step)
@@ -122,7 +125,7 @@ struct StateReader {
         return value
     }
 
-    /// A number of things that follow, each of one byte at least.
+    /// A number of things that follow, each at least one byte long.
     mutating func readShortCount() throws(KappaError) -> Int {
         let count = try readShort()
         guard count <= UInt64(bytes.count - at) else { throw damage() }

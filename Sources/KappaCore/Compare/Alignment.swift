@@ -2,9 +2,9 @@ import Glibc
 
 /// One side of a comparison.
 package enum CompareTarget: Hashable, Sendable, CustomStringConvertible {
-    /// A version that there is.
+    /// An existing version.
     case version(VersionID)
-    /// The definition of a view in this build: built aside, whether there is a version of it or not.
+    /// The definition of a view in this build, built aside, whether or not it has a version.
     case definition(String)
 
     package var view: String {
@@ -29,15 +29,16 @@ package enum CompareTarget: Hashable, Sendable, CustomStringConvertible {
 
 /// Brings two versions of a view to the same position, so that they can be compared.
 ///
-/// Neither is touched: where one is behind, a copy of it is brought forward, aside. That needs the
-/// definition of the one behind in this build; else the one ahead is rebuilt aside, from its own.
+/// Neither version is touched. If one lags the other, a copy of it is advanced in a scratch folder. That
+/// needs its definition in this build. Without it, the version ahead is rebuilt aside from its own
+/// definition, up to the position of the other.
 package final class Alignment {
     package let old: VersionReader
     package let new: VersionReader
-    /// What the two are, and how they came to where they are compared.
+    /// What the two sides are, and how they reached the offset of the comparison.
     package let oldSide: Origin
     package let newSide: Origin
-    /// What is built aside goes away with its owner.
+    /// Keeps alive what was built aside: it is removed with its owner.
     private let owners: [AnyObject]
 
     /// Where the rows of a side come from.
@@ -46,13 +47,13 @@ package final class Alignment {
         package var way: Way
 
         package enum Way: Equatable, Sendable {
-            /// The version's own file, as it stands.
+            /// The version's own file, as it is.
             case asItStands
-            /// A snapshot of that very offset, as it is kept.
+            /// A stored snapshot of exactly that offset.
             case snapshot
-            /// A copy of the version, brought forward aside from where the version stands.
+            /// A copy of the version, advanced from the version's position.
             case broughtForward(from: Offset)
-            /// A copy of a snapshot, brought forward aside.
+            /// A copy of a snapshot, advanced from the snapshot's offset.
             case snapshotBroughtForward(from: Offset)
             /// Built aside from offset zero.
             case builtAside
@@ -66,8 +67,8 @@ package final class Alignment {
         try self.init(.version(old), .version(new), in: folder, views, progress: progress)
     }
 
-    /// - Parameter at: The offset to compare at; nil for where the versions stand.
-    /// - Throws: `.refused` if a definition that is needed is not in this build.
+    /// - Parameter at: The offset to compare at; nil for the versions' positions.
+    /// - Throws: `.notFound` if this build lacks a definition that is needed.
     package init(
         _ old: CompareTarget, _ new: CompareTarget, at offset: Offset? = nil,
         in folder: DataFolder, _ views: ViewSet,
@@ -128,7 +129,7 @@ private struct SideMaker {
 
     // MARK: At a given offset
 
-    /// One side as of an offset, however it comes there.
+    /// One side as of an offset, by whatever way reaches it.
     func side(_ target: CompareTarget, at offset: Offset) throws -> Side {
         guard case .version(let id) = target else {
             return built(target, try build(target.view, to: offset))
@@ -143,7 +144,7 @@ private struct SideMaker {
         }
     }
 
-    /// A version as it was, from the nearest place that is kept.
+    /// A version as it was, from the nearest stored state.
     private func past(
         _ reader: VersionReader, at offset: Offset,
         isMissing: (VersionReader) throws -> KappaError
@@ -159,7 +160,7 @@ private struct SideMaker {
             origin: Alignment.Origin(target: .version(id(reader)), way: past.way))
     }
 
-    /// A version as it stands, and another side built up to there.
+    /// A version at its position, and another side built up to the same offset.
     func beside(
         _ reader: VersionReader, _ target: CompareTarget, _ other: CompareTarget,
         isReversed: Bool = false
@@ -187,7 +188,7 @@ private struct SideMaker {
         } else {
             moved = try past(ahead, at: min(a, b)) { _ in
                 KappaError(
-                    .notFound, "the two versions cannot be brought to one position",
+                    .notFound, "the two versions cannot be brought to the same position",
                     at: "\(old) at offset \(a), \(new) at offset \(b)",
                     because: "this build has the definition of neither",
                     advice: "Run the comparison with a build that defines one of them")
@@ -198,8 +199,9 @@ private struct SideMaker {
         return isFirstMoved ? (moved, still) : (still, moved)
     }
 
-    /// Two versions that are both followed are at the same position most of the time. Both are held
-    /// as they are at that moment: events may flow in while they are compared.
+    /// Waits for a moment at which both versions are at the same position, if processes keep both current:
+    /// they mostly are. It gives up after a while. It holds a snapshot of each, so events may arrive during
+    /// the comparison.
     private func waitForMeeting(
         _ old: VersionID, _ new: VersionID
     ) throws -> (VersionReader, VersionReader) {

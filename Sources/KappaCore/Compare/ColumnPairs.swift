@@ -1,18 +1,19 @@
-/// Which columns of two tables belong together, by name.
+/// Pairs the columns of two tables by name.
 struct ColumnPairs {
-    /// What is known of the columns that differ in some row.
+    /// Statistics of the columns that differ in some row.
     private(set) var statistics: [ColumnDifference]
     private let name: String
     private let tolerance: Double
     private let pairs: [Pair]
-    /// The columns that a row which only one version has is told with.
+    /// The columns to report for a row that only one version has.
     private let oldColumns: [String]
     private let newColumns: [String]
 
     private struct Pair {
         var left: Int?
         var right: Int?
-        /// Whether equal bytes are equal cells: the same integer is a number, a time or a boolean.
+        /// Whether both columns are of one kind, so that equal bytes are equal cells. The same integer may be
+        /// a number, a time or a boolean.
         var isOneKind = true
     }
 
@@ -72,7 +73,7 @@ struct ColumnPairs {
         }
     }
 
-    /// The columns whose cells differ. Values are built only where bytes do.
+    /// Finds the columns whose cells differ. Values are made only if the bytes differ.
     func differing(_ left: KeyOrderedRows, _ right: KeyOrderedRows, into differing: inout [Int]) {
         differing.removeAll(keepingCapacity: true)
         for (index, pair) in pairs.enumerated() where !isSame(pair, left, right) {
@@ -83,7 +84,7 @@ struct ColumnPairs {
     private func isSame(_ pair: Pair, _ left: KeyOrderedRows, _ right: KeyOrderedRows) -> Bool {
         guard let a = left.cursor, let b = right.cursor else { return false }
         guard let x = pair.left, let y = pair.right else {
-            // A column that one version lacks is as one without a value.
+            // A column that one version lacks counts as null.
             return pair.left.map { a.isNull($0) } ?? pair.right.map { b.isNull($0) } ?? true
         }
         if !pair.isOneKind {
@@ -102,7 +103,7 @@ struct ColumnPairs {
         return Self.isSame(left.value(x), right.value(y), tolerance)
     }
 
-    /// Whether two cells are the same, numbers with fractions up to a tolerance.
+    /// Whether two cells are equal; doubles and decimals up to a tolerance.
     private static func isSame(_ old: Value, _ new: Value, _ tolerance: Double) -> Bool {
         if old == new { return true }
         guard tolerance > 0, old.isFraction, new.isFraction, let from = old.number,
@@ -113,7 +114,7 @@ struct ColumnPairs {
 }
 
 extension Value {
-    /// Whether it is of a kind of numbers with fractions.
+    /// Whether its kind of number can have a fraction.
     fileprivate var isFraction: Bool {
         switch self {
         case .double, .decimal: true

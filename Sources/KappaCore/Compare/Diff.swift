@@ -1,17 +1,17 @@
 /// Compares two versions of a view at the same position: row by row in key order, in constant memory.
 ///
-/// A table that has another key in the two versions has no row in common: all old rows are removed, then all
-/// new ones added.
+/// If the key of a table differs between the two versions, they have no row in common: all old rows are
+/// removed, then all new ones are added.
 package struct Diff {
-    /// What is compared.
+    /// What to compare.
     package struct Options: Sendable {
-        /// Doubles and decimals that are at most this far apart are the same.
+        /// Doubles and decimals that are at most this far apart are equal.
         package var tolerance = 0.0
         /// Columns that are not compared.
         package var ignored: Set<String> = []
         /// The only table to compare; nil for all.
         package var table: String?
-        /// The row of one key only, as JSON: of ``table``, or of the view's first table.
+        /// The key, as JSON, of the only row to compare, in ``table`` or in the view's first table.
         package var key: JSONValue?
         /// A condition in SQL over the columns of ``table``, or of the view's first table. A row is
         /// compared if it holds for the old or for the new row.
@@ -23,7 +23,7 @@ package struct Diff {
     private let old: VersionReader
     private let new: VersionReader
     private let options: Options
-    /// Called every few thousand rows. What it throws ends the comparison.
+    /// Called every few thousand rows. An error that it throws ends the comparison.
     package var pulse: () throws -> Void = {}
 
     package init(_ old: VersionReader, _ new: VersionReader, tolerance: Double = 0) {
@@ -36,9 +36,9 @@ package struct Diff {
         self.options = options
     }
 
-    /// Visits differences and returns the counts.
-    /// - Parameter most: How many differences to visit, the first ones in key order; all are counted.
-    /// - Throws: `.refused` if the two stand at different positions.
+    /// Visits the differences and returns the counts.
+    /// - Parameter most: How many differences to visit at most, in key order; all are counted.
+    /// - Throws: `.refused` if the two are at different positions.
     package func run(
         atMost most: Int = .max, _ visit: (RowDifference) throws -> Void
     ) throws -> DiffSummary {
@@ -54,17 +54,18 @@ package struct Diff {
         let other = try new.checkpoint().offset
         guard position == other else {
             throw KappaError(
-                .refused, "the two versions stand at different positions",
+                .refused, "the two versions are at different positions",
                 at: "\(old.view)@\(old.number) at offset \(position), "
                     + "\(new.view)@\(new.number) at \(other)",
                 because: "rows can only be compared after the same events",
-                advice: "Bring the one behind forward with `kappa run --until-caught-up`")
+                advice: "Advance the one that lags with `kappa run --until-caught-up`")
         }
         try compareRows(&summary, atMost: most, visit)
         return summary
     }
 
-    /// Compares the rows as they are, wherever the two versions stand; inside of snapshots of both.
+    /// Compares the rows as they are, whatever the positions of the two versions. The caller holds snapshots
+    /// of both.
     package func compareRows(
         _ summary: inout DiffSummary, atMost most: Int = .max,
         _ visit: (RowDifference) throws -> Void
@@ -88,7 +89,7 @@ package struct Diff {
             }
             return [table]
         }
-        // A key and a condition are those of one table.
+        // A key and a condition apply to one table.
         let isOne = options.key != nil || options.condition != nil
         return isOne ? Array(names.prefix(1)) : names
     }
@@ -129,8 +130,9 @@ package struct Diff {
         )
     }
 
-    /// The key that is asked for, as each version has it: no parts for all rows, nil where it can be none
-    /// of that version's. One of the two must be able to have it.
+    /// The requested key in the types of each version: empty for all rows, nil if it cannot be a key of that
+    /// version.
+    /// - Throws: If it cannot be a key of either version.
     private func keys(_ name: String) throws -> (old: [Value]?, new: [Value]?) {
         guard let key = options.key else { return ([], []) }
         var failure: (any Error)?
@@ -151,8 +153,8 @@ package struct Diff {
         return schemas.count < 2 || Self.keysAgree(schemas[0], schemas[1])
     }
 
-    /// Which rows each version is asked for. Of a version that lacks a column of the condition no row is
-    /// wanted; one of the two must have them all.
+    /// Which rows to read from each version: none from a version that lacks a column of the condition.
+    /// - Throws: If both versions lack one.
     private func wishes(
         _ name: String
     ) throws(KappaError) -> (old: KeyOrderedRows.Wish, new: KeyOrderedRows.Wish) {

@@ -1,4 +1,4 @@
-/// One row that two versions of a view do not agree on.
+/// One row that differs between two versions of a view.
 package struct RowDifference: Equatable, Sendable {
     package enum Operation: String, Sendable { case added, removed, changed }
 
@@ -11,7 +11,7 @@ package struct RowDifference: Equatable, Sendable {
     package var after: [Value]?
 }
 
-/// How many rows of two versions are alike.
+/// The counts of a comparison of two versions.
 package struct DiffSummary: Equatable, Sendable {
     package var added = 0
     package var removed = 0
@@ -19,7 +19,7 @@ package struct DiffSummary: Equatable, Sendable {
     package var same = 0
     /// The offset at which both were compared.
     package var position = Offset.zero
-    /// The columns in which rows differ that both versions have; in the tables' order.
+    /// The columns that differ in some row that both versions have, in the tables' order.
     package var columns: [ColumnDifference] = []
 
     package init() {}
@@ -27,15 +27,15 @@ package struct DiffSummary: Equatable, Sendable {
     package var differences: Int { added + removed + changed }
 }
 
-/// In how many rows two versions differ in one column, and how far apart they are at most.
+/// In how many rows one column differs between two versions, and by how much at most.
 package struct ColumnDifference: Equatable, Sendable {
     package var table: String
     package var column: String
-    /// Among the rows that both versions have.
+    /// The number of rows that differ, among those that both versions have.
     package var rows = 0
-    /// The largest difference of two numbers; nil where none differ. Exact, but for doubles.
+    /// The largest difference of two numbers; nil if none differ. Exact, except for doubles.
     package private(set) var largest: Value?
-    /// The largest difference in relation to the old number, where that is not zero.
+    /// The largest difference relative to the old number, over rows where that is not zero.
     package private(set) var relative: Double?
     private var largestMagnitude = 0.0
 
@@ -57,7 +57,7 @@ package struct ColumnDifference: Equatable, Sendable {
         if from != 0 { relative = max(relative ?? 0, magnitude / abs(from)) }
     }
 
-    /// How far apart two exact numbers are; nil where that needs too many digits.
+    /// How far apart two exact numbers are; nil if that needs too many digits.
     private static func distance(_ old: Value, _ new: Value) -> Value? {
         switch (old, new) {
         case (.integer(let a), .integer(let b)):

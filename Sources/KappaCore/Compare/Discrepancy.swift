@@ -1,14 +1,14 @@
-/// One thing that two files of one definition hold differently.
+/// One difference between two files of the same definition.
 package struct Discrepancy: Equatable, Sendable {
     package var table: String
     package var key: [Value]
-    /// The column; nil where only one of them has the row.
+    /// The column; nil if only one file has the row.
     package var column: String?
-    /// What the two hold: a cell, or a whole row as a JSON object; nil where a row is not there.
+    /// The two contents: a cell, or a whole row as a JSON object; nil if the row is missing.
     package var first: Value?
     package var second: Value?
 
-    /// What two files hold differently: rows, dead letters and counts, in this order.
+    /// The differences between two files: rows, dead letters and counters, in this order.
     struct List {
         private(set) var findings: [Discrepancy] = []
         private(set) var count = 0
@@ -17,10 +17,10 @@ package struct Discrepancy: Equatable, Sendable {
         private struct Enough: Error {}
         private let stopsThere: Bool
 
-        /// Compares two files, each as it is at one moment.
+        /// Compares two files, in a snapshot of each.
         /// - Parameters:
         ///   - most: How many findings are kept.
-        ///   - stopsThere: Whether to look no further then, or to go on and count.
+        ///   - stopsThere: Whether to stop at that number instead of counting the rest.
         init(
             _ first: VersionReader, _ second: VersionReader, most: Int, stopsThere: Bool = false
         ) throws {
@@ -91,7 +91,7 @@ package struct Discrepancy: Equatable, Sendable {
                 })
         }
 
-        /// What a damaged file holds for JSON may be none: then it is shown as text.
+        /// A damaged file may have invalid JSON in a JSON column: it is then shown as text.
         private static func sound(_ value: Value) -> Value {
             guard case .json(let text) = value else { return value }
             return (try? JSONValue(parsing: text)) == nil ? .text(text) : value

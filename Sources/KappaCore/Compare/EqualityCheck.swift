@@ -1,18 +1,19 @@
-/// Finds out aside whether two versions have the same rows, and notes it in the catalog if they do.
+/// Checks in the background whether two versions have the same rows, and records it in the catalog if they
+/// do.
 ///
-/// It ends at the first difference, which mostly comes soon.
+/// It ends at the first difference, which usually comes early.
 final class EqualityCheck: Sendable {
-    /// Nil where none could be made: then nothing is found out.
+    /// Nil if no thread could be started: then there is no check.
     private let thread: WorkerThread?
 
-    /// Returns when both versions are held as they are now.
+    /// Returns once it holds a snapshot of both versions.
     init(
         _ candidate: VersionID, beside live: VersionID, in folder: DataFolder,
         found: @escaping @Sendable (Judgement) -> Void
     ) {
         let isHeld = Monitor(false)
         thread = try? WorkerThread("kappa-look") {
-            // It is a remark for people: where it cannot be made, all goes on.
+            // The finding is only information for people, so an error is ignored.
             try? Self.look(candidate, live, folder, found) { isHeld.withLock { $0 = true } }
             isHeld.withLock { $0 = true }
         }
@@ -21,7 +22,7 @@ final class EqualityCheck: Sendable {
 
     func wait() { thread?.join() }
 
-    /// Whether it is known.
+    /// Whether the check has ended.
     var isDone: Bool { thread?.isFinished ?? true }
 
     private struct Differs: Error {}

@@ -1,6 +1,6 @@
-/// How many events a version could not take, or found too late, and whether that is too many.
+/// Judges how many events a version could not take, or that were late.
 ///
-/// Two versions need not stand at one position for it: shares are compared.
+/// It compares shares, so the two versions need not be at the same position.
 struct EventsGate {
     private let candidate: VersionID
     private let live: VersionID?
@@ -11,10 +11,10 @@ struct EventsGate {
 
     /// How many reasons a refusal shows.
     private static let sampleLetters = 5
-    /// By how much the share of dead letters may rise.
+    /// How much the share of dead letters may rise.
     private static let usualRise = 0.01
-    /// Where there is nothing to compare with, so large a share is taken for a view that reads its events
-    /// wrongly.
+    /// Without a version to compare with, a larger share of dead letters than this means that the view
+    /// misreads its events.
     private static let mostOfFirst = 0.5
 
     init(_ candidate: VersionID, beside live: VersionID?, in folder: DataFolder) throws {
@@ -27,7 +27,7 @@ struct EventsGate {
         self.live = old == nil ? nil : live
     }
 
-    /// What is said without a gate of one's own: nil where nothing is to be said.
+    /// The finding of the default gate, for views without a gate on dead letters; nil if it passes.
     func usual() throws -> Judgement.GateFinding? {
         let share = new.share(of: .dead)
         let most = old.map { $0.share(of: .dead) + Self.usualRise } ?? Self.mostOfFirst
@@ -70,12 +70,12 @@ struct EventsGate {
 }
 
 extension Gate {
-    /// Whether it says how many dead letters there may be.
+    /// Whether the gate limits dead letters.
     var countsDead: Bool { if case .events(.dead, _) = rule { true } else { false } }
 }
 
 extension Counters {
-    /// The events that the view asks for, whatever became of them.
+    /// The events that the view takes: applied, late or dead.
     fileprivate var taken: UInt64 { applied + late + dead }
 
     fileprivate func share(of kind: Gate.Events) -> Double {

@@ -1,4 +1,4 @@
-/// Two versions that stand still at one position, as gates see them.
+/// Two versions that stand still at the same position, as gates see them.
 final class GateComparison {
     private let old: VersionReader?
     private let new: VersionReader
@@ -38,7 +38,7 @@ final class GateComparison {
             same: summary.same)
     }
 
-    /// Judges a gate that looks at rows. What cannot be judged is refused, with the reason.
+    /// Judges a gate that compares rows. If it cannot be judged, it refuses, with the reason.
     func judge(_ gate: Gate) -> Judgement.GateFinding {
         do {
             switch gate.rule {
@@ -50,7 +50,7 @@ final class GateComparison {
                 return try passes(comparison)
                     ? finding(gate, true, "it says yes") : finding(gate, false, "it says no")
             case .manualApproval, .events:
-                return finding(gate, false, "it is no question of rows")
+                return finding(gate, false, "it does not compare rows")
             }
         } catch let error as KappaError {
             let why = error.reason.map { ": \($0)" } ?? ""
@@ -97,7 +97,7 @@ final class GateComparison {
         }
     }
 
-    /// Such as ` (7.25%)`; nothing where there is nothing to be a part of.
+    /// Such as ` (7.25%)`; empty if the whole is zero.
     private static func percent(_ amount: Double, of whole: Double) -> String {
         guard whole != 0 else { return "" }
         return " (\(Allowance.text((amount / abs(whole) * 10_000).rounded() / 100))%)"
@@ -108,10 +108,10 @@ final class GateComparison {
     ) throws -> Judgement.GateFinding {
         let (table, column) = try new.tables.numbers(name, in: "\(new.view)@\(new.number)")
         guard let old else { return finding(gate, true, "a first version") }
-        // What is no number there has no sum, though SQLite makes one.
+        // Check that the old column is numeric too: SQLite would add up any values.
         _ = try old.tables.filter { $0.name == new.tables[table].name }
             .numbers(column, in: "\(old.view)@\(old.number)")
-        // Where one version has doubles, decimals have no more digits than they.
+        // The sum is exact only if neither version has doubles.
         let isExact = [old, new].compactMap { $0 }.allSatisfy { reader in
             reader.tables.contains { $0.name == new.tables[table].name && $0.isExact(column) }
         }
@@ -119,7 +119,7 @@ final class GateComparison {
         let (before, after) = try comparison.sums(
             of: column, old: "old_\(name)", new: "new_\(name)", isExact: isExact)
         guard let old = before.doubleSum, let new = after.doubleSum else {
-            return finding(gate, false, "it cannot be judged, a sum is no number")
+            return finding(gate, false, "it cannot be judged, a sum is not a number")
         }
         var drift = abs(new - old)
         if case .decimal(let a) = before, case .decimal(let b) = after,
@@ -162,14 +162,14 @@ final class GateComparison {
         return try versions.select(select)
     }
 
-    /// Each table with the side before its name, and the first one under the side's own name, too.
+    /// Each table under its name with the side as a prefix; the first one also under the side alone.
     private static func named(
         _ tables: [TableSchema], _ side: String
     ) -> [AskedVersions.NamedTable] {
         tables.map { ("\(side)_\($0.name)", $0) } + tables.prefix(1).map { (side, $0) }
     }
 
-    /// What a check in Swift is given.
+    /// The argument of a check written in Swift.
     private var comparison: VersionComparison {
         VersionComparison(
             view: new.view, position: position, isFirst: live == nil, added: counts.added,
@@ -219,6 +219,6 @@ extension RowDifference {
 }
 
 extension Value {
-    /// The value for people; a dot where there is none.
+    /// The value for display; a dot for null.
     fileprivate var shown: String { self == .null ? "·" : plainText }
 }

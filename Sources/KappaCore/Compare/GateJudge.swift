@@ -1,12 +1,12 @@
-/// Judges versions by the gates of their views: those in the code of this build, and further ones.
+/// Judges versions by the gates of their views, defined in this build's code, and by additional ones.
 package final class GateJudge: Gatekeeper {
     /// Who promotes.
     package enum Promoter: Sendable {
-        /// A program that has caught up.
+        /// A runner whose versions have caught up.
         case program
-        /// Somebody who has named the versions, and so approves of them.
+        /// A person who has named the versions, and so approves them.
         case person
-        /// Somebody who passes over the gates.
+        /// A person who overrides the gates.
         case force
     }
 
@@ -16,10 +16,10 @@ package final class GateJudge: Gatekeeper {
     private let gates: [String: [Gate]]
     private let further: [Gate]
     private let looks = Monitor<[EqualityCheck]>([])
-    /// Called where a version has the same rows as the one that it has replaced.
+    /// Called if a version has the same rows as the one that it has replaced.
     private let foundIdentical: @Sendable (Judgement) -> Void
 
-    /// - Parameter further: Gates for all versions, beside those of their views.
+    /// - Parameter further: Gates for all versions, in addition to those of their views.
     package init(
         _ folder: DataFolder, _ views: ViewSet, further: [Gate] = [],
         promoter: Promoter = .program,
@@ -78,7 +78,7 @@ package final class GateJudge: Gatekeeper {
         do {
             return try compare(candidate, with: live, gates)
         } catch let error as KappaError where promoter == .program {
-            // A program goes on with what is live; a person is told at once.
+            // A runner records a refusal and keeps the live version; a person gets the error at once.
             let why = error.reason.map { ": \($0)" } ?? ""
             let position = try folder.reader(candidate).checkpoint().offset
             return Judgement(
@@ -96,7 +96,7 @@ package final class GateJudge: Gatekeeper {
         _ candidate: VersionID, with live: VersionID, _ gates: [Gate]
     ) throws -> Judgement {
         let alignment = try Alignment(live, candidate, in: folder, views)
-        // Copies that were brought forward go away with it.
+        // The advanced copies are removed with the alignment.
         return try withExtendedLifetime(alignment) {
             try judge(
                 candidate, GateComparison(old: alignment.old, new: alignment.new, live), gates,
@@ -134,7 +134,7 @@ package final class GateJudge: Gatekeeper {
     package func look(at candidate: VersionID, beside live: VersionID) {
         let look = EqualityCheck(candidate, beside: live, in: folder, found: foundIdentical)
         looks.withLock { looks in
-            // A program promotes for as long as it runs.
+            // A runner goes on promoting, so the list must not grow.
             looks.removeAll(where: \.isDone)
             looks.append(look)
         }
@@ -150,7 +150,7 @@ package final class GateJudge: Gatekeeper {
 }
 
 extension ViewRunner {
-    /// A runner that obeys the gates of its views.
+    /// A runner that applies the gates of its views.
     package convenience init(
         _ folder: DataFolder, _ views: ViewSet, options: Options = Options(),
         report: @escaping @Sendable (Report) -> Void = { _ in }

@@ -1,13 +1,13 @@
-/// Makes versions live that somebody has named: brings them to the log's end, has them judged, and switches
+/// Makes versions live that somebody has named: advances them to the log's end, has them judged, and switches
 /// all of them in one step, or none.
 package struct NamedPromotion: Sendable {
-    /// What a person may hear on the way.
+    /// What it reports on the way.
     package enum Report: Sendable {
-        /// Another process builds a version, and is waited for.
+        /// It waits for another process that builds a version.
         case waiting(VersionID, pid: Int32)
-        /// A version is live already, so that gates are not asked.
+        /// A version is already live, so its gates are not asked.
         case isLive(VersionID)
-        /// What gates have said of a version, whether or not it was promoted.
+        /// The gates' judgement of a version, whether or not it was promoted.
         case judged(Judgement)
         /// A version of another definition has the same rows as the one that it has replaced.
         case identical(Judgement)
@@ -18,12 +18,12 @@ package struct NamedPromotion: Sendable {
     private let gates: [Gate]
     private let isForced: Bool
     private let report: @Sendable (Report) -> Void
-    /// Throws where somebody wants it to end; nothing is switched then.
+    /// Throws if the promotion is to be cancelled; nothing is switched then.
     private let check: @Sendable () throws -> Void
 
     /// - Parameters:
-    ///   - gates: For all versions, beside those of their views.
-    ///   - isForced: Passes over all gates.
+    ///   - gates: Gates for all versions, in addition to those of their views.
+    ///   - isForced: Whether to override all gates.
     package init(
         _ folder: DataFolder, _ views: ViewSet, gates: [Gate] = [], isForced: Bool = false,
         check: @escaping @Sendable () throws -> Void = {},
@@ -38,8 +38,8 @@ package struct NamedPromotion: Sendable {
     }
 
     /// Promotes; a reference without a number is the newest version of its view.
-    /// - Throws: `.refused` where gates refuse one of them, where one is behind what readers have seen and
-    ///   nobody brings it forward, or where one did not apply exactly the events of the log.
+    /// - Throws: `.refused` if gates refuse one of them, if one has not reached what readers have seen and
+    ///   cannot be advanced, or if one did not apply exactly the events of the log.
     package func run(_ references: [VersionReference]) throws -> [Catalog.Switch] {
         guard !references.isEmpty else {
             throw KappaError(
@@ -80,11 +80,11 @@ package struct NamedPromotion: Sendable {
         }
     }
 
-    /// How often a version that somebody follows is waited for.
+    /// How often to wait for a version that another process keeps current.
     private static let patience = 1_000
 
-    /// Whoever follows a version is about to get there; but for ever is too long. A live version is
-    /// waited for only as long as somebody follows it.
+    /// Waits for a version to reach an offset. The process that keeps it current should soon be there, but
+    /// the number of attempts is limited. A live version is waited for only while a process keeps it current.
     private func wait(
         for id: VersionID, _ needs: Offset, isCandidate: Bool, _ attempt: Int
     ) throws {
@@ -95,7 +95,7 @@ package struct NamedPromotion: Sendable {
         guard try attempt < Self.patience + 10 && advance(id) else { throw try isBehind(id, needs) }
     }
 
-    /// Brings a version to the log's end, where nobody else does; where somebody builds it, waits.
+    /// Advances a version to the log's end if no other process does; waits while another process builds it.
     private func finish(_ id: VersionID, _ catalog: Catalog) throws {
         let reference = VersionReference(id.view, id.number)
         var hasSaid = false
@@ -120,7 +120,7 @@ package struct NamedPromotion: Sendable {
         return newest.id
     }
 
-    /// Brings a version to the log's end; false where this build does not define it.
+    /// Advances a version to the log's end; false if this build does not define it.
     private func advance(_ id: VersionID) throws -> Bool {
         let digest = try folder.reader(id).digest
         guard
@@ -132,7 +132,7 @@ package struct NamedPromotion: Sendable {
         let store = try VersionStore.open(id, definition, in: folder)
         let end = try LogReader(folder.log).durableEnd()
         var way = ReplayWay()
-        // It goes on from here if this process is killed.
+        // Commit on the way, so that a kill does not lose the work.
         way.commitMilliseconds = 3_000
         way.memoryBytes = 1 << 30
         let check = check
@@ -151,19 +151,19 @@ package struct NamedPromotion: Sendable {
             at: "\(id), offset \(offset)",
             because:
                 "its position, \(offset), is less than \(needs), which readers have seen, and this "
-                + "build cannot bring it forward",
+                + "build cannot advance it",
             advice: "Run the build that defines it, or use `kappa rollback \(id.view)`")
     }
 }
 
 extension Judgement {
-    /// Whether nothing but the number of its dead letters speaks against it.
+    /// Whether only the default gate on dead letters refuses it.
     package var isHeldByDeadLetters: Bool {
         let failed = findings.filter { !$0.passes }
         return !failed.isEmpty && failed.allSatisfy { $0.gate == EventsGate.usualGate }
     }
 
-    /// The refusal of a promotion.
+    /// The error of a refused promotion.
     /// - Parameter all: How many versions were to be promoted.
     package static func refusal(of refused: [Judgement], named all: Int) -> KappaError {
         let names = refused.map(\.candidate.description).joined(separator: ", ")

@@ -1,6 +1,6 @@
 import Glibc
 
-/// The files of two replays.
+/// The files of two replays of the same definition.
 struct ReplayPair {
     let here: String
     let there: String
@@ -10,7 +10,7 @@ struct ReplayPair {
         there = "\(scratch.path)/there-\(number).db"
     }
 
-    /// Makes these files copies of other ones, which nobody writes to.
+    /// Copies the files of another pair, to which nobody writes.
     func copy(of other: ReplayPair) throws {
         for (from, to) in [(other.here, here), (other.there, there)] {
             for suffix in ["", "-wal"] where access(from + suffix, F_OK) == 0 {
@@ -28,11 +28,11 @@ struct ReplayPair {
     }
 }
 
-/// Finds the first event at which two replays part, by halving.
+/// Finds the first event at which two replays diverge, by bisection.
 ///
-/// Both go on from copies of where they were last seen to agree, so that all the halves together cost
-/// about one more replay. A nondeterministic definition diverges at a different event on each run: what
-/// is found is the first event at which two replays of it, alike until then, were seen to part.
+/// Each step continues from copies of the files as of the last agreement, so all steps together cost about
+/// one more replay. A nondeterministic definition diverges at a different event on each run. The result is
+/// the first event at which two replays that had agreed up to there were seen to diverge.
 final class PartingSearch {
     typealias Parting = (offset: Offset, finding: Discrepancy)
 
@@ -40,19 +40,19 @@ final class PartingSearch {
     private let end: Offset
     private let replay: (ReplayPair, Offset) throws -> Void
     private let compare: (ReplayPair) throws -> Discrepancy?
-    /// Up to where the two were last seen to agree, and their files there; nil at offset zero.
+    /// The last offset at which the two were seen to agree, and their files there; nil at offset zero.
     private var alike = Offset.zero
     private var base: ReplayPair?
     private var number = 0
 
-    /// Chance may let two replays agree: so often a step from one event to the next is tried.
+    /// How often to try the step over one event, since two replays may agree by chance.
     private static let attempts = 8
-    /// So often the search goes on behind a place where the two would not part again.
+    /// How often to continue the search after an offset at which the two did not diverge again.
     private static let rounds = 50
 
     /// - Parameters:
-    ///   - replay: Brings a pair of files to an offset, from zero where they are not there.
-    ///   - compare: The first thing that the two hold differently.
+    ///   - replay: Advances a pair of files to an offset, from zero if they do not exist.
+    ///   - compare: Returns the first difference between the two.
     init(
         in scratch: ScratchFolder, end: Offset,
         replay: @escaping (ReplayPair, Offset) throws -> Void,
@@ -64,20 +64,20 @@ final class PartingSearch {
         self.compare = compare
     }
 
-    /// - Parameter known: What the two were seen to hold differently at the end.
+    /// - Parameter known: The difference that was found at the end.
     func run(_ known: Discrepancy) throws -> Parting {
         var parting: Parting = (end, known)
         for _ in 0..<Self.rounds {
             if let found = try narrow(parting) { return found }
-            // What parted them was chance: it may strike again further on.
+            // They diverged by chance, which may happen again later in the log.
             guard alike < end, let found = try finding(at: end, keepsAlike: false) else { break }
             parting = (end, found)
         }
         return (alike, parting.finding)
     }
 
-    /// Halves what lies between agreement and parting down to one event; nil if at that one the two
-    /// do not part again.
+    /// Bisects between the last agreement and the divergence down to one event; nil if the two do not diverge
+    /// at that event again.
     private func narrow(_ parting: Parting) throws -> Parting? {
         var parted = parting.offset
         while parted - alike > 1 {
@@ -92,8 +92,8 @@ final class PartingSearch {
         return nil
     }
 
-    /// Brings the two from where they agree to an offset, and compares. If they agree there, too, they
-    /// go on from there the next time.
+    /// Advances the two from their last agreement to an offset, and compares them. If they agree there too,
+    /// the next step continues from there.
     private func finding(at offset: Offset, keepsAlike: Bool = true) throws -> Discrepancy? {
         number += 1
         let pair = ReplayPair(in: scratch, number)

@@ -1,12 +1,12 @@
 /// A version's rows as they were at an offset.
 ///
-/// They are read where they are kept, or replayed aside: from the nearest place before the offset that
-/// is kept (a snapshot, or the version itself where it stands behind), else from zero.
+/// If the state at that offset is stored, it is read. Otherwise it is replayed aside, from the nearest
+/// earlier stored state (a snapshot, or the version itself if it has not reached the offset), or from zero.
 package final class PastVersion {
     package let reader: VersionReader
-    /// How the rows came to the offset.
+    /// How the rows reached the offset.
     package let way: Alignment.Origin.Way
-    /// From where events had to be replayed; nil where none had to be.
+    /// The offset from which events were replayed; nil if none had to be.
     package var replayedFrom: Offset? {
         switch way {
         case .asItStands, .snapshot: nil
@@ -17,8 +17,8 @@ package final class PastVersion {
     /// Kept for as long as the rows are read.
     private let scratch: ScratchVersion?
 
-    /// - Throws: `.notFound` where the offset is past the end of the log, or where a replay is needed and
-    ///   this build does not have the definition.
+    /// - Throws: `.notFound` if the offset is past the end of the log, or if a replay is needed and this
+    ///   build does not have the definition.
     package convenience init(
         _ entry: VersionEntry, at offset: Offset, _ catalog: Catalog, _ views: ViewSet,
         progress: @escaping ScratchVersion.Progress = { _, _ in }
@@ -42,8 +42,8 @@ package final class PastVersion {
             definition.digest, at: offset, catalog, definition: { definition }, progress)
     }
 
-    /// The rows of a version of a digest.
-    /// - Parameter definition: Asked for where a replay is needed.
+    /// The rows of a version whose definition has the given digest.
+    /// - Parameter definition: Called if a replay is needed.
     init(
         _ id: VersionID, _ digest: String, at offset: Offset, _ catalog: Catalog,
         definition: () throws -> ViewDefinition, _ progress: @escaping ScratchVersion.Progress
@@ -70,7 +70,7 @@ package final class PastVersion {
         way = made.way
     }
 
-    /// The version itself, held at the offset, if that is where it stands.
+    /// A snapshot of the version itself, if its position is the offset.
     private static func stored(
         _ id: VersionID, in folder: DataFolder, at offset: Offset
     ) throws -> VersionReader? {
@@ -82,8 +82,8 @@ package final class PastVersion {
         return nil
     }
 
-    /// The newest sound snapshot at or before an offset, of any version with that digest. One of
-    /// another log, whose copy was restored, say, is none of this one.
+    /// The newest valid snapshot at or before an offset, of any version with that digest. A snapshot of
+    /// another log, such as one whose copy was restored, does not count.
     private static func nearest(
         _ view: String, _ digest: String, upTo offset: Offset, _ catalog: Catalog
     ) throws -> Snapshots.Snapshot? {
@@ -114,7 +114,7 @@ package final class PastVersion {
                     copyOfFile: snapshot.path, definition, to: end, in: folder, progress: progress)
                 return (scratch, .snapshotBroughtForward(from: snapshot.offset))
             } catch let error as KappaError where error.code == .notFound {
-                // Removed a moment ago, by a policy: zero is always there.
+                // A snapshot policy has just removed it: replay from zero.
             }
         }
         let scratch = try ScratchVersion(
@@ -122,7 +122,7 @@ package final class PastVersion {
         return (scratch, .builtAside)
     }
 
-    /// A copy of the version itself, brought forward, where it stands between an offset and the end.
+    /// A copy of the version itself, advanced to the end, if its position is between an offset and the end.
     private static func copyBehind(
         _ id: VersionID, _ definition: ViewDefinition, after offset: Offset, to end: Offset,
         in folder: DataFolder, _ progress: @escaping ScratchVersion.Progress
@@ -136,7 +136,7 @@ package final class PastVersion {
                 copyOf: stored, definition, to: end, in: folder, progress: progress)
             return (scratch, .broughtForward(from: position))
         } catch let error as KappaError where error.code == .heldElsewhere {
-            // It has gone past the end while it was copied.
+            // It advanced past the end while it was copied.
             return nil
         }
     }

@@ -1,9 +1,9 @@
-/// How a replay aside goes about its work: none of this may show in a row.
+/// How a replay aside is carried out. None of these settings may change a row.
 package struct ReplayWay: Equatable, Sendable {
-    /// The most events of a batch; nil for what the log's blocks hold.
+    /// The most events of a batch; nil for the size of the log's blocks.
     package var batchEvents: Int?
-    /// How long rows wait for a commit on the way. For ever, as a rule: nobody reads them before the
-    /// end, and nobody goes on with them after a kill.
+    /// How long rows wait for a commit on the way. By default for ever: nobody reads them before the end, and
+    /// nobody resumes the replay after a kill.
     package var commitMilliseconds = Int.max
     /// How much memory its rows may take.
     package var memoryBytes = 1 << 29
@@ -11,9 +11,9 @@ package struct ReplayWay: Equatable, Sendable {
     package init() {}
 }
 
-/// Brings a version's file aside up to an offset: from zero, or from where the file stands.
+/// Advances a scratch file of a version to an offset, from zero or from the file's position.
 package struct Replay: Equatable, Sendable {
-    /// Which version it stands for.
+    /// The version that it replays.
     package var id: VersionID
     package var file: String
     package var end: Offset
@@ -26,7 +26,7 @@ package struct Replay: Equatable, Sendable {
         self.way = way
     }
 
-    /// Replays; what `progress` throws ends it.
+    /// Replays. An error that `progress` throws ends it.
     package func run(
         _ definition: ViewDefinition, in folder: DataFolder,
         progress: @escaping ScratchVersion.Progress = { _, _ in }

@@ -1,15 +1,15 @@
-/// Finds what versions can be replayed with: the definitions of this build.
+/// Finds the definitions in this build with which versions can be replayed.
 package struct ReplayDefinitions {
     private let catalog: Catalog
     private let definitions: [ViewDefinition]
 
-    /// - Parameter definitions: ``ViewSet/comparable()``: those of this build first.
+    /// - Parameter definitions: ``ViewSet/comparable()``: this build's current definitions come first.
     package init(_ catalog: Catalog, _ definitions: [ViewDefinition]) {
         self.catalog = catalog
         self.definitions = definitions
     }
 
-    /// What a person means: a version; or this build's definition, where there is no version at all.
+    /// What a person means by a reference: a version, or this build's definition if the view has no version.
     package func target(_ reference: VersionReference) throws(KappaError) -> CompareTarget {
         let isDefined = definitions.contains { $0.name == reference.view }
         if reference.number == nil, isDefined, try catalog.entries(of: reference.view).isEmpty {
@@ -35,12 +35,12 @@ package struct ReplayDefinitions {
                 .notFound, "\(id) cannot be replayed", at: "\(id), digest \(digest)",
                 because: "its definition is not in this build",
                 advice: MissingDefinition.advice(id, catalog.folder)
-                    + "; beside another version, --with names that build's program")
+                    + "; to compare with another version, name that build's program with --with")
         }
         return found
     }
 
-    /// The position of the version that is furthest; the log's end where there is none.
+    /// The position of the version that is furthest; the log's end if there is none.
     package func end(of targets: [CompareTarget]) throws -> Offset {
         var end: Offset?
         for target in targets {

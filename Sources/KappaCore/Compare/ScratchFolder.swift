@@ -1,17 +1,18 @@
 import Glibc
 
-/// A folder for files that are needed for a moment; removed with all in it.
+/// A folder for temporary files, which is removed with all its contents.
 final class ScratchFolder {
     let path: String
-    /// Locked for as long as the folder is in use: what nobody holds was left behind.
+    /// Locked while the folder is in use: an unlocked folder is a leftover.
     private let lock: OpenFile
 
     init(_ folder: DataFolder) throws(KappaError) {
         (path, lock) = try Self.make(folder)
     }
 
-    /// In the data folder, where all files are of one disk; where nothing can be written there, or next
-    /// to nothing, among the system's temporary files: to compare is to read.
+    /// Makes the folder in the data folder, so that all files are on one disk. If that disk cannot be
+    /// written, or is nearly full, it uses the system's folder for temporary files: a comparison only needs
+    /// to read the data folder.
     private static func make(_ folder: DataFolder) throws(KappaError) -> (String, OpenFile) {
         let other = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         let isShort = freeBytes(folder.path) < min(leastFreeBytes, freeBytes(other))
@@ -39,14 +40,14 @@ final class ScratchFolder {
             do throws(IOFailure) {
                 lock = OpenFile(try SystemFiles().open(path, O_RDONLY), path: path)
             } catch {
-                // Somebody who cleans up may have taken it for a leftover before it was locked.
+                // Another process that cleans up may have removed it as a leftover before it was locked.
                 if IOFailure.isAbsence(error.number) { continue }
                 rmdir(path)
                 throw error.error("cannot lock a temporary folder", at: path)
             }
             flock(lock.descriptor, LOCK_EX)
             if access(path, F_OK) != 0 { continue }
-            // Without the mark nobody takes the folder for kappa's.
+            // The mark identifies the folder as kappa's.
             let mark = "\(path)/\(DataFolder.scratchMark)"
             do {
                 _ = OpenFile(try SystemFiles().open(mark, O_WRONLY | O_CREAT | O_EXCL), path: mark)
@@ -60,7 +61,7 @@ final class ScratchFolder {
 
     deinit { Folder.remove(path) }
 
-    /// A copy of a version's file as it is for a reader.
+    /// Copies a version's file in the state that a reader sees.
     func copy(_ reader: VersionReader) throws(KappaError) -> String {
         let copy = path + "/copy.db"
         try reader.copy(to: copy)

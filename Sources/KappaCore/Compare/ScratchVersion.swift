@@ -1,22 +1,22 @@
-/// A version that is built aside for a moment, up to an offset: the catalog does not know it, and its
-/// file goes away with it, also after an error.
+/// A temporary version, built aside up to an offset. The catalog does not have it, and its file is removed
+/// with it, also after an error.
 ///
-/// What a killed process leaves behind is removed when the catalog is opened the next time.
+/// The files that a killed process leaves are removed the next time the catalog is opened.
 package final class ScratchVersion {
-    /// Its rows, at the offset that was asked for.
+    /// Its rows, at the requested offset.
     package let reader: VersionReader
     /// Kept for as long as the rows are read.
     private let scratch: ScratchFolder
 
-    /// Called between batches with the offset that is reached and the one to reach. What it throws ends
-    /// the build: so a person can interrupt it.
+    /// Called between batches with the offset reached and the one to reach. An error that it throws ends the
+    /// build, so that a person can interrupt it.
     package typealias Progress = (_ done: Offset, _ end: Offset) throws -> Void
 
-    /// The number of a scratch version that stands for no version of the catalog.
+    /// The number of a scratch version that represents no version of the catalog.
     package static let noNumber = 0
 
     /// Builds a definition from offset zero up to `end`.
-    /// - Parameter number: Which version it stands for.
+    /// - Parameter number: The number of the version that it represents.
     package convenience init(
         _ definition: ViewDefinition, number: Int = noNumber, to end: Offset,
         in folder: DataFolder, progress: @escaping Progress = { _, _ in }
@@ -29,8 +29,8 @@ package final class ScratchVersion {
         try self.init(scratch, path, store, definition, end, folder, progress)
     }
 
-    /// Brings a copy of a version forward to `end`; the version itself stays as it is.
-    /// - Parameter definition: The version's own.
+    /// Advances a copy of a version to `end`; the version itself stays as it is.
+    /// - Parameter definition: The version's own definition.
     package convenience init(
         copyOf version: VersionReader, _ definition: ViewDefinition, to end: Offset,
         in folder: DataFolder, progress: @escaping Progress = { _, _ in }
@@ -41,13 +41,13 @@ package final class ScratchVersion {
         guard copied <= end else {
             throw KappaError(
                 .heldElsewhere, "\(version.view)@\(version.number) moves too fast to be copied",
-                because: "it has come to offset \(copied), past \(end)", advice: "Try again")
+                because: "it has reached offset \(copied), past \(end)", advice: "Try again")
         }
         let store = try VersionStore(opening: path)
         try self.init(scratch, path, store, definition, end, folder, progress)
     }
 
-    /// Brings a copy of a file forward to `end`: one that nobody changes, such as a snapshot.
+    /// Advances a copy of a file that nobody changes, such as a snapshot, to `end`.
     convenience init(
         copyOfFile path: String, _ definition: ViewDefinition, to end: Offset,
         in folder: DataFolder, progress: @escaping Progress = { _, _ in }
@@ -69,8 +69,8 @@ package final class ScratchVersion {
         reader = try VersionReader(path)
     }
 
-    /// Brings a store forward to an offset.
-    /// - Parameter id: The version whose own store it is; nil for one aside.
+    /// Advances a store to an offset.
+    /// - Parameter id: The version that the store belongs to; nil for a scratch store.
     static func advance(
         _ store: VersionStore, _ definition: ViewDefinition, to end: Offset,
         in folder: DataFolder, of id: VersionID? = nil, way: ReplayWay = ReplayWay(),
@@ -106,7 +106,7 @@ package final class ScratchVersion {
     }
 }
 
-/// Tells how far a scratch version is, and ends its scan where somebody wants it to.
+/// Reports how far a scratch version is, and ends its scan if the progress function throws.
 private final class ScratchWatch: Scan.Observer {
     var stop: @Sendable () -> Void = {}
     private(set) var failure: (any Error)?
@@ -119,7 +119,7 @@ private final class ScratchWatch: Scan.Observer {
     }
 
     func commit(_ version: VersionMaterializer, _ perform: () throws -> Void) throws -> Bool {
-        // What was given up is not written.
+        // An interrupted replay commits nothing.
         guard failure == nil else { return false }
         try perform()
         return true

@@ -1,27 +1,27 @@
-/// Whether a version holds what its definition makes of the log.
+/// Whether a version has the rows that its definition makes of the log.
 package struct Verification: Equatable, Sendable {
     /// What is wrong.
     package enum Fault: String, Sendable {
-        /// Two replays of the definition part: it looks at something else than the events.
+        /// Two replays of the definition diverge: it depends on something other than the events.
         case definition
-        /// The replays agree, and the version's file says something else.
+        /// The replays agree with each other, and the version's file differs from them.
         case store
         /// The log cannot be read up to the version's position.
         case log
     }
 
     package let id: VersionID
-    /// The version's own committed position: up to there it is compared.
+    /// The version's committed position, at which it is compared.
     package fileprivate(set) var position = Offset.zero
     package fileprivate(set) var rows = 0
     package fileprivate(set) var fault: Fault?
-    /// The first event at which two replays were seen to part.
+    /// The first event at which two replays were seen to diverge.
     package fileprivate(set) var offset: Offset?
-    /// What differs, the first of it. ``Fault/definition``: what two replays hold. ``Fault/store``: what
-    /// the file holds, and what the replays do.
+    /// The first differences: between the two replays for ``Fault/definition``; between the file and the
+    /// replays, in this order, for ``Fault/store``.
     package fileprivate(set) var findings: [Discrepancy] = []
     package fileprivate(set) var differences = 0
-    /// Why the log or the file could not be read, or does not belong to the other.
+    /// Why the log or the file could not be read, or why they do not belong together.
     package fileprivate(set) var error: KappaError?
 
     package var isSound: Bool { fault == nil }
@@ -32,7 +32,7 @@ package struct Verification: Equatable, Sendable {
     fileprivate init(_ id: VersionID) { self.id = id }
 }
 
-/// Replays a version's definition aside, twice and each time another way, and compares.
+/// Replays a version's definition aside, twice and in different ways, and compares the results.
 package struct Verifier {
     /// Replays in another process of the same program, where hashes have another seed. `progress` is
     /// called as in ``ScratchVersion``.
@@ -46,8 +46,8 @@ package struct Verifier {
     private var folder: DataFolder { catalog.folder }
 
     /// - Parameters:
-    ///   - elsewhere: How the second replay is done; nil does it here, too.
-    ///   - progress: Called on the caller's thread; what it throws ends the work.
+    ///   - elsewhere: Does the second replay; if nil, this process does it too.
+    ///   - progress: Called on the caller's thread; an error that it throws ends the work.
     package init(
         _ catalog: Catalog, _ views: ViewSet, elsewhere: Elsewhere? = nil,
         progress: @escaping ScratchVersion.Progress = { _, _ in }
@@ -58,8 +58,8 @@ package struct Verifier {
         self.progress = progress
     }
 
-    /// Verifies the version that a person means.
-    /// - Throws: `.notFound` where this build does not have its definition.
+    /// Verifies the version that a reference means.
+    /// - Throws: `.notFound` if this build does not have its definition.
     package func verify(_ reference: VersionReference) throws -> Verification {
         let entry = try catalog.resolve(reference)
         let definition = try views.definition(of: entry)
@@ -93,7 +93,7 @@ package struct Verifier {
 
     // MARK: The version's own file
 
-    /// The version's file at one moment; nil where something is wrong with it, which the result then says.
+    /// A snapshot of the version's file; nil if something is wrong with it, which is then in the result.
     private func examine(
         _ entry: VersionEntry, _ scratch: ScratchFolder, _ result: inout Verification
     ) throws -> VersionReader? {
@@ -121,7 +121,7 @@ package struct Verifier {
         }
     }
 
-    /// A version that a process writes to is copied: to read it for long would let its write-ahead log
+    /// Copies a version that a process writes to: a long read of the original would make its write-ahead log
     /// grow.
     private func open(_ id: VersionID, _ scratch: ScratchFolder) throws -> VersionReader {
         let reader = try folder.reader(id)
@@ -181,7 +181,7 @@ package struct Verifier {
         ).findings.first
     }
 
-    /// Small batches, a commit at every chance, and little memory.
+    /// The other way to replay: small batches, frequent commits, and little memory.
     private static let hurried: ReplayWay = {
         var way = ReplayWay()
         way.batchEvents = 1_009
@@ -197,8 +197,8 @@ package struct Verifier {
         var result: Result<Void, any Error>?
     }
 
-    /// Brings both files of a pair to an offset, side by side on two threads: the first one here, the
-    /// second one elsewhere.
+    /// Advances both files of a pair to an offset, in parallel on two threads: the first one here, the second
+    /// one elsewhere.
     private func replay(
         _ pair: ReplayPair, of id: VersionID, to end: Offset, _ definition: ViewDefinition
     ) throws {
@@ -233,13 +233,13 @@ package struct Verifier {
         try other.withLock { $0.result }?.get()
     }
 
-    /// The other replay has failed, or nobody wants to know any more.
+    /// Ends the second replay: the first one has failed, or was interrupted.
     private struct Stopped: Error {}
 }
 
 extension ViewSet {
     /// The definition of a version.
-    /// - Throws: `.notFound` where this build does not have it.
+    /// - Throws: `.notFound` if this build does not have it.
     package func definition(of entry: VersionEntry) throws(KappaError) -> ViewDefinition {
         let views = workedOut()
         if let error = views.error(of: entry.id.view) { throw error }
@@ -259,6 +259,6 @@ extension ViewSet {
 }
 
 extension KappaError {
-    /// Whether reading a version's file fails like this where the file is not as kappa wrote it.
+    /// Whether this is how reading fails if the file is not as kappa wrote it.
     fileprivate var tellsOfDamage: Bool { code == .damaged || code == .usage || code == .bug }
 }

@@ -1,12 +1,12 @@
 import CKappaJSON
 
-/// Decodes structs out of the columns of a batch.
+/// Decodes structs from the columns of a batch.
 ///
-/// Each object of a shape has one decoder that is made once and used for all events; a field is
-/// found by remembering which one is asked for next, so no key is looked up by name.
+/// Each object of a shape has one decoder that is made once and used for all events. It expects the keys in
+/// the order in which they were asked for before, so it does not search for them by name.
 ///
-/// A type may decode itself, and ask for something that probing has not seen: such an event is decoded
-/// once more, from its JSON text. So columns decide how fast an event is decoded, never what it becomes.
+/// A type with its own `init(from:)` may ask for something that probing has not seen. Such an event is
+/// decoded again, from its JSON text. So columns decide how fast an event is decoded, never what it becomes.
 final class ColumnDecoder {
     fileprivate var columns: [kj_column] = []
     fileprivate var row = 0
@@ -15,8 +15,8 @@ final class ColumnDecoder {
     private let fieldColumns: [Int]
     private var root: NodeDecoder?
     private var batch: EventBatch?
-    /// Whether the type has asked for what the columns cannot tell.
-    fileprivate var asksForMore = false
+    /// Whether the type has asked for something that the columns do not hold.
+    fileprivate var needsText = false
 
     /// Adds a shape's fields to a plan.
     init(shape: EventShape, plan: ExtractionPlan, times: TimeRules) {
@@ -39,12 +39,12 @@ final class ColumnDecoder {
         if !shape.isWhole {
             self.row = row
             root.next = 0
-            asksForMore = false
+            needsText = false
             do {
                 let made = try T(from: root)
-                if !asksForMore { return made }
+                if !needsText { return made }
             } catch {
-                if !asksForMore { throw error }
+                if !needsText { throw error }
             }
         }
         let text = UnsafeRawBufferPointer(rebasing: batch.bytes(of: row))
@@ -62,7 +62,7 @@ final class ColumnDecoder {
         .of(path(field), column(field), row, expected: shape.fields[field].kind.withArticle)
     }
 
-    /// The value of a plain field, which must be there.
+    /// The column of a plain field, whose value must be present.
     @inline(__always)
     fileprivate func require(_ field: Int) throws -> kj_column {
         let column = column(field)
@@ -70,21 +70,21 @@ final class ColumnDecoder {
         return column
     }
 
-    /// The value of a field that a type asks for as `kind`, which must be there.
+    /// The column of a field that a type asks for as `kind`, whose value must be present.
     @inline(__always)
     fileprivate func require(_ field: Int, _ kind: kj_kind) throws -> kj_column {
-        guard column(field).kind == kind else { throw more(path(field)) }
+        guard column(field).kind == kind else { throw textNeeded(path(field)) }
         return try require(field)
     }
 
-    /// A type asks for what the columns cannot tell. What is thrown is not seen: the event is decoded
-    /// from its text.
-    fileprivate func more(_ path: [String]) -> FieldFailure {
-        asksForMore = true
+    /// Notes that a type asks for something that the columns do not hold. The error is never seen, because
+    /// the event is then decoded from its text.
+    fileprivate func textNeeded(_ path: [String]) -> FieldFailure {
+        needsText = true
         return .missing(path)
     }
 
-    /// A time or a decimal; nil where another type is asked for.
+    /// A time or a decimal; nil if another type is asked for.
     @inline(__always)
     fileprivate func exact<T>(_ type: T.Type, _ field: Int) throws -> T? {
         if T.self == Timestamp.self {
@@ -103,7 +103,7 @@ final class ColumnDecoder {
     fileprivate func path(_ field: Int) -> [String] { shape.fields[field].path }
     fileprivate func unit(_ field: Int) -> TimeUnit? { shape.fields[field].unit }
 
-    /// What stands in a column of JSON.
+    /// A decoder for the value in a column of JSON.
     fileprivate func json(_ field: Int) throws -> ValueDecoder {
         let column = column(field)
         let path = path(field)
@@ -125,7 +125,7 @@ extension kj_string {
 }
 
 extension kj_column {
-    /// The decimal in a row; nil where its text has more than 38 digits.
+    /// The decimal in a row; nil if its text has more than 38 digits.
     @inline(__always)
     func decimal(_ row: Int) -> ExactDecimal? {
         if scales[row] == UInt8(KJ_WIDE) { return ExactDecimal(bytes: strings[row].buffer) }
@@ -139,7 +139,7 @@ private final class NodeDecoder: Decoder {
     let fields: [Int]
     let objects: [NodeDecoder?]
     let path: [String]
-    /// The column that tells whether this object is there; none for the event itself.
+    /// The column that says whether this object is present; nil for the event itself.
     private let presence: Int?
     var next = 0
 
@@ -165,12 +165,13 @@ private final class NodeDecoder: Decoder {
         next = 0
         return KeyedDecodingContainer(NodeContainer<Key>(node: self))
     }
-    func unkeyedContainer() throws -> any UnkeyedDecodingContainer { throw owner.more(path) }
+    func unkeyedContainer() throws -> any UnkeyedDecodingContainer { throw owner.textNeeded(path) }
     func singleValueContainer() throws -> any SingleValueDecodingContainer {
-        throw owner.more(path)
+        throw owner.textNeeded(path)
     }
 
-    /// The place of a key among this object's, or −1. Types ask for their keys in one order.
+    /// The index of a key among this object's keys, or −1. Types ask for their keys in the same order each
+    /// time, so the next key is tried first.
     @inline(__always)
     func find(_ key: some CodingKey) -> Int {
         let guess = next
@@ -186,12 +187,13 @@ private final class NodeDecoder: Decoder {
         return kj_state(UInt32(owner.columns[presence].states[owner.row]))
     }
 
-    /// This object, which must be there. Where something else is, its type may know what to do with it.
+    /// This object, which must be present. If the event has another kind of value there, the type may accept
+    /// it, so the event is decoded from its text.
     func required() throws -> NodeDecoder {
         switch state {
         case KJ_VALUE: return self
         case KJ_MISSING: throw FieldFailure.missing(path)
-        default: throw owner.more(path)
+        default: throw owner.textNeeded(path)
         }
     }
 
@@ -215,7 +217,7 @@ private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
     let node: NodeDecoder
     var codingPath: [any CodingKey] { node.codingPath }
     var allKeys: [Key] {
-        _ = node.owner.more(node.path)
+        _ = node.owner.textNeeded(node.path)
         return node.keys.compactMap(Key.init(stringValue:))
     }
 
@@ -231,24 +233,25 @@ private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
         return node.owner.state(node.fields[place]) == KJ_NULL
     }
 
-    /// Whether a key is there that probing has not seen asked for: nobody knows yet.
+    /// The answer for a key that probing has not seen. The columns do not know whether it is present, so the
+    /// event is decoded from its text.
     private func unknown(_ key: Key) -> Bool {
-        _ = node.owner.more(node.path + [key.stringValue])
+        _ = node.owner.textNeeded(node.path + [key.stringValue])
         return false
     }
 
     @inline(__always)
     private func place(_ key: Key) throws -> Int {
         let place = node.find(key)
-        if place < 0 { throw node.owner.more(node.path + [key.stringValue]) }
+        if place < 0 { throw node.owner.textNeeded(node.path + [key.stringValue]) }
         return place
     }
 
-    /// The column of a plain field, whose value must be there.
+    /// The column of a plain field, whose value must be present.
     @inline(__always)
     private func require(_ key: Key, _ kind: kj_kind) throws -> kj_column {
         let place = try place(key)
-        if let object = node.objects[place] { throw node.owner.more(object.path) }
+        if let object = node.objects[place] { throw node.owner.textNeeded(object.path) }
         return try node.owner.require(node.fields[place], kind)
     }
 
@@ -287,16 +290,16 @@ private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
         try optional(key, KJ_INTEGER)?.integers[node.owner.row]
     }
 
-    /// The column of a plain field if it has a value here; nil where that is missing or null.
+    /// The column of a plain field if it has a value here; nil if that is missing or null.
     private func optional(_ key: Key, _ kind: kj_kind) throws -> kj_column? {
         let place = try place(key)
-        if let object = node.objects[place] { throw node.owner.more(object.path) }
+        if let object = node.objects[place] { throw node.owner.textNeeded(object.path) }
         let state = node.owner.state(node.fields[place])
         if state == KJ_MISSING || state == KJ_NULL { return nil }
         return try node.owner.require(node.fields[place], kind)
     }
 
-    /// Nil where the value is missing or null.
+    /// Nil if the value is missing or null.
     func decodeIfPresent<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T? {
         let place = try place(key)
         if let object = node.objects[place] {
@@ -320,15 +323,15 @@ private struct NodeContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
     func nestedUnkeyedContainer(forKey key: Key) throws -> any UnkeyedDecodingContainer {
         try json(try place(key)).unkeyedContainer()
     }
-    func superDecoder() throws -> any Decoder { throw node.owner.more(node.path) }
+    func superDecoder() throws -> any Decoder { throw node.owner.textNeeded(node.path) }
     func superDecoder(forKey key: Key) throws -> any Decoder {
-        throw node.owner.more(node.path + [key.stringValue])
+        throw node.owner.textNeeded(node.path + [key.stringValue])
     }
 
     private func json(_ place: Int) throws -> ValueDecoder {
         let field = node.fields[place]
         guard field >= 0, node.owner.column(field).kind == KJ_JSON else {
-            throw node.owner.more(node.path + [node.keys[place]])
+            throw node.owner.textNeeded(node.path + [node.keys[place]])
         }
         return try node.owner.json(field)
     }
@@ -342,15 +345,15 @@ private struct ScalarDecoder: Decoder, SingleValueDecodingContainer, TakesDecima
     var userInfo: [CodingUserInfoKey: Any] { [:] }
 
     func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
-        throw owner.more(owner.path(field))
+        throw owner.textNeeded(owner.path(field))
     }
     func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
-        throw owner.more(owner.path(field))
+        throw owner.textNeeded(owner.path(field))
     }
     func singleValueContainer() throws -> any SingleValueDecodingContainer { self }
 
     func decodeNil() -> Bool {
-        _ = owner.more(owner.path(field))
+        _ = owner.textNeeded(owner.path(field))
         return owner.state(field) == KJ_NULL
     }
 

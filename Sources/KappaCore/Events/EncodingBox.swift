@@ -2,24 +2,24 @@
 final class EncodingBox {
     enum Kind { case single, array, object }
 
-    /// In which order the parts of a value stand in its text.
+    /// The order of a value's parts in its text.
     enum Order {
         /// As they were written.
         case asWritten
         /// Elements of a set: sorted.
         case elements
-        /// Keys and values of a dictionary in turns: sorted by the keys.
+        /// Alternating keys and values of a dictionary: sorted by the keys.
         case pairs
     }
 
     struct Member {
-        /// As it is written.
+        /// The name as it is written.
         let name: String
-        /// As the type has it.
+        /// The name as the type declares it.
         let key: String
-        /// Which of the object's types of keys it is of: a class has another one than its parent.
+        /// The index of its key type among those of the object: a class and its parent have different ones.
         let type: Int
-        /// The place of a property among those of its type; nil for a key that is data.
+        /// The position of a property among those of its type; nil for a key that is data.
         let rank: Int?
         let box: EncodingBox
     }
@@ -43,7 +43,7 @@ final class EncodingBox {
         kind = .array
     }
 
-    /// - Returns: Which of the object's types of keys this is.
+    /// - Returns: The index of this key type among those of the object.
     func becomeObject(_ keys: any Any.Type) -> Int {
         if kind != .object { (members, keyTypes) = ([], []) }
         kind = .object
@@ -96,14 +96,14 @@ final class EncodingBox {
         _ use: EncodingUse
     ) throws -> [(key: String, value: JSONValue)] {
         let isSorted = zip(members, members.dropFirst()).allSatisfy { Self.precedes($0, $1) }
-        // Where a type writes a property twice, the last one counts: the sort keeps their order.
+        // If a type writes a property twice, the last one wins, so the sort keeps their order.
         let sorted = isSorted ? members : Self.sorted(members)
         var finished: [(key: String, value: JSONValue)] = []
         finished.reserveCapacity(sorted.count)
-        // Keys that are data are sorted by their names: only the one before may be the same.
+        // Keys that are data are sorted by name, so only the previous one can be the same.
         let isData = keyTypes.count == 1 && !sorted.contains { $0.rank != nil }
         let names = isData ? nil : NameIndex(sorted.map(\.name))
-        /// Where each member went.
+        /// The index of each member in `finished`.
         var places: [Int] = []
         places.reserveCapacity(sorted.count)
         for (index, member) in sorted.enumerated() {
@@ -128,7 +128,7 @@ final class EncodingBox {
         return finished
     }
 
-    /// The member before one, where it has the same name.
+    /// The index of the previous member, if it has the same name.
     private func before(_ index: Int, in sorted: [Member]) -> Int? {
         guard index > 0, sorted[index - 1].name.hasSameBytes(as: sorted[index].name) else {
             return nil
@@ -142,10 +142,10 @@ final class EncodingBox {
             isSame
                 ? "two keys of a dictionary are both written as \(member.name)"
                 : "\(other) and \(member.key) are both written as \(member.name)",
-            advice: isSame ? "Give each key a text of its own" : "Rename one of the two")
+            advice: isSame ? "Give each key a different text" : "Rename one of the two")
     }
 
-    /// A reader takes a property's name in several spellings: none of them may be another's.
+    /// Readers accept several spellings of a property's name. None of them may be another property's name.
     private func checkReading() throws {
         let names = NameIndex(members.map(\.name))
         for member in members where member.rank != nil {
@@ -159,7 +159,7 @@ final class EncodingBox {
         }
     }
 
-    /// Properties stand in the order of their declaration, keys that are data by their bytes.
+    /// Properties are in the order of their declaration, keys that are data in the order of their bytes.
     private static func precedes(_ a: Member, _ b: Member) -> Bool {
         if a.type != b.type { return a.type < b.type }
         if let x = a.rank, let y = b.rank { return x < y }
@@ -175,17 +175,17 @@ final class EncodingBox {
     }
 }
 
-/// Arrays, whose order is their own: nothing is looked for in them.
+/// Arrays. Their order is part of their value, so they are not searched for sets.
 protocol ElementsInOrder {}
 extension Array: ElementsInOrder {}
 extension ArraySlice: ElementsInOrder {}
 extension ContiguousArray: ElementsInOrder {}
 
-/// Sets and dictionaries: what order their elements come in depends on the seed of their hashes.
+/// Sets and dictionaries, whose order of elements depends on the hash seed.
 protocol ElementsWithoutOrder {
-    /// How they stand in an array of their elements.
+    /// How an array of their elements is ordered.
     static var order: EncodingBox.Order { get }
-    /// The elements as an array of them has them, in the order in which they come in this process.
+    /// The elements as an array holds them, in the order in which this process iterates over them.
     func encoded(_ use: EncodingUse) throws -> [JSONValue]
 }
 
@@ -214,7 +214,7 @@ enum Unordered {
         (type as? any ElementsWithoutOrder.Type)?.order ?? .asWritten
     }
 
-    /// A dictionary has no columns: it would be a row in which nothing stands.
+    /// A dictionary or a set has no columns: as a row, it would be empty.
     /// - Throws: `.usage`.
     static func check(row type: any Any.Type) throws(KappaError) {
         guard type is any ElementsWithoutOrder.Type else { return }
@@ -223,8 +223,8 @@ enum Unordered {
             advice: "Make it a property of a struct: struct Row { var values: \(type) }")
     }
 
-    /// An array that is filled in by hand may be a set that the value holds: it is one if its elements
-    /// are the set's, in the very order in which they come in this process. Then they are sorted.
+    /// An array that is filled in by hand may be a set that the value holds. It is one if its elements are
+    /// the set's, in the order in which this process iterates over the set. Then they are sorted.
     static func find(in value: some Any, _ box: EncodingBox, _ use: EncodingUse) throws {
         var arrays: [EncodingBox] = []
         if box.kind == .array { arrays.append(box) }
@@ -242,7 +242,7 @@ enum Unordered {
         }
     }
 
-    /// The arrays that were filled in by hand, inside of objects and arrays that were.
+    /// Collects the arrays that were filled in by hand, also inside objects and arrays that were.
     private static func collect(_ box: EncodingBox, into arrays: inout [EncodingBox]) {
         func add(_ inner: EncodingBox) {
             guard inner.isFilledByHand else { return }

@@ -20,8 +20,8 @@ package final class EventBatch {
     }
     deinit { kj_batch_free(batch) }
 
-    /// Extracts `count` events. The payload needs ``padding`` readable bytes behind it.
-    /// - Parameter runs: When the events were appended, as their block tells it.
+    /// Extracts `count` events. The payload needs ``padding`` readable bytes after it.
+    /// - Parameter runs: When the events were appended, according to their block.
     package func load(
         _ payload: UnsafeRawBufferPointer, count: Int, firstOffset: Offset,
         runs: [IngestionRun] = []
@@ -29,17 +29,17 @@ package final class EventBatch {
         try load(payload, count: count, firstOffset: firstOffset, runs: runs, by: nil)
     }
 
-    /// The same on another thread than the plan's.
+    /// The same, on a thread other than the plan's.
     func load(
         _ payload: UnsafeRawBufferPointer, count: Int, firstOffset: Offset,
         runs: [IngestionRun], by extractor: BlockExtractor?
     ) throws(KappaError) {
-        // No event is shorter than `{}` and its newline: memory is made for events that can be there.
+        // No event is shorter than `{}` and its newline. So a wrong count cannot allocate much memory.
         guard count <= payload.count,
             plan.extract(payload, count: count, into: batch, by: extractor)
         else {
             throw KappaError(
-                .damaged, "a block of the log does not hold the events that its header tells",
+                .damaged, "a block of the log does not hold the events that its header states",
                 at: "offsets \(firstOffset) to \(firstOffset + count)",
                 because: "its payload is not \(count) JSON objects",
                 advice: "Run `kappa log verify`")
@@ -61,18 +61,18 @@ package final class EventBatch {
         }
     }
 
-    /// Whether a column holds a value in every event, and no decimal that its digits do not fit.
+    /// Whether a column has a value in every event, and no decimal whose digits are too many for the column.
     func isFull(_ column: Int) -> Bool { contents[column].isFull }
-    /// Whether a column holds nothing, or null, in every event.
+    /// Whether a column is missing or null in every event.
     func isEmpty(_ column: Int) -> Bool { contents[column].isEmpty }
 
-    /// When one event was appended, for a batch of that event alone.
+    /// When one event was appended, for a batch of only that event.
     func runs(of event: Int) -> [IngestionRun] {
         guard let time = ingestion?.column.integers[event] else { return [] }
         return [IngestionRun(events: 1, ingestedAtMicros: time)]
     }
 
-    /// A column of times: one of the plan's, or that of the ingestion times.
+    /// A column of times: one of the plan's columns, a limited one, or the ingestion times.
     func times(_ column: Int) -> kj_column {
         guard column < 0 else { return columns[column] }
         if column < ExtractionPlan.ingestionTimes {
@@ -99,7 +99,7 @@ package final class EventBatch {
     }
 }
 
-/// What is true of all events of a batch in one column: found once, so that not every view looks for itself.
+/// What holds for all events of a batch in one column; computed once for all views.
 struct ColumnContents {
     let isFull: Bool
     let isEmpty: Bool
@@ -109,7 +109,7 @@ struct ColumnContents {
             (isFull, isEmpty) = (false, false)
             return
         }
-        // Loops without branches, which the compiler turns into wide instructions.
+        // Loops without branches, which the compiler vectorizes.
         var (all, any): (UInt8, UInt8) = (.max, 0)
         for row in 0..<count {
             all &= states[row]
@@ -139,7 +139,7 @@ final class IngestionColumn {
         states.deallocate()
     }
 
-    /// Takes in the runs of a block of `count` events.
+    /// Fills the column from the runs of a block of `count` events.
     func fill(_ runs: [IngestionRun], count: Int) {
         if count > capacity {
             times.deallocate()
@@ -155,7 +155,7 @@ final class IngestionColumn {
             for index in event..<end { times[index] = run.ingestedAtMicros }
             event = end
         }
-        // A block tells it for each of its events; where one did not, the event would have no time.
+        // A block's runs cover all its events. If they did not, the rest of the events would have no time.
         for index in event..<count {
             times[index] = 0
             states[index] = UInt8(KJ_MISSING.rawValue)
@@ -172,7 +172,7 @@ final class IngestionColumn {
     }
 }
 
-/// A column of times in which those that are too far ahead of their events' ingestion are missing.
+/// A column of times in which times too far ahead of their events' ingestion are missing.
 final class LimitedTimes {
     private var states = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)
     private var capacity = 1
@@ -196,7 +196,7 @@ final class LimitedTimes {
         column.states = states
     }
 
-    /// Whether an event's time is further ahead of its ingestion than that.
+    /// Whether an event's time is more than `ahead` microseconds ahead of its ingestion.
     static func isAhead(
         _ times: kj_column, _ ingestion: kj_column, _ event: Int, by ahead: Int64
     ) -> Bool {

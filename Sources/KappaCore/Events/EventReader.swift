@@ -6,11 +6,11 @@ final class EventReader<E: Event> {
     let shape: EventShape
     /// The plan's column for each field of the shape.
     let fieldColumns: [Int]
-    /// What must be there for an event to be taken, where the columns alone decide it.
+    /// The columns that decide whether an event is taken, if the columns alone decide it.
     let required: [RequiredColumn]
     private let typeColumn: Int
     private let decoder: ColumnDecoder
-    /// Makes the structs where their memory is known; the decoder makes all others.
+    /// Makes structs whose memory layout is known; the decoder makes all others.
     private let builder: StructBuilder<E>?
     let tracer: FieldTracer<E>
     private let upcasters: [(oldType: String?, decoder: ColumnDecoder, lift: Upcaster<E>)]
@@ -45,13 +45,13 @@ final class EventReader<E: Event> {
 
     deinit { decoded.deallocate() }
 
-    /// Whether structs are made in memory, of columns alone.
+    /// Whether structs are made directly in memory, from columns alone.
     var hasLayout: Bool { builder != nil }
     /// Whether the columns alone decide which events are taken: see ``EventShape/isPlain``.
     var isPlain: Bool { shape.isPlain && upcasters.isEmpty }
 
     func load(_ batch: EventBatch) {
-        // What somebody else's arithmetic on this thread has left is not of these events.
+        // An overflow left by earlier arithmetic on this thread does not belong to these events.
         DecimalOverflow.clear()
         self.batch = batch
         decoder.load(batch)
@@ -81,8 +81,8 @@ final class EventReader<E: Event> {
         }
     }
 
-    /// Most of the log's events pass here for each type of each view: no event costs a branch that
-    /// cannot be foreseen, but for those of another type with the same hash.
+    /// Most of the log's events pass here for each type of each view. So no event costs an unpredictable
+    /// branch, except those of another type with the same hash.
     private static func select(
         _ range: Range<Int>, _ types: kj_column, _ name: UnsafeBufferPointer<CChar>,
         into selection: inout [Int32]
@@ -104,12 +104,12 @@ final class EventReader<E: Event> {
         selection.removeLast(selection.count - end)
     }
 
-    /// Whether bytes of the same count and hash are the same.
+    /// Whether two texts with the same length and hash are equal.
     @inline(__always)
     private static func isEqual(
         _ text: UnsafeRawBufferPointer, _ name: UnsafeBufferPointer<CChar>
     ) -> Bool {
-        // Their hashes are the same, which tells all of four bytes.
+        // The hash determines a text of up to four bytes.
         guard name.count > 4, let a = text.baseAddress, let b = name.baseAddress else {
             return true
         }
@@ -132,7 +132,7 @@ final class EventReader<E: Event> {
             || upcasters.contains { Self.isOfType($0.oldType, types, row) }
     }
 
-    /// Decodes a selected event of the loaded batch for as long as `body` runs.
+    /// Decodes a selected event of the loaded batch; it is valid while `body` runs.
     /// - Parameter isChecked: Whether its ``required`` columns are known to hold what they must.
     func with(
         _ row: Int, isChecked: Bool = false, _ body: (UnsafePointer<E>) throws -> Void
@@ -142,15 +142,15 @@ final class EventReader<E: Event> {
         try withUnsafePointer(to: event, body)
     }
 
-    /// Decodes a selected event. The caller takes it out of its memory, which is the same for all.
+    /// Decodes a selected event. The caller moves it out of its memory, which is used again for the next.
     func make(_ row: Int, isChecked: Bool = false) throws -> UnsafeMutablePointer<E> {
         if let builder { return try builder.make(row, isChecked: isChecked) }
         decoded.initialize(to: try decode(row))
         return decoded
     }
 
-    /// Decodes some selected events, at most ``structsAtOnce``, one behind the other; the caller takes each
-    /// out of its memory. Nil where they have to be decoded one by one.
+    /// Decodes some selected events, at most ``structsAtOnce``, one after another in memory; the caller moves
+    /// each out of it. Nil if they have to be decoded one by one.
     /// - Parameter areChecked: Whether their ``required`` columns are known to hold what they must.
     func make(
         _ rows: UnsafeBufferPointer<Int32>, areChecked: Bool = false
@@ -158,7 +158,7 @@ final class EventReader<E: Event> {
         builder?.make(rows, areChecked: areChecked)
     }
 
-    /// Decodes a selected event, lifting old shapes.
+    /// Decodes a selected event, converting old shapes.
     func decode(_ row: Int) throws -> E {
         if upcasters.isEmpty { return try decoder.decode(E.self, row: row) }
         guard let batch else { preconditionFailure("a batch is loaded before it is decoded") }
@@ -178,7 +178,7 @@ final class EventReader<E: Event> {
     }
 }
 
-/// Lets tests hold the two ways to make a struct together.
+/// Lets tests compare the two ways to make a struct.
 package enum EventReaderOptions {
     @TaskLocal package static var forbidLayouts = false
 }
@@ -189,11 +189,11 @@ struct RequiredColumn {
     let path: [String]
     let isOptional: Bool
     let isDecimal: Bool
-    /// What it must be, for the reason of a dead letter.
+    /// What the field must be, for the reason of a dead letter.
     let expected: String
 
-    /// The fields of a shape and the objects that they stand in, in the order in which decoding asks
-    /// for them.
+    /// The fields of a shape and the objects that contain them, in the order in which decoding asks for
+    /// them.
     static func all(
         of shape: EventShape, _ columns: [Int], _ plan: ExtractionPlan
     ) -> [RequiredColumn] {
@@ -216,7 +216,7 @@ struct RequiredColumn {
         return all
     }
 
-    /// Whether an event with this in its column can be taken.
+    /// Whether an event with this value in the column can be taken.
     @inline(__always)
     func isGood(_ column: kj_column, _ row: Int) -> Bool {
         switch kj_state(UInt32(column.states[row])) {

@@ -6,10 +6,10 @@ package struct EventField: Sendable {
     var path: [String]
     var kind: ColumnKind
     var isOptional: Bool
-    /// Whether a value of the right JSON type is always accepted, so that a column can stand for the
-    /// property. Not so for enums (an unknown case is refused) and for narrow integers.
+    /// Whether every value of the right JSON type is accepted, so that a column can stand for the property.
+    /// Enums are not plain (they refuse an unknown case), and neither are narrow integers.
     var isPlain: Bool
-    /// What a number counts, of a time; see ``Seconds``.
+    /// For a time, the unit that its number counts; see ``Seconds``.
     var unit: TimeUnit?
     /// Whether it is an integer that may not fit 64 bits with a sign.
     var isWide = false
@@ -17,7 +17,7 @@ package struct EventField: Sendable {
     var isHidden = false
     /// How it is read from events.
     var columnKind: ColumnKind { isWide ? .json : kind }
-    /// Has it read as JSON, and decoded by its type, which takes more than one kind of value.
+    /// Makes the field be read as JSON and decoded by its type, which accepts more than one kind of value.
     mutating func makeJSON() {
         (kind, isPlain, unit, isWide) = (.json, false, nil, false)
     }
@@ -25,14 +25,14 @@ package struct EventField: Sendable {
     var columnName: String { path.map(FieldName.snakeCase).joined(separator: "_") }
 }
 
-/// What a `Decodable` type asks for, learnt by decoding it from made-up values.
+/// What a `Decodable` type asks for, learned by decoding it from made-up values.
 package struct EventShape: Sendable {
     package internal(set) var fields: [EventField] = []
     var root = Node()
-    /// Whether probing has learned nothing, and events are decoded from their whole text.
+    /// Whether probing has learned nothing, so that events are decoded from their whole text.
     private(set) var isWhole = false
 
-    /// An object of the JSON, with what is asked of it in the order in which it is asked.
+    /// An object of the JSON, and what a type asks of it, in the order of asking.
     struct Node: Sendable {
         var keys: [String] = []
         var entries: [Entry] = []
@@ -53,15 +53,16 @@ package struct EventShape: Sendable {
         case object(Node, isOptional: Bool)
     }
 
-    /// Probes a type. Throws where it cannot be learnt, with advice on how to change the type.
+    /// Probes a type.
+    /// - Throws: `.usage` if the type's fields cannot be learned, with advice on how to change the type.
     package init(of type: any Decodable.Type) throws(KappaError) {
         let probe = Probe(round: 0)
         do { try Self.run(type, probe) } catch { throw Self.failure(type, error) }
         self.init(type, probe)
     }
 
-    /// The same of a type of events. One that decodes itself in a way that made-up values do not satisfy
-    /// is decoded from the events' text.
+    /// The same for an event type. If its own `init(from:)` does not accept made-up values, it is decoded
+    /// from the events' text.
     init(ofEvent type: any Decodable.Type) throws(KappaError) {
         let probe = Probe(round: 0)
         do {
@@ -73,7 +74,7 @@ package struct EventShape: Sendable {
         }
     }
 
-    /// What is decoded from its whole text.
+    /// The shape of a type that is decoded from the whole text.
     private init() { isWhole = true }
 
     private static func run(_ type: any Decodable.Type, _ probe: Probe) throws {
@@ -89,10 +90,10 @@ package struct EventShape: Sendable {
                 + "structs, arrays, or optionals of these")
     }
 
-    /// - Parameter probe: What has seen the type decode itself.
+    /// - Parameter probe: The probe that has watched the type decode itself.
     private init(_ type: any Decodable.Type, _ probe: Probe) {
-        // A type that takes an event in spite of what is refused has an init(from:) of its own: only
-        // decoding tells what it makes of it. So has one that asks for something else then.
+        // A type that accepts an event although something was refused has an init(from:) of its own, and so
+        // has one that then asks for something else. Only decoding shows what such a type makes of it.
         var (own, several) = (Set<[String]>(), probe.severalWays)
         for ask in probe.asks {
             let refusing = Probe(round: 0, refusing: ask)
@@ -145,14 +146,14 @@ package struct EventShape: Sendable {
         return node(at: 0, Array(fields.indices))
     }
 
-    /// Whether columns alone decide which events can be decoded; where not, decoding must be tried.
+    /// Whether columns alone decide which events can be decoded; if not, decoding must be tried.
     var isPlain: Bool {
         !isWhole && fields.allSatisfy(\.isPlain) && !root.hasOptionalObject
     }
 }
 
-/// Types of Foundation that decode themselves from something else than what events have. They are known by
-/// their names: of Foundation, KappaCore imports `Date` and `Decimal` alone, and in one file.
+/// Foundation types that decode from something other than what events contain. They are recognized by name,
+/// because KappaCore imports only `Date` and `Decimal` from Foundation, and only in one file.
 enum ForbiddenKind {
     private static let instead = [
         "Date": "is a Date, which decodes from seconds since 2001: declare it Timestamp, or "
@@ -160,15 +161,15 @@ enum ForbiddenKind {
         "Decimal":
             "is Foundation's Decimal, which decodes from its own parts: declare it ExactDecimal",
         "Data":
-            "is Data, which decodes from an array of bytes: declare it String, and make the Data of "
+            "is Data, which decodes from an array of bytes: declare it String, and make the Data from "
             + "that",
         "URL":
-            "is a URL, which decodes from an object: declare it String, and make the URL of that",
+            "is a URL, which decodes from an object: declare it String, and make the URL from that",
     ]
 
     private static let known = Mutex<[ObjectIdentifier: String?]>([:])
 
-    /// What to declare in a type's stead; nil where it is welcome.
+    /// What to declare instead of a type; nil if the type is allowed.
     static func advice(_ type: Any.Type) -> String? {
         let id = ObjectIdentifier(type)
         if let known = known.withLock({ $0[id] }) { return known }
@@ -180,7 +181,7 @@ enum ForbiddenKind {
     }
 }
 
-/// A type that holds values of others: those may be forbidden, too.
+/// A type that contains values of other types, which may be forbidden, too.
 protocol HoldsOthers {
     static var held: [Any.Type] { get }
 }

@@ -3,8 +3,8 @@ import Synchronization
 
 /// The fields that all views of one scan need, each extracted once.
 ///
-/// Fields are added before the first batch is made. From then on it only extracts, on one thread after
-/// another; a ``BlockExtractor`` does so on a thread of its own.
+/// Fields are added before the first batch is made. From then on the plan only extracts, on one thread at a
+/// time; a ``BlockExtractor`` does so on its own thread.
 package final class ExtractionPlan {
     private let extractor: OpaquePointer
     private let checksAgain: Bool
@@ -19,14 +19,14 @@ package final class ExtractionPlan {
         var path: [String]
         var kind: ColumnKind
         var times: TimeRules
-        /// Whether only the name itself is meant, and no other that may stand for it.
+        /// Whether only the exact name is meant, and no other spelling of it.
         var isExact = false
     }
-    /// The columns of times that have a zone of their event type.
+    /// The columns of times whose event type names a time zone.
     private(set) var zoned: [(column: Int, clock: LocalClock)] = []
 
-    /// - Parameter checksAgain: Whether the JSON is checked, as it was when it was appended. That takes a
-    ///   scan by simdjson; without it a quicker walk relies on the first check and the block's checksum.
+    /// - Parameter checksAgain: Whether the JSON is checked again, as it was when it was appended. That takes
+    ///   a scan by simdjson; without it, a faster walk relies on the first check and the block's checksum.
     package init(checksAgain: Bool = false) {
         extractor = kj_extractor_new()
         self.checksAgain = checksAgain
@@ -47,8 +47,8 @@ package final class ExtractionPlan {
         column(at: field.path, field.columnKind, times.counting(field.unit))
     }
 
-    /// The column of the field that tells an event's type. It has exactly this name: a property
-    /// `eventType` says nothing about `event_type`.
+    /// The column of the field that holds an event's type. Only this exact name counts: a field `eventType`
+    /// does not stand for `event_type`.
     func typeColumn(_ name: String) -> Int {
         add(FieldKey(path: [name], kind: .text, times: TimeRules(), isExact: true))
     }
@@ -77,8 +77,8 @@ package final class ExtractionPlan {
         return Self.ingestionTimes
     }
 
-    /// The columns of times without those that are further ahead of their events' ingestion than so many
-    /// microseconds.
+    /// Columns of times without those that are more than `ahead` microseconds ahead of their events'
+    /// ingestion.
     private(set) var limited: [(column: Int, ahead: Int64)] = []
 
     /// Asks for a column of times without those that are too far ahead; for ``EventBatch/times(_:)``.
@@ -89,7 +89,7 @@ package final class ExtractionPlan {
         return Self.ingestionTimes - 1 - (known ?? limited.count - 1)
     }
 
-    /// The column that tells whether an object stands at `path`; it holds states alone.
+    /// The column that says whether there is an object at `path`; it holds only states.
     func objectColumn(at path: [String]) -> Int {
         if let known = presences[path] { return known }
         guard let name = path.last else { preconditionFailure("the event itself is there") }
@@ -142,15 +142,15 @@ package final class ExtractionPlan {
         return turn.withLock { _ in extract(extractor, bytes, payload.count, count, batch) }
     }
 
-    /// One for another thread.
+    /// An extractor for another thread.
     func makeExtractor() -> BlockExtractor {
         turn.withLock { _ in BlockExtractor(kj_extractor_copy(extractor)) }
     }
 }
 
-/// Extracts a plan's fields on a thread of its own.
+/// Extracts a plan's fields on its own thread.
 ///
-/// `@unchecked Sendable`: made on one thread and used on another one alone.
+/// `@unchecked Sendable`: made on one thread, and then used on only one other.
 final class BlockExtractor: @unchecked Sendable {
     let extractor: OpaquePointer
 

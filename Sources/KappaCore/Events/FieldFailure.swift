@@ -14,7 +14,7 @@ struct FieldFailure: Error, CustomStringConvertible {
         FieldFailure(description: "field \(name(path)) is not \(expected)")
     }
 
-    /// Why a field cannot be taken that has this in its column.
+    /// Why a field with this value in its column cannot be taken.
     static func of(
         _ path: [String], _ column: kj_column, _ row: Int, expected: String
     ) -> FieldFailure {
@@ -27,8 +27,8 @@ struct FieldFailure: Error, CustomStringConvertible {
         }
     }
 
-    /// Why a field is no time.
-    /// - Parameter time: What it would be.
+    /// Why a field is not a time.
+    /// - Parameter time: The time that it would be.
     static func noTime(_ path: [String], _ state: kj_state, _ time: Timestamp) -> FieldFailure {
         let reason =
             switch state {
@@ -62,7 +62,7 @@ struct FieldFailure: Error, CustomStringConvertible {
         path.map(FieldName.snakeCase).joined(separator: ".")
     }
 
-    /// What any error thrown while decoding or encoding says, in one line.
+    /// The reason in any error thrown while decoding or encoding, in one line.
     static func reason(_ error: any Error) -> String {
         switch error {
         case let failure as FieldFailure: return failure.description
@@ -79,7 +79,7 @@ struct FieldFailure: Error, CustomStringConvertible {
     }
 }
 
-/// Why a value cannot be encoded, and which property of it.
+/// Why a value cannot be encoded, and which of its properties is the cause.
 struct EncodingFailure: Error {
     var path: [String] = []
     let reason: String
@@ -90,14 +90,14 @@ struct EncodingFailure: Error {
         self.advice = advice
     }
 
-    /// What an author's `encode(to:)` throws is the reason.
+    /// An error thrown by an author's `encode(to:)` becomes the reason.
     init(_ error: any Error) {
         if let failure = error as? EncodingFailure {
             self = failure
         } else {
             self.init(
                 FieldFailure.reason(error),
-                advice: "The type's own encode(to:) says so: correct the value, or the type")
+                advice: "The type's own encode(to:) threw this: correct the value, or the type")
         }
     }
 

@@ -24,8 +24,8 @@ enum FieldName {
             .joined()
     }
 
-    /// The JSON names that a coding key takes: its own first, then those that stand for it where an
-    /// object does not have that one. `_id` does not stand for `id`.
+    /// The JSON names that a coding key accepts: first its own, then the other spellings, for an object that
+    /// lacks its own. `_id` is not another spelling of `id`.
     static func candidates(for key: String) -> [String] {
         var names = [key]
         let snake = snakeCase(key)
@@ -39,11 +39,12 @@ enum FieldName {
     }
 }
 
-/// Where names stand in a list, found by their bytes: few by looking at each, many by a search.
+/// Finds the positions of names in a list by their bytes: in a short list by looking at each, in a long one
+/// by binary search.
 struct NameIndex {
     private let names: [String]
-    /// The places of the names in the order of their bytes, and of equal ones in their own order. Empty
-    /// where the names are few.
+    /// The positions of the names, in the order of the names' bytes; those of equal names ascend. Empty for a
+    /// short list.
     private var order: [Int] = []
     private static let few = 16
 
@@ -54,7 +55,7 @@ struct NameIndex {
         }
     }
 
-    /// The last place of a name before some place; nil where there is none.
+    /// The last position of a name before `end`; nil if there is none.
     func last(_ name: String, before end: Int = .max) -> Int? {
         guard !order.isEmpty else {
             return names.indices.last { $0 < end && names[$0].hasSameBytes(as: name) }
@@ -82,8 +83,8 @@ struct NameIndex {
 }
 
 extension JSONValue {
-    /// The members of an object that some names stand for, in the order of the names; nil for one that is
-    /// missing. It costs least where the members stand in that order.
+    /// The values of an object's members with the given names, in the order of the names; nil for a missing
+    /// one. This is fastest if the members are in that order.
     static func members(
         _ names: [String], of members: [(key: String, value: JSONValue)]
     ) -> [JSONValue?] {

@@ -1,10 +1,10 @@
-/// Finds the field that a key path reads, by looking at which made-up answer comes out of it.
+/// Finds the field that a key path reads, by which made-up answer the key path returns.
 struct FieldTracer<Element: Decodable> {
-    /// Made-up elements, and the answer that each field of them was given. None where the type cannot
-    /// be probed.
+    /// Made-up elements, and the answer that each of their fields was given. Empty if the type cannot be
+    /// probed.
     private(set) var rounds: [(element: Element, answers: [AnyHashable])] = []
     private var isOptional: [Bool] = []
-    /// Of each answer: the field in the type's shape, and whether it is a time with a unit.
+    /// For each answer: the field in the type's shape, and whether it is a time with a unit.
     private var places: [(field: Int?, isWrapped: Bool)] = []
 
     init(_ shape: EventShape) {
@@ -26,9 +26,8 @@ struct FieldTracer<Element: Decodable> {
         }
     }
 
-    /// The index of the field in the type's ``EventShape``; nil where the key path reads a computed
-    /// property or goes through an optional, and where the event may lack the field and the property
-    /// has a value for that.
+    /// The index of the field in the type's ``EventShape``. Nil if the key path reads a computed property or
+    /// goes through an optional, or if the event may lack the field and the property then has a default.
     func field(of keyPath: PartialKeyPath<Element>) -> Int? {
         guard let first = rounds.first else { return nil }
         let isStored = MemoryLayout<Element>.offset(of: keyPath) != nil
@@ -43,9 +42,9 @@ struct FieldTracer<Element: Decodable> {
         return places[found].field
     }
 
-    /// Whether a key path is the property that ``Seconds`` or a sister makes of a time: to Swift it is
-    /// computed, and has no place in memory. It is known by what it does: whatever is written to it, the
-    /// earliest and the latest times too, stands at one place and is read back.
+    /// Whether a key path is a time property that is wrapped in ``Seconds`` or another unit. To Swift, such a
+    /// property is computed and has no offset in memory. It is recognized by its behavior: whatever is
+    /// written to it, including the earliest and the latest times, is found at one offset and is read back.
     private func isWrappedTime(_ keyPath: PartialKeyPath<Element>) -> Bool {
         if Element.self is AnyObject.Type { return false }
         let tests = [.min, -1, 0, 1_704_067_200_000_001, .max].map(Timestamp.init(microseconds:))
@@ -94,7 +93,7 @@ struct FieldTracer<Element: Decodable> {
     }
 }
 
-/// The properties that ``Seconds`` and its sisters make.
+/// The properties that are wrapped in ``Seconds`` or another unit.
 enum WrappedTimes {
     /// The path of the field that a key path reads, if it is such a time.
     static func path(of keyPath: AnyKeyPath) -> [String]? {

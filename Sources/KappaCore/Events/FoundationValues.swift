@@ -1,10 +1,10 @@
-// The one file of KappaCore that knows Foundation, and of that only what JSONEncoder and
-// JSONDecoder hand numbers through without rounding them to a double.
+// The only file of KappaCore that imports Foundation, and only two of its types: `Date`, and `Decimal`, which
+// JSONEncoder and JSONDecoder pass through without rounding to a double.
 public import struct FoundationEssentials.Date
 public import struct FoundationEssentials.Decimal
 
 extension ExactDecimal {
-    /// Foundation's decimal; nil where it is no number, or needs more than 38 digits.
+    /// Converts Foundation's decimal; nil if it is NaN or needs more than 38 digits.
     public init?(_ decimal: Decimal) {
         guard !decimal.isNaN else { return nil }
         self.init(decimal.description)
@@ -12,17 +12,17 @@ extension ExactDecimal {
 }
 
 extension Decimal {
-    /// The same number, all digits of it.
+    /// The same number, with all its digits.
     public init(_ decimal: ExactDecimal) {
-        // A mantissa of 128 bits and an exponent of 8 hold every decimal, so its text is always
-        // one.
+        // A mantissa of 128 bits and an exponent of 8 bits hold every exact decimal, so its text always
+        // parses.
         self = Decimal(string: decimal.description) ?? .nan
     }
 }
 
 extension Timestamp {
-    /// The instant of a date, to the nearest microsecond; dates beyond 64 bits of these become the
-    /// nearest instant that there is.
+    /// The instant of a date, to the nearest microsecond. A date beyond the range of 64 bits becomes the
+    /// earliest or the latest instant.
     public init(_ date: Date) {
         let micros = (date.timeIntervalSince1970 * 1_000_000).rounded()
         self.init(microseconds: Int64(exactly: micros) ?? (micros < 0 ? .min : .max))
@@ -30,21 +30,20 @@ extension Timestamp {
 }
 
 extension Date {
-    /// The instant of a timestamp. A date is a double: near the present it is good to a
-    /// microsecond.
+    /// The instant of a timestamp. A date is a double, which is accurate to a microsecond near the present.
     public init(_ time: Timestamp) {
         self.init(timeIntervalSince1970: Double(time.microseconds) / 1_000_000)
     }
 }
 
-/// A coder of kappa's own, which takes a decimal as it is.
+/// An encoder or decoder of kappa's own, which passes a decimal on as it is.
 protocol TakesDecimals {}
 
 extension ExactDecimal: Codable {
-    /// Decoders that keep a number's text (kappa's do) and Foundation's hand it over exactly;
-    /// others give an integer, a double or a text.
+    /// Reads a number. Decoders that keep a number's text (as kappa's do) and Foundation's pass it on
+    /// exactly; others give an integer, a double or a text.
     ///
-    /// Foundation's `JSONDecoder` itself cuts numbers of more than 38 digits.
+    /// Foundation's `JSONDecoder` itself truncates numbers of more than 38 digits.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if decoder is any TakesDecimals {
@@ -52,8 +51,8 @@ extension ExactDecimal: Codable {
             return
         }
         var text: String?
-        // Foundation's first: JSONDecoder gives an integer for what is one only once it is a
-        // double.
+        // Foundation's decimal first: JSONDecoder would give an integer for a number that only becomes
+        // whole when it is rounded to a double.
         if let decimal = try? container.decode(Decimal.self) {
             text = decimal.description
         } else if let integer = try? container.decode(Int64.self) {
@@ -70,9 +69,8 @@ extension ExactDecimal: Codable {
         self = parsed
     }
 
-    /// Writes a number with all digits, in JSON as elsewhere. Encoders that do not know
-    /// Foundation's
-    /// `Decimal` as a number write what it consists of, and read that back.
+    /// Writes a number with all its digits, in JSON and elsewhere. Encoders that do not treat Foundation's
+    /// `Decimal` as a number write its components, and their decoders read those back.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         if encoder is any TakesDecimals {

@@ -1,17 +1,17 @@
-/// A JSON value that keeps what it stands for: numbers with all their digits, times as instants.
+/// A JSON value that loses nothing: numbers keep all their digits, and times are instants.
 ///
-/// What is parsed has numbers as their text; what is encoded, or read from a stored row, has them as they
-/// are. It is for nested values, keys on the command line, and rows that Swift's own coding makes, and
-/// the reference that the fast path is held to. An encoded value has one text, whatever the seed of its
-/// hashes: see ``ValueEncoder``.
+/// A parsed value keeps numbers as text; an encoded one, or one read from a stored row, keeps them in their
+/// own type. JSON values are used for nested values, for keys on the command line, for rows made by Swift's
+/// own coding, and as the reference that the fast path is tested against. An encoded value always has the
+/// same text, whatever the hash seed: see ``ValueEncoder``.
 package indirect enum JSONValue: Equatable, Sendable {
     case null
     case bool(Bool)
-    /// As its text has it: what parsing makes.
+    /// A number as its text; made by parsing.
     case number(String)
     case integer(Int64)
     case unsigned(UInt64)
-    /// JSON has no text for one that is not finite; rows have its name.
+    /// JSON has no text for one that is not finite; rows use its name.
     case double(Double)
     case decimal(ExactDecimal)
     case time(Timestamp)
@@ -30,8 +30,8 @@ package indirect enum JSONValue: Equatable, Sendable {
     }
 
     /// Encodes any value.
-    /// - Throws: ``KappaError``, `.badInput`, with the property that cannot be written and why. What an
-    ///   `encode(to:)` throws is its reason.
+    /// - Throws: ``KappaError``, `.badInput`, with the property that cannot be written and why. An error
+    ///   thrown by an `encode(to:)` becomes the reason.
     package init<T: Encodable>(encoding value: T, for use: EncodingUse = .row) throws {
         let box = EncodingBox()
         do {
@@ -42,7 +42,7 @@ package indirect enum JSONValue: Equatable, Sendable {
         }
     }
 
-    /// Whether two values are the same; numbers are where they are kept alike.
+    /// Whether two values are the same. Numbers are the same only if they are kept in the same form.
     package static func == (a: JSONValue, b: JSONValue) -> Bool {
         switch (a, b) {
         case (.null, .null): true
@@ -64,13 +64,13 @@ package indirect enum JSONValue: Equatable, Sendable {
         }
     }
 
-    /// The value under a key; where a key stands twice, the last one counts.
+    /// The value under a key; if the key occurs twice, the last one wins.
     package subscript(key: String) -> JSONValue? {
         guard case .object(let members) = self else { return nil }
         return members.last { $0.key.hasSameBytes(as: key) }?.value
     }
 
-    /// The digits of a number that is finite by its kind; nil for anything else.
+    /// The digits of a number of a kind that is always finite; nil for anything else.
     var numberText: String? {
         switch self {
         case .number(let text): text
@@ -118,7 +118,7 @@ package indirect enum JSONValue: Equatable, Sendable {
 }
 
 extension Double {
-    /// What stands in JSON for a number that is not finite.
+    /// The text that stands in JSON for a number that is not finite.
     fileprivate var name: String { isNaN ? "NaN" : self < 0 ? "-Infinity" : "Infinity" }
 
     /// The number that such a name stands for.
@@ -135,7 +135,7 @@ extension Double {
 // MARK: Order
 
 extension JSONValue {
-    /// The order in which the elements of a set stand: numbers by size, texts by their bytes.
+    /// The order of a set's elements: numbers by size, texts by their bytes.
     static func precedes(_ a: JSONValue, _ b: JSONValue) -> Bool {
         switch (a, b) {
         case (.bool(let x), .bool(let y)): !x && y
@@ -151,7 +151,7 @@ extension JSONValue {
         }
     }
 
-    /// Values of different kinds may stand in one set: unions do.
+    /// The order of kinds. One set may hold values of different kinds, as unions are.
     private var kindRank: Int {
         switch self {
         case .null: 0
@@ -223,7 +223,7 @@ private struct JSONParser {
         if at < bytes.count, bytes[at] == UInt8(ascii: "-") { at += 1 }
         let first = at
         try digits()
-        if bytes[first] == UInt8(ascii: "0"), at > first + 1 { throw failure("a zero in front") }
+        if bytes[first] == UInt8(ascii: "0"), at > first + 1 { throw failure("a leading zero") }
         if at < bytes.count, bytes[at] == UInt8(ascii: ".") {
             at += 1
             try digits()
@@ -301,13 +301,15 @@ private struct JSONParser {
         case UInt8(ascii: "u"):
             var code = try hex4()
             if code >= 0xD800, code < 0xDC00 {
-                guard bytes[at...].starts(with: "\\u".utf8) else { throw failure("half a pair") }
+                guard bytes[at...].starts(with: "\\u".utf8) else {
+                    throw failure("half a surrogate pair")
+                }
                 at += 2
                 let low = try hex4()
-                guard low >= 0xDC00, low < 0xE000 else { throw failure("half a pair") }
+                guard low >= 0xDC00, low < 0xE000 else { throw failure("half a surrogate pair") }
                 code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
             }
-            guard let scalar = Unicode.Scalar(code) else { throw failure("half a pair") }
+            guard let scalar = Unicode.Scalar(code) else { throw failure("half a surrogate pair") }
             text.append(contentsOf: Character(scalar).utf8)
         case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): text.append(byte)
         default: throw failure("an unknown escape")

@@ -1,24 +1,24 @@
-/// Records what a type asks of its decoder, and answers with made-up values that are different for
-/// each field and each round, so that a key path can be traced back to the field it reads.
+/// Records what a type asks of its decoder, and answers with made-up values that differ for each field and
+/// each round, so that a key path can be traced back to the field that it reads.
 final class Probe {
     let round: Int
     private(set) var fields: [EventField] = []
     private(set) var answers: [AnyHashable] = []
-    /// What was asked for as an optional: fields and objects.
+    /// The fields and objects that were asked for as optionals.
     private(set) var optionalPaths: Set<[String]> = []
-    /// All that was asked for.
+    /// Everything that was asked for.
     private(set) var asks: Set<Ask> = []
     /// The way in which each path was asked for first.
     private var firstWays: [[String]: Ask.Way] = [:]
     /// The index of the field at each path.
     private var indices: [[String]: Int] = [:]
-    /// Where a type asks for more than one kind of value, or whether there is one at all: it decodes
-    /// itself there.
+    /// Where a type asks for more than one kind of value, or asks whether there is a value at all: there it
+    /// has decoding code of its own.
     private(set) var severalWays: Set<[String]> = []
     /// Whether the type has asked for an object first.
     private(set) var isObject = false
 
-    /// A way to ask for what stands at a path.
+    /// A way to ask for the value at a path.
     struct Ask: Hashable {
         var path: [String]
         var way: Way
@@ -28,13 +28,13 @@ final class Probe {
         }
     }
 
-    /// What is refused, to see what the type does then.
+    /// The request to refuse, to see what the type does then.
     let refused: Ask?
-    /// Whether whatever may be missing is missing.
+    /// Whether every optional value is missing.
     let answersNil: Bool
-    /// Which of some samples answers, for a type that does not take a value that is made up.
+    /// The index of the sample to answer with, for a type that does not accept a made-up value.
     var sample: Int?
-    /// The types inside of others that were looked at.
+    /// The types inside other types that were already checked.
     let looked: Looked
 
     final class Looked {
@@ -51,13 +51,13 @@ final class Probe {
         self.looked = looked
     }
 
-    /// No event is nested deeper: a type that is holds itself.
+    /// No event is nested deeper; a type that is deeper must contain itself.
     static let deepest = 64
 
-    /// Enough rounds that two boolean fields never answer alike in all of them.
+    /// Enough rounds that no two boolean fields get the same answer in all of them.
     static let rounds = 8
 
-    /// Texts that types which decode themselves from a text often take.
+    /// Texts that are often accepted by types that decode from a text.
     static let samples = [
         "00000000-0000-4000-8000-000000000001", "2024-01-15T14:30:00Z", "2024-01-15", "1", "0", "a",
         "EUR", "true", "https://example.org/a", "a@example.org", "127.0.0.1", "#000000", "12:00",
@@ -154,13 +154,13 @@ struct ProbeFailure: Error, CustomStringConvertible {
     init(_ description: String) { self.description = description }
 }
 
-/// Nothing that an event may hold makes a value of the type.
+/// No content of an event can be decoded as the type.
 struct HopelessType: Error, CustomStringConvertible {
     let description: String
     init(_ description: String) { self.description = description }
 }
 
-/// Has a type decode itself from made-up values, and notes what it asks for; see ``Probe``.
+/// Lets a type decode itself from made-up values, and records what it asks for; see ``Probe``.
 struct ProbingDecoder: Decoder, TakesDecimals {
     let probe: Probe
     let path: [String]
@@ -186,7 +186,7 @@ struct ProbingDecoder: Decoder, TakesDecimals {
 
     /// Asks for a value of any type at `path`.
     func value<T: Decodable>(_ type: T.Type) throws -> T {
-        if path.count > Probe.deepest { throw ProbeFailure("it holds itself without end") }
+        if path.count > Probe.deepest { throw ProbeFailure("it contains itself without end") }
         let known: Any? =
             switch type {
             case is Timestamp.Type: try probe.timestamp(path)
@@ -213,8 +213,8 @@ struct ProbingDecoder: Decoder, TakesDecimals {
         do {
             return try T(from: self)
         } catch {
-            // An enum refuses a made-up raw value, a UUID a made-up text. What is asked for is known by
-            // now; any case or any sample will do.
+            // An enum refuses a made-up raw value, a UUID a made-up text. It is already known what the type
+            // asks for, so any case or sample will do.
             guard !(error is HopelessType), probe.refused?.path != path,
                 probe.fields.count == before + 1, probe.fields[before].path == path
             else { throw error }
@@ -229,7 +229,7 @@ struct ProbingDecoder: Decoder, TakesDecimals {
         }
     }
 
-    /// Whether types inside of a list or a dictionary, which is empty in a probe, are forbidden.
+    /// Checks whether a list or a dictionary, which is empty in a probe, holds forbidden types.
     private func lookInside(_ holder: any HoldsOthers.Type) throws {
         for case let type as any Decodable.Type in holder.held
         where probe.looked.types.insert(ObjectIdentifier(type)).inserted {
@@ -279,7 +279,7 @@ private struct ProbingContainer<Key: CodingKey>: KeyedDecodingContainerProtocol 
     let path: [String]
     var codingPath: [any CodingKey] { path.map(PathKey.init) }
 
-    /// Only dictionaries ask for all keys: what has none of its own is kept as JSON.
+    /// Only dictionaries ask for all keys. An object without keys of its own is kept as JSON.
     var allKeys: [Key] {
         if !path.isEmpty { _ = probe.add(path, .json, isPlain: false) }
         return []
@@ -290,7 +290,7 @@ private struct ProbingContainer<Key: CodingKey>: KeyedDecodingContainerProtocol 
         ProbingDecoder(probe: probe, path: path + [key.stringValue])
     }
 
-    /// Whoever asks whether a value is null takes it as an optional.
+    /// A type that asks whether a value is null treats it as an optional.
     func decodeNil(forKey key: Key) -> Bool {
         probe.markOptional(path + [key.stringValue])
         return probe.answersNil
@@ -324,8 +324,8 @@ private struct ProbingSingleValue: SingleValueDecodingContainer {
     }
 }
 
-/// Stands for any array while probing: empty for who asks, and with as many elements as are wanted for who
-/// does not.
+/// Stands for any array while probing: empty for a type that asks for the count or the end, and with as many
+/// elements as are requested for a type that does not.
 private struct ProbingList: UnkeyedDecodingContainer {
     let probe: Probe
     let path: [String]

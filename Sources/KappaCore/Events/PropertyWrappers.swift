@@ -1,13 +1,13 @@
 import CKappaJSON
 
-/// A time that an event keeps as a number of ``Seconds`` since 1970-01-01T00:00:00Z, with a fraction or
-/// without, as most of Unix does.
+/// A time that an event keeps as a number of seconds since 1970-01-01T00:00:00Z, with or without a fraction,
+/// as is common on Unix.
 ///
 /// ```swift
 /// @Seconds var created: Timestamp
 /// @Seconds var paid: Timestamp?
 /// ```
-/// The number may stand in a text. RFC 3339 text is read as well. Written, it is such a number again.
+/// The number may be in a text. RFC 3339 text is read as well. An encoded event has such a number again.
 @propertyWrapper
 public struct Seconds<Value: EventTimeValue>: TimeInUnit {
     /// The time.
@@ -40,8 +40,8 @@ public struct Microseconds<Value: EventTimeValue>: TimeInUnit {
     public static var unit: TimeUnit { .microseconds }
 }
 
-/// A time that an event keeps as a number of nanoseconds since 1970; see ``Seconds``. What is finer than
-/// a microsecond is cut off.
+/// A time that an event keeps as a number of nanoseconds since 1970; see ``Seconds``. Anything finer than a
+/// microsecond is cut off.
 @propertyWrapper
 public struct Nanoseconds<Value: EventTimeValue>: TimeInUnit {
     /// The time.
@@ -52,11 +52,11 @@ public struct Nanoseconds<Value: EventTimeValue>: TimeInUnit {
     public static var unit: TimeUnit { .nanoseconds }
 }
 
-/// What ``Seconds`` and its sisters wrap: `Timestamp` or `Timestamp?`.
+/// The types that ``Seconds`` and the other units wrap: `Timestamp` and `Timestamp?`.
 public protocol EventTimeValue: Hashable, Sendable {
     /// The value that stands for a time.
     static func of(_ time: Timestamp) -> Self
-    /// The time that a value is, if it is one.
+    /// The time in a value, if it has one.
     static func time(in value: Self) -> Timestamp?
 }
 
@@ -74,7 +74,8 @@ extension Timestamp?: EventTimeValue {
     public static func time(in value: Timestamp?) -> Timestamp? { value }
 }
 
-/// A property of a time whose numbers count one unit: ``Seconds`` and its sisters.
+/// A wrapper for a time that is kept as a number of one unit: ``Seconds``, ``Milliseconds``, ``Microseconds``
+/// and ``Nanoseconds``.
 public protocol TimeInUnit<Value>: Codable, Hashable, Sendable {
     associatedtype Value: EventTimeValue
     /// What the number counts.
@@ -88,13 +89,13 @@ public protocol TimeInUnit<Value>: Codable, Hashable, Sendable {
 extension TimeInUnit {
     init(time: Timestamp) { self.init(wrappedValue: .of(time)) }
     var time: Timestamp? { Value.time(in: wrappedValue) }
-    /// Where there may be no time: none.
+    /// A value without a time; nil if `Value` is not optional.
     static var none: Self? {
         (Optional<Timestamp>.none as? Value).map(Self.init(wrappedValue:))
     }
 
     /// Reads a number of the unit, a text that holds one, or RFC 3339 text.
-    /// - Throws: `DecodingError` where it is none of these.
+    /// - Throws: `DecodingError` if it is none of these.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         let text: String
@@ -110,12 +111,12 @@ extension TimeInUnit {
         let (state, time) = TimeRules(unit: Self.unit).read(text, isText: isText)
         guard state == KJ_VALUE else {
             throw DecodingError.dataCorruptedError(
-                in: container, debugDescription: "\"\(text)\" is no time in \(Self.unit)")
+                in: container, debugDescription: "\"\(text)\" is not a time in \(Self.unit)")
         }
         self.init(time: time)
     }
 
-    /// Writes a number of the unit; null where there is no time.
+    /// Writes a number of the unit; null if there is no time.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         guard let micros = time?.microseconds else { return try container.encodeNil() }
@@ -138,7 +139,7 @@ extension TimeInUnit {
 
 extension KeyedDecodingContainer {
     /// Reads a time that may be missing or null; called by the `init(from:)` that the compiler writes.
-    /// - Throws: What is wrong with a value that is there.
+    /// - Throws: An error if there is a value and it is invalid.
     public func decode<Time: TimeInUnit<Timestamp?>>(
         _ type: Time.Type, forKey key: Key
     ) throws -> Time {
@@ -146,7 +147,7 @@ extension KeyedDecodingContainer {
     }
 }
 
-/// State that a fold keeps with a row and does not show: it is no column of the table.
+/// State that a fold keeps with a row without showing it: it is not a column of the table.
 ///
 /// ```swift
 /// struct Streak: Codable, Equatable, Sendable {
@@ -159,16 +160,16 @@ public struct Hidden<Value: Codable & Equatable & Sendable>: Codable, Equatable,
     /// The state that is kept.
     public var wrappedValue: Value
 
-    /// State that begins as `wrappedValue`.
+    /// State that starts as `wrappedValue`.
     public init(wrappedValue: Value) { self.wrappedValue = wrappedValue }
 
-    /// Reads the value itself, without a wrapping.
+    /// Reads the value itself, without a wrapper around it.
     /// - Throws: What `Value` throws.
     public init(from decoder: any Decoder) throws {
         wrappedValue = try decoder.singleValueContainer().decode(Value.self)
     }
 
-    /// Writes the value itself, without a wrapping.
+    /// Writes the value itself, without a wrapper around it.
     /// - Throws: What `Value` throws.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
@@ -177,7 +178,7 @@ public struct Hidden<Value: Codable & Equatable & Sendable>: Codable, Equatable,
 }
 
 extension Hidden where Value: ExpressibleByNilLiteral {
-    /// State that begins as nil.
+    /// State that starts as nil.
     public init() { self.init(wrappedValue: nil) }
 }
 

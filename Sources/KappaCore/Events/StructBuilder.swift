@@ -1,9 +1,9 @@
 import CKappaJSON
 
-/// So many structs are made at once: they stay in the processor's first cache.
+/// How many structs are made at once: few enough to stay in the processor's first-level cache.
 let structsAtOnce = 128
 
-/// Makes structs out of columns by putting each value where its ``StructLayout`` says.
+/// Makes structs from columns by putting each value where the ``StructLayout`` says.
 ///
 /// It takes and refuses the same events, for the same reasons, as ``ColumnDecoder``.
 final class StructBuilder<Element> {
@@ -12,9 +12,9 @@ final class StructBuilder<Element> {
     private let layout: StructLayout
     private let fieldColumns: [Int]
     private let required: [RequiredColumn]
-    /// The columns that must hold something, in the loaded batch.
+    /// The ``required`` columns, in the loaded batch.
     private let requiredColumns: UnsafeMutablePointer<kj_column>
-    /// Whether all of them hold something in all events of the batch, so that none need be looked at.
+    /// Whether all of them have a value in every event of the batch, so that no event need be checked.
     private var allAreGood = false
     /// The column of each slot, in the loaded batch.
     private let columns: UnsafeMutablePointer<kj_column>
@@ -43,12 +43,12 @@ final class StructBuilder<Element> {
         allAreGood = required.allSatisfy { batch.isFull($0.column) }
     }
 
-    /// Has structs made of columns from anywhere, one for each field, that hold what they must.
+    /// Loads columns from anywhere, one for each field, instead of a batch. They must hold valid values.
     func load(_ fields: [kj_column]) {
         for (index, slot) in layout.slots.enumerated() { columns[index] = fields[slot.field] }
     }
 
-    /// Makes the struct of one event for as long as `body` runs.
+    /// Makes the struct of one event; it is valid while `body` runs.
     /// - Parameter isChecked: Whether it is known that the event can be taken.
     func with(
         _ row: Int, isChecked: Bool, _ body: (UnsafePointer<Element>) throws -> Void
@@ -58,7 +58,8 @@ final class StructBuilder<Element> {
         try body(made)
     }
 
-    /// Makes the struct of one event. The caller takes it out of its memory, which is the same for all.
+    /// Makes the struct of one event. The caller moves it out of its memory, which is used again for the
+    /// next.
     func make(_ row: Int, isChecked: Bool) throws -> UnsafeMutablePointer<Element> {
         if !isChecked, !allAreGood { try check(row) }
         withUnsafePointer(to: Int32(truncatingIfNeeded: row)) {
@@ -67,15 +68,15 @@ final class StructBuilder<Element> {
         return memory
     }
 
-    /// Makes the structs of some events, at most ``structsAtOnce``, one behind the other; the caller takes each
-    /// out of its memory. Nil where some event of the batch may not be taken.
-    /// - Parameter areChecked: Whether it is known that these can be.
+    /// Makes the structs of some events, at most ``structsAtOnce``, one after another in memory; the caller
+    /// moves each out of it. Nil if it is not known whether all events of the batch can be taken.
+    /// - Parameter areChecked: Whether it is known that these events can be taken.
     func make(
         _ rows: UnsafeBufferPointer<Int32>, areChecked: Bool
     ) -> UnsafeMutableRawPointer? {
         guard areChecked || allAreGood else { return nil }
         put(rows)
-        // Without its type: Swift would look up what an optional of it is.
+        // Untyped: for a typed pointer, Swift would look up the type of the optional at run time.
         return UnsafeMutableRawPointer(memory)
     }
 
@@ -89,7 +90,7 @@ final class StructBuilder<Element> {
         }
     }
 
-    /// Throws where a field is not what the type needs. From there on nothing can fail.
+    /// Throws if a field is not what the type needs. After this check nothing can fail.
     private func check(_ row: Int) throws {
         for index in 0..<required.count where !required[index].isGood(requiredColumns[index], row) {
             throw required[index].failure(requiredColumns[index], row)
@@ -98,8 +99,8 @@ final class StructBuilder<Element> {
 }
 
 extension StructLayout.Slot {
-    /// Puts some rows' values of a column where structs are being made, the first at `start`. Spelt out
-    /// kind by kind: these are the innermost loops, and generic code would look types up in them.
+    /// Writes a column's values in some rows into structs that are being made, the first at `start`. Spelled
+    /// out kind by kind, because these are the innermost loops, and generic code would look up types in them.
     func put(
         _ column: kj_column, _ rows: UnsafeBufferPointer<Int32>,
         from start: UnsafeMutableRawPointer, stride: Int
@@ -137,7 +138,7 @@ extension StructLayout.Slot {
             }
         case .decimal:
             for row in rows {
-                // Checked before: a decimal that is there can be read.
+                // Checked before: a decimal that is present can be read.
                 place.initializeMemory(as: ExactDecimal.self, to: column.decimal(Int(row)) ?? 0)
                 place += stride
             }

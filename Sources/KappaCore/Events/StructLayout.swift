@@ -1,10 +1,10 @@
-/// Where the fields of a struct stand in its memory.
+/// The offsets of a struct's fields in its memory.
 ///
-/// Swift puts the properties of a struct one behind the other in the order of their declaration,
-/// which is the order in which the compiler's `init(from:)` asks for them. So the places follow from
-/// the type's ``EventShape``. They are believed only if they fill the whole struct, and if made-up
-/// values that went through the type's own `init(from:)` are found there bit by bit: where a type
-/// does anything else with its fields, there is no layout and it is decoded field by field.
+/// Swift puts the properties of a struct one after another in the order of their declaration, which is the
+/// order in which the compiler's `init(from:)` asks for them. So the offsets follow from the type's
+/// ``EventShape``. They are trusted only if they fill the whole struct, and if made-up values that went
+/// through the type's own `init(from:)` are found there bit for bit. A type that does anything else with its
+/// fields has no layout, and is decoded field by field.
 struct StructLayout: Sendable {
     struct Slot: Sendable {
         let field: Int
@@ -15,7 +15,7 @@ struct StructLayout: Sendable {
 
     private(set) var slots: [Slot] = []
 
-    /// The layout of `Element`; nil where its memory is not just its fields.
+    /// The layout of `Element`; nil if its memory is not just its fields.
     init?<Element>(_ shape: EventShape, _ tracer: FieldTracer<Element>) {
         guard shape.isPlain, !tracer.rounds.isEmpty, let size = place(shape.root, shape),
             size.end == MemoryLayout<Element>.size,
@@ -30,7 +30,7 @@ struct StructLayout: Sendable {
         guard holdsNils(Element.self) else { return nil }
     }
 
-    /// Whether a field that is missing makes a nil. A type may have a value of its own for that.
+    /// Whether a missing optional field becomes nil. A type may have a default instead.
     private func holdsNils<Element: Decodable>(_ type: Element.Type) -> Bool {
         let optional = slots.filter(\.isOptional)
         if optional.isEmpty { return true }
@@ -43,7 +43,7 @@ struct StructLayout: Sendable {
         }
     }
 
-    /// Whether an optional slot holds nil, judged by the bytes that tell it.
+    /// Whether an optional slot holds nil, according to the bytes that encode it.
     private static func isNil(_ bytes: UnsafeRawBufferPointer, _ slot: Slot) -> Bool {
         func tag<T>(_ type: T.Type) -> Bool {
             bytes[slot.offset + MemoryLayout<T>.size] == 1
@@ -59,7 +59,7 @@ struct StructLayout: Sendable {
         }
     }
 
-    /// Places an object's fields; offsets count from the object's own beginning at first.
+    /// Assigns offsets to an object's fields, at first relative to the object's own beginning.
     private mutating func place(
         _ node: EventShape.Node, _ shape: EventShape
     ) -> (end: Int, alignment: Int)? {
@@ -112,7 +112,7 @@ struct StructLayout: Sendable {
         }
     }
 
-    /// Whether a slot holds the very bits of a made-up answer.
+    /// Whether a slot holds exactly the bits of a made-up answer.
     private static func holds(
         _ bytes: UnsafeRawBufferPointer, _ slot: Slot, _ answer: AnyHashable
     ) -> Bool {
@@ -146,19 +146,19 @@ extension StructLayout.Slot {
     }
 }
 
-/// The properties of a struct whose memory is known, for code that does not know the struct's type.
+/// The properties of a struct whose memory layout is known, for code that does not know the struct's type.
 struct StructFields {
-    /// Where they stand.
+    /// Their offsets in memory.
     let layout: StructLayout
     let fields: [EventField]
     /// The index of the field that a key path reads; see ``FieldTracer/field(of:)``.
     let field: (AnyKeyPath) -> Int?
 
-    /// Where a field stands.
+    /// The slot of a field.
     func slot(_ field: Int) -> StructLayout.Slot? { layout.slots.first { $0.field == field } }
 
-    /// Nil where the type's memory is not just its fields; see ``StructLayout``.
-    /// - Parameter always: Even where tests want structs to be made without layouts.
+    /// Nil if the type's memory is not just its fields; see ``StructLayout``.
+    /// - Parameter always: Whether to return a layout even if a test has forbidden them.
     static func of<T>(_ type: T.Type, always: Bool = false) -> StructFields? {
         guard always || !EventReaderOptions.forbidLayouts,
             let type = type as? any Decodable.Type

@@ -11,7 +11,7 @@ package struct ValueDecoder: Decoder, TakesDecimals {
     /// - Parameters:
     ///   - origin: An event, whose names and values may have several forms; or a row, which is as
     ///     ``ValueEncoder`` has written it.
-    ///   - times: How times are read; as they are in what kappa has written unless said otherwise.
+    ///   - times: How times are read; by default, in the form in which kappa writes them.
     package init(
         _ value: JSONValue, path: [String] = [], origin: EncodingUse = .event,
         times: TimeRules = .written
@@ -153,7 +153,7 @@ private struct ObjectContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
         member(key.stringValue) ?? .null == .null
     }
 
-    /// The value under a key; where the object does not have it, the last one under another of its names.
+    /// The value under a key; if the object lacks it, the last value under another of the key's names.
     private func member(_ key: String) -> JSONValue? {
         let other = {
             FieldName.candidates(for: key).dropFirst().compactMap { names.last($0) }.max()
@@ -222,10 +222,11 @@ private struct SingleValue: SingleValueDecodingContainer {
     func decode<T: Decodable>(_ type: T.Type) throws -> T { try decoder.decode(type) }
 }
 
-/// A dictionary whose keys are neither texts nor integers: enums, say. Swift's own decoding wants an array
-/// of keys and values in turn; events have objects, whose keys are decoded as texts, or as numbers.
+/// A dictionary whose keys are neither texts nor integers, but enums, for example. Swift's own decoding
+/// expects an array of alternating keys and values. Events have objects, whose keys are decoded as numbers or
+/// as texts.
 private protocol KeyedByValues {
-    /// Nil where Swift's own decoding takes an object.
+    /// Nil if Swift's own decoding accepts an object.
     static func make(
         _ members: [(key: String, value: JSONValue)], _ decoder: ValueDecoder
     ) throws -> Any?

@@ -1,18 +1,17 @@
 import Synchronization
 
-/// Encodes any `Encodable` value, so that equal values have one text, in each process.
+/// Encodes any `Encodable` value, so that equal values have the same text in every process.
 ///
-/// Hashes have another seed in each process, and with it sets and dictionaries another order. So the
-/// elements of a set are sorted, and the keys of a dictionary. What tells that a key is data, and no
-/// property, is its type: the `CodingKeys` that the compiler writes are an enum without values; a
-/// dictionary's keys are a struct with a text, and so are those of a type that names its keys at run
-/// time. Properties stand in the order of their cases in `CodingKeys`, which is that of their
-/// declaration.
+/// Each process has its own hash seed, and so its own order of sets and dictionaries. So the elements of a
+/// set and the keys of a dictionary are sorted. A key's type shows whether it is data or a property: the
+/// `CodingKeys` that the compiler writes are an enum without values; a dictionary's keys are a struct with a
+/// text, and so are those of a type that names its keys at run time. Properties are written in the order of
+/// their cases in `CodingKeys`, which is the order of their declaration.
 struct ValueEncoder: Encoder, TakesDecimals {
     let box: EncodingBox
     let use: EncodingUse
-    /// Whether names of properties stay as they are, in events too: those of an enum's cases do, since
-    /// nobody could tell what they were.
+    /// Whether names of properties stay as they are, in events too. The names of an enum's cases do, because
+    /// a reader could not tell what they were.
     var keepsNames = false
     var codingPath: [any CodingKey] { [] }
     var userInfo: [CodingUserInfoKey: Any] { [:] }
@@ -53,7 +52,7 @@ struct ValueEncoder: Encoder, TakesDecimals {
         if use == .event, !double.isFinite {
             throw EncodingFailure(
                 "it is \(double), and JSON has finite numbers only",
-                advice: "Leave the value out (nil), or say what it means in a property of its own")
+                advice: "Leave the value out (nil), or say what it means in a separate property")
         }
         box.set(.double(double))
     }
@@ -87,7 +86,7 @@ struct ValueEncoder: Encoder, TakesDecimals {
         }
         if use == .event, let advice = ForbiddenKind.advice(T.self) {
             throw EncodingFailure(
-                "it \(advice)", advice: "Events that hold one are in no view's reach")
+                "it \(advice)", advice: "No view can read events that hold one")
         }
         var encoder = self
         encoder.keepsNames = use == .event && EnumTypes.contains(value)
@@ -102,7 +101,7 @@ struct ValueEncoder: Encoder, TakesDecimals {
 /// How a property's name is written in events.
 struct WrittenName: Sendable {
     let snakeCase: String
-    /// The other name that readers take it by, where that may be what another property is written as.
+    /// The other name that readers accept for it, if another property may be written under that name.
     let camelCase: String?
 
     private init(_ key: String) {
@@ -112,7 +111,7 @@ struct WrittenName: Sendable {
         camelCase = isItself && !camel.hasSameBytes(as: snakeCase) ? camel : nil
     }
 
-    /// Names are few, and working them out takes longer than all the rest.
+    /// There are few names, and computing them takes longer than everything else.
     private static let known = Mutex<[String: WrittenName]>([:])
     private static let mostKnown = 10_000
 
@@ -125,13 +124,13 @@ struct WrittenName: Sendable {
         }
     }
 
-    /// Swift holds some names for equal whose bytes are not.
+    /// Swift considers some names equal whose bytes differ; names in ASCII are safe.
     private func isOf(_ key: String) -> Bool {
         key.utf8.allSatisfy { $0 < 0x80 }
     }
 }
 
-/// Which types are enums, by their own word.
+/// Which types are enums, according to their mirrors.
 private enum EnumTypes {
     private static let known = Mutex<[ObjectIdentifier: Bool]>([:])
 
@@ -145,11 +144,10 @@ private enum EnumTypes {
 }
 
 extension CodingKey {
-    /// Whether keys of this type are the properties of a type, and no data: cases without values are
-    /// all that there is to them.
+    /// Whether keys of this type are properties and not data: the type has nothing but cases without values.
     static var areProperties: Bool { _isPOD(Self.self) && MemoryLayout<Self>.size <= 2 }
 
-    /// The place of a property among those of its type; nil for a key that is data.
+    /// The position of a property among those of its type; nil for a key that is data.
     fileprivate var rank: Int? {
         guard Self.areProperties else { return nil }
         return withUnsafeBytes(of: self) { $0.reversed().reduce(0) { $0 << 8 | Int($1) } }
@@ -216,6 +214,7 @@ private struct SingleEncoder: SingleValueEncodingContainer {
 package enum EncodingUse: Sendable {
     /// For a row: names stay as they are, and every value can be written.
     case row
-    /// For an event: names of properties become snake_case. What no reader of events takes is refused.
+    /// For an event: names of properties become snake_case. Values that readers of events do not accept are
+    /// refused.
     case event
 }

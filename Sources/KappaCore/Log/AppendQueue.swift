@@ -1,10 +1,10 @@
-/// Appends of tasks on their way into one log.
+/// The queue of appends that Swift tasks make to one log.
 ///
-/// A task hands its lines over and is suspended. One thread takes what has come together, writes it, waits
-/// for the disk once for all of it, and resumes the tasks: so there is no thread for each append, and none
-/// of Swift's own is blocked. It stays for a while when nothing comes.
+/// A task hands over its lines and is suspended. One thread takes everything that is queued, writes it, waits
+/// for the disk once for all of it, and resumes the tasks. So appends do not need a thread each, and do not
+/// block Swift's thread pool. When the queue is empty, the thread stays for `idleTime`.
 ///
-/// What waits is bounded in bytes: a task whose lines have no room is suspended before it makes them.
+/// The queue is bounded in bytes: if there is no room, a task is suspended before it makes its lines.
 final class AppendQueue: Sendable {
     private typealias Answer = CheckedContinuation<LogWriter.AppendResult, any Error>
 
@@ -15,10 +15,10 @@ final class AppendQueue: Sendable {
 
     private struct State {
         var requests = BoundedQueue<Request>(mostBytes: AppendQueue.mostBytes)
-        /// Tasks that wait for room.
+        /// Tasks waiting for room.
         var entrants = BoundedQueue<CheckedContinuation<Void, Never>>()
         var hasThread = false
-        /// Nil when it is closed and all is appended that was handed over: then its files are closed.
+        /// Nil once the queue is closed and everything handed over has been appended. That closes the files.
         var writer: LogWriter?
         var isClosed = false
 
@@ -27,7 +27,7 @@ final class AppendQueue: Sendable {
             if isClosed { writer = nil }
         }
 
-        /// Who may come in now: a few only, since it is not known yet how much they bring.
+        /// The tasks to let in now: only a few, because the sizes of their lines are not known yet.
         mutating func takeEntrants(_ most: Int) -> [CheckedContinuation<Void, Never>] {
             var taken: [CheckedContinuation<Void, Never>] = []
             while taken.count < most, requests.hasRoom, let entrant = entrants.popFirst() {
@@ -41,9 +41,9 @@ final class AppendQueue: Sendable {
     private let idleTime: Duration
 
     static let mostBytes = 16 << 20
-    /// So much is committed at once.
+    /// How much is committed at once.
     private static let groupBytes = 4 << 20
-    /// So many tasks are let in together when there is room again.
+    /// How many tasks are let in together when there is room again.
     private static let entrantsAtOnce = 32
 
     init(_ writer: LogWriter, idleTime: Duration = .seconds(5)) {
@@ -70,14 +70,14 @@ final class AppendQueue: Sendable {
                 defer { state.hasThread = true }
                 return !state.hasThread
             }
-            // Whoever came in lets the next one in, for as long as there is room.
+            // Each task that was let in lets in the next one, as long as there is room.
             admit(1)
             if needsThread { start() }
         }
     }
 
-    /// Has the thread end, and the log's files closed, when all is appended that was handed over. The
-    /// caller sees to it that nothing comes any more.
+    /// Ends the thread and closes the log's files, once everything handed over has been appended. The caller
+    /// makes sure that no append follows.
     func close() {
         state.withLock { state in
             state.isClosed = true
@@ -106,7 +106,7 @@ final class AppendQueue: Sendable {
         do throws(KappaError) {
             _ = try WorkerThread("kappa-append") { self.work() }
         } catch {
-            // Those too that came meanwhile and relied on the thread.
+            // This includes requests that arrived meanwhile and relied on the thread.
             let (requests, entrants) = state.withLock { state in
                 state.end()
                 return (
@@ -125,7 +125,7 @@ final class AppendQueue: Sendable {
         }
     }
 
-    /// What has come together; nil where nothing has for a while, or where nothing will.
+    /// The queued requests; nil if none arrived for `idleTime`, or if the queue is closed and empty.
     private func nextGroup() -> (LogWriter, [Request])? {
         while true {
             let group = state.wait(atMost: idleTime) { state -> (LogWriter?, [Request])? in
@@ -136,7 +136,7 @@ final class AppendQueue: Sendable {
                 admit(Self.entrantsAtOnce)
                 return (writer, requests)
             }
-            // Something may have come between the end of the wait and now.
+            // A request may have arrived since the wait ended.
             let isOver = state.withLock { state in
                 guard state.requests.isEmpty else { return false }
                 state.end()

@@ -1,9 +1,8 @@
 import CZstd
 
-/// Memory that blocks are read into, used again and again. Behind the payload stand zeros for
-/// parsers that read ahead.
+/// Reusable memory that blocks are read into. Zeros follow the payload, for parsers that read ahead.
 package final class BlockBuffer {
-    /// Readable bytes behind the payload.
+    /// Readable bytes after the payload.
     package static let padding = 128
 
     private(set) var memory: UnsafeMutableRawBufferPointer
@@ -24,7 +23,7 @@ package final class BlockBuffer {
         memory = larger
     }
 
-    /// The bytes from `start` to `end`, with zeros behind them.
+    /// The bytes of a range, followed by zeros.
     func payload(_ range: Range<Int>) -> UnsafeRawBufferPointer {
         for index in range.upperBound..<(range.upperBound + Self.padding) { memory[index] = 0 }
         return UnsafeRawBufferPointer(rebasing: memory[range])
@@ -48,7 +47,7 @@ package struct LogBlock {
     package var nextOffset: Offset { firstOffset + events }
 }
 
-/// Unpacks compressed blocks one after another, with the same memory for all of them.
+/// Decompresses blocks one after another, with the same memory for all of them.
 final class BlockDecompressor {
     private let context = ZSTD_createDCtx()
     private var memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 16)
@@ -58,7 +57,7 @@ final class BlockDecompressor {
         memory.deallocate()
     }
 
-    /// Room for a block's bytes as they are stored.
+    /// Memory for a block's bytes as they are stored.
     func stored(_ size: Int) -> UnsafeMutableRawBufferPointer {
         if size > memory.count {
             memory.deallocate()
@@ -67,7 +66,7 @@ final class BlockDecompressor {
         return UnsafeMutableRawBufferPointer(rebasing: memory[0..<size])
     }
 
-    /// Unpacks what was put into ``stored(_:)``; false if it does not fill the target.
+    /// Decompresses what was put into ``stored(_:)``; false if it does not exactly fill the target.
     func unpack(_ size: Int, into target: UnsafeMutableRawBufferPointer) -> Bool {
         let count = ZSTD_decompressDCtx(
             context, target.baseAddress, target.count, memory.baseAddress, size)
@@ -97,7 +96,7 @@ final class ReadWindow {
                 memory = .allocate(byteCount: wanted, alignment: 64)
             }
             start = position
-            // Bytes behind the limit may still be written to: they are not kept.
+            // Bytes past the limit may still change, so they are not kept.
             let most = min(memory.count, limit - position)
             count = 0
             count = try file.read(
@@ -108,7 +107,7 @@ final class ReadWindow {
         return UnsafeRawBufferPointer(rebasing: memory[first..<max(first, end)])
     }
 
-    /// Copies bytes from the window, and reads what it does not hold.
+    /// Copies bytes from the window, and reads those that it does not hold.
     func copy(
         of file: OpenFile, at position: Int, to target: UnsafeMutableRawBufferPointer
     ) throws(KappaError) {

@@ -1,14 +1,14 @@
 /// The header of a block, and its runs.
 ///
-/// A segment is a row of blocks: a header of 56 bytes (little-endian), the runs, and the payload of
-/// newline-ended JSON objects, raw or compressed with zstd.
+/// A segment is a sequence of blocks. Each has a header of 56 bytes (little-endian), the runs, and the
+/// payload of newline-ended JSON objects, raw or compressed with zstd.
 ///
 /// | byte | what |
 /// |---|---|
 /// | 0 | magic `KPB1` |
 /// | 4 | format version, 16 bits: 1 |
 /// | 6 | codec, 8 bits: 0 raw, 1 zstd |
-/// | 7 | 1 if a commit began with this block: all before it was durable by then |
+/// | 7 | 1 if a commit began with this block: everything before it was already durable |
 /// | 8 | first offset, 64 bits |
 /// | 16 | events |
 /// | 20 | bytes of the runs |
@@ -43,7 +43,7 @@ struct BlockHeader: Equatable {
     var nextOffset: Offset { firstOffset + events }
     var digestAfter: LogDigest { digestBefore.appending(bytes: rawSize, crc: rawCRC) }
 
-    /// The header's bytes with the runs behind them.
+    /// The header's bytes, followed by the runs.
     func encoded(runs: [UInt8]) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(Self.size + runs.count)
@@ -65,7 +65,7 @@ struct BlockHeader: Equatable {
         return bytes + runs
     }
 
-    /// Reads a header; nil where the bytes are not one. The checksum is looked at by ``isSound``.
+    /// Reads a header; nil if the bytes are not one. The checksum is checked by ``isSound(_:)`` instead.
     init?(_ bytes: UnsafeRawBufferPointer) {
         guard bytes.count >= Self.size else { return nil }
         guard bytes.number(UInt32.self, at: 0) == Self.magic,
@@ -100,7 +100,7 @@ struct BlockHeader: Equatable {
         self.digestBefore = digestBefore
     }
 
-    /// Whether the checksum of a header and its runs fits. `bytes` holds both.
+    /// Whether the checksum of a header and its runs matches. `bytes` holds both.
     static func isSound(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard bytes.count >= size else { return false }
         let stored = bytes.number(UInt32.self, at: 48)
@@ -114,7 +114,7 @@ package struct IngestionRun: Equatable, Sendable {
     package var events: Int
     /// When they were appended, in microseconds since 1970-01-01T00:00:00Z.
     package var ingestedAtMicros: Int64
-    /// The source that they come from, and how many of its events the log holds with these.
+    /// The source of the events, and how many of its events the log holds, including these.
     package var source: String?
     package var sourcePosition: UInt64 = 0
 
@@ -126,7 +126,7 @@ package struct IngestionRun: Equatable, Sendable {
         bytes.append(contentsOf: (source ?? "").utf8)
     }
 
-    /// The runs of a block; nil where the bytes are not runs.
+    /// The runs of a block; nil if the bytes are not runs.
     static func decode(_ bytes: UnsafeRawBufferPointer) -> [IngestionRun]? {
         var runs: [IngestionRun] = []
         var at = 0

@@ -1,4 +1,4 @@
-/// Goes over the headers of a log's blocks without reading their payloads.
+/// Walks over the headers of a log's blocks without reading their payloads.
 enum BlockWalk {
     struct Block {
         var segment: Offset
@@ -7,7 +7,7 @@ enum BlockWalk {
         var runs: [IngestionRun]
     }
 
-    /// Visits the blocks that stand behind an earlier end of the log, up to the durable end.
+    /// Visits the blocks after an earlier end of the log, up to the durable end.
     static func headers(
         _ folder: String, behind known: LogHead?, _ visit: (Block) -> Void
     ) throws(KappaError) {
@@ -23,8 +23,8 @@ enum BlockWalk {
         var next = segment
         var position = 0
         if let known, known.segment == head.segment {
-            // What was seen of the last segment need not be seen again. (Those before it may have
-            // been sealed meanwhile, and hold other blocks.)
+            // The known part of the last segment need not be visited again. (Segments before it may have
+            // been sealed meanwhile, and then hold different blocks.)
             (segment, next, position) = (known.segment, start, known.segmentBytes)
         }
         while next < head.nextOffset {
@@ -47,11 +47,11 @@ enum BlockWalk {
         _ folder: String, ofSegment segment: Offset, _ visit: (Block) -> Void
     ) throws(KappaError) {
         let file = try OpenFile(reading: SegmentFiles.path(folder, segment))
-        // Looked up after the file was opened: sealing replaces a segment by another file.
+        // The head is read after the file was opened, because sealing replaces a segment's file.
         guard let head = try LogHead.read(try OpenFile(reading: LogHead.path(folder))) else {
             throw damage(file, 0, "the log's head cannot be read")
         }
-        // Of a segment that a writer has only just begun, nothing is durable.
+        // In a segment that a writer has only just started, nothing is durable.
         let limit =
             segment < head.segment ? file.size : segment == head.segment ? head.segmentBytes : 0
         _ = try walk(file, segment, 0..<limit, segment, visit)
@@ -95,12 +95,12 @@ enum BlockWalk {
     }
 }
 
-/// Finds places in the log by the time at which events were appended, in microseconds since 1970.
+/// Finds offsets by ingestion time, and the reverse; times are in microseconds since 1970.
 package enum IngestionTimes {
-    /// The offset after the last event that was appended at or before a time; zero where there is none.
+    /// The offset after the last event that was appended at or before a time; zero if there is none.
     ///
-    /// The log's order decides, not the clock's: where a clock was set back, all that stands before the
-    /// last such event counts.
+    /// Log order decides, not clock order: if a clock was set back, everything before the last such event
+    /// counts too.
     package static func end(
         asOfMicros time: Int64, in folder: String
     ) throws(KappaError) -> Offset {
@@ -118,7 +118,7 @@ package enum IngestionTimes {
         return .zero
     }
 
-    /// When the last event before an offset was appended; nil where there is none.
+    /// When the last event before an offset was appended; nil if there is none.
     package static func micros(
         before offset: Offset, in folder: String
     ) throws(KappaError) -> Int64? {

@@ -1,7 +1,7 @@
 import CKappaJSON
 import Glibc
 
-/// Events on their way into the log: newline-ended JSON objects, each on a line of its own.
+/// Events to be appended: newline-ended JSON objects, one on each line.
 package struct EventLines: Sendable {
     /// The lines, each with its newline.
     private(set) var bytes: [UInt8] = []
@@ -9,7 +9,7 @@ package struct EventLines: Sendable {
 
     package init() {}
 
-    /// Takes lines from NDJSON text; blank lines are passed over, a last line may lack its newline.
+    /// Takes lines from NDJSON text. Blank lines are skipped, and the last line may lack its newline.
     /// - Parameter firstLine: The number of the text's first line, for errors.
     /// - Throws: `.badInput` with line and column if a line is not one JSON object.
     package init(_ text: UnsafeRawBufferPointer, firstLine: Int = 1) throws(KappaError) {
@@ -23,7 +23,7 @@ package struct EventLines: Sendable {
         }
     }
 
-    /// Takes one event, which may stand on several lines.
+    /// Takes one event, which may span several lines.
     package init(event: String) throws(KappaError) {
         let isNewline = { (byte: UInt8) in byte == 0x0A || byte == 0x0D }
         var text = Array(event.utf8)
@@ -33,7 +33,7 @@ package struct EventLines: Sendable {
                     .badInput, "the event is not a JSON object", at: "byte \(flaw.column)",
                     because: flaw.reason, advice: "Nothing was appended")
             }
-            // In JSON a raw newline can only stand between tokens: a space does as well.
+            // In JSON a raw newline can only occur between tokens, where a space means the same.
             for index in text.indices where isNewline(text[index]) { text[index] = 0x20 }
         }
         try self.init(text)
@@ -92,7 +92,7 @@ package struct EventLines: Sendable {
 
     // MARK: Lines
 
-    /// Visits each line without its newline and carriage return, and its number from zero.
+    /// Visits each line, without its newline and carriage return, and its number, counted from zero.
     static func forEachLine(
         _ text: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer, Int) -> Void
     ) {
@@ -113,8 +113,8 @@ package struct EventLines: Sendable {
         line.allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }
     }
 
-    /// What is wrong with a line that simdjson does not vouch for. One that the slow validator takes must be
-    /// one that the extractor can read: what is in the log is read for ever.
+    /// The flaw of a line that simdjson did not accept. If the slow validator accepts the line, the extractor
+    /// must be able to read it, too: what is in the log is read again on every replay.
     private static func flaw(in line: UnsafeRawBufferPointer) -> JSONValidator.Flaw? {
         if let flaw = JSONValidator.flaw(in: line) { return flaw }
         let start = line.baseAddress?.assumingMemoryBound(to: CChar.self)
@@ -123,8 +123,8 @@ package struct EventLines: Sendable {
             column: 1, reason: "this build's simdjson cannot read the line, though it is JSON")
     }
 
-    /// simdjson judges first; the lines that it does not vouch for are judged by the slow validator,
-    /// which also tells line and column.
+    /// simdjson checks first. Lines that it does not accept go to the slow validator, which also reports
+    /// where the flaw is.
     private static func validate(
         _ text: UnsafeRawBufferPointer, firstLine: Int
     ) throws(KappaError) {

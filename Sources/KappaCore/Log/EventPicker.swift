@@ -1,11 +1,11 @@
 import Glibc
 
-/// Reads single events of the log by their offsets. In ascending order each block is read once.
+/// Reads single events of the log by their offsets. If the offsets ascend, each block is read once.
 final class EventPicker {
     private let reader: LogReader
     private let buffer = BlockBuffer()
     private var block: LogBlock?
-    /// How many events of the block stand before `at`.
+    /// How many events of the block come before `at`.
     private var passed = 0
     private var at = 0
 
@@ -20,7 +20,7 @@ final class EventPicker {
     }
 
     /// The event at an offset.
-    /// - Throws: `.damaged` where its block is, or where the log does not hold it.
+    /// - Throws: `.damaged` if its block is damaged, or if the log does not hold the event.
     func event(at offset: Offset) throws(KappaError) -> Picked {
         let block = try block(of: offset)
         let index = offset - block.firstOffset
@@ -55,7 +55,7 @@ final class EventPicker {
         return next
     }
 
-    /// Where the line that begins at `at` ends, behind its newline.
+    /// The index after the newline of the line that begins at `at`.
     private func lineEnd(_ block: LogBlock, _ offset: Offset) throws(KappaError) -> Int {
         let rest = block.payload.count - at
         guard rest > 0, let base = block.payload.baseAddress,
@@ -66,7 +66,7 @@ final class EventPicker {
 
     private static func damage(_ offset: Offset) -> KappaError {
         KappaError(
-            .damaged, "a block of the log does not hold the events that its header tells",
+            .damaged, "a block of the log does not hold the events that its header states",
             at: "offset \(offset)", advice: "Run `kappa log verify`")
     }
 }

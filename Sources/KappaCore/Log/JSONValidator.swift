@@ -1,7 +1,7 @@
-/// Judges whether a line is exactly one JSON object by RFC 8259, and tells where it is not.
+/// Checks whether a line is exactly one JSON object by RFC 8259, and reports the first flaw.
 ///
-/// Slow and strict. Numbers may have any size; strings are valid UTF-8 without lone surrogates;
-/// nesting goes 1,024 deep at most.
+/// Slow and strict. Numbers may have any size; strings must be valid UTF-8 without lone surrogates; nesting
+/// may be at most 1,024 deep.
 struct JSONValidator {
     struct Flaw: Equatable {
         /// Counted in bytes from 1.
@@ -49,22 +49,22 @@ struct JSONValidator {
         skipSpace()
         if bytes[at...].starts(with: [0xEF, 0xBB, 0xBF]) {
             throw Reason(
-                "a byte-order mark (BOM) stands before it, as some editors write at a file's start")
+                "a byte-order mark (BOM) comes first; some editors write one at a file's start")
         }
         guard current == UInt8(ascii: "{") else {
-            throw Reason("an event is a JSON object, and begins with {")
+            throw Reason("an event is a JSON object and begins with {")
         }
         try value()
         skipSpace()
-        if at < bytes.count { throw Reason("there is text behind the object") }
+        if at < bytes.count { throw Reason("there is text after the object") }
     }
 
-    /// One value with all that is inside, without recursion: depth is data.
+    /// One value with everything inside it. Not recursive, because the input determines the depth.
     private mutating func value() throws(Reason) {
         var open: [UInt8] = []
         repeat {
             skipSpace()
-            guard let byte = current else { throw Reason("the line ends inside of a value") }
+            guard let byte = current else { throw Reason("the line ends inside a value") }
             let opens = byte == UInt8(ascii: "{") || byte == UInt8(ascii: "[")
             if opens, open.count == Self.deepest {
                 throw Reason("it is nested more than 1,024 deep")
@@ -91,7 +91,7 @@ struct JSONValidator {
         } while !open.isEmpty
     }
 
-    /// Behind a value: closes what ends here, or goes on to the next member.
+    /// After a value: closes the objects and arrays that end here, or moves on to the next member.
     private mutating func close(_ open: inout [UInt8]) throws(Reason) {
         while let last = open.last {
             skipSpace()
@@ -139,7 +139,7 @@ struct JSONValidator {
         _ = take("-")
         if take("0") {
             if let byte = current, (0x30...0x39).contains(byte) {
-                throw Reason("a number has a zero in front")
+                throw Reason("a number has a leading zero")
             }
         } else {
             try digits()
@@ -165,7 +165,7 @@ struct JSONValidator {
                 at += 1
                 return
             case UInt8(ascii: "\\"): try escape()
-            case 0..<0x20: throw Reason("a control character stands in a string unescaped")
+            case 0..<0x20: throw Reason("a string has an unescaped control character")
             case 0x80...: try multibyte(byte)
             default: at += 1
             }
@@ -179,10 +179,12 @@ struct JSONValidator {
         case UInt8(ascii: "u"):
             at += 1
             let code = try hex4()
-            if (0xDC00...0xDFFF).contains(code) { throw Reason("a lone surrogate is no character") }
+            if (0xDC00...0xDFFF).contains(code) {
+                throw Reason("a lone surrogate is not a character")
+            }
             if (0xD800...0xDBFF).contains(code) {
                 guard take("\\"), take("u"), (0xDC00...0xDFFF).contains(try hex4()) else {
-                    throw Reason("a lone surrogate is no character")
+                    throw Reason("a lone surrogate is not a character")
                 }
             }
         case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"),

@@ -2,25 +2,25 @@ import CKappa
 
 /// The digest of every event byte below an offset: how many bytes, and their CRC32C.
 ///
-/// It does not depend on how the bytes are cut into blocks, so sealing a segment leaves it as it
-/// was. A version keeps the digest of what it applied; a promotion compares that with the log's own
-/// digest at the same offset: equal means that no event was skipped, doubled or changed.
+/// It does not depend on how the bytes are divided into blocks, so sealing a segment does not change it. A
+/// version keeps the digest of what it applied, and a promotion compares that with the log's own digest at
+/// the same offset. If they are equal, no event was skipped, applied twice or changed.
 public struct LogDigest: Hashable, Sendable {
     /// The number of bytes of all events below the offset, each with its newline.
     public var bytes: UInt64
     /// CRC32C of those bytes.
     public var crc: UInt32
 
-    /// The digest of offset zero, below which there is nothing.
+    /// The digest at offset zero, below which there are no events.
     public static let empty = LogDigest(bytes: 0, crc: 0)
 
-    /// A digest of that many bytes with that CRC32C.
+    /// The digest of `bytes` bytes whose CRC32C is `crc`.
     public init(bytes: UInt64, crc: UInt32) {
         self.bytes = bytes
         self.crc = crc
     }
 
-    /// The digest with more bytes behind it, from their count and their own CRC32C.
+    /// The digest after more bytes, from their count and their own CRC32C.
     func appending(bytes count: Int, crc other: UInt32) -> LogDigest {
         LogDigest(
             bytes: bytes &+ UInt64(count),

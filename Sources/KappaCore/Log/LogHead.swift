@@ -1,10 +1,9 @@
 import Glibc
 
-/// How far the log is durable: what the file `head` says.
+/// How far the log is durable: the contents of the file `head`.
 ///
-/// A writer publishes it after its fsync returned, so whoever reads the log stops there and sees
-/// durable events only. It is never trusted further than that: where it is missing or torn it is made
-/// anew from the segments.
+/// A writer publishes it after its fsync has returned. Readers stop there, and so see only durable events. It
+/// is not trusted beyond that: if it is missing or torn, it is rebuilt from the segments.
 struct LogHead: Equatable, Sendable {
     static let size = 48
     /// `KPH2`. The first format, `KPH1`, does not say how many segments there are.
@@ -13,12 +12,12 @@ struct LogHead: Equatable, Sendable {
 
     /// The offset after the last durable event.
     var nextOffset: Offset
-    /// The segment that is written to, by its first offset.
+    /// The first offset of the segment that is written to.
     var segment: Offset
-    /// How many bytes of it are durable.
+    /// How many bytes of that segment are durable.
     var segmentBytes: Int
     var digest: LogDigest
-    /// How many segments come before it. Nil where that is not known: it was written in the first format.
+    /// How many segments come before it. Nil if that is not known: the head was written in the first format.
     var earlierSegments: Int?
 
     static func path(_ folder: String) -> String { folder + "/head" }
@@ -31,7 +30,7 @@ struct LogHead: Equatable, Sendable {
         bytes.append(number: segment.rawValue)
         bytes.append(number: UInt64(segmentBytes))
         bytes.append(number: digest.bytes)
-        // The checksum stands before the count, which it covers; the first format has a zero there.
+        // The checksum covers the count, which follows it. The first format has a zero in its place.
         var checked = bytes
         let count = earlierSegments.map { UInt32(clamping: $0) }
         if let count { checked.append(number: count) }
@@ -69,14 +68,14 @@ struct LogHead: Equatable, Sendable {
         earlierSegments = isFirst ? nil : Int(bytes.number(UInt32.self, at: 44))
     }
 
-    /// Of all but the checksum itself; in the first format zeros follow it.
+    /// The checksum of everything but itself. In the first format it does not cover the zeros that follow it.
     private static func checksum(_ bytes: UnsafeRawBufferPointer, isFirst: Bool) -> UInt32 {
         let count = isFirst ? [] : Array(bytes[44..<48])
         return (Array(bytes[0..<40]) + count).withUnsafeBytes { crc32c($0) }
     }
 
-    /// Reads the head through an open file. A reader may meet a write half done: it looks again.
-    /// Whoever holds the log's lock need not.
+    /// Reads the head through an open file. A reader may see a half-finished write, and retries. A caller
+    /// that holds the log's lock need not.
     static func read(_ file: OpenFile, isLocked: Bool = false) throws(KappaError) -> LogHead? {
         for attempt in 0..<(isLocked ? 1 : 100) {
             var bytes = [UInt8](repeating: 0, count: size)
@@ -122,8 +121,8 @@ enum SegmentFiles {
         return firsts.sorted()
     }
 
-    /// The first offsets of the segments that hold durable events, ascending. A file of a later segment
-    /// is what a writer that died had begun, or one that is about to say so: nothing in it counts yet.
+    /// The first offsets of the segments that hold durable events, ascending. A later segment's file was
+    /// started by a writer that died, or by one that has not published it yet: nothing in it counts.
     static func durable(_ folder: String, _ head: LogHead) throws(KappaError) -> [Offset] {
         try list(folder).filter { $0 <= head.segment }
     }

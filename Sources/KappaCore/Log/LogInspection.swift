@@ -7,7 +7,7 @@ package struct LogInfo: Equatable, Sendable {
     package var segments: Int
     package var events: Int { nextOffset - firstOffset }
 
-    /// Looks at the log in `folder`.
+    /// Inspects the log in `folder`.
     package init(_ folder: String) throws(KappaError) {
         let reader = try LogReader(folder)
         let firsts = try reader.segments()
@@ -22,11 +22,11 @@ package struct LogInfo: Equatable, Sendable {
     }
 }
 
-/// What stands in a log's folder past the durable end: an append that is under way, or one that was cut off
-/// before it was acknowledged.
+/// What a log's folder holds past the durable end: an append in progress, or one that was interrupted before
+/// it was acknowledged.
 package struct LogPastEnd: Equatable, Sendable {
     package var bytes = 0
-    /// The files that have such bytes, or that hold nothing else.
+    /// The files that contain such bytes, or nothing else.
     package var files: [String] = []
     /// The segment of the durable end.
     var segment: Offset?
@@ -39,11 +39,12 @@ package struct LogVerification: Sendable {
     package var bytes = 0
     /// The first damage; nil if every byte is sound.
     package var damage: KappaError?
-    /// What stands past the durable end.
+    /// What is past the durable end.
     package var pastEnd = LogPastEnd()
 
     /// Reads and checks every block, from the first to the durable end.
-    /// - Parameter progress: Called now and then with the offset reached; returning false stops.
+    /// - Parameter progress: Called with the offset reached, again and again; returning false stops the
+    ///   check.
     package init(
         _ folder: String, progress: (Offset) -> Bool = { _ in true }
     ) throws(KappaError) {

@@ -1,9 +1,9 @@
 import Glibc
 
-/// Reads the log block by block, up to its durable end, and checks every byte on the way.
+/// Reads the log block by block, up to its durable end, and checks every byte.
 ///
-/// A reader is used by one thread at a time. Small blocks are put together, so that a log of single
-/// appends replays as fast as an imported one.
+/// A reader is used by one thread at a time. Small blocks are combined, so that a log of single appends
+/// replays as fast as an imported one.
 package final class LogReader {
     package let folder: String
     /// The offset of the next event.
@@ -19,17 +19,17 @@ package final class LogReader {
     private var decompressor: BlockDecompressor?
     private let window = ReadWindow()
     private let countsEvents: Bool
-    /// A block read whole, of which only the events from `offset` on are wanted.
+    /// How many events of the block at `position` come before `offset`. They are read, but not returned.
     private var skipping = 0
-    /// How many blocks of the log were read to their end.
+    /// How many blocks of the log were read to the end.
     package private(set) var blocksRead = 0
 
-    /// How many bytes small blocks are put together to.
+    /// Up to how many bytes small blocks are combined.
     private static let targetBytes = 1 << 20
 
     /// Opens the log in `folder` at offset zero.
-    /// - Parameter countsEvents: Whether a block's events are counted and held against its header, for
-    ///   whoever does not find out by himself, as an ``ExtractionPlan`` does.
+    /// - Parameter countsEvents: Whether each block's events are counted and compared with its header. An
+    ///   ``ExtractionPlan`` checks this itself; other callers ask for it here.
     package init(_ folder: String, countsEvents: Bool = false) throws(KappaError) {
         self.folder = folder
         self.countsEvents = countsEvents
@@ -38,7 +38,7 @@ package final class LogReader {
             throw KappaError(
                 .damaged, "the log's head cannot be read", at: LogHead.path(folder),
                 because: "another process may be writing it over and over",
-                advice: "Remove the file: it is made anew from the segments")
+                advice: "Remove the file: it is rebuilt from the segments")
         }
         self.head = head
         try seek(to: .zero)
@@ -50,7 +50,7 @@ package final class LogReader {
         return head.nextOffset
     }
 
-    /// What stands past the durable end, looked up now.
+    /// What is past the durable end, looked up now.
     func pastEnd() throws(KappaError) -> LogPastEnd {
         _ = try durableEnd()
         return try LogRecovery.pastEnd(folder, head)
@@ -66,14 +66,14 @@ package final class LogReader {
         return try SegmentFiles.durable(folder, head)
     }
 
-    /// Goes to an offset, which may be the log's end but not behind it.
+    /// Moves to an offset, which may be the log's end but not past it.
     package func seek(to target: Offset) throws(KappaError) {
         _ = try durableEnd()
         guard target <= head.nextOffset else {
             throw KappaError(
                 .notFound, "offset \(target) is past the end of the log", at: folder,
                 because: "the log ends at offset \(head.nextOffset)",
-                advice: "If a view was there before, events are lost: restore the log's folder")
+                advice: "If a view had reached it, events are lost: restore the log's folder")
         }
         let firsts = try SegmentFiles.durable(folder, head)
         guard let first = firsts.last(where: { $0 <= target }) else {
@@ -95,13 +95,13 @@ package final class LogReader {
             digest = header.digestAfter
             position += header.blockSize
         }
-        // In a segment that was only just begun there is no block that tells the digest.
+        // A segment that was only just started has no block that states the digest.
         if offset == head.nextOffset { digest = head.digest }
         guard offset == target else { throw missing(segment: first, wanted: target) }
     }
 
-    /// Goes to the beginning of the block that holds an event, over the headers of the blocks before it
-    /// alone: quick where events far apart are wanted, best in ascending order.
+    /// Moves to the beginning of the block that holds an event, and reads only the headers of the blocks
+    /// before it. This is fast for events that are far apart, and fastest in ascending order.
     func seek(toBlockOf target: Offset) throws(KappaError) {
         let first = try segments().last { $0 <= target }
         guard let first, head.nextOffset > target else {
@@ -145,7 +145,7 @@ package final class LogReader {
                 runs = try read(header, into: buffer, at: used)
                 range = try wanted(header, in: buffer, at: used, upTo: end)
             } catch {
-                // What is sound before the damage comes first: the next call meets it again.
+                // Return the sound events before the damage; the next call finds the damage again.
                 if block == nil { throw error }
                 break
             }
@@ -167,7 +167,7 @@ package final class LogReader {
                         buffer.slice((used - range.bytes.count)..<used)))
             offset = header.firstOffset + range.events.upperBound
             if range.events.upperBound < header.events {
-                // The rest of the block is read again, from the same place, if anybody asks.
+                // The next call reads the block again, from the same position, for the rest.
                 skipping = range.events.upperBound
                 break
             }
@@ -184,7 +184,7 @@ package final class LogReader {
 
     // MARK: Blocks
 
-    /// The header at the present position; nil at the durable end. Goes on to the next segment.
+    /// The header at the current position; nil at the durable end. Moves on to the next segment.
     private func peekHeader() throws(KappaError) -> BlockHeader? {
         while true {
             guard let segment else {
@@ -199,7 +199,7 @@ package final class LogReader {
                 _ = try durableEnd()
                 if head != before { continue }
                 if isLast { return nil }
-                if offset == segmentFirst { throw damage("it is empty, and the log goes on") }
+                if offset == segmentFirst { throw damage("it is empty, but is not the last") }
                 try open(offset)
                 continue
             }
@@ -233,7 +233,7 @@ package final class LogReader {
         window.forget()
     }
 
-    /// Reads and checks a block's payload; its raw bytes stand in the buffer from `at` on.
+    /// Reads and checks a block's payload; its raw bytes are in the buffer from `at` on.
     private func read(
         _ header: BlockHeader, into buffer: BlockBuffer, at: Int
     ) throws(KappaError) -> [IngestionRun] {
@@ -250,7 +250,9 @@ package final class LogReader {
         let target = buffer.slice(at..<(at + header.rawSize))
         switch header.codec {
         case .raw:
-            guard header.storedSize == header.rawSize else { throw damage("its sizes differ") }
+            guard header.storedSize == header.rawSize else {
+                throw damage("a raw block has two different sizes")
+            }
             try window.copy(of: segment, at: payloadAt, to: target)
         case .zstd:
             let decompressor = self.decompressor ?? BlockDecompressor()
@@ -293,11 +295,11 @@ package final class LogReader {
         let payload = UnsafeRawBufferPointer(buffer.slice(at..<(at + header.rawSize)))
         guard let lower = Self.end(of: skipping, in: payload),
             let upper = Self.end(of: last, in: payload)
-        else { throw damage("a block has fewer events than its header tells") }
+        else { throw damage("a block has fewer events than its header states") }
         return Wanted(events: skipping..<last, bytes: lower..<upper)
     }
 
-    /// How many events a payload has; a last one that lacks its newline counts.
+    /// How many events a payload has, including a last one that lacks its newline.
     private static func lines(_ payload: UnsafeRawBufferPointer) -> Int {
         var count = 0
         for byte in payload where byte == 0x0A { count += 1 }
@@ -324,7 +326,7 @@ package final class LogReader {
         skipping = saved
         let payload = UnsafeRawBufferPointer(buffer.slice(0..<header.rawSize))
         guard let end = Self.end(of: events, in: payload) else {
-            throw damage("a block has fewer events than its header tells")
+            throw damage("a block has fewer events than its header states")
         }
         return header.digestBefore.appending(UnsafeRawBufferPointer(rebasing: payload[0..<end]))
     }

@@ -1,18 +1,19 @@
 import Glibc
 
-/// Opens a log's folder: makes it where it is new, and after a crash finds the durable end again.
+/// Finds the durable end of a log when it is opened, even after a crash.
 ///
-/// Below the published head nothing is ever cut. Past it there is at most an append that was never
-/// acknowledged: what is whole of it is made durable and kept, a torn rest is set aside. The head may be
-/// older than the log's end, though (it is not synced), or lost. So what lies behind it is refused as
-/// damaged, and never cut, where a later commit proves that it was durable.
+/// Nothing before the published head is ever cut. Past it there should be at most an append that was never
+/// acknowledged: its whole blocks are made durable and kept, and a torn rest is cut off and kept in another
+/// file. But the head may be older than the log's end (it is not synced), or lost. So where a later commit
+/// proves that bytes past the head were durable, they are reported as damaged and never cut.
 enum LogRecovery {
     struct Result {
         var head: LogHead
         var warnings: [String]
     }
 
-    /// Opens the head for a reader, recovering if it is missing. A log that is not there is an error.
+    /// Opens the head for a reader, and recovers the log if the head is missing or torn.
+    /// - Throws: `.notFound` if the folder does not exist.
     static func openHead(_ folder: String) throws(KappaError) -> OpenFile {
         let path = LogHead.path(folder)
         if try !IOFailure.isThere(folder) {
@@ -68,8 +69,8 @@ enum LogRecovery {
         return Result(head: head, warnings: warnings)
     }
 
-    /// What stands past the durable end, without changing it: nothing of it counts.
-    /// - Throws: `.damaged` where it proves that acknowledged events are gone.
+    /// What is past the durable end, without changing it; none of it counts.
+    /// - Throws: `.damaged` if it proves that acknowledged events are gone.
     static func pastEnd(_ folder: String, _ head: LogHead) throws(KappaError) -> LogPastEnd {
         var past = LogPastEnd()
         var head = head
@@ -93,15 +94,16 @@ enum LogRecovery {
         return past
     }
 
-    /// What follows the last whole block is torn only if nothing was committed after it.
+    /// Bytes after the last whole block are torn only if nothing was committed after them. Otherwise they are
+    /// damage.
     private static func refuseDamage(
         _ file: OpenFile, _ head: LogHead, _ next: Offset?
     ) throws(KappaError) {
         var proof: String?
         if let next {
-            // A segment is begun only when the one before it is whole.
+            // A segment is started only when the one before it is whole.
             if next != head.nextOffset { proof = "the next segment begins at offset \(next)" }
-        } else if let later = try laterCommit(file, behind: head.segmentBytes) {
+        } else if let later = try laterCommit(file, after: head.segmentBytes) {
             proof = "a later append begins at offset \(later)"
         }
         guard let proof else { return }
@@ -112,10 +114,10 @@ enum LogRecovery {
             advice: "Nothing was changed. Restore the file from a copy")
     }
 
-    /// The first offset of a sound block that begins a commit behind a position. No event can look
-    /// like one: JSON text has no zero bytes.
+    /// The first offset of a sound block that begins a commit after a position. No event can look like one,
+    /// because JSON text has no zero bytes.
     private static func laterCommit(
-        _ file: OpenFile, behind position: Int
+        _ file: OpenFile, after position: Int
     ) throws(KappaError) -> Offset? {
         let rest = try bytes(file, position, file.size - position)
         let magic = Array("KPB1".utf8)
@@ -147,8 +149,9 @@ enum LogRecovery {
         }
     }
 
-    /// Looks whether all segments before the head's are there, and none is empty, by what listing the folder
-    /// tells: appending reads none of them. A head that does not know how many there are is told.
+    /// Checks that all segments before the head's exist and that none is empty. It reads none of them, only
+    /// the folder and their sizes, since appending does not need them. If the head does not say how many
+    /// there are, their number is filled in.
     private static func checkEarlier(
         _ head: inout LogHead, _ segments: [Offset], _ folder: String
     ) throws(KappaError) {
@@ -166,7 +169,7 @@ enum LogRecovery {
         }
     }
 
-    /// Reads the segments, as their number is wrong, to find out where.
+    /// Reads the segments to find out where their sequence breaks, because their number is wrong.
     private static func gap(
         _ segments: [Offset], _ folder: String
     ) throws(KappaError) -> KappaError {
@@ -184,13 +187,13 @@ enum LogRecovery {
                     .damaged, "a file of the log does not belong to it",
                     at: "\(SegmentFiles.path(folder, next)), offset \(next)",
                     because: "the segment before it ends at offset \(head.nextOffset)",
-                    advice: "Take the file away. Nothing was changed")
+                    advice: "Move the file out of the folder. Nothing was changed")
             }
         }
         return KappaError(
-            .damaged, "the log's head is of another log", at: LogHead.path(folder),
-            because: "it counts other segments than there are, and none is missing",
-            advice: "Remove the file: it is made anew from the segments")
+            .damaged, "the log's head belongs to another log", at: LogHead.path(folder),
+            because: "it states another number of segments than there are, and none is missing",
+            advice: "Remove the file: it is rebuilt from the segments")
     }
 
     private static func missing(
@@ -210,7 +213,7 @@ enum LogRecovery {
         var head = LogHead(nextOffset: first, segment: first, segmentBytes: 0, digest: .empty)
         if first == .zero { return head }
         guard let block = try wholeBlock(file, at: 0), block.firstOffset == first else {
-            // The digest of what comes before is found by reading the segment before it.
+            // The digest of everything before it comes from reading the segment before it.
             let before = try SegmentFiles.list(folder).last { $0 < first }
             guard let before else {
                 throw missing(.zero, folder, "the log begins at offset \(first)")
@@ -226,7 +229,7 @@ enum LogRecovery {
         return head
     }
 
-    /// Moves the head over all whole blocks that follow it; returns how many bytes are left then.
+    /// Moves the head over all whole blocks that follow it; returns how many bytes are left after them.
     private static func extend(
         _ head: inout LogHead, _ file: OpenFile
     ) throws(KappaError) -> Int {
@@ -242,7 +245,7 @@ enum LogRecovery {
         return size - head.segmentBytes
     }
 
-    /// The header of the block at a position if all of the block is there and sound.
+    /// The header of the block at a position, if the block is complete and sound.
     private static func wholeBlock(
         _ file: OpenFile, at position: Int
     ) throws(KappaError) -> BlockHeader? {
@@ -255,7 +258,8 @@ enum LogRecovery {
             let headBytes = BlockHeader.size + header.runsSize
             let head = UnsafeRawBufferPointer(rebasing: whole[0..<headBytes])
             guard BlockHeader.isSound(head) else { return false }
-            // A compressed block was renamed into place as a whole; raw ones are appended.
+            // Compressed blocks come from sealing, which renames a complete file into place. Raw ones may
+            // have been appended, and may be torn.
             if header.codec == .zstd { return true }
             return crc32c(UnsafeRawBufferPointer(rebasing: whole[headBytes...])) == header.rawCRC
         }
@@ -281,12 +285,12 @@ enum LogRecovery {
         }
     }
 
-    /// Makes bytes durable that may be in the system's cache only, even after a failed fsync.
+    /// Makes bytes durable that may be only in the page cache, even after a failed fsync.
     ///
-    /// Linux keeps the bytes of a failed fsync in its cache, marked as written: a second fsync says
-    /// yes to them, and they are gone at power loss. Written again they are part of this fsync. The
-    /// page in which they begin is written as a whole, and the cache is not dropped before: it may
-    /// hold the only good copy of acknowledged bytes there.
+    /// After a failed fsync, Linux keeps the pages in its cache but marks them clean: a second fsync
+    /// succeeds, and the bytes are lost when the power fails. Writing them again makes them part of this
+    /// fsync. The page in which they begin is written as a whole, and the cache is not dropped first, because
+    /// it may hold the only good copy of acknowledged bytes in that page.
     private static func writeAgain(
         _ file: OpenFile, _ range: Range<Int>, _ files: any FileSystem
     ) throws(KappaError) {
@@ -305,12 +309,12 @@ enum LogRecovery {
         }
     }
 
-    /// Copies a torn tail to a file of its own and cuts it off.
+    /// Copies a torn tail to its own file and cuts it off.
     private static func setAside(
         _ file: OpenFile, at position: Int, _ count: Int, _ folder: String,
         _ files: any FileSystem
     ) throws(KappaError) -> String {
-        // An earlier copy of the same place stays.
+        // An earlier copy from the same position is kept.
         var copyPath = "\(file.path).torn-\(position)"
         var number = 1
         while access(copyPath, F_OK) == 0 {

@@ -1,8 +1,8 @@
 import CZstd
 import Glibc
 
-/// Rewrites segments that are no longer written to: small blocks become full ones, compressed where
-/// asked. Offsets, ingestion times, sources and digests stay as they are.
+/// Rewrites segments that are no longer written to: small blocks become full ones, compressed if requested.
+/// Offsets, ingestion times, sources and digests do not change.
 package struct LogSealer {
     package struct Result: Equatable, Sendable {
         package var segments = 0
@@ -21,8 +21,8 @@ package struct LogSealer {
         self.files = files
     }
 
-    /// Seals every segment, beginning a new one for appends first.
-    /// - Throws: `.heldElsewhere` while another sealing of this log runs.
+    /// Starts a new segment for appends, and seals every segment before it.
+    /// - Throws: `.heldElsewhere` while the log is being sealed by another caller.
     package func seal() throws(KappaError) -> Result {
         let end = try LogWriter(folder, files: files).roll()
         guard let lock = try SealLock(folder, files) else {
@@ -45,7 +45,7 @@ package struct LogSealer {
         return result
     }
 
-    /// The new file is whole and durable before its name replaces the old one's.
+    /// The new file is complete and durable before it is renamed over the old one.
     private func seal(_ first: Offset, end: Offset, _ path: String) throws(KappaError) {
         let newPath = path + SealLock.suffix
         let output: OpenFile
@@ -108,7 +108,7 @@ package struct LogSealer {
         return header.encoded(runs: runs) + stored[0..<count]
     }
 
-    /// Runs that say the same one after another become one.
+    /// Combines consecutive runs that have the same time and source.
     private static func joined(_ runs: [IngestionRun]) -> [IngestionRun] {
         var result: [IngestionRun] = []
         for run in runs {
@@ -140,15 +140,15 @@ struct FileLock {
     func unlock() { flock(file.descriptor, LOCK_UN) }
 }
 
-/// Held by the one process that seals a log. Whoever gets it may remove what an earlier holder that
-/// died has left behind.
+/// Held by the one process that seals a log. Its holder may remove the files that an earlier holder left when
+/// it died.
 struct SealLock {
     static let suffix = ".sealing"
     private let folder: String
     private let files: any FileSystem
     private let file: OpenFile
 
-    /// Nil while somebody else holds it.
+    /// Nil while another holder has it.
     init?(_ folder: String, _ files: any FileSystem) throws(KappaError) {
         self.folder = folder
         self.files = files

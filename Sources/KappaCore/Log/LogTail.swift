@@ -1,16 +1,16 @@
 import Glibc
 
-/// The end of the log as one writer knows it: where the next block goes, and what was put there but is
-/// not yet durable.
+/// The end of the log as one writer knows it: where the next block goes, and the blocks added since that are
+/// not durable yet.
 struct LogTail: Sendable {
     private let folder: String
     private(set) var head: LogHead
     private var file: OpenFile?
-    /// Blocks that wait to be written together.
+    /// Blocks waiting to be written together.
     private var pending: [UInt8] = []
     private var pendingAt = 0
     private var isAtCommit = true
-    /// How many events of each source the log holds, up to `sourcesEnd`; filled when first asked.
+    /// How many events of each source the log holds, up to `sourcesEnd`; filled on first use.
     private var sources: [String: UInt64] = [:]
     private var sourcesEnd: LogHead?
 
@@ -22,10 +22,10 @@ struct LogTail: Sendable {
         self.head = head
     }
 
-    /// From here on blocks belong to a new commit: those before are durable.
+    /// Blocks added from here on belong to a new commit; those before it are durable.
     mutating func beginCommit() { isAtCommit = true }
 
-    /// Goes on from where another process has left the log.
+    /// Continues where another process left the log.
     mutating func follow(_ newHead: LogHead) {
         guard newHead != head else { return }
         if newHead.segment != head.segment { file = nil }
@@ -56,7 +56,7 @@ struct LogTail: Sendable {
         guard range.count < Int(UInt32.max) else {
             throw KappaError(
                 .badInput, "an event is too large", because: "it has \(range.count) bytes",
-                advice: "Events have less than 4 GiB")
+                advice: "An event must be smaller than 4 GiB")
         }
         var runs: [UInt8] = []
         run.encode(into: &runs)
@@ -76,7 +76,7 @@ struct LogTail: Sendable {
         if pending.count >= Self.pendingBytes { try flush(files) }
     }
 
-    /// Writes the blocks that wait; they are not durable yet.
+    /// Writes the pending blocks; they are not durable yet.
     mutating func flush(_ files: any FileSystem) throws(KappaError) {
         guard !pending.isEmpty else { return }
         let path = SegmentFiles.path(folder, head.segment)
@@ -90,7 +90,7 @@ struct LogTail: Sendable {
         if size < pendingAt { throw Self.cutShort(path, size, durableBytes: pendingAt) }
         do throws(IOFailure) {
             let file = try openFile(files, durableBytes: pendingAt)
-            // A writer that died may have left bytes past the durable end: nothing of them stays.
+            // A writer that died may have left bytes past the durable end: they are all removed.
             if size > pendingAt { try files.truncate(file.descriptor, to: pendingAt) }
             try files.write(file.descriptor, pending, at: pendingAt)
         } catch {
@@ -99,7 +99,7 @@ struct LogTail: Sendable {
         pending.removeAll(keepingCapacity: pending.capacity <= 2 * Self.pendingBytes)
     }
 
-    /// Acknowledged bytes are gone: what were written past them would only hide that.
+    /// Acknowledged bytes are gone, and writing past them would only hide that.
     static func cutShort(_ path: String, _ size: Int, durableBytes: Int) -> KappaError {
         KappaError(
             .damaged, "a segment of the log is cut short", at: "\(path), byte \(size)",
@@ -113,7 +113,7 @@ struct LogTail: Sendable {
         if let file { return file }
         let path = SegmentFiles.path(folder, head.segment)
         let opened = OpenFile(try files.open(path, O_RDWR | O_CREAT), path: path)
-        // Without durable bytes it is new, or was left by a writer that died before it got here.
+        // Without durable bytes the file is new, or was left by a writer that died before this sync.
         if durableBytes == 0 { try files.syncFolder(folder) }
         file = opened
         return opened
@@ -123,7 +123,7 @@ struct LogTail: Sendable {
         if let file { try files.sync(file.descriptor) }
     }
 
-    /// Takes a failed batch away again. If that fails too, recovery sets it aside later.
+    /// Cuts a failed batch off again. If that fails too, recovery handles it later.
     mutating func cutBack(_ files: any FileSystem) {
         pending = []
         let path = SegmentFiles.path(folder, head.segment)
@@ -135,14 +135,14 @@ struct LogTail: Sendable {
         }
     }
 
-    /// Whether a writer that died had begun the next segment already, which then must be gone on
-    /// with: readers look for an offset in the last segment that begins at it or before it.
+    /// Whether a writer that died had already started the next segment. If so, appending must continue there:
+    /// readers look for an offset in the last segment that begins at or before it.
     var hasNextSegment: Bool {
         head.segment != head.nextOffset
             && access(SegmentFiles.path(folder, head.nextOffset), F_OK) == 0
     }
 
-    /// Begins a new segment. The one before it ends, from now on, where its file ends.
+    /// Starts a new segment. From then on, the one before it ends where its file ends.
     mutating func roll(_ files: any FileSystem) throws(KappaError) {
         var size = 0
         let path = SegmentFiles.path(folder, head.segment)
@@ -185,7 +185,7 @@ struct LogTail: Sendable {
     }
 }
 
-/// How much of each source a log holds, as its blocks tell.
+/// How many events of each source a log holds, according to its blocks.
 enum SourcePositions {
     static func collect(
         _ folder: String, behind known: LogHead?, into sources: inout [String: UInt64]

@@ -1,26 +1,26 @@
 import CKappa
 import Glibc
 
-/// Waits for the log to grow. What is Linux's own about it (inotify, eventfd) is in this file.
+/// Waits for the log to grow. The Linux-specific part (inotify, eventfd) is in this file.
 package final class LogWatcher: Sendable {
     private let notifications: Int32
     private let cancellation: Int32
     private let headFile: OpenFile
 
-    /// Between two looks at the log's head when no notification comes, in milliseconds.
+    /// How often the log's head is read when no notification arrives, in milliseconds.
     private static let pollMilliseconds: Int32 = 1_000
 
     package init(_ folder: String) throws(KappaError) {
         headFile = try OpenFile(reading: LogHead.path(folder))
         notifications = inotify_init1(Int32(IN_NONBLOCK) | Int32(IN_CLOEXEC))
         cancellation = kappa_eventfd()
-        // Without it nobody could end a wait.
+        // Without it, ``cancel()`` could not end a wait.
         guard cancellation >= 0 else {
             let failure = IOFailure("eventfd", errno)
             if notifications >= 0 { close(notifications) }
             throw failure.error("cannot wait for the log to grow", at: folder)
         }
-        // Without inotify (no watches left) the slow poll still finds what comes.
+        // Without inotify (no watches left) the slow poll still finds new events.
         if notifications >= 0 {
             inotify_add_watch(notifications, headFile.path, UInt32(IN_MODIFY))
         }
@@ -31,7 +31,7 @@ package final class LogWatcher: Sendable {
         close(cancellation)
     }
 
-    /// Blocks until the durable end is past `offset`, ``cancel()`` is called, or the time is over.
+    /// Blocks until the durable end is past `offset`, ``cancel()`` is called, or the timeout expires.
     package func wait(past offset: Offset, timeoutMilliseconds: Int? = nil) throws(KappaError) {
         let clock = ContinuousClock()
         let end = timeoutMilliseconds.map { clock.now + .milliseconds($0) }
@@ -54,7 +54,7 @@ package final class LogWatcher: Sendable {
         }
     }
 
-    /// Ends every wait, now and from now on.
+    /// Ends the current wait and every later one.
     package func cancel() {
         var one: UInt64 = 1
         _ = write(cancellation, &one, 8)

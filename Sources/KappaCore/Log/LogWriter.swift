@@ -2,11 +2,11 @@ import Glibc
 
 /// Appends events to the log. Any number of threads and processes may append at once.
 ///
-/// An append is acknowledged when it returns: its events are on the disk. Appends of several threads
-/// that wait for the disk at the same time share one fsync.
+/// An append is acknowledged when it returns: its events are on the disk. Appends of several threads that
+/// wait for the disk at the same time share one fsync.
 package final class LogWriter: Sendable {
     package let folder: String
-    /// What recovery found and did when the log was opened, for people.
+    /// What recovery found and did when the log was opened, as sentences for people.
     package let warnings: [String]
     private let segmentBytes: Int
     private let files: any FileSystem
@@ -17,13 +17,13 @@ package final class LogWriter: Sendable {
     private struct State {
         var queue: [Request] = []
         var isCommitting = false
-        /// What this writer knows of the log's end; another process may have gone on since.
+        /// What this writer knows of the log's end; another process may have appended since.
         var tail: LogTail
-        /// Set for good when the disk failed to keep what it was given.
+        /// Set for good once an fsync has failed.
         var failure: KappaError?
     }
 
-    /// One caller's append. Its result is set by whoever commits it.
+    /// One caller's append. The thread that commits it sets its result.
     ///
     /// `@unchecked Sendable`: the result is only touched with the writer's state locked.
     private final class Request: @unchecked Sendable {
@@ -36,7 +36,7 @@ package final class LogWriter: Sendable {
         }
     }
 
-    /// Where a batch stands in its source.
+    /// The position of a batch in its source.
     package struct SourceRange: Sendable {
         package var name: String
         /// How many events of the source come before this batch.
@@ -52,12 +52,12 @@ package final class LogWriter: Sendable {
         package var firstOffset: Offset
         package var nextOffset: Offset
         package var appended: Int
-        /// Events that the log held already, by source and position.
+        /// How many events the log already held, by source and position.
         package var skipped: Int
     }
 
-    /// Opens the log in `folder`, making it where it is new, and recovers it after a crash.
-    /// - Parameter segmentBytes: From which size on a new segment is begun.
+    /// Opens the log in `folder`, creating it if it does not exist, and recovers it after a crash.
+    /// - Parameter segmentBytes: The size from which a new segment is started.
     package init(
         _ folder: String, segmentBytes: Int = 256 << 20, files: any FileSystem = SystemFiles()
     ) throws(KappaError) {
@@ -80,7 +80,8 @@ package final class LogWriter: Sendable {
             sealing.unlock()
         }
         if recovered.head != published {
-            // First the names, of a segment too that a writer began which died: then readers see it.
+            // First make the names durable, also that of a segment started by a writer that died. Only then
+            // do readers see it.
             do { try files.syncFolder(folder) } catch {
                 throw error.error("cannot make the log's folder durable", at: folder)
             }
@@ -90,8 +91,8 @@ package final class LogWriter: Sendable {
     }
 
     /// Appends events and returns once they are durable.
-    /// - Throws: `.inputOutput` if they could not be made durable: then none of them counts as
-    ///   appended. After a failed fsync the writer refuses everything until the log is reopened.
+    /// - Throws: `.inputOutput` if they could not be made durable; then none of them counts as appended.
+    ///   After a failed fsync the writer refuses everything until the log is reopened.
     package func append(
         _ lines: EventLines, source: SourceRange? = nil
     ) throws(KappaError) -> AppendResult {
@@ -99,18 +100,18 @@ package final class LogWriter: Sendable {
         return try results[0].get()
     }
 
-    /// Appends what several callers have handed over, with one fsync for all of them where they fit in
-    /// one commit; returns the result of each.
+    /// Appends the lines of several callers, with one fsync for all of them if they fit in one commit;
+    /// returns the result of each.
     func append(group: [EventLines]) -> [Result<AppendResult, KappaError>] {
         group.isEmpty ? [] : perform(group.map { Request($0, nil) })
     }
 
-    /// Has requests committed, by this thread or by one that is at it.
+    /// Waits until the requests are committed, by this thread or by one that is already committing.
     private func perform(_ requests: [Request]) -> [Result<AppendResult, KappaError>] {
         state.withLock { $0.queue += requests }
         while true {
-            // Either the requests get their results, or nobody commits and it is this thread's to do.
-            // They are committed together, so that the last one tells of all.
+            // Either the requests get their results, or no thread is committing and this one has to. They
+            // are committed together: once the last one has a result, all have.
             let results = state.wait { state -> [Result<AppendResult, KappaError>]?? in
                 if requests.last?.result != nil { return .some(requests.compactMap(\.result)) }
                 if state.isCommitting { return nil }
@@ -124,16 +125,16 @@ package final class LogWriter: Sendable {
 
     /// How many events of a source the log holds.
     package func sourcePosition(of name: String) throws(KappaError) -> UInt64 {
-        try alone { tail throws(KappaError) in try tail.sourcePosition(of: name) }
+        try exclusively { tail throws(KappaError) in try tail.sourcePosition(of: name) }
     }
 
-    /// Begins a new segment, so that those before it can be sealed.
-    /// - Returns: The new segment. The head says so durably: one that points into a segment from
-    ///   before its sealing would be taken for damage after a power loss.
+    /// Starts a new segment, so that those before it can be sealed.
+    /// - Returns: The new segment. The head that names it is durable: after a power loss, an older head that
+    ///   points into a segment since sealed would look like damage.
     package func roll() throws(KappaError) -> Offset {
-        try alone { tail throws(KappaError) in
+        try exclusively { tail throws(KappaError) in
             if tail.head.segmentBytes > 0 { try tail.roll(files) }
-            // Written in any case: of a sync that failed before, nothing is left to be synced.
+            // The head is written in any case: if an earlier sync failed, syncing alone would do nothing.
             try Self.publish(tail.head, headFile, files)
             do throws(IOFailure) { try files.sync(headFile.descriptor) } catch {
                 throw error.error("cannot make the log's end durable", at: headFile.path)
@@ -144,11 +145,11 @@ package final class LogWriter: Sendable {
 
     // MARK: Committing
 
-    /// Does something at the log's end while neither another thread nor another process commits.
+    /// Runs `body` at the log's end while neither another thread nor another process commits.
     ///
-    /// The file lock belongs to the open file, which the threads of this process share: among them
-    /// `isCommitting` is the lock.
-    private func alone<R>(
+    /// The file lock belongs to the open file, which the threads of this process share; between these
+    /// threads, `isCommitting` is the lock.
+    private func exclusively<R>(
         _ body: (inout LogTail) throws(KappaError) -> R
     ) throws(KappaError) -> R {
         var (tail, failure) = state.wait { state -> (LogTail, KappaError?)? in
@@ -169,10 +170,10 @@ package final class LogWriter: Sendable {
         return try body(&tail)
     }
 
-    /// Goes on from where another process has left the log. The caller holds the lock.
+    /// Continues where another process left the log. The caller holds the lock.
     ///
-    /// What this writer remembers of the end is never a stand-in for the head: another process may
-    /// have gone on, and its events would be overwritten.
+    /// What this writer remembers of the end never stands in for the head: another process may have appended
+    /// since, and its events would be overwritten.
     private func catchUp(_ tail: inout LogTail) throws(KappaError) {
         var status = stat()
         guard fstat(headFile.descriptor, &status) == 0, status.st_nlink > 0,
@@ -186,7 +187,7 @@ package final class LogWriter: Sendable {
         tail.follow(head)
     }
 
-    /// Commits what is queued. The caller has set `isCommitting`, and it is unset on return.
+    /// Commits the queued requests. The caller has set `isCommitting`; it is cleared on return.
     private func commitQueue() {
         let (requests, tail, failure) = state.withLock { state in
             let requests = state.queue
@@ -229,7 +230,7 @@ package final class LogWriter: Sendable {
             }
             var rest = requests[...]
             while let request = rest.first {
-                // Small appends without a source that wait together go into one block.
+                // Appends without a source that wait together share blocks.
                 let together = rest.prefix { $0.source == nil }
                 if together.count > 1 {
                     results += try write(together, &tail)
@@ -241,14 +242,14 @@ package final class LogWriter: Sendable {
             }
             try tail.flush(files)
         } catch {
-            // What was written of the batch is no part of the log: it is cut off again.
+            // What was written of the batch is not part of the log, so it is cut off again.
             tail = before
             tail.cutBack(files)
             throw error
         }
         guard tail.head != before.head else { return results }
         do throws(IOFailure) { try tail.sync(files) } catch {
-            // The kernel may have dropped the pages: what the file holds now is not known.
+            // The kernel may have dropped the pages, so what the file holds now is not known.
             let failure = KappaError(
                 .inputOutput, "the log could not be made durable",
                 at: SegmentFiles.path(folder, tail.head.segment), because: error.reason,
@@ -259,7 +260,7 @@ package final class LogWriter: Sendable {
             throw failure
         }
         do throws(KappaError) { try Self.publish(tail.head, headFile, files) } catch {
-            // A head that was written by half would stop everybody: the old one is put back.
+            // A half-written head would stop all readers and writers, so the old one is put back.
             try? Self.publish(before.head, headFile, files)
             tail = before
             tail.cutBack(files)
@@ -286,7 +287,7 @@ package final class LogWriter: Sendable {
         return results
     }
 
-    /// A gap in a source fails that request alone, not those that share its fsync.
+    /// A gap in a source fails only that request, not those that share its fsync.
     private func write(
         _ request: Request, _ tail: inout LogTail
     ) throws(KappaError) -> Result<AppendResult, KappaError> {

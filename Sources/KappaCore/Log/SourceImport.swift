@@ -2,8 +2,8 @@ import Glibc
 
 /// Appends NDJSON from a file or a pipe, batch by batch.
 ///
-/// With a source it is repeatable: events that the log holds already, by their place in the source,
-/// are skipped. So an import that was killed is run again as it was.
+/// With a source, an import is repeatable: events that the log already holds, by their position in the
+/// source, are skipped. An import that was killed can simply be run again.
 package struct SourceImport {
     private let writer: LogWriter
     private let source: String?
@@ -18,7 +18,7 @@ package struct SourceImport {
 
         package init() {}
 
-        /// Adds what came after it.
+        /// Adds the result of a later import.
         package mutating func add(_ later: Result) {
             appended += later.appended
             skipped += later.skipped
@@ -27,7 +27,7 @@ package struct SourceImport {
         }
     }
 
-    /// - Parameter batchEvents: How many events are made durable together, at most.
+    /// - Parameter batchEvents: The most events that are made durable together.
     package init(_ writer: LogWriter, source: String?, batchEvents: Int = .max) throws(KappaError) {
         if let source {
             let bytes = source.utf8
@@ -46,10 +46,11 @@ package struct SourceImport {
     /// Reads a file descriptor to its end.
     /// - Parameters:
     ///   - start: How many events of the source come before this file.
-    ///   - name: What to call the input in errors.
-    ///   - progress: Called after each batch with the result so far; returning false ends the import. It is
-    ///     called before an error is thrown, too: what came before that is durable.
-    /// - Returns: What was appended, and how many events the input has up to where it ended.
+    ///   - name: The name of the input in errors.
+    ///   - progress: Called after each batch, and while a pipe is idle, with the result so far; returning
+    ///     false ends the import. It is also called before an error is thrown, with what is durable by then.
+    /// - Returns: What was appended, and the source's position where the import ended: `start` and the events
+    ///   that were read.
     package func run(
         _ input: Int32, from start: UInt64 = 0, name: String,
         progress: (Result) -> Bool = { _ in true }
@@ -70,7 +71,7 @@ package struct SourceImport {
             var end = 0
             switch delivery {
             case .bytes(let bytes):
-                // What is held from before has no newline.
+                // The bytes held over from before have no newline.
                 end = bytes.lastIndex(of: 0x0A).map { held.count + $0 + 1 } ?? 0
                 held += bytes
             case .nothing: break
@@ -86,7 +87,7 @@ package struct SourceImport {
                 held.removeFirst(end)
             }
             let isEnd = if case .end = delivery { true } else { false }
-            // Somebody may want to stop, also while a pipe gives nothing.
+            // The caller may want to stop while a pipe delivers nothing.
             if !progress(result) || isEnd { return (result, position) }
         }
     }
@@ -143,7 +144,7 @@ package struct SourceImport {
         var failure: KappaError?
         bytes.withUnsafeBytes { all in
             var text = UnsafeRawBufferPointer(rebasing: all[range])
-            // A byte order mark may stand at the very beginning.
+            // The input may begin with a byte-order mark.
             if firstLine == 1, text.starts(with: [0xEF, 0xBB, 0xBF]) {
                 text = UnsafeRawBufferPointer(rebasing: text[3...])
             }
@@ -159,21 +160,21 @@ package struct SourceImport {
     }
 }
 
-/// Reads a file or a pipe ahead on a thread of its own: while one batch is made durable, the next one
-/// comes in. What has come in when it is asked for is one batch.
+/// Reads a file or a pipe ahead on its own thread: while one batch is made durable, the next one arrives. A
+/// batch is whatever has arrived when the next one is requested.
 final class InputReader: Sendable {
     private struct State {
         var bytes: [UInt8] = []
         var isEnded = false
         var failure: IOFailure?
         var isCancelled = false
-        /// Counts the moments in which nothing came.
+        /// Counts the polls in which nothing arrived.
         var idleMoments = 0
     }
 
     enum Delivery {
         case bytes([UInt8])
-        /// Nothing has come for a moment; more may.
+        /// Nothing has arrived for a moment; more may.
         case nothing
         case end
     }
@@ -199,11 +200,11 @@ final class InputReader: Sendable {
     private static func step(
         _ input: Int32, _ chunk: inout [UInt8], _ state: Monitor<State>
     ) -> Bool {
-        let goesOn = state.wait { state -> Bool? in
+        let mayRead = state.wait { state -> Bool? in
             if state.isCancelled { return false }
             return state.bytes.count < mostBytes ? true : nil
         }
-        guard goesOn else { return false }
+        guard mayRead else { return false }
         var wanted = pollfd(fd: input, events: Int16(POLLIN), revents: 0)
         guard poll(&wanted, 1, idleMilliseconds) != 0 else {
             state.withLock { $0.idleMoments += 1 }
@@ -220,7 +221,7 @@ final class InputReader: Sendable {
         return count > 0
     }
 
-    /// What has come in since the last call; waits for it.
+    /// Waits for input, and returns what has arrived since the last call.
     func next() throws(IOFailure) -> Delivery {
         let before = state.withLock { $0.idleMoments }
         let (delivery, failure) = state.wait { state -> (Delivery, IOFailure?)? in

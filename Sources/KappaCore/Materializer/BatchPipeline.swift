@@ -1,15 +1,15 @@
 import CKappa
 
-/// Reads, checks and extracts ahead of whoever applies.
+/// Reads, checks and extracts batches ahead of the thread that applies them.
 ///
-/// A few batches go round. A thread of the pipeline's own reads the next block and extracts it at once,
-/// while the block's bytes are still in the cache of its core. The applying thread does the same where
-/// nothing is ready to be applied, so that neither core waits for the other. Batches are delivered in the
-/// order in which they were read.
+/// A few batches are reused in turn. The pipeline's own threads read blocks and extract each at once, while
+/// its bytes are still in the cache of the core. If nothing is ready to be applied, the applying thread does
+/// the same, so that no core waits for another. Batches are delivered in the order in which they were read.
 final class BatchPipeline {
-    /// One batch with the memory under it.
+    /// One batch with its memory.
     ///
-    /// `@unchecked Sendable`: a slot is with one thread at a time; the monitor hands it over.
+    /// `@unchecked Sendable`: a slot is used by one thread at a time; the monitor passes it from one to the
+    /// next.
     final class Slot: @unchecked Sendable {
         let buffer = BlockBuffer()
         let batch: EventBatch
@@ -29,20 +29,21 @@ final class BatchPipeline {
         case batch(Slot)
         /// Everything durable has been delivered, up to this offset.
         case caughtUp(Offset)
-        /// The end that was asked for has been reached, or reading was stopped.
+        /// The requested end has been reached, or reading was stopped.
         case ended
         case failed(any Error)
     }
 
-    /// Whose turn it is to read.
+    /// Which thread may read next.
     private enum Turn {
-        /// Whoever comes.
+        /// Any thread.
         case free
-        /// Somebody reads, or waits for the log to grow.
+        /// None for now: a thread is reading, or waiting for the log to grow.
         case taken
-        /// The pipeline's own thread, when the log has grown; where there is none, the applying one.
+        /// A thread of the pipeline's own, which waits for the log to grow; if there is none, the applying
+        /// thread.
         case atEnd
-        /// Nobody: nothing more is read.
+        /// None any more: reading is over.
         case over
     }
 
@@ -52,15 +53,15 @@ final class BatchPipeline {
         private var isStopped = false
         /// Batches are numbered from 0 as they are read.
         private var nextNumber = 0
-        /// What was extracted before something that was read earlier.
+        /// Deliveries that were extracted before others that were read earlier.
         private var early: [Int: Delivery] = [:]
         private var nextReady = 0
-        /// What is to be applied.
+        /// Deliveries to be applied, in order.
         private var ready: [Delivery] = []
 
         init(free: [Slot]) { self.free = free }
 
-        /// Takes the turn and a slot to read into; nil if there is nothing to read or no slot.
+        /// Takes the turn and a slot to read into; nil if the turn is not free, or no slot is.
         mutating func takeTurn() -> Slot? {
             guard turn == .free, !isStopped, let slot = free.popLast() else { return nil }
             turn = .taken
@@ -74,7 +75,7 @@ final class BatchPipeline {
             return true
         }
 
-        /// Passes the turn on, and returns the number of what was read.
+        /// Passes the turn on, and returns the number of the delivery just read.
         mutating func passTurn(_ next: Turn) -> Int {
             turn = next
             nextNumber += 1
@@ -89,7 +90,7 @@ final class BatchPipeline {
             if case .failed = delivery { stop() }
             early[number] = delivery
             while let next = early.removeValue(forKey: nextReady) {
-                // While much is applied, the log's end may be met again and again: once is enough.
+                // While a batch is applied, the log's end may be reached several times; it is delivered once.
                 if case .caughtUp = next, case .caughtUp? = ready.last { ready.removeLast() }
                 ready.append(next)
                 nextReady += 1
@@ -105,21 +106,21 @@ final class BatchPipeline {
     }
 
     private let source: Source
-    /// The applying thread's own.
+    /// The extractor of the applying thread.
     private let extractor: BlockExtractor
     private var threads: [WorkerThread] = []
 
     /// Starts reading.
     /// - Parameters:
-    ///   - end: Where to stop; nil reads on and on.
+    ///   - end: Where to stop; nil to read without end.
     ///   - batchEvents: The most events of a batch; nil for what the log's blocks hold.
-    ///   - waits: Whether to wait for more at the log's durable end, or to end there.
+    ///   - waits: Whether to wait for more events at the log's durable end, or to end there.
     init(
         _ reader: sending LogReader, plan: ExtractionPlan, upTo end: Offset?,
         batchEvents: Int? = nil, waits: Bool
     ) throws(KappaError) {
-        // Where there is but one core, the applying thread reads; more threads would only drive each
-        // other's batches out of the cache.
+        // With a single core, only the applying thread reads. More threads than cores would evict each
+        // other's batches from the cache.
         let ahead = min(Int(kappa_core_count()) - 1, Self.mostAhead)
         var slots: [Slot] = []
         for _ in 0..<(2 + 2 * ahead) { slots.append(Slot(plan)) }
@@ -128,7 +129,7 @@ final class BatchPipeline {
             reader, Monitor(State(free: slots)), watcher, end: end, batchEvents: batchEvents)
         self.source = source
         extractor = plan.makeExtractor()
-        // Where the system makes no more threads, the applying one does all by itself, as on one core.
+        // If the system cannot create a thread, the applying thread does all the work, as on one core.
         for _ in 0..<ahead {
             let extractor = plan.makeExtractor()
             let thread = try? WorkerThread("kappa-read") { source.readAhead(by: extractor) }
@@ -138,9 +139,9 @@ final class BatchPipeline {
 
     private static let mostAhead = 2
 
-    /// Where blocks come from.
+    /// Reads blocks from the log, and hands out the turns.
     ///
-    /// `@unchecked Sendable`: the reader is used by the thread that has the turn.
+    /// `@unchecked Sendable`: only the thread that has the turn uses the reader.
     private final class Source: @unchecked Sendable {
         private let reader: LogReader
         let state: Monitor<State>
@@ -165,7 +166,7 @@ final class BatchPipeline {
             case none
         }
 
-        /// Reads ahead until nothing more is to be read, and waits for the log to grow.
+        /// Reads ahead, and waits for the log to grow, until reading is over.
         func readAhead(by extractor: BlockExtractor) {
             while true {
                 let work = state.wait { state -> Work? in
@@ -181,7 +182,7 @@ final class BatchPipeline {
             }
         }
 
-        /// Reads a block and extracts it; another one may be read meanwhile.
+        /// Reads a block and extracts it; another thread may read the next block meanwhile.
         func read(into slot: Slot, by extractor: BlockExtractor) {
             do {
                 guard let block = try reader.next(into: slot.buffer, upTo: nextCut) else {
@@ -198,7 +199,7 @@ final class BatchPipeline {
             state.withLock { $0.deliver(extracted, number) }
         }
 
-        /// Nothing more is there: for now, or for good.
+        /// Handles the end of the log, or the requested end.
         private func meetEnd(_ slot: Slot) {
             let offset = reader.offset
             let isWhole = end.map { offset >= $0 } ?? false
@@ -219,15 +220,15 @@ final class BatchPipeline {
             }
         }
 
-        /// Where the next batch ends at the latest.
+        /// The offset at which the next batch ends at the latest.
         private var nextCut: Offset? {
             guard let batchEvents else { return end }
             let cut = reader.offset + batchEvents
             return end.map { min($0, cut) } ?? cut
         }
 
-        /// Now and then it says again that it has caught up, so that whoever applies can look
-        /// around while no events come.
+        /// While no events come, `.caughtUp` is delivered again after this time, so that the applying thread
+        /// can do other work.
         private static let tickMilliseconds = 250
     }
 
@@ -237,8 +238,8 @@ final class BatchPipeline {
         case wait
     }
 
-    /// The next delivery; reads it itself where nothing is ready, or waits for it. The slot of a batch
-    /// is given back with ``recycle(_:)``.
+    /// Returns the next delivery. If none is ready, reads one on this thread, or waits for one. The slot of a
+    /// batch must be returned with ``recycle(_:)``.
     func next() -> Delivery {
         let isAlone = threads.isEmpty
         while true {
@@ -264,7 +265,7 @@ final class BatchPipeline {
         threads = []
     }
 
-    /// Lets another thread end the reading; ``next()`` then returns `.ended` soon.
+    /// Ends the reading, from any thread; ``next()`` then returns `.ended` soon.
     var stopper: @Sendable () -> Void {
         let source = source
         return {

@@ -1,28 +1,28 @@
 import Glibc
 
-/// One pass over the log that several versions share: each event is read and extracted once.
+/// One pass over the log for several versions: each event is read and extracted once.
 package final class Scan {
-    /// What a scan's owner hears of, on the scan's own thread.
+    /// Callbacks to the scan's owner, on the scan's own thread.
     package protocol Observer: AnyObject {
-        /// Calls `perform` to commit a version, or returns false: then the scan leaves it out.
+        /// Calls `perform` to commit a version, or returns false to remove it from the scan.
         func commit(_ version: VersionMaterializer, _ perform: () throws -> Void) throws -> Bool
         /// A batch was applied.
         func didApply(to offset: Offset)
-        /// Everything durable is applied and committed.
+        /// All durable events are applied and committed.
         func didCatchUp(at offset: Offset) throws
-        /// A version cannot go on; the scan goes on without it.
+        /// A version has failed; the scan continues without it.
         func didFail(_ version: VersionMaterializer, _ error: any Error)
     }
 
     package struct Options: Sendable {
-        /// Where to stop; nil goes on until stopped.
+        /// Where to stop; nil to run until stopped.
         package var end: Offset?
-        /// Whether to wait for more at the log's end.
+        /// Whether to wait for more events at the log's end.
         package var follows = false
         /// How long changes wait for a commit while more events keep coming, in milliseconds.
         package var commitMilliseconds = 3_000
-        /// How much of the time commits may take while more events keep coming, in percent: where
-        /// they are dear, they come more seldom than ``commitMilliseconds`` says.
+        /// The share of the time that commits may take while more events keep coming, in percent. Expensive
+        /// commits come less often than ``commitMilliseconds`` says.
         package var commitPercent = 5
         /// The most events of a batch; nil for what the log's blocks hold.
         package var batchEvents: Int?
@@ -42,16 +42,16 @@ package final class Scan {
     private let crew = WorkCrew()
     /// How long changes may wait for a commit while more events keep coming, in milliseconds.
     package var commitMilliseconds: Int
-    /// Has the versions committed after the batch at hand, whatever a commit costs.
+    /// Set to commit the versions after the current batch, whatever a commit costs.
     package var wantsCommit = false
-    /// When the last event that was applied was appended.
+    /// When the last applied event was appended.
     package private(set) var ingestedAtMicros: Int64 = 0
     private weak var observer: (any Observer)?
     private var lastCommit = SystemClock.monotonicNanoseconds() / 1_000_000
     private var commitCost = CommitCost()
 
-    /// Starts at the offset of the version that is furthest behind.
-    /// - Parameter plan: The one that the versions were made with.
+    /// Starts at the smallest position of the versions.
+    /// - Parameter plan: The plan that the versions were opened with.
     package init(
         _ log: String, _ versions: [VersionMaterializer], plan: ExtractionPlan, options: Options,
         observer: (any Observer)? = nil
@@ -70,10 +70,10 @@ package final class Scan {
 
     deinit { pipeline.stop() }
 
-    /// Ends the scan from another thread; it stops after the batch at hand, with all committed.
+    /// Ends the scan from another thread. It stops after the current batch, and commits everything.
     package var stopper: @Sendable () -> Void { pipeline.stopper }
 
-    /// Runs until the end is reached or the scan is stopped, and commits what was applied.
+    /// Runs until the end is reached or the scan is stopped, and commits the events applied.
     package func run() throws {
         defer { pipeline.stop() }
         while true {
@@ -93,7 +93,7 @@ package final class Scan {
                 let isAtEnd = options.end.map { end in versions.allSatisfy { $0.offset >= end } }
                 return try commit(isOnTheWay: !(isAtEnd ?? false))
             case .failed(let error):
-                // What was applied before is whole: it is kept.
+                // The batches applied before are complete, so they are kept.
                 try commit(isOnTheWay: true)
                 throw error
             }
@@ -101,7 +101,7 @@ package final class Scan {
         }
     }
 
-    /// Applies a batch to all versions, side by side where it is worth it.
+    /// Applies a batch to all versions, in parallel if that pays.
     private func apply(_ batch: EventBatch, _ block: LogBlock) throws {
         let (before, after) = (block.digestBefore, block.digestAfter)
         guard versions.count > 1, batch.count >= Self.fewEvents else {
@@ -118,10 +118,10 @@ package final class Scan {
         }
     }
 
-    /// Waking others up costs more than so few events.
+    /// Below this, waking other threads costs more than applying the events.
     private static let fewEvents = 500
 
-    /// Leaves a version out from now on; on the scan's own thread.
+    /// Removes a version from the scan. Must be called on the scan's own thread.
     package func remove(_ version: VersionMaterializer) {
         versions.removeAll { $0 === version }
     }
@@ -137,10 +137,10 @@ package final class Scan {
 
     private var dirtyRows: Int { versions.reduce(0) { $0 + $1.dirtyRows } }
 
-    /// However dear a commit is, no more than this is done again after a kill.
+    /// Limits the work to be repeated after a kill, however expensive commits are.
     private static let longestMilliseconds = 60_000
 
-    /// Commits all versions. On the way, those of many rows may put them aside instead.
+    /// Commits all versions. In an intermediate commit, a version with many rows may spill them instead.
     private func commit(isOnTheWay: Bool = false) throws {
         let start = SystemClock.monotonicNanoseconds()
         let rows = dirtyRows
@@ -160,8 +160,8 @@ package final class Scan {
         wantsCommit = false
     }
 
-    /// Does something with each version. One that fails, or is let go of, leaves the scan; the
-    /// others go on.
+    /// Calls `body` for each version. A version for which it throws or returns false is removed from the
+    /// scan; the others continue.
     private func each(_ body: (VersionMaterializer) throws -> Bool) throws {
         for version in versions where versions.contains(where: { $0 === version }) {
             do {
@@ -179,10 +179,10 @@ package final class Scan {
     }
 }
 
-/// One batch on its way into several versions at once.
+/// One batch that is applied to several versions in parallel.
 ///
-/// `@unchecked Sendable`: each version is touched by the one thread that has taken its index, the batch
-/// is only read, and the scan goes on when all are done.
+/// `@unchecked Sendable`: each version, and its result, is used only by the thread that has taken its index;
+/// the batch is only read; and the scan continues when all threads are done.
 private final class SharedBatch: @unchecked Sendable {
     let versions: [VersionMaterializer]
     private let batch: EventBatch
@@ -213,11 +213,11 @@ private final class SharedBatch: @unchecked Sendable {
         }
     }
 
-    /// Why each version could not take the batch; nil for those that did.
+    /// The error of each version that failed to apply the batch; nil for the others.
     var failures: [(any Error)?] { versions.indices.map { results[$0] } }
 }
 
-/// What a commit costs for each row that it writes, as the last large one showed.
+/// The cost of a commit for each row written, measured at the last large commit.
 private struct CommitCost {
     private var microsecondsPerRow = 1.0
     private static let fewRows = 10_000

@@ -1,38 +1,38 @@
 import Glibc
 
-/// One version of a view being materialized: its steps over its store.
+/// Materializes one version of a view: runs its steps over its store.
 ///
 /// Used by one thread at a time.
 package final class VersionMaterializer {
     package let view: ViewDefinition
     package let store: any RowStore
-    /// How far it is, with what it has applied but not yet committed.
+    /// Its position and counters, including events applied but not yet committed.
     package private(set) var checkpoint: Checkpoint
-    /// How far its committed rows are.
+    /// The position of its committed rows.
     package private(set) var committedOffset: Offset
     /// Whether the store has a checkpoint. The first one is committed even before any event, so that
     /// a version of an empty log can be read.
     private var hasCommitted: Bool
-    /// Whether commits add to the feed that followers of the version read.
+    /// Whether commits add to the version's change feed.
     package var recordsChanges = false
-    /// Where it is noted what the view's code is called for.
+    /// Records the events for which the view's code is called.
     private let crashMark: CrashMark?
-    /// How long the last batch took: the dearest version is begun with.
+    /// How long the last batch took; a scan starts with the slowest version.
     private(set) var applyNanoseconds = 0
     private let steps: [any StepRunner]
     private let states: StateTables
     private let indexes: KeyIndexes
     private let budgetBytes: Int
     private let pass: BatchPass
-    /// Those that are not committed yet.
+    /// Dead letters not committed yet.
     private var deadLetters = DeadLetters()
-    /// The first event that could not be taken since the version was opened.
+    /// The first dead letter since the version was opened.
     private(set) var firstDeadLetter: DeadLetter?
 
     /// Opens a version's state over its store and adds its fields to the plan of a scan.
     /// - Parameters:
-    ///   - budgetBytes: How much memory its rows may take before clean ones are dropped.
-    ///   - crashMark: Where it is noted what the view's code is called for, from now on.
+    ///   - budgetBytes: How much memory its rows may take before clean ones are evicted.
+    ///   - crashMark: Records the events for which the view's code is called, from now on.
     package init(
         _ view: ViewDefinition, store: any RowStore, plan: ExtractionPlan, budgetBytes: Int,
         crashMark: CrashMark? = nil
@@ -40,7 +40,7 @@ package final class VersionMaterializer {
         self.view = view
         self.store = store
         self.crashMark = crashMark
-        // What sorting, writing and growing need for a moment comes out of the same budget.
+        // Keeps 30 % of the budget for the temporary memory of sorting, writing and growing.
         let budgetBytes = budgetBytes / 10 * 7
         self.budgetBytes = budgetBytes
         let stored = try store.lastCheckpoint()
@@ -57,11 +57,11 @@ package final class VersionMaterializer {
         pass = BatchPass(streamTimes: checkpoint.streamTimes)
         let indexes = KeyIndexes(store, stored)
         self.indexes = indexes
-        // What is noted for an index always has some room beside the rows.
+        // The notes for a key index get a part of the budget of their own.
         let isIndexed = view.tables.indices.contains { store.keyIndex(of: $0) != nil }
         let noteBytes = isIndexed ? min(budgetBytes / 4, Self.noteBytes) : 0
         let stepBytes = (budgetBytes - noteBytes) / view.steps.count
-        // For its state the view's code may be called.
+        // Opening a step may call the view's code.
         func open() throws -> [any StepRunner] {
             var table = 0
             return try view.steps.enumerated().map { index, step in
@@ -82,7 +82,7 @@ package final class VersionMaterializer {
         _ step: StepDefinition, states: StateTables, indexes: KeyIndexes, store: any RowStore,
         table: Int?, step index: Int, budgetBytes: Int
     ) throws -> any StepRunner {
-        // A table that readers do not see stands behind the states of the streams that go into it.
+        // A table that readers do not see comes after the states of its streams.
         func place() -> Int { table ?? states.reserve() }
         switch step.kind {
         case .fold(let fold):
@@ -94,7 +94,7 @@ package final class VersionMaterializer {
                 budgetBytes: budgetBytes)
         case .rows(let rows):
             let input = try rows.open(states)
-            // What a second step takes from here has to come by it, row by row.
+            // A second step has to see each row as it is written, so its upstream does not write ahead.
             return RowsRunner(
                 input: input, store: store, table: place(), writesAhead: table != nil)
         case .joinedRows(let rows):
@@ -133,23 +133,23 @@ package final class VersionMaterializer {
 
     package var offset: Offset { checkpoint.offset }
     package var isDirty: Bool { checkpoint.offset != committedOffset || !hasCommitted }
-    /// Whether rows that have spilled wait for the first commit.
+    /// Whether there are spilled rows that the first commit will merge.
     package var hasSpilled: Bool { store.spilled != nil }
     package var memoryBytes: Int {
         steps.reduce(states.memoryBytes + indexes.memoryBytes + deadLetters.memoryBytes) {
             $0 + $1.memoryBytes
         }
     }
-    /// Whether its rows take more memory than they may: a commit lets it drop them.
+    /// Whether its rows exceed the memory budget; a commit lets it evict them.
     package var isOverBudget: Bool { memoryBytes > budgetBytes && isDirty }
     package var dirtyRows: Int {
         steps.reduce(deadLetters.all.count + states.dirtyRows) { $0 + $1.dirtyRows }
     }
 
-    /// Applies the events of a batch that the version has not seen. The batch begins at or before
+    /// Applies the events of a batch that the version has not applied yet. The batch must begin at or before
     /// the version's offset.
-    /// - Throws: `.damaged` if events are missing in between, or if the log is not the one that the
-    ///   version was made from.
+    /// - Throws: `.damaged` if events are missing between the version's offset and the batch, or if the
+    ///   version was made from a different log.
     package func apply(_ batch: EventBatch, from before: LogDigest, to after: LogDigest) throws {
         let start = SystemClock.monotonicNanoseconds()
         defer { applyNanoseconds = SystemClock.monotonicNanoseconds() - start }
@@ -191,7 +191,7 @@ package final class VersionMaterializer {
         checkpoint.digest = after
     }
 
-    /// Runs the view's code, so that a crash of it is known to be this version's.
+    /// Runs the view's code, so that a crash in it can be attributed to this version.
     @inline(__always)
     private func watched(
         _ stage: CrashMark.Stage, _ first: Offset, _ end: Offset, _ body: () throws -> Void
@@ -199,8 +199,8 @@ package final class VersionMaterializer {
         if let crashMark { try crashMark.during(stage, first, end, body) } else { try body() }
     }
 
-    /// Passes over events that are known to leave its rows as they are.
-    /// - Parameter streamTimes: The largest event time that each step has seen by then.
+    /// Skips events that are known not to change its rows.
+    /// - Parameter streamTimes: The stream time of each step at `offset`.
     func skip(to offset: Offset, digest: LogDigest, streamTimes: [Int64]) {
         if dirtyRows == 0 { committedOffset = offset }
         checkpoint.offset = offset
@@ -218,13 +218,13 @@ package final class VersionMaterializer {
         return error
     }
 
-    /// Whether a checkpoint may be spilled rows instead of a commit.
+    /// Whether a checkpoint may spill rows instead of committing them.
     private var canSpill: Bool {
         store.canSpill && !recordsChanges && states.isEmpty && steps.allSatisfy(\.canSpill)
     }
 
-    /// A checkpoint on the way: rows and position become durable together. Where many rows were never
-    /// committed, they spill; the first commit merges them.
+    /// Makes an intermediate checkpoint: rows and position become durable together. Before the first commit,
+    /// a large number of rows spills instead; the first commit merges them.
     package func save() throws {
         guard isDirty else { return }
         guard canSpill, store.isLoading || dirtyRows >= Self.manyRows || isOverBudget else {
@@ -233,7 +233,7 @@ package final class VersionMaterializer {
         try watched(.committing, committedOffset, checkpoint.offset, spill)
     }
 
-    /// So many rows are cheaper to spill than to commit and to look up again.
+    /// From this many rows on, spilling is cheaper than committing and looking rows up again.
     private static let manyRows = 200_000
 
     private func spill() throws {
@@ -243,7 +243,7 @@ package final class VersionMaterializer {
             try indexes.write(to: transaction, end: checkpoint.offset)
         }
         deadLetters.removeAll()
-        // As many rows will come again; which of several steps they fall to, nobody knows.
+        // About as many rows will come again, but it is unknown how several steps will share them.
         for step in steps { step.spill(keepingMemory: steps.count == 1) }
         indexes.written()
         committedOffset = checkpoint.offset
@@ -254,7 +254,7 @@ package final class VersionMaterializer {
         guard isDirty || store.spilled != nil else { return }
         let first = committedOffset
         try watched(.committing, first, checkpoint.offset) {
-            // Second steps calculate here.
+            // Second steps run the view's code here.
             do { try writeAll(mayEvict: mayEvict) } catch let error as KappaError {
                 throw located(error, first, checkpoint.offset)
             }
@@ -288,14 +288,14 @@ package final class VersionMaterializer {
     }
 }
 
-/// Dead letters that wait for a commit, with the memory that they take.
+/// Dead letters not committed yet, and the memory that they take.
 private struct DeadLetters {
     private(set) var all: [DeadLetter] = []
     private(set) var memoryBytes = 0
 
     mutating func append(_ letter: DeadLetter) {
         all.append(letter)
-        // Both texts have storage of their own.
+        // Each of the two texts has storage of its own.
         memoryBytes +=
             MemoryLayout<DeadLetter>.stride + 64 + letter.reason.utf8.count
             + letter.event.utf8.count

@@ -1,7 +1,7 @@
-/// What the steps of a view find out about the events of one batch.
+/// What the steps of a view did with the events of one batch.
 ///
-/// Each event counts once for the whole view: as dead if any step could not take it, else as late
-/// if any step dropped it as late, else as applied if any step took it, else as filtered.
+/// Each event counts once for the whole view: dead if any step could not process it, else late if any step
+/// dropped it as late, else applied if any step used it, else filtered.
 final class BatchPass {
     enum Outcome: UInt8 {
         case filtered = 0
@@ -73,7 +73,7 @@ final class BatchPass {
         counters.filtered += UInt64(range.count) - applied - late - dead
     }
 
-    /// Counted in bytes, as far as these reach: a loop that the compiler turns into wide instructions.
+    /// Counts in bytes, 255 events at a time, so that the compiler vectorizes the loop.
     private func count(_ outcome: Outcome, _ range: Range<Int>) -> UInt64 {
         outcomes.withUnsafeBufferPointer { outcomes in
             var count: UInt64 = 0
@@ -92,13 +92,13 @@ final class BatchPass {
     }
 }
 
-/// What became of an event that a step asked for.
+/// The outcome of an event that a step reads.
 package enum EventOutcome {
     case applied
     case late
     case dead(String)
 
-    /// What an error makes of an event.
+    /// The outcome of an event whose processing threw `error`.
     init(_ error: any Error) {
         self = error is LateElement ? .late : .dead(FieldFailure.reason(error))
     }

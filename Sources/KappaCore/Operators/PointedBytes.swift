@@ -1,5 +1,5 @@
-/// What the rows of a table point to outside of their own memory: texts, lists and the like. An estimate, by
-/// the texts that a row makes or is made of.
+/// The bytes that the rows of a table point to outside of their own memory: texts, lists and the like. An
+/// estimate, from the lengths of a row's texts.
 struct PointedBytes {
     private var ofRows: [Int] = []
     private(set) var total = 0
@@ -17,16 +17,16 @@ struct PointedBytes {
         set(id, bytes)
     }
 
-    /// Forgets what is known of a row, or of a group of rows.
+    /// Sets the bytes of a row, or of a group of rows, to zero.
     mutating func clear(_ id: UInt32) { set(id, 0) }
 
-    /// Adds a cell's text to what is known of a row, or of a group of rows.
+    /// Adds a cell's text to a row, or to a group of rows.
     mutating func add(_ id: UInt32, _ kind: ColumnKind, _ count: Int) {
         let known = Int(id) < ofRows.count ? ofRows[Int(id)] : 0
         set(id, known + (kind == .json ? Self.bytes(ofJSON: count) : Self.bytes(ofText: count)))
     }
 
-    /// Measures a row as it is stored.
+    /// Measures a stored row.
     mutating func measure(_ id: UInt32, _ cursor: any RowCursor, _ schema: TableSchema) {
         var bytes = 0
         for (index, column) in schema.columns.enumerated() where !cursor.isNull(index) {
@@ -42,7 +42,7 @@ struct PointedBytes {
         set(id, bytes)
     }
 
-    /// Adds what a row keeps hidden to what its cells have told.
+    /// Adds the row's hidden state to what its cells take.
     mutating func add(_ id: UInt32, hidden bytes: Int) {
         let known = Int(id) < ofRows.count ? ofRows[Int(id)] : 0
         set(id, known + Self.bytes(ofJSON: bytes))
@@ -54,8 +54,8 @@ struct PointedBytes {
         ofRows[Int(id)] = bytes
     }
 
-    /// Swift keeps 15 bytes of a text in place.
+    /// Swift stores texts of up to 15 bytes inline.
     private static func bytes(ofText count: Int) -> Int { count > 15 ? 32 + count : 0 }
-    /// In memory, the values of a list take a few times as much as their digits.
+    /// In memory, the values of a list take a few times as much as in JSON.
     private static func bytes(ofJSON count: Int) -> Int { 4 * count }
 }

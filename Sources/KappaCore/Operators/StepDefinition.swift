@@ -23,7 +23,7 @@ public struct StepDefinition: Sendable {
         }
     }
 
-    /// What the step remembers in tables that readers do not see.
+    /// The tables for the step's own state, which readers do not see.
     package var stateTables: [TableSchema] {
         switch kind {
         case .aggregation(let aggregation): aggregation.stateTables
@@ -69,12 +69,12 @@ public struct StepDefinition: Sendable {
 
 /// One part of a view: something that turns events into rows of a table.
 public protocol ViewStep: Sendable {
-    /// What the step does, for the view of that name; for kappa's own use.
+    /// Returns what the step does, for the view of that name. For kappa's own use.
     func define(view: String) throws(KappaError) -> StepDefinition
 }
 
 /// A step of a view that makes one table.
 public protocol TableStep: ViewStep {
-    /// The table's name where it is not the view's.
+    /// The table's name; nil if it is the view's.
     var tableName: String? { get set }
 }

@@ -2,18 +2,18 @@
 protocol StepRunner: AnyObject {
     /// Applies the events of a batch that are in `range`, in log order.
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws
-    /// Writes what changed since the last commit, sorted by key; nothing is forgotten yet.
+    /// Writes what changed since the last commit, sorted by key; memory still holds all of it.
     func write(to transaction: any StoreTransaction) throws
-    /// The transaction was committed: what was written is clean, and may be dropped to make room.
+    /// The transaction was committed: the rows written are clean, and may be evicted if `mayEvict`.
     func committed(mayEvict: Bool)
-    /// Whether what a key's rows have become in several stretches of the log can be merged.
+    /// Whether a key's rows from several ranges of the log can be merged.
     var canSpill: Bool { get }
-    /// Writes the same to a sorted run, as the rows are to spill.
+    /// Writes the changed rows to a sorted run, before ``spill(keepingMemory:)``.
     func writeToSpill(_ transaction: any StoreTransaction) throws
-    /// What was written has spilled: forgets all rows, and begins anew.
-    /// - Parameter keepingMemory: Whether what they took may stay at hand, as nobody else needs it.
+    /// Forgets all rows, after they were written to a sorted run.
+    /// - Parameter keepingMemory: Whether to keep their memory for reuse, because nothing else needs it.
     func spill(keepingMemory: Bool)
-    /// Merges the spilled runs and writes them. Nothing is in memory.
+    /// Merges the spilled runs and writes the result. Memory holds no rows.
     func writeSpilled(_ rows: any SpilledRows, to transaction: any StoreTransaction) throws
     /// Bytes of rows held in memory.
     var memoryBytes: Int { get }

@@ -8,7 +8,7 @@ protocol CellSink {
     mutating func timestamp(_ microseconds: Int64)
     mutating func text(_ utf8: UnsafeRawBufferPointer)
     mutating func json(_ utf8: UnsafeRawBufferPointer)
-    /// A text that nobody keeps.
+    /// A text that the caller does not keep, so the sink copies it.
     mutating func text(copying text: String)
 }
 
@@ -130,7 +130,7 @@ struct ValueSink: CellSink {
     mutating func bool(_ value: Bool) { cells.append(.bool(value)) }
     mutating func integer(_ value: Int64) { cells.append(.integer(value)) }
     mutating func double(_ value: Double) {
-        // As the store keeps it.
+        // As the store keeps it: without NaN and the sign of zero.
         cells.append(value.isNaN ? .null : .double(value.withoutZerosSign))
     }
     mutating func decimal(_ value: ExactDecimal) { cells.append(.decimal(value)) }

@@ -1,7 +1,7 @@
 /// A type that can be a key, a column, or an aggregate's input.
 ///
 /// Strings, integers, floating-point numbers, booleans, ``Timestamp``, ``ExactDecimal`` and optionals of
-/// these conform. An enum with a raw value conforms by saying so: `enum Action: String, Codable,
+/// these conform. An enum with a raw value conforms by declaration: `enum Action: String, Codable,
 /// ColumnValue`.
 public protocol ColumnValue: Hashable, Sendable {
     /// What a column of such values holds.
@@ -55,7 +55,7 @@ extension ColumnValue where Self: RawRepresentable, RawValue: ColumnValue {
     public var cell: Value { rawValue.cell }
 }
 
-/// A value that rows can be keyed by: it is never nil, and has one way to be equal.
+/// A value that rows can be keyed by: it is never nil, and equal values have the same form.
 public protocol KeyValue: ColumnValue {}
 extension String: KeyValue {}
 extension Bool: KeyValue {}
@@ -83,7 +83,7 @@ extension Int32: WholeValue {}
 extension UInt32: WholeValue {}
 extension Optional: WholeValue where Wrapped: WholeValue {}
 
-/// A value with a smallest and a largest.
+/// A value that is ordered, so that there is a smallest and a largest.
 public protocol OrderedValue: ColumnValue {}
 extension Int: OrderedValue {}
 extension Int64: OrderedValue {}

@@ -1,8 +1,8 @@
 import Glibc
 
-/// How a decimal is stored: as an integer where it is one of 64 bits, as a double where it has at
-/// most 15 significant digits (which a double keeps exactly), else as text. So SQL compares and
-/// sums decimals as numbers, and all digits come back.
+/// How a decimal is stored: as an integer if it is one of 64 bits, as a double if it has at most 15
+/// significant digits (which a double keeps exactly), else as text. So SQL compares and sums decimals as
+/// numbers, and no digit is lost.
 package enum DecimalCell {
     enum Cell {
         case integer(Int64)
@@ -11,7 +11,7 @@ package enum DecimalCell {
         case text
     }
 
-    /// The one cell that a decimal is stored as: equal decimals have equal cells.
+    /// The only cell that a decimal can be stored as: equal decimals have equal cells.
     static func cell(of decimal: ExactDecimal) -> Cell {
         if decimal.scale == 0, let integer = Int64(exactly: decimal.mantissa) {
             return .integer(integer)
@@ -28,7 +28,7 @@ package enum DecimalCell {
         switch cell(of: decimal) {
         case .integer(let integer): writer.bind(index, integer)
         case .double(let double): writer.bind(index, double)
-        // The writer copies this text: it is gone before the row is written.
+        // The writer copies this text, because it is gone before the row is written.
         case .text: writer.bind(index, decimal.description)
         }
     }
@@ -44,7 +44,7 @@ package enum DecimalCell {
 
     /// The decimal that a double of up to 15 significant digits stands for.
     package static func decimal(of double: Double) -> ExactDecimal? {
-        // Two decimals of up to 15 digits are never the same double: the first that fits is it.
+        // No two decimals of up to 15 digits are the same double, so the first that fits is the one.
         for scale in 0...4 {
             let mantissa = (double * powersOfTen[scale]).rounded()
             guard abs(mantissa) < 1e15 else { break }
@@ -62,16 +62,17 @@ package enum DecimalCell {
     }()
 }
 
-/// Numbers as bytes whose order, as `memcmp` compares, is the numbers' own. Equal numbers have equal
-/// bytes, however they are stored.
+/// Encodes numbers as bytes that `memcmp` orders as the numbers. Equal numbers have equal bytes, however they
+/// are stored.
 ///
-/// A byte for the sign (and for zero and the infinities, which are this one byte); the exponent
-/// in two bytes, the largest power of ten in the number; its digits, two in each byte. All that follows
-/// a negative number's sign is inverted and ends in 0xFF, so that the longer one is the smaller.
+/// First comes a byte for the sign (zero and the infinities consist of only this byte), then the exponent in
+/// two bytes (the largest power of ten in the number), then the digits, two in each byte. In a negative
+/// number, everything after the sign is inverted and ends in 0xFF, so that the longer of two numbers is the
+/// smaller.
 enum NumberOrder {
     enum Number: Equatable {
         case decimal(ExactDecimal)
-        /// Beyond the decimals, or infinite.
+        /// Beyond the range of decimals, or infinite.
         case double(Double)
     }
 
@@ -111,7 +112,8 @@ enum NumberOrder {
         return [double < 0 ? Sign.negativeInfinity : Sign.positiveInfinity]
     }
 
-    /// Of the text of a JSON number of any length; nil where it is none.
+    /// The key of the text of a JSON number of any length; nil if it is not one, or if its exponent is out
+    /// of range.
     static func key(_ text: UnsafeRawBufferPointer) -> [UInt8]? {
         var rest = text[...]
         let isNegative = rest.first == UInt8(ascii: "-")
@@ -156,7 +158,7 @@ enum NumberOrder {
         var index = digits.startIndex
         while index < digits.endIndex {
             let second = index + 1 < digits.endIndex ? digits[index + 1] : 0
-            // One more, so that no digit is as small as the end.
+            // Plus one, so that no pair of digits is as small as the end.
             key.append(digits[index] * 10 + second + 1)
             index += 2
         }
@@ -167,7 +169,7 @@ enum NumberOrder {
         return key
     }
 
-    /// The number of a key; nil where the bytes are none.
+    /// The number of a key; nil if the bytes are not a key.
     static func number(_ key: UnsafeRawBufferPointer) -> Number? {
         guard let sign = key.first else { return nil }
         switch sign {

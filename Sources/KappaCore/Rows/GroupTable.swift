@@ -1,7 +1,7 @@
 import CKappaJSON
 import Glibc
 
-/// The rows of one batch under which groups are looked up: one column for each part of the key.
+/// The keys of one batch's rows, by which groups are looked up: one column for each part of the key.
 enum KeyColumn {
     case integers(UnsafePointer<Int64>)
     case texts(UnsafePointer<kj_string>)
@@ -9,9 +9,9 @@ enum KeyColumn {
 
 /// Groups by key: an open-addressing hash table over records of one size.
 ///
-/// A record is a header, the key's parts, and as much state as its owner asked for. Records keep
-/// their number for as long as the table is not reset. Memory moves when the table grows, so a
-/// record's address holds only until the next look-up.
+/// A record is a header, the key's parts, and as much state as its owner asked for. Records keep their number
+/// until the table is reset or compacted. Memory moves when the table grows, so a record's address is valid
+/// only until the next lookup.
 final class GroupTable {
     /// Bytes of a record before the state: hash and flags, then 16 bytes for each part of the key.
     static func stateOffset(keyParts: Int) -> Int { 16 + 16 * keyParts }
@@ -28,7 +28,7 @@ final class GroupTable {
     private var texts = ByteArena()
     private var hashes: UnsafeMutablePointer<UInt32>
     private var hashCapacity = 2_048
-    // Used again by each look-up of one key.
+    // Reused by each lookup of a single key.
     private var oneFound: [UInt32] = []
     private var oneFresh: [UInt32] = []
 
@@ -54,7 +54,8 @@ final class GroupTable {
         return (slots, bits)
     }
 
-    /// What is in use: memory that no record has touched yet is not there.
+    /// The memory in use. Memory that no record has touched does not count, because the system has not
+    /// allocated it.
     var memoryBytes: Int { count * stride + 8 << slotBits + texts.byteCount }
 
     @inline(__always)
@@ -70,7 +71,7 @@ final class GroupTable {
         record(id).load(fromByteOffset: 16 + 16 * part, as: Int64.self)
     }
 
-    /// Valid until the next look-up.
+    /// Valid until the next lookup.
     @inline(__always)
     func textKey(_ id: UInt32, _ part: Int) -> UnsafeRawBufferPointer {
         TextCell.text(record(id) + (16 + 16 * part))
@@ -79,11 +80,11 @@ final class GroupTable {
     func isText(_ part: Int) -> Bool { keyIsText[part] }
     var keyParts: Int { keyIsText.count }
 
-    // MARK: Look-up
+    // MARK: Lookup
 
-    /// Finds the group of each row, making those that are new; appends the new ones to `fresh`.
+    /// Finds the group of each row, and creates those that are new; appends the new ones to `fresh`.
     ///
-    /// Slots and records are asked for some rows ahead, so that a large table costs few waits.
+    /// Slots and records are prefetched some rows ahead, so that a large table causes few stalls.
     func find(
         rows: ArraySlice<Int32>, keys: [KeyColumn], into ids: inout [UInt32],
         fresh: inout [UInt32]
@@ -96,27 +97,27 @@ final class GroupTable {
             hash(rows, keys)
             keys.withUnsafeBufferPointer { keys in
                 ids.withUnsafeMutableBufferPointer { ids in
-                    let look = Look(
+                    let lookup = Lookup(
                         slots: slots, shift: 64 &- UInt64(slotBits), last: 1 << slotBits &- 1,
                         memory: memory, stride: stride, hashes: hashes, keys: keys)
-                    // What stands in the cache need not be asked for.
+                    // What is in the cache need not be prefetched.
                     let isLarge = memoryBytes > Self.cachedBytes
                     for index in 0..<rows.count {
-                        if isLarge { look.prefetch(ahead: index, of: rows.count) }
+                        if isLarge { lookup.prefetch(ahead: index, of: rows.count) }
                         let row = Int(rows[index])
-                        let (slot, id) = look.find(row, look.hashes[index])
-                        ids[index] = id ?? add(keys, row, look.hashes[index], at: slot, &fresh)
+                        let (slot, id) = lookup.find(row, lookup.hashes[index])
+                        ids[index] = id ?? add(keys, row, lookup.hashes[index], at: slot, &fresh)
                     }
                 }
             }
         }
     }
 
-    /// A good part of a processor's second cache.
+    /// A good part of a processor's second-level cache.
     private static let cachedBytes = 1 << 18
 
     /// What does not change while some rows are looked up.
-    private struct Look {
+    private struct Lookup {
         let slots: UnsafeMutablePointer<UInt64>
         let shift: UInt64
         let last: Int
@@ -143,7 +144,7 @@ final class GroupTable {
             if stride > 64 { kj_prefetch(record + 64) }
         }
 
-        /// The group of a row's key; or none, and the slot where it belongs.
+        /// The group of a row's key; or nil, and the slot where it belongs.
         @inline(__always)
         func find(_ row: Int, _ hash: UInt32) -> (slot: Int, id: UInt32?) {
             var slot = home(hash)
@@ -189,8 +190,8 @@ final class GroupTable {
         return id
     }
 
-    /// Adds a group whose key is known not to be there; `keyColumns` are the row's columns that make it.
-    /// It can be found as any other; but where nothing is looked up, nothing is made ready for that.
+    /// Adds a group whose key is known to be new; `keyColumns` are the row's columns that make up the key. It
+    /// can be found like any other, but its slot is only filled when something is looked up.
     func append(_ row: any RowCursor, _ keyColumns: [Int]) -> UInt32 {
         makeRecords(for: 1)
         let id = UInt32(count)
@@ -216,7 +217,7 @@ final class GroupTable {
         return id
     }
 
-    /// Lets the groups that were appended be found.
+    /// Fills the slots of the groups that were appended, so that they can be found.
     private func fillSlots() {
         let (shift, last) = (64 - UInt64(slotBits), 1 << slotBits - 1)
         let ahead = 16
@@ -232,7 +233,7 @@ final class GroupTable {
         slotted = count
     }
 
-    /// Finds the group of one key, making it if it is new.
+    /// Finds the group of one key, and creates it if it is new.
     func find(keys: [KeyColumn]) -> (id: UInt32, isNew: Bool) {
         let before = count
         oneFound.removeAll(keepingCapacity: true)
@@ -270,12 +271,12 @@ final class GroupTable {
         }
     }
 
-    /// The hash of a record's key. Indexes on disk hold it: another way to hash needs another
+    /// The hash of a record's key. Indexes on disk hold it, so another way to hash needs another
     /// ``KeyIndexFormat``.
     @inline(__always)
     func hash(_ id: UInt32) -> UInt32 { record(id).load(as: UInt32.self) }
 
-    /// Takes the next part of a key into its hash, which begins as zero.
+    /// Adds the next part of a key to its hash, which starts at zero.
     static func hash(_ before: UInt32, integer: Int64) -> UInt32 { mix(before, hash(integer)) }
     static func hash(_ before: UInt32, text: UnsafeRawBufferPointer) -> UInt32 {
         mix(before, kj_hash(text.baseAddress?.assumingMemoryBound(to: CChar.self), text.count))
@@ -307,7 +308,7 @@ final class GroupTable {
         }
     }
 
-    /// Makes room for so many new groups: nothing moves until they are there.
+    /// Makes room for as many new groups as `rows`, so that no memory moves while they are added.
     private func makeRoom(for rows: Int) {
         makeRecords(for: rows)
         var bits = slotBits
@@ -335,7 +336,7 @@ final class GroupTable {
     }
 
     /// Forgets every group. The owner has freed what its states hold.
-    /// - Parameter keepingMemory: Whether as many groups are to come: then what they take stays at hand.
+    /// - Parameter keepingMemory: Whether about as many groups will follow. Then their memory is kept.
     func reset(keepingMemory: Bool = false) {
         count = 0
         slotted = 0
@@ -344,7 +345,7 @@ final class GroupTable {
         shrink()
     }
 
-    /// Gives back what the groups that are left do not take; they have no slots yet.
+    /// Frees the memory that the remaining groups do not need. Their slots are not filled yet.
     private func shrink() {
         free(slots)
         (slots, slotBits) = Self.makeSlots(bits: 10)
@@ -355,8 +356,7 @@ final class GroupTable {
     }
 
     /// Forgets the groups that are not needed. The others get new numbers, in the order of their old ones.
-    /// - Returns: The new number of each group that was there; what it is for those that are
-    ///   forgotten means nothing.
+    /// - Returns: The new number of each old group. The number of a forgotten group means nothing.
     func compact(keeping isNeeded: (UInt32) -> Bool) -> [UInt32] {
         var numbers = [UInt32](repeating: .max, count: count)
         var keptTexts = ByteArena()

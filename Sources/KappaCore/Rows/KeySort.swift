@@ -4,16 +4,16 @@ import Glibc
 /// Sorts the numbers of records by key, as the store orders keys: integers by value, texts by their
 /// bytes.
 ///
-/// Parts of a key are sorted by from the last to the first; each sort is stable, so the order of the
-/// later parts holds where earlier ones are equal. Integers that fit one word together are sorted by at
-/// once. A word costs a radix pass for each digit in which words differ.
+/// The parts of a key are sorted one by one, from the last to the first. Each sort is stable, so the order of
+/// later parts holds where earlier ones are equal. Neighboring integers that fit one word together are sorted
+/// in one go. A word costs a radix pass for each digit in which words differ.
 struct KeySort: ~Copyable {
     private struct Entry {
         var word: UInt64
         var id: UInt32
     }
 
-    /// What sorting takes for each row.
+    /// The memory that sorting takes for each row, in bytes.
     static let bytesPerRow = 2 * MemoryLayout<Entry>.stride + 8
 
     private var entries: UnsafeMutableBufferPointer<Entry>
@@ -63,15 +63,15 @@ struct KeySort: ~Copyable {
         sortWords()
     }
 
-    /// What integers have in common: as distances from the least, which are multiples of a power of two, they
-    /// fit so many bits.
+    /// How integers can be shortened: the distance of each from the least, divided by a power of two that
+    /// divides all distances, fits `bits` bits.
     private struct Values {
         var least: UInt64 = 0
         var shift: UInt64 = 0
         var bits = 0
     }
 
-    /// Puts the integer of each entry into the scratch memory, as a word that orders as the integers do.
+    /// Puts the integer of each entry into the scratch memory, as a word; the words have the integers' order.
     private func load(_ integer: (UInt32) -> Int64) -> Values {
         guard let first = entries.first else { return Values() }
         let firstWord = ByteOrder.word(integer(first.id))
@@ -89,7 +89,7 @@ struct KeySort: ~Copyable {
         return Values(least: least, shift: UInt64(shift), bits: bits)
     }
 
-    /// Takes what was loaded into the words, above their lowest bits.
+    /// Adds the loaded integers to the words, above the bits that are used.
     private mutating func add(_ values: Values, above used: Int) {
         if used == 0 {
             for index in entries.indices {
@@ -106,8 +106,8 @@ struct KeySort: ~Copyable {
 
     // MARK: Texts
 
-    /// Sorts by texts: by the eight bytes behind what all of them begin with, and where these are
-    /// equal by the whole text.
+    /// Sorts by texts: by the eight bytes after the common prefix, and where these are equal, by the whole
+    /// text.
     mutating func sortByTexts(_ text: (UInt32) -> UnsafeRawBufferPointer) {
         let common = commonPrefix(text)
         for index in entries.indices {
@@ -123,7 +123,7 @@ struct KeySort: ~Copyable {
         }
     }
 
-    /// How many bytes all texts begin with alike.
+    /// The length of the texts' common prefix, in bytes.
     private func commonPrefix(_ text: (UInt32) -> UnsafeRawBufferPointer) -> Int {
         guard let first = entries.first.map({ text($0.id) }) else { return 0 }
         var common = first.count
@@ -144,7 +144,7 @@ struct KeySort: ~Copyable {
         if run.dropFirst().allSatisfy({ ByteOrder.compare(first, text(entries[$0].id)) == 0 }) {
             return
         }
-        // Places break ties, which keeps the sort stable.
+        // Positions break ties, which keeps the sort stable.
         let sorted = run.sorted { a, b in
             let order = ByteOrder.compare(text(entries[a].id), text(entries[b].id))
             return order != 0 ? order < 0 : a < b
@@ -168,7 +168,7 @@ struct KeySort: ~Copyable {
         for entry in entries { differing |= entry.word ^ entries[0].word }
         let low = differing.trailingZeroBitCount
         let bits = 64 - differing.leadingZeroBitCount - low
-        // As many places as a processor's first cache has lines for; where there is much to sort, fewer
+        // At most as many digits as a processor's first-level cache has lines; for many entries, fewer
         // passes are worth more.
         let mostBits = entries.count < 1 << 14 ? 8 : 11
         let passes = (bits + mostBits - 1) / mostBits
@@ -190,7 +190,7 @@ struct KeySort: ~Copyable {
         swap(&entries, &scratch)
     }
 
-    /// Puts the entries with some indices to where others stand, one behind the other.
+    /// Moves the entries at some indices to consecutive positions, from `start` on.
     private mutating func move(_ indices: [Int], to start: Int) {
         let moved = indices.map { entries[$0] }
         for (index, entry) in moved.enumerated() { entries[start + index] = entry }
@@ -216,9 +216,9 @@ enum KeyOrder {
         ids = sort.ids
     }
 
-    /// Numbers of windows, sorted by the starts of these and their keys. Each key is looked at once:
-    /// windows are sorted by their keys' ranks.
-    /// - Parameter startsFirst: Whether the start stands before the key.
+    /// The numbers of windows, sorted by the windows' starts and keys. Each key is sorted only once: windows
+    /// are sorted by their keys' ranks.
+    /// - Parameter startsFirst: Whether the start comes before the key.
     static func sorted(
         _ windows: [UInt32], in keys: GroupTable, key: (UInt32) -> UInt32,
         start: (UInt32) -> Int64, startsFirst: Bool

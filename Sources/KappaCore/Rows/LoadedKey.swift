@@ -16,8 +16,8 @@ final class LoadedKey {
         texts.deallocate()
     }
 
-    /// Takes the key of a row. `keyColumns` are the table's columns that make it; `isText` tells of each
-    /// part. Its texts are those of the cursor.
+    /// Takes the key of a row. `keyColumns` are the table's columns that make up the key; `isText` says which
+    /// parts are texts. The texts are the cursor's, and are not copied.
     func load(_ cursor: any RowCursor, _ keyColumns: [Int], isText: (Int) -> Bool) {
         columns.removeAll(keepingCapacity: true)
         for (part, column) in keyColumns.enumerated() {
@@ -41,7 +41,7 @@ final class LoadedKey {
         }
     }
 
-    /// Takes the key that stands in cells of a packed row, from one on.
+    /// Takes the key from the cells of a packed row, the first part from cell `first`.
     func load(_ row: PackedRow, from first: Int, of cells: Int, isText: [Bool]) {
         columns.removeAll(keepingCapacity: true)
         for part in isText.indices {

@@ -11,7 +11,7 @@ struct OrderedCells {
     let parts: [Part]
     private let first: Part?
     let cells: Int
-    /// Whether two rows of the same rank stand equally high.
+    /// Whether two rows of the same rank are ties.
     let ranksAreExact: Bool
 
     /// - Parameter mayBeNull: Whether the first part's cell may be null.
@@ -23,8 +23,8 @@ struct OrderedCells {
             parts.isEmpty || parts.count == 1 && !mayBeNull && parts[0].kind.ranksExactly
     }
 
-    /// A number by which rows can be told apart without looking further: of two rows, the one with the
-    /// smaller rank stands before the other. Rows of the same rank need ``compare(_:_:)``.
+    /// A number that orders most rows without a further comparison: of two rows, the one with the smaller
+    /// rank comes first. Rows of the same rank need ``compare(_:_:)``.
     @inline(__always)
     func rank(_ column: kj_column, _ row: Int) -> Int64 {
         guard let first else { return 0 }
@@ -39,7 +39,7 @@ struct OrderedCells {
         return first.isDescending ? ~rank : rank
     }
 
-    /// The same of a packed row.
+    /// The same for a packed row.
     func rank(_ row: PackedRow) -> Int64 {
         guard let first else { return 0 }
         let rank: Int64
@@ -53,9 +53,9 @@ struct OrderedCells {
         return first.isDescending ? ~rank : rank
     }
 
-    /// The last of the `limit` best rows; nil where there are not so many.
+    /// The last of the `limit` best rows; nil if there are fewer rows.
     func last(of limit: Int, _ rows: some Sequence<PackedRow>) -> PackedRow? {
-        // Best first. Most rows are compared with the last one, and that is all.
+        // Best first. Most rows are compared only with the last one.
         var best: [PackedRow] = []
         for row in rows {
             if best.count == limit {
@@ -69,7 +69,7 @@ struct OrderedCells {
         return best.count == limit ? best[limit - 1] : nil
     }
 
-    /// Negative, zero or positive, as a row stands before, with or behind another.
+    /// Negative, zero or positive, if row `a` comes before `b`, is a tie with it, or comes after it.
     func compare(_ a: PackedRow, _ b: PackedRow) -> Int {
         for part in parts {
             let order = compare(a, b, part)
@@ -102,8 +102,8 @@ struct OrderedCells {
 }
 
 extension PackedRow {
-    /// A decimal of at most 15 digits as the double next to it, which orders as the decimal does: no two of
-    /// them have the same one.
+    /// A decimal of at most 15 digits as its nearest double. No two such decimals have the same one, so the
+    /// doubles have the decimals' order.
     fileprivate func plainDecimal(_ cell: Int, of cells: Int) -> Double? {
         switch storage(cell) {
         case .double: return double(cell, of: cells)
@@ -132,7 +132,7 @@ extension ColumnKind {
 }
 
 extension Double {
-    /// An integer that is ordered as the number is; NaN is largest, a zero has no sign.
+    /// An integer that is ordered as the number is; NaN is largest, and the sign of a zero does not count.
     fileprivate var rank: Int64 { isNaN ? .max : Int64.ordered(self) }
 }
 

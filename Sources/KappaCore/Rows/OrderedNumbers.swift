@@ -1,11 +1,11 @@
-/// Numbers of records in an order that their owner knows, in pieces of bounded size: finding, inserting and
-/// removing costs little however many there are.
+/// Numbers of records in an order that their owner knows, in pieces of bounded size. So finding, inserting
+/// and removing costs little, however many there are.
 struct OrderedNumbers {
     private static let mostInPiece = 512
-    /// None is empty, but for the only one.
+    /// No piece is empty, unless it is the only one.
     private var pieces: [[UInt32]] = [[]]
 
-    /// Where a number stands, or the end.
+    /// The position of a number, or the end.
     struct Place {
         fileprivate var piece: Int
         fileprivate var index: Int
@@ -13,7 +13,7 @@ struct OrderedNumbers {
 
     init() {}
 
-    /// - Parameter numbers: In order.
+    /// - Parameter numbers: The numbers, in order.
     init(_ numbers: [UInt32]) {
         let size = Self.mostInPiece / 2
         pieces = stride(from: 0, to: max(1, numbers.count), by: size).map { start in
@@ -25,7 +25,7 @@ struct OrderedNumbers {
         pieces.reduce(0) { $0 + $1.capacity * MemoryLayout<UInt32>.stride + 32 }
     }
 
-    /// The first place whose number does not stand before the one that is looked for.
+    /// The first place whose number does not come before the wanted one.
     /// - Parameter isBefore: Holds for all numbers up to some place, and for none from there on.
     func place(where isBefore: (UInt32) -> Bool) -> Place {
         let piece = Self.firstIndex(pieces.count - 1) { index in
@@ -62,7 +62,7 @@ struct OrderedNumbers {
         if pieces[place.piece].isEmpty, pieces.count > 1 { pieces.remove(at: place.piece) }
     }
 
-    /// The first index below `count` for which the condition does not hold; `count` where it always does.
+    /// The first index below `count` for which the condition does not hold; `count` if it always holds.
     private static func firstIndex(_ count: Int, where isBefore: (Int) -> Bool) -> Int {
         var (low, high) = (0, count)
         while low < high {

@@ -1,13 +1,13 @@
 import CKappaJSON
 
-/// A row on its way through a view, in one stretch of memory: its cells as the store keeps them.
+/// A row that a view is working on, in one piece of memory, with its cells as the store keeps them.
 ///
 /// It begins with its size (4 bytes), then the ``CellStorage`` of each cell (a byte), then 8 bytes for
-/// each cell, then the texts. The 8 bytes of a text or a blob are its place and its length.
+/// each cell, then the texts. The 8 bytes of a text or a blob are its offset and its length.
 package struct PackedRow: Equatable {
     let base: UnsafeMutableRawPointer
 
-    /// Bytes in all.
+    /// The row's size.
     @inline(__always)
     var byteCount: Int { Int(base.load(as: UInt32.self)) }
 
@@ -36,7 +36,7 @@ package struct PackedRow: Equatable {
         return UnsafeRawBufferPointer(start: base + Int(start), count: Int(count))
     }
 
-    /// Where the 8 bytes of a cell stand; for the cell behind the last one, where the texts begin.
+    /// The offset of a cell's 8 bytes; for the cell after the last one, the offset at which the texts begin.
     @inline(__always)
     static func place(_ cell: Int, of cells: Int) -> Int { (cells + 11) / 8 * 8 + 8 * cell }
 }
@@ -46,7 +46,7 @@ final class PackedCursor: RowCursor {
     private var row: PackedRow?
     private var cells = 0
 
-    /// Turns to a row of so many cells.
+    /// Moves to a row that has `cells` cells.
     func take(_ row: PackedRow, of cells: Int) {
         self.row = row
         self.cells = cells
@@ -96,8 +96,7 @@ extension PackedRow {
 }
 
 extension PackedRow {
-    /// The cells from one on as values of the given kinds; a double that is no number is null, as it is when
-    /// it is stored.
+    /// The cells from `first` on as values of the given kinds; NaN becomes null, as it does in the store.
     func values(_ kinds: [ColumnKind], at first: Int = 0, of cells: Int) -> [Value] {
         let cursor = PackedCursor()
         cursor.take(self, of: cells)
@@ -109,7 +108,7 @@ extension PackedRow {
     }
 }
 
-/// Puts packed rows together, one after another.
+/// Builds packed rows, one after another.
 package final class PackedRowBuilder: RowWriter {
     let cells: Int
     private let valuesAt: Int
@@ -129,11 +128,11 @@ package final class PackedRowBuilder: RowWriter {
 
     deinit { memory.deallocate() }
 
-    /// Begins a row. All of its cells are to be set.
+    /// Begins a row. All of its cells must be set.
     @inline(__always)
     func begin() { used = textsAt }
 
-    /// The row that was put together, copied into an arena.
+    /// The row that was built, copied into an arena.
     @inline(__always)
     func finish(in arena: RowArena) -> PackedRow {
         memory.storeBytes(of: UInt32(used), as: UInt32.self)
@@ -142,7 +141,7 @@ package final class PackedRowBuilder: RowWriter {
         return PackedRow(base: row)
     }
 
-    /// The row that was put together, for as long as no other is begun.
+    /// The row that was built; valid until the next one is begun.
     var row: PackedRow {
         memory.storeBytes(of: UInt32(used), as: UInt32.self)
         return PackedRow(base: memory)

@@ -1,12 +1,12 @@
-/// Sorting by digits of a word, from the lowest to the highest: each pass keeps the order of what has the
-/// same digit.
+/// Sorting by digits of a word, from the lowest to the highest. Each pass is stable: it keeps the order of
+/// entries with the same digit.
 enum RadixSort {
     /// One pass over `count` entries, wherever they are kept.
     /// - Parameters:
-    ///   - places: Memory for a number for each digit. Callers bring it, as closures that a closure
-    ///     holds are called for each entry, and do not become a part of these loops.
-    ///   - digit: Of the entry at a place.
-    ///   - move: Puts the entry at a place to its new one, in other memory.
+    ///   - places: Memory with a number for each digit. The caller allocates it, because `digit` and `move`
+    ///     are inlined into these loops only if no closure of this function captures them.
+    ///   - digit: The digit of the entry at an index.
+    ///   - move: Moves the entry at an index to its new index, in other memory.
     @inline(__always)
     static func pass(
         _ count: Int, _ places: UnsafeMutableBufferPointer<Int>, digit: (Int) -> Int,

@@ -1,12 +1,12 @@
 import CKappaJSON
 
-/// Memory for packed rows, in large chunks. What is given back is used again for rows of that size.
+/// Memory for packed rows, in large chunks. The memory of a released row is used again for rows of that size.
 final class RowArena {
     private var chunks: [UnsafeMutableRawBufferPointer] = []
     /// The chunk that is being filled.
     private var base: UnsafeMutableRawPointer?
     private var used = chunkBytes
-    /// Rows that were given back, by size: each holds the address of the next one.
+    /// Rows that were released, by size: each holds the address of the next one.
     private let free = PlainList<UnsafeMutableRawPointer?>()
     /// Bytes of the rows that are in use.
     private(set) var memoryBytes = 0
@@ -14,7 +14,7 @@ final class RowArena {
 
     deinit { for chunk in chunks { chunk.deallocate() } }
 
-    /// Room for a row of so many bytes.
+    /// Memory for a row of `byteCount` bytes.
     @inline(__always)
     func allocate(_ byteCount: Int) -> UnsafeMutableRawPointer {
         let size = (byteCount + 15) / 16
@@ -34,14 +34,14 @@ final class RowArena {
         let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes, alignment: 16)
         guard let start = chunk.baseAddress else { preconditionFailure("a chunk has memory") }
         chunks.append(chunk)
-        // A row larger than a chunk has one of its own; another chunk goes on being filled.
+        // A row larger than a chunk gets its own; the current chunk continues to be filled.
         if bytes > Self.chunkBytes { return start }
         base = start
         used = 16 * size
         return start
     }
 
-    /// Gives a row back.
+    /// Releases a row.
     func release(_ row: PackedRow) {
         let size = (row.byteCount + 15) / 16
         memoryBytes -= 16 * size
@@ -50,7 +50,7 @@ final class RowArena {
         free[size] = row.base
     }
 
-    /// Gives all rows back.
+    /// Releases all rows.
     func clear() {
         for chunk in chunks { chunk.deallocate() }
         chunks.removeAll()

@@ -1,22 +1,22 @@
 import CKappaJSON
 
-/// How a struct becomes the cells of a row, and back.
+/// Converts a struct to the cells of a row, and back.
 ///
-/// Where the struct's memory is known (``StructLayout``), cells are read and written there;
+/// If the struct's memory layout is known (``StructLayout``), cells are read and written in its memory;
 /// otherwise the struct encodes and decodes itself. Both give the same cells.
 final class RowCodec<Row: ViewRow> {
-    /// The columns of the struct's properties. None of them is a key yet.
+    /// The columns of the struct's properties. None of them is marked as a key yet.
     let columns: [ColumnSchema]
     let fields: [EventField]
     private let layout: StructLayout?
     /// Whether its cells are those of its fields, in their order.
     var isFlat: Bool { layout != nil }
-    /// Whether a struct may come back from the store as another one; see ``settled(_:)``.
+    /// Whether a struct may come back from the store changed; see ``settled(_:)``.
     let changesWhenStored: Bool
     private let cursor = PackedCursor()
 
-    /// - Parameter spread: Whether structs inside of the struct become columns of their own, where
-    ///   they can, in place of a column of JSON: for tables that nobody else reads.
+    /// - Parameter spread: Whether the fields of nested structs become columns of their own, if they can,
+    ///   instead of one column of JSON: for tables that only kappa reads.
     init(spread: Bool = false) throws(KappaError) {
         try Unordered.check(row: Row.self)
         let shape = try EventShape(of: Row.self)
@@ -52,7 +52,7 @@ final class RowCodec<Row: ViewRow> {
         }
     }
 
-    /// Whether each field can have a column with a name of its own, and none is lost.
+    /// Whether each field can have a column with a unique name, and none is lost.
     private static func canSpread(_ shape: EventShape) -> Bool {
         !shape.root.hasOptionalObject && !shape.fields.contains(where: \.isHidden)
             && Set(shape.fields.map(\.columnName)).count == shape.fields.count
@@ -85,8 +85,8 @@ final class RowCodec<Row: ViewRow> {
         }
     }
 
-    /// The struct as it will come back from the store. It has no NaN: an optional one becomes nil, so
-    /// that what is remembered is the same before a restart and after it.
+    /// The struct as it will come back from the store. The store has no NaN: an optional one becomes nil
+    /// here, so that the state in memory is the same before a restart and after it.
     func settled(_ row: Row) throws -> Row {
         guard changesWhenStored else { return row }
         guard let layout else {
@@ -122,7 +122,7 @@ final class RowCodec<Row: ViewRow> {
         }
     }
 
-    /// Makes the struct of a packed row's first cells for as long as `body` runs.
+    /// Makes the struct of a packed row's first cells; it is valid while `body` runs.
     func with(
         _ packed: PackedRow, of cells: Int, _ body: (UnsafePointer<Row>) throws -> Void
     ) throws {
@@ -131,7 +131,7 @@ final class RowCodec<Row: ViewRow> {
             let row = try decode(cursor, at: 0)
             return try withUnsafePointer(to: row, body)
         }
-        // What is put together here may be needed while another is: each has memory of its own.
+        // Calls may be nested, so each struct has its own memory.
         try withUnsafeTemporaryAllocation(
             byteCount: MemoryLayout<Row>.size, alignment: MemoryLayout<Row>.alignment
         ) { memory in
@@ -168,7 +168,7 @@ final class RowCodec<Row: ViewRow> {
         return true
     }
 
-    /// Whether no cell is null that the struct must have.
+    /// Whether the row has every cell that the struct must have.
     private func hasAll(_ cursor: any RowCursor, at first: Int, _ layout: StructLayout) -> Bool {
         for (index, slot) in layout.slots.enumerated() where !slot.isOptional {
             if cursor.isNull(first + index) { return false }
@@ -178,7 +178,7 @@ final class RowCodec<Row: ViewRow> {
         return true
     }
 
-    /// Nil where a cell is null that the struct must have: decoding says what is wrong.
+    /// Nil if a cell that the struct must have is null; decoding then says what is wrong.
     private func decode(_ cursor: any RowCursor, at first: Int, _ layout: StructLayout) -> Row? {
         guard hasAll(cursor, at: first, layout) else { return nil }
         return withUnsafeTemporaryAllocation(of: Row.self, capacity: 1) { memory in
@@ -193,7 +193,7 @@ final class RowCodec<Row: ViewRow> {
 }
 
 extension JSONValue {
-    /// What stands at a path of keys.
+    /// The value at a path of keys.
     fileprivate func member(at path: ArraySlice<String>) -> JSONValue? {
         guard let key = path.first else { return self }
         guard case .object(let members) = self,
@@ -204,7 +204,7 @@ extension JSONValue {
 }
 
 extension JSONValue {
-    /// An object of the values at some paths; those of one object stand together.
+    /// An object of the values at some paths; the values of one inner object must be adjacent.
     fileprivate init(_ values: [(path: ArraySlice<String>, value: JSONValue)]) {
         var members: [(key: String, value: JSONValue)] = []
         var index = 0
@@ -223,16 +223,16 @@ extension JSONValue {
     }
 }
 
-/// A row of a fold: a struct whose properties are the table's columns.
+/// A row: a struct whose properties are the table's columns.
 ///
 /// Strings, numbers, booleans, ``Timestamp``, ``ExactDecimal``, enums with raw values and optionals of
 /// these are columns of their kind; anything else is kept as JSON.
 public typealias ViewRow = Codable & Equatable & Sendable
 
-// The properties of a struct whose memory is known, as cells and back.
+// Converts the properties of a struct whose memory layout is known to cells and back.
 
 extension StructLayout.Slot {
-    /// Binds what stands at a slot.
+    /// Binds the value in a slot.
     func bind(_ place: UnsafeRawPointer, to writer: any RowWriter, at index: Int) {
         switch kind {
         case .bool: bind(read(Bool.self, place).map { $0 ? 1 : 0 }, writer, index)
@@ -257,7 +257,7 @@ extension StructLayout.Slot {
         if let value { writer.bind(index, value) } else { writer.bindNull(index) }
     }
 
-    /// Puts a stored cell where a struct is being made.
+    /// Writes a stored cell into a struct that is being made.
     func put(
         _ cursor: any RowCursor, _ column: Int, at place: UnsafeMutableRawPointer
     ) {
@@ -283,8 +283,8 @@ extension StructLayout.Slot {
 }
 
 extension StructLayout.Slot {
-    /// Packs what stands at a slot. A double that must be there may be no number, until the row is
-    /// stored; one that may be missing is missing then already, as it will be after a restart.
+    /// Packs the value in a slot. A double that is not optional may be NaN until the row is stored. An
+    /// optional one that is NaN is missing already, as it will be after a restart.
     func pack(_ place: UnsafeRawPointer, _ builder: PackedRowBuilder, _ index: Int) {
         switch kind {
         case .integer, .timestamp:
@@ -298,7 +298,7 @@ extension StructLayout.Slot {
         }
     }
 
-    /// Puts a packed cell where a struct is being made.
+    /// Writes a packed cell into a struct that is being made.
     @inline(__always)
     func put(
         _ row: PackedRow, _ cell: Int, of cells: Int, _ cursor: PackedCursor,
@@ -315,7 +315,7 @@ extension StructLayout.Slot {
         }
     }
 
-    /// What stands at a slot.
+    /// The value in a slot.
     @inline(__always)
     func read<T>(_ type: T.Type, _ place: UnsafeRawPointer) -> T? {
         isOptional

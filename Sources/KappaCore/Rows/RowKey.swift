@@ -3,11 +3,11 @@ import Glibc
 /// The key of a row as bytes that `memcmp` orders as the store orders keys: integers by value, texts by
 /// their bytes.
 ///
-/// An integer is its eight bytes, the highest first and the sign turned round. A text is its bytes, each
-/// zero among them with 0xFF behind it, and two zeros at the end. So no key begins with all of another
-/// one, and the first bytes of two keys that differ there tell their order.
+/// An integer is its eight bytes, the highest first, with the sign bit inverted. A text is its bytes, each
+/// zero byte followed by 0xFF, and two zeros at the end. So no key is a prefix of another one, and the first
+/// byte in which two keys differ decides their order.
 final class RowKey {
-    /// Of each part of the key.
+    /// The column of each part of the key, and whether it is a text.
     private let columns: [(column: Int, isText: Bool)]
     private var memory = UnsafeMutableRawPointer.allocate(byteCount: leastBytes, alignment: 8)
     private var capacity = leastBytes
@@ -27,15 +27,15 @@ final class RowKey {
 
     func isBefore(_ other: RowKey) -> Bool { ByteOrder.compare(bytes, other.bytes) < 0 }
 
-    /// What a key begins with.
+    /// The beginning of a key.
     struct Start {
-        /// As a number that orders as keys do.
+        /// Its first 16 bytes as a number that is ordered as keys are.
         var word: UInt128 = 0
-        /// Whether that is all of the key: no other one has the same word.
+        /// Whether the word is the whole key, so that no other key has the same word.
         var isWhole = false
     }
 
-    /// Its first 16 bytes, with zeros behind a shorter key.
+    /// The key's first 16 bytes; a shorter key is padded with zeros.
     var start: Start {
         let high = memory.bigEndian(UInt64.self)
         let low = memory.bigEndian(UInt64.self, at: 8)
@@ -53,7 +53,7 @@ final class RowKey {
         count = other.count
     }
 
-    /// Takes the key of a row that a cursor is at.
+    /// Takes the key of a cursor's current row.
     func set(_ row: RecordCursor) {
         begin()
         for (column, isText) in columns {
@@ -92,7 +92,7 @@ final class RowKey {
         count += 1
     }
 
-    /// Room for so many bytes more.
+    /// Makes room for `size` more bytes.
     private func reserve(_ size: Int) {
         guard count + size > capacity else { return }
         capacity = max(count + size, 2 * capacity)
@@ -102,9 +102,9 @@ final class RowKey {
         memory = larger
     }
 
-    // MARK: To go on later
+    // MARK: Saving and loading
 
-    /// Each part in the form that it has elsewhere; of no key, nothing for each.
+    /// Writes each part in the form that it has in other states; an empty part for each if there is no key.
     func save(to state: inout StateWriter) {
         var at = 0
         for (_, isText) in columns {
@@ -139,7 +139,7 @@ final class RowKey {
         if !isKey { begin() }
     }
 
-    /// The text that begins at a place; then the place behind it.
+    /// The text that begins at `at`. Moves `at` past it.
     private func text(_ at: inout Int) -> [UInt8] {
         var text: [UInt8] = []
         while at + 1 < count {

@@ -43,10 +43,10 @@ extension ColumnKind {
     }
 }
 
-// Cells from where they stand, bound one by one.
+// Cells of columns, packed rows and stored rows, bound one by one.
 
 extension RowWriter {
-    /// Binds what a column holds in a row.
+    /// Binds the value of a column in a row.
     @inline(__always)
     func bind(_ index: Int, _ column: kj_column, _ row: Int, _ kind: ColumnKind) {
         guard column.states[row] == UInt8(KJ_VALUE.rawValue) else { return bindNull(index) }
@@ -61,7 +61,7 @@ extension RowWriter {
         }
     }
 
-    /// Binds what columns hold in a row, the first at index `first`.
+    /// Binds the values of columns in a row, the first at index `first`.
     @inline(__always)
     func bind(_ columns: [kj_column], _ row: Int, _ kinds: [ColumnKind], at first: Int = 0) {
         for index in 0..<kinds.count { bind(first + index, columns[index], row, kinds[index]) }

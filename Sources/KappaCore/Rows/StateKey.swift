@@ -3,11 +3,11 @@ import CKappaJSON
 /// A value that a state keeps in order: an integer (or a timestamp, or a double as one), a decimal, or
 /// a text.
 protocol StateKey: Comparable {
-    /// The value of a row, which is there.
+    /// The value of a row, which must be present.
     static func read(_ column: kj_column, _ row: Int, _ kind: ColumnKind) -> Self?
     func write(to state: inout StateWriter)
     static func read(from state: inout StateReader) throws(KappaError) -> Self
-    /// What it holds outside of its own bytes.
+    /// How much memory it holds outside its own bytes.
     var heapBytes: Int { get }
     func emit(_ kind: ColumnKind, _ held: inout HeldText, to sink: inout some CellSink)
 }
@@ -30,13 +30,13 @@ extension Int64: StateKey {
         }
     }
 
-    /// An integer that orders as doubles do; both zeros are one.
+    /// An integer that is ordered as the doubles are; both zeros give the same integer.
     static func ordered(_ double: Double) -> Int64 {
         let bits = Int64(bitPattern: (double + 0).bitPattern)
         return bits < 0 ? bits ^ .max : bits
     }
 
-    /// The double whose ``ordered(_:)`` it is.
+    /// The double for which ``ordered(_:)`` gives this integer.
     var double: Double { Double(bitPattern: UInt64(bitPattern: self < 0 ? self ^ .max : self)) }
 }
 
@@ -88,8 +88,8 @@ struct ByteText: StateKey {
     }
 }
 
-/// A text that was handed to a sink, which may read it until the row is written: it stays where it is
-/// until the next one.
+/// A text that was passed to a sink. The sink may read it until the row is written, so it stays in place
+/// until the next text.
 struct HeldText: ~Copyable {
     private var text = UnsafeMutableRawBufferPointer(start: nil, count: 0)
 
@@ -107,7 +107,7 @@ struct HeldText: ~Copyable {
 }
 
 extension JSONText {
-    /// The value of a row as JSON; null where it is not there.
+    /// The value of a row as JSON; null if it is missing.
     mutating func append(_ column: kj_column, _ row: Int, _ kind: ColumnKind) {
         guard column.states[row] == UInt8(KJ_VALUE.rawValue) else {
             return append(raw: "null" as StaticString)

@@ -2,8 +2,8 @@ import CKappaJSON
 
 /// One value of any kind inside a record: 24 bytes, zero at first, which means "none".
 ///
-/// The first word tells what is there (`none`, `null`, or `value`; for a decimal `value` plus its
-/// scale), the other two hold it. Text stands in a ``TextCell`` that owns it.
+/// The first word says what the cell holds (`none`, `null`, or `value`; for a decimal, `value` plus its
+/// scale), and the other two hold it. A text is in a ``TextCell`` that owns it.
 struct StoredCell {
     static let size = 24
     static let none: Int64 = 0
@@ -84,7 +84,7 @@ struct StoredCell {
         }
     }
 
-    /// Whether a value stands before this cell's in order. Both are there.
+    /// Whether this cell's value is larger than another cell's. Both must have a value.
     func isAfter(_ other: StoredCell, kind: ColumnKind) -> Bool {
         switch kind {
         case .bool, .integer, .timestamp: integer > other.integer
@@ -127,8 +127,8 @@ struct StoredCell {
     }
 }
 
-/// A text inside of a record: 16 bytes. Up to 12 bytes stand in the cell itself, so that short keys
-/// are compared without another look into memory; longer ones are pointed to.
+/// A text inside a record: 16 bytes. Up to 12 bytes of text are in the cell itself, so that short keys are
+/// compared without another memory access. For a longer text, the cell holds a pointer.
 ///
 /// | byte | short | long |
 /// |---|---|---|
@@ -164,7 +164,7 @@ enum TextCell {
         return ByteOrder.isSame(mine, other, count: Int(length))
     }
 
-    /// Puts a short text into the cell; false where it is too long for that.
+    /// Puts a short text into the cell; false if it is too long for that.
     @inline(__always)
     static func setInline(_ cell: UnsafeMutableRawPointer, _ text: UnsafeRawBufferPointer) -> Bool {
         guard text.count <= Int(mostInline) else { return false }
@@ -173,8 +173,8 @@ enum TextCell {
         return true
     }
 
-    /// Takes a short text in, or points at a long one that stays where it is for as long as the cell
-    /// is used.
+    /// Copies a short text into the cell, or points to a long one, which must stay in place for as long as
+    /// the cell is used.
     static func setBorrowed(_ cell: UnsafeMutableRawPointer, _ text: UnsafeRawBufferPointer) {
         if setInline(cell, text) { return }
         cell.storeBytes(of: text.baseAddress, as: UnsafeRawPointer?.self)
@@ -214,7 +214,7 @@ enum TextCell {
         cell.storeBytes(of: UInt32(text.count), toByteOffset: lengthOffset, as: UInt32.self)
     }
 
-    /// Gives the buffer of a long text back; the cell is empty then.
+    /// Frees the buffer of a long text; the cell is empty afterwards.
     static func freeOwned(_ cell: UnsafeMutableRawPointer) {
         if length(cell) > mostInline { cell.load(as: UnsafeMutableRawPointer?.self)?.deallocate() }
         cell.initializeMemory(as: UInt8.self, repeating: 0, count: size)

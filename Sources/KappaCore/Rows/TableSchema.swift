@@ -4,7 +4,7 @@ public struct ColumnSchema: Hashable, Sendable {
     public var name: String
     /// What its cells hold.
     public var kind: ColumnKind
-    /// Part of the table's key. Key columns are compared in the order in which they stand.
+    /// Whether the column is part of the table's key. Key columns are compared in the order of the columns.
     public var isKey: Bool
 
     /// A column.
@@ -17,12 +17,12 @@ public struct ColumnSchema: Hashable, Sendable {
 
 /// The shape of one table of a view, as readers see it.
 public struct TableSchema: Hashable, Sendable {
-    /// The table's name; the first one of a view is named as the view.
+    /// The table's name; the first table of a view has the view's name.
     public var name: String
     /// The columns that readers see, in order.
     public var columns: [ColumnSchema]
-    /// Whether each row also keeps a hidden blob, for state that its columns do not tell
-    /// (the values behind a distinct count, the sum behind an average).
+    /// Whether each row also keeps a hidden blob, for state that its columns do not show (such as the values
+    /// counted by a distinct count, or the sum of an average).
     public var hasState: Bool
     /// Whether the table is kappa's own: what a view remembers between its steps, such as the sides
     /// of a join. Readers do not see it.
@@ -35,8 +35,8 @@ public struct TableSchema: Hashable, Sendable {
         self.hasState = hasState
     }
 
-    /// The table that keeps, for each key of a table of the view, at which offsets the events stand that
-    /// touched it.
+    /// The table that keeps, for each key of one of the view's tables, the offsets of the events that touched
+    /// it.
     static func keyIndex(of table: Int) -> TableSchema {
         var schema = TableSchema(
             name: keyIndexName(table),
@@ -58,8 +58,8 @@ public struct TableSchema: Hashable, Sendable {
 
 extension [TableSchema] {
     /// Finds a column of numbers by `column` or `table.column`.
-    /// - Parameter place: Who asks, for the error.
-    /// - Throws: `.usage` where there is none.
+    /// - Parameter place: Where the name was given, for the error.
+    /// - Throws: `.usage` if there is no such column.
     package func numbers(
         _ name: String, in place: String
     ) throws(KappaError) -> (table: Int, column: String) {

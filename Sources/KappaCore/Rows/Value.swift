@@ -1,6 +1,6 @@
 /// One cell of a row, for code that does not know the row's Swift type: queries, diffs, printing.
 ///
-/// Texts are equal where their bytes are, as keys are in the log and in SQL.
+/// Texts are equal if their bytes are, like keys in the log and in SQL.
 public enum Value: Hashable, Sendable {
     case null
     case bool(Bool)
@@ -52,8 +52,8 @@ extension Value {
 }
 
 extension Value {
-    /// Negative, zero or positive, as two cells of one kind stand to each other; null is least, NaN
-    /// is largest, texts are compared by their bytes.
+    /// Negative, zero or positive, if cell `a` is less than, equal to or greater than `b`, of the same kind.
+    /// Null is least, NaN is largest, and texts are compared by their bytes.
     static func order(_ a: Value, _ b: Value) -> Int {
         func order<V: Comparable>(_ x: V, _ y: V) -> Int { x < y ? -1 : x == y ? 0 : 1 }
         switch (a, b) {
@@ -72,7 +72,7 @@ extension Value {
     }
 }
 
-/// Cells as ``Value``s, on their way to and from the store: folds have their rows as these.
+/// Writes cells that are ``Value``s. Folds keep their rows in this form.
 extension CellSink {
     mutating func append(_ value: Value) {
         switch value {
@@ -93,8 +93,7 @@ extension [Value] {
         for value in self { sink.append(value) }
     }
 
-    /// Visits the cells with all their texts at addresses that hold until `then` has returned, as a
-    /// statement needs them.
+    /// Visits the cells. All their texts stay in place until `then` has returned, as a statement requires.
     func withTexts(_ visit: (BoundCell) -> Void, then: () throws -> Void) rethrows {
         try visitRest(0, visit, then)
     }
@@ -116,7 +115,7 @@ extension [Value] {
     }
 }
 
-/// A cell whose text, if it is one, stays where it is until it has been used.
+/// A cell whose text, if it has one, stays in place until it has been used.
 enum BoundCell {
     case text(UnsafeRawBufferPointer)
     case scalar(Value)
@@ -132,7 +131,7 @@ extension StoreSink {
 }
 
 extension Value {
-    /// The cell that an encoded property makes in a column of a kind.
+    /// The cell for an encoded property, in a column of a kind.
     init(encoded: JSONValue, kind: ColumnKind) {
         switch (encoded, kind) {
         case (.null, _): self = .null
@@ -153,7 +152,7 @@ extension JSONValue {
     /// A cell as JSON, to decode a row from.
     init(_ cell: Value, _ kind: ColumnKind, isOptional: Bool) throws {
         switch cell {
-        // As the store keeps a double that is not a number.
+        // The store keeps NaN as null.
         case .null: self = kind == .double && !isOptional ? .double(.nan) : .null
         case .bool(let bool): self = .bool(bool)
         case .integer(let integer): self = .integer(integer)
@@ -168,7 +167,7 @@ extension JSONValue {
     /// A stored cell as JSON, to decode a row from.
     init(_ cursor: any RowCursor, _ column: Int, _ kind: ColumnKind, isOptional: Bool) throws {
         guard !cursor.isNull(column) else {
-            // SQLite keeps a null where a double is not a number.
+            // SQLite keeps NaN as null.
             self = kind == .double && !isOptional ? .double(.nan) : .null
             return
         }
@@ -229,7 +228,7 @@ extension Value {
             $0 == UInt8(ascii: ",") || $0 == quote || $0 == 0x0A || $0 == 0x0D
         }
         guard needsQuotes else { return text }
-        // By bytes: a quote with an accent behind it is one character, and not a quote.
+        // By bytes: a quote followed by a combining accent is one character, and not a quote.
         var quoted = [quote]
         for byte in text.utf8 {
             if byte == quote { quoted.append(quote) }
@@ -239,7 +238,7 @@ extension Value {
         return String(decoding: quoted, as: UTF8.self)
     }
 
-    /// The value that JSON gives for a column of a kind; nil where it fits none.
+    /// The value that JSON gives in a column of a kind; nil if the JSON does not fit the kind.
     package init?(_ json: JSONValue, kind: ColumnKind) {
         switch (json, kind) {
         case (.null, _): self = .null

@@ -3,37 +3,37 @@ public struct Change: Equatable, Sendable {
     /// What happened to the row.
     public enum Operation: String, Sendable {
         case insert, update, delete
-        /// No row's change: readers see another version from here on. The difference of the two
-        /// versions follows as ordinary changes, with this offset, or with a later one where the version
-        /// has moved on while a large difference was read.
+        /// No row has changed: from here on readers see another version. The differences between the two
+        /// versions follow as ordinary changes. They carry this offset, or a later one if the version
+        /// advanced while a large difference was being read.
         case promoted
     }
 
     /// The offset after the last event of the commit that made the change visible; with `promoted`,
-    /// how far the version is that readers see now.
+    /// the position of the version that readers now see.
     public var offset: Offset
-    /// The table of the view that the row is in; empty with `promoted`.
+    /// The view's table that holds the row; empty with `promoted`.
     public var table: String
     /// What happened to the row.
     public var operation: Operation
     /// The row's key as a JSON array of its parts; empty with `promoted`.
     public var key: String
-    /// The row's columns before and after, as JSON objects.
+    /// The row's columns before and after the change, as JSON objects.
     public var before: String?
     public var after: String?
     /// The version that the change belongs to.
     public var version: VersionNumber
-    /// The version that readers saw until then; with `promoted` only.
+    /// The version that readers saw until then; set with `promoted` only.
     public var previous: VersionNumber?
 
-    /// Memory that it takes while it waits for a reader.
+    /// The memory it takes while it waits for a reader.
     var bytes: Int {
         96 + key.utf8.count + (before?.utf8.count ?? 0) + (after?.utf8.count ?? 0)
     }
 }
 
 extension Change {
-    /// A row that comes to be as it is.
+    /// The insert that creates a row with these values.
     init(
         row values: [Value], of table: TableSchema, at offset: Offset, version: VersionNumber
     ) {

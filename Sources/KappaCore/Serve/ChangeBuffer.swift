@@ -1,23 +1,23 @@
-/// Changes on their way from the thread that reads them to a task that awaits them.
+/// A bounded queue of changes between the thread that reads them and the task that awaits them.
 ///
-/// It holds a few at most, by their number and by their bytes: the thread looks for room before it puts
-/// any in, and reads for others meanwhile. One task takes; a second one that takes at the same time is
-/// refused.
+/// Both the number of changes and their bytes are limited. The thread checks for room before it adds any;
+/// while there is none, it serves other followers. One task consumes the queue; a second task that asks at
+/// the same time gets an error.
 final class ChangeBuffer: Sendable {
     fileprivate typealias Reader = CheckedContinuation<Change?, any Error>
 
     fileprivate struct State {
         var changes = BoundedQueue<Change>(
             mostCount: ChangeBuffer.mostCount, mostBytes: ChangeBuffer.mostBytes)
-        /// How often a task has asked for the next one.
+        /// How often a task has asked for the next change.
         var asked = 0
-        /// The reader has gone.
+        /// The reader is gone.
         var isEnded = false
-        /// No more will come; an error says why.
+        /// Set when no more changes will come; an error says why.
         var end: Result<Void, any Error>?
-        /// A task that waits.
+        /// The task that waits for a change.
         var reader: Reader?
-        /// The thread has found no room.
+        /// The thread found no room and waits for some.
         var isAwaited = false
     }
 
@@ -26,7 +26,7 @@ final class ChangeBuffer: Sendable {
 
     private let view: String
     private let state = Monitor(State())
-    /// Tells the thread that there is room again, or that the reader has gone.
+    /// Tells the thread that there is room again, or that the reader is gone.
     private let signal: @Sendable () -> Void
 
     init(_ view: String, signal: @escaping @Sendable () -> Void = {}) {
@@ -36,16 +36,16 @@ final class ChangeBuffer: Sendable {
 
     // MARK: For the thread
 
-    /// How many wait to be taken, and their bytes.
+    /// How many changes wait for the reader, and their bytes.
     var held: (count: Int, bytes: Int) { state.withLock { ($0.changes.count, $0.changes.bytes) } }
 
-    /// Whether nobody takes any more.
+    /// Whether the reader is gone.
     var isEnded: Bool { state.withLock { $0.isEnded } }
 
-    /// How often a task has asked for the next one.
+    /// How often a task has asked for the next change.
     var asked: Int { state.withLock { $0.asked } }
 
-    /// What may be put in. Without any room, the thread is told when there is.
+    /// How much the thread may add. If there is no room, the buffer signals the thread once there is.
     func room() -> FollowerRoom {
         state.withLock { state in
             state.isAwaited = !state.changes.hasRoom
@@ -55,8 +55,8 @@ final class ChangeBuffer: Sendable {
         }
     }
 
-    /// Hands a change over. The caller has looked for room.
-    /// - Throws: `CancellationError` where the reader has gone.
+    /// Hands a change over. The caller has checked for room.
+    /// - Throws: `CancellationError` if the reader is gone.
     func put(_ change: Change) throws {
         let (reader, isEnded) = state.withLock { state in
             let reader = state.reader.take()
@@ -67,7 +67,7 @@ final class ChangeBuffer: Sendable {
         reader?.resume(returning: change)
     }
 
-    /// No more will come.
+    /// Marks the end: no more changes will come.
     func finish(_ end: Result<Void, any Error>) {
         let reader = state.withLock { state in
             state.end = end
@@ -78,8 +78,8 @@ final class ChangeBuffer: Sendable {
 
     // MARK: For the task
 
-    /// The next change; nil after the last one, or where the task is cancelled.
-    /// - Throws: ``KappaError``, `.usage`, where another task waits for the next one.
+    /// The next change; nil after the last one, or if the task is cancelled.
+    /// - Throws: ``KappaError``, `.usage`, if another task already waits for the next change.
     func next() async throws -> Change? {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { reader in
@@ -92,7 +92,7 @@ final class ChangeBuffer: Sendable {
         }
     }
 
-    /// The reader goes.
+    /// Ends the reading: drops what is queued, and lets the thread know.
     func end() {
         let reader = state.withLock { state in
             state.isEnded = true
@@ -105,7 +105,7 @@ final class ChangeBuffer: Sendable {
 }
 
 extension ChangeBuffer.State {
-    /// What a task gets at once, nil where it has to wait; and whether to wake the thread because there is room.
+    /// What a task gets at once, nil if it has to wait; and whether to wake the thread because there is room.
     fileprivate mutating func take(
         for task: ChangeBuffer.Reader, _ view: String
     ) -> (Result<Change?, any Error>?, Bool) {
@@ -113,7 +113,7 @@ extension ChangeBuffer.State {
         asked += 1
         if isEnded { return (.success(nil), false) }
         if let change = changes.popFirst() {
-            // Half of it, so that the thread has something to do when it looks.
+            // Wait until half of the buffer is free, so that each wake-up is worth it.
             let isRoom =
                 isAwaited && changes.count <= ChangeBuffer.mostCount / 2
                 && changes.bytes <= ChangeBuffer.mostBytes / 2
@@ -131,14 +131,14 @@ extension KappaError {
         KappaError(
             .usage, "the changes of \(view) are iterated by two tasks at once",
             because:
-                "each change comes once, so that either task would miss what the other one gets",
+                "each change is delivered once, so each task would miss what the other one gets",
             advice: "Call changes(of:) once for each task")
     }
 }
 
 /// The changes of a view as they commit: see ``Kappa/changes(of:)``.
 ///
-/// One task iterates it. Changes come once: a second loop continues where the first one ended.
+/// One task iterates it. Each change is delivered once: a second loop continues where the first one ended.
 public struct ChangeStream: AsyncSequence, Sendable {
     public typealias Element = Change
 
@@ -151,14 +151,14 @@ public struct ChangeStream: AsyncSequence, Sendable {
     public struct Iterator: AsyncIteratorProtocol {
         fileprivate let reader: ChangeReader
 
-        /// The next change; nil where the ``Kappa`` was closed or the task was cancelled.
-        /// - Throws: ``KappaError``: `.notFound` where changes are no longer kept that this reader has not
-        ///   read; `.usage` where another task waits for the next change, too.
+        /// The next change; nil if the ``Kappa`` was closed or the task was cancelled.
+        /// - Throws: ``KappaError``: `.notFound` if changes that this reader has not read are no longer kept;
+        ///   `.usage` if another task already waits for the next change.
         public func next() async throws -> Change? { try await reader.next() }
     }
 }
 
-/// The reading end: when nobody has it any more, nothing is read for it.
+/// The reading end. When the last reference to it goes away, the thread stops reading for it.
 private final class ChangeReader: Sendable {
     private let buffer: ChangeBuffer
     init(_ buffer: ChangeBuffer) { self.buffer = buffer }

@@ -1,25 +1,24 @@
 /// Follows a view through commits and promotions: no change is missed, none comes twice.
 ///
-/// It begins with the rows as they are (as inserts), or from now on. When another version is promoted
-/// (or rolled back to), that comes as a change of its own, and then the difference of the two versions as
-/// ordinary changes.
+/// It begins with the present rows (as inserts), or with the next change. A promotion (or a rollback)
+/// arrives as its own change; the differences between the two versions follow as ordinary changes.
 ///
-/// It goes in steps, each of them as long as there is room for what it finds, and holds no moment of a
-/// version from one step to the next: a reader may be as slow as it likes. What happens to rows between
-/// two steps is in the feeds of the versions; ``RowFrontier`` tells which of it the reader has to hear.
+/// It works in steps. A step ends when there is no more room for what it finds, and no snapshot stays open
+/// between two steps, so a reader may be as slow as it likes. What happens to rows between two steps is in
+/// the change feeds of the versions; ``RowFrontier`` decides which of those changes the reader needs.
 package final class ChangeFollower {
     private let versions: FollowedVersions
     private let view: String
     private let fromNow: Bool
-    /// The version that readers see, as far as this has followed.
+    /// The live version, as far as this follower knows.
     private var current: Place?
-    /// While rows of `current` are still to come: how far they have, and the version that they replace.
+    /// While rows of `current` are still to come: how many have, and the version that they replace.
     private var move: Move?
 
     private struct Place {
         let number: VersionNumber
         let reader: VersionReader
-        /// The number of the last change of its feed that was read.
+        /// The number of the last change read from its feed.
         var seen: Int64
     }
 
@@ -38,8 +37,8 @@ package final class ChangeFollower {
         self.fromNow = fromNow
     }
 
-    /// Visits what has changed since the last call; returns whether there was anything.
-    /// - Parameter most: How many changes to visit; what is left comes with the next call.
+    /// Visits the changes since the last call; returns whether there were any.
+    /// - Parameter most: How many changes to visit at most; the rest come with the next call.
     package func poll(
         atMost most: Int? = nil, _ visit: (Change) throws -> Void
     ) throws -> Bool {
@@ -56,9 +55,9 @@ package final class ChangeFollower {
         return visited > 0
     }
 
-    /// Visits changes for which there is room.
-    /// - Parameter live: The live version of the view, as the catalog has it now.
-    /// - Returns: Whether there may be more already; false where nothing was left.
+    /// Visits as many changes as there is room for.
+    /// - Parameter live: The view's live version, according to the catalog now.
+    /// - Returns: Whether more changes may be waiting; false if it read all of them.
     func step(
         _ live: VersionNumber?, _ room: inout FollowerRoom, _ visit: (Change) throws -> Void
     ) throws -> Bool {
@@ -77,8 +76,8 @@ package final class ChangeFollower {
 
     // MARK: Another version
 
-    /// Goes over to a version. What is left of the old one's feed, the promotion and the first rows are of
-    /// one moment.
+    /// Switches to a version. The rest of the old one's feed, the promotion and the first rows are read in
+    /// one snapshot.
     private func begin(
         _ live: VersionNumber, _ room: inout FollowerRoom, _ visit: (Change) throws -> Void
     ) throws -> Bool {
@@ -106,7 +105,8 @@ package final class ChangeFollower {
         }
     }
 
-    /// Reads on in the rows that are still to come; true when all have. In a snapshot of the new version.
+    /// Reads more of the rows that are still to come; true when none are left. The caller holds a snapshot of
+    /// the new version.
     private func resume(
         _ number: VersionNumber, _ room: inout FollowerRoom, _ visit: (Change) throws -> Void
     ) throws -> Bool {
@@ -118,8 +118,8 @@ package final class ChangeFollower {
         _ number: VersionNumber, _ room: inout FollowerRoom, _ visit: (Change) throws -> Void
     ) throws -> Bool {
         guard let frontier = move?.frontier, let new = current?.reader else { return true }
-        // First what has happened since the last step to rows that the reader has: then all of them are as
-        // they are in this moment, and so are those that the frontier passes now.
+        // First the changes since the last step to rows that the reader already has. Then these rows, and
+        // those that the frontier passes now, are of the same moment.
         var old = move?.old
         let isOldDrained = try drain(&old, number, &room, only: frontier.isOld, visit)
         move?.old = old
@@ -139,10 +139,10 @@ package final class ChangeFollower {
 
     // MARK: A feed
 
-    /// Visits the changes of a version's feed; true when all were.
+    /// Visits the changes of a version's feed; true when all were visited.
     /// - Parameters:
-    ///   - number: The version that the reader takes them for.
-    ///   - isWanted: Whether a change of a row, by its table and key, is the reader's business.
+    ///   - number: The version that the reader is told they belong to.
+    ///   - isWanted: Whether the reader needs the change of a row, given its table and key.
     private func drain(
         _ place: inout Place?, _ number: VersionNumber, _ room: inout FollowerRoom,
         only isWanted: ((TableSchema, String) throws -> Bool)? = nil,
@@ -176,7 +176,7 @@ package final class ChangeFollower {
 struct FollowerRoom {
     var changes: Int
     var bytes: Int
-    /// How many rows it may look at, whether they make changes or not: others wait for the thread.
+    /// How many rows it may look at, whether they yield changes or not: other followers wait for the thread.
     var rows = Self.rowsAtOnce
 
     static let rowsAtOnce = 4_096
@@ -189,7 +189,7 @@ struct FollowerRoom {
     }
 }
 
-/// The files of the versions that are followed: those who follow one version share a connection.
+/// The files of the versions that are followed. All followers of a version share one connection.
 final class FollowedVersions {
     private struct Shared {
         weak var reader: VersionReader?
@@ -208,7 +208,7 @@ final class FollowedVersions {
         return reader
     }
 
-    /// A number for each version of a view that is followed, which changes with each commit.
+    /// For each followed version of a view, a number that changes with each commit.
     func changeCounters(of view: String) throws(KappaError) -> [VersionNumber: Int64] {
         var counters: [VersionNumber: Int64] = [:]
         for (id, entry) in shared where id.view == view {

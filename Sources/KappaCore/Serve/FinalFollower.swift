@@ -1,10 +1,10 @@
-/// Follows the rows of a view that become final: each comes once.
+/// Follows the rows of a view that become final. Each arrives once.
 package final class FinalFollower {
     private let catalog: Catalog
     private let view: String
     private let definitions: [ViewDefinition]
     private var current: (reader: VersionReader, number: VersionNumber, tables: [FinalRows])?
-    /// Up to which end of windows the rows of each table have been visited.
+    /// For each table, the window end up to which its rows have been visited.
     private var seen: [String: Int64] = [:]
     private var skipsFirst: Bool
 
@@ -20,9 +20,9 @@ package final class FinalFollower {
         }
     }
 
-    /// Visits the rows that have become final since the last call, by the ends of their windows;
-    /// returns whether there were any. When another version is promoted, its rows go on where those
-    /// of the last one ended.
+    /// Visits the rows that have become final since the last call, in the order of their windows' ends;
+    /// returns whether there were any. After a promotion, the new version's rows continue where those
+    /// of the old one ended.
     package func poll(_ visit: (Change) throws -> Void) throws -> Bool {
         guard let live = try catalog.live(view) else { return false }
         if current?.number != live { try open(live) }

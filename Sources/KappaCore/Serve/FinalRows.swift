@@ -7,9 +7,9 @@ package struct FinalRows: Sendable {
     private let lateness: Int64
 
     /// - Parameters:
-    ///   - view: What the version was made by.
+    ///   - view: The definition that the version was built from.
     ///   - table: The table; nil for the view's first.
-    /// - Throws: `.usage` where the table's rows never become final, with the reason.
+    /// - Throws: `.usage` if the table's rows never become final, with the reason.
     package init(_ view: ViewDefinition, table: String?) throws(KappaError) {
         let name = table ?? view.tables[0].name
         var index = 0
@@ -30,7 +30,7 @@ package struct FinalRows: Sendable {
     }
 
     /// The tables of a view whose rows become final.
-    /// - Throws: `.usage` where there are none, with the reason for the first table.
+    /// - Throws: `.usage` if there are none, with the reason for the first table.
     package static func all(_ view: ViewDefinition) throws(KappaError) -> [FinalRows] {
         var all: [FinalRows] = []
         for table in view.tables where !table.isInternal {
@@ -54,22 +54,22 @@ package struct FinalRows: Sendable {
                 + ".window(.tumbling(.hours(1)), lateness: .minutes(5))")
     }
 
-    /// The definition of the version that a reader reads.
-    /// - Throws: `.usage` where the build has another one, and so another rule.
+    /// The definition of the version that `reader` has open.
+    /// - Throws: `.usage` if this build defines the view differently, since its rule may differ too.
     package static func definition(
         of reader: VersionReader, _ id: VersionID, among views: [ViewDefinition]
     ) throws(KappaError) -> ViewDefinition {
         let view = views.first { $0.name == id.view }
         if let view, view.digest == reader.digest { return view }
         throw KappaError(
-            .usage, "which rows of \(id) are final is not known", at: "\(id)",
+            .usage, "cannot tell which rows of \(id) are final", at: "\(id)",
             because: view == nil
-                ? "this build has no view of that name, and the lateness stands in its definition"
-                : "this build defines the view otherwise, perhaps with another lateness",
+                ? "this build has no view of that name, and only the definition has the lateness"
+                : "this build defines the view differently, perhaps with another lateness",
             advice: "Use the program that built the version, or rebuild the view")
     }
 
-    /// Rows are final whose window has ended by this time; nil while none is.
+    /// Rows whose window has ended by this time are final; nil while no row is.
     package func until(_ checkpoint: Checkpoint) -> Int64? {
         guard step < checkpoint.streamTimes.count, checkpoint.streamTimes[step] > .min else {
             return nil

@@ -1,12 +1,12 @@
-/// Reads the changes of views for all who follow them, on one thread.
+/// Reads the changes of views for all of their followers, on one thread.
 ///
-/// The thread goes round: whose view has changed, or who has more to read, gets one step, as far as there is
-/// room for it. So nobody waits for a slow reader. It looks once at the catalog and at each version's
-/// file, however many follow it; it ends when nobody follows.
+/// The thread works in rounds. In each, a follower whose view has changed, or that has more to read, gets one
+/// step, as long as it has room. So no follower waits for a slow one. A round checks the catalog and each
+/// version's file once, however many followers there are. The thread ends when the last follower is gone.
 final class Followers: Sendable {
     fileprivate struct State {
         var added: [(view: String, buffer: ChangeBuffer)] = []
-        /// A reader has room again, or has gone.
+        /// A reader has room again, or is gone.
         var isSignalled = false
         var hasThread = false
         var isClosing = false
@@ -17,19 +17,18 @@ final class Followers: Sendable {
     private let defined: WorkedOutViews
     private let state = Monitor(State())
 
-    /// Between two looks for commits, which have no wake-up call.
+    /// How often to check for commits: nothing signals them.
     private static let lookTime = Duration.milliseconds(5)
-    /// How long a reader that has begun has, once nothing more comes, to take something of what it has not
-    /// read.
+    /// After closing, a reader that has started reading must take at least one change within this time.
     private static let graceTime = Duration.seconds(5)
 
-    /// - Parameter defined: This build's views.
+    /// - Parameter defined: The views of this build.
     init(_ data: DataFolder, defined: WorkedOutViews) {
         self.data = data
         self.defined = defined
     }
 
-    /// The changes of a view from its first row on.
+    /// The changes of a view, beginning with its present rows.
     func follow(_ view: String) -> ChangeStream {
         let buffer = ChangeBuffer(view) { [weak self] in
             self?.state.withLock { $0.isSignalled = true }
@@ -48,8 +47,8 @@ final class Followers: Sendable {
         return ChangeStream(buffer)
     }
 
-    /// Ends all streams with what was committed until now, and returns when nothing of them is open any
-    /// more. Who does not read meanwhile gets an error instead of the rest.
+    /// Ends all streams after what is committed now, and returns when all of their files are closed. A reader
+    /// that takes nothing in the meantime gets an error instead of the rest.
     func close() async {
         await withCheckedContinuation { closer in
             let hasThread = state.withLock { state in
@@ -89,7 +88,7 @@ final class Followers: Sendable {
         }
     }
 
-    /// Ends the thread where nobody has come meanwhile.
+    /// Ends the thread unless a follower was added in the meantime.
     private func endIfIdle() -> Bool {
         let (isOver, closers) = state.withLock { state in
             guard state.added.isEmpty else {
@@ -124,14 +123,14 @@ extension Followers.State {
     }
 }
 
-/// The views that are followed and who follows them, on the thread that reads.
+/// The followed views and their followers. Only the reading thread uses it.
 private final class FollowedViews {
     private final class Follower {
         let buffer: ChangeBuffer
         let changes: ChangeFollower
-        /// How often its task had asked when it was last looked whether it still does.
+        /// How often its task had asked at the last check for progress.
         var asked = 0
-        /// Whether there may be something to read for it.
+        /// Whether there may be something for it to read.
         var hasMore = true
 
         init(_ buffer: ChangeBuffer, _ changes: ChangeFollower) {
@@ -143,9 +142,9 @@ private final class FollowedViews {
     private struct Followed {
         var followers: [Follower] = []
         var live: VersionNumber?
-        /// Why nothing new will come, where that is so: told when all that there is has been read.
+        /// Why nothing new will come, if that is so; thrown once all there is has been read.
         var standstill: KappaError?
-        /// What the files' counters were when they were last looked at.
+        /// The files' change counters at the last check.
         var counters: [VersionNumber: Int64] = [:]
         var hasMore = true
     }
@@ -169,7 +168,7 @@ private final class FollowedViews {
             let versions = try versions ?? FollowedVersions(Catalog(data))
             self.versions = versions
             try versions.catalog.requireView(view, among: defined.names)
-            // Nothing would ever come.
+            // Without a live version nothing would ever come.
             if let error = defined.error(of: view), try versions.catalog.live(view) == nil {
                 throw error
             }
@@ -188,12 +187,12 @@ private final class FollowedViews {
         }
     }
 
-    /// One step for each that has something to read and room for it; true where some have more.
+    /// Gives each follower with something to read, and room for it, one step; true if some have more to read.
     /// - Parameters:
-    ///   - isClosing: Nothing is committed any more that they would have to get.
+    ///   - isClosing: Later commits need not be delivered any more.
     ///   - isSignalled: Whether readers have come, gone, or taken something.
     func goRound(isClosing: Bool, isSignalled: Bool) -> Bool {
-        // What was committed before it was closed is looked for once more.
+        // Look once more for what was committed before the closing.
         let isLastLook = isClosing && !self.isClosing
         self.isClosing = isClosing
         do {
@@ -217,7 +216,7 @@ private final class FollowedViews {
         return isBusy
     }
 
-    /// Ends those whose tasks have taken nothing since this was last called, where nothing more comes.
+    /// Ends the followers whose tasks have asked for nothing since the last call. Called while closing.
     func cutOff() {
         for (name, var followed) in views {
             followed.followers.removeAll { follower in
@@ -257,7 +256,7 @@ private final class FollowedViews {
         seenCatalog = counter
     }
 
-    /// Reads for one follower; true where it is done with.
+    /// Reads for one follower; true if the follower has ended.
     private func step(
         _ follower: Follower, _ view: Followed, _ hasMore: inout Bool
     ) -> Bool {
@@ -290,7 +289,7 @@ private final class FollowedViews {
         return false
     }
 
-    /// Without anybody to read for, nothing stays open.
+    /// Closes all files when no follower is left.
     private func closeIfEmpty() {
         guard views.isEmpty else { return }
         versions = nil
@@ -299,7 +298,7 @@ private final class FollowedViews {
 }
 
 extension KappaError {
-    /// What calls get after ``Kappa/close()``.
+    /// The error of calls made after ``Kappa/close()``.
     static func closed(_ folder: String) -> KappaError {
         KappaError(
             .usage, "this Kappa is closed", at: folder, because: "close() was called",
@@ -309,7 +308,7 @@ extension KappaError {
     fileprivate static func closedUnread(_ folder: String) -> KappaError {
         KappaError(
             .usage, "this Kappa is closed, and changes were not read to their end", at: folder,
-            because: "close() was called, and this stream's task did not take what had come",
-            advice: "Open the folder again and follow the view anew")
+            because: "close() was called, and this stream's task did not read the last changes",
+            advice: "Open the folder again and follow the view from its beginning")
     }
 }

@@ -1,6 +1,6 @@
 import CKappa
 
-/// A log and the views over it, in a folder: kappa inside of somebody's own program.
+/// A log and the views over it, in one folder: kappa embedded in your own program.
 ///
 /// ```swift
 /// let kappa = try await Kappa.open("data", views: views)
@@ -8,7 +8,7 @@ import CKappa
 /// try await kappa.append(OrderPlaced(orderID: "o-1", total: 12))
 /// let order = try await kappa.row(of: orders, key: "o-1")
 /// ```
-/// Blocking work is done on threads of its own, never on Swift's cooperative ones.
+/// Blocking work runs on its own threads, never on Swift's cooperative pool.
 public final class Kappa: Sendable {
     /// The data folder.
     public let folder: String
@@ -21,13 +21,13 @@ public final class Kappa: Sendable {
     private let followers: Followers
     private let life = Monitor(Life())
 
-    /// Threads for reads of a row, for those of all rows of a view, and for work that takes longer still:
-    /// none of them waits for the others.
+    /// Threads for reading one row, for reading all rows of a view, and for longer work. They are separate so
+    /// that short calls do not wait for long ones.
     private let lookUps = CallThreads("kappa-read", limit: max(8, cores))
     private let scans = CallThreads("kappa-rows", limit: max(4, cores / 2))
     private let works = CallThreads("kappa-work", limit: max(4, cores / 2))
 
-    /// What ``status()`` has counted.
+    /// The row counts that ``status()`` has taken.
     let sizes = Monitor(VersionSizesCache())
 
     private static let cores = Int(kappa_core_count())
@@ -35,9 +35,9 @@ public final class Kappa: Sendable {
     private struct Life {
         var isClosed = false
         var running: [ViewRunner] = []
-        /// Calls under way, but for those of ``Kappa/run()``.
+        /// Calls in progress, except those of ``Kappa/run()``.
         var calls = 0
-        /// Who waits for all of these to end.
+        /// The calls of ``Kappa/close()`` that wait for all of these to end.
         var closers: [CheckedContinuation<Void, Never>] = []
 
         mutating func takeClosers() -> [CheckedContinuation<Void, Never>] {
@@ -62,12 +62,12 @@ public final class Kappa: Sendable {
         _ = try Catalog(data)
     }
 
-    /// Opens a folder, making it where it is new, and recovers it after a crash.
+    /// Opens a data folder, creates it if it does not exist, and recovers it after a crash.
     ///
-    /// A view that is wrong keeps nobody from using the others: ``run(views:snapshots:)`` does without it,
-    /// and calls about it throw what is wrong with it. The rows of its live version are read all the same.
-    /// - Throws: ``KappaError`` where the folder cannot be used; `.damaged` where a version has applied
-    ///   events that the log no longer has.
+    /// An invalid view does not affect the others: ``run(observer:)`` skips it, and calls about it throw the
+    /// error that makes it invalid. The rows of its live version can still be read.
+    /// - Throws: ``KappaError`` if the folder cannot be used; `.damaged` if a version has applied events that
+    ///   the log no longer has.
     public static func open(_ folder: String, views: ViewSet) async throws -> Kappa {
         try await onThread { try Kappa(folder, views) }
     }
@@ -76,12 +76,12 @@ public final class Kappa: Sendable {
 
     /// Appends one event. When this returns, the event is durable.
     ///
-    /// Names of properties become snake_case, keys of dictionaries stay as they are. What is appended can
-    /// be read back equal, or it is refused.
+    /// Property names become snake_case; dictionary keys stay as they are. An event that could not be read
+    /// back equal is refused.
     /// - Returns: The event's offset.
-    /// - Throws: ``KappaError``: `.inputOutput` where it could not be made durable, and then it does not
-    ///   count as appended; `.badInput` where it has a value that no reader takes (a number that is not
-    ///   finite, a time beyond the year 9999, an integer beyond 64 bits, a `Date`), or where its
+    /// - Throws: ``KappaError``: `.inputOutput` if the event could not be made durable; it then does not
+    ///   count as appended. `.badInput` if it has a value that no reader takes (a number that is not
+    ///   finite, a time beyond the year 9999, an integer beyond 64 bits, a `Date`), or if its
     ///   `encode(to:)` throws.
     @discardableResult
     public func append(_ event: some Event & Encodable) async throws -> Offset {
@@ -90,8 +90,8 @@ public final class Kappa: Sendable {
 
     /// Appends events, all or none. When this returns, they are durable.
     /// - Returns: The offset of the first one.
-    /// - Throws: ``KappaError``: `.inputOutput` where they could not be made durable, and then none of
-    ///   them counts as appended.
+    /// - Throws: ``KappaError``: `.inputOutput` if the events could not be made durable; none of them then
+    ///   counts as appended.
     @discardableResult
     public func append<E: Event & Encodable>(_ events: [E]) async throws -> Offset {
         try await appending {
@@ -101,9 +101,9 @@ public final class Kappa: Sendable {
         }
     }
 
-    /// Appends NDJSON text: JSON objects, one a line. All or none. When this returns, they are durable.
+    /// Appends NDJSON text, one JSON object a line: all or none. When this returns, they are durable.
     /// - Returns: The offset of the first one.
-    /// - Throws: ``KappaError``: `.badInput` with line and column where a line is not a JSON object.
+    /// - Throws: ``KappaError``: `.badInput`, with line and column, if a line is not a JSON object.
     @discardableResult
     public func append(ndjson text: String) async throws -> Offset {
         try await appending {
@@ -118,7 +118,7 @@ public final class Kappa: Sendable {
         return try await appends.append(lines).firstOffset
     }
 
-    /// An event's JSON, with the field that tells its type.
+    /// An event's JSON, including the field that holds its type.
     package static func json<E: Event & Encodable>(of event: E) throws -> String {
         let encoded = try JSONValue(encoding: event, for: .event)
         guard case .object(var members) = encoded else {
@@ -127,16 +127,16 @@ public final class Kappa: Sendable {
                 because: "events are JSON objects", advice: "Make it a struct")
         }
         let field = E.eventTypeField
-        let told = members.first { $0.key == field }?.value
-        switch (E.eventType, told) {
+        let given = members.first { $0.key == field }?.value
+        switch (E.eventType, given) {
         case (let type?, nil): members.insert((field, .string(type)), at: 0)
-        case (let type?, .string(let told)?) where told == type: break
+        case (let type?, .string(let given)?) where given == type: break
         case (nil, nil): break
-        case (let type, .some(let told)):
+        case (let type, .some(let given)):
             throw KappaError(
                 .badInput, "an event of type \(E.self) cannot be appended",
                 at: "\(E.self), field \(field)",
-                because: "it says \(told.json), and "
+                because: "it says \(given.json), and "
                     + (type.map { "events of this type say \"\($0)\"" }
                         ?? "events of this type have no such field"),
                 advice: "Nothing was appended. Rename the property, or give the type another "
@@ -147,18 +147,18 @@ public final class Kappa: Sendable {
 
     // MARK: Running
 
-    /// Builds what is new or changed, promotes it when it has caught up, and keeps live views
-    /// current, until the task is cancelled or ``close()`` is called: then it returns, with all that it
-    /// applied committed.
+    /// Builds new and changed views, promotes them when they have caught up, and keeps live views current
+    /// until the task is cancelled or ``close()`` is called. It then commits all that it has applied and
+    /// returns.
     ///
-    /// Views that another process keeps current, or another call of this, are taken over when that ends:
-    /// of two servers that do the same the second stands by. What stops for a reason that passes, such as
-    /// a full disk, is tried again. A view that stops for good stops no other one: the observer hears of
-    /// it, and followers of that view and ``position(of:)`` throw.
-    /// - Parameter observer: Is called with what happens, on the threads that do the work: they wait for
-    ///   it, so it should return soon, and hand on what takes longer.
-    /// - Throws: ``KappaError`` where a view is not current any more: at once where nothing else is left to
-    ///   do, else when it ends.
+    /// It takes over the views of another process, or of another call of this method, when that one ends:
+    /// of two servers with the same views, the second stands by. A view that stops for a transient reason,
+    /// such as a full disk, is retried. A view that stops for good does not stop the others: the observer is
+    /// told, and followers of that view and ``position(of:)`` throw.
+    /// - Parameter observer: Called for each report, on the threads that do the work. They wait for it, so it
+    ///   should return quickly and pass longer work on.
+    /// - Throws: ``KappaError`` if a view is no longer kept current: at once if nothing else is left to do,
+    ///   otherwise when the call ends.
     public func run(
         observer: @escaping @Sendable (RunnerReport) -> Void = { _ in }
     ) async throws {
@@ -168,8 +168,8 @@ public final class Kappa: Sendable {
     }
 
     /// Brings all views up to the log's end, promotes them, and returns.
-    /// - Throws: ``KappaError``; `.heldElsewhere` where another process, or ``run()``, keeps all of the views;
-    ///   `CancellationError` where the task is cancelled before that.
+    /// - Throws: ``KappaError``; `.heldElsewhere` if another process, or ``run()``, materializes all of the
+    ///   views; `CancellationError` if the task is cancelled first.
     public func catchUp() async throws {
         try enter()
         defer { leave() }
@@ -197,10 +197,9 @@ public final class Kappa: Sendable {
         if let failure = runner.unresolved { throw failure }
     }
 
-    /// Ends ``run()`` at a commit, and the streams of changes with what it has committed, and returns when
-    /// nothing of this `Kappa` is at work or open any more: calls under way have ended, and later ones
-    /// throw. Everything acknowledged is durable whether this is called or not. Calling it again does
-    /// nothing.
+    /// Ends ``run()`` at a commit, and the change streams after what it has committed. It returns when calls
+    /// in progress have ended and all files are closed; later calls throw. Everything acknowledged is durable
+    /// whether this is called or not. Calling it again does nothing.
     public func close() async {
         let running = life.withLock { life in
             life.isClosed = true
@@ -218,7 +217,7 @@ public final class Kappa: Sendable {
 
     var isClosed: Bool { life.withLock { $0.isClosed } }
 
-    /// Begins a call: ``close()`` waits until it has left.
+    /// Begins a call: ``close()`` waits until ``leave(_:)``.
     private func enter() throws(KappaError) {
         let isOpen = life.withLock { life in
             if !life.isClosed { life.calls += 1 }
@@ -235,7 +234,7 @@ public final class Kappa: Sendable {
         for closer in closers { closer.resume() }
     }
 
-    /// Runs a call that may take long, on a thread.
+    /// Runs a call that may take long on one of the threads for such work.
     func working<R: Sendable>(_ body: @escaping @Sendable () throws -> R) async throws -> R {
         try enter()
         defer { leave() }
@@ -244,9 +243,9 @@ public final class Kappa: Sendable {
 
     // MARK: Reading
 
-    /// The row of a fold under a key; nil if there is none, or if the view has no live version.
-    /// - Throws: ``KappaError``: `.notFound` where the view is not one of this `Kappa`'s; `.refused` where
-    ///   another build has made the live version, with other columns than `Row` has, or of other types.
+    /// The row of a fold with the given key; nil if there is none, or if the view has no live version.
+    /// - Throws: ``KappaError``: `.notFound` if the view is not one of this `Kappa`'s; `.refused` if another
+    ///   build made the live version and its columns, or their types, differ from those of `Row`.
     public func row<Row: ViewRow, Key: KeyValue>(
         of view: View<Row>, key: Key
     ) async throws -> Row? {
@@ -259,8 +258,8 @@ public final class Kappa: Sendable {
     }
 
     /// All rows of a fold, in key order, as of one commit; none if the view has no live version.
-    /// - Throws: ``KappaError``: `.notFound` where the view is not one of this `Kappa`'s; `.refused` where
-    ///   another build has made the live version, with other columns than `Row` has, or of other types.
+    /// - Throws: ``KappaError``: `.notFound` if the view is not one of this `Kappa`'s; `.refused` if another
+    ///   build made the live version and its columns, or their types, differ from those of `Row`.
     public func rows<Row: ViewRow>(of view: View<Row>) async throws -> [Row] {
         let (table, digest) = try foldTable(view)
         return try await reading(view.name, on: scans) { reader in
@@ -270,25 +269,25 @@ public final class Kappa: Sendable {
 
     /// All rows of a declarative view's first table, in key order, as of one commit; none if the view
     /// has no live version.
-    /// - Throws: ``KappaError``: `.notFound` where neither this `Kappa` nor the folder has the view.
+    /// - Throws: ``KappaError``: `.notFound` if neither this `Kappa` nor the folder has the view.
     public func rows(of view: View<Columns>) async throws -> [Columns] {
         try await columns(of: view)
     }
 
-    /// All rows of any view's first table as cells by the names of their columns, in key order, as of one
-    /// commit; none if the view has no live version. The columns are those of the live version, whichever
-    /// build has made it.
-    /// - Throws: ``KappaError``: `.notFound` where neither this `Kappa` nor the folder has the view.
+    /// All rows of any view's first table, as cells by column name, in key order, as of one commit; none if
+    /// the view has no live version. The columns are those of the live version, whichever build made it.
+    /// - Throws: ``KappaError``: `.notFound` if neither this `Kappa` nor the folder has the view.
     public func columns(of view: some AnyView) async throws -> [Columns] {
         try await reading(view.name, on: scans) { try $0.columns() } ?? []
     }
 
-    /// How far the live version of a view is: the offset of the next event it will apply. Nil if the
-    /// view has no live version.
-    /// - Throws: ``KappaError``: `.notFound` where neither this `Kappa` nor the folder has the view;
-    ///   `.inputOutput` where the live version has stopped for good, or the newest one before any has become
-    ///   live, with the reason: who waits for a position would wait for ever. While a version that has stopped is tried again, its position is
-    ///   that of its last commit, and ``status()`` tells the reason.
+    /// The position of a view's live version: the offset of the next event it will apply. Nil if the view has
+    /// no live version.
+    /// - Throws: ``KappaError``: `.notFound` if neither this `Kappa` nor the folder has the view;
+    ///   `.inputOutput`, with the reason, if the live version has stopped for good, or if no version has
+    ///   become live yet and the newest one has stopped for good: a caller that waits for a position would
+    ///   wait for ever. While a version that stopped is being retried, its position is that of its last
+    ///   commit, and ``status()`` has the reason.
     public func position(of view: some AnyView) async throws -> Offset? {
         try enter()
         defer { leave() }
@@ -296,14 +295,15 @@ public final class Kappa: Sendable {
         return try await lookUps.perform { try readers.position(name) }
     }
 
-    /// The changes of a view's rows as they commit, first the rows as they are (as inserts). A
-    /// promotion comes as the difference of the two versions. It ends with ``close()``.
+    /// The changes of a view's rows as they commit, beginning with the present rows (as inserts). A promotion
+    /// arrives as its own change and then as the differences between the two versions. The stream ends with
+    /// ``close()``.
     ///
-    /// One task iterates it. About a thousand changes are held for a reader that is slow, and a quarter of a
-    /// megabyte at most; more wait in the version's file, which keeps the last 200,000. Who falls further
-    /// short gets ``KappaError``, `.notFound`; so does who asks for a view that neither this `Kappa` nor the
-    /// folder has, and `.inputOutput` follows the last change of a version that has stopped for good.
-    /// While many rows are still coming, changes of those that have come may come between them.
+    /// One task iterates it. For a slow reader about a thousand changes are held in memory, and at most a
+    /// quarter of a megabyte; further ones wait in the version's file, which keeps the last 200,000. A reader
+    /// that lags further gets ``KappaError``, `.notFound`, as does a reader of a view that neither this
+    /// `Kappa` nor the folder has. If a version has stopped for good, `.inputOutput` follows its last change.
+    /// While the present rows are still arriving, changes to rows that have arrived may come between them.
     public func changes(of view: some AnyView) -> ChangeStream { followers.follow(view.name) }
 
     /// The first table of a fold, and the digest of its definition.
@@ -321,11 +321,11 @@ public final class Kappa: Sendable {
                 advice: "Read with the view that this Kappa was opened with")
         }
         throw KappaError(
-            .usage, "view \(view.name) is no fold", because: "it has no handlers",
+            .usage, "view \(view.name) is not a fold", because: "it has no handlers",
             advice: "Read its rows with columns(of:)")
     }
 
-    /// Reads from the live version; nil where there is none.
+    /// Reads from the live version; nil if there is none.
     private func reading<R: Sendable>(
         _ view: String, on threads: CallThreads,
         _ body: @escaping @Sendable (VersionReader) throws -> R
@@ -338,7 +338,7 @@ public final class Kappa: Sendable {
 
     // MARK: Threads
 
-    /// For what may take as long as the program runs.
+    /// Runs `body`, which may take as long as the program runs, on a new thread.
     private static func onThread<R: Sendable>(
         _ body: @escaping @Sendable () throws -> R
     ) async throws -> R {

@@ -1,12 +1,12 @@
-/// Looking back: rows as they were at an offset of the log.
+/// Time travel: rows as they were at an offset of the log.
 ///
-/// They are read where a snapshot is kept at that offset, else replayed aside by this build's
-/// definition, from the nearest snapshot before it or from zero: that takes as long as a rebuild up to
-/// there. A cancelled task ends the replay.
+/// If a snapshot at that offset is kept, the rows are read from it. Otherwise this build's definition is
+/// replayed into a scratch version, from the nearest earlier snapshot or from zero, which takes as long as a
+/// rebuild over that stretch of the log. Cancelling the task ends the replay.
 extension Kappa {
-    /// The row of a fold under a key as it was before the event at `offset`; nil if there was none.
-    /// - Throws: ``KappaError``: `.notFound` where the offset is past the end of the log, or where the view
-    ///   is not one of this `Kappa`'s.
+    /// The row of a fold with the given key, as it was before the event at `offset`; nil if there was none.
+    /// - Throws: ``KappaError``: `.notFound` if the offset is past the end of the log, or if the view is not
+    ///   one of this `Kappa`'s.
     public func row<Row: ViewRow, Key: KeyValue>(
         of view: View<Row>, key: Key, at offset: Offset
     ) async throws -> Row? {
@@ -19,8 +19,8 @@ extension Kappa {
     }
 
     /// All rows of a fold as they were before the event at `offset`, in key order.
-    /// - Throws: ``KappaError``: `.notFound` where the offset is past the end of the log, or where the view
-    ///   is not one of this `Kappa`'s.
+    /// - Throws: ``KappaError``: `.notFound` if the offset is past the end of the log, or if the view is not
+    ///   one of this `Kappa`'s.
     public func rows<Row: ViewRow>(
         of view: View<Row>, at offset: Offset
     ) async throws -> [Row] {
@@ -36,7 +36,7 @@ extension Kappa {
         try await reading(view.name, at: offset) { try $0.columns() }
     }
 
-    /// The offset after the last event that was appended at or before a time; zero where there is none.
+    /// The offset after the last event that was appended at or before a time; zero if there is none.
     public func offset(asOf time: Timestamp) async throws -> Offset {
         let (log, micros) = (data.log, time.microseconds)
         return try await working { try IngestionTimes.end(asOfMicros: micros, in: log) }
@@ -53,7 +53,7 @@ extension Kappa {
             try await working { [weak self] in
                 let past = try PastVersion(definition, at: offset, Catalog(data)) { _, _ in
                     if isCancelled.withLock({ $0 }) { throw CancellationError() }
-                    // It may take long, and nobody is to wait for it.
+                    // The replay may take long, and close() must not wait for it.
                     if self?.isClosed ?? true { throw KappaError.closed(data.path) }
                 }
                 defer { withExtendedLifetime(past) {} }

@@ -2,9 +2,9 @@
 public struct Promoted: Hashable, Sendable {
     /// The version that readers see from now on.
     public var version: VersionID
-    /// The one that they saw before; nil where there was none, and the same where it was live already.
+    /// The version that they saw before; nil if there was none, and the same version if it was live already.
     public var replaced: VersionID?
-    /// The offset at which readers went over.
+    /// The offset at which readers switched.
     public var position: Offset
 
     package init(_ change: Catalog.Switch) {
@@ -14,27 +14,28 @@ public struct Promoted: Hashable, Sendable {
     }
 }
 
-/// Promoting by hand: what ``run()`` leaves to a person, such as a version that waits for
-/// ``Gate/manualApproval``, that a gate has refused, or from which somebody rolled back.
+/// Promoting by hand the versions that ``run()`` leaves to a person: those that wait for
+/// ``Gate/manualApproval``, that a gate has refused, or that somebody rolled back from.
 extension Kappa {
-    /// Makes the newest version of each view live, all in one step or none.
+    /// Makes the newest version of each view live, in one step: all of them or none.
     ///
-    /// Versions are brought to the log's end first, by whoever keeps them current or else here. Each must
-    /// be at or past what readers have seen, must have applied exactly the events of the log, and must pass
-    /// the gates of its view and those given here. Who calls this approves: ``Gate/manualApproval`` passes.
+    /// Versions are first brought to the log's end, by the process that materializes them or otherwise by
+    /// this call. Each must be at or past what readers have seen, must have applied exactly the events of the
+    /// log, and must pass the gates of its view and those given here. Calling this is the approval:
+    /// ``Gate/manualApproval`` passes.
     /// - Returns: What was switched, in the order of the views.
-    /// - Throws: ``KappaError``: `.refused` where a gate refuses, with its figures as the reason;
-    ///   `.notFound` where a view has no version. `CancellationError` where the task is cancelled before.
+    /// - Throws: ``KappaError``: `.refused` if a gate refuses, with its figures as the reason;
+    ///   `.notFound` if a view has no version. `CancellationError` if the task is cancelled first.
     @discardableResult
     public func promote(_ views: any AnyView..., gates: [Gate] = []) async throws -> [Promoted] {
         try await promote(views.map { VersionReference($0.name, nil) }, gates: gates)
     }
 
-    /// Makes versions live, all in one step or none; see ``promote(_:gates:)``.
+    /// Makes versions live, in one step: all of them or none. See ``promote(_:gates:)``.
     /// - Parameters:
-    ///   - versions: Such as `VersionReference("orders@3")`; without a number the newest of the view.
-    ///   - gates: Gates for all of them, beside those of their views.
-    ///   - passesOverGates: Promotes whatever gates would say; the history tells.
+    ///   - versions: Such as `VersionReference("orders@3")`; without a number, the view's newest version.
+    ///   - gates: Gates for all of them, in addition to those of their views.
+    ///   - passesOverGates: Promotes whatever the gates say; the history records that.
     @discardableResult
     public func promote(
         _ versions: [VersionReference], gates: [Gate] = [], passesOverGates: Bool = false

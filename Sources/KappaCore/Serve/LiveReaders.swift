@@ -1,6 +1,6 @@
-/// Reads live versions, with what that needs kept open from one read to the next.
+/// Reads live versions, and keeps their files open from one read to the next.
 ///
-/// Each read has connections of its own: reads never wait for each other.
+/// Each read has its own connections: reads never wait for each other.
 final class LiveReaders: Sendable {
     private final class Session {
         let catalog: Catalog
@@ -12,13 +12,13 @@ final class LiveReaders: Sendable {
     private let state = Monitor(State())
 
     private struct State {
-        /// Those that nobody uses at the moment.
+        /// The sessions that no read uses at the moment.
         var idle: [Session] = []
         var isClosed = false
     }
 
     private static let mostIdle = 8
-    /// A session keeps the files of so many views open.
+    /// How many views' files a session keeps open.
     private static let mostViews = 16
 
     private let views: WorkedOutViews
@@ -28,26 +28,26 @@ final class LiveReaders: Sendable {
         self.views = views
     }
 
-    /// Reads one moment of the live version of a view; nil where there is none.
-    /// - Throws: `.notFound` for a name that is no view's; what is wrong with a view that has no live
-    ///   version.
+    /// Reads a snapshot of a view's live version; nil if there is none.
+    /// - Throws: `.notFound` if there is no view of that name; the view's error if the view is invalid and
+    ///   has no live version.
     func read<R>(_ view: String, _ body: (VersionReader) throws -> R) throws -> R? {
         try using(view) { reader in try reader.snapshot { try body(reader) } }
     }
 
-    /// How far the live version is; nil where there is none.
-    /// - Throws: Why it has stopped for good, where it has, or why none has become live.
+    /// The position of the live version; nil if there is none.
+    /// - Throws: Why it has stopped for good, if it has, or why no version has become live.
     func position(_ view: String) throws -> Offset? {
-        try using(view, tellsOfStandstill: true) { try $0.checkpoint().offset }
+        try using(view, throwsStandstill: true) { try $0.checkpoint().offset }
     }
 
     private func using<R>(
-        _ view: String, tellsOfStandstill: Bool = false, _ body: (VersionReader) throws -> R
+        _ view: String, throwsStandstill: Bool = false, _ body: (VersionReader) throws -> R
     ) throws -> R? {
         let (known, isClosed) = state.withLock { ($0.idle.popLast(), $0.isClosed) }
         if isClosed { throw KappaError.closed(data.path) }
         let session = try known ?? Session(Catalog(data))
-        if tellsOfStandstill, let failure = try session.catalog.standstill(of: view) {
+        if throwsStandstill, let failure = try session.catalog.standstill(of: view) {
             putBack(session)
             throw failure
         }
@@ -67,12 +67,12 @@ final class LiveReaders: Sendable {
             session.readers[view] = (live, reader)
         }
         let result = try body(reader)
-        // One in which something failed is not used again.
+        // A session in which a read has thrown is not used again.
         putBack(session)
         return result
     }
 
-    /// Closes all files; reads that are under way close theirs when they end, and later ones throw.
+    /// Closes all files; reads in progress close theirs when they end, and later ones throw.
     func close() {
         let idle = state.withLock { state in
             state.isClosed = true

@@ -1,6 +1,6 @@
 import Glibc
 
-/// What a run would do for each view, what it would cost, and what it would change.
+/// What a run would do for each view, how long it would take, and what it would change.
 package struct Plan {
     package struct Step: Sendable {
         package var view: String
@@ -10,7 +10,7 @@ package struct Plan {
         package var seconds: Double?
         package var rows: Int?
         package var bytes: Int?
-        /// How the rows of a changed definition differ, as far as that was tried.
+        /// How the rows of a changed definition differ over the sampled events.
         package var diff: SampleDiff?
         /// Why there is no ``diff`` of a changed definition, and how to get one.
         package var note: String?
@@ -20,14 +20,14 @@ package struct Plan {
         case build, resume, keep
         /// Live, but not defined in this build: it stays as it is.
         case orphaned
-        /// This build cannot make it: the view cannot be worked out, or its code crashes on an event.
+        /// This build cannot build it: the definition is invalid, or its code crashes on an event.
         case invalid
     }
 
-    /// What became of the view's definition since its live version.
+    /// How the view's definition compares with that of its live version.
     package enum Change: String, Sendable { case new, changed, unchanged, orphaned }
 
-    /// How the rows of a version and of a changed definition differ after the same events.
+    /// How the rows of a version and those of a changed definition differ after the same events.
     package struct SampleDiff: Sendable, Equatable {
         package var against: VersionID
         package var summary: DiffSummary
@@ -37,14 +37,14 @@ package struct Plan {
 
     private let folder: DataFolder
     private let catalog: Catalog
-    /// All definitions that versions can be replayed with, also earlier ones.
+    /// All definitions that versions can be replayed with, including earlier ones.
     private let comparable: [ViewDefinition]
     private let end: Offset
-    /// How many events are tried, from the log's beginning.
+    /// How many events to try, from the beginning of the log.
     private let sampleEvents: Int
     private static let mostLines = 5
 
-    /// The steps for all views of a build, and for those that only the folder knows.
+    /// The steps for all views of a build, and for those that only the folder has.
     package static func steps(
         _ folder: DataFolder, _ views: ViewSet, sampleEvents: Int = VersionSample.usualEvents
     ) throws -> [Step] {
@@ -62,7 +62,7 @@ package struct Plan {
             }
     }
 
-    /// Why views of this build have failed by a crash of their code.
+    /// Why views of this build have failed because their code crashed.
     package static func failedViews(
         _ folder: DataFolder, _ definitions: [ViewDefinition]
     ) throws -> [String: String] {
@@ -119,7 +119,7 @@ package struct Plan {
         step.rows = try reader.map(Self.rows) ?? step.rows
         if change == .changed, let live {
             let held = try catalog.reasonToHoldBack(id).map {
-                "; \($0), so it is promoted by `kappa promote \(id)` only"
+                "; \($0), so only `kappa promote \(id)` promotes it"
             }
             step.note =
                 "it is built already: `kappa diff \(live.id) \(id)` compares them" + (held ?? "")
@@ -135,11 +135,11 @@ package struct Plan {
 
     // MARK: Trying out
 
-    /// Builds a view aside from a sample of the log, scales up what that took, and compares on the
-    /// way.
+    /// Builds a scratch version of a view from a sample of the log, extrapolates time and size, and compares
+    /// the rows with the live version's.
     ///
-    /// Rows are scaled by how many were still new in the second half of the sample: a view of few
-    /// keys is full early, one of many grows on.
+    /// The number of rows is extrapolated from how many were new in the second half of the sample: a view
+    /// with few keys has all its rows early, one with many keeps growing.
     private func tryOut(
         _ definition: ViewDefinition, against live: VersionID?, _ step: inout Step
     ) throws {
@@ -147,7 +147,7 @@ package struct Plan {
         guard sample > 1 else { return }
         let crash = AsideCrash(of: definition, in: folder)
         do {
-            // Its code has crashed a moment ago: first it is found out on which event.
+            // Its code crashed in the last attempt: first find out on which event.
             if crash.isKnown {
                 _ = try ScratchVersion(definition, to: Offset(UInt64(sample)), in: folder)
             }
@@ -160,7 +160,7 @@ package struct Plan {
         do { replayed = try live.flatMap { try replay($0, to: sample) } } catch let error
             as KappaError where error.code == .bug
         {
-            // It is the earlier definition that cannot be replayed any more.
+            // It is the earlier definition that can no longer be replayed.
             step.note = Self.text(error)
         }
         let old = try replayed?.reader ?? live.flatMap(heldSample)
@@ -210,8 +210,8 @@ package struct Plan {
         withExtendedLifetime(scratch) {}
     }
 
-    /// The live version's rows after the sample, where this build has its definition among the earlier
-    /// ones.
+    /// The live version's rows after the sample, replayed if this build still has its definition among the
+    /// earlier ones.
     private func replay(_ live: VersionID, to sample: Int) throws -> ScratchVersion? {
         let digest = try catalog.entries(of: live.view).first { $0.id == live }?.digest
         let known = comparable.first { $0.name == live.view && $0.digest == digest }
@@ -220,8 +220,8 @@ package struct Plan {
         }
     }
 
-    /// A live version as it is now, if it is not past the sample of the log; else what was kept of its
-    /// beginning.
+    /// A live version as it is now, if it is not past the sample of the log; otherwise the stored sample of
+    /// its first rows.
     private func heldSample(_ live: VersionID) throws -> VersionReader? {
         for path in [folder.file(live), VersionSample.path(of: live, in: folder)] {
             guard let path, let reader = try? VersionReader(path) else { continue }

@@ -1,14 +1,14 @@
-/// How far the rows of a version have come to somebody who has none yet, or who has those of another
+/// How many of a version's rows have reached a reader that has no rows yet, or that has those of another
 /// version.
 ///
-/// Rows come table by table, in the order of their keys. Up to the frontier a reader has the rows of the
-/// new version, past it those of the old one. So a change of the new version's feed concerns the reader
-/// up to the frontier and not past it, where the row has yet to come; one of the old version's concerns
-/// it past the frontier alone. Between two steps neither version needs to be held as it was.
+/// Rows arrive table by table, in key order. Up to the frontier the reader has the rows of the new version,
+/// past it those of the old one. So the reader needs a change from the new version's feed only if its row is
+/// at or before the frontier: later rows have yet to arrive. It needs a change from the old version's feed
+/// only if its row is past the frontier. Neither version has to be held in a snapshot between two steps.
 ///
-/// Where a table has another key in the two versions, rows cannot be matched: all of the old ones are
-/// removed first, then all of the new ones come. Where it has other columns besides, every row that both have
-/// is changed.
+/// If the key of a table differs between the two versions, rows cannot be matched: first all of the old ones
+/// are removed, then all of the new ones are inserted. If other columns differ, every row that both versions
+/// have is updated.
 struct RowFrontier {
     private enum Phase {
         /// Rows of both versions, matched by their keys.
@@ -20,12 +20,12 @@ struct RowFrontier {
     private let old: VersionReader?
     private let new: VersionReader
     private let names: [String]
-    /// The table in which the frontier is; past the last one where all rows have come.
+    /// The table that the frontier is in; past the last one when all rows have arrived.
     private var table = 0
     private var phase = Phase.both
     /// Whether rows have the same columns in both versions.
     private var isAlike = true
-    /// The last key that it has passed in this table and phase; nil before the first.
+    /// The last key that the frontier has passed in this table and phase; nil before the first.
     private var passed: [Value]?
 
     init(from old: VersionReader?, to new: VersionReader) {
@@ -52,15 +52,15 @@ struct RowFrontier {
         reader?.tables.first { $0.name == names[table] }
     }
 
-    // MARK: Whose a row is
+    // MARK: Which version's row the reader has
 
-    /// Whether the reader has the new version's row under a key.
+    /// Whether the reader has the new version's row of a key.
     func isNew(_ schema: TableSchema, _ key: String) throws -> Bool {
         guard let index = names.firstIndex(of: schema.name), index <= table else { return false }
         return try index < table || phase != .removing && isPassed(schema, key)
     }
 
-    /// Whether the reader has the old version's row under a key.
+    /// Whether the reader has the old version's row of a key.
     func isOld(_ schema: TableSchema, _ key: String) throws -> Bool {
         guard let index = names.firstIndex(of: schema.name), index >= table else { return false }
         return try index > table || phase != .adding && !isPassed(schema, key)
@@ -78,7 +78,7 @@ struct RowFrontier {
 
     // MARK: Further rows
 
-    /// Visits the next differences, as long as there is room; true when none are left.
+    /// Visits the next differences while there is room; true when none are left.
     mutating func advance(
         _ room: inout FollowerRoom,
         _ visit: (Change.Operation, _ table: String, _ key: String, String?, String?) throws -> Void
@@ -134,12 +134,12 @@ struct RowFrontier {
 }
 
 extension KeyOrderedRows {
-    /// The row at hand as a JSON object.
+    /// The current row as a JSON object.
     fileprivate var json: String? { schema.map { Change.object(values, $0) } }
 }
 
 extension Value {
-    /// Negative, zero or positive, as this part of a key stands before, at or past another one in the
+    /// Negative, zero or positive if this part of a key sorts before, equal to or after another one in the
     /// order of the store.
     fileprivate func keyOrder(_ other: Value) -> Int {
         switch (self, other) {

@@ -1,13 +1,13 @@
-/// What ``Kappa/run(observer:)`` reports while it works, one case for each thing that somebody may want to
-/// log, count or be woken for.
+/// What ``Kappa/run(observer:)`` reports while it works: a case for each thing that you may want to log,
+/// count or be alerted to.
 public enum RunnerReport: Sendable {
-    /// What is done with a version.
+    /// The kind of work on a version.
     public enum Work: String, Sendable {
-        /// It is new, and replays the log from offset zero.
+        /// The version is new and replays the log from offset zero.
         case builds = "build"
-        /// It was begun before, and resumes at its checkpoint.
+        /// The version was begun before and resumes at its checkpoint.
         case resumes = "resume"
-        /// It is live, and follows the log.
+        /// The version is live and follows the log.
         case follows = "keep"
     }
 
@@ -15,40 +15,39 @@ public enum RunnerReport: Sendable {
     case started(VersionID, Work)
     /// Another process, or another call of `run`, materializes the version; this one stands by.
     case heldElsewhere(VersionID, KappaError)
-    /// A version has reached the end of the log, for the first time since the work on it began.
+    /// A version has reached the end of the log for the first time since the work on it began.
     case caughtUp(VersionID, at: Offset)
     /// A version has become live.
     case promoted(Promoted)
-    /// A version has caught up and is for a person to promote, for this reason.
+    /// A version has caught up and, for this reason, only a person may promote it.
     case heldBack(VersionID, reason: String)
     /// A version has caught up and a gate refuses it; the reason has the gates' figures.
     case refused(VersionID, reason: String)
-    /// A version was promoted whose rows are those of the version that it replaced: its definition need
-    /// not have changed.
+    /// A promoted version has the same rows as the version it replaced: the new definition changed nothing.
     case identical(VersionID)
     /// The work on a version has ended: it has retired, or somebody has dropped it.
     case released(VersionID, reason: String)
-    /// A version has stopped for good. If it is live, its rows stay as they are: followers of the view and
-    /// ``Kappa/position(of:)`` throw from now on. The other views are worked on.
+    /// A version has stopped for good. If it is live, its rows stay as they are, and followers of the view
+    /// and ``Kappa/position(of:)`` throw from now on. Work on the other views continues.
     case failed(VersionID, KappaError)
-    /// A version has stopped for a reason that passes, such as a full disk, and is tried again after a time
-    /// that grows from try to try. Readers of a live one see its rows as of its last commit meanwhile.
+    /// A version has stopped for a transient reason, such as a full disk, and is retried with growing delays.
+    /// Until it works again, readers of a live version see its rows as of its last commit.
     case retrying(VersionID, KappaError, after: Duration)
-    /// The code of a version's view has been at work on some events for long: for ten seconds, then for twenty,
-    /// and so on. What is worked on with it waits. Rows and position stay as of the last commit; a process
-    /// whose view never returns can be killed, and loses nothing.
+    /// The code of a version's view has been at work on some events for a long time: reported after ten
+    /// seconds, then after twenty, and so on. Versions that share its scan wait. Rows and position stay as of
+    /// the last commit; a process whose view never returns can be killed without losing anything.
     case slow(VersionID, reason: String)
-    /// A version that was tried again, or stood still, works.
+    /// A version that was being retried, or whose code did not return, works again.
     case recovered(VersionID)
-    /// A view cannot be worked out; the others are worked on.
+    /// A view's definition is invalid; work on the other views continues.
     case invalid(view: String, KappaError)
-    /// The code of a version's view has crashed before the program was started again: the events at hand are
-    /// applied once more, for this version alone, to find out which one it is.
+    /// The code of a version's view crashed before the program was restarted. The events it was working on
+    /// are applied again, to this version alone, to find out which one crashes it.
     case suspected(VersionID, from: Offset, to: Offset)
     /// A version has its first dead letter, or its first since the work on it began.
     case firstDeadLetter(VersionID, DeadLetter)
-    /// The write-ahead log of a version's file grows, as somebody reads an old state of the file: a transaction
-    /// that stays open, a slow reader. Once, until it is small again.
+    /// The write-ahead log of a version's file grows because somebody reads an old state of the file: a
+    /// transaction that stays open, or a slow reader. Reported once, until the log is small again.
     case logGrows(VersionID, reason: String)
     /// A snapshot could not be made; the work on the version continues.
     case snapshotFailed(VersionID, KappaError)
@@ -78,7 +77,7 @@ public enum RunnerReport: Sendable {
             }
     }
 
-    /// The version that it is about; nil where it is about a view that has none.
+    /// The version that the report is about; nil if it is about a view without one.
     public var version: VersionID? {
         switch self {
         case .started(let id, _), .heldElsewhere(let id, _), .caughtUp(let id, _),

@@ -4,8 +4,8 @@ package struct SQLQuery {
 
     /// Attaches the live versions whose tables the statement names.
     /// - Parameters:
-    ///   - parameters: The values of `?`, in order; texts take the type of what they are compared with.
-    ///   - seconds: How long it may run.
+    ///   - parameters: The values of `?`, in order; a text takes the type of what it is compared with.
+    ///   - seconds: How long the statement may run.
     package init(
         _ statement: String, _ catalog: Catalog, parameters: [Value] = [], seconds: Int = 60
     ) throws {
@@ -13,7 +13,7 @@ package struct SQLQuery {
         let words = Self.words(statement)
         var views: [String: String] = [:]
         var tableNames: Set<String> = []
-        /// Of views whose file cannot be read: they matter to a statement that names them.
+        /// The first error of a file that cannot be read: it matters only if the statement names that view.
         var failure: KappaError?
         for entry in try catalog.entries() where entry.isLive {
             let reader: VersionReader
@@ -39,9 +39,9 @@ package struct SQLQuery {
         do throws(KappaError) {
             select = try versions.select(statement, parameters: parameters, seconds: seconds)
         } catch {
-            // Which tables there are is what one asks next.
+            // For an unknown table, list those there are.
             guard error.reason?.hasPrefix("no such table") == true else { throw error }
-            // It may be one of theirs.
+            // The table may be in a file that could not be read.
             if let failure { throw failure }
             throw KappaError(
                 error.code, error.what, at: statement, because: error.reason,
@@ -56,7 +56,7 @@ package struct SQLQuery {
     /// Visits the rows of the result.
     package func run(_ visit: ([Value]) throws -> Void) throws { try select.run(visit) }
 
-    /// Words that could be names, of any case.
+    /// All words that could be names, in lower case.
     private static func words(_ sql: String) -> Set<String> {
         let isWord = { (character: Character) in
             character.isLetter || character.isNumber || character == "_"

@@ -1,20 +1,20 @@
-/// The rows of a fold's table in one version's file, as this build's row type.
+/// Reads the rows of a fold's table from one version's file, as this build's row type.
 ///
-/// The file may be another build's: a version stays live until what replaces it has been promoted, and
-/// after a rollback. Its columns are found by name, and each must be of the kind that this build's row
-/// needs.
+/// Another build may have written the file: an old version stays live until its replacement is promoted, and
+/// it is live again after a rollback. Columns are found by name, and each must have the kind that this
+/// build's row type needs.
 struct StoredRows {
     private let table: FoldTable
     private let index: Int
-    /// Where each field of the row stands.
+    /// The stored column of each field of the row.
     private let columns: [Int]
-    /// Where what the row keeps hidden stands.
+    /// The stored column of the row's hidden fields.
     private let state: Int?
     private let isOwn: Bool
     private let version: String
 
-    /// - Parameter digest: That of this build's definition.
-    /// - Throws: `.refused` where the file has other columns than the row needs, with what differs.
+    /// - Parameter digest: The digest of this build's definition.
+    /// - Throws: `.refused`, with what differs, if the file lacks the columns that the row type needs.
     init(
         _ table: FoldTable, digest: String, in reader: VersionReader
     ) throws(KappaError) {
@@ -57,7 +57,7 @@ struct StoredRows {
         self.columns = columns
     }
 
-    /// The row under a key; nil if there is none.
+    /// The row of a key; nil if there is none.
     func row<Row: ViewRow>(
         _ type: Row.Type, key: Value, in reader: VersionReader
     ) throws -> Row? {
@@ -89,8 +89,8 @@ struct StoredRows {
         }
     }
 
-    /// Columns of one name and kind may still hold what this build's types lose: an object with other
-    /// properties, say. So the row must be made of the very cells that it would write itself.
+    /// A column may have the right name and kind and still hold something that this build's type would lose,
+    /// such as an object with other properties. So the decoded row must encode to exactly the stored cells.
     private func check(_ row: some ViewRow, _ cursor: any RowCursor) throws {
         guard case .object(let members) = try JSONValue(encoding: row) else { return }
         let values = JSONValue.members(table.rowFields.map { $0.path.first ?? "" }, of: members)
@@ -112,8 +112,8 @@ struct StoredRows {
             let kept = try JSONValue(parsing: (own ?? .null).json).sorted
             guard hidden[field.path[0]]?.sorted == kept else {
                 throw FieldFailure(
-                    description: "what is kept as \(field.columnName) is not all that this build "
-                        + "would keep")
+                    description: "the stored \(field.columnName) is not what this build would "
+                        + "store")
             }
         }
     }
@@ -138,7 +138,7 @@ struct StoredRows {
 }
 
 extension FoldTable {
-    /// - Throws: `.usage` where rows are not keyed by such values.
+    /// - Throws: `.usage` if rows are not keyed by values of this type.
     func check<Key: KeyValue>(key: Key.Type) throws(KappaError) {
         if Key.columnKind == keyKind { return }
         let column = schema.columns[keyColumn]
@@ -152,7 +152,7 @@ extension FoldTable {
 }
 
 extension VersionReader {
-    /// The rows of the first table, as cells by the names of their columns.
+    /// The rows of the first table, as cells by column name.
     func columns() throws -> [Columns] {
         guard let schema = tables.first else { return [] }
         let names = schema.columns.map(\.name)
@@ -165,7 +165,7 @@ extension VersionReader {
 }
 
 extension Value {
-    /// Whether two cells are the same; in JSON, whatever the order of an object's members is.
+    /// Whether two cells are equal. In JSON the order of an object's members does not matter.
     fileprivate func isSame(as other: Value) throws -> Bool {
         guard case .json(let a) = self, case .json(let b) = other else { return self == other }
         return try a == b || JSONValue(parsing: a).sorted == JSONValue(parsing: b).sorted
@@ -173,7 +173,7 @@ extension Value {
 }
 
 extension JSONValue {
-    /// The value with the members of objects in the order of their keys.
+    /// The value with the members of all objects sorted by key.
     fileprivate var sorted: JSONValue {
         switch self {
         case .array(let elements): .array(elements.map(\.sorted))

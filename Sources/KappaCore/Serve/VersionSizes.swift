@@ -1,19 +1,19 @@
-/// What is in the tables of a version's file.
+/// How many rows the tables of a version's file have.
 package struct VersionSizes: Equatable, Sendable {
-    /// Of the tables that readers see.
+    /// The rows of the tables that readers see.
     package var rows = 0
-    /// What the view remembers in tables that readers do not see, one after another.
+    /// The view's state: one entry for each table that readers do not see.
     package var held: [Held] = []
 
-    /// What one of a view's own tables remembers.
+    /// The state in one of a view's internal tables.
     package struct Held: Equatable, Sendable {
         package var what: What
         package var rows: Int
-        /// Of its pages in the file; nil where this build of SQLite cannot tell.
+        /// The bytes of its pages in the file; nil if this build of SQLite cannot tell.
         package var bytes: Int?
     }
 
-    /// What rows of a view's own table are there for.
+    /// What the rows of an internal table are for.
     package enum What: String, Sendable {
         case joinSide = "elements that wait in a join"
         case seenKeys = "keys that have been seen"
@@ -21,7 +21,7 @@ package struct VersionSizes: Equatable, Sendable {
         case firstStep = "rows of a first step"
         case keyIndex = "stretches of the index from keys to events"
 
-        /// Each kind of table has columns of its own.
+        /// Recognizes a table by its columns, which differ for each kind.
         init(_ table: TableSchema) {
             let names = Set(table.columns.map(\.name))
             if table.isKeyIndex {
@@ -36,7 +36,7 @@ package struct VersionSizes: Equatable, Sendable {
 
     init() {}
 
-    /// Counts the tables of a version: a walk over their pages, some 50 ms for a million rows.
+    /// Counts the rows of a version's tables. It walks over their pages: some 50 ms for a million rows.
     init(_ reader: VersionReader) throws(KappaError) {
         for table in reader.tables.indices { rows += try reader.rowCount(table: table) }
         for table in reader.allTables where table.isInternal {
@@ -46,10 +46,10 @@ package struct VersionSizes: Equatable, Sendable {
     }
 }
 
-/// Remembers what it has counted, for whoever asks again and again.
+/// A cache of row counts for callers that ask again and again.
 ///
-/// Counting takes at most a twentieth of the time, however large the tables are: what was dear to count is
-/// counted again only after a while. What it tells is then a little old.
+/// Counting takes at most a twentieth of the time, however large the tables are: counts that took long to
+/// take are refreshed less often. They are then slightly out of date.
 package final class VersionSizesCache {
     private struct Entry {
         var offset: Offset
@@ -64,7 +64,7 @@ package final class VersionSizesCache {
         self.now = now
     }
 
-    /// The sizes of a version that is at an offset.
+    /// The sizes of a version whose position is `offset`.
     func sizes(
         of id: VersionID, at offset: Offset, _ count: () throws -> VersionSizes
     ) throws -> VersionSizes {

@@ -1,6 +1,6 @@
 import Glibc
 
-/// How one version is doing.
+/// The status of one version.
 package struct VersionStatus: Sendable {
     package var id: VersionID
     package var state: VersionState
@@ -11,34 +11,34 @@ package struct VersionStatus: Sendable {
     package var logEnd: Offset
     package var counters: Counters
     package var sizes: VersionSizes
-    /// Of its write-ahead log.
+    /// The size of its write-ahead log.
     package var logBytes: Int
-    /// Of its file, with the write-ahead log.
+    /// The size of its file, including the write-ahead log.
     package var bytes: Int
-    /// As the process that materializes it reports; zero where none does.
+    /// As reported by the process that materializes it; zero if there is none.
     package var eventsPerSecond: Int
 
-    /// Of all tables that readers see.
+    /// The rows of all tables that readers see.
     package var rows: Int { sizes.rows }
-    /// What the view remembers besides its rows: elements that wait in joins, first steps, and so on.
+    /// The rows of the view's state: elements that wait in joins, first steps, and so on.
     package var stateRows: Int { sizes.held.reduce(0) { $0 + $1.rows } }
-    /// Nil where it is not known.
+    /// The bytes of the view's state; nil if unknown.
     package var stateBytes: Int? {
         sizes.held.reduce(0) { sum, held in sum.flatMap { sum in held.bytes.map { sum + $0 } } }
     }
 
-    /// Events up to the log's end. Below zero the log has lost events: a version only applies what is
-    /// durable.
+    /// Events between its position and the log's end. If it is negative, the log has lost events, since a
+    /// version only applies durable ones.
     package var lag: Int { logEnd - position }
-    /// Until it has caught up at the present speed; nil where that is not known.
+    /// The time until it has caught up at the present speed; nil if unknown.
     package var etaSeconds: Int? {
         lag <= 0 ? 0 : eventsPerSecond > 0 ? lag / eventsPerSecond : nil
     }
 
-    /// The versions of a view, or of all.
+    /// The status of all versions of a view, or of all views.
     /// - Parameters:
-    ///   - cache: What was counted before, for whoever asks again and again.
-    ///   - mostLogBytes: From which size on a write-ahead log is a reason to say so.
+    ///   - cache: Earlier row counts, for callers that ask again and again.
+    ///   - mostLogBytes: The status reports a write-ahead log that is larger than this.
     package static func all(
         _ catalog: Catalog, view: String? = nil, cache: VersionSizesCache = VersionSizesCache(),
         mostLogBytes: Int = PinnedLog.usualBytes
@@ -52,7 +52,7 @@ package struct VersionStatus: Sendable {
                 sizes: VersionSizes(), logBytes: PinnedLog.bytes(of: entry.id, in: folder),
                 bytes: size(folder.file(entry.id)) + size(folder.file(entry.id) + "-wal"),
                 eventsPerSecond: Lease.holder(of: entry.id, in: folder)?.eventsPerSecond ?? 0)
-            // The file of a version that was only just entered may not be there yet.
+            // A version that was created a moment ago may have no file yet.
             var unread: KappaError?
             var reader: VersionReader?
             do throws(KappaError) { reader = try folder.reader(entry.id) } catch {
@@ -62,7 +62,7 @@ package struct VersionStatus: Sendable {
                 try reader.snapshot {
                     let checkpoint = try reader.checkpoint()
                     status.position = checkpoint.offset
-                    // It may have gone on since the log's end was looked up.
+                    // The version may have advanced since the log's end was read.
                     if status.position > end { end = logEnd(folder) }
                     status.logEnd = end
                     status.counters = checkpoint.counters
@@ -71,7 +71,7 @@ package struct VersionStatus: Sendable {
                     }
                 }
             } else if let checkpoint = try SpilledRuns.checkpoint(folder.file(entry.id)) {
-                // A rebuild of many rows has put them aside; they count when they are merged.
+                // A large rebuild has spilled its rows; they are counted once they are merged.
                 status.position = checkpoint.offset
                 status.counters = checkpoint.counters
             }
@@ -79,14 +79,14 @@ package struct VersionStatus: Sendable {
                 status.reason =
                     "\(failure.reason); it has stood still since "
                     + "\(Timestamp(microseconds: failure.sinceMicros))"
-                    + (failure.isRetried ? ", and goes on by itself once that has passed" : "")
+                    + (failure.isRetried ? ", and resumes automatically once that has passed" : "")
             }
             if let unread {
                 status.reason = "its file cannot be read: \(unread.reason ?? unread.what)"
             } else if status.lag < 0 {
                 status.reason =
-                    "it has applied \(-status.lag) events that the log has not: restore \(folder.log), "
-                    + "or remove views/ and catalog.db and rebuild from what there is"
+                    "it has applied \(-status.lag) events that the log does not have: restore "
+                    + "\(folder.log), or remove views/ and catalog.db and rebuild from what there is"
             } else if catalog.hasLostFile(entry) {
                 status.reason = "its file is gone: `kappa run` builds a new version"
             } else if status.reason == nil, status.logBytes > mostLogBytes {

@@ -1,4 +1,4 @@
-/// How one version of a view is doing: a row of `kappa status`.
+/// The status of one version of a view: a row of `kappa status`.
 public struct ViewStatus: Hashable, Sendable {
     /// Which version it is.
     public var version: VersionID
@@ -9,13 +9,13 @@ public struct ViewStatus: Hashable, Sendable {
     public var position: Offset
     /// The offset that the next event of the log will have.
     public var logEnd: Offset
-    /// Events that it has taken, that came too late for it, and that it could not take.
+    /// The number of events that it has applied, that were late, and that it could not take (dead letters).
     public var applied: UInt64
     public var late: UInt64
     public var dead: UInt64
-    /// Rows of all its tables.
+    /// The number of rows in all tables that readers see.
     public var rows: Int
-    /// Why it stands still, has failed, or waits for somebody; nil where there is nothing to say.
+    /// Why it has stopped, has failed, or waits for somebody; nil if there is nothing to report.
     public var reason: String?
 
     /// How many events its position is short of the log's end.
@@ -36,9 +36,10 @@ public struct ViewStatus: Hashable, Sendable {
 }
 
 extension Kappa {
-    /// How every version of every view in the folder is doing, by view and number.
+    /// The status of every version of every view in the folder, by view and number.
     ///
-    /// It opens each version's file, and counts its rows where they have changed since the last call.
+    /// It opens each version's file, and recounts its rows if the version has advanced since the last call
+    /// and counting does not cost too much of the time.
     public func status() async throws -> [ViewStatus] {
         let (data, sizes) = (data, sizes)
         return try await working {

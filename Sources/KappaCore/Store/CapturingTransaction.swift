@@ -1,11 +1,11 @@
-/// Passes everything on, and tells listeners what is written to their tables.
+/// Forwards everything, and passes what is written to a table to the table's listener.
 final class CapturingTransaction: StoreTransaction {
     private let transaction: any StoreTransaction
     private let listeners: [Int: any RowListener]
     private var writers: [Int: CapturingWriter] = [:]
     private var deleters: [Int: CapturingWriter] = [:]
 
-    /// - Parameter listeners: Who is told of what is written to a table, by the table's index.
+    /// - Parameter listeners: The listener of each table, by the table's index.
     init(_ transaction: any StoreTransaction, _ listeners: [Int: any RowListener]) {
         self.transaction = transaction
         self.listeners = listeners
@@ -32,7 +32,7 @@ final class CapturingTransaction: StoreTransaction {
         _ write: (Int, any RowWriter) throws -> Void
     ) throws {
         try transaction.upsertRows(
-            into: table, count: count, observer: try both(other, table), write)
+            into: table, count: count, observer: try soleListener(other, table), write)
     }
 
     func merge(
@@ -41,12 +41,12 @@ final class CapturingTransaction: StoreTransaction {
         combine: ([any RowCursor], any RowWriter) throws -> Void
     ) throws {
         try transaction.merge(
-            rows, into: table, sideBySide: sideBySide, observer: try both(other, table),
+            rows, into: table, sideBySide: sideBySide, observer: try soleListener(other, table),
             combine: combine)
     }
 
-    /// Who is told: a table has one listener.
-    private func both(
+    /// The listener of a table; it can have only one.
+    private func soleListener(
         _ other: (any RowListener)?, _ table: Int
     ) throws(KappaError) -> (any RowListener)? {
         guard let listener = listeners[table] else { return other }

@@ -11,7 +11,7 @@ final class CapturingWriter: RowWriter, RowCursor {
     private let written: (any RowCursor) throws(KappaError) -> Void
     private var cells: [Cell] = []
 
-    /// - Parameter written: Is told each row before it is written.
+    /// - Parameter written: Gets each row before it is written.
     init(_ writer: any RowWriter, written: @escaping (any RowCursor) throws(KappaError) -> Void) {
         self.writer = writer
         self.written = written

@@ -1,8 +1,8 @@
-/// Adds what is written to a table to the change feed that followers of a version read.
+/// Adds the changes of a table's rows to the change feed that followers of a version read.
 ///
-/// What a row was before is looked up in the store just before it is written: so a version can become
-/// live at any commit and its feed is right from there on. The store listens by itself while it commits; no
-/// operator knows of the feed.
+/// It looks up a row's previous values in the store just before the row is written. So a version can become
+/// live at any commit, and its feed is right from there on. The store sets this up while it commits;
+/// operators do not know about the feed.
 final class ChangeFeed: RowListener {
     private let transaction: any StoreTransaction
     private let store: any RowStore
@@ -44,7 +44,7 @@ final class ChangeFeed: RowListener {
         try note(key, key: Array(schema.keyColumns.indices), after: nil)
     }
 
-    /// - Parameter places: Where the parts of the key stand in `row`.
+    /// - Parameter places: Where the parts of the key are in `row`.
     private func note(
         _ row: any RowCursor, key places: [Int], after: String?
     ) throws(KappaError) {
@@ -75,7 +75,7 @@ final class ChangeFeed: RowListener {
         return found
     }
 
-    /// Whether two texts are the same byte for byte; Swift's strings are equal where they look alike.
+    /// Whether two texts are the same byte for byte; Swift's `==` is looser, see ``ByteOrder``.
     private static func isSame(_ a: String?, _ b: String?) -> Bool {
         guard let a, let b else { return a == nil && b == nil }
         return a.hasSameBytes(as: b)

@@ -1,4 +1,4 @@
-/// What a version commits with its rows: how far it is, and what it counted on the way.
+/// What a version commits with its rows: its position, and its counts of events.
 package struct Checkpoint: Equatable, Sendable {
     /// The next offset to apply.
     package var offset: Offset
@@ -20,8 +20,8 @@ package struct Checkpoint: Equatable, Sendable {
     }
 }
 
-/// Counts of events since offset zero. Each event is counted once, in the first that fits of dead,
-/// late, applied, filtered.
+/// Counts of events since offset zero. Each event is counted once, as the first that fits of dead, late,
+/// applied, filtered.
 public struct Counters: Equatable, Sendable {
     /// Events that changed, or could have changed, a row.
     public var applied: UInt64 = 0

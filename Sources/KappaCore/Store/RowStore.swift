@@ -1,4 +1,4 @@
-/// What the materializer needs of a store: rows by key, and one transaction for rows and position.
+/// What the materializer needs from a store: rows by key, and one transaction for rows and position.
 ///
 /// A store holds one version of one view. Only one thread uses it at a time.
 package protocol RowStore: AnyObject {
@@ -21,8 +21,8 @@ package protocol RowStore: AnyObject {
     /// Visits every row of a table in key order.
     func scan(table: Int, _ visit: (any RowCursor) throws -> Void) throws
 
-    /// The stored rows of a table of windows that have ended by a time, in microseconds. While a
-    /// transaction of the store is open, before it changes the table.
+    /// The stored rows of a table of windows that have ended by a time, in microseconds. Call it while a
+    /// transaction of the store is open, before that transaction changes the table.
     func rowsEnded(table: Int, by end: Int64) throws(KappaError) -> [[Value]]
 
     /// The number of rows of a table.
@@ -30,29 +30,29 @@ package protocol RowStore: AnyObject {
 
     /// Commits rows and checkpoint in one transaction. `write` gets a transaction through which it
     /// upserts and deletes rows, and adds dead letters. If it throws, nothing is kept.
-    /// - Parameter recordsChanges: Whether what happens to the rows that readers see is added to the change feed
-    ///   in the same transaction.
+    /// - Parameter recordsChanges: Whether the same transaction adds the changes of the rows that readers
+    ///   see to the change feed.
     func commit(
         _ checkpoint: Checkpoint, recordsChanges: Bool,
         write: (any StoreTransaction) throws -> Void
     ) throws
 
-    /// Whether rows may spill before the first commit: what happened to their keys since the
-    /// time before, to be merged when that commit comes.
+    /// Whether rows may spill before the first commit. A spilled row holds what happened to its key since
+    /// the previous spill; the first commit merges them.
     var canSpill: Bool { get }
-    /// Puts rows aside, durably and with a checkpoint.
+    /// Spills rows to disk, durably and with a checkpoint.
     func spill(
         _ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void
     ) throws
     /// What has spilled; nil if nothing has.
     var spilled: (any SpilledRows)? { get }
-    /// Writes rows of a table whose rows are only ever added, in the order of their keys, before the
-    /// version's first commit: they are there from that commit on. False where there has been one.
+    /// Writes rows of a table to which rows are only ever added, in the order of their keys, before the
+    /// version's first commit. They become visible with that commit. Returns false after it.
     func writeAhead(_ rows: RecordList, table: Int) throws -> Bool
-    /// Whether anything has spilled or was written ahead, so that a checkpoint on the way is better another
+    /// Whether anything has spilled or was written ahead. Then an intermediate checkpoint should be another
     /// ``spill(_:write:)``.
     var isLoading: Bool { get }
-    /// The table in which the index of a table's keys is kept; nil where there is none.
+    /// The table that holds the index of a table's keys; nil where there is none.
     func keyIndex(of table: Int) -> Int?
 }
 
@@ -73,41 +73,41 @@ package protocol SpilledRows: AnyObject {
 
 /// One open transaction of a store.
 package protocol StoreTransaction: AnyObject {
-    /// Binds all columns of a row in the schema's order (then the state blob, if the table has one)
-    /// at indices 0, 1, …, then `execute()`: inserts the row or replaces it.
+    /// A writer that inserts a row or replaces it: bind all columns in the schema's order (then the state
+    /// blob, if the table has one) at indices 0, 1, …, then call `execute()`.
     func upsert(into table: Int) -> any RowWriter
-    /// Upserts many rows in the order of their keys: `write` is called for 0 up to `count` and upserts the
-    /// rows of that number, often one, with the writer that it is given. It may be called on several
-    /// threads at once, for different numbers.
-    /// - Parameter listener: Is told each row in that order, on the caller's thread.
+    /// Upserts many rows in the order of their keys. Calls `write` with each number from 0 up to `count`;
+    /// it upserts the rows of that number, often one, with the writer that it gets. Several threads may
+    /// call it at once, for different numbers.
+    /// - Parameter listener: Gets each row in that order, on the caller's thread.
     func upsertRows(
         into table: Int, count: Int, observer listener: (any RowListener)?,
         _ write: (Int, any RowWriter) throws -> Void
     ) throws
-    /// Writes rows of a table that have spilled, key by key in order. The row of a key that has only one is
-    /// written as it is; of the others, `combine` gets the rows in the order in which they spilled,
-    /// and writes what they make together with the writer that it is given.
+    /// Writes the spilled rows of a table, key by key in order. If a key has only one row, that row is
+    /// written as it is. Otherwise `combine` gets the key's rows in the order in which they spilled, and
+    /// writes the combined row with the writer that it gets.
     /// - Parameters:
-    ///   - sideBySide: Whether `combine` may be called on several threads at once, for different keys.
-    ///   - listener: Is told each row in that order, on the caller's thread.
+    ///   - sideBySide: Whether several threads may call `combine` at once, for different keys.
+    ///   - listener: Gets each row in that order, on the caller's thread.
     func merge(
         _ rows: any SpilledRows, into table: Int, sideBySide: Bool,
         observer listener: (any RowListener)?,
         combine: ([any RowCursor], any RowWriter) throws -> Void
     ) throws
-    /// Adds rows that are records already, in the order of their keys, to a table that has only ever been
-    /// added to in this way.
+    /// Adds rows that are already records, in the order of their keys, to a table to which rows have only
+    /// ever been added in this way.
     func append(_ rows: RecordList, to table: Int) throws
-    /// Binds the key's parts at indices 0, 1, …, then `execute()`.
+    /// A writer that deletes a row: bind the key's parts at indices 0, 1, …, then call `execute()`.
     func delete(from table: Int) -> any RowWriter
     func add(_ deadLetter: DeadLetter) throws(KappaError)
-    /// Adds to the feed that followers of the live version read.
+    /// Adds a change to the feed that followers of the live version read.
     func add(_ change: ChangeRecord) throws(KappaError)
 }
 
-/// Learns what is written to a table.
+/// Gets what is written to a table.
 package protocol RowListener: AnyObject {
-    /// A row is about to be written, or was just now: its columns in the schema's order.
+    /// A row is about to be written, or has just been: its columns in the schema's order.
     func take(_ row: any RowCursor) throws(KappaError)
     /// A row is about to be deleted: the parts of its key.
     func remove(_ key: any RowCursor) throws(KappaError)

@@ -1,4 +1,4 @@
-/// The number of a version of a view; numbers count up from 1 and are never used twice.
+/// The number of a version of a view; numbers count up from 1 and are never reused.
 public struct VersionNumber: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// The number itself.
     public var rawValue: Int
@@ -52,7 +52,7 @@ public struct VersionReference: Hashable, Sendable, CustomStringConvertible {
         guard parts.count == 2 else { return }
         guard let value = Int(parts[1]), value > 0 else {
             throw KappaError(
-                .usage, "\"\(text)\" names no version", because: "behind the @ stands a number",
+                .usage, "\"\(text)\" names no version", because: "a number must follow the @",
                 advice: "Write \(parts[0])@1, or \(parts[0]) for the live version")
         }
         number = VersionNumber(value)
@@ -75,6 +75,6 @@ public enum VersionState: String, Sendable {
     case retired
     /// Stopped by something that may pass, such as a full disk.
     case paused
-    /// Stopped by something that will not pass by itself.
+    /// Stopped by something that will not pass without a change.
     case failed
 }

@@ -1,19 +1,19 @@
 import Glibc
 
-/// The store of one version: a file that it gets at its first commit.
+/// The store of one version. Its file comes with its first commit.
 ///
-/// That commit is most of a rebuild's rows: they are written by ``NewVersionFile`` in one go. From then
-/// on there is a ``VersionFile``, which is committed to in transactions.
+/// That commit has most of a rebuild's rows, and a ``NewVersionFile`` writes them in one pass. Later
+/// commits are transactions of a ``VersionFile``.
 package final class VersionStore: RowStore {
     package private(set) var tables: [TableSchema]
     private let path: String
     private let identity: VersionIdentity?
     private var file: VersionFile?
     private var runs: SpilledRuns?
-    /// The file that the first commit will put in place, where rows have been written ahead of it.
+    /// The file that the first commit will put in place; nil until rows are written ahead of that commit.
     private var newFile: NewVersionFile?
 
-    /// The store at a path: that of the file which is there, or one for a new version.
+    /// Opens the store of the file at a path, or begins one for a new version.
     package init(
         at path: String, view: String, number: Int, digest: String, tables: [TableSchema]
     ) throws {
@@ -27,7 +27,7 @@ package final class VersionStore: RowStore {
             SpilledRuns.remove(path)
         } else if SpilledRuns.exist(path) {
             do { try resume() } catch let error as KappaError where error.code == .damaged {
-                // Nothing is lost: all of it comes from the log.
+                // Nothing is lost: all of it can be rebuilt from the log.
                 SpilledRuns.remove(path)
                 (runs, newFile, self.tables) = (nil, nil, tables)
             }
@@ -35,10 +35,10 @@ package final class VersionStore: RowStore {
         if newFile == nil { NewVersionFile.removeLeftovers(path) }
     }
 
-    /// Resumes with what a process that was killed has spilled and written ahead.
+    /// Resumes from what a killed process had spilled and written ahead.
     private func resume() throws {
         let runs = try SpilledRuns(path, tables)
-        // Of a rebuild that was begun without an index, the events so far are in none.
+        // If the rebuild was begun without an index, the index would lack its events so far.
         tables = runs.tables
         if let identity, let progress = try runs.progress() {
             newFile = try NewVersionFile(path, identity, tables, from: progress)
@@ -46,7 +46,7 @@ package final class VersionStore: RowStore {
         self.runs = runs
     }
 
-    /// The store of a version that was committed to before.
+    /// Opens the store of a version that has been committed to.
     package init(opening path: String) throws(KappaError) {
         self.path = path
         tables = try Self.tables(path, of: nil)
@@ -54,7 +54,7 @@ package final class VersionStore: RowStore {
         file = try VersionFile(path, tables)
     }
 
-    /// The tables of a file that is to be continued.
+    /// The tables of a file that will be written to.
     private static func tables(
         _ path: String, of id: VersionID?
     ) throws(KappaError) -> [TableSchema] {
@@ -111,7 +111,7 @@ package final class VersionStore: RowStore {
                 try write($0)
             }
         } catch {
-            // Where the disk is full, what was written is in the way of everybody else.
+            // On a full disk the incomplete file would take space from everybody else.
             abandon()
             throw error
         }
@@ -130,8 +130,7 @@ package final class VersionStore: RowStore {
         return new
     }
 
-    /// Gives up the file that could not be completed. What was spilled stays, if that is enough to
-    /// resume from.
+    /// Removes the file that could not be completed. What was spilled stays if it is enough to resume from.
     private func abandon() {
         let isAhead = (try? runs?.progress() != nil) ?? true
         newFile = nil
@@ -145,7 +144,7 @@ package final class VersionStore: RowStore {
     package func writeAhead(_ rows: RecordList, table: Int) throws -> Bool {
         guard canSpill else { return false }
         do { try loading().append(rows, to: table) } catch {
-            // What no checkpoint goes on with is only in the way, where the disk is full.
+            // No checkpoint resumes from this file, and on a full disk it would only take space.
             if try runs?.progress() == nil {
                 newFile = nil
                 NewVersionFile.removeLeftovers(path)
@@ -180,6 +179,7 @@ package final class VersionStore: RowStore {
         tables.firstIndex { $0.name == TableSchema.keyIndexName(table) }
     }
 
-    /// Ends a rebuild: statistics for the query planner, and the write-ahead log into the file.
+    /// Ends a rebuild: collects statistics for the query planner, and moves the write-ahead log into the
+    /// file.
     package func finish() throws(KappaError) { try file?.finish() }
 }

@@ -1,6 +1,6 @@
-/// Which versions there are, which of them is live, and how that came about.
+/// The catalog of a data folder: its versions, which of them are live, and the history of switches.
 ///
-/// What it says survives power loss. One thread uses a catalog at a time; each opens its own.
+/// Its contents survive power loss. One thread uses a catalog at a time; each thread opens its own.
 package final class Catalog {
     package let folder: DataFolder
     let file: CatalogFile
@@ -14,16 +14,16 @@ package final class Catalog {
         package var reason: String
         /// When, in microseconds since 1970-01-01T00:00:00Z.
         package var atMicros: Int64
-        /// What was found out before, where there are gates; not read back with the history.
+        /// The judgement made before the switch, if the view has gates; not read back with the history.
         package var judgement: Judgement?
 
-        /// The reason of a switch that somebody made with `kappa rollback`.
+        /// The reason recorded for a switch made with `kappa rollback`.
         package static let rollback = "rollback"
     }
 
-    /// Opens the catalog, making it where it is new, and repairs what a killed process has left.
+    /// Opens the catalog, creates it if it is new, and repairs what a killed process has left.
     ///
-    /// Where nothing can be written, such as on a full disk, it can be read; what would change it fails.
+    /// If nothing can be written, such as on a full disk, it can be read and every change fails.
     package init(_ folder: DataFolder) throws {
         self.folder = folder
         do {
@@ -34,11 +34,11 @@ package final class Catalog {
             return
         }
         do { try repair() } catch let error as KappaError where error.isOfSystem {
-            // Nobody's rows depend on it: whoever may write here does it later.
+            // No rows depend on the repair: the next process that may write here does it.
         }
     }
 
-    /// A catalog that cannot be written to; one that could not be made has no versions.
+    /// A catalog that cannot be written to. If it could not be created, it has no versions.
     private static func readable(
         _ folder: DataFolder, or error: KappaError
     ) throws(KappaError) -> CatalogFile {
@@ -49,15 +49,15 @@ package final class Catalog {
         return try CatalogFile(emptyBecause: error)
     }
 
-    /// The catalog for whoever works on versions, which is to see what others change and must write.
-    /// - Throws: Why it can only be read, where that is so.
+    /// Opens the catalog to materialize versions, which needs to see others' changes and to write.
+    /// - Throws: Why it can only be read, if that is so.
     static func forWriting(_ folder: DataFolder) throws -> Catalog {
         let catalog = try Catalog(folder)
         if let reason = catalog.file.whyReadOnly { throw reason }
         return catalog
     }
 
-    /// Whether it was opened in a way that is not kept, since nothing can be written.
+    /// Whether this is a stopgap, opened because nothing can be written: it is not to be reused.
     var isMakeshift: Bool { file.isMakeshift }
 
     /// A number that changes whenever another connection has changed the catalog.
@@ -77,8 +77,7 @@ package final class Catalog {
     /// Whether a version is or was live.
     func wasLive(_ id: VersionID) throws(KappaError) -> Bool { try file.wasLive(id) }
 
-    /// Checks that there is a view of a name at all: of a misspelt one nobody should read that it has no
-    /// rows yet.
+    /// Checks that a view exists at all, so that a misspelt name is an error rather than a view without rows.
     /// - Parameter defined: The names of this build's views.
     /// - Throws: `.notFound` for a name that neither this build nor the folder knows.
     package func requireView(_ name: String, among defined: [String]) throws(KappaError) {
@@ -98,8 +97,8 @@ package final class Catalog {
                 + "built")
     }
 
-    /// Whether readers have seen a version whose file is gone. It is not made anew in its place: they
-    /// would go back to its beginning.
+    /// Whether the file of a version that readers have seen is gone. No new file takes its place: readers
+    /// would go back to the beginning of the log.
     func hasLostFile(_ entry: VersionEntry) -> Bool {
         (entry.isLive || entry.state == .retired) && entry.state != .failed
             && !folder.hasFile(entry.id)
@@ -115,16 +114,20 @@ package final class Catalog {
                 entries.first { $0.isLive } ?? entries.last
             }
         if let found { return found }
+        if entries.isEmpty {
+            throw KappaError(
+                .notFound, "view \(reference.view) has no version", at: folder.path,
+                because: "nothing was built yet",
+                advice:
+                    "Build it with `kappa rebuild \(reference.view)`; `kappa views` lists the names"
+            )
+        }
         let others = entries.map(\.id.description).joined(separator: ", ")
+        let isOne = entries.count == 1
         throw KappaError(
-            .notFound,
-            entries.isEmpty
-                ? "view \(reference.view) has no version" : "there is no version \(reference)",
-            at: folder.path,
-            because: entries.isEmpty ? "nothing was built yet" : "there are \(others)",
-            advice: entries.isEmpty
-                ? "Build it with `kappa rebuild \(reference.view)`; `kappa views` lists the names"
-                : entries.count == 1 ? "Name that one" : "Name one of them")
+            .notFound, "there is no version \(reference)", at: folder.path,
+            because: "there \(isOne ? "is" : "are") \(others)",
+            advice: isOne ? "Name that one" : "Name one of them")
     }
 
     /// Every switch of a view, oldest first.
@@ -138,12 +141,12 @@ package final class Catalog {
 
     // MARK: Changing
 
-    /// Enters a new version; its file is made when it is first opened.
+    /// Adds a new version; its file is made when it is first opened.
     package func create(view: String, digest: String) throws -> VersionID {
         try transaction { try enter(view: view, digest: digest) }
     }
 
-    /// Enters a new version, inside of a transaction.
+    /// Adds a new version. Called inside of a transaction.
     func enter(view: String, digest: String) throws(KappaError) -> VersionID {
         try file.add(view: view, digest: digest, .building)
     }
@@ -154,21 +157,21 @@ package final class Catalog {
         try file.setState(id, state, reason: reason)
     }
 
-    /// Notes what a version waits for, unless it was switched meanwhile, or somebody has dropped it.
+    /// Records what a version waits for, unless it has been switched or dropped in the meantime.
     func setWaiting(
         _ id: VersionID, _ state: VersionState, reason: String? = nil
     ) throws(KappaError) {
         try file.setState(id, state, reason: reason, unless: [.live, .retired, .failed])
     }
 
-    /// Versions whose file is gone have failed; inside of a transaction.
+    /// Marks versions whose file is gone as failed. Called inside of a transaction.
     func failLostFiles(of view: String) throws(KappaError) {
         for entry in try entries(of: view) where hasLostFile(entry) {
             try setState(entry.id, .failed, reason: "its file is gone")
         }
     }
 
-    /// Points a view at a version and writes the history; inside of a transaction.
+    /// Points a view at a version and records the switch. Called inside of a transaction.
     func point(
         _ view: String, from: VersionNumber?, to: VersionNumber, position: Offset, reason: String
     ) throws(KappaError) {
@@ -181,16 +184,17 @@ package final class Catalog {
                 atMicros: SystemClock.wallMicroseconds()))
     }
 
-    /// What has failed stays so: nothing goes back to it.
+    /// Retires a version, unless it has failed: a failed version stays failed, so that no one goes back to
+    /// it.
     private func retire(_ id: VersionID) throws(KappaError) {
         let failed = try entries(of: id.view).contains { $0.id == id && $0.state == .failed }
         if !failed { try setState(id, .retired) }
         try clearFailure(id)
     }
 
-    /// Forgets a version and removes its files. The caller holds its lease.
+    /// Deletes a version from the catalog and removes its files. The caller holds its lease.
     package func drop(_ id: VersionID) throws {
-        // In one transaction, so that nobody makes it live between the look and the deletion.
+        // In one transaction, so that it cannot become live between the check and the deletion.
         try transaction {
             if try live(id.view) == id.number {
                 throw Self.isLive(id)
@@ -203,8 +207,8 @@ package final class Catalog {
 
     // MARK: Repairing
 
-    /// The catalog is right: links that point elsewhere are put right, files that it does not know
-    /// are removed unless somebody is at work on them, or they are not kappa's.
+    /// Makes the files agree with the catalog: corrects links that point elsewhere, and removes files of
+    /// versions that it does not have, unless a process is working on them or they are not kappa's.
     private func repair() throws {
         folder.removeScratch()
         let entries = try entries()
@@ -217,7 +221,7 @@ package final class Catalog {
             for number in folder.numbersOnDisk(of: view) {
                 let id = VersionID(view, number)
                 if entries.contains(where: { $0.id == id }) || folder.isForeign(id) { continue }
-                // Another process may have entered it a moment ago: look again under its lease.
+                // Another process may have added it a moment ago: check again under its lease.
                 guard let lease = try? Lease(id, in: folder) else { continue }
                 if try !self.entries(of: view).contains(where: { $0.id == id }) {
                     try folder.removeFiles(of: id)
@@ -227,7 +231,7 @@ package final class Catalog {
         }
     }
 
-    /// Under the switch lock: a promotion may be about to put the link right itself.
+    /// Takes the switch lock, since a promotion may be about to correct the link itself.
     private func repairLink(of view: String) throws {
         try SwitchLock(view, in: folder).alone {
             guard let live = try live(view), folder.linkedNumber(of: view) != live,

@@ -1,6 +1,6 @@
-/// What the catalog keeps of judgements: passed and refused ones, with the figures of each gate.
+/// The judgements in the catalog, passed and refused, with the figures of each gate.
 extension Catalog {
-    /// Writes a judgement down.
+    /// Records a judgement.
     func add(_ judgement: Judgement) throws(KappaError) {
         try file.add(
             JudgementRecord(
@@ -15,8 +15,8 @@ extension Catalog {
         try file.judgements(of: view).map(Judgement.init)
     }
 
-    /// Notes that a version has the rows of another definition's, when the promotion that looks at it
-    /// is over. What was switched meanwhile keeps its own reason.
+    /// Records that a version has the same rows as one of another definition, once the promotion that had
+    /// them compared is over. A version that has been switched in the meantime keeps its own reason.
     package func noteIdentical(_ judgement: Judgement) throws {
         try SwitchLock(judgement.candidate.view, in: folder).shared {
             try transaction {
@@ -26,7 +26,7 @@ extension Catalog {
         }
     }
 
-    /// Says in the status of a live version that it has the rows of the one before.
+    /// Sets the status of a live version to say that it has the rows of the version before.
     func markIdentical(_ judgement: Judgement) throws(KappaError) {
         guard judgement.isIdentical, let live = judgement.live,
             try self.live(judgement.candidate.view) == judgement.candidate.number
@@ -35,7 +35,7 @@ extension Catalog {
         try setState(judgement.candidate, .live, reason: Judgement.sameRows(as: old))
     }
 
-    /// A refused version waits, and its status says for what.
+    /// Records that gates have refused a version. It waits, and its status says why.
     func refuse(_ judgement: Judgement) throws {
         try transaction {
             try add(judgement)
@@ -47,7 +47,7 @@ extension Catalog {
         }
     }
 
-    /// Notes in the history that the view's code crashes on an event; once for each event.
+    /// Records in the history that the view's code crashes on an event, once for each event.
     func noteCrash(of id: VersionID, _ reason: String, at offset: Offset) throws {
         try transaction {
             let known = try judgements(of: id.view).last { $0.candidate == id }
@@ -60,7 +60,7 @@ extension Catalog {
 }
 
 extension Judgement {
-    /// A judgement that was written down before.
+    /// A judgement read back from the catalog.
     fileprivate init(_ record: JudgementRecord) {
         let verdict = Verdict(rawValue: record.verdict)
         self.init(
@@ -99,12 +99,12 @@ extension Judgement {
         }
     }
 
-    /// What is said of a version that waits.
+    /// The status of a version that gates have refused.
     static func notPromoted(_ judgement: Judgement) -> String {
         "not promoted: \(judgement.refusal)"
     }
 
-    /// What is said of a version that need not have been built.
+    /// The status of a version whose new definition changed no row.
     package static func sameRows(as old: VersionID) -> String {
         "identical rows: the change of source did not change the view (they are those of \(old))"
     }

@@ -1,22 +1,22 @@
-/// Who wants a rebuild, what stands still, and what a program may promote by itself.
+/// Requested rebuilds, versions that have stopped, and what a runner may promote without a person.
 extension Catalog {
     // MARK: Rebuilds
 
-    /// Notes that somebody wants a version built although there may be one of its definition; inside of a
-    /// transaction. Whoever has the definition finishes it, should this process be killed.
+    /// Records that a version was asked for although its definition may already have one. If this process is
+    /// killed, another one that has the definition finishes it. Called inside of a transaction.
     func wantRebuild(_ id: VersionID, promotes: Bool) throws(KappaError) {
         try file.addRebuild(id, promotes: promotes)
     }
 
-    /// The rebuilds that were begun, and whether each is to be promoted.
+    /// The rebuilds that have begun, and whether each is to be promoted.
     func rebuilds(of view: String) throws(KappaError) -> [VersionNumber: Bool] {
         try file.rebuilds(of: view)
     }
 
     // MARK: Failures
 
-    /// Why readers of a view will see nothing new: its live version has stopped for good, or its newest has
-    /// where none was ever promoted. Nil where it has not, or is tried again.
+    /// Why readers of a view will see nothing new: its live version has stopped for good, or no version was
+    /// ever promoted and the newest has failed. Nil if neither is so, or if the version is being retried.
     func standstill(of view: String) throws(KappaError) -> KappaError? {
         let all = try entries(of: view)
         guard let entry = all.first(where: \.isLive) else {
@@ -37,9 +37,9 @@ extension Catalog {
                 + "another version")
     }
 
-    /// Writes down that a version has failed, even where the disk is full: if need be in the part of the
-    /// write-ahead log that is there already. What was switched meanwhile keeps its state.
-    /// - Parameter isRetried: Whether the process that writes this tries again by itself.
+    /// Records that a version has failed, even on a full disk: if need be, in the part of the write-ahead log
+    /// that is already allocated. A version that has been switched in the meantime keeps its state.
+    /// - Parameter isRetried: Whether the process that records this retries the version.
     func setFailure(
         _ id: VersionID, _ state: VersionState, _ reason: String, isRetried: Bool = false
     ) throws(KappaError) {
@@ -60,7 +60,8 @@ extension Catalog {
         try file.addFailure(id, failure)
     }
 
-    /// Writes down that the code of a version's view has not returned for long; nil once it has.
+    /// Records that the code of a version's view has not returned for a long time.
+    /// - Parameter reason: What to say of it; nil once the code has returned.
     func noteSlow(_ id: VersionID, _ reason: String?) throws(KappaError) {
         guard let entry = try entries(of: id.view).first(where: { $0.id == id }) else { return }
         if entry.isLive {
@@ -71,12 +72,12 @@ extension Catalog {
         }
     }
 
-    /// A version is current again, or is not live any more.
+    /// Forgets a version's failure: it is current again, or no longer live.
     func clearFailure(_ id: VersionID) throws(KappaError) { try file.removeFailure(of: id) }
 
     // MARK: What is promoted
 
-    /// Whether a version is there and has not failed: nothing goes to one that has.
+    /// Whether a version exists and has not failed. A failed version can only stay live.
     func isPromotable(_ id: VersionID) throws(KappaError) -> Bool {
         try entries(of: id.view).contains { $0.id == id && ($0.state != .failed || $0.isLive) }
     }
@@ -86,14 +87,15 @@ extension Catalog {
         try file.newestEverLive(view)
     }
 
-    /// The number of a view's last switch; 0 where nothing was ever live.
+    /// The number of a view's last switch; 0 if nothing was ever live.
     func lastSwitch(_ view: String) throws(KappaError) -> Int64 { try file.lastSwitch(view) }
 
-    /// Why a version is promoted by a person only; nil if it need not be.
+    /// Why only a person may promote a version; nil if a runner may.
     ///
-    /// A program promotes only what is newer than all that was ever live: whatever restarts an old build
-    /// after an upgrade would take the new one's place otherwise, and a build that was overtaken by a
-    /// newer one would undo it. The same holds after a rollback: what was passed over before stays so.
+    /// A runner promotes only versions that are newer than all that were ever live. Otherwise an old build
+    /// that is restarted after an upgrade would replace the new version, and a slow build would replace a
+    /// newer one that finished first. The same holds after a rollback: a version that was passed over stays
+    /// passed over.
     func reasonToHoldBack(_ id: VersionID) throws(KappaError) -> String? {
         let live = try live(id.view)
         guard live != id.number, let newest = try newestEverLive(id.view), id.number <= newest
@@ -107,13 +109,13 @@ extension Catalog {
             : "\(VersionID(id.view, newest)), which is newer, was live"
     }
 
-    /// Whether somebody rolled back from a version, and nobody has made it live since.
+    /// Whether somebody rolled back from a version, and it has not been live since.
     package func wasRolledBackFrom(_ id: VersionID) throws(KappaError) -> Bool {
         let last = try history(of: id.view).last { $0.from == id.number || $0.to == id.number }
         return last?.from == id.number && last?.reason == Switch.rollback
     }
 
-    /// The error of whoever would drop a live version.
+    /// The error for an attempt to drop a live version.
     static func isLive(_ id: VersionID) -> KappaError {
         KappaError(
             .usage, "\(id) is live", because: "readers see it",
@@ -121,7 +123,7 @@ extension Catalog {
                 + "`kappa rollback \(id.view)` goes back to the one before")
     }
 
-    /// What the status of a version says that is held back.
+    /// The status of a version that is held back.
     static func heldBack(_ id: VersionID, because reason: String) -> String {
         "held back: \(reason); `kappa promote \(id)` makes it live"
     }

@@ -1,23 +1,23 @@
-/// What is done about a version whose view's code has crashed.
+/// Finds the event on which a view's code crashes, and fails the version.
 ///
-/// A crash stamps the version's mark with the events at hand: a batch, or what was being committed. The next
-/// start applies those again with the version by itself, in smaller and smaller pieces, until a single event
-/// crashes alone: then it is this event that the code cannot take, and the version has failed. A process that
-/// was killed from outside leaves no stamp, and nothing is suspected.
+/// A crash stamps the version's crash mark with the events in progress: a batch, or what was being committed.
+/// The next start applies these events again to that version alone, in smaller and smaller pieces, until one
+/// single event crashes. The code cannot take this event, and the version has failed. A process killed from
+/// outside leaves no stamp, and no event is suspected.
 enum CrashRecovery {
-    /// A part of the log that a suspect version applies by itself.
+    /// A part of the log that a suspect version applies alone.
     struct Stretch: Equatable {
         var end: Offset
-        /// The most events of a batch; nil for what the log's blocks hold.
+        /// The most events of a batch; nil for the size of the log's blocks.
         var batchEvents: Int?
-        /// Whether a crash here is due to the events that are suspect.
+        /// Whether a crash here is due to the suspect events.
         var isSuspect: Bool
     }
 
-    /// How a version gets past the events of a stamp.
+    /// The stretches in which a version applies the events up to and including those of a stamp.
     /// - Parameters:
-    ///   - offset: Where the version is.
-    ///   - limit: Where it is to stop anyway.
+    ///   - offset: The version's position.
+    ///   - limit: Where the version is to stop in any case.
     static func stretches(
         past stamp: CrashStamp, from offset: Offset, limit: Offset?
     ) -> [Stretch] {
@@ -32,7 +32,7 @@ enum CrashRecovery {
             let size = count <= 512 ? 1 : (count + 255) / 256
             stretches.append(Stretch(end: end, batchEvents: size, isSuspect: true))
         case .committing:
-            // Each piece is committed; so they are fewer.
+            // Each piece is committed, so there are fewer of them.
             let size = (count + 63) / 64
             var at = first
             while at < end {
@@ -43,13 +43,13 @@ enum CrashRecovery {
         return stretches
     }
 
-    /// Whether a version is to be taken up by itself, as its code has crashed.
+    /// Whether a version's code has crashed, so that it has to be resumed alone.
     static func isSuspect(_ id: VersionID, in folder: DataFolder) -> Bool {
         CrashStamp.read(folder.crashMark(id))?.stamp != nil
     }
 
-    /// The crash of one event that a version has failed by; nil if it has not, or if another build of the
-    /// program has crashed, in which case this one may try.
+    /// The stamp that proves on which event a version's code crashes. Nil if there is none, or if it is from
+    /// another build of the program, in which case this build may try.
     package static func proof(of id: VersionID, in folder: DataFolder) -> CrashStamp? {
         guard let stamp = CrashStamp.read(folder.crashMark(id))?.stamp, stamp.isProof,
             stamp.isOfThisProgram
@@ -57,8 +57,8 @@ enum CrashRecovery {
         return stamp
     }
 
-    /// The version of a definition that its code's crash has made fail, where there is no other to go on
-    /// with.
+    /// The version of a definition that has failed because its code crashed, if no other version of the
+    /// definition can be used.
     static func failed(
         _ definition: ViewDefinition, _ catalog: Catalog
     ) throws(KappaError) -> (entry: VersionEntry, stamp: CrashStamp)? {
@@ -71,7 +71,7 @@ enum CrashRecovery {
         return (entry, stamp)
     }
 
-    /// The crash that keeps a runner from working on a version, or from building one.
+    /// The crash that prevents a runner from working on a version, or from building one.
     static func crash(
         of target: VersionTarget, _ definition: ViewDefinition, _ catalog: Catalog, rebuilds: Bool
     ) throws(KappaError) -> (entry: VersionEntry, stamp: CrashStamp)? {
@@ -82,12 +82,12 @@ enum CrashRecovery {
             return (entry, stamp)
         }
         if !rebuilds { return try failed(definition, catalog) }
-        // A rebuild that was asked for is tried, but once.
+        // A requested rebuild is tried once.
         guard let own = try own(definition, catalog) else { return nil }
         return proof(of: own.id, in: catalog.folder).map { (own, $0) }
     }
 
-    /// The version that this program has begun to rebuild before its code crashed.
+    /// The version that this run of the program had begun to rebuild when its code crashed.
     private static func own(
         _ definition: ViewDefinition, _ catalog: Catalog
     ) throws(KappaError) -> VersionEntry? {
@@ -99,7 +99,7 @@ enum CrashRecovery {
         }
     }
 
-    /// What is said of a version that has failed so.
+    /// The error of a version that has failed because its code crashed.
     static func error(_ id: VersionID, _ stamp: CrashStamp, in folder: DataFolder) -> KappaError {
         error(
             id.view, at: "\(id), offset \(stamp.first)", stamp, in: folder,
@@ -107,8 +107,8 @@ enum CrashRecovery {
                 + "`kappa rebuild \(id.view)` builds a new version with this one")
     }
 
-    /// What is said where a replay aside has crashed.
-    /// - Parameter name: What the definition is called where a view has several.
+    /// The error of a replay aside that has crashed.
+    /// - Parameter name: The name of the definition, if the view has several.
     static func error(
         aside definition: ViewDefinition, _ name: String?, _ stamp: CrashStamp,
         in folder: DataFolder
@@ -138,7 +138,7 @@ enum CrashRecovery {
             advice: advice)
     }
 
-    /// An event as it can be shown anywhere: one line, not too long, without control characters.
+    /// An event in a form that any terminal or log can show: one short line without control characters.
     private static func event(at offset: Offset, in folder: DataFolder) -> String? {
         guard let reader = try? LogReader(folder.log) else { return nil }
         let picker = EventPicker(reader)

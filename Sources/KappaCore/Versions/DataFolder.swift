@@ -10,28 +10,28 @@ import Glibc
 /// views/orders/snapshots/3@1000.db  the rows of orders@3 as they were at an offset
 /// views/orders/3.sample.db  its rows after the log's first events
 /// views/orders/live.db  a link to the live version's file
-/// views/orders/3.crash  what is being done for it just now; 3.sample.crash, 3.gates.crash
-/// learning-orders.crash  that a server tries out the types of a view just now
+/// views/orders/3.crash  what is being done for it now; also 3.sample.crash, 3.gates.crash
+/// learning-orders.crash  there while a server tries out the types of a view
 /// views/orders/switch.lock
-/// scratch-…             copies that a comparison needs for a moment
+/// scratch-…             temporary copies for comparisons
 /// ```
 package struct DataFolder: Sendable {
     package let path: String
 
     package init(_ path: String) { self.path = path }
 
-    /// Checks a path that somebody gives for a data folder, before anything is made there.
-    /// - Throws: `.usage` where it is no name; `.cannotCreate` where something else than a folder has it.
+    /// Checks the path of a data folder before anything is made there.
+    /// - Throws: `.usage` if it is not a valid name; `.cannotCreate` if something other than a folder has it.
     package static func check(_ path: String) throws(KappaError) {
         try checkName(path)
         var status = stat()
         guard stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFDIR else { return }
         throw KappaError(
-            .cannotCreate, "there cannot be a data folder", at: path,
+            .cannotCreate, "cannot make a data folder", at: path,
             because: "it is not a folder", advice: "Name another path")
     }
 
-    /// - Throws: `.usage` for what is no name of a file.
+    /// - Throws: `.usage` if the path is blank or has a NUL character.
     package static func checkName(_ path: String) throws(KappaError) {
         let isBlank = path.utf8.allSatisfy { $0 == 0x20 || (0x09...0x0D).contains($0) }
         guard isBlank || path.utf8.contains(0) else { return }
@@ -48,7 +48,7 @@ package struct DataFolder: Sendable {
     package func file(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).db" }
     func sample(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).sample.db" }
     /// Opens a version's file for reading.
-    /// - Throws: `.damaged`, too, where another version's file has its name.
+    /// - Throws: `.damaged` also if the file of that name is another version's.
     package func reader(_ id: VersionID) throws(KappaError) -> VersionReader {
         let reader = try VersionReader(file(id))
         try reader.require(id)
@@ -56,7 +56,8 @@ package struct DataFolder: Sendable {
     }
     func hasFile(_ id: VersionID) -> Bool { access(file(id), F_OK) == 0 }
     package func lease(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).lease" }
-    /// Where a crash of the view's code is noted, by what it was called for.
+    /// The file that records a crash of the view's code while it was applied; the ones below, while it made a
+    /// sample, and in its gates.
     package func crashMark(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).crash" }
     func sampleCrashMark(_ id: VersionID) -> String {
         "\(view(id.view))/\(id.number).sample.crash"
@@ -64,16 +65,16 @@ package struct DataFolder: Sendable {
     func gatesCrashMark(_ id: VersionID) -> String { "\(view(id.view))/\(id.number).gates.crash" }
     package func snapshots(_ name: String) -> String { view(name) + "/snapshots" }
     package func liveLink(_ name: String) -> String { view(name) + "/live.db" }
-    /// What a link is called while it is made.
+    /// The name of a link while it is being made.
     func newLink(_ name: String) -> String { liveLink(name) + ".new" }
     package func switchLock(_ name: String) -> String { view(name) + "/switch.lock" }
 
     /// Whether anything was ever put here.
     package var exists: Bool { access(path, F_OK) == 0 }
 
-    /// An error where there is no data folder.
+    /// - Throws: `.notFound` if there is no data folder.
     package func require() throws(KappaError) {
-        // A look at a folder of something else must not leave a catalog there.
+        // Reading from some unrelated folder must not leave a catalog there.
         if try IOFailure.isThere(log) { return }
         if try IOFailure.isThere(catalog) { return }
         var status = stat()
@@ -85,7 +86,7 @@ package struct DataFolder: Sendable {
             advice: "Append events first (`kappa append FILE`), or name the folder with --data")
     }
 
-    /// An error where the log ends before an offset.
+    /// - Throws: `.notFound` if the log ends before an offset.
     package func requireLog(reaches offset: Offset) throws(KappaError) {
         let end = try LogReader(log).durableEnd()
         if offset <= end { return }
@@ -96,11 +97,11 @@ package struct DataFolder: Sendable {
 
     var viewsOnDisk: [String] { Folder.names(in: path + "/views") }
 
-    /// The file that tells that kappa made a folder for a moment's work, so that it may be removed.
+    /// The file that marks a scratch folder as made by kappa, so that it may be removed.
     static let scratchMark = ".kappa-scratch"
 
-    /// Removes the folders for a moment's work of processes that were killed: nobody locks them. What
-    /// kappa did not make, whatever its name, stays.
+    /// Removes the scratch folders of killed processes, which no process locks. A folder that kappa did not
+    /// make stays, whatever its name.
     func removeScratch() {
         for name in Folder.names(in: path) where name.hasPrefix("scratch-") {
             let scratch = "\(path)/\(name)"
@@ -117,8 +118,8 @@ package struct DataFolder: Sendable {
         return lstat("\(scratch)/\(scratchMark)", &mark) == 0 && mark.st_mode & S_IFMT == S_IFREG
     }
 
-    /// Whether a folder looks as it does between its making and its marking: named by `mkdtemp`, private
-    /// and empty. So nothing is lost with it, whoever has made it.
+    /// Whether a folder looks like a scratch folder that was made but not yet marked: named by `mkdtemp`,
+    /// private and empty. Since it is empty, removing it loses nothing, whoever made it.
     private static func isUnmarked(_ scratch: String) -> Bool {
         var status = stat()
         let suffix = scratch.utf8.reversed().prefix { $0 != UInt8(ascii: "-") }
@@ -127,7 +128,8 @@ package struct DataFolder: Sendable {
             && Folder.allNames(in: scratch) == []
     }
 
-    /// Makes the link of a view point at a version: a new link takes the old one's name in one step.
+    /// Points the link of a view at a version. A new link is renamed over the old one, so the switch is
+    /// atomic.
     func pointLink(of view: String, to number: VersionNumber) throws(KappaError) {
         let link = liveLink(view)
         let new = newLink(view)

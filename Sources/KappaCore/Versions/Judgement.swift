@@ -1,6 +1,6 @@
-/// What was found out about a version before it could become live.
+/// The result of judging a version before it may become live.
 package struct Judgement: Equatable, Sendable {
-    /// What one gate says.
+    /// The finding of one gate.
     package struct GateFinding: Equatable, Sendable {
         /// The gate, as it is written on the command line.
         package var gate: String
@@ -35,35 +35,35 @@ package struct Judgement: Equatable, Sendable {
         package var isSame: Bool { added + removed + changed == 0 }
     }
 
-    /// What came out.
+    /// The overall result.
     package enum Verdict: String, Sendable {
         case passed, refused
         /// The view's code crashes on an event.
         case failed
-        /// Somebody passed over the gates.
+        /// Somebody promoted it regardless of the gates.
         case forced
-        /// The rows are those of the live version, though the definition is another one.
+        /// The rows are those of the live version, though the definition differs.
         case identical
     }
 
     package var candidate: VersionID
     /// The live version that it was compared with; nil for a first version.
     package var live: VersionNumber?
-    /// Where both were compared.
+    /// The position at which both were compared.
     package var position: Offset
-    /// Nil where no gate compares rows.
+    /// Nil if no gate compares rows.
     package var counts: Counts?
     package var findings: [GateFinding]
     package var isForced: Bool
-    /// Whether the two versions are of different definitions.
+    /// Whether the two versions have different definitions.
     package var isOtherDefinition = false
-    /// Why the version has failed, whatever gates say.
+    /// Why the version has failed, whatever the gates say.
     package var failure: String? {
         didSet {
             findings = failure.map { [GateFinding("run", passes: false, $0)] } ?? []
         }
     }
-    /// When it was written down, in microseconds since 1970-01-01T00:00:00Z.
+    /// When it was recorded, in microseconds since 1970-01-01T00:00:00Z.
     package var atMicros: Int64 = 0
 
     package init(
@@ -95,19 +95,19 @@ package struct Judgement: Equatable, Sendable {
     }
 }
 
-/// Judges versions that are about to become live. A promotion asks it while nothing moves.
+/// Judges versions that are about to become live. A promotion calls it while the versions stand still.
 package protocol Gatekeeper: Sendable {
-    /// Whether versions of a view are compared, so that both must stand at one position.
+    /// Whether versions of a view are compared, so that both must be at the same position.
     func compares(_ view: String) -> Bool
 
-    /// Judges a version; nil where its view has no gates. Both versions stand still meanwhile.
-    /// - Parameter live: The version that it would replace; nil for a first one.
+    /// Judges a version; nil if its view has no gates. Both versions stand still during the call.
+    /// - Parameter live: The version that it would replace; nil for a first version.
     func judge(_ candidate: VersionID, against live: VersionID?) throws -> Judgement?
 
-    /// Begins to find out whether two versions that stand at one position have the same rows. Both
-    /// are held as they are now; they may move when this returns.
+    /// Begins to compare the rows of two versions that are at the same position. It holds a snapshot of both,
+    /// so they may advance once this returns.
     func look(at candidate: VersionID, beside live: VersionID)
 
-    /// Waits until all that it looks at is known.
+    /// Waits until all of these comparisons are done.
     func finish()
 }

@@ -2,16 +2,16 @@ import CKappa
 import Glibc
 import Synchronization
 
-/// The right to materialize one version: a lock that ends with the process, however it ends.
+/// The right to materialize one version: a file lock that ends with the process, however it ends.
 ///
-/// It ends with ``release()`` too, or when nobody refers to it any more. A process that starts itself again
-/// after a crash still has the leases that it had: nobody takes a version over in between.
+/// It also ends with ``release()``, or with the last reference to it. A process that restarts itself after a
+/// crash keeps its leases, so no other process takes a version over in between.
 package final class Lease: Sendable {
     package let id: VersionID
-    /// Nil where it has been released.
+    /// Nil after the release.
     private let file: Mutex<OpenFile?>
 
-    /// What the holder of a lease tells about its work.
+    /// What the holder of a lease reports about its work.
     package struct Report: Equatable, Sendable {
         package var pid: Int32
         package var eventsPerSecond: Int
@@ -36,7 +36,7 @@ package final class Lease: Sendable {
 
     deinit { release() }
 
-    /// Ends it now, whoever else refers to it. Doing so again does nothing.
+    /// Ends the lease now, whoever else refers to it. Calling it again does nothing.
     package func release() {
         file.withLock { file in
             guard let held = file else { return }
@@ -62,8 +62,8 @@ package final class Lease: Sendable {
                 throw error.error("cannot lock a lease", at: path)
             }
             guard isTaken else { throw heldElsewhere(id, by: read(file)?.pid, in: folder) }
-            // Whoever had it may have dropped the version and removed the file: a lock on a file that has
-            // no name any more keeps nobody out.
+            // The last holder may have dropped the version and removed the file: a lock on a file that no
+            // longer has a name excludes no one.
             if isFile(file, at: path) { return file }
         }
     }
@@ -74,11 +74,11 @@ package final class Lease: Sendable {
             && own.st_ino == named.st_ino && own.st_dev == named.st_dev
     }
 
-    /// The error of whoever cannot have a lease because somebody else has it.
+    /// The error for a lease that another process holds.
     static func heldElsewhere(
         _ id: VersionID, by pid: Int32?, in folder: DataFolder
     ) -> KappaError {
-        // Whoever has only just taken it has said nothing yet.
+        // A process that has only just taken it has not reported yet.
         let holder = pid.flatMap { $0 > 0 ? $0 : nil }
         return KappaError(
             .heldElsewhere, "\(id) is materialized by another process", at: folder.lease(id),
@@ -86,7 +86,7 @@ package final class Lease: Sendable {
             advice: "Wait until it has ended, or stop it\(holder.map { ": kill \($0)" } ?? "")")
     }
 
-    /// Somebody who only looks whether the lease is held holds it for a moment: so it tries again.
+    /// Tries several times, since a process that only checks whether the lease is held holds it for a moment.
     private static func take(_ file: OpenFile) throws(IOFailure) -> Bool {
         for _ in 0..<20 {
             if flock(file.descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
@@ -97,7 +97,7 @@ package final class Lease: Sendable {
     }
 
     package func report(_ report: Report) {
-        // Always as long, so that one write replaces the last report whole.
+        // Always of the same length, so that one write replaces the whole of the last report.
         var text = "\(report.pid) \(report.eventsPerSecond)"
         text += String(repeating: " ", count: max(0, 40 - text.utf8.count)) + "\n"
         let bytes = Array(text.utf8)
@@ -107,7 +107,7 @@ package final class Lease: Sendable {
         }
     }
 
-    /// Who holds the lease of a version now, and what it reports; nil if nobody does.
+    /// The latest report of the process that holds the lease of a version; nil if none holds it.
     package static func holder(of id: VersionID, in folder: DataFolder) -> Report? {
         if InheritedLeases.include(id, in: folder) { return nil }
         guard let file = try? OpenFile(reading: folder.lease(id)) else { return nil }
@@ -115,9 +115,9 @@ package final class Lease: Sendable {
             flock(file.descriptor, LOCK_UN)
             return nil
         }
-        // Where the lock cannot be looked at, the file tells of whoever had it last.
+        // If the lock cannot be checked, the file may hold the report of an earlier holder.
         guard errno == EWOULDBLOCK else { return Report(pid: 0) }
-        // Whoever has only just taken it has said nothing yet.
+        // A process that has only just taken it has not reported yet.
         return read(file) ?? Report(pid: 0)
     }
 
@@ -132,11 +132,11 @@ package final class Lease: Sendable {
     }
 }
 
-/// The leases that this process had when a crash of a view's code made it start itself again.
+/// The leases that this process held when a crash of a view's code made it restart itself.
 package enum InheritedLeases {
     private static let files = Mutex<[OpenFile]>([])
 
-    /// Finds them; to be called once, at the start of a program that has started itself again.
+    /// Finds them. Call it once, at the start of a program that has restarted itself.
     package static func find() {
         let folder = "/proc/self/fd"
         let descriptors = Folder.names(in: folder).compactMap { Int32($0) }
@@ -151,7 +151,7 @@ package enum InheritedLeases {
         }
     }
 
-    /// Releases the leases that nobody has taken.
+    /// Releases the leases that have not been taken.
     package static func release() { files.withLock { $0 = [] } }
 
     static func include(_ id: VersionID, in folder: DataFolder) -> Bool {
@@ -171,9 +171,10 @@ package enum InheritedLeases {
     }
 }
 
-/// Keeps a view's live version still while it is switched.
+/// Keeps a view's versions from committing while the view is switched.
 ///
-/// Whoever materializes a live version holds it shared around each commit; a promotion holds it alone.
+/// A process that materializes a version holds the lock shared around each commit; a promotion holds it
+/// exclusively.
 struct SwitchLock {
     private let file: OpenFile
 

@@ -1,12 +1,12 @@
 import Glibc
 
-/// What a killed process may leave in a data folder, and who may remove it.
+/// Finds and removes the files that a killed process may leave in a data folder.
 ///
-/// Whatever belongs to a version has its number before the first dot of its name, and goes away with it.
-/// What is removed here is what the next process that works on the version would remove; for one that nobody
-/// works on any more, nobody would.
+/// The files of a version have its number before the first dot of their names, and are removed with it. The
+/// next process that works on a version would remove its leftovers anyway; this also cleans up versions that
+/// no process works on any more.
 extension DataFolder {
-    /// The numbers of the versions of which anything is there, whatever the catalog says.
+    /// The numbers of the versions that have any file in the folder, whatever the catalog says.
     func numbersOnDisk(of view: String) -> Set<VersionNumber> {
         let beside = Folder.names(in: self.view(view)).compactMap { name -> VersionNumber? in
             guard let dot = name.firstIndex(of: ".") else { return nil }
@@ -25,14 +25,14 @@ extension DataFolder {
         return Set(beside + copies)
     }
 
-    /// A number as kappa writes it: no sign, no zero before it.
+    /// A number as kappa writes it: no sign, no leading zero.
     private static func number(_ text: Substring) -> VersionNumber? {
         guard let number = Int(text), number > 0, String(number) == text else { return nil }
         return VersionNumber(number)
     }
 
-    /// Whether a file that is named as kappa would name one of a version is somebody else's: it holds something,
-    /// and does not say that it is that version's.
+    /// Whether a file that has the name of one of a version's files is not kappa's: it is not empty, and does
+    /// not identify itself as that version's.
     func isForeign(_ id: VersionID) -> Bool {
         let files = [file(id), sample(id)]
         let all =
@@ -44,7 +44,7 @@ extension DataFolder {
         }
     }
 
-    /// Whether something is there that ``removeLeftovers(of:)`` may have to look at.
+    /// Whether there are files that ``removeLeftovers(of:)`` may have to remove.
     func hasLeftovers(of id: VersionID) -> Bool {
         let names = Folder.names(in: view(id.view))
         let own = "\(id.number)."
@@ -59,13 +59,13 @@ extension DataFolder {
             }
     }
 
-    /// How the names of files end that are there for a while only.
+    /// The suffixes of temporary files.
     private static let passing = [".loading", ".runs", ".db-journal"]
 
-    /// Removes what was left half-made beside a version that nobody works on. The caller holds its lease.
+    /// Removes unfinished files beside a version that no process works on. The caller holds its lease.
     func removeLeftovers(of id: VersionID) throws {
         Snapshots(self).removeLeftovers(of: id)
-        // A sample is a copy that can be made again: half-made it is nobody's.
+        // A sample can be made again, so an unfinished one is removed.
         let sample = sample(id)
         if NewVersionFile.hasLeftovers(sample) || SpilledRuns.hasFolder(sample)
             || access(sample + "-journal", F_OK) == 0
@@ -79,21 +79,21 @@ extension DataFolder {
             try VersionFile.settle(file)
         } else {
             for suffix in ["-wal", "-shm", "-journal"] { unlink(file + suffix) }
-            // With these a rebuild continues.
+            // A rebuild continues from these.
             if SpilledRuns.exist(file) { return }
             NewVersionFile.removeLeftovers(file)
             SpilledRuns.remove(file)
         }
     }
 
-    /// Removes a version's or a sample's file, with all that may stand beside it.
+    /// Removes the file of a version or a sample, with all files that belong to it.
     func removeFile(_ path: String) {
         for suffix in ["", "-wal", "-shm", "-journal"] { unlink(path + suffix) }
         NewVersionFile.removeLeftovers(path)
         SpilledRuns.remove(path)
     }
 
-    /// Whether a link was made that has not got its name.
+    /// Whether there is a new link that has not been renamed yet.
     func hasNewLink(of view: String) -> Bool {
         var status = stat()
         return lstat(newLink(view), &status) == 0 && status.st_mode & S_IFMT == S_IFLNK

@@ -1,16 +1,15 @@
-/// Finds out that a log has lost events, by versions that have applied them: a version applies durable
-/// events only.
+/// Detects that a log has lost events, by the versions that have applied them: a version only applies
+/// durable events.
 ///
-/// The log cannot tell by itself when its last segment and its head are gone: what is left is whole. Events
-/// that are appended then would take the numbers of those that are lost, and versions would never apply
-/// them.
+/// The log alone cannot detect the loss of its last segment and its head, because what is left is intact.
+/// Newly appended events would then get the offsets of the lost ones, and versions would never apply them.
 package enum LogLoss {
-    /// - Throws: `.damaged` where a version is ahead of the log.
+    /// - Throws: `.damaged` if a version is ahead of the log.
     package static func check(_ folder: DataFolder) throws {
         guard try IOFailure.isThere(folder.catalog), let catalog = try? Catalog(folder),
             let entries = try? catalog.entries()
         else { return }
-        // First the versions, then the log: it grows before they do.
+        // Read the versions first, then the log: the log always grows before they do.
         var furthest: (id: VersionID, offset: Offset)?
         for entry in entries {
             guard let reader = try? folder.reader(entry.id),
@@ -29,6 +28,6 @@ package enum LogLoss {
                 + "log ends at offset \(end)",
             advice:
                 "Nothing was appended. Restore the log's folder from a copy; without one, remove "
-                + "\(folder.path)/views and \(folder.catalog) to go on with what is left")
+                + "\(folder.path)/views and \(folder.catalog) to continue with what is left")
     }
 }

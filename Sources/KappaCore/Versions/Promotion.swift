@@ -1,15 +1,15 @@
-/// Switches views to other versions: all of them or none, in one transaction of the catalog.
+/// Switches views to other versions, all of them or none, in one transaction of the catalog.
 package struct Promotion {
     private let catalog: Catalog
     private let gatekeeper: (any Gatekeeper)?
     private var folder: DataFolder { catalog.folder }
-    /// Brings a version forward to an offset, where this process materializes it.
+    /// Advances a version to an offset, if this process materializes it.
     package var bring: (VersionID, Offset) throws -> Bool = { _, _ in false }
-    /// Whether to wait until a version that another process keeps current is where it is to be
-    /// compared. Otherwise it is compared where it is.
+    /// Whether to wait until a version that another process keeps current reaches the offset of the
+    /// comparison. Otherwise it is compared at its present position.
     package var isPatient = true
-    /// An end of the log that was looked up after the last commit to any live version whose file is
-    /// gone and which nobody materializes. The present end, if it is nil.
+    /// An end of the log, read after the last commit to any live version whose file is gone and which no
+    /// process materializes. If it is nil, the present end is used.
     package var knownEnd: Offset?
 
     package init(_ catalog: Catalog, _ gatekeeper: (any Gatekeeper)? = nil) {
@@ -17,20 +17,20 @@ package struct Promotion {
         self.gatekeeper = gatekeeper
     }
 
-    /// How a promotion may end without being an error.
+    /// How a promotion may end other than by an error.
     package enum Outcome: Equatable, Sendable {
         case switched([Catalog.Switch])
-        /// A version has not come as far as readers have seen, or as where it is to be compared:
-        /// bring it there and try again.
+        /// A version has not reached what readers have seen, or the offset of the comparison: advance it to
+        /// `needs` and try again.
         case lags(VersionID, needs: Offset)
         /// Gates refuse some of them.
         case refused([Judgement])
     }
 
-    /// Makes versions live that somebody has named: all or none.
+    /// Makes the versions live that somebody has named, all or none.
     ///
-    /// While it looks, these versions and the live ones stand still. Each candidate must be at or past
-    /// what readers have seen, must have applied exactly the log's bytes up to there, and must pass
+    /// These versions and the live ones stand still during the call. Each candidate must be at or past
+    /// what readers have seen, must have applied exactly the log's bytes up to its position, and must pass
     /// the gates of its view.
     /// - Throws: `.refused` if a candidate has skipped or doubled an event.
     package func promote(_ candidates: [VersionID], reason: String) throws -> Outcome {
@@ -44,24 +44,24 @@ package struct Promotion {
         }
     }
 
-    /// What became of versions that a program would promote.
+    /// The result of an automatic promotion.
     struct Result {
         var switches: [Catalog.Switch] = []
         var refused: [Judgement] = []
-        /// What only a person may promote, and why.
+        /// The versions that only a person may promote, and why.
         var heldBack: [(id: VersionID, reason: String)] = []
 
         var isEmpty: Bool { switches.isEmpty && refused.isEmpty && heldBack.isEmpty }
     }
 
-    /// Makes those versions live that may be without a person, in one step; what has not come as far as
-    /// readers have seen waits for another time. None takes the place of a newer one.
+    /// Makes the versions live that a runner may promote without a person, in one step. A version that has
+    /// not reached what readers have seen waits for another attempt. None replaces a newer one.
     func promoteEach(_ candidates: [VersionID], reason: String) throws -> Result {
         try alone(candidates) {
             var result = Result()
             var free: [VersionID] = []
             for id in candidates {
-                // Somebody may have dropped it meanwhile.
+                // It may have been dropped in the meantime.
                 guard try catalog.isPromotable(id) else { continue }
                 if let reason = try catalog.reasonToHoldBack(id) {
                     result.heldBack.append((id, reason))
@@ -77,17 +77,17 @@ package struct Promotion {
 
     // MARK: Looking
 
-    /// A version with the one that it would replace.
+    /// A version and the one that it would replace.
     private struct Candidacy {
         var candidate: VersionID
         /// Nil for a first version.
         var live: VersionID?
-        /// How far readers have seen the live version, where it is another one.
+        /// How far readers have seen the live version, if that is not the candidate itself.
         var seen: Offset?
         var new: Checkpoint
     }
 
-    /// Brings the candidates to where they must be: those that are compared, all to one position.
+    /// Advances the candidates as far as needed: those that are compared, all to the same position.
     private func place(
         _ candidates: [VersionID]
     ) throws -> (pairs: [Candidacy], behind: [(id: VersionID, needs: Offset)]) {
@@ -120,7 +120,7 @@ package struct Promotion {
             new: try checkpoint(candidate))
     }
 
-    /// Brings one candidate to an offset; returns the version that has yet to come there.
+    /// Advances one candidate to an offset; returns the version that has yet to reach it, if any.
     private func place(_ pair: inout Candidacy, _ needs: Offset) throws -> VersionID? {
         guard let live = pair.live, let seen = pair.seen else { return nil }
         if pair.new.offset < needs {
@@ -132,7 +132,7 @@ package struct Promotion {
         return seen < needs && isPatient && isFollowed ? live : nil
     }
 
-    /// Judges versions that are where they must be.
+    /// Judges versions that have reached the required offset.
     private func judge(
         _ pairs: [Candidacy], _ reason: String
     ) throws -> (switches: [Catalog.Switch], refused: [Judgement]) {
@@ -159,8 +159,8 @@ package struct Promotion {
         return (switches, refused)
     }
 
-    /// Has gates look at a version. Their code may crash, and the process with it: the next start then
-    /// finds the mark, and the version waits for a person.
+    /// Has the gates judge a version. Their code may crash and take the process with it; the next start then
+    /// finds the crash mark, and the version waits for a person.
     private func judge(_ candidate: VersionID, against live: VersionID?) throws -> Judgement? {
         guard let gatekeeper, gatekeeper.compares(candidate.view) else {
             return try gatekeeper?.judge(candidate, against: live)
@@ -182,7 +182,7 @@ package struct Promotion {
         }
     }
 
-    /// Where no gate has compared the rows of two definitions, that is done aside.
+    /// Has the rows of two definitions compared in the background, if no gate has compared them.
     private func look(at change: Catalog.Switch) throws {
         guard let gatekeeper, let from = change.from, change.judgement?.counts == nil,
             try isOtherDefinition(change)
@@ -193,7 +193,7 @@ package struct Promotion {
         gatekeeper.look(at: VersionID(change.view, change.to), beside: old)
     }
 
-    /// Whether a switch is from one definition to another.
+    /// Whether a switch goes from one definition to another.
     private func isOtherDefinition(_ change: Catalog.Switch) throws -> Bool {
         let both = [change.from, change.to]
         let entries = try catalog.entries(of: change.view).filter { both.contains($0.id.number) }
@@ -202,8 +202,8 @@ package struct Promotion {
 
     // MARK: Rolling back
 
-    /// Makes the version live that was live before the present one, as far as it has come.
-    /// - Returns: For each view the switch, and how many events readers go back.
+    /// Makes the version live that was live before the present one, at the position that it has.
+    /// - Returns: For each view, the switch and how many events readers go back.
     package func rollBack(
         _ views: [String]
     ) throws -> [(change: Catalog.Switch, lag: Int)] {
@@ -223,21 +223,21 @@ package struct Promotion {
         }
     }
 
-    /// How far readers have seen a live version: at most to the log's end, where its file is gone or
-    /// damaged.
+    /// How far readers have seen a live version. If its file is gone or damaged, this is an upper bound: an
+    /// end of the log.
     private func seenOffset(_ id: VersionID) throws -> Offset {
         if folder.hasFile(id) {
             do throws(KappaError) { return try checkpoint(id).offset } catch {
                 guard error.code == .damaged else { throw error }
             }
         }
-        // Its process may still write to the file that has no name any more.
+        // Its process may still write to a file that no longer has a name.
         let isHeld = Lease.holder(of: id, in: folder) != nil
         if let knownEnd, !isHeld { return knownEnd }
         return try LogReader(folder.log).durableEnd()
     }
 
-    /// A version only applies durable events: one that is ahead of the log proves a loss.
+    /// A version only applies durable events, so one that is ahead of the log proves a loss.
     private func checkLog(reaches offset: Offset, of id: VersionID) throws(KappaError) {
         let end = try LogReader(folder.log).durableEnd()
         if end >= offset { return }
@@ -272,7 +272,7 @@ package struct Promotion {
         for change in try catalog.history(of: view).reversed() {
             guard let from = change.from, from != live else { continue }
             let id = VersionID(view, from)
-            // One that is dropped just now may lose its file while it is looked at.
+            // A version that is being dropped may lose its file while it is read.
             guard try catalog.isPromotable(id), folder.hasFile(id) else { continue }
             do { return (id, try checkpoint(id)) } catch {
                 if try catalog.isPromotable(id), folder.hasFile(id) { throw error }
@@ -284,8 +284,8 @@ package struct Promotion {
             advice: "`kappa status \(view)` lists its versions; promote one of them by number")
     }
 
-    /// Holds the switch locks of all views, in the order of their names so that two promotions never
-    /// wait for each other.
+    /// Holds the switch locks of all views. It takes them in the order of their names, so that two promotions
+    /// never deadlock.
     private func alone<R>(_ views: ArraySlice<String>, _ body: () throws -> R) throws -> R {
         guard let view = views.first else { return try body() }
         return try SwitchLock(view, in: folder).alone {
@@ -310,8 +310,8 @@ package struct Promotion {
         }
     }
 
-    /// Looks once more, in the transaction that switches: a version may have been dropped since, and no
-    /// program makes an older version live than any that was.
+    /// Checks once more, in the transaction that switches: a version may have been dropped since, and no
+    /// runner makes a version live that is older than one that was.
     private func check(_ change: Catalog.Switch, isByName: Bool) throws {
         let id = VersionID(change.view, change.to)
         guard let entry = try catalog.entries(of: id.view).first(where: { $0.id == id }) else {
@@ -334,7 +334,8 @@ package struct Promotion {
         }
     }
 
-    /// The catalog decides; the links follow, and are put right at the next open if this dies in between.
+    /// Switches the catalog, then the links. The catalog decides: if the process dies in between, the next
+    /// open corrects the links.
     func apply(_ switches: [Catalog.Switch], isByName: Bool) throws {
         for change in switches { try look(at: change) }
         try catalog.transaction {

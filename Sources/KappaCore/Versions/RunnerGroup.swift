@@ -1,8 +1,8 @@
 import Glibc
 
-/// The versions of a runner that share a scan, on the thread that applies them.
+/// The versions of a runner that share a scan. It runs on the thread that applies the events.
 ///
-/// `@unchecked Sendable`: made on one thread, then used by the one that runs it alone.
+/// `@unchecked Sendable`: one thread makes it, and then only the thread that runs it uses it.
 final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     private let number: Int
     private let folder: DataFolder
@@ -15,19 +15,19 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     private var seenCatalog: Int64 = -1
     private var rate = RateMeter()
     private var samplers: [Sampler] = []
-    /// Whose samples are made or being made.
+    /// The versions whose samples are made or being made.
     private var sampled: Set<VersionID> = []
     /// The log's end when this began.
     private let firstEnd: Offset
-    /// How often promotions were tried in vain.
+    /// How often promoting has been tried without a result.
     private var attempts = 0
     private static let mostAttempts = 100
 
-    /// Changes of a live version wait this long at most while more events keep coming.
+    /// While more events keep arriving, changes of a live version wait at most this long for a commit.
     private static let liveMilliseconds = 10
     private static let buildMilliseconds = 3_000
 
-    /// Opens versions. One that cannot be opened has failed; the others are worked on.
+    /// Opens versions. One that cannot be opened has failed; the group works on the others.
     init(
         _ number: Int, _ versions: [ViewRunner.Taken], folder: DataFolder,
         options: ViewRunner.Options, runner: ViewRunner, memoryBytes: Int
@@ -62,8 +62,8 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         }
     }
 
-    /// Scans until the runner is stopped, the end is reached, or nothing is left to do. Then, and whatever
-    /// goes wrong, no lease of these versions is held any more.
+    /// Scans until the runner is stopped, the end is reached, or nothing is left to do. When it returns, all
+    /// leases of these versions are released, whatever went wrong.
     func run() {
         do {
             try work()
@@ -75,7 +75,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         }
         members = []
         scan = nil
-        // What their files needed is free now.
+        // Closing the files has freed what they needed, so a failure that could not be recorded may fit now.
         runner.saveFailures(catalog)
     }
 
@@ -100,7 +100,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         }
         for member in members where !member.isLive {
             let isAtEnd = options.end.map { member.version.offset >= $0 } ?? member.hasCaughtUp
-            // What is yet to be promoted is not done, though it has caught up.
+            // A version that is yet to be promoted is not done, though it has caught up.
             let state: VersionState =
                 !isAtEnd
                 ? .building
@@ -110,7 +110,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         }
     }
 
-    /// Scans; false where the runner is stopped already.
+    /// Scans; false if the runner has already been stopped.
     private func scan(_ scanOptions: Scan.Options) throws -> Bool {
         var scanOptions = scanOptions
         scanOptions.commitMilliseconds =
@@ -123,7 +123,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         return true
     }
 
-    /// Brings a version, which is in a group by itself, past the events at which its code has crashed.
+    /// Takes a version, which is alone in its group, past the events on which its code has crashed.
     private func passCrash(_ member: RunnerMember) throws {
         guard let crashMark = member.crashMark, let stamp = crashMark.found else { return }
         runner.tell(.suspected(member.id, stamp))
@@ -139,7 +139,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         if try commit(member.version, { try member.version.commit() }) { crashMark.forget() }
     }
 
-    /// What is said of a version that is ready and not promoted.
+    /// The status of a version that is ready and not promoted.
     private func status(of member: RunnerMember) -> String? {
         member.refusal?.reason ?? member.heldBack.map { Catalog.heldBack(member.id, because: $0) }
     }
@@ -177,8 +177,8 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         }
     }
 
-    /// Looks what has become of the members, if the catalog has changed: a version that was promoted from
-    /// outside begins its feed of changes; the work on one that has retired, or was dropped, ends.
+    /// Checks the members if the catalog has changed. A version that another process promoted begins its
+    /// change feed; the work on one that has retired, or was dropped, ends.
     private func refresh() throws {
         runner.saveFailures(catalog)
         let counter = try catalog.changeCounter()
@@ -204,13 +204,13 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
 
     private func setLive(_ member: RunnerMember, _ isLive: Bool) {
         member.isLive = isLive
-        // What was ever live continues its feed: somebody who looks seldom may still be at this
-        // version after it has retired and come back.
+        // A version that was ever live continues its feed: a slow follower may still be reading this version
+        // after it has retired and become live again.
         if isLive { member.version.recordsChanges = true }
         if members.allSatisfy(\.isLive) { scan?.commitMilliseconds = Self.liveMilliseconds }
     }
 
-    /// Ends the work on a version whose time is over.
+    /// Ends the work on a version that has retired, was dropped, or is done.
     private func release(
         _ member: RunnerMember, because reason: String, isGivenUp: Bool = false
     ) {
@@ -224,12 +224,12 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         }
     }
 
-    /// Ends a version's part in the scan.
+    /// Removes a version from the group and its scan.
     private func leave(_ member: RunnerMember) {
         members.removeAll { $0 === member }
         runner.watch.remove(member.id)
         scan?.remove(member.version)
-        // A sample is made for whoever has the lease.
+        // Only the process that holds the lease makes samples.
         for sampler in samplers where sampler.ids.contains(member.id) {
             sampler.stop()
             sampled.subtract(sampler.ids)
@@ -240,7 +240,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     func didApply(to offset: Offset) {
         rate.note(offset)
         runner.note(number, at: offset)
-        // Beside the scan, not after it.
+        // Samples are made in parallel with the scan.
         if options.end == nil { takeSamples() }
         guard options.snapshots != nil, let scan else { return }
         for member in members where member.version.offset == offset {
@@ -257,14 +257,14 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         }
     }
 
-    /// A version that stood still has committed, or had nothing to commit.
+    /// A version that had stopped has committed, or had nothing to commit.
     private func recovered(_ member: RunnerMember) throws {
         try catalog.clearFailure(member.id)
         member.isRecovering = false
         runner.recovered(member.id, member.definition)
     }
 
-    /// Code that was told to take long has returned.
+    /// Code that was reported as slow has returned.
     private func goesOn(_ member: RunnerMember) throws {
         try catalog.noteSlow(member.id, nil)
         runner.tell(.recovered(member.id))
@@ -293,9 +293,9 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         try refresh()
     }
 
-    /// Promotes what is on its way, in one step. What waits for another version to come where it is,
-    /// so that they can be compared, is promoted a little later: the scan says again and again that it
-    /// has caught up.
+    /// Promotes the members that are ready, in one step. A version that waits for another one to reach its
+    /// position, so that they can be compared, is promoted a little later: the scan calls this again each
+    /// time it catches up.
     private func promote() throws {
         let ready = members.filter(promotes)
         if ready.isEmpty { return }
@@ -341,7 +341,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         }
     }
 
-    /// Has the samples made that live versions lack, and those that are to be live, on a thread of its own.
+    /// Starts a thread that makes the missing samples of versions that are live or are to become so.
     private func takeSamples() {
         samplers.removeAll(where: \.isDone)
         let (events, folder) = (options.sampleEvents, folder)
@@ -358,8 +358,8 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         )
     }
 
-    /// Brings a version forward by itself, while the scan that it shares waits. That scan then passes
-    /// over what it has seen.
+    /// Advances one version alone while the shared scan waits. That scan then skips the events that the
+    /// version has already applied.
     private func bring(_ member: RunnerMember, to offset: Offset) throws {
         try Scan(folder.log, [member.version], plan: plan, options: .init(end: offset)).run()
     }
@@ -376,7 +376,7 @@ extension VersionStore {
     }
 }
 
-/// Events per second over the last second or so; for people only.
+/// Events per second over the last second or so, for display only.
 struct RateMeter {
     private var start = SystemClock.monotonicSeconds()
     private var startOffset: Offset?

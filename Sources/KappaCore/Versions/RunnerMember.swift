@@ -1,29 +1,30 @@
-/// One version that a runner materializes, with all that it holds for it.
+/// One version that a runner materializes, with its lease, store and state.
 final class RunnerMember {
     let id: VersionID
     let definition: ViewDefinition
     private let lease: Lease
     let store: VersionStore
     let version: VersionMaterializer
-    /// Where a crash of the view's code is noted; nil where the disk has no room for it.
+    /// Records a crash of the view's code; nil if the disk has no room for it.
     let crashMark: CrashMark?
     var isLive: Bool
     var hasCaughtUp = false
     /// Whether it is to be promoted at all.
     let promotes: Bool
-    /// Whether its work is done when it has caught up: what is left of a rebuild that was to be looked at.
+    /// Whether its work is done when it has caught up: it is the rest of a rebuild that is not to be
+    /// promoted.
     let endsWhenReady: Bool
-    /// Why it is for a person to decide whether it is promoted; nil if it is not.
+    /// Why only a person may promote it; nil if a runner may.
     var heldBack: String?
-    /// What a gate said, and the live version then: it is asked again when another one is live.
+    /// What a gate said, and the live version then. The gate is asked again when another version is live.
     var refusal: (reason: String, live: VersionNumber?)?
-    /// Nil where no snapshots are kept.
+    /// Nil if no snapshots are kept.
     var snapshots: SnapshotKeeper?
     /// Whether the runner has reported a dead letter.
     var hasToldOfDead = false
     /// Whether the runner has reported that its write-ahead log grows.
     private var hasToldOfLog = false
-    /// Whether it is tried again after a failure, or its status still tells of one.
+    /// Whether it is being retried after a failure, or its status still shows one.
     var isRecovering: Bool
 
     /// Opens a version's file and state, and adds its fields to the plan of a scan.
@@ -36,8 +37,8 @@ final class RunnerMember {
         self.crashMark = crashMark
         crashMark?.isAlone = crashMark?.found != nil
         store = try VersionStore.open(id, taken.definition, in: catalog.folder)
-        // A live version was committed to. Its file may have been removed since it was taken; to begin it anew
-        // would take readers back.
+        // A live version has a checkpoint. If there is none, its file has been removed since the lease was
+        // taken; starting it again from zero would take readers back.
         if taken.isLive, try store.lastCheckpoint() == nil {
             throw KappaError(
                 .damaged, "a version's file is gone", at: catalog.folder.file(id),
@@ -49,8 +50,8 @@ final class RunnerMember {
         version = try VersionMaterializer(
             taken.definition, store: store, plan: plan, budgetBytes: budgetBytes,
             crashMark: crashMark)
-        // Where another one has become live since it was taken, it has retired, and its work ends as that of
-        // any version that retires: it is not to be built on its way again.
+        // If another version has become live since this one was taken, this one has retired. Its work then
+        // ends as with any retired version: it must not be marked as building again.
         let (entry, isLive) = try catalog.transaction {
             let entry = try catalog.entries(of: id.view).first { $0.id == id }
             let isLive = taken.isLive || entry?.isLive == true
@@ -65,7 +66,7 @@ final class RunnerMember {
         isRecovering = taken.isRetry || entry?.failure != nil
     }
 
-    /// Whether a scan that has caught up has it promoted.
+    /// Whether it is to be promoted once its scan has caught up.
     var waitsForPromotion: Bool {
         !isLive && promotes && heldBack == nil && refusal == nil
     }
@@ -74,8 +75,8 @@ final class RunnerMember {
         lease.report(.init(eventsPerSecond: eventsPerSecond))
     }
 
-    /// What is to be said of a write-ahead log that somebody keeps from being moved into the file; once, until
-    /// it is small again.
+    /// The report about a write-ahead log that a reader keeps from being moved into the file. It is made
+    /// once, until the log is small again.
     func growingLog(past limit: Int, in folder: DataFolder) -> String? {
         let bytes = PinnedLog.bytes(of: id, in: folder)
         let isNews = bytes > limit && !hasToldOfLog
@@ -83,7 +84,7 @@ final class RunnerMember {
         return isNews ? PinnedLog.reason(bytes, of: id, in: folder) : nil
     }
 
-    /// Whether it was told that its view's code takes long, and that has returned; once.
+    /// Whether the view's code was reported as slow and has returned; true once.
     var hasGoneOn: Bool {
         guard let pulse = crashMark?.pulse, pulse.wasTold.load(ordering: .relaxed) else {
             return false
@@ -92,7 +93,7 @@ final class RunnerMember {
         return true
     }
 
-    /// Ends its work: from now on whoever has the definition may take it over.
+    /// Ends its work: from now on any process that has the definition may take it over.
     func end() {
         snapshots?.finish()
         snapshots = nil

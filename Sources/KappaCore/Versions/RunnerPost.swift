@@ -1,26 +1,26 @@
 /// What a runner does for one view, and what it waits for.
 ///
-/// A runner that follows keeps a post for as long as it runs: whatever becomes free there, or live again
-/// after a rollback, is taken over.
+/// A runner that follows keeps a post for as long as it runs, and takes over any version of the view that
+/// becomes free, or live again after a rollback.
 struct RunnerPost {
     let definition: ViewDefinition
     /// The versions that it materializes now.
     var working: Set<VersionID> = []
-    /// Versions that have failed for good here, or that somebody has dropped, each with the view's last
-    /// switch then.
+    /// Versions that have failed for good in this runner, or that somebody has dropped, each with the number
+    /// of the view's last switch at that time.
     private var givenUp: [VersionID: Int64] = [:]
-    /// Versions that stopped for a reason that passes.
+    /// Versions that stopped for a transient reason.
     var retries: [VersionID: Retry] = [:]
-    /// Why the last of them has failed for good; nil where there is another version to work on.
+    /// Why the last version failed for good; nil if there is another one to work on.
     var failure: KappaError?
-    /// Of which versions it was said that another process holds them.
+    /// The versions that were already reported as held by another process.
     var heldElsewhere: Set<VersionID> = []
 
     init(_ definition: ViewDefinition) { self.definition = definition }
 
-    /// A version that is tried again later.
+    /// When and why a version is retried.
     struct Retry {
-        /// When.
+        /// When it is retried.
         var time: ContinuousClock.Instant
         var delay: Duration
         var error: KappaError
@@ -29,16 +29,17 @@ struct RunnerPost {
         static let longest = Duration.seconds(10)
     }
 
-    /// Whether nothing is left that could be done for the view.
+    /// Whether nothing is left to do for the view.
     var isLost: Bool { failure != nil && working.isEmpty && retries.isEmpty }
 
-    /// Why a version is not kept current, if one is not. What another process holds is kept current by that.
+    /// Why a version is not kept current, if one is not. Another process keeps the versions that it holds
+    /// current.
     var unresolved: KappaError? {
         failure ?? retries.first { !heldElsewhere.contains($0.key) }?.value.error
     }
 
-    /// Notes that a version has stopped for a reason that passes.
-    /// - Returns: Whether that is news, and in how long it is tried again.
+    /// Records that a version has stopped for a transient reason.
+    /// - Returns: Whether that is news, and the delay until it is retried.
     mutating func retryLater(_ id: VersionID, _ error: KappaError) -> (
         isNews: Bool, delay: Duration
     ) {
@@ -49,11 +50,10 @@ struct RunnerPost {
         return (before?.error != error, delay)
     }
 
-    /// Forgets which versions were to be tried again that nobody wants any more, such as one that was live
-    /// and has retired.
-    /// - Parameter before: This post when it was looked up what it has to do.
+    /// Forgets the retries of versions that are no longer targets, such as one that was live and has retired.
+    /// - Parameter before: This post as it was when its targets were looked up.
     mutating func keepRetries(of targets: [VersionTarget], before: RunnerPost) {
-        // Instead of one whose file is gone, another one is built: till then that one is missing.
+        // A version whose file is gone is being replaced by a new one: keep its retry until that exists.
         if targets.contains(where: { $0.id == nil }) { return }
         for id in before.retries.keys where !targets.contains(where: { $0.id == id }) {
             retries[id] = nil
@@ -67,14 +67,14 @@ struct RunnerPost {
         failure = error ?? failure
     }
 
-    /// Whether a version is not to be tried again. Where another one was live since and somebody has come
-    /// back to it, it is: so its status says again what is wrong with it.
+    /// Whether a version is not to be tried again. It is tried again if another version was live since and
+    /// somebody went back to this one, so that its status shows again what is wrong with it.
     func hasGivenUp(_ entry: VersionEntry, lastSwitch: Int64) -> Bool {
         guard let then = givenUp[entry.id] else { return false }
         return !entry.isLive || then == lastSwitch
     }
 
-    /// Notes that a version was taken.
+    /// Records that a version was taken.
     mutating func begin(_ id: VersionID) {
         working.insert(id)
         heldElsewhere.remove(id)
@@ -86,8 +86,8 @@ struct RunnerPost {
 }
 
 extension KappaError {
-    /// Whether what has failed may well work a little later: a full disk, a lock, a limit on open files, a
-    /// disk that could not be read. A definition or a damaged file does not pass.
+    /// Whether the error is transient, so that a retry may well succeed: a full disk, a lock, a limit on open
+    /// files, a disk that could not be read. A definition's error or a damaged file is not.
     package var passes: Bool {
         switch code {
         case .inputOutput, .heldElsewhere, .cannotCreate, .notPermitted, .unreachable: true

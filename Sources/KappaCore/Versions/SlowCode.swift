@@ -1,16 +1,16 @@
 /// Watches for code of views that does not return.
 ///
-/// Versions share scans of the log, so a closure without an end holds up all that are worked on with its own. No
-/// thread can be ended from outside: what can be done is to say whose code it is, and at which events.
+/// Versions share scans of the log, so a closure that never returns holds up all versions of its scan. A
+/// thread cannot be ended from outside; all one can do is report whose code it is, and on which events.
 final class SlowCodeWatch: Sendable {
-    /// Code of a view that has been at work for long.
+    /// A view's code that has been at work for a long time.
     struct Finding: Sendable {
         var id: VersionID
         var events: Range<Offset>
         /// How long, in whole seconds.
         var seconds: Int
 
-        /// - Parameter time: Such as "10 s".
+        /// What to report.
         var reason: String {
             let place =
                 events.isEmpty ? "" : " at offsets \(events.lowerBound) to \(events.upperBound)"
@@ -22,7 +22,7 @@ final class SlowCodeWatch: Sendable {
     private struct Seen {
         var beat: UInt64
         var since: ContinuousClock.Instant
-        /// After which time it is told next.
+        /// After how long it is reported next.
         var next: Duration
     }
 
@@ -31,7 +31,8 @@ final class SlowCodeWatch: Sendable {
     private let tell: @Sendable (Finding) -> Void
 
     /// - Parameters:
-    ///   - limit: How long one piece of work may take before it is told; then after twice as long, and so on.
+    ///   - limit: How long one piece of work may take before it is reported; then after twice as long, and so
+    ///     on.
     ///   - tell: Called on the watch's own thread.
     init(limit: Duration, tell: @escaping @Sendable (Finding) -> Void) {
         self.limit = limit

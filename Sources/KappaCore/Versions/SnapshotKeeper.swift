@@ -1,20 +1,20 @@
 import Glibc
 
-/// Keeps snapshots of one version by a policy, while it is materialized. Used by the thread that
-/// applies; the copying is done on another one.
+/// Makes the snapshots that a policy asks for while a version is materialized. The applying thread uses it;
+/// another thread does the copying.
 final class SnapshotKeeper {
     private let id: VersionID
     private let policy: SnapshotPolicy
     private let folder: DataFolder
     private let report: @Sendable (KappaError) -> Void
-    /// The interval of the log in which the version stands.
+    /// The interval of the log that the version's position is in.
     private var interval: Int64?
     private var isDue = false
     private var thread: WorkerThread?
 
     /// - Parameters:
-    ///   - offset: Where the version stands. The caller holds its lease.
-    ///   - report: Hears of snapshots that could not be made; the version goes on without them.
+    ///   - offset: The version's position. The caller holds its lease.
+    ///   - report: Called for each snapshot that could not be made; the version continues without it.
     init(
         _ id: VersionID, _ policy: SnapshotPolicy, in folder: DataFolder, at offset: Offset,
         report: @escaping @Sendable (KappaError) -> Void
@@ -33,16 +33,17 @@ final class SnapshotKeeper {
 
     deinit { finish() }
 
-    /// Tells how far the version is; true where a commit is wanted, to make a snapshot of.
+    /// Notes how far the version is; true if a commit is wanted to make a snapshot of.
     func note(_ offset: Offset, ingestedAtMicros micros: Int64) -> Bool {
         let now = policy.interval(at: offset, ingestedAtMicros: micros)
-        // A clock that was set back begins no new interval.
+        // Setting the clock back begins no new interval.
         if let interval, now > interval { isDue = true }
         interval = max(interval ?? now, now)
         return isDue
     }
 
-    /// Makes a snapshot of what was just committed, if one is due. Only its moment is fixed here.
+    /// Begins a snapshot of what was just committed, if one is due. This call only opens the read
+    /// transaction; a thread copies.
     func didCommit() {
         guard isDue else { return }
         isDue = false
@@ -56,22 +57,22 @@ final class SnapshotKeeper {
         } catch { report(error) }
     }
 
-    /// Waits for the snapshot at hand.
+    /// Waits for the snapshot in progress.
     func finish() {
         thread?.join()
         thread = nil
     }
 }
 
-/// One snapshot on its way.
+/// One snapshot in the making.
 ///
-/// A read transaction holds the moment: what is committed meanwhile goes to the write-ahead log behind
-/// it, and neither the pages nor the part of that log which the moment needs are overwritten. So the
-/// writer never waits.
+/// A read transaction fixes the state to copy. Later commits are appended to the write-ahead log, and SQLite
+/// overwrites neither the pages nor the part of that log that the transaction needs. So the writer never
+/// waits.
 ///
-/// `@unchecked Sendable`: made on one thread, then used by the one that copies alone.
+/// `@unchecked Sendable`: one thread makes it, and then only the thread that copies uses it.
 final class SnapshotCopy: @unchecked Sendable {
-    /// Shares a file's blocks as they are at one moment; false where that cannot be done.
+    /// Clones a file by sharing its blocks, as of one moment; false if the file system cannot.
     typealias Clone = (_ source: String, _ target: String) throws(KappaError) -> Bool
 
     private let id: VersionID
@@ -80,7 +81,7 @@ final class SnapshotCopy: @unchecked Sendable {
     private let making: String
     private let clone: Clone
 
-    /// Fixes the moment: that of the version's last commit.
+    /// Fixes the state to copy: that of the version's last commit.
     init(
         _ id: VersionID, in folder: DataFolder,
         clone: @escaping Clone = { (source, target) throws(KappaError) in
@@ -90,7 +91,7 @@ final class SnapshotCopy: @unchecked Sendable {
         self.id = id
         self.folder = folder
         self.clone = clone
-        // It goes away with the last snapshot of a version that is dropped.
+        // This folder is removed with the last snapshot of a version that is dropped.
         try Folder.make(folder.snapshots(id.view))
         reader = try folder.reader(id)
         try reader.hold()
@@ -98,7 +99,7 @@ final class SnapshotCopy: @unchecked Sendable {
         making = Snapshots(folder).path(id, offset) + Snapshots.makingSuffix
     }
 
-    /// Copies, gives the copy its name when it is durable, and removes those past the policy.
+    /// Copies, gives the copy its name once it is durable, and removes snapshots beyond the policy's limit.
     @discardableResult
     func make(keeping keep: Int) throws(KappaError) -> Offset {
         do throws(KappaError) {
@@ -109,7 +110,7 @@ final class SnapshotCopy: @unchecked Sendable {
             Snapshots(folder).remove(of: id, keeping: keep)
             return offset
         } catch {
-            // Where the disk is full, what was written is in the way of everybody else.
+            // If the disk is full, remove what was written, so that others have room.
             reader.release()
             removeFiles()
             throw error
@@ -123,15 +124,15 @@ final class SnapshotCopy: @unchecked Sendable {
         try reader.copy(to: making)
     }
 
-    /// The file, then its write-ahead log, which holds all that the file lacks: perhaps some commits
-    /// more than the moment, but always whole ones.
+    /// Clones the file, then its write-ahead log, which has all that the file lacks: perhaps some later
+    /// commits too, but always whole ones.
     private func cloneFiles() throws(KappaError) -> Bool {
         guard try clone(folder.file(id), making) else { return false }
         let log = folder.file(id) + "-wal"
         return access(log, F_OK) == 0 ? try clone(log, making + "-wal") : true
     }
 
-    /// Makes one file of the copy, which needs no others beside it to be read; returns its offset.
+    /// Makes the copy a single file that can be read without a write-ahead log; returns its offset.
     private func settle() throws(KappaError) -> Offset {
         guard let checkpoint = try VersionFile.makeWhole(making) else {
             throw KappaError(.bug, "a snapshot has no checkpoint", at: making)

@@ -1,14 +1,15 @@
-/// How often a version's file is kept as it is, and how many such snapshots there may be.
+/// How often to keep a snapshot of a version, and how many to keep.
 package struct SnapshotPolicy: Equatable, Sendable {
     package enum Interval: Equatable, Sendable {
-        /// At the first commit at or past each so many events of the log.
+        /// At the first commit at or past each multiple of this many events of the log.
         case events(Int)
-        /// At the first commit of each so many microseconds of ingestion time, counted from 1970.
+        /// At the first commit in each interval of this many microseconds of ingestion time, counted from
+        /// 1970.
         case micros(Int64)
     }
 
     package var every: Interval
-    /// How many of a version are kept, the newest.
+    /// How many snapshots of a version are kept: the newest ones.
     package var keep = 24
 
     package init(every: Interval, keep: Int = 24) {
@@ -47,10 +48,10 @@ package struct SnapshotPolicy: Equatable, Sendable {
         KappaError(
             .usage, "--keep-snapshots \(text) cannot be used",
             because: "it takes a number of events, or a time of log, and how many are kept",
-            advice: "Write every=1000000 or every=1h (s, m, h, d), with ,keep=24 behind it")
+            advice: "Write every=1000000 or every=1h (s, m, h, d), and add ,keep=24 to keep 24")
     }
 
-    /// Which interval a place in the log lies in; a snapshot is due where the next one has begun.
+    /// The interval that an offset of the log is in. A snapshot is due once the next interval has begun.
     func interval(at offset: Offset, ingestedAtMicros micros: Int64) -> Int64 {
         switch every {
         case .events(let events): Int64(clamping: offset.rawValue / UInt64(events))

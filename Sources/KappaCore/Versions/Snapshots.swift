@@ -1,9 +1,9 @@
 import Glibc
 
-/// The copies of versions' files that are kept as they were at some offsets.
+/// The snapshots of versions: copies of their files as they were at some offsets.
 ///
-/// A snapshot gets its name, `views/orders/snapshots/3@1000000.db`, when it is whole and durable: what a
-/// killed process left of one has another name and is never used.
+/// A snapshot gets its name, `views/orders/snapshots/3@1000000.db`, when it is whole and durable. One that a
+/// killed process left unfinished has another name and is never used.
 package struct Snapshots: Sendable {
     package struct Snapshot: Equatable, Sendable {
         package var id: VersionID
@@ -16,7 +16,7 @@ package struct Snapshots: Sendable {
 
     package init(_ folder: DataFolder) { self.folder = folder }
 
-    /// Those of a view's versions, or of all views, by version and offset.
+    /// The snapshots of a view's versions, or of all views, sorted by version and offset.
     package func all(of view: String? = nil) -> [Snapshot] {
         (view.map { [$0] } ?? folder.viewsOnDisk).flatMap { view in
             let place = folder.snapshots(view)
@@ -39,7 +39,7 @@ package struct Snapshots: Sendable {
         "\(folder.snapshots(id.view))/\(id.number)@\(offset).db"
     }
 
-    /// Removes all of a version but the newest `keep`; returns those removed.
+    /// Removes all but the newest `keep` snapshots of a version; returns those removed.
     @discardableResult
     package func remove(of id: VersionID, keeping keep: Int = 0) -> [Snapshot] {
         let old = Array(all(of: id).dropLast(max(0, keep)))
@@ -47,14 +47,14 @@ package struct Snapshots: Sendable {
         return old
     }
 
-    /// Removes all of a version that is dropped, and what was left half-made.
+    /// Removes all snapshots of a version that is dropped, and unfinished ones.
     func removeAll(of id: VersionID) {
         removeLeftovers(of: id)
         remove(of: id)
         rmdir(folder.snapshots(id.view))
     }
 
-    /// Removes what processes that were killed left half-made of a version. The caller holds its lease.
+    /// Removes the snapshots of a version that killed processes left unfinished. The caller holds its lease.
     func removeLeftovers(of id: VersionID) {
         let place = folder.snapshots(id.view)
         for name in Folder.names(in: place)
@@ -63,7 +63,7 @@ package struct Snapshots: Sendable {
         }
     }
 
-    /// What a snapshot is called while it is made.
+    /// The suffix of a snapshot's name while it is being made.
     static let makingSuffix = ".making"
 
     private static func parse(_ name: String) -> (VersionNumber, Offset)? {

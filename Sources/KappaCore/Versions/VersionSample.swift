@@ -2,20 +2,22 @@ import Glibc
 
 /// The rows of a version as they were after the log's first events, kept beside it.
 ///
-/// Another definition is compared with them before anything is built: `kappa plan` replays it over the
-/// same few events. The build that has the version's definition makes its sample; later ones have not.
+/// `kappa plan` compares a changed definition with them before anything is built: it replays that definition
+/// over the same few events. The build that has the version's definition makes the sample, because later
+/// builds no longer have it.
 package struct VersionSample {
-    /// After how many events it is taken. A version that is not past them is its own sample.
+    /// After how many events the sample is taken. A version that is not past them is its own sample.
     package static let usualEvents = 100_000
 
-    /// Where the sample of a version is, if there is one.
+    /// The path of a version's sample, if there is one.
     package static func path(of id: VersionID, in folder: DataFolder) -> String? {
         let path = folder.sample(id)
         return access(path, F_OK) == 0 ? path : nil
     }
 
     /// Makes the samples of versions that lack them, in one scan.
-    /// - Parameter begin: Gets how to end the scan; false where it is not wanted any more.
+    /// - Parameter begin: Receives the function that stops the scan; returns false if the scan is no longer
+    ///   wanted.
     static func make(
         _ versions: [(id: VersionID, definition: ViewDefinition)], after events: Int,
         in folder: DataFolder, begin: (_ stopper: @escaping @Sendable () -> Void) -> Bool
@@ -36,7 +38,7 @@ package struct VersionSample {
         if begin(scan.stopper) { try scan.run() }
     }
 
-    /// Whether the view's code has crashed when this program made the sample: it is done without.
+    /// Whether the view's code crashed when this program made the sample. There will be no sample then.
     static func hasCrashed(_ id: VersionID, in folder: DataFolder) -> Bool {
         CrashStamp.read(folder.sampleCrashMark(id))?.stamp?.isOfThisProgram == true
     }
@@ -44,12 +46,12 @@ package struct VersionSample {
     private static let budgetBytes = 1 << 28
 }
 
-/// Samples being made, on a thread of their own. It ends before the leases of their versions do: who takes
-/// these over makes what is missing.
+/// Makes samples on its own thread. The thread ends before the leases of their versions do; the next holder
+/// of a lease makes what is missing.
 final class Sampler: Sendable {
     let ids: Set<VersionID>
     private let state: Monitor<State>
-    /// Nil where none could be made: then there are no samples.
+    /// Nil if no thread could be started: then there are no samples.
     private let thread: WorkerThread?
 
     private struct State {
@@ -64,7 +66,7 @@ final class Sampler: Sendable {
         ids = Set(versions.map(\.id))
         let state = Monitor(State())
         self.state = state
-        // Nothing depends on it but what `kappa plan` can tell.
+        // Only the report of `kappa plan` depends on it.
         thread = try? WorkerThread("kappa-sample") {
             try? VersionSample.make(versions, after: events, in: folder) { stopper in
                 state.withLock { state in

@@ -1,13 +1,13 @@
-/// What is to be done for a view.
+/// What to do for a view.
 package enum VersionAction: String, Sendable {
-    /// A new version from offset zero.
+    /// Build a new version from offset zero.
     case build
-    /// A version on its way continues from its checkpoint.
+    /// Continue an unfinished version from its checkpoint.
     case resume
-    /// The live version is of this definition and continues.
+    /// Keep the live version, which has this definition, current.
     case keep
 
-    /// The version of a definition that is there already.
+    /// The version that a definition already has, and what to do with it; nil if there is none.
     package static func known(
         _ definition: ViewDefinition, _ catalog: Catalog
     ) throws(KappaError) -> (VersionID, VersionAction)? {
@@ -21,22 +21,22 @@ package enum VersionAction: String, Sendable {
 
 /// A version that a runner of its definition should work on.
 struct VersionTarget {
-    /// Nil for a version that has yet to be entered.
+    /// Nil for a version that has yet to be created.
     var id: VersionID?
     var action: VersionAction
     /// Whether it is to be promoted when it has caught up.
     var promotes = true
-    /// Whether it is a rebuild that a process before this one has not finished.
+    /// Whether it is a rebuild, new or unfinished.
     var isRebuild = false
 
-    /// What a runner begins with: the version of the definition, a new one where there is none, and what
-    /// is left of a rebuild.
+    /// What a runner begins with: the version of the definition, or a new one if there is none, and an
+    /// unfinished rebuild.
     static func first(
         _ definition: ViewDefinition, _ catalog: Catalog, _ options: ViewRunner.Options
     ) throws -> [VersionTarget] {
         let rebuild = try unfinishedRebuild(definition, catalog)
         if options.rebuilds {
-            // Where it is to end somewhere, another one's beginning may be past that already.
+            // With a given end, an unfinished rebuild may already be past it.
             if options.end == nil, let rebuild, let id = rebuild.id,
                 Lease.holder(of: id, in: catalog.folder) == nil
             {
@@ -52,8 +52,8 @@ struct VersionTarget {
         return [main, rebuild]
     }
 
-    /// What a runner may take over while it follows. It begins nothing anew then, but for a live version
-    /// whose file is gone: what somebody has dropped is not built again without being asked.
+    /// What a runner may take over while it follows. It then begins no new version, except to replace a live
+    /// one whose file is gone: a dropped version is not built again unless somebody asks for it.
     static func later(_ post: RunnerPost, _ catalog: Catalog) throws -> [VersionTarget] {
         let definition = post.definition
         var targets: [VersionTarget] = []
@@ -75,7 +75,7 @@ struct VersionTarget {
         {
             targets.append(rebuild)
         }
-        // What it has worked on and had to leave for a while.
+        // Versions that it has worked on and is waiting to retry.
         for entry in same where post.retries[entry.id] != nil && entry.isOnItsWay {
             if targets.contains(where: { $0.id == entry.id }) { continue }
             targets.append(VersionTarget(id: entry.id, action: .resume))
@@ -83,8 +83,8 @@ struct VersionTarget {
         return targets
     }
 
-    /// A rebuild of a definition that somebody has begun and nobody has finished; the newest. One that is
-    /// older than what was live since is not wanted any more.
+    /// The newest unfinished rebuild of a definition. One that is older than a version that was live since is
+    /// no longer wanted.
     static func unfinishedRebuild(
         _ definition: ViewDefinition, _ catalog: Catalog
     ) throws(KappaError) -> VersionTarget? {
@@ -103,10 +103,10 @@ struct VersionTarget {
 }
 
 extension VersionEntry {
-    /// Whether it is not live yet and may become so.
+    /// Whether it is not live and may become so.
     var isOnItsWay: Bool { isUnfinished || state == .ready }
 
-    /// Whether it has not caught up, or has only just.
+    /// Whether it is still building, catching up or paused.
     var isUnfinished: Bool {
         switch state {
         case .building, .catchingUp, .paused: !isLive

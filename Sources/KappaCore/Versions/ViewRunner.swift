@@ -2,10 +2,10 @@ import Synchronization
 
 /// Builds, follows and promotes the versions that one build of the program defines.
 ///
-/// Live versions share one scan of the log, and versions on their way share another, each on a thread
-/// of its own: a rebuild never makes a live view wait. A version belongs to the process that holds its
-/// lease. A runner that follows stands by for those of others, and takes over what becomes free: because
-/// its process has ended, or because somebody rolled back to it.
+/// Live versions share one scan of the log and unfinished versions share another, each scan on its own
+/// thread, so a rebuild never makes a live view wait. A version belongs to the process that holds its
+/// lease. A runner that follows stands by for versions that others hold. It takes over a version that becomes
+/// free, because its process has ended or because somebody rolled back to it.
 package final class ViewRunner: Sendable {
     package struct Options: Sendable {
         /// Only these views; nil for all.
@@ -13,7 +13,7 @@ package final class ViewRunner: Sendable {
         /// Builds a new version even where the definition has one.
         package var rebuilds = false
         package var promotes = true
-        /// Whether to go on following the log once all is caught up.
+        /// Whether to keep following the log once all versions have caught up.
         package var follows = true
         /// Where to stop.
         package var end: Offset?
@@ -22,11 +22,11 @@ package final class ViewRunner: Sendable {
         package var snapshots: SnapshotPolicy?
         /// After how many events a version's sample is taken.
         package var sampleEvents = VersionSample.usualEvents
-        /// From which size on a version's write-ahead log is reported.
+        /// The size from which a version's write-ahead log is reported.
         package var mostLogBytes = PinnedLog.usualBytes
         /// How long a view's code may be at work before that is reported.
         package var slowAfter = Duration.seconds(10)
-        /// What to write into the history.
+        /// The reason to record in the history for its promotions.
         package var reason = "caught up"
 
         package init() {}
@@ -39,73 +39,75 @@ package final class ViewRunner: Sendable {
         case heldElsewhere(VersionID, KappaError)
         case caughtUp(VersionID, Offset)
         case promoted(Catalog.Switch)
-        /// Caught up and not promoted: somebody has to promote it, for this reason.
+        /// Caught up and not promoted: for this reason, only a person may promote it.
         case heldBack(VersionID, because: String)
         /// Caught up and not promoted: a gate refuses it.
         case refused(Judgement)
-        /// Promoted though it has the rows of the version before: its definition need not have changed.
+        /// Promoted with the same rows as the version before: the new definition changed nothing.
         case identical(Judgement)
-        /// A view cannot be worked out; the others are worked on.
+        /// A view's definition is invalid; work on the others continues.
         case invalid(InvalidView)
-        /// The view's code has crashed before, at these events: the version applies them by itself, in
-        /// small pieces.
+        /// The view's code has crashed before, on these events: the version applies them alone, in small
+        /// pieces.
         case suspected(VersionID, CrashStamp)
-        /// The work on the version has ended, and its lease: it has retired, or somebody has dropped it.
+        /// The work on the version and its lease have ended: it has retired, or somebody has dropped it.
         case released(VersionID, because: String)
-        /// The version has stopped for good; the others are worked on.
+        /// The version has stopped for good; work on the others continues.
         case failed(VersionID, KappaError)
-        /// The version has stopped for a reason that passes, and is tried again after so many
-        /// milliseconds, at first.
+        /// The version has stopped for a transient reason. It is first retried after this many milliseconds.
         case retrying(VersionID, KappaError, milliseconds: Int)
-        /// The code of the version's view does not return. All that is worked on with it waits.
+        /// The code of the version's view does not return. All versions of its scan wait.
         case slow(VersionID, because: String)
-        /// A version that was tried again, or stood still, works.
+        /// A version that was being retried, or whose code did not return, works again.
         case recovered(VersionID)
         /// A version has its first dead letter, or its first since this runner took it.
         case deadLetter(VersionID, DeadLetter)
-        /// A version's write-ahead log grows, because somebody reads an old state of its file. Once, until it
-        /// is small again.
+        /// A version's write-ahead log grows because a reader holds an old snapshot of its file. Reported
+        /// once, until the log is small again.
         case logGrows(VersionID, because: String)
-        /// A snapshot could not be made; the version goes on.
+        /// A snapshot could not be made; the work on the version continues.
         case snapshotFailed(VersionID, KappaError)
     }
 
     let folder: DataFolder
     let definitions: [ViewDefinition]
-    /// Views that it has to do without.
+    /// Invalid views, which it skips.
     private let invalid: [InvalidView]
     let options: Options
     let gatekeeper: any Gatekeeper
     private let report: @Sendable (Report) -> Void
     let state: Monitor<State>
-    /// Whether something has failed that could not be written down yet: looked at with each commit.
+    /// Whether there are failures that could not be recorded yet. Checked with each commit.
     let hasUnsaved = Atomic(false)
     let watch: SlowCodeWatch
 
     struct State {
         var isStopped = false
-        /// How to stop the scan of each group at work.
+        /// The functions that stop the scans of running groups.
         var stoppers: [Int: @Sendable () -> Void] = [:]
-        /// How far each group is.
+        /// The position of each group.
         var offsets: [Int: Offset] = [:]
         var error: (any Error)?
-        /// How many groups are at work, and how many there were.
+        /// How many groups are running.
         var active = 0
-        /// The groups that may be about to crash as they did before.
+        /// The groups that may be about to repeat an earlier crash.
         var recovering: Set<Int> = []
+        /// How many groups have been started.
         var started = 0
         /// One for each definition.
         var posts: [RunnerPost]
-        /// Whether something has changed that may leave a version to be taken.
+        /// Whether something has changed that may have freed a version.
         var mustLook = false
-        /// What has failed, and could not be written down yet.
+        /// The thread that watches for slow code; nil until the first group works.
+        var watching: WorkerThread?
+        /// Failures that could not be recorded yet.
         var unsaved: [Failure] = []
 
-        /// Whether there is nothing to do any more, and nothing to wait for.
+        /// Whether there is nothing left to do or to wait for.
         var isOver: Bool { posts.allSatisfy(\.isLost) && active == 0 }
     }
 
-    /// What is to be written down of a version that has stopped.
+    /// What to record about a version that has stopped.
     struct Failure {
         var id: VersionID
         var state: VersionState
@@ -122,9 +124,9 @@ package final class ViewRunner: Sendable {
         var isLive: Bool
         /// Whether it is to be promoted when it has caught up.
         var promotes: Bool
-        /// Whether it is what is left of a rebuild.
+        /// Whether it is a rebuild.
         var isRebuild: Bool
-        /// Whether it has stopped before, for a reason that passes.
+        /// Whether it has stopped before for a transient reason.
         var isRetry: Bool
     }
 
@@ -150,12 +152,12 @@ package final class ViewRunner: Sendable {
         state = Monitor(State(posts: definitions.map { RunnerPost($0) }))
         watch = SlowCodeWatch(limit: options.slowAfter) { finding in
             report(.slow(finding.id, because: finding.reason))
-            // Another look tells of it again, should the catalog be busy.
+            // If the catalog is busy, a later report records it.
             try? Catalog(folder).noteSlow(finding.id, finding.reason)
         }
     }
 
-    /// How far the versions on their way are, and how far the log is.
+    /// How far the slowest group is, and where it is to end.
     package var progress: (offset: Offset, end: Offset) {
         let end = options.end ?? (try? LogReader(folder.log).durableEnd()) ?? .zero
         let offset = state.withLock { state in
@@ -164,7 +166,7 @@ package final class ViewRunner: Sendable {
         return (offset, end)
     }
 
-    /// Ends ``run()`` at a commit; from any thread.
+    /// Ends ``run()`` at a commit. May be called from any thread.
     package func stop() {
         let stoppers = state.withLock { state in
             state.isStopped = true
@@ -175,25 +177,24 @@ package final class ViewRunner: Sendable {
 
     package var isStopped: Bool { state.withLock { $0.isStopped } }
 
-    /// Why a view is not kept current, if one is not: it has failed for good, or is tried again, or cannot be
-    /// worked out.
+    /// Why a view is not kept current, if one is not: it has failed for good, is being retried, or is
+    /// invalid.
     package var unresolved: KappaError? {
         state.withLock { state in state.posts.lazy.compactMap(\.unresolved).first }
             ?? invalid.first?.error
     }
 
-    /// Works until everything is caught up, or, where it follows, until ``stop()`` or until nothing is left
-    /// that it could keep current. No lease is held when it returns.
-    /// - Throws: `.heldElsewhere` if it does not follow, and other processes materialize all of the
+    /// Works until all versions have caught up or, if it follows, until ``stop()`` or until nothing is left
+    /// that it could keep current. It holds no lease when it returns.
+    /// - Throws: `.heldElsewhere` if it does not follow and other processes materialize all of the
     ///   versions.
     package func run() throws {
         for view in invalid { report(.invalid(view)) }
         if !definitions.isEmpty { _ = try LogWriter(folder.log) }
         let catalog = try Catalog.forWriting(folder)
-        let watching = try? WorkerThread("kappa-watch") { [watch] in watch.run() }
         defer {
             watch.stop()
-            watching?.join()
+            state.withLock { $0.watching }?.join()
         }
         do {
             try Garbage(catalog).removeLeftovers()
@@ -209,7 +210,7 @@ package final class ViewRunner: Sendable {
 
     // MARK: Groups
 
-    /// Has versions worked on: those that are live by one group, the others by another.
+    /// Starts groups for versions: one for those that are live, and one for the others.
     func start(_ versions: [Taken], _ catalog: Catalog, memoryBytes: Int) throws {
         let live = Set(try catalog.entries().filter(\.isLive).map(\.id))
         let suspects = versions.filter { CrashRecovery.isSuspect($0.id, in: folder) }
@@ -219,7 +220,7 @@ package final class ViewRunner: Sendable {
         ].filter { !$0.isEmpty }
         let share = memoryBytes / max(1, parts.count + suspects.count)
         for part in parts { start(group: part, memoryBytes: share, catalog) }
-        // Each by itself, and one after another: nobody else waits for it.
+        // Each suspect alone, one after another: no other version waits for it.
         for suspect in suspects {
             start(group: [suspect], memoryBytes: share, catalog)
             state.wait { $0.recovering.isEmpty ? () : nil }
@@ -241,6 +242,7 @@ package final class ViewRunner: Sendable {
                 group.run()
                 self.ended(number)
             }
+            startWatch()
         } catch {
             let live = try? catalog.entries().filter(\.isLive).map(\.id)
             let stopped = versions.map { ($0.id, $0.definition, live?.contains($0.id) ?? false) }
@@ -249,7 +251,15 @@ package final class ViewRunner: Sendable {
         }
     }
 
-    /// A group has ended: nothing that it needed is kept.
+    /// Starts the watch over slow code, once. The work does not need it, so a failure to start it is ignored.
+    private func startWatch() {
+        state.withLock { state in
+            if state.watching != nil { return }
+            state.watching = try? WorkerThread("kappa-watch") { [watch] in watch.run() }
+        }
+    }
+
+    /// Removes the state of a group that has ended.
     private func ended(_ number: Int) {
         state.withLock { state in
             state.stoppers[number] = nil
@@ -265,19 +275,19 @@ package final class ViewRunner: Sendable {
         stop()
     }
 
-    /// A group is past what it crashed on before, if it did.
+    /// A group is past the events on which it crashed before, if it did.
     func pastCrash(_ number: Int) {
         state.withLock { _ = $0.recovering.remove(number) }
     }
 
     func tell(_ what: Report) { report(what) }
 
-    /// Tells how far a group is; nil where it has ended.
+    /// Notes how far a group is; nil if it has ended.
     func note(_ number: Int, at offset: Offset?) {
         state.withLock { $0.offsets[number] = offset }
     }
 
-    /// Registers how to stop a scan; false if the runner is stopped already.
+    /// Registers the function that stops a scan; false if the runner has already been stopped.
     func register(_ number: Int, _ stopper: @escaping @Sendable () -> Void) -> Bool {
         state.withLock { state in
             state.stoppers[number] = stopper

@@ -1,28 +1,27 @@
-/// How a runner fills its posts: what it takes at first, what it takes over later, and what becomes of
-/// versions that stop.
+/// Which versions a runner takes at first, which it takes over later, and what it does with those that stop.
 extension ViewRunner {
-    /// What each post has to do, as the catalog was when it was last looked up.
+    /// The targets of each post, from the last read of the catalog.
     private struct Duties {
         var counter: Int64 = -1
         var targets: [String: [VersionTarget]] = [:]
     }
 
-    /// What one look has found.
+    /// The result of one look.
     private struct Look {
         var taken: [Taken] = []
         /// Why a version was not taken.
         var held: KappaError?
-        /// Whether something may become free that nobody tells of.
+        /// Whether a version may become free without a notification.
         var isWaiting = false
     }
 
-    /// Takes what there is to begin with.
-    /// - Throws: `.heldElsewhere` where it does not follow and all is held elsewhere.
+    /// Takes the versions that a runner begins with.
+    /// - Throws: `.heldElsewhere` if it does not follow and other processes hold all of them.
     func begin(_ catalog: Catalog) throws {
         var duties: Duties?
         var look = Look()
         try self.look(catalog, &duties, &look)
-        // Somebody who cleans up holds a lease for a moment.
+        // A process that cleans up holds a lease for a moment.
         for _ in 0..<Self.attempts where look.held != nil && !options.follows {
             Pause.forALook()
             look.held = nil
@@ -38,7 +37,7 @@ extension ViewRunner {
         case look, pause, over
     }
 
-    /// Takes over what becomes free, until nothing is left to do.
+    /// Takes over the versions that become free, until nothing is left to do.
     func supervise(_ catalog: Catalog) throws {
         var isWaiting = options.follows
         var duties: Duties? = Duties()
@@ -63,12 +62,12 @@ extension ViewRunner {
         }
     }
 
-    /// Takes over what is free; returns whether to look again soon.
+    /// Takes over the versions that are free; returns whether to look again soon.
     private func lookAround(_ catalog: Catalog, _ duties: inout Duties?) throws -> Bool {
         var look = Look()
         do {
             do { try self.look(catalog, &duties, &look) } catch let error as KappaError {
-                // A catalog that is busy, a full disk: another look a little later.
+                // A busy catalog or a full disk: look again a little later.
                 guard error.passes else { throw error }
                 look.isWaiting = true
             }
@@ -94,21 +93,21 @@ extension ViewRunner {
 
     // MARK: Looking
 
-    /// Takes the versions that are there for this build and that nobody holds.
-    /// - Parameter duties: What was looked up before; nil for what a runner begins with.
+    /// Takes the versions of this build's definitions that no process holds.
+    /// - Parameter duties: What was looked up before; nil for the first look.
     private func look(
         _ catalog: Catalog, _ duties: inout Duties?, _ look: inout Look
     ) throws {
         let isFirst = duties == nil
-        // Looking up again and again what has not changed would cost more than the looks at the leases.
+        // Read the targets again only if the catalog has changed: that costs more than checking the leases.
         let counter = try catalog.changeCounter()
         if duties?.counter != counter { duties?.targets = [:] }
         duties?.counter = counter
         for post in state.withLock({ $0.posts }) {
             if isFirst, !post.working.isEmpty { continue }
-            // Without a transaction first: mostly there is nothing to take.
+            // Check without a transaction first: usually there is nothing to take.
             let isFree = try isFirst || self.isFree(post, catalog, &duties, &look)
-            // It may become live by a rollback, which nobody tells it of.
+            // A rollback may make a version live again, and sends no notification.
             if post.working.isEmpty { look.isWaiting = true }
             if isFree { try take(post, catalog, isFirst: isFirst, &look) }
         }
@@ -133,7 +132,7 @@ extension ViewRunner {
             look.isWaiting = true
             if !post.isDue(id) { continue }
             guard let holder = Lease.holder(of: id, in: folder) else { return true }
-            // Who that is shows in a moment.
+            // The holder has not reported yet; it will in a moment.
             if holder.pid <= 0 { continue }
             noteHeld(id, post.definition, Lease.heldElsewhere(id, by: holder.pid, in: folder))
         }
@@ -148,15 +147,15 @@ extension ViewRunner {
             : try VersionTarget.later(post, catalog)
     }
 
-    /// Takes the leases of what is free.
+    /// Takes the leases of the free versions.
     private func take(
         _ post: RunnerPost, _ catalog: Catalog, isFirst: Bool, _ look: inout Look
     ) throws {
         let definition = post.definition
         var reports: [Report] = []
         var crashes: [(entry: VersionEntry, stamp: CrashStamp)] = []
-        // In one transaction, so that two processes never make a version each, and that nobody takes a
-        // new one before this one has its lease.
+        // In one transaction, so that two processes never create a version each, and no other process takes a
+        // new version before this one has its lease.
         let taken = try catalog.transaction {
             if isFirst { try catalog.failLostFiles(of: definition.name) }
             var taken: [Taken] = []
@@ -201,14 +200,14 @@ extension ViewRunner {
         }
         look.taken += taken
         change(definition) { post in for taken in taken { post.begin(taken.id) } }
-        // What could not be written down of the time before is not so any more.
+        // Earlier failures that could not be recorded no longer hold.
         for taken in taken { state.withLock { $0.unsaved.removeAll { $0.id == taken.id } } }
         for report in reports { tell(report) }
         for crash in crashes { try crashed(crash.entry, crash.stamp, definition, catalog) }
     }
 
-    /// Writes down which event a version's code crashes on, also in the history. Rows of a live version stay
-    /// what readers see.
+    /// Records on which event a version's code crashes, also in the history. Readers of a live version keep
+    /// seeing its rows.
     private func crashed(
         _ entry: VersionEntry, _ stamp: CrashStamp, _ definition: ViewDefinition,
         _ catalog: Catalog
@@ -219,7 +218,7 @@ extension ViewRunner {
         failed((entry.id, definition, entry.isLive), error, catalog) {}
     }
 
-    /// Says once that another process holds a version.
+    /// Reports once that another process holds a version.
     private func noteHeld(_ id: VersionID, _ definition: ViewDefinition, _ error: KappaError) {
         let isNews = change(definition) { $0.heldElsewhere.insert(id).inserted }
         if isNews == true { tell(.heldElsewhere(id, error)) }
@@ -239,35 +238,36 @@ extension ViewRunner {
 
     // MARK: Versions that stop
 
-    /// Has the runner look what it could take: another process has changed the catalog.
+    /// Makes the runner look for versions to take, because something has changed.
     func lookAgain() { state.withLock { $0.mustLook = true } }
 
-    /// The work on a version has ended, and its lease.
+    /// The work on a version and its lease have ended.
     func released(_ id: VersionID, _ definition: ViewDefinition) {
         change(definition) { _ = $0.working.remove(id) }
         lookAgain()
     }
 
-    /// The work on a version has ended, and is not begun again.
+    /// The work on a version has ended and is not to be resumed.
     func gaveUp(_ id: VersionID, _ definition: ViewDefinition) {
         change(definition) { $0.giveUp(id, nil, lastSwitch: 0) }
         lookAgain()
     }
 
-    /// A version that was tried again works.
+    /// A version that was being retried works again.
     func recovered(_ id: VersionID, _ definition: ViewDefinition) {
         let wasTried = change(definition) { $0.retries.removeValue(forKey: id) != nil }
         if wasTried == true { tell(.recovered(id)) }
     }
 
-    /// A version has stopped. What passes is tried again for as long as the runner follows.
-    /// - Parameter end: Ends its lease; whoever takes it then reads why it has stopped.
+    /// A version has stopped. If the reason is transient, it is retried for as long as the runner follows.
+    /// - Parameter end: Ends its lease. It is called after the reason is recorded, so that the next holder
+    ///   can read it.
     func failed(
         _ version: Stopped, _ error: any Error, _ catalog: Catalog, end: () -> Void
     ) {
         let error = error as? KappaError ?? KappaError(.bug, "\(error)", at: "\(version.id)")
         let isRetried = error.passes && options.follows
-        // A definition or a damaged file does not pass.
+        // An error of the definition, or a damaged file, is not transient.
         let state: VersionState = version.isLive ? .live : error.passes ? .paused : .failed
         note(version, error, state, isRetried: isRetried, catalog)
         end()
@@ -275,13 +275,13 @@ extension ViewRunner {
         if !isRetried { tell(.failed(version.id, error)) }
     }
 
-    /// A whole group has stopped: what it shares, such as the log, has failed.
+    /// A whole group has stopped, because something that it shares, such as the log, has failed.
     func failed(
         _ versions: [Stopped], _ error: any Error, _ catalog: Catalog, end: () -> Void
     ) {
         let known = error as? KappaError ?? KappaError(.bug, "\(error)", at: folder.path)
         let isRetried = known.passes && options.follows
-        // It is no fault of theirs: they continue when it is put right.
+        // The versions are not at fault: they continue once the cause is fixed.
         for version in versions {
             let state: VersionState = version.isLive ? .live : .paused
             note(version, known, state, isRetried: isRetried, catalog)
@@ -293,7 +293,7 @@ extension ViewRunner {
             state.error = state.error ?? error
             return !options.follows || state.posts.allSatisfy(\.isLost)
         }
-        // Else it is thrown when all ends, which may be long after.
+        // Report it now: it is thrown only when the whole run ends, which may be much later.
         if !isLast { for version in versions { tell(.failed(version.id, known)) } }
     }
 
@@ -327,8 +327,8 @@ extension ViewRunner {
         lookAgain()
     }
 
-    /// Writes down what has failed. A full disk, which made a version fail, may refuse that too: then
-    /// it is written down when it can be.
+    /// Records the failures. The full disk that stopped a version may prevent that too; then they are
+    /// recorded as soon as that is possible.
     func saveFailures(_ catalog: Catalog) {
         guard hasUnsaved.load(ordering: .acquiring) else { return }
         let unsaved = state.withLock { $0.unsaved }

@@ -1,4 +1,5 @@
-/// A check on the comparison of new and live that must pass before a version is promoted.
+/// A check on the comparison of the new version with the live one; it must pass before the new version is
+/// promoted.
 ///
 /// ```swift
 /// View("user_totals") { … }
@@ -7,8 +8,8 @@
 ///         .columnDrift("revenue", atMost: .percent(5)),
 ///         .sql("SELECT * FROM new WHERE revenue < 0"))
 /// ```
-/// Gates say when a version may become live, not what its rows are: they count for nothing in the
-/// digest of a view.
+/// Gates decide when a version may become live, not what its rows are, so they are not part of the view's
+/// digest.
 public struct Gate: Sendable, CustomStringConvertible {
     package enum Rule: Sendable {
         case rows(Rows, Allowance)
@@ -29,70 +30,70 @@ public struct Gate: Sendable, CustomStringConvertible {
 
     package init(_ rule: Rule) { self.rule = rule }
 
-    /// At most so many rows that both versions have may differ; percents are of the live rows.
+    /// Limits how many of the rows that both versions have may differ. Percentages are of the live rows.
     public static func changedRows(atMost allowance: Allowance) -> Gate {
         Gate(.rows(.changed, allowance))
     }
 
-    /// At most so many rows of the new version may lack in the live one; percents are of the live
-    /// rows.
+    /// Limits how many rows of the new version may be missing from the live one. Percentages are of the
+    /// live rows.
     public static func addedRows(atMost allowance: Allowance) -> Gate {
         Gate(.rows(.added, allowance))
     }
 
-    /// At most so many live rows may lack in the new version; percents are of the live rows.
+    /// Limits how many live rows may be missing from the new version. Percentages are of the live rows.
     public static func removedRows(atMost allowance: Allowance) -> Gate {
         Gate(.rows(.removed, allowance))
     }
 
-    /// At most so many rows may be added, removed or changed, all together; percents are of the live
-    /// rows. Where keys change, rows are added and removed, and none is changed.
+    /// Limits how many rows may be added, removed or changed, all together. Percentages are of the live
+    /// rows. A row whose key changes counts as one row removed and one added, not as changed.
     public static func differingRows(atMost allowance: Allowance) -> Gate {
         Gate(.rows(.differing, allowance))
     }
 
-    /// The sum of a column may move by so much at most; percents are of the live version's sum.
-    /// - Parameter column: A column of numbers, or `table.column` where several tables have it.
+    /// Limits how much the sum of a column may change. Percentages are of the live version's sum.
+    /// - Parameter column: A column of numbers, or `table.column` if several tables have it.
     public static func columnDrift(_ column: String, atMost allowance: Allowance) -> Gate {
         Gate(.drift(column, allowance))
     }
 
-    /// At most so many events may be dead letters; percents are of the events that the view takes, with
-    /// those that it could not take and those that came too late.
+    /// Limits how many events may be dead letters. Percentages are of the view's applied, late and dead
+    /// events together.
     ///
-    /// Without this gate a version is held back where the share of dead letters rises by more than one
-    /// percent point above that of the live version; a first version, where more than half of its events are
-    /// dead. With it, the gate alone decides.
+    /// Without this gate, a version is held back if its share of dead letters exceeds the live version's by
+    /// more than one percentage point, and a first version if more than half of its events are dead letters.
+    /// With it, the gate alone decides.
     public static func deadLetters(atMost allowance: Allowance) -> Gate {
         Gate(.events(.dead, allowance))
     }
 
-    /// At most so many events may be late; percents are of the events that the view takes, with those that
-    /// it could not take and those that came too late.
+    /// Limits how many events may be late. Percentages are of the view's applied, late and dead events
+    /// together.
     public static func lateEvents(atMost allowance: Allowance) -> Gate {
         Gate(.events(.late, allowance))
     }
 
     /// A `SELECT` over the tables `old` and `new` that must return no rows: each row is a failure.
     ///
-    /// `old` and `new` are the view's first table in the two versions; every table is there as
-    /// `old_NAME` and `new_NAME`. For a view's first version, `old` has no rows.
+    /// `old` and `new` are the view's first table in the live and the new version. Every table is also
+    /// available as `old_NAME` and `new_NAME`. For a view's first version, `old` has no rows.
     public static func sql(_ select: String) -> Gate { Gate(.sql(select)) }
 
     /// A check in Swift over both versions.
     /// - Parameters:
-    ///   - name: How a refusal calls it.
-    ///   - passes: Whether the version may become live; what it throws is a refusal, too.
+    ///   - name: The name of the check, which a refusal shows.
+    ///   - passes: Whether the version may become live. An error that it throws counts as a refusal.
     public static func check(
         _ name: String, _ passes: @escaping @Sendable (VersionComparison) throws -> Bool
     ) -> Gate {
         Gate(.check(name, passes))
     }
 
-    /// A version stays ready until a person calls `kappa promote`.
+    /// A version stays ready until a person runs `kappa promote`.
     public static var manualApproval: Gate { Gate(.manualApproval) }
 
-    /// Why it can never be meant; nil where it can.
+    /// Why the gate is invalid; nil if it is valid.
     var fault: String? {
         switch rule {
         case .rows(_, let allowance), .drift(_, let allowance), .events(_, let allowance):
@@ -103,7 +104,7 @@ public struct Gate: Sendable, CustomStringConvertible {
         }
     }
 
-    /// Whether it looks at rows.
+    /// Whether judging it compares rows.
     package var compares: Bool {
         switch rule {
         case .manualApproval, .events: false
@@ -125,7 +126,7 @@ public struct Gate: Sendable, CustomStringConvertible {
     }
 }
 
-/// How much a gate lets through: a number, or a part of what the live version has.
+/// The limit of a gate: a number, or a percentage of what the live version has.
 public struct Allowance: Equatable, Sendable, CustomStringConvertible,
     ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral
 {
@@ -137,18 +138,18 @@ public struct Allowance: Equatable, Sendable, CustomStringConvertible,
         self.isPercent = isPercent
     }
 
-    /// So many, or so much.
+    /// An absolute limit.
     public init(_ amount: Double) { self.init(amount: amount, isPercent: false) }
-    /// So many.
+    /// An absolute limit, such as `20`.
     public init(integerLiteral amount: Int) { self.init(Double(amount)) }
-    /// So much.
+    /// An absolute limit, such as `0.5`.
     public init(floatLiteral amount: Double) { self.init(amount) }
-    /// A part of what the live version has, in percent.
+    /// A limit in percent of what the live version has.
     public static func percent(_ percent: Double) -> Allowance {
         Allowance(amount: percent, isPercent: true)
     }
 
-    /// Reads `20`, `0.5` or `1%`; nil where it is neither.
+    /// Parses `20`, `0.5` or `1%`; nil for anything else.
     package init?(parsing text: String) {
         let isPercent = text.hasSuffix("%")
         guard let amount = Double(isPercent ? text.dropLast() : text[...]), amount >= 0,
@@ -157,44 +158,44 @@ public struct Allowance: Equatable, Sendable, CustomStringConvertible,
         self.init(amount: amount, isPercent: isPercent)
     }
 
-    /// Why nothing could ever be let through by it; nil where something can.
+    /// Why the limit is invalid; nil if it is valid.
     fileprivate var fault: String? {
         amount >= 0 && amount.isFinite
-            ? nil : "what a gate lets through is a number from 0 on, not \(self)"
+            ? nil : "a gate's limit must be a finite number of at least 0, not \(self)"
     }
 
-    /// Whether `amount` is no more than it lets through.
-    /// - Parameter whole: What percents are of.
+    /// Whether `amount` is within the limit.
+    /// - Parameter whole: The number that a percentage refers to.
     package func allows(_ amount: Double, of whole: Double) -> Bool {
         isPercent ? amount * 100 <= self.amount * whole : amount <= self.amount
     }
 
-    /// As `20` or `1%`.
+    /// The limit as text: `20` or `1%`.
     public var description: String { Self.text(amount) + (isPercent ? "%" : "") }
 
-    /// A number without a fraction that says nothing.
+    /// A number as text, without a trailing `.0`.
     package static func text(_ number: Double) -> String {
         number == number.rounded() && abs(number) < 1e15 ? "\(Int64(number))" : "\(number)"
     }
 }
 
-/// A new version beside the live one, after the same events: what a gate in Swift looks at.
+/// The new version and the live one, after the same events: the input of a gate written in Swift.
 public struct VersionComparison {
     /// The view's name.
     public let view: String
-    /// The offset at which both stand.
+    /// The position of both versions.
     public let position: Offset
-    /// Whether there is no live version: then all rows are added.
+    /// Whether there is no live version; then all rows count as added.
     public let isFirst: Bool
     /// How many rows only the new version has.
     public let added: Int
     /// How many rows only the live version has.
     public let removed: Int
-    /// How many rows both have that differ in some column.
+    /// How many rows both have, but with a difference in some column.
     public let changed: Int
-    /// How many rows are alike.
+    /// How many rows are the same in both.
     public let same: Int
-    /// Asks both versions in SQL.
+    /// Queries both versions in SQL.
     let ask: (String) throws -> [Columns]
 
     /// How many rows the live version has.
@@ -203,36 +204,36 @@ public struct VersionComparison {
     public var newRows: Int { added + changed + same }
 
     /// The rows of a `SELECT` over the tables `old` and `new`; see ``Gate/sql(_:)``.
-    /// - Throws: ``KappaError``, `.usage`, where the statement cannot be run.
+    /// - Throws: ``KappaError``, `.usage`, if the statement cannot be run.
     public func rows(_ select: String) throws -> [Columns] { try ask(select) }
 
-    /// The sums of a column of numbers of the first table, in the live and in the new version. Decimals
-    /// are summed exactly; their sum is then given as the nearest double. For all digits, ask
-    /// ``rows(_:)`` for `SELECT sum(x) FROM new`.
-    /// - Throws: ``KappaError``, `.usage`, where one of them has no such column.
+    /// The sums of a numeric column of the first table, in the live and in the new version. Decimals are
+    /// summed exactly, and the sum is then rounded to the nearest double. For all digits, call ``rows(_:)``
+    /// with `SELECT sum(x) FROM new`.
+    /// - Throws: ``KappaError``, `.usage`, if either version lacks the column.
     public func totals(of column: String) throws -> (old: Double, new: Double) {
         let sums = try sums(of: column, old: "old", new: "new")
         guard let old = sums.old.doubleSum, let new = sums.new.doubleSum else {
-            throw KappaError(.bug, "a sum is no number", at: "\(view), column \(column)")
+            throw KappaError(.bug, "a sum is not a number", at: "\(view), column \(column)")
         }
         return (old, new)
     }
 
-    /// The sums of a column in two tables: decimals, or doubles. Zero where there are no rows.
-    /// - Parameter isExact: Whether integers are summed as decimals, which have digits enough.
+    /// The sums of a column in two tables: decimals, or doubles. Zero if there are no rows.
+    /// - Parameter isExact: Whether integers are summed as decimals, whose digits make the sum exact.
     func sums(
         of column: String, old: String, new: String, isExact: Bool = false
     ) throws -> (old: Value, new: Value) {
         let select = AskedVersions.sums(of: column, old: old, new: new, isExact: isExact)
         guard let row = try ask(select).first,
             let before = row["old"], let after = row["new"]
-        else { throw KappaError(.bug, "a sum is no number", at: "\(view), column \(column)") }
+        else { throw KappaError(.bug, "a sum is not a number", at: "\(view), column \(column)") }
         return (before, after)
     }
 }
 
 extension Value {
-    /// A sum as the nearest double; nil where it is no number.
+    /// A sum as the nearest double; nil if the value is not numeric.
     package var doubleSum: Double? {
         switch self {
         case .integer(let integer): Double(integer)

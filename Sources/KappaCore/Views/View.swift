@@ -7,27 +7,27 @@
 ///         .aggregate(.count(as: "events"), .sum(\.amount, as: "revenue"))
 /// }
 /// ```
-/// A view is a function of the log alone: its closures must not look at the clock, at random
-/// numbers, or at anything outside of the events.
+/// A view is a function of the log alone: its closures must not use the clock, random numbers, or anything
+/// else outside the events.
 public struct View<Row: Sendable>: AnyView {
-    /// The view's name, by which it is found; also the name of its first table.
+    /// The name that identifies the view; also the name of its first table.
     public let name: String
-    /// The source file that defines it, as `Module/File.swift`: its digest is looked up by it.
+    /// The source file that defines the view, as `Module/File.swift`; used to look up its digest.
     public let file: String
-    /// What turns events into rows; for kappa's own use.
+    /// The steps that turn events into rows; for kappa's own use.
     public let steps: [any ViewStep]
-    /// The digest that the view names itself; nil where the build plugin makes it.
+    /// The digest that the author gave; nil if the build plugin makes it.
     public let explicitDigest: String?
-    /// What must hold before a version is promoted.
+    /// The gates that a version must pass before it is promoted.
     public private(set) var gates: [Gate] = []
     /// Whether versions keep an index from keys to the events that touched them.
     public private(set) var isIndexed = false
 
-    /// A view made of aggregations.
+    /// A declarative view: each step makes one table.
     /// - Parameters:
     ///   - name: `[a-z][a-z0-9_]{0,62}`; also the name of its first table.
-    ///   - digest: Names the definition where the build plugin does not see it (a view made at run
-    ///     time). A changed digest is a new version.
+    ///   - digest: Identifies the definition where the build plugin does not see it (a view made at run
+    ///     time). A changed digest makes a new version.
     public init(
         _ name: String, digest: String? = nil, file: String = #fileID,
         @ViewBuilder _ steps: () -> [any ViewStep]
@@ -38,7 +38,7 @@ public struct View<Row: Sendable>: AnyView {
         explicitDigest = digest
     }
 
-    /// A fold: handlers change rows that come and go.
+    /// A fold: its handlers insert, change and delete rows.
     public init(
         _ name: String, row: Row.Type, digest: String? = nil, file: String = #fileID,
         @FoldBuilder<Row?> _ handlers: () -> FoldHandlers
@@ -49,7 +49,7 @@ public struct View<Row: Sendable>: AnyView {
         explicitDigest = digest
     }
 
-    /// A fold whose rows begin as `initial` at the first event of their key.
+    /// A fold whose rows start as `initial` at the first event of their key.
     public init(
         _ name: String, initially initial: Row, digest: String? = nil, file: String = #fileID,
         @FoldBuilder<Row> _ handlers: () -> FoldHandlers
@@ -60,10 +60,10 @@ public struct View<Row: Sendable>: AnyView {
         explicitDigest = digest
     }
 
-    /// Says what must hold before a version of the view is promoted: all of the gates.
+    /// Adds gates; a version of the view must pass all of them before it is promoted.
     ///
-    /// They are judged while both versions stand still at one position. A version that is refused
-    /// stays ready. Gates are no part of the view's digest.
+    /// They are judged while both versions are held at the same position. A version that is refused stays
+    /// ready. Gates are not part of the view's digest.
     public func promote(when gates: Gate...) -> View {
         var copy = self
         copy.gates += gates
@@ -71,12 +71,12 @@ public struct View<Row: Sendable>: AnyView {
     }
 
     /// Keeps an index beside the rows of each version, from each key to the offsets of the events that
-    /// touched it: `kappa why` then reads those events instead of the whole log.
+    /// touched it. `kappa why` then reads those events instead of the whole log.
     ///
-    /// It serves tables whose rows depend on the events of their own key alone: aggregations of events,
-    /// and folds whose handlers look at no other rows. It costs time in a replay and bytes for each event,
-    /// see `docs/comparing.md`. It is no part of the view's digest: a version that was begun without an
-    /// index stays without one, and `kappa rebuild` makes one that has it.
+    /// The index serves tables whose rows depend only on the events of their own key: aggregations of
+    /// events, and folds whose handlers read no other rows. It costs time in a replay and bytes for each
+    /// event; see `docs/comparing.md`. It is not part of the view's digest: a version that was started
+    /// without an index stays without one, and `kappa rebuild` makes a version that has it.
     public func indexed() -> View {
         var copy = self
         copy.isIndexed = true
@@ -84,12 +84,12 @@ public struct View<Row: Sendable>: AnyView {
     }
 }
 
-/// The rows of a declarative view: cells by column name.
+/// A row of a declarative view: cells by column name.
 public struct Columns: Equatable, Sendable {
     /// The row's cells with the names of their columns, in the order of the table's columns.
     public var cells: [(name: String, value: Value)]
 
-    /// The cell of a column; nil where there is no such column.
+    /// The cell of a column; nil if there is no such column.
     public subscript(name: String) -> Value? { cells.first { $0.name == name }?.value }
 
     /// Whether both have the same columns, in the same order, with the same cells.
@@ -100,24 +100,24 @@ public struct Columns: Equatable, Sendable {
 
 /// A view of any row type.
 public protocol AnyView: Sendable {
-    /// The view's name, by which it is found.
+    /// The name that identifies the view.
     var name: String { get }
-    /// The source file that defines it, as `Module/File.swift`.
+    /// The source file that defines the view, as `Module/File.swift`.
     var file: String { get }
-    /// What turns events into rows; for kappa's own use.
+    /// The steps that turn events into rows; for kappa's own use.
     var steps: [any ViewStep] { get }
-    /// The digest that the view names itself, if any.
+    /// The digest that the author gave, if any.
     var explicitDigest: String? { get }
-    /// What must hold before a version is promoted.
+    /// The gates that a version must pass before it is promoted.
     var gates: [Gate] { get }
     /// Whether versions keep an index from keys to the events that touched them.
     var isIndexed: Bool { get }
 }
 
 extension AnyView {
-    /// No gates: what has caught up is promoted.
+    /// No gates: a version is promoted once it has caught up.
     public var gates: [Gate] { [] }
-    /// No index: `kappa why` reads the log.
+    /// No index: `kappa why` reads the whole log.
     public var isIndexed: Bool { false }
 }
 
@@ -126,7 +126,7 @@ extension AnyView {
 public enum ViewBuilder {
     /// One step: a table.
     public static func buildExpression(_ step: some ViewStep) -> [any ViewStep] { [step] }
-    /// All steps, in the order in which they stand.
+    /// All steps, in the order in which they are written.
     public static func buildBlock(_ steps: [any ViewStep]...) -> [any ViewStep] {
         steps.flatMap { $0 }
     }

@@ -1,8 +1,8 @@
-/// A view worked out: its tables, steps and digest.
+/// A view that has been worked out: its tables, steps and digest.
 package struct ViewDefinition: Sendable {
     package let name: String
     package let digest: String
-    /// All tables: first those that readers see, then those that they do not.
+    /// All tables: first those that readers see, then the hidden ones.
     package private(set) var tables: [TableSchema]
     package private(set) var steps: [StepDefinition]
     package let eventTypes: [String]
@@ -58,10 +58,10 @@ package struct ViewDefinition: Sendable {
         }
     }
 
-    /// The tables without those that keep an index: for what is built aside.
+    /// The tables without the key indexes: for scratch and sample versions.
     package var tablesWithoutIndex: [TableSchema] { tables.filter { !$0.isKeyIndex } }
 
-    /// The indexes of those tables of which they help.
+    /// A key index for each table that one helps.
     private static func keyIndexes(
         _ steps: [StepDefinition], in view: any AnyView
     ) throws(KappaError) -> [TableSchema] {
@@ -84,7 +84,7 @@ package struct ViewDefinition: Sendable {
         return indexes
     }
 
-    /// The same view with one of its steps alone, which remembers nothing but its tables.
+    /// The same view with only one of its steps, and only that step's visible tables.
     func only(step index: Int) -> ViewDefinition {
         var copy = self
         copy.steps = [steps[index]]
@@ -92,7 +92,7 @@ package struct ViewDefinition: Sendable {
         return copy
     }
 
-    /// The digest of a version that an earlier definition made, where the view names it.
+    /// The digest of the version that an earlier definition made, if the view states one.
     private static func givenDigest(
         of view: any AnyView, isEarlier: Bool
     ) throws(KappaError) -> String? {
@@ -107,11 +107,12 @@ package struct ViewDefinition: Sendable {
             throw KappaError(
                 .usage, "view \(view.name) cannot have the digest \(text)", at: view.file,
                 because: isEarlier
-                    ? "behind the equals sign stand the 16 digits of a version's digest"
-                    : "it names the version that a definition made, which only an earlier one can",
+                    ? "the equals sign must be followed by the 16 digits of a version's digest"
+                    : "a digest with = names an existing version, which only an earlier "
+                        + "definition may do",
                 advice: isEarlier
                     ? "Copy the digest from `kappa status \(view.name) --format json`"
-                    : "Name the view under earlier: in its ViewSet, or leave the digest to kappa")
+                    : "List the view under earlier: in its ViewSet, or leave the digest to kappa")
         }
         return digits
     }
@@ -147,12 +148,12 @@ package struct ViewDefinition: Sendable {
         }
     }
 
-    /// Raised where kappa itself makes other rows of the same definition than it did before: then every
-    /// view is built anew beside its live version, compared, and promoted, as after a change of its own.
-    /// 2: the right values of times, texts, dictionaries and approximate quantiles.
+    /// Raised when a change to kappa makes different rows from the same definition. Every view is then built
+    /// anew beside its live version, compared and promoted, as if its own definition had changed.
+    /// 2: corrected values of times, texts, dictionaries and approximate quantiles.
     private static let engineRevision = 2
 
-    /// The file's digest and what the definition looks like from outside, folded into 16 digits.
+    /// Hashes the source file's digest and the signatures of the steps into 16 digits.
     private static func digest(
         of view: any AnyView, steps: [StepDefinition], digests: ViewDigests?,
         allowUndigested: Bool
@@ -177,7 +178,8 @@ package struct ViewDefinition: Sendable {
 }
 
 extension ViewDefinition {
-    /// Works a view out, for which its events' types are tried: their code may crash.
+    /// Works a view out. This tries the types of its events and rows, whose code may crash, so a mark notes
+    /// which view is being tried.
     init(
         trying view: any AnyView, digests: ViewDigests?, allowUndigested: Bool,
         isEarlier: Bool = false, marksFolder: String? = nil

@@ -3,22 +3,21 @@
 /// ```swift
 /// public let views = ViewSet([actionCounts, userTotals], digests: viewDigests)
 /// ```
-/// `viewDigests` is made by the build plugin `ViewDigests`.
+/// The build plugin `ViewDigests` generates `viewDigests`.
 public struct ViewSet: Sendable {
     let views: [any AnyView]
-    /// Definitions that are no longer built, kept for comparing versions that were made by them.
+    /// Definitions that are no longer built, kept to compare the versions that they made.
     let earlier: [any AnyView]
     package let digests: ViewDigests?
 
     /// A set of views.
     /// - Parameters:
     ///   - views: The views; their names must differ.
-    ///   - digests: What the build plugin made, `viewDigests`. Without it, aggregations are told
-    ///     apart by their shape, and folds need a digest of their own.
-    ///   - earlier: What some of the views were before. They are never built; with them this build can
-    ///     replay the versions that they made, to compare them. Each names the digest of its version
-    ///     as `kappa status --format json` shows it, behind an equals sign:
-    ///     `View("orders", digest: "=3f…")`.
+    ///   - digests: The `viewDigests` that the build plugin generates. Without them, a definition is
+    ///     identified by its shape only, and a fold needs a digest of its own.
+    ///   - earlier: Earlier definitions of some of the views. They are never built, but this build can
+    ///     replay the versions that they made, to compare them. Each names the digest of its version, as
+    ///     `kappa status --format json` shows it, after an equals sign: `View("orders", digest: "=3f…")`.
     public init(
         _ views: [any AnyView], digests: ViewDigests? = nil, earlier: [any AnyView] = []
     ) {
@@ -27,17 +26,17 @@ public struct ViewSet: Sendable {
         self.earlier = earlier
     }
 
-    /// No views: a program that appends and reads alone.
+    /// No views: for a program that only appends and reads.
     public static let empty = ViewSet([])
 
-    /// The names of this build's views, also of those that cannot be worked out.
+    /// The names of this build's views, including those that cannot be worked out.
     package var names: [String] { views.map(\.name) }
 
-    /// Works every view out, for those that it goes well with and those that it does not.
+    /// Works out every view, and returns those that are sound and those that are invalid.
     /// - Parameters:
-    ///   - allowUndigested: Whether a view may lack a digest: in tests there are no versions.
-    ///   - marksFolder: Where it is noted which view's types are tried out, for a process that nobody starts
-    ///     again after a crash: its next start does without that view, wherever it works views out.
+    ///   - allowUndigested: Whether a view may lack a digest, as in tests, where there are no versions.
+    ///   - marksFolder: Where a file notes which view's types are being tried. For a process that does not
+    ///     restart itself after a crash: its next start leaves that view out, wherever it works views out.
     package func workedOut(
         allowUndigested: Bool = false, marksFolder: String? = nil
     ) -> WorkedOutViews {
@@ -62,8 +61,8 @@ public struct ViewSet: Sendable {
         return result
     }
 
-    /// Works every view out.
-    /// - Throws: The error of the first view that cannot be.
+    /// Works out every view.
+    /// - Throws: The error of the first view that cannot be worked out.
     package func definitions(
         allowUndigested: Bool = false
     ) throws(KappaError) -> [ViewDefinition] {
@@ -75,8 +74,8 @@ public struct ViewSet: Sendable {
     /// The views that can be worked out.
     package var sound: [ViewDefinition] { workedOut().sound }
 
-    /// All definitions that versions can be replayed with: those of this build come first, then the
-    /// earlier ones, of which a view may have several.
+    /// All definitions with which versions can be replayed: first those of this build, then the earlier
+    /// ones, of which a view may have several.
     package func comparable() -> [ViewDefinition] {
         sound
             + earlier.compactMap { view in
@@ -97,7 +96,8 @@ public struct ViewSet: Sendable {
     }
 }
 
-/// A view that cannot be worked out. It alone fails: the others are built, and its versions are read.
+/// A view that cannot be worked out. Only this view fails: the others are still built, and its existing
+/// versions can still be read.
 package struct InvalidView: Sendable {
     package let name: String
     package let error: KappaError
@@ -110,13 +110,13 @@ package struct WorkedOutViews: Sendable {
 
     var names: [String] { sound.map(\.name) + invalid.map(\.name) }
 
-    /// Why a view cannot be worked out; nil if it can, or if there is none of that name.
+    /// Why a view cannot be worked out; nil if it can, or if no view has that name.
     package func error(of name: String) -> KappaError? {
         invalid.first { $0.name == name }?.error
     }
 
     /// The definition of a view.
-    /// - Throws: Why it cannot be worked out; `.notFound` where there is none of that name.
+    /// - Throws: The reason why it cannot be worked out; `.notFound` if no view has that name.
     package func definition(of name: String) throws(KappaError) -> ViewDefinition {
         if let found = sound.first(where: { $0.name == name }) { return found }
         throw error(of: name)
@@ -124,11 +124,11 @@ package struct WorkedOutViews: Sendable {
     }
 }
 
-/// Digests of view files, made by the build plugin `ViewDigests`.
+/// Digests of view files, generated by the build plugin `ViewDigests`.
 public struct ViewDigests: Sendable {
     private let byFile: [String: String]
 
-    /// Digests by the names of their files, such as `Orders.swift`.
+    /// Digests keyed by file name, such as `Orders.swift`.
     public init(_ byFile: [String: String]) { self.byFile = byFile }
 
     /// The digest of a source file, found by the last part of its path or `#fileID`.

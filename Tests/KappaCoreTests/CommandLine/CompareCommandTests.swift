@@ -126,7 +126,7 @@ struct CompareCommandTests {
             "--at", "400")
         #expect(both.code == 0, "\(both)")
         #expect(both.lines[0].contains(#""user_totals (this build)":{"user_id":"user_1""#))
-        #expect(both.errors.contains("do not part"))
+        #expect(both.errors.contains("do not diverge"))
         let none = try kappa.run("why", "user_totals", "--key", "user_1", "--limit", "0")
         #expect(none.errors.contains("0 shown; there may be more events"), "\(none)")
         let nobody = try kappa.run("why", "user_totals", "--key", "nobody")

@@ -154,8 +154,8 @@ struct EmbeddedPackageTests {
         #expect(back.errors.contains("orders@1: resumes from its checkpoint"), "\(back)")
         #expect(
             back.errors.contains(
-                "orders@1: ready; orders@2, which is newer, is live, so it is promoted by "
-                    + "`kappa promote orders@1` only"), "\(back)")
+                "orders@1: ready; orders@2, which is newer, is live, so only "
+                    + "`kappa promote orders@1` promotes it"), "\(back)")
         #expect(try run(old, "promote", "orders@1").code == 0)
         let live = try run(old, "status", "orders", "--format", "json").records.first
         #expect(live?["live"] as? Bool == true && live?["position"] as? Int == 500 + number)

@@ -82,8 +82,8 @@ struct FirstHourTests {
             try text("query", "user_totals@4") == """
                 66 kappa: there is no version user_totals@4
                   where: \(data)
-                  why:   there are user_totals@1
-                  next:  Name one of them
+                  why:   there is user_totals@1
+                  next:  Name that one
 
                 """)
         #expect(

@@ -63,7 +63,7 @@ struct PassingFailureProgramTests {
         try waitFor("status shows it") {
             let status = try kappa.run("status")
             return status.errors.lowercased().contains("too many open files")
-                && status.errors.contains("goes on by itself once that has passed")
+                && status.errors.contains("resumes automatically once that has passed")
         }
         try limit("1024:")
         try waitFor("it is current again") { try isCurrent() }

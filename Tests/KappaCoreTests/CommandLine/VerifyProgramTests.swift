@@ -36,7 +36,7 @@ struct VerifyProgramTests {
         #expect(record["key"] as? [String] == ["k2"])
         #expect(record["column"] as? String == "drawn")
         #expect(record["replayed"] as? String != record["replayed_again"] as? String)
-        #expect(try faulty("verify", view).output.contains("part at offset 137"))
+        #expect(try faulty("verify", view).output.contains("diverge at offset 137"))
         #expect(!Folder.names(in: kappa.data.path).contains { $0.hasPrefix("scratch") })
     }
 

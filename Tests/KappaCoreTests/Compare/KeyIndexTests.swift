@@ -240,7 +240,7 @@ struct KeyIndexTests {
         let asked = try why(view, .string("k1"), nil, to: 60)
         #expect(
             asked.unusedIndex
-                == "a program that knows of no index has brought tally@1 on from offset 12; "
+                == "a program without the index has advanced tally@1 from offset 12; "
                 + "`kappa rebuild tally` makes a version whose index is whole")
         // Events before the gap are in the index.
         #expect(try why(view, .string("k1"), nil, to: 12).usesIndex)

@@ -89,9 +89,9 @@ import Testing
     func problems() throws {
         let sales = Events(Sale.self)
         for (step, what) in [
-            (sales.map(as: Bare.self).rows(), "nothing gives weight"),
+            (sales.map(as: Bare.self).rows(), "nothing provides weight"),
             // It may be missing.
-            (sales.map(as: Strict.self).rows(), "nothing gives note"),
+            (sales.map(as: Strict.self).rows(), "nothing provides note"),
             (sales.map(as: Odd.self).rows(), "by properties"),
         ] {
             let error = try #require(throws: KappaError.self) { try step.define(view: "v") }

@@ -98,7 +98,7 @@ struct NexmarkProgramTests {
             (["nexmark-generate"], "--events is needed"),
             (["nexmark-generate", "--events", "many"], "not many"),
             (["nexmark-generate", "--events", "1", "--rate", "0"], "not 0"),
-            (["nexmark-generate", "--events", "1", "--events", "2"], "--events stands twice"),
+            (["nexmark-generate", "--events", "1", "--events", "2"], "--events is given twice"),
             (["nexmark-generate", "--events", "1", "--disorder", "1e300"], "not 1e300"),
             (["nexmrk"], "there is no command nexmrk"),
         ])

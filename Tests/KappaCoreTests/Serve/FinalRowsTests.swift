@@ -102,7 +102,7 @@ import Testing
                 == ["1969-12-31T23:59:56Z", "1970-01-01T00:00:00Z"])
     }
 
-    @Test("if no row is ever final, or it is unknown which are, an error says why")
+    @Test("if no row is ever final, or kappa cannot tell which are, an error says why")
     func refusals() throws {
         let view = Self.view("1", lateness: nil)
         let definition = try #require(ViewSet([view]).definitions().first)

@@ -52,11 +52,11 @@ struct PlanTests {
         #expect(
             old.note == """
                 it is built already: `kappa diff tally@2 tally@1` compares them; tally@2, which is \
-                newer, is live, so it is promoted by `kappa promote tally@1` only
+                newer, is live, so only `kappa promote tally@1` promotes it
                 """)
         _ = try Promotion(folder.catalog()).rollBack(["tally"])
         let new = try #require(try plan([tally("b")]).first)
-        #expect(new.note?.contains("; somebody rolled back from it, so it is") == true)
+        #expect(new.note?.contains("; somebody rolled back from it, so only") == true)
         #expect(try plan([tally("a")]).first?.note == nil)
         // A rebuild that was killed.
         let catalog = try folder.catalog()

@@ -118,7 +118,7 @@ struct SQLParserTests {
         arguments: [
             ("SELECT a FORM p x", "syntax error near \"p\" at character 15"),
             ("SELECT a FROM p WHERE", "it ends too early"),
-            ("SELECT (a FROM p", "syntax error near \"FROM\" at character 11: ) should stand here"),
+            ("SELECT (a FROM p", "syntax error near \"FROM\" at character 11: expected )"),
             ("SELECT 'a FROM p", "a quote is not closed"),
             ("SELECT 1 /* x", "a comment is not closed"),
             ("SELECT 12ab", "12ab is neither a number nor a name"),

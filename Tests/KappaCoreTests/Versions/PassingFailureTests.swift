@@ -55,7 +55,7 @@ struct PassingFailureTests {
         let reason = try #require(standing.reason)
         #expect(reason.contains("cannot open a view's switch lock"), "\(reason)")
         #expect(reason.contains("; it has stood still since 20"), "\(reason)")
-        #expect(reason.hasSuffix("and goes on by itself once that has passed"), "\(reason)")
+        #expect(reason.hasSuffix("and resumes automatically once that has passed"), "\(reason)")
         let since = try folder.entry("tally", 1)?.failure?.sinceMicros
         // The time since when it is stuck is kept over several tries.
         for _ in 0..<10 { Pause.forALook() }

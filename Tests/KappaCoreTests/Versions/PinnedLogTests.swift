@@ -53,7 +53,7 @@ import Testing
         try append(1_000, folder)
         try build.until("it is at the end") { try status()?.position == Offset(5_010) }
         #expect(warnings().count == 1, "\(build.said)")
-        #expect(warnings()[0].contains("somebody reads an old state"))
+        #expect(warnings()[0].contains("a reader holds an old snapshot"))
 
         // Without the reader the log is moved into the file when the version ends, and nothing is reported.
         reader = nil

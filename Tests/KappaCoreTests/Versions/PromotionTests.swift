@@ -93,7 +93,7 @@ struct PromotionTests {
         let status = try #require(try VersionStatus.all(folder.catalog(), view: "tally").first)
         #expect(status.lag == -19)
         #expect(status.etaSeconds == 0)
-        #expect(status.reason?.contains("19 events that the log has not") == true)
+        #expect(status.reason?.contains("19 events that the log does not have") == true)
     }
 
     @Test("promoting a version that is live already leaves no trace")

@@ -206,6 +206,9 @@ struct SnapshotTests {
         // Snapshots of an unknown version.
         let stray = snapshots.path(VersionID("tally", VersionNumber(7)), Offset(3))
         try FileCopy.copy(snapshots.path(id, Offset(20)), to: stray)
+        // A copy of another version's would be somebody's own.
+        #expect(try garbage.collectSnapshots(keep: nil) == [])
+        try SQLiteConnection(stray, .readWrite).execute("UPDATE _kappa_version SET number = 7")
         #expect(try garbage.collectSnapshots(keep: nil).map(\.path) == [stray])
         try folder.catchUp([tally("b")])
         #expect(try garbage.collect(keep: 0).map(\.id) == [id])

@@ -167,7 +167,7 @@ import Views
         let typo = Scenario(Self.hours)
             .given(beat("09:00:00"), beat("09:10:00", field: "when"), beat("09:20:00"))
         let wrong = try mismatch { try typo.expect("beats", "2") }
-        #expect(wrong.what == "1 events are dead letters, expected are 0")
+        #expect(wrong.what == "expected 0 dead letters, found 1")
         #expect(wrong.description.contains("offset 1: field at is missing: "))
         #expect(wrong.description.contains(#""when""#))
         #expect(throws: Mismatch.self) { try typo.rows() }
@@ -175,7 +175,7 @@ import Views
 
         try typo.expect(dead: 1).expect("beats", "2")
         let fewer = try mismatch { try typo.expect(dead: 2) }
-        #expect(fewer.what == "1 events are dead letters, expected are 2")
+        #expect(fewer.what == "expected 2 dead letters, found 1")
         let none = try mismatch { try Scenario(Self.hours).given(beat("09:00:00")).expect(dead: 1) }
         #expect(none.found.isEmpty)
     }
@@ -185,7 +185,7 @@ import Views
         let scenario = Scenario(Self.hours)
             .given(beat("09:00:00"), beat("11:00:00"), beat("09:30:00"), beat("11:01:00"))
         let wrong = try mismatch { try scenario.expect("beats", "1", "2") }
-        #expect(wrong.what == "1 events are late, expected are 0")
+        #expect(wrong.what == "expected 0 late events, found 1")
         #expect(wrong.found == ["offset 2: late: \(beat("09:30:00"))"])
         try scenario.expect(late: 1).expect("beats", "1", "2")
         #expect(throws: Mismatch.self) { try scenario.expect(late: 2) }

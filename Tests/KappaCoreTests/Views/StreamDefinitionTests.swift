@@ -157,16 +157,16 @@ import Testing
         let (sales, offers) = (Events(Sale.self), Events(Offer.self))
         let wider = sales.join(offers, on: \.item, equals: \.item, as: Wider.self)
         #expect(
-            try refusal(wider.rows()).what == "a join cannot make Wider: nothing gives colour")
+            try refusal(wider.rows()).what == "a join cannot make Wider: nothing provides colour")
         let renamed = sales.join(offers, on: \.item, equals: \.item, as: Renamed.self)
         #expect(
-            try refusal(renamed.rows()).what == "a join cannot make Renamed: nothing gives item")
+            try refusal(renamed.rows()).what == "a join cannot make Renamed: nothing provides item")
         let computed = sales.join(
             offers, on: \.item, equals: \.item, as: Renamed.self,
             .left(\.user.localized, as: \.item))
         #expect(
             try refusal(computed.rows()).reason
-                == "it, or what it is taken from, is not read from a column")
+                == "it, or the property it comes from, is not read from a column")
         let named = sales.join(
             offers, on: \.item, equals: \.item, as: Renamed.self, .right(\.user, as: \.item))
         let table = try named.rows().define(view: "v").tables[0]

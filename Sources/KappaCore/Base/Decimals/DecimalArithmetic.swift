@@ -1,6 +1,6 @@
 import CKappa
 
-/// Arithmetic that reads as arithmetic. No operator ends the program: see ``ExactDecimal``.
+/// Arithmetic with operators. None of them traps: see ``ExactDecimal``.
 extension ExactDecimal: AdditiveArithmetic {
     /// 0.
     public static var zero: ExactDecimal { ExactDecimal(mantissa: 0, scale: 0) }
@@ -29,7 +29,7 @@ extension ExactDecimal: AdditiveArithmetic {
         a.exactProduct(b) ?? nearest(a.wideProduct(b), a.scale + b.scale, .product)
     }
 
-    /// So many times a decimal, as `*` of two decimals.
+    /// A decimal times a whole number; see `*` of two decimals.
     public static func * (a: ExactDecimal, count: some BinaryInteger) -> ExactDecimal {
         guard let whole = Int128(exactly: count) else {
             let isNegative = (a.mantissa < 0) != (count < 0)
@@ -39,26 +39,26 @@ extension ExactDecimal: AdditiveArithmetic {
         return a * ExactDecimal(mantissa: whole, scale: 0)
     }
 
-    /// So many times a decimal, as `*` of two decimals.
+    /// A decimal times a whole number; see `*` of two decimals.
     public static func * (count: some BinaryInteger, a: ExactDecimal) -> ExactDecimal { a * count }
 
-    /// The number with the other sign.
+    /// The number with the opposite sign.
     public static prefix func - (a: ExactDecimal) -> ExactDecimal { .zero - a }
 
     /// Adds; see `+`.
     public static func += (a: inout ExactDecimal, b: ExactDecimal) { a = a + b }
-    /// Takes off; see `-`.
+    /// Subtracts; see `-`.
     public static func -= (a: inout ExactDecimal, b: ExactDecimal) { a = a - b }
     /// Multiplies; see `*`.
     public static func *= (a: inout ExactDecimal, b: ExactDecimal) { a = a * b }
     /// Multiplies; see `*`.
     public static func *= (a: inout ExactDecimal, count: some BinaryInteger) { a = a * count }
 
-    /// A quotient has to be rounded, so it says how.
+    /// Not available: a quotient has to be rounded, so a call must say how.
     @available(*, unavailable, message: "Write a.divided(by: b, scale: 2, rounding: …)")
     public static func / (a: ExactDecimal, b: ExactDecimal) -> ExactDecimal { a }
 
-    /// The decimal nearest to `mantissa × 10^-scale`, of a scale that no decimal has.
+    /// The decimal nearest to `mantissa × 10^-scale`, for a scale that no decimal has.
     @inline(never)
     static func nearest(_ mantissa: Int128, scale: Int) -> ExactDecimal {
         if mantissa == 0 { return .zero }
@@ -80,7 +80,7 @@ extension ExactDecimal: AdditiveArithmetic {
         return ExactDecimal(number, scale: scale) ?? nearest(number, scale, .rounding)
     }
 
-    /// The decimal nearest to `number × 10^-scale`, which is none itself.
+    /// The decimal nearest to `number × 10^-scale`, which is not itself a decimal.
     private static func nearest(
         _ number: WideInteger, _ scale: Int, _ operation: DecimalOverflow
     ) -> ExactDecimal {
@@ -95,8 +95,7 @@ extension ExactDecimal: AdditiveArithmetic {
     }
 }
 
-/// Which operator gave a decimal that is only near to the exact result. The mark is the calling
-/// thread's.
+/// Notes, for the calling thread, which operator returned a decimal that is only near the exact result.
 @usableFromInline
 enum DecimalOverflow: Int32 {
     case sum = 1
@@ -104,13 +103,13 @@ enum DecimalOverflow: Int32 {
 
     static func note(_ operation: DecimalOverflow) { kappa_set_inexact(operation.rawValue) }
 
-    /// Throws what was noted since the mark was taken off last, and takes it off.
+    /// Throws if an operator was noted since the last clearing, and clears the note.
     @usableFromInline
     static func check() throws(KappaError) {
         if kappa_inexact() != 0 { try fail() }
     }
 
-    /// Takes the mark off.
+    /// Clears the note.
     @usableFromInline
     static func clear() { kappa_set_inexact(0) }
 
@@ -136,14 +135,14 @@ enum DecimalOverflow: Int32 {
 }
 
 extension ExactDecimal {
-    /// Runs a closure, and throws where an operator in it could only give a decimal that is near
-    /// the exact result.
+    /// Runs a closure, and throws where an operator in it could only return a decimal near the exact
+    /// result.
     ///
     /// ```swift
     /// let due = try ExactDecimal.exactly { (price * count - discount) * rate }
     /// ```
     ///
-    /// The closures of a view need it not: there such an event becomes a dead letter anyway.
+    /// A view's closures do not need it: there, such an event becomes a dead letter anyway.
     /// - Throws: `.badInput` where a result needs more than 38 digits; what the closure throws.
     public static func exactly<R>(_ body: () throws -> R) throws -> R {
         let outer = kappa_inexact()
@@ -180,23 +179,23 @@ extension ExactDecimal {
         return product
     }
 
-    /// The quotient with so many digits after the point, rounded once.
+    /// The quotient with `scale` digits after the point, rounded once.
     ///
     /// ```swift
     /// let each = try total.divided(by: 3, scale: 2, rounding: .toNearestOrEven)
     /// ```
     /// - Parameters:
     ///   - scale: Digits after the point, 0 … 38.
-    ///   - rounding: What becomes of the rest.
-    /// - Throws: `.badInput` where the divisor is zero, the scale is no such number, or the
-    ///   quotient needs more than 38 digits.
+    ///   - rounding: How to round the rest.
+    /// - Throws: `.badInput` where the divisor is zero, the scale is out of range, or the quotient needs
+    ///   more than 38 digits.
     public func divided(
         by divisor: ExactDecimal, scale: Int, rounding: FloatingPointRoundingRule = .toNearestOrEven
     ) throws(KappaError) -> ExactDecimal {
         if divisor.isZero {
             throw KappaError(
                 .badInput, "\(self) cannot be divided by zero",
-                advice: "Look at the divisor first: isZero tells")
+                advice: "Check the divisor with isZero first")
         }
         guard (0...Self.maximumScale).contains(scale) else {
             throw KappaError(
@@ -212,14 +211,14 @@ extension ExactDecimal {
         return quotient
     }
 
-    /// Rounded to so many digits after the point; a number that has no more of them is as it was. A
-    /// negative scale rounds to tens, hundreds and so on.
+    /// The number rounded to `scale` digits after the point; a number with no more digits than that
+    /// stays as it is. A negative scale rounds to tens, hundreds and so on.
     ///
     /// Only a number of 38 or more digits before the point can be too large when it is rounded up:
     /// then the result is the nearest decimal, as with the operators.
     /// - Parameters:
     ///   - scale: Digits after the point.
-    ///   - rounding: What becomes of the rest: by default half goes to the even digit.
+    ///   - rounding: How to round the rest; by default, half to even.
     public func rounded(
         scale: Int = 0, rounding: FloatingPointRoundingRule = .toNearestOrEven
     ) -> ExactDecimal {
@@ -228,11 +227,11 @@ extension ExactDecimal {
         return mantissa < 0 ? .least : .greatest
     }
 
-    /// The number with the other sign. ``least`` has no such number: it becomes ``greatest``, as
+    /// The number with the opposite sign. ``least`` has no such counterpart: it becomes ``greatest``, as
     /// with the operators.
     public var negated: ExactDecimal { -self }
 
-    /// The number without its sign; of ``least`` it is ``greatest``, as with the operators.
+    /// The number without its sign; for ``least`` it is ``greatest``, as with the operators.
     public var magnitude: ExactDecimal { mantissa < 0 ? -self : self }
 
     /// −1, 0 or 1.
@@ -246,7 +245,7 @@ extension ExactDecimal {
 }
 
 extension Sequence<ExactDecimal> {
-    /// The exact sum of all, 0 for none. On its way it may need more than 38 digits.
+    /// The exact sum of all, 0 for none. In between, the sum may need more than 38 digits.
     /// - Throws: `.badInput` where the result needs more than 38 digits.
     public func sum() throws(KappaError) -> ExactDecimal {
         var total = DecimalTotal()

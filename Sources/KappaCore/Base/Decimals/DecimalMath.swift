@@ -1,9 +1,9 @@
-/// Exact results, or none: what the operators, the functions of SQL and the engine's sums stand on.
+/// Exact results, or none: the basis of the operators, of SQL's functions and of the engine's sums.
 extension ExactDecimal {
-    /// Digits after which a quotient that has no end is rounded.
+    /// The significant digits to which a nonterminating quotient is rounded.
     package static let quotientDigits = 28
 
-    /// `number × 10^-scale`, a scale that is not negative; nil where it needs more than 38 digits.
+    /// `number × 10^-scale`, for a scale that is not negative; nil where it needs more than 38 digits.
     init?(_ number: WideInteger, scale: Int) {
         if scale <= Self.maximumScale, let mantissa = number.int128 {
             self.init(mantissa: mantissa, scale: scale)
@@ -44,7 +44,7 @@ extension ExactDecimal {
         return ExactDecimal(wideProduct(other), scale: scale)
     }
 
-    /// The sum where 128 bits do on the way to it.
+    /// The sum, if 128 bits suffice for every step; otherwise nil.
     private func narrowSum(_ addend: Int128, _ addendScale: Int) -> ExactDecimal? {
         var (a, b) = (mantissa, addend)
         if scale != addendScale {
@@ -59,20 +59,19 @@ extension ExactDecimal {
         return overflow ? nil : ExactDecimal(mantissa: sum, scale: max(scale, addendScale))
     }
 
-    /// The sum, of the larger scale: two numbers that are too far apart for 128 bits may still make
-    /// up a short one.
+    /// The sum, at the larger scale: two numbers too far apart for 128 bits may still have a short sum.
     func wideSum(_ other: ExactDecimal) -> WideInteger {
         wideSum(WideInteger(other.mantissa), other.scale)
     }
 
-    /// The difference, of the larger scale.
+    /// The difference, at the larger scale.
     func wideDifference(_ other: ExactDecimal) -> WideInteger {
         var negative = WideInteger(other.mantissa)
         negative.negate()
         return wideSum(negative, other.scale)
     }
 
-    /// The product, of the scale of both together.
+    /// The product, at the sum of both scales.
     func wideProduct(_ other: ExactDecimal) -> WideInteger {
         var product = WideInteger(mantissa)
         product.multiply(by: other.mantissa.magnitude)
@@ -90,8 +89,8 @@ extension ExactDecimal {
         return sum
     }
 
-    /// The quotient with so many digits after the point, rounded once; nil where it needs more than
-    /// 38 digits. The divisor is not zero, the scale 0 … 38.
+    /// The quotient with `digits` digits after the point, rounded once; nil where it needs more than 38
+    /// digits. The divisor must not be zero, and the scale must be 0 … 38.
     package func quotient(
         _ divisor: ExactDecimal, scale digits: Int, rounding: FloatingPointRoundingRule
     ) -> ExactDecimal? {
@@ -104,8 +103,9 @@ extension ExactDecimal {
         return ExactDecimal(quotient, scale: digits)
     }
 
-    /// The quotient: exact where it ends within 38 digits, else of 28 significant digits, half to
-    /// even. Nil where it needs more than 38 digits before the point. The divisor is not zero.
+    /// The quotient: exact where it ends within 38 digits, otherwise rounded to 28 significant digits,
+    /// half to even. Nil where it needs more than 38 digits before the point. The divisor must not be
+    /// zero.
     package func quotient(_ divisor: ExactDecimal) -> ExactDecimal? {
         var dividend = WideInteger(mantissa)
         if divisor.mantissa < 0 { dividend.negate() }
@@ -148,7 +148,7 @@ extension ExactDecimal {
         return quotient
     }
 
-    /// Rounded to so many digits after the point; a negative number of them rounds to tens,
+    /// The number rounded to `digits` digits after the point; a negative `digits` rounds to tens,
     /// hundreds and so on. Nil where rounding up needs more than 38 digits.
     package func exactlyRounded(
         scale digits: Int, rounding: FloatingPointRoundingRule
@@ -163,10 +163,10 @@ extension ExactDecimal {
     }
 }
 
-/// An exact sum of decimals from which numbers can be taken off again. On the way it may need more
-/// digits than a decimal has.
+/// An exact sum of decimals from which numbers can be removed again. In between it may need more digits
+/// than a decimal has.
 struct DecimalTotal {
-    /// How many numbers it is of.
+    /// How many numbers it sums up.
     private(set) var count = 0
     /// Most sums stay here: `small × 10^-scale`.
     private var small: Int128 = 0

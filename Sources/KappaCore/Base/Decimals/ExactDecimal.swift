@@ -1,25 +1,25 @@
 /// An exact decimal number: `mantissa × 10^-scale`, up to 38 digits (a 39th where 128 bits hold
 /// it).
 ///
-/// Always normalised: the mantissa has no trailing zero unless the scale is zero, so equal numbers
-/// are equal values. Use it for money and whatever else must add up exactly.
+/// Always normalised: the mantissa has no trailing zero unless the scale is zero, so equal numbers are
+/// equal values. Use it for money and anything else that must add up exactly.
 ///
-/// `+`, `-` and `*` are exact wherever 38 digits do. Where they do not, the operators give the
+/// `+`, `-` and `*` are exact wherever 38 digits suffice. Where they do not, the operators return the
 /// nearest decimal, and in the closures of a view the event becomes a dead letter that says so;
 /// ``exactly(_:)`` throws instead, and so do ``adding(_:)``, ``subtracting(_:)`` and
-/// ``multiplied(by:)``. No arithmetic of decimals ends the program. `docs/money-and-time.md` shows
-/// how to compute with money.
+/// ``multiplied(by:)``. No arithmetic on decimals ends the program. `docs/money-and-time.md` shows how
+/// to compute with money.
 public struct ExactDecimal: Hashable, Sendable {
     /// All digits as one integer; it ends in a zero only where ``scale`` is 0.
     public private(set) var mantissa: Int128
     /// Digits after the point, 0 … 38.
     public private(set) var scale: Int
 
-    /// The most digits that may stand after the point.
+    /// The most digits that may follow the point.
     public static let maximumScale = 38
 
-    /// `mantissa × 10^-scale`, normalised. What does not fit, as a decimal has up to 38 digits after the point,
-    /// becomes the nearest decimal, as with the operators.
+    /// `mantissa × 10^-scale`, normalised. A value that does not fit, since a decimal has at most 38
+    /// digits after the point, becomes the nearest decimal, as with the operators.
     public init(mantissa: Int128, scale: Int) {
         guard scale >= 0 && scale <= Self.maximumScale else {
             self = Self.nearest(mantissa, scale: scale)
@@ -28,7 +28,7 @@ public struct ExactDecimal: Hashable, Sendable {
         self.mantissa = mantissa
         self.scale = scale
         guard scale > 0 else { return }
-        // Division of 128 bits is a call, and most numbers are small.
+        // A 128-bit division is a call, and most numbers are small.
         if var small = Int64(exactly: mantissa) {
             while self.scale > 0, small % 10 == 0 {
                 small /= 10
@@ -43,7 +43,7 @@ public struct ExactDecimal: Hashable, Sendable {
         }
     }
 
-    /// Parses the text of a JSON number: digits, a point, an exponent. Nil where it is none, or has
+    /// Parses the text of a JSON number: digits, a point, an exponent. Nil where it is not one, or has
     /// more than 38 digits.
     public init?(_ text: some StringProtocol) {
         var text = String(text)
@@ -129,7 +129,7 @@ public struct ExactDecimal: Hashable, Sendable {
 extension ExactDecimal: Comparable {
     public static func < (a: ExactDecimal, b: ExactDecimal) -> Bool {
         let common = max(a.scale, b.scale)
-        // The one that is too large to rescale is the farther one from zero: its sign decides.
+        // A number too large to rescale is the one farther from zero: its sign decides.
         guard let x = a.rescaled(to: common) else { return a.mantissa < 0 }
         guard let y = b.rescaled(to: common) else { return b.mantissa > 0 }
         return x < y
@@ -149,7 +149,7 @@ extension ExactDecimal {
     /// A whole number.
     public init(_ integer: Int64) { self.init(mantissa: Int128(integer), scale: 0) }
 
-    /// A whole number; what lies beyond ``least`` or ``greatest`` becomes that.
+    /// A whole number; one beyond ``least`` or ``greatest`` becomes that bound.
     public init(_ integer: some BinaryInteger) {
         self.init(mantissa: Int128(clamping: integer), scale: 0)
     }
@@ -160,22 +160,22 @@ extension ExactDecimal {
         self.init(mantissa: mantissa, scale: 0)
     }
 
-    /// The decimal that a double prints as: of 0.1 it is 0.1. Nil for what is not finite or needs
-    /// more than 38 digits.
+    /// The decimal that a double prints as: for 0.1 it is 0.1. Nil for a double that is not finite or
+    /// needs more than 38 digits.
     public init?(_ double: Double) {
         guard let decimal = ExactDecimal("\(double)") else { return nil }
         self = decimal
     }
 
-    /// The very number that a double holds: 0.5 is 0.5, but 0.1 is no decimal of 38 digits, and
-    /// gives nil.
+    /// The exact number that a double holds: 0.5 gives 0.5, but what the double 0.1 holds is no decimal
+    /// of 38 digits, and gives nil.
     public init?(exactly double: Double) {
         guard double.isFinite else { return nil }
         if double == 0 {
             self = .zero
             return
         }
-        // The double is significand × 2^power, of an odd significand.
+        // The double is significand × 2^power, with an odd significand.
         let bits = Double.significandBitCount - double.significandWidth
         let significand =
             double.isNormal
@@ -198,7 +198,7 @@ extension ExactDecimal {
     public var doubleValue: Double { Double(self) }
 }
 
-/// By how many powers of two the last bit that is set stands above a double's last bit.
+/// By how many bits the lowest set bit of a double's significand is above its last bit.
 private func significandShift(_ double: Double) -> Int {
     double.significandBitPattern == 0
         ? Double.significandBitCount : double.significandBitPattern.trailingZeroBitCount
@@ -216,8 +216,8 @@ extension BinaryInteger where Self: FixedWidthInteger {
         self.init(exactly: decimal.mantissa)
     }
 
-    /// A decimal without its digits after the point; what lies beyond the type's bounds becomes the
-    /// nearer of them. Round first where the nearest whole number is wanted.
+    /// A decimal without its digits after the point; one beyond the type's bounds becomes the nearer
+    /// bound. To get the nearest whole number, round first.
     public init(clamping decimal: ExactDecimal) {
         self.init(clamping: decimal.rounded(scale: 0, rounding: .towardZero).mantissa)
     }
@@ -226,9 +226,9 @@ extension BinaryInteger where Self: FixedWidthInteger {
 extension ExactDecimal: ExpressibleByFloatLiteral {
     /// A number with a point in the source, as in `let rate: ExactDecimal = 0.19`.
     ///
-    /// Swift makes a double of it first, which keeps 15 digits. A literal with more than these must
-    /// be written as a text, `ExactDecimal("0.1234567890123456789")`: it ends the program here,
-    /// rather than lose digits in silence. Data is never read this way.
+    /// Swift first makes a double of it, which keeps 15 digits. Write a literal with more digits as text,
+    /// `ExactDecimal("0.1234567890123456789")`: as a float literal it traps, rather than silently lose
+    /// digits. Data is never read this way.
     public init(floatLiteral value: Double) {
         guard let decimal = ExactDecimal(value),
             WideInteger(decimal.mantissa).digits <= 15 || value == value.rounded()

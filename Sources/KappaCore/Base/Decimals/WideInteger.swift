@@ -1,9 +1,9 @@
-/// A whole number of up to 512 bits with its sign: what sums, products and quotients of decimals
-/// need on their way to a result of 38 digits.
+/// A signed whole number of up to 512 bits: the intermediate results of sums, products and quotients of
+/// decimals, before they become a result of 38 digits.
 struct WideInteger: Sendable {
-    /// Of zero it says nothing.
+    /// It has no meaning for zero.
     private(set) var isNegative: Bool
-    /// The magnitude, its least part first.
+    /// The magnitude, least significant limb first.
     private var limbs: InlineArray<4, UInt128>
 
     init(_ value: Int128) {
@@ -18,7 +18,7 @@ struct WideInteger: Sendable {
 
     var isZero: Bool { limbs[0] | limbs[1] | limbs[2] | limbs[3] == 0 }
 
-    /// The number where 128 bits hold it.
+    /// The number, if 128 bits hold it.
     var int128: Int128? {
         guard limbs[1] | limbs[2] | limbs[3] == 0 else { return nil }
         if let value = Int128(exactly: limbs[0]) { return isNegative ? -value : value }
@@ -60,7 +60,7 @@ struct WideInteger: Sendable {
         }
     }
 
-    /// Times 10^exponent, an exponent that is not negative. The product must fit 512 bits.
+    /// Multiplies by 10^exponent, for an exponent that is not negative. The product must fit 512 bits.
     mutating func multiply(byPowerOfTen exponent: Int) {
         var rest = exponent
         while rest > 0 {
@@ -69,7 +69,7 @@ struct WideInteger: Sendable {
         }
     }
 
-    /// Divides the magnitude; returns the rest.
+    /// Divides the magnitude; returns the remainder.
     mutating func divide(by divisor: UInt128) -> UInt128 {
         var rest: UInt128 = 0
         for index in (0..<4).reversed() {
@@ -82,7 +82,7 @@ struct WideInteger: Sendable {
         return rest
     }
 
-    /// Divides by a number times 10^exponent, an exponent that is not negative, and rounds once.
+    /// Divides by a number times 10^exponent, for an exponent that is not negative, and rounds once.
     mutating func divide(
         by divisor: UInt128, timesPowerOfTen exponent: Int = 0,
         rounding rule: FloatingPointRoundingRule
@@ -93,8 +93,8 @@ struct WideInteger: Sendable {
             divisors.append(Self.powerOfTen(min(left, 38)))
             left -= 38
         }
-        // Only the last division's rest is compared with a half; of those before it counts whether there
-        // was one.
+        // Only the last division's remainder is compared with a half; of the earlier ones only matters
+        // whether any was nonzero.
         var isInexact = false
         for divisor in divisors.dropLast() where divide(by: divisor) != 0 { isInexact = true }
         let last = divisors[divisors.count - 1]
@@ -154,10 +154,10 @@ struct WideInteger: Sendable {
     }
 }
 
-/// Division of integers with a say in what becomes of the fraction.
+/// Division of integers with a choice of rounding.
 enum WholeDivision {
-    /// Swift's rules of rounding. Accumulators hold one: Swift's own type may grow, so that whatever holds
-    /// it is copied by calls.
+    /// Swift's rules of rounding. Accumulators hold one: Swift's own type may gain cases, so the
+    /// compiler copies whatever holds it through calls.
     enum Rounding: Sendable {
         case towardZero, awayFromZero, up, down, toNearestOrAwayFromZero, toNearestOrEven
 

@@ -1,7 +1,7 @@
 import Glibc
 
-/// The few system calls by which the log changes files: a seam, so that tests can make each of them
-/// fail. All throw an ``IOFailure``.
+/// The few system calls with which the log changes files, behind a protocol so that tests can make each
+/// of them fail. All throw an ``IOFailure``.
 package protocol FileSystem: Sendable {
     func open(_ path: String, _ flags: Int32) throws(IOFailure) -> Int32
     func write(_ file: Int32, _ bytes: UnsafeRawBufferPointer, at position: Int) throws(IOFailure)
@@ -24,7 +24,7 @@ extension FileSystem {
     }
 }
 
-/// The real thing.
+/// The calls of the operating system.
 package struct SystemFiles: FileSystem {
     package init() {}
 

@@ -1,9 +1,9 @@
 import CKappa
 import Glibc
 
-/// What is done with folders by name, without regard to what is in them.
+/// Operations on folders, whatever they contain.
 package enum Folder {
-    /// Makes a folder with all above it, and makes their names durable.
+    /// Creates a folder with its parents, and makes their names durable.
     package static func make(_ path: String) throws(KappaError) {
         if try IOFailure.isThere(path) { return }
         let above = path.lastIndex(of: "/").map { String(path[..<$0]) }
@@ -14,7 +14,7 @@ package enum Folder {
         try sync(above.map { $0.isEmpty ? "/" : $0 } ?? ".")
     }
 
-    /// Makes a new, empty folder that nobody else has, named with a prefix.
+    /// Creates a new, empty folder with a unique name that starts with a prefix.
     /// - Throws: `.cannotCreate`.
     package static func makeTemporary(
         in parent: String, prefix: String
@@ -28,12 +28,12 @@ package enum Folder {
         }
     }
 
-    /// What stands in a folder, but for hidden files; sorted.
+    /// The names in a folder without the hidden ones; sorted.
     package static func names(in folder: String) -> [String] {
         (allNames(in: folder) ?? []).filter { !$0.hasPrefix(".") }.sorted()
     }
 
-    /// What stands in a folder; nil where it cannot be listed, with the reason in `errno`.
+    /// The names in a folder; nil where it cannot be listed, with the reason in `errno`.
     static func allNames(in folder: String) -> [String]? {
         guard let directory = opendir(folder) else { return nil }
         defer { closedir(directory) }
@@ -47,8 +47,9 @@ package enum Folder {
         return names
     }
 
-    /// Removes a folder with all in it. A link is removed and never followed: what it points to is
-    /// somebody else's. So is a folder that is reached through a link.
+    /// Removes a folder with everything in it. Links inside are removed and never followed: what they
+    /// point to belongs to somebody else. For the same reason nothing happens where the path itself is a
+    /// link.
     package static func remove(_ path: String) {
         guard isFolder(path) else { return }
         for name in allNames(in: path) ?? [] {
@@ -58,16 +59,16 @@ package enum Folder {
         rmdir(path)
     }
 
-    /// Whether a folder stands at a path, and not a link to one.
+    /// Whether there is a folder at a path, and not a link to one.
     static func isFolder(_ path: String) -> Bool {
         var status = stat()
         return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
-    /// Makes what was created, renamed or removed in a folder durable.
+    /// Makes creations, renames and removals in a folder durable.
     static func sync(_ path: String) throws(KappaError) {
         do { try SystemFiles().syncFolder(path) } catch {
-            throw error.error("cannot make a change of a folder durable", at: path)
+            throw error.error("cannot make a change to a folder durable", at: path)
         }
     }
 
@@ -80,11 +81,11 @@ package enum Folder {
     }
 }
 
-/// Copies files as cheaply as the file system can.
+/// Copies files as cheaply as the file system allows.
 enum FileCopy {
-    /// Makes `target` a copy of a file that nobody changes meanwhile, and that SQLite does not have open
-    /// in this process: closing it would drop SQLite's locks. It shares the file's blocks where
-    /// the file system can (Btrfs, XFS), else the kernel copies them.
+    /// Makes `target` a copy of a file. Nobody may change the file meanwhile, and SQLite must not have
+    /// it open in this process: closing it here would drop SQLite's locks. The copy shares the file's
+    /// blocks where the file system can do that (Btrfs, XFS); otherwise the kernel copies them.
     /// - Throws: `.notFound` where the file is not there.
     static func copy(_ source: String, to target: String) throws(KappaError) {
         let (from, to) = try open(source, target)
@@ -94,8 +95,8 @@ enum FileCopy {
         }
     }
 
-    /// Makes `target` share the blocks of a file as it is at one moment; false where the file system
-    /// cannot do that. The file may be one that SQLite has open.
+    /// Makes `target` a snapshot of a file that shares its blocks; false where the file system cannot do
+    /// that. SQLite may have the file open.
     static func clone(_ source: String, to target: String) throws(KappaError) -> Bool {
         switch kappa_clone_path(source, target) {
         case 0: return true

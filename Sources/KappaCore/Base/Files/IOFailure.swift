@@ -1,7 +1,7 @@
 import Glibc
 
-/// A system call that failed, and what that means for people: the one place where the system's error
-/// numbers become words, whichever layer meets them.
+/// A failed system call. This is the one place that turns the system's error numbers into words, for all
+/// layers.
 package struct IOFailure: Error {
     package let call: String
     package let number: Int32
@@ -23,19 +23,19 @@ package struct IOFailure: Error {
             advice: Self.advice(for: number))
     }
 
-    /// The same for a file that a person has named: one that is not there is not found.
+    /// The same for a file that a person has named: one that does not exist is `.notFound`.
     package func error(naming what: String, at path: String) -> KappaError {
         var error = error(what, at: path)
         if Self.isAbsence(number) {
             error.code = .notFound
             error.advice = "Check the name and who may read it"
         }
-        // The name is what a person asks about, not the call.
+        // A person asks about the name, not about the system call.
         error.reason = Self.text(of: number)
         return error
     }
 
-    /// The same for what could not be created.
+    /// The same for something that could not be created.
     package func error(creating what: String, at path: String) -> KappaError {
         var error = error("cannot create \(what)", at: path)
         if error.code == .inputOutput { error.code = .cannotCreate }
@@ -43,7 +43,7 @@ package struct IOFailure: Error {
         return error
     }
 
-    /// Whether an error number says that nothing stands at a path.
+    /// Whether an error number says that nothing exists at a path.
     package static func isAbsence(_ number: Int32) -> Bool { number == ENOENT || number == ENOTDIR }
 
     package static func code(of number: Int32) -> KappaError.Code {
@@ -59,16 +59,16 @@ package struct IOFailure: Error {
         case EROFS: "The file system is read-only: mount it for writing, or choose another folder"
         case EMFILE: "Raise the limit on open files (ulimit -n)"
         case ENFILE: "Raise the system's limit on open files (sysctl fs.file-max)"
-        case EIO: "The disk reports errors: look at the system's log before going on"
+        case EIO: "The disk reports errors: check the system's log before you continue"
         case ENOMEM: "Free some memory and try again"
         case EFBIG: "Raise the limit on the size of files (ulimit -f)"
         default: nil
         }
     }
 
-    /// Whether something stands at a path.
-    /// - Throws: Where that cannot be found out, such as in a folder that may not be read: what cannot
-    ///   be seen is not taken for absent.
+    /// Whether something exists at a path.
+    /// - Throws: Where that cannot be determined, as in a folder that may not be read: what cannot be
+    ///   seen does not count as absent.
     package static func isThere(_ path: String) throws(KappaError) -> Bool {
         if access(path, F_OK) == 0 { return true }
         let number = errno
@@ -78,6 +78,6 @@ package struct IOFailure: Error {
 }
 
 extension KappaError {
-    /// Whether the system refused something, so that another way may do.
+    /// Whether the operating system refused something, so that another way may work.
     package var isOfSystem: Bool { [.inputOutput, .cannotCreate, .notPermitted].contains(code) }
 }

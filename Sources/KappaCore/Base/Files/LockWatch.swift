@@ -1,28 +1,28 @@
 import Glibc
 
-/// Locks of files, and who holds one that somebody waits for.
+/// Locks files, and reports who holds a lock that somebody waits for.
 package enum LockWatch {
-    /// Whoever has a lock that is waited for.
+    /// The process that holds a lock.
     package struct Holder: Equatable, Sendable {
         package var pid: Int32
-        /// Its command line; empty where that cannot be seen.
+        /// Its command line; empty where that cannot be read.
         package var command: String
-        /// Whether a signal has stopped it, so that it releases nothing by itself.
+        /// Whether a signal has stopped it: it then releases nothing until somebody continues it.
         package var isStopped: Bool
     }
 
-    /// Hears once of each wait that has lasted ``patience``.
-    /// - Parameter listener: Gets the path of the lock's file, and who holds it, where that can be seen.
+    /// Sets the listener that is called once for each wait that has lasted ``patience``.
+    /// - Parameter listener: Gets the path of the lock's file, and who holds it, where that is known.
     package static func listen(_ listener: @escaping @Sendable (String, Holder?) -> Void) {
         state.withLock { $0.listener = listener }
     }
 
-    /// How long a wait may last before somebody hears of it.
+    /// How long a wait may last before it is reported.
     package static let patience: Duration = .seconds(5)
 
     /// Locks an open file, waiting for as long as others hold it.
     static func lock(_ file: OpenFile, _ kind: Int32) throws(IOFailure) {
-        // Nearly always it is free.
+        // The lock is nearly always free.
         if flock(file.descriptor, kind | LOCK_NB) == 0 { return }
         let wait = begin(file)
         defer { state.withLock { $0.waits[wait] = nil } }
@@ -37,14 +37,14 @@ package enum LockWatch {
         var listener: (@Sendable (String, Holder?) -> Void)?
         var waits: [Int: Wait] = [:]
         var nextWait = 0
-        /// Whether a thread looks at the waits.
+        /// Whether a thread watches the waits.
         var isWatched = false
     }
 
     private struct Wait {
         var file: OpenFile
         var start: ContinuousClock.Instant
-        var wasTold = false
+        var wasReported = false
     }
 
     private static let state = Monitor(State())
@@ -58,33 +58,33 @@ package enum LockWatch {
             if startsWatch { state.isWatched = true }
             return (wait, startsWatch)
         }
-        // Where no thread can be made, nobody is told; the wait itself goes on.
+        // If no thread can be started, the wait is not reported; the wait itself continues.
         if startsWatch, (try? WorkerThread("kappa-locks") { while watch() {} }) == nil {
             state.withLock { $0.isWatched = false }
         }
         return wait
     }
 
-    /// Looks once at all waits; false where there are none left.
+    /// Checks all waits once; false where there are none left.
     private static func watch() -> Bool {
         Pause.forALook()
-        let (late, listener, goesOn) = state.withLock { state in
+        let (late, listener, hasWaits) = state.withLock { state in
             let now = ContinuousClock.now
             var late: [OpenFile] = []
-            for (key, wait) in state.waits where !wait.wasTold && now - wait.start >= patience {
-                state.waits[key]?.wasTold = true
+            for (key, wait) in state.waits where !wait.wasReported && now - wait.start >= patience {
+                state.waits[key]?.wasReported = true
                 late.append(wait.file)
             }
             state.isWatched = !state.waits.isEmpty
             return (late, state.listener, state.isWatched)
         }
         for file in late { listener?(file.path, holder(of: file)) }
-        return goesOn
+        return hasWaits
     }
 
     // MARK: The holder
 
-    /// Who holds the lock of an open file, as the system lists it.
+    /// Who holds the lock of a file, according to the system's list.
     package static func holder(of path: String) -> Holder? {
         (try? OpenFile(reading: path)).flatMap { holder(of: $0) }
     }
@@ -92,7 +92,8 @@ package enum LockWatch {
     private static func holder(of file: OpenFile) -> Holder? {
         var status = stat()
         guard fstat(file.descriptor, &status) == 0 else { return nil }
-        // `1: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF`; who waits has an arrow before the kind.
+        // `1: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF`; a process that waits has an arrow before the
+        // kind.
         for line in text(of: "/proc/locks").split(separator: "\n") {
             let words = line.split(separator: " ")
             guard words.count > 5, words[1] == "FLOCK", let pid = Int32(words[4]),
@@ -109,7 +110,7 @@ package enum LockWatch {
         return String(words.joined(separator: " ").prefix(120))
     }
 
-    /// The state stands behind the name, which is in brackets and may hold anything.
+    /// The state follows the name, which is in parentheses and may hold anything.
     private static func isStopped(_ pid: Int32) -> Bool {
         let words = text(of: "/proc/\(pid)/stat").split(separator: ")").last?.split(separator: " ")
         return words?.first == "T" || words?.first == "t"

@@ -1,7 +1,7 @@
 import Glibc
 
-/// An open file that must keep its name: one that somebody has removed or replaced could be written to for ever,
-/// and nobody would read it.
+/// An open file that must keep its name: a process could keep writing to a file that somebody has
+/// removed or replaced, and nobody would ever read it.
 struct NamedFile {
     private let path: String
     private let identity: Identity?
@@ -23,7 +23,7 @@ struct NamedFile {
     }
 
     /// Checks that the file still has its name.
-    /// - Parameter what: What it is, such as "the catalog".
+    /// - Parameter what: What the file is, such as "the catalog".
     func requireItsName(_ what: String, advice: String) throws(KappaError) {
         guard let identity else { return }
         let present = Self.identity(path)

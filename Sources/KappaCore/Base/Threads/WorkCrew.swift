@@ -1,9 +1,9 @@
 import CKappa
 import Synchronization
 
-/// A few threads that work side by side with the caller.
+/// A few threads that work in parallel with the caller.
 ///
-/// The threads are made when first needed and end with the crew. Where none can be made, the caller does
+/// The threads start when first needed and end with the crew. If none can be started, the caller does
 /// all of the work.
 final class WorkCrew {
     private struct State {
@@ -18,13 +18,13 @@ final class WorkCrew {
     private var helpers: Int
     private var threads: [WorkerThread] = []
 
-    /// A crew of so many, the caller among them: as many as there are cores, unless said otherwise.
+    /// A crew of `hands` threads, counting the caller's: by default as many as there are cores.
     init(hands: Int = Int(kappa_core_count())) { helpers = max(0, hands - 1) }
 
     deinit { end() }
 
-    /// Does `count` pieces and returns when all are done: they are taken one after another by whoever is
-    /// free. `body` may be called on several threads at once, for different pieces.
+    /// Does `count` pieces and returns when all are done. A thread that is free takes the next piece, so
+    /// several threads may call `body` at once, for different pieces.
     func run(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
         guard count > 1, helpers > 0 else {
             for piece in 0..<count { body(piece) }
@@ -47,7 +47,7 @@ final class WorkCrew {
             state.number += 1
         }
         defer {
-            // Nobody joins in from here on; who has joined in is waited for.
+            // From here on no helper joins in; wait for those that have.
             state.withLock { $0.job = nil }
             state.wait { $0.atWork == 0 ? () : nil }
         }
@@ -78,7 +78,7 @@ final class WorkCrew {
         }
     }
 
-    /// Ends the threads; what they held is free then.
+    /// Ends the threads, and returns when they have released what they held.
     fileprivate func end() {
         state.withLock { $0.isEnded = true }
         for thread in threads { thread.join() }
@@ -86,7 +86,7 @@ final class WorkCrew {
     }
 }
 
-/// Deals the numbers of pieces out.
+/// Hands out the numbers of pieces.
 private final class PieceCounter: Sendable {
     private let piece = Atomic<Int>(0)
 
@@ -96,9 +96,9 @@ private final class PieceCounter: Sendable {
     }
 }
 
-/// Pieces of work that several threads do side by side, and whose results the caller takes in order.
+/// Does pieces of work on several threads, whose results the caller takes in order.
 ///
-/// The caller does pieces, too, where the next one to take is not ready.
+/// While the next result is not ready, the caller does pieces, too.
 enum OrderedWork {
     private struct State<Slot> {
         var free: [Slot]
@@ -115,7 +115,7 @@ enum OrderedWork {
 
         var isOver: Bool { isEnded || nextToMake == pieces }
 
-        /// A piece to make, and what to make it in; pieces are begun in order.
+        /// A piece to make, and the slot to make it in. Pieces are begun in order.
         mutating func begin() -> (piece: Int, slot: Slot)? {
             guard !isOver, let slot = free.popLast() else { return nil }
             nextToMake += 1
@@ -140,10 +140,11 @@ enum OrderedWork {
         case make(Int, Slot)
     }
 
-    /// Has all pieces made and taken, or throws the first error in their order; then some were not made.
+    /// Makes and takes all pieces, or throws the first error in the order of the pieces; later pieces
+    /// may then never be made.
     /// - Parameters:
-    ///   - slots: What pieces are made in, used again and again: more than there are threads.
-    ///   - threads: How many make pieces, the caller's thread among them.
+    ///   - slots: What pieces are made in. They are reused; give more of them than there are threads.
+    ///   - threads: How many make pieces, counting the caller's.
     static func run<Slot: Sendable>(
         pieces: Int, slots: [Slot], threads: Int,
         make: @Sendable (Int, Slot) throws -> Void, take: (Slot) throws -> Void

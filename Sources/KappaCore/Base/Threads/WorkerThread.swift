@@ -2,7 +2,7 @@ import CKappa
 import Glibc
 import Synchronization
 
-/// A thread of its own, for work that blocks.
+/// A dedicated thread, for work that blocks.
 ///
 /// Such work stays off Swift's cooperative threads, of which there are few.
 package final class WorkerThread: Sendable {
@@ -24,7 +24,7 @@ package final class WorkerThread: Sendable {
         }
     }
 
-    /// Returns zero or what went wrong.
+    /// Returns 0 or an error number.
     private static func start(_ box: WorkBox) -> Int32 {
         guard alive.add(1, ordering: .relaxed).newValue <= most.load(ordering: .relaxed) else {
             alive.subtract(1, ordering: .relaxed)
@@ -56,13 +56,13 @@ package final class WorkerThread: Sendable {
         return code
     }
 
-    /// Keeps this thread, and all that are made from now on by it, to one core: for measurements.
+    /// Pins this thread, and all that it starts from now on, to one core; for measurements.
     package static func stayOnOneCore() -> Bool { kappa_keep_to_one_core() }
 
-    /// Whether the thread's work has returned, and what it held is freed.
+    /// Whether the thread's work has returned and has released what it held.
     package var isFinished: Bool { finished.withLock { $0 } }
 
-    /// Waits until the thread's work has returned, and what it held is free.
+    /// Waits until the thread's work has returned and has released what it held.
     package func join() { finished.wait { $0 ? () : nil } }
 
     // MARK: Counts
@@ -70,13 +70,12 @@ package final class WorkerThread: Sendable {
     fileprivate static let alive = Atomic<Int>(0)
     private static let made = Atomic<Int>(0)
 
-    /// How many threads are at work in this process.
+    /// How many threads are running in this process.
     package static var count: Int { alive.load(ordering: .relaxed) }
-    /// How many this process has made in all.
+    /// How many this process has started in all.
     package static var countMade: Int { made.load(ordering: .relaxed) }
 
-    /// The most that may be at work at once. Tests lower it: then no thread can be made, as where the
-    /// system has none left.
+    /// The most that may run at once. Tests lower it to simulate a system that has no threads left.
     package static let most = Atomic<Int>(.max)
 }
 
@@ -101,19 +100,19 @@ private final class WorkBox {
     func forget() { finished.withLock { $0 = true } }
 }
 
-/// A short sleep between two looks, for what has no wake-up call.
+/// A short sleep between two polls, where nothing can wake the waiting thread.
 package enum Pause {
     package static func briefly() { usleep(5_000) }
-    /// Between two looks at what seldom changes.
+    /// Between two polls of something that seldom changes.
     package static func forALook() { usleep(50_000) }
 }
 
-/// Threads for calls that block: as many as there are calls, up to a limit.
+/// A pool of threads for calls that block: as many as there are calls, up to a limit.
 ///
-/// A task that calls is suspended until its call is done, so that no more calls wait than there are
-/// tasks. A thread stays for a while when no call is left for it.
+/// A task is suspended until its call is done, so there are never more waiting calls than tasks. An idle
+/// thread stays for a while before it ends.
 final class CallThreads: Sendable {
-    /// A call, or what its task gets where it cannot be run.
+    /// A call: how to run it, and how to fail its task where it cannot be run.
     private struct Call {
         var run: @Sendable () -> Void
         var fail: @Sendable (KappaError) -> Void
@@ -126,7 +125,7 @@ final class CallThreads: Sendable {
         var idle = 0
         var isClosed = false
 
-        /// A thread takes a call, or ends where there is none.
+        /// An idle thread takes a call, or ends where there is none.
         mutating func endIdling() -> Call? {
             idle -= 1
             let call = calls.popFirst()
@@ -160,7 +159,7 @@ final class CallThreads: Sendable {
         }
     }
 
-    /// Has the threads end when their calls are done.
+    /// Lets the threads end once all calls are done.
     func close() { state.withLock { $0.isClosed = true } }
 
     private func add(_ call: Call) {
@@ -174,7 +173,7 @@ final class CallThreads: Sendable {
         do throws(KappaError) {
             _ = try WorkerThread(name) { self.work() }
         } catch {
-            // Another thread may get to it; without any, nobody does.
+            // Another thread may still run the call. If there is none, all waiting calls fail.
             let calls = state.withLock { state in
                 state.threads -= 1
                 return state.threads == 0 ? state.calls.popFirst(upToBytes: .max) : []
@@ -187,7 +186,7 @@ final class CallThreads: Sendable {
         while let call = nextCall() { call.run() }
     }
 
-    /// The next call; nil where none has come for a while, or where none will.
+    /// The next call; nil where none has come for ``idleTime``, or the pool is closed and has none left.
     private func nextCall() -> Call? {
         let next = state.withLock { state in
             if state.calls.isEmpty { state.idle += 1 }
@@ -198,7 +197,7 @@ final class CallThreads: Sendable {
             guard state.isClosed || !state.calls.isEmpty else { return nil }
             return .some(state.endIdling())
         }
-        // Where the time is over, a call may have come between then and now.
+        // After a timeout, a call may have come in the meantime.
         return call ?? state.withLock { $0.endIdling() }
     }
 }

@@ -29,7 +29,7 @@ public struct LocalTime: Hashable, Sendable {
         weekday = Weekday(rawValue: CivilDay.weekday(of: days)) ?? .monday
     }
 
-    /// `2024-03-31`. Texts of the years 0000 to 9999 order as their days do.
+    /// `2024-03-31`. Texts of the years 0000 to 9999 sort as their days do.
     public var dateText: String { Self.text { $0.append(dateOf: self) } }
 
     /// `14:30:00`, with the fraction of a second where there is one.
@@ -61,7 +61,7 @@ extension JSONText {
 
 /// Days of the Gregorian calendar, counted from 1970-01-01.
 enum CivilDay {
-    /// The day on which a month begins. Months beyond 1 … 12 are those of the years around.
+    /// The day on which a month begins. A month outside 1 … 12 falls in a year before or after.
     static func first(ofMonth month: Int, year: Int) -> Int {
         let months = year * 12 + month - 1
         let year = floorDivide(months, 12)
@@ -124,7 +124,7 @@ public struct TimeZoneName: Sendable, CustomStringConvertible {
     /// UTC, which needs no database.
     public static let utc = TimeZoneName(name: "UTC", rules: .utc)
 
-    /// The zone of a name; each is read once.
+    /// The zone with a name; each zone is read once.
     /// - Throws: `.usage` where the system's database has no such zone.
     public init(_ name: String) throws(KappaError) {
         self.init(name: name, rules: try TimeZoneDatabase.rules(of: name))
@@ -144,8 +144,9 @@ extension Timestamp {
 
     /// What clocks and calendars of a time zone show at this instant.
     ///
-    /// In a view, ``EventStream/grouped(as:by:)`` with a ``LocalKey`` checks the zone when the view
-    /// is defined, and makes its rules a part of the view's digest; a closure's zone is in neither.
+    /// In a view, ``EventStream/grouped(as:by:)`` with a ``LocalKey`` checks the zone when the view is
+    /// defined, and makes its rules a part of the view's digest. A zone that a closure names gets
+    /// neither.
     /// - Parameter zone: A name of the system's time zone database, such as `Europe/Berlin`.
     /// - Throws: `.usage` where there is no such zone.
     public func local(in zone: String) throws(KappaError) -> LocalTime {
@@ -169,10 +170,9 @@ extension Timestamp {
         self.init(microseconds: Int64(seconds) * 1_000_000 + Int64(microsecond))
     }
 
-    /// The present, by the system's clock.
+    /// The current time, by the system's clock.
     ///
-    /// Never inside of a view: a view is a function of the log, and a rebuild would give other
-    /// rows. There an event's own time is what counts, or the time at which it was appended
-    /// (`Events(…, at: .ingestion)`).
+    /// Never use it inside a view: a view is a function of the log, and a rebuild would give other rows.
+    /// Use the event's own time there, or the time of its append (`Events(…, at: .ingestion)`).
     public static var now: Timestamp { Timestamp(microseconds: SystemClock.wallMicroseconds()) }
 }

@@ -1,8 +1,8 @@
 import CKappaJSON
 
-/// What a number counts that stands for a time, from 1970-01-01T00:00:00Z on.
+/// The unit of a number that means a time, counted from 1970-01-01T00:00:00Z.
 public enum TimeUnit: Hashable, Sendable {
-    /// One of them is 10^6, 10^3, 1 or 10^-3 microseconds.
+    /// 10^6, 10^3, 1 and 10^-3 microseconds.
     case seconds, milliseconds, microseconds, nanoseconds
 }
 
@@ -10,12 +10,12 @@ public enum TimeUnit: Hashable, Sendable {
 package struct TimeRules: Hashable, Sendable {
     /// What numbers count; nil for milliseconds below 10^14, and microseconds from there on.
     var unit: TimeUnit?
-    /// Whether a number without a unit may tell a time before 1990.
+    /// Whether a number without a unit may mean a time before 1990.
     var allowsEarly = false
-    /// Where texts without a zone are from; they are refused without it.
+    /// The time zone of texts that name none; without it they are refused.
     var clock: LocalClock?
 
-    /// Times as kappa itself has written them: of any age.
+    /// For times that kappa itself wrote, which may be of any age.
     package static let written = TimeRules(allowsEarly: true)
 
     package init(unit: TimeUnit? = nil, allowsEarly: Bool = false, clock: LocalClock? = nil) {
@@ -38,7 +38,7 @@ package struct TimeRules: Hashable, Sendable {
         }
     }
 
-    /// The time that a JSON string's contents or a number's text stands for, and why it is none.
+    /// The time that a JSON string's contents or a number's text means, or the reason why it means none.
     func read(_ text: String, isText: Bool) -> (state: kj_state, time: Timestamp) {
         var text = text
         var micros: Int64 = 0
@@ -52,10 +52,10 @@ package struct TimeRules: Hashable, Sendable {
     }
 }
 
-/// A time zone that events' local times are in.
+/// The time zone of the local times in events.
 package struct LocalClock: Hashable, Sendable {
     let name: String
-    /// Of the zone's rules, which are an input of a view.
+    /// The digest of the zone's rules, which are an input of a view.
     let rulesDigest: String
     /// The instant of a local time, both in microseconds since 1970.
     private let instant: @Sendable (Int64) -> Int64
@@ -88,7 +88,8 @@ package struct LocalClock: Hashable, Sendable {
 }
 
 extension TimeZoneDatabase {
-    /// How the local times of a zone are told from UTC; see ``TimeZoneRules/instant(ofLocal:)``.
+    /// The clock that converts a zone's local times to instants; see
+    /// ``TimeZoneRules/instant(ofLocal:)``.
     /// - Throws: `.usage` where there is no such zone.
     static func clock(of name: String) throws(KappaError) -> LocalClock {
         let rules = try rules(of: name)

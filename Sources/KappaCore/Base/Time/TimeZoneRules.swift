@@ -3,17 +3,17 @@ import Synchronization
 
 /// How far a zone's clocks are ahead of UTC, at every instant.
 ///
-/// Read from the system's time zone database, so its file is an input of a view: its digest is part of
-/// the view's, and a changed rule makes a new version.
+/// The rules come from the system's time zone database, so the zone's file is an input of a view: the
+/// file's digest is part of the view's digest, and a changed rule makes a new version.
 package final class TimeZoneRules: Sendable {
     /// From `start` on, in seconds since 1970, clocks are `offset` seconds ahead of UTC.
     struct Period: Equatable, Sendable {
         var start: Int
         var offset: Int
     }
-    /// By their start; the first one begins before all time.
+    /// Sorted by their start; the first one starts at `Int.min`.
     let periods: [Period]
-    /// Of the file's bytes; empty for UTC.
+    /// The digest of the file's bytes; empty for UTC.
     package let digest: String
 
     package static let utc = TimeZoneRules(periods: [Period(start: .min, offset: 0)], digest: "")
@@ -23,7 +23,7 @@ package final class TimeZoneRules: Sendable {
         self.digest = digest
     }
 
-    /// The rules in the bytes of a TZif file (RFC 8536); nil where they are none.
+    /// The rules in the bytes of a TZif file (RFC 8536); nil where the bytes are not one.
     init?(file bytes: [UInt8]) {
         guard let file = ZoneFile(bytes) else { return nil }
         periods = file.periods
@@ -42,13 +42,14 @@ package final class TimeZoneRules: Sendable {
         return low
     }
 
-    /// The day that a calendar in this zone shows.
+    /// The calendar day in this zone at an instant.
     func day(at seconds: Int) -> Int {
         CivilDay.floorDivide(seconds + periods[index(at: seconds)].offset, Self.secondsOfDay)
     }
 
     /// The first instant at which clocks show this day or a later one, in seconds since 1970. Where
-    /// midnight is left out, the day begins with its first hour; where it comes twice, with the first.
+    /// clocks skip midnight, the day begins when they do; where midnight occurs twice, with the first
+    /// one.
     func start(ofDay day: Int) -> Int {
         let local = day * Self.secondsOfDay
         var index = index(at: local - 2 * Self.secondsOfDay)
@@ -64,9 +65,9 @@ package final class TimeZoneRules: Sendable {
 }
 
 extension TimeZoneRules {
-    /// The first instant at which clocks show a local time or a later one, as calendar windows begin:
-    /// where clocks go forward over it, the instant at which they do; where it comes twice, the first.
-    /// Both in seconds.
+    /// The first instant at which clocks show a local time or a later one; calendar windows begin there.
+    /// Where clocks skip the local time, it is the instant at which they do; where the local time occurs
+    /// twice, it is the first one. Both in seconds.
     func instant(ofLocal local: Int) -> Int {
         var index = index(at: local - 2 * Self.secondsOfDay)
         while true {
@@ -115,7 +116,7 @@ enum TimeZoneDatabase {
         return rules
     }
 
-    /// No name leads out of the database.
+    /// Whether it is a name that cannot lead out of the database's folder.
     private static func isName(_ name: String) -> Bool {
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
         return parts.allSatisfy { part in

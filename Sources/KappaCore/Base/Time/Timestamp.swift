@@ -3,28 +3,29 @@ import Glibc
 
 /// An instant, in microseconds since 1970-01-01T00:00:00Z, without leap seconds.
 ///
-/// In events it stands as RFC 3339 text (`2024-01-15T14:30:00.25Z`, any offset) or as a number of
-/// milliseconds or microseconds since the epoch: a number below 10^14 counts milliseconds. A number
-/// that would tell a time before 1990, or beyond the year 9999, is refused: most likely it counts
-/// something else; see ``Seconds`` and its sisters.
-/// Written, it is RFC 3339 in UTC with up to six fraction digits, trailing zeros dropped.
+/// Events carry it as RFC 3339 text (`2024-01-15T14:30:00.25Z`, any offset) or as a number of
+/// milliseconds or microseconds since the epoch: a number below 10^14 counts milliseconds. A number that
+/// would mean a time before 1990, or after the year 9999, is refused: most likely it counts something
+/// else; see ``Seconds`` and its siblings. kappa writes RFC 3339 in UTC with up to six fraction digits,
+/// without trailing zeros.
 public struct Timestamp: Hashable, Comparable, Sendable {
     /// Microseconds since 1970-01-01T00:00:00Z; negative before it.
     public var microseconds: Int64
 
-    /// The instant so many microseconds after 1970-01-01T00:00:00Z.
+    /// The instant `microseconds` after 1970-01-01T00:00:00Z.
     public init(microseconds: Int64) { self.microseconds = microseconds }
 
-    /// Parses RFC 3339 text, with an offset; `+0100` and `+01` are taken for `+01:00`, a comma for the
-    /// point before the fraction, and what RFC 9557 adds in brackets is passed over. Nil where it is
-    /// anything else, or not in the years 0000 to 9999.
+    /// Parses RFC 3339 text, with an offset. `+0100` and `+01` mean `+01:00`, a comma may replace the
+    /// point before the fraction, and the suffix in brackets that RFC 9557 adds is ignored. Nil for any
+    /// other text, and for a time outside the years 0000 to 9999.
     public init?(_ text: some StringProtocol) {
         let (state, time) = TimeRules.written.read(String(text), isText: true)
         guard state == KJ_VALUE else { return nil }
         self = time
     }
 
-    /// Parses what ``description`` writes for years beyond 0000 to 9999, such as `+012024-01-15T14:30:00Z`.
+    /// Parses what ``description`` writes for years outside 0000 to 9999, such as
+    /// `+012024-01-15T14:30:00Z`.
     init?(extended text: String) {
         guard let sign = text.first, sign == "+" || sign == "-", text.utf8.count > 7,
             let digits = Int(text.dropFirst().prefix(6))
@@ -122,7 +123,7 @@ extension Timestamp: Codable {
 }
 
 extension Timestamp {
-    /// The start of the window of a size that holds this time. Windows are aligned to
+    /// The start of the window that holds this time, for windows of this size. Windows are aligned to
     /// 1970-01-01T00:00:00Z.
     public func start(ofWindow size: Duration) -> Timestamp {
         let size = max(1, size.wholeMicroseconds)
@@ -133,15 +134,15 @@ extension Timestamp {
     }
 }
 
-/// Arithmetic of instants. It never ends the program: what lies beyond 64 bits of microseconds becomes the
-/// nearest instant that there is.
+/// Arithmetic on instants. It never traps: a result beyond 64 bits of microseconds becomes the nearest
+/// instant that fits.
 extension Timestamp: InstantProtocol {
-    /// The instant that much later; what is finer than a microsecond is cut off.
+    /// The instant that much later; fractions of a microsecond in the duration are dropped.
     public func advanced(by duration: Duration) -> Timestamp {
         Timestamp(microseconds: Int64(clamping: Int128(microseconds) + duration.allMicroseconds))
     }
 
-    /// How long it is from this instant to another; negative where that one is earlier. It is exact.
+    /// The exact duration from this instant to another; negative where the other one is earlier.
     public func duration(to other: Timestamp) -> Duration {
         let micros = Int128(other.microseconds) - Int128(microseconds)
         let (seconds, rest) = micros.quotientAndRemainder(dividingBy: 1_000_000)
@@ -158,18 +159,18 @@ extension Timestamp: InstantProtocol {
         Timestamp(
             microseconds: Int64(clamping: Int128(time.microseconds) - duration.allMicroseconds))
     }
-    /// How long it is from `earlier` to `later`; see ``duration(to:)``.
+    /// The duration from `earlier` to `later`; see ``duration(to:)``.
     public static func - (later: Timestamp, earlier: Timestamp) -> Duration {
         earlier.duration(to: later)
     }
-    /// Moves on; see ``advanced(by:)``.
+    /// Moves the instant later; see ``advanced(by:)``.
     public static func += (time: inout Timestamp, duration: Duration) { time = time + duration }
-    /// Moves back; see ``advanced(by:)``.
+    /// Moves the instant earlier; see ``advanced(by:)``.
     public static func -= (time: inout Timestamp, duration: Duration) { time = time - duration }
 }
 
 extension Duration {
-    /// Whole microseconds; what is finer is cut off, what is longer than 292,000 years is clamped.
+    /// Whole microseconds; fractions are dropped, and a duration of more than 292,000 years is clamped.
     package var wholeMicroseconds: Int64 {
         let (seconds, attoseconds) = components
         let (scaled, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000)
@@ -178,13 +179,14 @@ extension Duration {
         return overflowed ? (seconds < 0 ? .min : .max) : sum
     }
 
-    /// Whole microseconds, however many; what is finer is cut off.
+    /// Whole microseconds, however many; fractions are dropped.
     fileprivate var allMicroseconds: Int128 {
         let (seconds, attoseconds) = components
         return Int128(seconds) * 1_000_000 + Int128(attoseconds / 1_000_000_000_000)
     }
 
-    /// A number of days of 24 hours. What 64 bits of seconds do not hold becomes the longest that they do.
+    /// A number of days of 24 hours. A duration that 64 bits of seconds cannot hold becomes the longest
+    /// one that they can.
     public static func days(_ days: Int) -> Duration { seconds(days, each: 86_400) }
     /// A number of hours; see ``days(_:)``.
     public static func hours(_ hours: Int) -> Duration { seconds(hours, each: 3_600) }
@@ -199,7 +201,7 @@ extension Duration {
 
 /// The system's clocks. None of them reaches a row: a view is a function of the log.
 package enum SystemClock {
-    /// Nanoseconds since some moment; it never goes back.
+    /// Nanoseconds since an arbitrary moment; it never goes back.
     package static func monotonicNanoseconds() -> Int {
         let time = read(CLOCK_MONOTONIC)
         return time.tv_sec * 1_000_000_000 + time.tv_nsec
@@ -208,7 +210,7 @@ package enum SystemClock {
     /// ``monotonicNanoseconds()`` in seconds.
     package static func monotonicSeconds() -> Double { Double(monotonicNanoseconds()) / 1e9 }
 
-    /// Microseconds since 1970-01-01T00:00:00Z. Whoever sets the clock may set it back.
+    /// Microseconds since 1970-01-01T00:00:00Z. It goes back when somebody sets the clock back.
     static func wallMicroseconds() -> Int64 {
         let time = read(CLOCK_REALTIME)
         return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000

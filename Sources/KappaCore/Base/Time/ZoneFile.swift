@@ -1,11 +1,11 @@
-/// The contents of a TZif file, as RFC 8536 describes it: what has changed so far, and the rule for
-/// what comes.
+/// The contents of a TZif file, as RFC 8536 describes it: the changes so far, and the rule for the
+/// future.
 struct ZoneFile {
     private(set) var periods: [TimeZoneRules.Period] = []
 
     init?(_ bytes: [UInt8]) {
         guard let first = Header(bytes, at: 0) else { return nil }
-        // From version 2 on, the same follows with times of 64 bits.
+        // From version 2 on, the same data follows again with 64-bit times.
         guard first.version >= 0x32 else {
             guard read(bytes, first, timeBytes: 4) else { return nil }
             return
@@ -23,7 +23,8 @@ struct ZoneFile {
 
     private struct Header {
         let version: UInt8
-        /// Of UT indicators, standard indicators, leap seconds, transitions, types and characters.
+        /// The numbers of UT indicators, standard indicators, leap seconds, transitions, types and
+        /// characters.
         let counts: [Int]
         let start: Int
 
@@ -68,7 +69,7 @@ struct ZoneFile {
         return periods.allSatisfy { abs($0.offset) < 2 * TimeZoneRules.secondsOfDay }
     }
 
-    /// Writes the rule out as transitions, up to the last year that an event's time can have.
+    /// Expands the rule into transitions, up to the last year that an event's time can have.
     private mutating func extend(by rule: ZoneRule) {
         guard let last = periods.last else { return }
         let year = last.start == .min ? 1970 : CivilDay.month(of: last.start / 86_400).year
@@ -125,7 +126,7 @@ struct ZoneRule {
             case .weekday(let month, let week, let weekday):
                 let first = CivilDay.first(ofMonth: month, year: year)
                 let next = CivilDay.first(ofMonth: month + 1, year: year)
-                // Here weeks begin on Monday.
+                // ``CivilDay`` counts weekdays from Monday.
                 let wanted = (weekday + 6) % 7
                 var day = first + (wanted - CivilDay.weekday(of: first) + 7) % 7 + 7 * (week - 1)
                 if day >= next { day -= 7 }
@@ -151,7 +152,7 @@ struct ZoneRule {
         summer = Summer(offset: summerOffset, begins: begins, ends: ends)
     }
 
-    /// The changes of a year, in the order of time.
+    /// The changes of a year, in chronological order.
     func changes(in year: Int) -> [TimeZoneRules.Period] {
         guard let summer else { return [] }
         let begins = TimeZoneRules.Period(

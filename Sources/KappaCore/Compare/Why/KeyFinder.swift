@@ -8,10 +8,10 @@ struct KeyCandidate {
     var streamTime = Int64.min
 }
 
-/// Finds the events that may touch the row of a key, by the column of the key alone.
+/// Finds the events that may touch the row of a key, by the columns of the key alone.
 protocol KeyFinder: AnyObject {
-    /// Appends the candidates of a batch, in log order. Batches come in log order, too: event times
-    /// add up.
+    /// Appends the candidates of a batch, in log order. The batches must come in log order too, since stream
+    /// time carries over from one to the next.
     func find(in batch: EventBatch, into candidates: inout [KeyCandidate])
 }
 
@@ -19,13 +19,13 @@ protocol KeyFinder: AnyObject {
 final class GroupFinder: KeyFinder {
     private let input: any AggregationInput
     private let key: [KeyPart]
-    /// The bounds of the only window that is looked for.
+    /// The bounds of the requested window.
     private let window: Range<Int64>?
     private let isWindowed: Bool
     private var streamTime = Int64.min
 
-    /// Nil where the stream remembers something from event to event: then what it makes of an event
-    /// depends on those before.
+    /// Nil if the stream keeps state from event to event: what it makes of an event then depends on earlier
+    /// ones.
     init?(
         _ definition: AggregationDefinition, key: [KeyPart], plan: ExtractionPlan
     ) throws(KappaError) {
@@ -74,7 +74,7 @@ final class GroupFinder: KeyFinder {
     }
 }
 
-/// For streams that remember nothing.
+/// The context for streams without state.
 private final class PlanContext: StreamContext {
     let plan: ExtractionPlan
 
@@ -89,14 +89,14 @@ private final class PlanContext: StreamContext {
     func clock(columns: [Int]) -> StreamTimekeeper { StreamTimekeeper(.min, columns: columns) }
 }
 
-/// Finds the events that the handlers of one table of a fold take under a key.
+/// Finds the events that the handlers of one table of a fold apply to a key.
 final class HandlerFinder: KeyFinder {
     private let readers: [any FoldReader]
     private let key: [KeyPart]
     private var selection: [Int32] = []
     private var found: Set<Int> = []
 
-    /// Nil where handlers look at other rows than those under their keys.
+    /// Nil if handlers read rows of other keys than their own.
     init?(
         _ definition: FoldDefinition, table: Int, key: [KeyPart], plan: ExtractionPlan
     ) throws(KappaError) {
@@ -116,7 +116,7 @@ final class HandlerFinder: KeyFinder {
             reader.load(batch)
             reader.select(0..<batch.count, into: &selection)
             let column = reader.keys(of: &selection, batch) { _, _ in }
-            // A computed column has no memory before its first value.
+            // The buffer of a computed column is not allocated before its first value.
             if selection.isEmpty { continue }
             for event in selection where key.matches([column], Int(event)) {
                 found.insert(Int(event))
@@ -126,7 +126,7 @@ final class HandlerFinder: KeyFinder {
     }
 }
 
-/// Takes every event for a candidate: for steps of which nothing else is known.
+/// Makes every event a candidate, for steps whose events cannot be found by key.
 final class EveryEventFinder: KeyFinder {
     func find(in batch: EventBatch, into candidates: inout [KeyCandidate]) {
         for event in 0..<batch.count { candidates.append(KeyCandidate(event: event)) }

@@ -1,10 +1,10 @@
-/// Goes through the events that the index of a version has under a key, in log order.
+/// Iterates over the events that a version's key index has for a key, in log order.
 final class KeyIndexCursor {
-    /// The event at hand; nil behind the last.
+    /// The current event; nil after the last.
     private(set) var entry: KeyIndexFormat.Entry?
     private var hashes: [HashCursor] = []
 
-    /// - Parameter reader: Held on one state for as long as the cursor is used.
+    /// - Parameter reader: Holds one snapshot for as long as the cursor is used.
     init(
         _ reader: VersionReader, _ place: KeyPlace, hashes: [UInt32]
     ) throws(KappaError) {
@@ -17,7 +17,7 @@ final class KeyIndexCursor {
         settle()
     }
 
-    /// Goes on behind an offset.
+    /// Advances to the first event after an offset.
     func advance(past offset: UInt64) throws(KappaError) {
         for index in hashes.indices {
             while let entry = hashes[index].entry, entry.offset <= offset {

@@ -1,18 +1,18 @@
-/// The index of a version, asked for the events of one key.
+/// The key index of a version, prepared for the events of one key.
 struct KeyIndexSource {
     private let reader: VersionReader
     private let place: KeyPlace
     private let hashes: [UInt32]
 
-    /// Why an index is not used, in words that go on behind "the log is read: ".
+    /// Why an index is not used. The reason is shown after "the log is read: ".
     struct Unused: Error {
         var reason: String
     }
 
     /// - Parameters:
-    ///   - id: The version of the definition; nil where there is none.
-    ///   - end: Up to where events are asked for.
-    /// - Throws: ``Unused`` where the log must be read instead.
+    ///   - id: The version of the definition; nil if there is none.
+    ///   - end: The offset up to which events are needed.
+    /// - Throws: ``Unused`` if the log must be read instead.
     init(
         _ definition: ViewDefinition, _ id: VersionID?, _ question: KeyTrace.Question,
         to end: Offset, in folder: DataFolder
@@ -23,7 +23,7 @@ struct KeyIndexSource {
             throw Unused(reason: "the definition of this build has no version yet")
         }
         reader = try folder.reader(id)
-        // The index stays as it is while events are read.
+        // One snapshot, so that the index does not change while events are read.
         try reader.hold()
         guard let indexed = try reader.keyIndexEnd(ofTable: place.table) else {
             throw Unused(
@@ -36,13 +36,13 @@ struct KeyIndexSource {
         guard end <= indexed else {
             throw Unused(
                 reason: indexed < (try reader.checkpoint().offset)
-                    ? "a program that knows of no index has brought \(id) on from offset \(indexed); "
+                    ? "a program without the index has advanced \(id) from offset \(indexed); "
                         + "`kappa rebuild \(id.view)` makes a version whose index is whole"
                     : "the index of \(id) ends at offset \(indexed), as its rows do")
         }
         let key = try place.schema.key(question.key).compactMap { KeyPart($0) }
         guard let hashes = place.hashes(key) else {
-            throw Unused(reason: "a window of table \(name) is of too many pieces for its index")
+            throw Unused(reason: "a window of table \(name) has too many panes for its index")
         }
         self.hashes = hashes
     }

@@ -5,7 +5,7 @@ enum KeyPart: Equatable {
     case integer(Int64)
     case text([UInt8])
 
-    /// Nil for what is no part of any key.
+    /// Nil for a value that cannot be part of a key.
     init?(_ value: Value) {
         switch value {
         case .bool(let bool): self = .integer(bool ? 1 : 0)

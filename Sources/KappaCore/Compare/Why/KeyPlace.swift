@@ -1,13 +1,13 @@
-/// Where the row of a key is: its table, and the step that makes it.
+/// Locates the row of a key: its table, and the step that makes it.
 struct KeyPlace {
     let schema: TableSchema
     let step: Int
-    /// The table among those of the view, and among those of its step.
+    /// The index of the table in the view, and in its step.
     let table: Int
     let tableOfStep: Int
     private let kind: StepDefinition.Kind
 
-    /// - Parameter name: The table's; nil for the view's first.
+    /// - Parameter name: The table's name; nil for the view's first table.
     init(of name: String?, in definition: ViewDefinition) throws(KappaError) {
         var table = 0
         for (index, step) in definition.steps.enumerated() {
@@ -37,7 +37,7 @@ struct KeyPlace {
         return false
     }
 
-    /// What finds candidates by the key's column; nil where the kind of step tells nothing of it.
+    /// The finder of candidates by the key's columns; nil if the kind of step allows none.
     func finder(
         _ key: [KeyPart], _ plan: ExtractionPlan
     ) throws(KappaError) -> (any KeyFinder)? {
@@ -57,8 +57,8 @@ struct KeyPlace {
         if case .aggregation(let aggregation) = kind { aggregation.judgesLateness } else { false }
     }
 
-    /// The hashes under which an index of the table has the events of a key: of a window those of each of
-    /// its panes, of a session that of the key without the window. Nil where these are very many.
+    /// The hashes under which an index of the table has the events of a key. A window has a hash for each of
+    /// its panes; a session has that of the key without the window. Nil if there are very many.
     func hashes(_ key: [KeyPart]) -> [UInt32]? {
         guard case .aggregation(let aggregation) = kind else { return [Self.hash(key)] }
         let start = aggregation.table.keyColumns.firstIndex {
@@ -83,7 +83,7 @@ struct KeyPlace {
         return hashes
     }
 
-    /// Reading the log costs less than to ask for more panes of a window.
+    /// For more panes than this, reading the log costs less.
     private static let mostPanes = 4_096
 
     private static func hash(_ key: [KeyPart]) -> UInt32 {

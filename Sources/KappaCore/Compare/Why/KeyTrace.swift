@@ -1,8 +1,8 @@
-/// One definition, replayed for the sake of one row: only events that may touch it are applied, each
-/// with a commit of its own.
+/// Replays one definition for one row: it applies only the events that may touch the row, each with its own
+/// commit.
 final class KeyTrace {
     let schema: TableSchema
-    /// The row as of the last event that was applied; of a session window, the session of that event.
+    /// The row after the last event that was applied; for a session window, the session of that event.
     private(set) var row: [Value]?
     private let finder: any KeyFinder
     private let version: VersionMaterializer
@@ -10,28 +10,28 @@ final class KeyTrace {
     private let table: Int
     private let key: [Value]
     private let session: SessionWatch?
-    /// Whether only candidates are applied: the events between them leave the row as it is.
+    /// Whether only candidates are applied, because the events between them leave the row as it is.
     private let skips: Bool
     private var candidates: [KeyCandidate] = []
     private var next = 0
     private let scratch: ScratchFolder
-    /// Tells which event the view's code crashes on.
+    /// Finds the event on which the view's code crashes.
     private let crash: AsideCrash
 
-    /// What is asked for.
+    /// The row to explain.
     struct Question {
         var key: JSONValue
         /// Nil for the view's first table.
         var table: String?
-        /// Times that a session must reach into; nil for the session under the key as it is.
+        /// A time range that a session must overlap; nil for the session with exactly the given key.
         var span: Range<Int64>?
-        /// Whether every event is applied to the whole view, as a slow and obvious way.
+        /// Whether to apply every event to the whole view: the slow and obvious way.
         var isThorough = false
     }
 
     /// - Parameters:
-    ///   - plan: Of the batches in which candidates are looked for.
-    ///   - singles: Of the batches of one event that are applied.
+    ///   - plan: The plan of the batches in which candidates are searched.
+    ///   - singles: The plan of the one-event batches that are applied.
     init(
         _ definition: ViewDefinition, _ question: Question, plan: ExtractionPlan,
         singles: ExtractionPlan, in folder: DataFolder
@@ -68,14 +68,14 @@ final class KeyTrace {
         version = try VersionMaterializer(
             applied, store: store, plan: singles, budgetBytes: Self.budgetBytes,
             crashMark: crash.mark)
-        // Without a first commit there is no file to commit single events to.
+        // The first commit makes the file that single events are committed to.
         try version.commit()
     }
 
     private static let budgetBytes = 1 << 29
 
-    /// The table of the row that is asked for.
-    /// - Throws: `.notFound` for a table that there is not, `.usage` for what is no key of it.
+    /// The table of the requested row.
+    /// - Throws: `.notFound` if there is no such table, `.usage` if the key cannot be one of its keys.
     static func schema(
         _ definition: ViewDefinition, _ question: Question
     ) throws(KappaError) -> TableSchema {
@@ -86,7 +86,7 @@ final class KeyTrace {
 
     // MARK: Replaying
 
-    /// Looks for candidates in the next batch of the log.
+    /// Finds the candidates in the next batch of the log.
     func load(_ batch: EventBatch) {
         candidates.removeAll(keepingCapacity: true)
         next = 0
@@ -95,26 +95,26 @@ final class KeyTrace {
         }
     }
 
-    /// The pieces in which to get from an offset to another one, so that it shows on which event the view's
-    /// code crashes.
+    /// The stretches in which to replay from one offset to another, in order to find the event on which the
+    /// view's code crashes.
     func stretches(from offset: Offset, to end: Offset) -> [CrashRecovery.Stretch] {
         crash.stretches(from: offset, to: end)
     }
 
-    /// Whether a crash from now on is due to the event at hand.
+    /// Whether a crash from now on is due to the current event.
     var isSuspect: Bool {
         get { crash.mark.isAlone }
         set { crash.mark.isAlone = newValue }
     }
 
-    /// Looks at one event that an index names.
-    /// - Parameter streamTime: The step's stream time before it.
+    /// Checks one event that an index names.
+    /// - Parameter streamTime: The step's stream time before the event.
     func load(_ single: EventBatch, streamTime: Int64) {
         load(single)
         for index in candidates.indices { candidates[index].streamTime = streamTime }
     }
 
-    /// The first candidate of the batch that was not applied yet, as an index into the batch.
+    /// The first candidate of the batch that has not been applied, as an index into the batch.
     var nextCandidate: Int? { next < candidates.count ? candidates[next].event : nil }
 
     /// Applies the next candidate.
@@ -129,7 +129,8 @@ final class KeyTrace {
                 to: single.firstOffset, digest: digest, streamTimes: [candidate.streamTime])
         }
         try version.apply(single, from: digest, to: digest)
-        // A crash in a commit is due to one event only where each has its own.
+        // While looking for a crash, commit after each event: only then is a crash in a commit due to one
+        // event.
         guard version.dirtyRows > 0 || isSuspect else { return false }
         store.forget()
         try version.commit()
@@ -138,7 +139,7 @@ final class KeyTrace {
             row = try row(under: key)
             return true
         }
-        // Of the key's sessions it is the one that was written, if it is one that is asked for.
+        // A key has several sessions: take the one that was just written, if it overlaps the requested times.
         guard let start = store.lastOpenPart else { return false }
         var own = key
         own[open] = .timestamp(Timestamp(microseconds: start))
@@ -157,13 +158,13 @@ final class KeyTrace {
         return row
     }
 
-    /// The times of the session under the key; nil where the table has no sessions, or no such row.
+    /// The times of the session with the key; nil if the table has no sessions, or no such row.
     var sessionSpan: Range<Int64>? { row.flatMap { session?.span(of: $0) } }
 }
 
-/// Follows a session while it grows and merges: its key changes on the way.
+/// Follows a session while it grows and merges, which changes its key.
 private struct SessionWatch {
-    /// Which part of the key may be any: the start. Nil where the key is taken as it is.
+    /// The part of the key that may have any value: the start. Nil if the key must match exactly.
     let openPart: Int?
     private let span: Range<Int64>?
     private let start: Int
@@ -184,7 +185,7 @@ private struct SessionWatch {
         return from.microseconds..<to.microseconds
     }
 
-    /// Whether a session reaches into the times that are asked for.
+    /// Whether a session overlaps the requested times.
     func isWanted(_ row: [Value]) -> Bool {
         guard let span, let own = self.span(of: row) else { return false }
         return span.overlaps(own)
@@ -192,7 +193,7 @@ private struct SessionWatch {
 }
 
 extension RowWriter {
-    /// Binds a part of a key; the writer copies a text.
+    /// Binds a part of a key. The writer copies texts.
     fileprivate func bindKeyPart(_ index: Int, _ part: Value) {
         switch part {
         case .bool(let bool): bind(index, Int64(bool ? 1 : 0))

@@ -1,16 +1,16 @@
-/// A store that tells whether the row of one key was written.
+/// A store that records whether the row of one key was written.
 final class WatchedStore: RowStore, RowListener {
     /// Whether the key's row was written or deleted since ``forget()``.
     private(set) var wasWritten = false
-    /// What was written last in the place of the part that may be anything; nil where nothing was.
+    /// The last value written for the open part of the key, which may be anything; nil if none was.
     private(set) var lastOpenPart: Int64?
     private let store: any RowStore
     private let table: Int
     private let key: [KeyPart?]
-    /// Where the parts of the key stand in a row.
+    /// The columns of the key's parts.
     private let keyColumns: [Int]
 
-    /// - Parameter key: The parts of the key; nil for an integer that may be any.
+    /// - Parameter key: The parts of the key; nil for the open part, an integer of any value.
     init(_ store: any RowStore, table: Int, _ schema: TableSchema, key: [KeyPart?]) {
         self.store = store
         self.table = table
@@ -57,14 +57,14 @@ final class WatchedStore: RowStore, RowListener {
         }
     }
 
-    // Each event is committed for itself: nothing needs to spill.
+    // Each event is committed separately, so nothing needs to spill.
     var canSpill: Bool { false }
     var spilled: (any SpilledRows)? { nil }
     func spill(
         _ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void
     ) throws { try store.spill(checkpoint, write: write) }
 
-    // Compares the key of each row on its way.
+    // These compare the key of each row that is written.
 
     func take(_ row: any RowCursor) throws(KappaError) {
         guard let open = match(row, at: keyColumns) else { return }
@@ -76,7 +76,8 @@ final class WatchedStore: RowStore, RowListener {
         if match(key, at: Array(self.key.indices)) != nil { wasWritten = true }
     }
 
-    /// What stands in the place of the part that may be anything, if the others are the key's; nil if not.
+    /// The value of the open part (nil if there is none), if the other parts match the key; nil if they do
+    /// not.
     private func match(_ row: any RowCursor, at places: [Int]) -> Int64?? {
         var open: Int64?
         for (part, place) in zip(key, places) {

@@ -1,47 +1,47 @@
-/// Tells how one row came about: the events that touched it, in log order, and the row after each, under
-/// one definition or under two side by side.
+/// Explains how one row came about: the events that touched it, in log order, and the row after each, under
+/// one definition or two side by side.
 package struct Why {
-    /// An event that touched the row under some of the definitions.
+    /// An event that touched the row under at least one of the definitions.
     package struct Step: Sendable {
         package var offset: Offset
         /// The event's JSON, as appended.
         package var event: String
-        /// The row after the event under each definition; nil where there is none.
+        /// The row after the event under each definition; nil if there is none.
         package var rows: [[Value]?]
-        /// Under which of the definitions the event touched the row.
+        /// For each definition, whether the event touched the row.
         package var touched: [Bool]
         /// Whether this is the first event after which the rows differ.
         package var diverges = false
     }
 
-    /// The row's table under each definition; nil where the key is none of it, or where there is no such table:
-    /// then there is no row.
+    /// The row's table under each definition; nil if the definition has no such table, or if the key cannot
+    /// be one of its keys. There is no row then.
     package let schemas: [TableSchema?]
-    /// Why a definition has no such row; nil where it may.
+    /// Why a definition cannot have the row; nil if it can.
     package let absences: [KappaError?]
-    /// Those that may have the row, and which of all they are.
+    /// The definitions that can have the row, and their indices among all.
     private var definitions: [ViewDefinition]
     private var places: [Int]
-    /// What each of the definitions is called.
+    /// The name of each definition.
     private let names: [String]
     private let question: KeyTrace.Question
     private let end: Offset
     private let folder: DataFolder
-    /// The index of each definition's version; none where the log is read.
+    /// The key index of each definition's version; empty if the log is read.
     private var indexes: [KeyIndexSource]
-    /// Why the log is read although there is an index, or was to be one.
+    /// Why the log is read although a definition asks for an index.
     package let unusedIndex: String?
 
-    /// Whether the events are found by an index.
+    /// Whether the events are found in an index.
     package var usesIndex: Bool { !indexes.isEmpty }
 
     /// - Parameters:
     ///   - definitions: One, or two of the same view.
     ///   - key: The row's key as JSON. For a session, the key of the session as it is at `end`.
     ///   - table: The row's table; nil for the view's first.
-    ///   - end: Up to where the log is replayed.
-    ///   - versions: The version of each definition, whose index is used where it has one.
-    ///   - isThorough: Applies every event to the whole view instead of looking for the key's.
+    ///   - end: The offset up to which the log is replayed.
+    ///   - versions: The version of each definition; its index is used if it has one.
+    ///   - isThorough: Whether to apply every event to the whole view instead of finding those of the key.
     package init(
         _ definitions: [ViewDefinition], key: JSONValue, table: String? = nil, to end: Offset,
         in folder: DataFolder, versions: [VersionID?] = [], isThorough: Bool = false
@@ -53,7 +53,7 @@ package struct Why {
         let found = definitions.map { definition in
             Result { () throws(KappaError) in try KeyTrace.schema(definition, question) }
         }
-        // A changed definition may have other keys: what is a key of one of them is told under that one.
+        // A changed definition may have other keys. It is enough if the key fits one of the definitions.
         if !found.contains(where: { (try? $0.get()) != nil }) { _ = try found.first?.get() }
         schemas = found.map { try? $0.get() }
         absences = found.map { result in
@@ -86,13 +86,13 @@ package struct Why {
     }
 
     /// Visits the events that touched the row.
-    /// - Parameter visit: Returns whether to go on.
+    /// - Parameter visit: Returns whether to continue.
     package func run(
         progress: ScratchVersion.Progress = { _, _ in }, _ visit: (Step) throws -> Bool
     ) throws {
         var question = question
         question.span = try sessionSpan(progress)
-        var hasParted = false
+        var hasDiverged = false
         try replay(question, progress) { offset, event, traces, touched in
             var rows = [[Value]?](repeating: nil, count: schemas.count)
             var touchedHere = [Bool](repeating: false, count: schemas.count)
@@ -100,17 +100,17 @@ package struct Why {
                 rows[place] = trace.row
                 touchedHere[place] = isTouched
             }
-            let isParted = !hasParted && rows.count == 2 && !isSame(rows)
-            if isParted { hasParted = true }
+            let diverges = !hasDiverged && rows.count == 2 && !isSame(rows)
+            if diverges { hasDiverged = true }
             return try visit(
                 Step(
                     offset: offset, event: event, rows: rows, touched: touchedHere,
-                    diverges: isParted))
+                    diverges: diverges))
         }
     }
 
-    /// The times of the sessions under the key as they are at the end, under any of the definitions;
-    /// nil where the table has no sessions.
+    /// The times that the key's sessions span at the end, under any of the definitions; nil if the table has
+    /// no sessions.
     private func sessionSpan(_ progress: ScratchVersion.Progress) throws -> Range<Int64>? {
         let isSession = definitions.contains { definition in
             definition.steps.contains {
@@ -132,7 +132,7 @@ package struct Why {
         }
     }
 
-    /// Why a version that another build has made has no such row, by its tables; nil where it may.
+    /// Why a version that another build made cannot have the row, according to its tables; nil if it can.
     package static func absence(
         of key: JSONValue, table: String?, in tables: [TableSchema]
     ) -> KappaError? {
@@ -150,7 +150,7 @@ package struct Why {
 
     private typealias Visit = (Offset, String, [KeyTrace], [Bool]) throws -> Bool
 
-    /// Replays the definitions in step and visits the events that touched the row under any of them.
+    /// Replays the definitions in lockstep and visits the events that touched the row under any of them.
     @discardableResult
     private func replay(
         _ question: KeyTrace.Question, _ progress: ScratchVersion.Progress, _ visit: Visit
@@ -162,8 +162,8 @@ package struct Why {
             : try replayLog(question, progress, visit)
     }
 
-    /// A crash of one definition's code ends the replay before it gets to that of another one. So the others
-    /// are replayed without it, and all are told of at once.
+    /// Reports all crashes at once. A crash of one definition's code ends the replay before another
+    /// definition reaches its own crash, so the others are replayed without the one that crashed.
     /// - Throws: On which events the code of the definitions crashes.
     private func checkCode(_ progress: ScratchVersion.Progress) throws {
         let errors = zip(definitions, places).map { definition, place in
@@ -187,7 +187,7 @@ package struct Why {
         throw all
     }
 
-    /// Reads the events that the indexes name.
+    /// Reads only the events that the indexes name.
     private func replayIndexed(
         _ question: KeyTrace.Question, _ progress: ScratchVersion.Progress, _ visit: Visit
     ) throws -> [KeyTrace] {
@@ -220,7 +220,7 @@ package struct Why {
         return traces
     }
 
-    /// Reads the log and looks for the key.
+    /// Reads the whole log and finds the events of the key.
     private func replayLog(
         _ question: KeyTrace.Question, _ progress: ScratchVersion.Progress, _ visit: Visit
     ) throws -> [KeyTrace] {
@@ -254,7 +254,7 @@ package struct Why {
         return traces
     }
 
-    /// Applies the candidates of a batch; returns whether to go on.
+    /// Applies the candidates of a batch; returns whether to continue.
     private func apply(
         _ batch: EventBatch, _ traces: [KeyTrace], _ single: SingleEvent, _ visit: Visit
     ) throws -> Bool {
@@ -272,8 +272,8 @@ package struct Why {
         return true
     }
 
-    /// Whether two rows are the same, as a comparison has it: column by column, by name. A column that
-    /// only one of them has is as one without a value.
+    /// Whether two rows are equal by the rules of a comparison: column by column, by name. A column that only
+    /// one of them has counts as null in the other.
     private func isSame(_ rows: [[Value]?]) -> Bool {
         guard let a = rows[0], let b = rows[1] else { return rows[0] == nil && rows[1] == nil }
         func cell(_ name: String, _ side: Int, _ row: [Value]) -> Value {

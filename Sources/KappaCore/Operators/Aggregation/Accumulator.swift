@@ -1,22 +1,22 @@
 import CKappaJSON
 
-/// One aggregate's state inside a record: where it stands, and how it takes values in.
+/// One aggregate's state inside a record: where it is stored, and how it takes values.
 ///
-/// ``AggregateFunction/StateForm`` tells the layouts; all are zero at first.
+/// ``AggregateFunction/StateForm`` lists the layouts; all are zero at first.
 struct Accumulator {
     let function: AggregateFunction
     let form: AggregateFunction.StateForm
     let kind: ColumnKind
-    /// Where the state begins, in bytes from the record's beginning.
+    /// The state's offset from the beginning of the record, in bytes.
     let place: Int
     /// Whether first and last keep their offsets across restarts, because groups may merge.
     let savesOffsets: Bool
-    /// The kind of the value that decides, for argMin and its sisters.
+    /// The kind of the value that ranks elements, for `argMin`, `argMax`, `top` and `bottom`.
     let orderKind: ColumnKind
     let settings: AggregateSettings
-    /// Whether first and last keep across restarts that they have taken nothing yet.
+    /// Whether the saved state of first and last records that they have taken nothing yet.
     let mayLackFirst: Bool
-    /// Counts what state objects hold; it outlives them.
+    /// Counts the bytes that state objects hold; it outlives them.
     let heldBytes: UnsafeMutablePointer<Int>
 
     init(
@@ -54,7 +54,7 @@ struct Accumulator {
         record.load(fromByteOffset: place, as: Int64.self)
     }
 
-    /// The word behind the cell: an average's count, the offset of a first or last.
+    /// The word after the cell: an average's count, or the offset of a first or last.
     @inline(__always)
     func extra(_ record: UnsafeMutableRawPointer) -> Int64 {
         record.load(fromByteOffset: place + StoredCell.size, as: Int64.self)
@@ -66,7 +66,7 @@ struct Accumulator {
 
     // MARK: Taking values in
 
-    /// Takes one row in.
+    /// Takes one row.
     func add(
         _ record: UnsafeMutableRawPointer, _ input: AggregateColumns, _ row: Int, offset: Int64
     ) throws(KappaError) {
@@ -130,7 +130,7 @@ struct Accumulator {
     ) throws(KappaError) {
         switch kind {
         case .double:
-            // A sum begins at zero, not at its first value: so a restart changes no bit of it.
+            // A sum begins at zero, not at its first value, so that a restart does not change a bit of it.
             cell.double += column.doubles[row]
             cell.tag = StoredCell.value
         case .decimal: try addDecimal(cell, column, row)
@@ -142,26 +142,26 @@ struct Accumulator {
         }
     }
 
-    /// As a sum, but integers never grow too large for it.
+    /// Like a sum, but integers cannot overflow it.
     @inline(__always)
     func addToMean(
         _ cell: StoredCell, _ column: kj_column, _ row: Int
     ) throws(KappaError) {
         guard kind == .integer else { return try addToSum(cell, column, row) }
-        // Of 2^63 values of 64 bits the sum fits 128.
+        // The sum of 2^63 values of 64 bits fits 128 bits.
         cell.mantissa &+= Int128(column.integers[row])
         cell.tag = StoredCell.value
     }
 
-    /// A sum keeps the largest scale it has seen, so that its mantissa is not normalised each time.
+    /// A sum keeps the largest scale it has seen, so that its mantissa need not be normalised each time.
     @inline(__always)
     func addDecimal(_ cell: StoredCell, _ column: kj_column, _ row: Int) throws(KappaError) {
         let scale = Int64(column.scales[row])
         if cell.tag == StoredCell.none, scale <= Int64(ExactDecimal.maximumScale) {
             cell.tag = StoredCell.value + scale
         }
-        // Nearly all values have few digits, and the sum's own scale or a smaller one: their product
-        // with a power of ten below 10^19 fits 128 bits.
+        // Nearly all values have few digits, and the sum's scale or a smaller one. Their product with a power
+        // of ten below 10^19 fits 128 bits.
         let shift = cell.tag - StoredCell.value - scale
         guard shift >= 0, shift <= 18 else {
             if let value = column.decimal(row) { try addToDecimalSum(cell, value) }

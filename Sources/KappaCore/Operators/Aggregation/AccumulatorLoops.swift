@@ -1,8 +1,8 @@
 import CKappaJSON
 
-/// Taking in many rows at once: what is done for each row is chosen before the loop.
+/// Taking many rows at once: the code that runs for each row is chosen before the loop.
 extension Accumulator {
-    /// The same as ``add(_:_:_:offset:)`` for each row; the mask has been heeded.
+    /// The same as ``add(_:_:_:offset:)`` for each row. `rows` holds only rows that the mask lets through.
     func add(
         _ columns: AggregateColumns, _ rows: GroupedRows, firstOffset: Int64
     ) throws(KappaError) {
@@ -48,7 +48,7 @@ extension Accumulator {
                 cell.tag = StoredCell.value
             }
         case (.last, _) where !savesOffsets:
-            // Rows come in log order: each is later than what the cell holds.
+            // Rows come in log order, so each replaces the cell's value.
             for index in 0..<rows.count {
                 cell(rows.record(index)).set(from: column, Int(rows.rows[index]), kind: kind)
             }

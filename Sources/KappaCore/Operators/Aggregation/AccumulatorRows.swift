@@ -1,6 +1,6 @@
-/// Merging states, freeing them, and how they become cells of a row and come back.
+/// Merging states, freeing them, writing them to the cells of a row and reading them back.
 extension Accumulator {
-    /// Takes the state of `other` in; both hold different events. `other` is as it was.
+    /// Merges in the state of `other`, over different events. `other` does not change.
     func merge(
         _ other: UnsafeMutableRawPointer, into record: UnsafeMutableRawPointer
     ) throws(KappaError) {
@@ -57,8 +57,8 @@ extension Accumulator {
         }
     }
 
-    /// Whether two states that follow each other come out as if all had been taken in at once. Sums of
-    /// doubles do not: they depend on the order of adding.
+    /// Whether merging the states of two consecutive ranges of the log gives the same state as one pass over
+    /// both. For sums of doubles it does not: they depend on the order of additions.
     var mergesExactly: Bool {
         switch form {
         case .sum, .mean: kind != .double
@@ -67,7 +67,7 @@ extension Accumulator {
         }
     }
 
-    /// Takes in the state of a later stretch of the log.
+    /// Merges in the state of a later range of the log.
     func merge(
         later other: UnsafeMutableRawPointer, into record: UnsafeMutableRawPointer
     ) throws(KappaError) {
@@ -78,13 +78,14 @@ extension Accumulator {
         case .last:
             if theirs.tag != StoredCell.none { mine.copy(from: theirs, kind: kind) }
         case _ where form == .spread && moments(other).count == 1:
-            // One value comes in bit for bit as if it had never been a state of its own.
+            // A state of one value is added as that value: the result has the same bits as if it had never
+            // been a state of its own.
             moments(record).add(moments(other).mean)
         default: try merge(other, into: record)
         }
     }
 
-    /// Gives back what the state holds outside of the record.
+    /// Frees what the state holds outside of the record.
     func free(_ record: UnsafeMutableRawPointer) {
         switch form {
         case .object: releaseObject(record)
@@ -105,7 +106,7 @@ extension Accumulator {
 
     // MARK: Cells of a row
 
-    /// The aggregate's cell of the row.
+    /// Writes the aggregate's cell of the row.
     func emit(_ record: UnsafeMutableRawPointer, to sink: inout some CellSink) {
         switch form {
         case .counter: sink.integer(number(record))
@@ -143,7 +144,7 @@ extension Accumulator {
         sink.double(total / Double(count))
     }
 
-    /// Writes what the row's columns do not tell.
+    /// Writes the part of the state that the row's columns do not hold.
     func save(_ record: UnsafeMutableRawPointer, to state: inout StateWriter) {
         switch form {
         case .mean:
@@ -160,7 +161,7 @@ extension Accumulator {
         }
     }
 
-    /// Takes the state in that a stored row holds: its column and its part of the blob.
+    /// Reads the state from a stored row: from its column and its part of the blob.
     func load(
         _ record: UnsafeMutableRawPointer, _ cursor: any RowCursor, _ column: Int,
         _ state: inout StateReader
@@ -169,7 +170,8 @@ extension Accumulator {
         case .counter:
             record.storeBytes(of: cursor.integer(column), toByteOffset: place, as: Int64.self)
         case .sum where kind == .double && cursor.isNull(column):
-            // A sum is never null, but infinities can make one that is no number: it stays that.
+            // A sum is never null, but infinities can turn it into NaN, which is stored as null and stays
+            // NaN.
             cell(record).tag = StoredCell.value
             cell(record).double = .nan
         case .sum, .extreme: cell(record).load(cursor, column, kind: kind)

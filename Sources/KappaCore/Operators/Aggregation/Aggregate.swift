@@ -1,17 +1,17 @@
-/// What is kept of a group of elements: a count, a sum, a largest value.
+/// A value computed from a group of elements: a count, a sum, a maximum.
 ///
-/// Each aggregate of one value takes it from a property, or computes it (`of:`). Values that are nil,
-/// and doubles that are no number, are passed over by all aggregates but `first` and `last`, which
-/// have both as null.
+/// Each aggregate of one value takes it from a property, or computes it (`of:`). All aggregates except
+/// `first` and `last` ignore nil values and doubles that are not a number; `first` and `last` take both as
+/// null.
 ///
-/// With `where:` an aggregate takes only the elements for which that holds: a ``Condition`` on
-/// properties, such as `\.price < 100`, which can be read from columns, or a closure.
+/// With `where:` an aggregate takes only the elements that meet a condition: a ``Condition`` on properties,
+/// such as `\.price < 100`, which can be read from columns, or a closure.
 public struct Aggregate<Element>: Sendable {
     /// A property of the elements, such as `\.price`.
     public typealias Property<V> = KeyPath<Element, V> & Sendable
     /// Computes a value of an element.
     public typealias Computation<V> = @Sendable (Element) throws -> V
-    /// Says which elements an aggregate takes.
+    /// Decides which elements an aggregate takes.
     public typealias Inclusion = @Sendable (Element) throws -> Bool
 
     let name: String
@@ -32,7 +32,7 @@ public struct Aggregate<Element>: Sendable {
 }
 
 extension Aggregate {
-    /// - Throws: `.usage` for an aggregate that makes no sense.
+    /// - Throws: `.usage` for an aggregate whose settings make no sense.
     static func check(_ all: [Aggregate], ofTable table: String) throws(KappaError) {
         for aggregate in all {
             if let fault = aggregate.fault {
@@ -41,27 +41,27 @@ extension Aggregate {
         }
     }
 
-    /// Why it makes no sense; nil where it does.
+    /// What is wrong with its settings; nil if nothing is.
     private var fault: String? {
         switch function {
         case .collect, .top, .bottom:
             settings.limit > 0
-                ? nil : "a list has room for at least one value, not \(settings.limit)"
+                ? nil : "a list must have room for at least one value, not \(settings.limit)"
         case .quantile, .approximateQuantile:
             settings.fraction >= 0 && settings.fraction <= 1
-                ? nil : "a quantile's fraction is from 0 to 1, not \(settings.fraction)"
+                ? nil : "a quantile's fraction must be from 0 to 1, not \(settings.fraction)"
         default: nil
         }
     }
 }
 
-/// What an aggregate is told besides its input.
+/// The settings of an aggregate besides its input.
 struct AggregateSettings: Sendable {
-    /// How many values are kept at most, for a list.
+    /// The largest number of values in a list.
     var limit = 0
-    /// Which quantile is asked for.
+    /// Which quantile to compute, from 0 to 1.
     var fraction = 0.0
-    /// What becomes of the fraction of a whole average.
+    /// How a whole average is rounded.
     var rounding = WholeDivision.Rounding.towardZero
 
     static func limit(_ limit: Int) -> AggregateSettings { AggregateSettings(limit: limit) }
@@ -77,7 +77,7 @@ package enum AggregateFunction: String, Sendable {
     case populationVariance, sampleVariance, populationDeviation, sampleDeviation
     case argMin, argMax, collect, top, bottom, quantile, approximateQuantile
 
-    /// What the aggregate's column holds.
+    /// The kind of the aggregate's column.
     func resultKind(of input: ColumnKind?) -> ColumnKind {
         switch self {
         case .count, .countValues, .countDistinct, .approximateDistinct, .wholeAverage: .integer
@@ -97,7 +97,7 @@ package enum AggregateFunction: String, Sendable {
         case sum, extreme
         /// A sum and a count.
         case mean
-        /// A ``StoredCell`` and the offset that it comes from.
+        /// A ``StoredCell`` and the offset of the event it comes from.
         case end
         /// ``Moments``.
         case spread
@@ -122,8 +122,7 @@ package enum AggregateFunction: String, Sendable {
         }
     }
 
-    /// Whether the column alone tells the aggregate's state. Where it does not, the state is kept
-    /// in the row's hidden blob.
+    /// Whether the state is more than the column holds. It is then kept in the row's hidden blob.
     var needsState: Bool {
         switch form {
         case .counter, .sum, .extreme, .end: false
@@ -137,10 +136,11 @@ package struct AggregateShape: Sendable {
     let function: AggregateFunction
     /// The kind of the aggregate's input; nil for a count.
     let input: ColumnKind?
-    /// The kind of the value that decides, for `argMin`, and for `top` by another property.
+    /// The kind of the value that ranks elements, for `argMin`, and for `top` by another property.
     let order: ColumnKind?
     let settings: AggregateSettings
-    /// Whether no element may have been taken yet, which the column cannot tell from a nil taken.
+    /// Whether a group may have taken no element yet. The column is null then, as it is for an element whose
+    /// value is nil.
     let mayLackFirst: Bool
 
     init<Element>(_ aggregate: Aggregate<Element>) {
@@ -153,21 +153,22 @@ package struct AggregateShape: Sendable {
 }
 
 extension Aggregate {
-    /// Whether a group may have a first or last element that is none: with a condition only.
+    /// Whether a group may lack a first or last element: only if there is a condition.
     var mayLackFirst: Bool { input.condition != nil && function.form == .end }
 
     var needsState: Bool { function.needsState || mayLackFirst }
 
     /// A part of a view's digest.
     var signature: String {
-        let told: String =
+        let parameters: String =
             switch function {
             case .collect, .top, .bottom: " \(settings.limit)"
             case .quantile, .approximateQuantile: " \(settings.fraction)"
             case .wholeAverage: " \(settings.rounding)"
             default: ""
             }
-        return function.rawValue + told + (input.order.map { " by \($0.kind.rawValue)" } ?? "")
+        return function.rawValue + parameters
+            + (input.order.map { " by \($0.kind.rawValue)" } ?? "")
             + (input.condition == nil ? "" : " where")
     }
 }

@@ -1,32 +1,32 @@
 import CKappaJSON
 
-/// What an aggregate takes of each element.
+/// What an aggregate reads from each element.
 struct AggregateInput<Element>: Sendable {
     /// Nil for a count.
     var value: Expression<Element>?
-    /// What decides which value is kept, for an aggregate such as `argMin`.
+    /// The value that ranks elements, for an aggregate such as `argMin`.
     var order: Expression<Element>?
     var condition: Condition<Element>?
 }
 
-/// What an aggregate takes of a batch.
+/// What an aggregate reads from a batch.
 struct AggregateColumns {
     /// Nil for a count.
     var value: kj_column?
     /// Valid as long as the rows are.
     var order: UnsafePointer<kj_column>?
-    /// Where it is set, only rows count for which it holds 1. Valid as long as the rows are.
+    /// If set, only rows whose byte is 1 count. Valid as long as the rows are.
     var mask: UnsafePointer<UInt8>?
 }
 
-/// An input that can be read from the columns of fields.
+/// An input read from the columns of fields.
 final class DirectInput {
     private let value: Int?
     private let order: Int?
     private let mask: RowMask?
     private let orderColumn = UnsafeMutablePointer<kj_column>.allocate(capacity: 1)
 
-    /// Nil where there is no column for some part.
+    /// Nil if some part of the input has no column.
     init?<Element>(
         _ input: AggregateInput<Element>, _ conditions: ColumnConditions,
         _ column: (PartialKeyPath<Element>) -> Int?
@@ -42,7 +42,7 @@ final class DirectInput {
 
     deinit { orderColumn.deallocate() }
 
-    /// The conditions have been evaluated for the batch.
+    /// The input's columns in a batch. The conditions have been evaluated for it.
     func columns(_ field: (Int) -> kj_column) -> AggregateColumns {
         var columns = AggregateColumns(value: value.map(field))
         if let order {
@@ -54,7 +54,7 @@ final class DirectInput {
     }
 }
 
-/// An input that is computed for each element.
+/// An input computed for each element.
 final class ComputedInput<Element> {
     private let input: AggregateInput<Element>
     private let value: ComputedColumn?
@@ -77,7 +77,8 @@ final class ComputedInput<Element> {
         order?.clear()
     }
 
-    /// Computes the value of an element, where it counts. The conditions have been evaluated for it.
+    /// Computes the input of an element, if its condition holds. The conditions have been evaluated for the
+    /// element.
     func set(_ row: Int, _ element: Element) throws {
         if let mask, mask.bytes[row] == 0 { return }
         if let value, let expression = input.value {
@@ -99,8 +100,7 @@ final class ComputedInput<Element> {
     }
 }
 
-/// The conditions of inputs that are computed: equal ones are one, and are answered once for each
-/// element.
+/// The conditions of computed inputs. Equal conditions share a mask, and are evaluated once for each element.
 final class ComputedConditions<Element> {
     private var all: [(condition: Condition<Element>, mask: RowMask)] = []
 

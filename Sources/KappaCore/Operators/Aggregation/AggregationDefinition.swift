@@ -6,23 +6,23 @@ package struct AggregationDefinition: Sendable {
     let zone: TimeZoneRules
     package let latenessMicroseconds: Int64?
     let late: LateEvents
-    /// How long rows stay after their window has ended.
+    /// How long rows are kept after their window has ended.
     let keepMicroseconds: Int64?
     package let keyKinds: [ColumnKind]
     package let functions: [AggregateShape]
-    /// Where each of the table's columns comes from.
+    /// The origin of each of the table's columns.
     package let origins: [RowLayout.Origin]
     package let signature: String
     package let eventTypes: [String]
     package let stateTables: [TableSchema]
-    /// What a sliding window remembers of each element: a table of the step's own, the last of
-    /// ``stateTables``.
+    /// The table in which a sliding window keeps each element, the last of ``stateTables``; nil for other
+    /// windows.
     let elements: RowLayout?
     package let open: @Sendable (any StreamContext) throws(KappaError) -> any AggregationInput
 
-    /// Whether the stream remembers nothing from event to event.
+    /// Whether the stream keeps no state from event to event.
     var readsOwnKeyOnly: Bool { stateTables.isEmpty }
-    /// Whether what an event does depends on the stream time before it.
+    /// Whether the effect of an event depends on the stream time before it.
     var judgesLateness: Bool { latenessMicroseconds != nil }
 
     init<Element>(
@@ -76,9 +76,9 @@ package struct AggregationDefinition: Sendable {
         self.origins = origins
         window = grouping.window?.kind
         self.zone = zone
-        // What is not kept cannot be changed either.
+        // An event cannot change a row that has been deleted, so without a lateness `keep` serves as one.
         let lateness = grouping.latenessMicroseconds ?? grouping.keepMicroseconds
-        // A sliding window includes its end: it closes, and goes, a microsecond behind that.
+        // A sliding window includes its end, so it closes, and its row is deleted, a microsecond later.
         latenessMicroseconds = lateness.map { $0 + (isSliding ? 1 : 0) }
         late = grouping.late
         keepMicroseconds = grouping.keepMicroseconds.map { $0 + (isSliding ? 1 : 0) }
@@ -114,7 +114,7 @@ package struct AggregationDefinition: Sendable {
             + (keepMicroseconds.map { " keep \($0)" } ?? "")
     }
 
-    /// How the table's rows are made.
+    /// How records become the table's rows.
     var layout: RowLayout {
         let isSession = if case .session = window { true } else { false }
         return RowLayout(

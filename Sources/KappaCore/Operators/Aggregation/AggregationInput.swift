@@ -1,42 +1,41 @@
 import CKappaJSON
 
-/// The rows that one batch of events gives an aggregation: columns, and which of their rows count.
+/// The rows of one batch of events for an aggregation: columns, and which of their rows count.
 ///
-/// Where columns of the batch itself serve, a row's index is that of its event; computed columns are
-/// dense.
+/// In columns of the batch itself, a row's index is that of its event; computed columns are dense.
 struct AggregationRows {
     /// Indices into the columns, in log order.
     var rows: [Int32] = []
     /// The event of each row, as an index into the batch.
     var events: [Int32] = []
     var time: kj_column?
-    /// The batch's columns in which the view's event times stand, of all events.
+    /// The batch's columns of the view's event times, for all events.
     var clockColumns: [kj_column] = []
     var keys: [kj_column] = []
     /// The input of each aggregate.
     var inputs: [AggregateColumns] = []
-    /// Events that could not be taken.
+    /// Events that could not be processed.
     var dead: [(event: Int, reason: String)] = []
-    /// Events that came too late for the stream before.
+    /// Events that were too late for an earlier part of the stream, such as a join.
     var late: [Int] = []
 }
 
 extension AggregationRows {
-    /// The columns of the keys, as groups are looked up by them.
+    /// The columns of the keys, for looking up groups.
     func keyColumns(_ kinds: [ColumnKind]) -> [KeyColumn] {
         zip(keys, kinds).map { column, kind in
             kind.isText ? .texts(column.strings) : .integers(column.integers)
         }
     }
 
-    /// Tells a pass what became of the events that make no rows.
+    /// Records the outcome of the dead and late events in a pass.
     func noteRefused(in pass: BatchPass) {
         for (event, reason) in dead { pass.kill(event, reason) }
         for event in late { pass.mark(event, .late) }
     }
 }
 
-/// Makes rows for an aggregation out of batches.
+/// Turns batches into rows for an aggregation.
 package protocol AggregationInput: AnyObject {
     /// The rows of the events in `range`; valid until the next call.
     func rows(of batch: EventBatch, _ range: Range<Int>) -> AggregationRowsRef
@@ -47,7 +46,7 @@ package final class AggregationRowsRef {
     var value = AggregationRows()
 }
 
-/// Evaluates expressions over a stream: from the columns of its elements where these stand for them, else
+/// Evaluates expressions over a stream: from the columns of its elements where there are such columns, else
 /// from the elements. Both give the same rows.
 final class ExpressionInput<Element>: AggregationInput {
     private let reader: any ElementReader<Element>
@@ -58,7 +57,7 @@ final class ExpressionInput<Element>: AggregationInput {
     private let inputs: [Input]
     private let needsStructs: Bool
 
-    /// What an aggregate takes: from fields alone, or with something that is computed.
+    /// The input of an aggregate: fields only, or at least one computed part.
     private enum Input {
         case direct(DirectInput)
         case computed(ComputedInput<Element>)
@@ -89,12 +88,12 @@ final class ExpressionInput<Element>: AggregationInput {
         for case .computed(let input) in inputs { input.clear() }
         result.value.rows.removeAll(keepingCapacity: true)
         result.value.events.removeAll(keepingCapacity: true)
-        var standing = 0
+        var settledCount = 0
         reader.forEachReading(range) { new in
             take(new)
-        } settled: { stands in
-            if !stands { truncate(to: standing) }
-            standing = result.value.rows.count
+        } settled: { succeeded in
+            if !succeeded { truncate(to: settledCount) }
+            settledCount = result.value.rows.count
         }
         finish(batch)
         return result
@@ -135,7 +134,7 @@ final class ExpressionInput<Element>: AggregationInput {
         result.value.events.removeLast(result.value.events.count - count)
     }
 
-    /// All of the batch's rows are there.
+    /// Fills in the rest of the result once it has all of the batch's rows.
     private func finish(_ batch: EventBatch) {
         result.value.dead.removeAll(keepingCapacity: true)
         result.value.late.removeAll(keepingCapacity: true)

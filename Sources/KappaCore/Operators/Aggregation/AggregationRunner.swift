@@ -12,12 +12,12 @@ final class AggregationRunner: StepRunner {
     private let windowPart: Int
     private let rows: GroupRows
     private let table: KeyedTable
-    /// Its keys: a group is a row.
+    /// The table's keys: each group is a row.
     private let groups: GroupTable
-    /// Where a row may be in several windows.
+    /// Set if a row may be in several windows.
     private let panes: HoppingPanes?
     private let sorter: WindowSorter?
-    /// Where rows are not kept for ever.
+    /// Set if rows are deleted after a time.
     private var retention: Retention?
     private let keyIndex: KeyIndexWriter?
     private let budgetBytes: Int
@@ -61,7 +61,7 @@ final class AggregationRunner: StepRunner {
 
     deinit { freeAll() }
 
-    /// Sorting the rows to be written takes some memory, too.
+    /// Includes the memory that sorting the rows to be written will take.
     var memoryBytes: Int {
         table.memoryBytes + rows.heldBytes.total + table.sortingBytes + (panes?.memoryBytes ?? 0)
     }
@@ -105,8 +105,8 @@ final class AggregationRunner: StepRunner {
         }
     }
 
-    /// So many rows at once that the records which they touch stay in the processor's cache while
-    /// one aggregate after another takes them in.
+    /// Rows are accumulated in chunks, small enough that their records stay in the processor's cache while
+    /// one aggregate after another takes them.
     private static let chunkRows = 2_048
 
     private func accumulate(
@@ -145,7 +145,7 @@ final class AggregationRunner: StepRunner {
         }
     }
 
-    /// The key's columns in the order of the key; where there are panes, without the window.
+    /// The key's columns in the order of the key; without the window if there are panes.
     private func keyColumns(_ input: AggregationRows) -> [KeyColumn] {
         var keys = input.keyColumns(definition.keyKinds)
         if let column = sorter?.column { keys.insert(column, at: windowPart) }

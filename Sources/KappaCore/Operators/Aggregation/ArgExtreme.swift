@@ -1,7 +1,7 @@
 import CKappaJSON
 
-/// The value of the row in which another value is least or largest: two cells and an offset, 56 bytes
-/// of a record.
+/// The value of the row in which another value is smallest or largest: two cells and an offset, 56 bytes of a
+/// record.
 struct ArgExtreme {
     static let size = 2 * StoredCell.size + 8
 
@@ -19,8 +19,7 @@ struct ArgExtreme {
         }
     }
 
-    /// Takes in a row whose `orders` has a value. Rows come in log order, so of equals the one that
-    /// is there stays.
+    /// Takes a row whose `orders` has a value. Rows come in log order, so among equals the current one stays.
     func add(_ values: kj_column, _ orders: kj_column, _ row: Int, offset newOffset: Int64) {
         guard order.tag < StoredCell.value || isBetter(orders, row) else { return }
         value.set(from: values, row, kind: kind)
@@ -61,7 +60,7 @@ struct ArgExtreme {
         if orderKind == .text { order.freeText() }
     }
 
-    /// The value stands in the row's column; what it was chosen by does not.
+    /// The row's column holds the value, but not the order by which it was chosen.
     func save(to state: inout StateWriter) {
         state.write(offset)
         state.write(order.tag)

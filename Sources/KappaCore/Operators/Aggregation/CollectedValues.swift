@@ -27,7 +27,7 @@ final class CollectedValues: StateObject {
     }
 
     override func add(_ column: kj_column, _ order: kj_column?, _ row: Int, offset: Int64) {
-        // Rows come in log order: what comes later is behind what is there.
+        // Rows come in log order, so a new value goes to the end.
         guard items.count < limit else { return }
         var text = JSONText()
         text.append(column, row, kind)
@@ -36,7 +36,7 @@ final class CollectedValues: StateObject {
         account()
     }
 
-    /// Both lists are in log order; so is what becomes of them.
+    /// Both lists are in log order, and so is the result.
     override func merge(_ other: StateObject) {
         guard let other = other as? CollectedValues else { return }
         var mine = items[...]
@@ -63,7 +63,7 @@ final class CollectedValues: StateObject {
         account()
     }
 
-    /// The row's own cell has the texts: only where they end and where they come from is missing.
+    /// The row's cell holds the texts, but not where each ends and which event it comes from.
     override func save(to state: inout StateWriter) {
         state.write(short: UInt64(items.count))
         for item in items {

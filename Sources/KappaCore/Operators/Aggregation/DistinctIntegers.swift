@@ -1,15 +1,15 @@
 import CKappaJSON
 
-/// The different integers that a group has seen (or timestamps, booleans, doubles by their bits): an
-/// open-addressing set of 64-bit words.
+/// The distinct integers of a group (or timestamps, booleans, or doubles by their bits): an open-addressing
+/// set of 64-bit words.
 ///
-/// What is saved are the integers in order, so that it depends on the set alone.
+/// It saves the integers in order, so the saved bytes depend only on the set.
 final class DistinctIntegers: StateObject {
     private let kind: ColumnKind
-    /// Zero stands for an empty slot.
+    /// Zero marks an empty slot; `hasZero` records whether the set holds zero.
     private var slots: UnsafeMutablePointer<Int64>
     private var slotBits = 2
-    /// How many slots are taken, and how many may be.
+    /// How many slots are taken, and how many may be before the set grows.
     private var taken = 0
     private var most = 3
     private var hasZero = false
@@ -35,7 +35,7 @@ final class DistinctIntegers: StateObject {
 
     override func add(_ column: kj_column, _ order: kj_column?, _ row: Int, offset: Int64) {
         switch kind {
-        // Zero has two doubles that are equal; both are one value.
+        // 0.0 and -0.0 are equal, so they must count as one value: adding 0 turns both into 0.0.
         case .double: insert(Int64(bitPattern: (column.doubles[row] + 0).bitPattern))
         case .bool: insert(column.integers[row] != 0 ? 1 : 0)
         case .integer, .timestamp, .decimal, .text, .json: insert(column.integers[row])
@@ -46,7 +46,7 @@ final class DistinctIntegers: StateObject {
     func insert(_ value: Int64) {
         let (slots, bits) = (slots, slotBits)
         var slot = Self.home(value, bits)
-        // An empty slot is found at the latest: a quarter of them is.
+        // The search ends at an empty slot at the latest: at least a quarter of the slots are empty.
         while slots[slot] != value {
             if slots[slot] == 0 { return insertNew(value, at: slot) }
             slot = (slot + 1) & (1 << bits - 1)

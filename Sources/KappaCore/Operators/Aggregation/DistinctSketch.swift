@@ -1,21 +1,22 @@
 import CKappaJSON
 
-/// About how many different values a group has seen: HyperLogLog with 4,096 registers.
+/// The approximate number of distinct values of a group: HyperLogLog with 4,096 registers.
 ///
-/// Flajolet and others (2007) for the registers, Ertl (2017, "New cardinality estimation algorithms
-/// for HyperLogLog sketches") for the estimate, which is good from one value to billions. The standard
-/// error is 1.04 / √4096 = 1.6 %. What it holds depends on the set of values alone, not on their
-/// order, and a union of two is exact.
+/// Flajolet and others (2007) for the registers, Ertl (2017, "New cardinality estimation algorithms for
+/// HyperLogLog sketches") for the estimate, which is good from one value to billions. The standard error is
+/// 1.04 / √4096 = 1.6 %. Its contents depend only on the set of values, not on their order, and the merge of
+/// two sketches equals the sketch of all values.
 final class DistinctSketch: StateObject {
     static let indexBits = 12
     static let registerCount = 1 << indexBits
-    /// The largest rank: so many bits of the hash are left, and one more where all are zero.
+    /// The largest rank: the number of bits left in the hash, plus one for a hash in which all of them are
+    /// zero.
     static let maximumRank = 64 - indexBits + 1
     private static let sparseLimit = 512
 
-    /// Registers that are not zero, as index × 256 + rank, sorted, as long as there are few.
+    /// The nonzero registers, as index × 256 + rank, sorted; used while there are few.
     private var sparse: [UInt32] = []
-    /// All registers, once there are many; else empty.
+    /// All registers, once many are nonzero; empty before.
     private var dense: [UInt8] = []
     private let kind: ColumnKind
 
@@ -33,7 +34,7 @@ final class DistinctSketch: StateObject {
         insert(hash: Self.hash(column, row, kind: kind))
     }
 
-    /// Takes in a value by its hash.
+    /// Adds a value by its hash.
     func insert(hash: UInt64) {
         let index = Int(hash >> UInt64(64 - Self.indexBits))
         let rest = hash << UInt64(Self.indexBits)
@@ -119,7 +120,7 @@ final class DistinctSketch: StateObject {
 
     // MARK: The estimate
 
-    /// The number of different values, rounded.
+    /// The estimated number of distinct values, rounded.
     var estimate: Int64 {
         var counts = [Int](repeating: 0, count: Self.maximumRank + 1)
         for entry in sparse { counts[Int(entry & 0xFF)] += 1 }
@@ -171,7 +172,7 @@ final class DistinctSketch: StateObject {
         switch kind {
         case .bool: mix(column.integers[row] != 0 ? 1 : 0)
         case .integer, .timestamp: mix(UInt64(bitPattern: column.integers[row]))
-        // Zero has two doubles that are equal; both are one value.
+        // 0.0 and -0.0 are equal, so they must hash alike: adding 0 turns both into 0.0.
         case .double: mix((column.doubles[row] + 0).bitPattern)
         case .decimal: hash(column.decimal(row) ?? 0)
         case .text, .json: hash(column.strings[row].buffer)
@@ -184,7 +185,7 @@ final class DistinctSketch: StateObject {
         return mix(UInt64(truncatingIfNeeded: bits) ^ high)
     }
 
-    /// Eight bytes after eight, little-endian, the rest filled up with zeros.
+    /// Eight bytes at a time, little-endian, the last word padded with zeros.
     static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
         var result = mix(UInt64(bytes.count))
         var index = 0
@@ -199,7 +200,7 @@ final class DistinctSketch: StateObject {
         return mix(result ^ rest)
     }
 
-    /// The finaliser of SplitMix64: every bit of the word moves every bit of the hash.
+    /// The finaliser of SplitMix64: every bit of the word affects every bit of the hash.
     static func mix(_ word: UInt64) -> UInt64 {
         var hash = word &+ 0x9E37_79B9_7F4A_7C15
         hash = (hash ^ (hash >> 30)) &* 0xBF58_476D_1CE4_E5B9

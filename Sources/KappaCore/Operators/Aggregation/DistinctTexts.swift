@@ -1,15 +1,15 @@
 import CKappaJSON
 
-/// The different texts that a group has seen, by their bytes (or decimals, each as its scale and its
-/// digits): an open-addressing set over one buffer of bytes.
+/// The distinct texts of a group, compared by their bytes, or its distinct decimals, each as its digits and
+/// its scale: an open-addressing set over one buffer of bytes.
 ///
-/// What is saved are the texts in order, so that it depends on the set alone.
+/// It saves the texts in order, so the saved bytes depend only on the set.
 final class DistinctTexts: StateObject {
     private let kind: ColumnKind
-    /// Where each text stands in `bytes`, plus one, and 24 bits of its hash on top; 0 is empty.
+    /// The place of each text in `bytes`, plus one, with 24 bits of its hash on top; 0 is an empty slot.
     private var slots: UnsafeMutablePointer<UInt64>
     private var slotBits = 2
-    /// Each text behind its hash and its length, of four bytes each.
+    /// Each text, preceded by its hash and its length, of four bytes each.
     private var bytes: UnsafeMutableRawPointer
     private var used = 0
     private var capacity = 64
@@ -43,7 +43,7 @@ final class DistinctTexts: StateObject {
         if kind != .decimal {
             insert(column.strings[row].buffer, hash: column.strings[row].hash)
         } else if let decimal = column.decimal(row) {
-            // Equal decimals have one form.
+            // Equal decimals have the same form, and so the same bytes.
             var word = (decimal.mantissa.littleEndian, UInt8(decimal.scale))
             withUnsafeBytes(of: &word) { word in
                 insert(UnsafeRawBufferPointer(rebasing: word[0..<17]))
@@ -91,7 +91,7 @@ final class DistinctTexts: StateObject {
         return UnsafeRawBufferPointer(start: bytes + place + Self.headBytes, count: Int(count))
     }
 
-    /// Appends a text; where it stands.
+    /// Appends a text; returns its place.
     private func append(_ text: UnsafeRawBufferPointer, _ hash: UInt32) -> Int {
         let place = used
         reserve(place + Self.headBytes + text.count)
@@ -131,7 +131,7 @@ final class DistinctTexts: StateObject {
         account()
     }
 
-    /// Where each text stands, in the order in which they came.
+    /// The place of each text, in the order of insertion.
     private var places: [Int] {
         var places: [Int] = []
         places.reserveCapacity(count)

@@ -1,4 +1,4 @@
-/// A stream cut into groups, by keys, by windows, or by both; `aggregate` makes it a table.
+/// A stream divided into groups, by keys, by windows, or by both; `aggregate` turns it into a table.
 public struct Grouping<Element>: Sendable {
     let source: StreamSource<Element>
     var keys: [GroupKey<Element>] = []
@@ -6,21 +6,21 @@ public struct Grouping<Element>: Sendable {
     var latenessMicroseconds: Int64?
     var late = LateEvents.dropped
     var keepMicroseconds: Int64?
-    /// Columns stand in the order in which they are written: windows first, or keys first.
+    /// Whether the window's columns come before the keys' columns, as the author wrote them.
     var windowComesFirst = true
-    /// Why its times make no sense; nil where they do.
+    /// What is wrong with its times; nil if nothing is.
     var fault: String?
 
-    /// - Throws: What is known to be wrong with the stream, or with how it is cut.
+    /// - Throws: The error in the definition of the stream or of its groups, if there is one.
     func check(ofTable table: String) throws(KappaError) {
         try source.check()
         if let fault = window?.fault ?? fault { throw .senseless(fault, at: "table \(table)") }
     }
 }
 
-/// What becomes of an event that comes after its windows have closed.
+/// What happens to an event that comes after its windows have closed.
 public enum LateEvents: Sendable {
-    /// It is left out, and counted as late.
+    /// It is dropped, and counted as late.
     case dropped
     /// It is kept with the view's dead letters, and counted as dead.
     case deadLetters
@@ -33,10 +33,10 @@ struct GroupKey<Element>: Sendable {
     /// See ``checkNames(_:ofTable:)``.
     var columnName: String { name ?? expression.propertyName ?? "key" }
 
-    /// The key of the one group that all elements are in.
+    /// The key of a single group with all elements.
     static var all: GroupKey { GroupKey(name: "scope", expression: Expression(constant: "all")) }
 
-    /// - Throws: `.usage` where a part of a key has no name, and no other is given.
+    /// - Throws: `.usage` if a part of a key has no name, and the author gave none.
     static func checkNames(_ keys: [GroupKey], ofTable table: String) throws(KappaError) {
         for (index, key) in keys.enumerated()
         where key.name == nil && key.expression.propertyName == nil {
@@ -50,7 +50,7 @@ struct GroupKey<Element>: Sendable {
         }
     }
 
-    /// The values of properties, as parts of a key.
+    /// The parts of a key, each the value of a property.
     static func properties<First: KeyValue, each Next: KeyValue>(
         _ first: KeyPath<Element, First> & Sendable,
         _ next: repeat KeyPath<Element, each Next> & Sendable

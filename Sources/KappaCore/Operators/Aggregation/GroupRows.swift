@@ -5,13 +5,13 @@ struct GroupRows {
     let layout: RowLayout
     let accumulators: [Accumulator]
     let stateBytes: Int
-    /// What state objects hold outside of the records.
+    /// The bytes that state objects hold outside of the records.
     let heldBytes = StateBytes()
-    /// Indices of the key's columns in the table, and of each accumulator's column.
+    /// The index of each accumulator's column in the table.
     let accumulatorColumns: [Int]
     let blobColumn: Int
 
-    /// `place` is where the first accumulator stands in a record.
+    /// - Parameter place: Where the first accumulator begins in a record, in bytes.
     init(_ layout: RowLayout, at place: Int) {
         self.layout = layout
         var next = place
@@ -30,7 +30,8 @@ struct GroupRows {
         blobColumn = layout.table.columns.count
     }
 
-    /// Whether several threads may write different rows at once. Objects count what they hold together.
+    /// Whether several threads may write different rows at once. State objects prevent it, because they share
+    /// one counter of bytes.
     var canWriteSideBySide: Bool { accumulators.allSatisfy { $0.form != .object } }
 
     var ownsMemory: Bool { accumulators.contains { $0.ownsMemory } }
@@ -43,7 +44,7 @@ struct GroupRows {
     struct Place {
         var windowStart: Int64 = 0
         var windowEnd: Int64 = 0
-        /// Where an element comes from.
+        /// The offset of the event that an element comes from.
         var offset: Int64 = 0
         var part: Int64 = 0
         var keyRecord: UnsafeMutableRawPointer
@@ -112,7 +113,7 @@ struct GroupRows {
         try deleter.execute()
     }
 
-    /// Takes in what a group has become in a later stretch of the log.
+    /// Merges in the state of a group from a later range of the log.
     func merge(
         later other: UnsafeMutableRawPointer, into record: UnsafeMutableRawPointer
     ) throws(KappaError) {
@@ -131,16 +132,16 @@ struct GroupRows {
     }
 }
 
-/// How the records of an aggregation become the rows of a table: where each cell comes from.
+/// How the records of an aggregation become the rows of a table: the origin of each cell.
 package struct RowLayout: Sendable {
     let table: TableSchema
     let origins: [Origin]
     let keyKinds: [ColumnKind]
     let functions: [AggregateShape]
-    /// Whether groups may merge out of order: then first and last keep the offsets they come from.
+    /// Whether groups may merge out of order. If so, first and last keep the offsets of their events.
     let groupsMerge: Bool
 
-    /// The table's columns of the grouping's keys.
+    /// The table's columns for the grouping's keys.
     var keyColumns: [Int] {
         origins.indices.filter { if case .key = origins[$0] { true } else { false } }
     }
@@ -156,10 +157,11 @@ package struct RowLayout: Sendable {
         case offset, part
     }
 
-    /// The table of the elements of sliding windows: a row for each, with the aggregates of it alone.
+    /// The table of the elements of sliding windows: a row for each element, with the aggregates over it
+    /// alone.
     /// - Parameters:
-    ///   - columns: Those of the table of windows.
-    ///   - origins: Where its columns come from.
+    ///   - columns: The columns of the table of windows.
+    ///   - origins: The origins of these columns.
     static func elements(
         _ keyKinds: [ColumnKind], _ functions: [AggregateShape], hasState: Bool,
         of columns: [ColumnSchema], _ origins: [Origin]

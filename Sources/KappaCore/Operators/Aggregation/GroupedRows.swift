@@ -1,4 +1,4 @@
-/// Rows of a batch and their records, all in log order.
+/// Rows of a batch and their records, in log order.
 struct GroupedRows {
     let base: UnsafeMutableRawPointer
     let stride: Int
@@ -13,8 +13,8 @@ struct GroupedRows {
     func record(_ index: Int) -> UnsafeMutableRawPointer { base + Int(ids[index]) * stride }
 }
 
-/// The rows of one chunk of a batch that conditions let through. Aggregates with one condition share
-/// its rows: they are found once.
+/// The rows of one chunk of a batch that meet the aggregates' conditions. Aggregates with the same condition
+/// share its rows, which are found once.
 final class ChunkRows {
     private final class Kept {
         var mask: UnsafePointer<UInt8>?
@@ -44,7 +44,8 @@ final class ChunkRows {
             reserve(all.count)
             let (ids, rows, events) = (ids, rows, events)
             var kept = 0
-            // Each row is written, and only counted where it is let through: no branch to guess.
+            // Writes each row, but counts it only if the mask lets it through: this needs no branch that
+            // could be mispredicted.
             for index in 0..<all.count {
                 let row = all.rows[index]
                 rows[kept] = row
@@ -88,13 +89,13 @@ final class ChunkRows {
     }
 }
 
-/// Rows of a batch whose records are known, and which wait to be taken in together.
+/// Rows of a batch whose records are known, collected to be accumulated together.
 final class PendingRows {
     private let ids: UnsafeMutablePointer<UInt32>
     private let rows: UnsafeMutablePointer<Int32>
     private let events: UnsafeMutablePointer<Int32>
     private let capacity: Int
-    /// What the aggregates take, and the offset of the batch's first event.
+    /// The input of the aggregates.
     var columns: [AggregateColumns] = []
     var firstOffset: Int64 = 0
     private var count = 0
@@ -112,7 +113,7 @@ final class PendingRows {
         events.deallocate()
     }
 
-    /// Adds a row; there are at most as many as the capacity.
+    /// Adds a row; there must be room for it.
     @inline(__always)
     func append(_ id: UInt32, row: Int32, event: Int32) {
         precondition(count < capacity, "more rows wait than there is room for")
@@ -124,7 +125,7 @@ final class PendingRows {
 
     func removeAll() { count = 0 }
 
-    /// What waits, with records of `stride` bytes from `base` on.
+    /// The pending rows, with records of `stride` bytes from `base` on.
     func rows(_ base: UnsafeMutableRawPointer, stride: Int) -> GroupedRows {
         GroupedRows(
             base: base, stride: stride, count: count, ids: ids, rows: rows, events: events)

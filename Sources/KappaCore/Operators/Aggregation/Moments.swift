@@ -60,7 +60,7 @@ extension Accumulator {
 
     func doubleValue(_ column: kj_column, _ row: Int) -> Double { column.doubleValue(row, kind) }
 
-    /// A variance or a standard deviation; null where too few values are there.
+    /// Writes a variance or a standard deviation; null if there are too few values.
     func emitSpread(_ record: UnsafeMutableRawPointer, to sink: inout some CellSink) {
         let isSample = function == .sampleVariance || function == .sampleDeviation
         let moments = moments(record)
@@ -73,7 +73,7 @@ extension Accumulator {
 }
 
 extension kj_column {
-    /// The number in a row, as a double.
+    /// The number in a row as a double.
     func doubleValue(_ row: Int, _ kind: ColumnKind) -> Double {
         switch kind {
         case .double: doubles[row]

@@ -1,9 +1,9 @@
 import CKappaJSON
 
-/// The values of a group that are largest or smallest, or stand in rows in which another value is, as
-/// JSON texts, the best first. Of equals the first in log order is better.
+/// The largest or smallest values of a group, or the values of the rows in which another value is largest or
+/// smallest, as JSON texts, the best first. Among equals the first in log order is better.
 ///
-/// As in ``ValueBag``, what runs for each row says for which keys it is specialised.
+/// As in ``ValueBag``, the methods that run for each row name the keys to specialise for.
 final class RankedValues<Key: StateKey>: StateObject {
     private struct Item {
         var key: Key
@@ -50,8 +50,8 @@ final class RankedValues<Key: StateKey>: StateObject {
         account()
     }
 
-    /// Puts an item into its place, which is behind those as good as it that are there: an event may
-    /// give several rows of one offset.
+    /// Inserts an item at its place, after items that rank the same: an event may give several rows, with one
+    /// offset.
     @_specialize(where Key == Int64)
     @_specialize(where Key == ExactDecimal)
     private func insert(_ item: Item) {
@@ -82,7 +82,7 @@ final class RankedValues<Key: StateKey>: StateObject {
         account()
     }
 
-    /// The row's own cell has the texts: what ranks them is missing, and where they end.
+    /// The row's cell holds the texts, but not the keys that rank them, nor where each text ends.
     override func save(to state: inout StateWriter) {
         state.write(short: UInt64(items.count))
         for item in items {
@@ -107,7 +107,7 @@ final class RankedValues<Key: StateKey>: StateObject {
 }
 
 extension JSONText {
-    /// An array of values that are JSON already.
+    /// Appends an array of values that are JSON already.
     mutating func append(array values: some Sequence<[UInt8]>) {
         append(raw: "[" as StaticString)
         for (index, value) in values.enumerated() {
@@ -118,7 +118,7 @@ extension JSONText {
     }
 }
 
-/// Cuts the values out of a JSON array whose lengths are known.
+/// Reads the values of a JSON array, given the length of each.
 struct ArrayTexts {
     private let text: UnsafeRawBufferPointer
     private var start = 1

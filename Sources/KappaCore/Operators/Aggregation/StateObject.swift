@@ -1,6 +1,6 @@
 import CKappaJSON
 
-/// Counts the bytes that the state objects of one table hold. It outlives them.
+/// Counts the bytes that the state objects of one table hold. It must outlive them.
 final class StateBytes {
     let counter = UnsafeMutablePointer<Int>.allocate(capacity: 1)
 
@@ -10,16 +10,16 @@ final class StateBytes {
     var total: Int { counter.pointee }
 }
 
-/// A state of many values. Owned by a record through an unmanaged reference.
+/// A state of variable size. A record owns it through an unmanaged reference.
 ///
-/// An object says itself how much memory it holds, whenever that changes: so a table knows the sum of
-/// all without looking at them.
+/// An object reports how much memory it holds whenever that changes, so a table knows the sum without
+/// visiting all objects.
 class StateObject {
     private let counter: UnsafeMutablePointer<Int>?
     private(set) final var byteCount = 0
 
-    /// - Parameter counter: where the bytes of all objects are added up; nil for one that nobody
-    ///   counts.
+    /// - Parameter counter: Where the bytes of all objects are added up; nil for an object that is not
+    ///   counted.
     init(_ counter: UnsafeMutablePointer<Int>?) { self.counter = counter }
 
     deinit { counter?.pointee -= byteCount }
@@ -30,23 +30,24 @@ class StateObject {
         byteCount = bytes
     }
 
-    /// Takes in a row. What decides is there: the value of `order`, or the row's own where that is nil.
+    /// Takes a row. The value that ranks it is not null: it comes from `order`, or from `column` if `order`
+    /// is nil.
     func add(_ column: kj_column, _ order: kj_column?, _ row: Int, offset: Int64) {}
-    /// Takes in another state of the same aggregate, over other events.
+    /// Merges in another state of the same aggregate, over other events.
     func merge(_ other: StateObject) {}
     func emit(to sink: inout some CellSink) { sink.null() }
     func save(to state: inout StateWriter) {}
-    /// Takes in what a stored row holds: its part of the blob, and the cell of the aggregate.
+    /// Reads the state from a stored row: from its part of the blob, and from the aggregate's cell.
     func load(
         from state: inout StateReader, _ cursor: any RowCursor, _ column: Int
     ) throws(KappaError) {}
 
-    /// What an object takes besides what its storage holds, about.
+    /// The approximate bytes that an object takes besides the contents of its storage.
     static let overheadBytes = 96
 }
 
 extension Accumulator {
-    /// The record's object; made where there is none.
+    /// The record's object; created if there is none.
     func object(_ record: UnsafeMutableRawPointer) -> StateObject {
         if let known = record.load(fromByteOffset: place, as: UnsafeRawPointer?.self) {
             return Unmanaged<StateObject>.fromOpaque(known).takeUnretainedValue()
@@ -83,7 +84,7 @@ extension Accumulator {
         }
     }
 
-    /// Takes one integer into a record's ``DistinctIntegers``.
+    /// Inserts one integer into a record's ``DistinctIntegers``.
     @inline(__always)
     func insertDistinct(_ record: UnsafeMutableRawPointer, _ value: Int64) {
         guard let known = record.load(fromByteOffset: place, as: UnsafeRawPointer?.self) else {

@@ -1,11 +1,12 @@
 import CKappaJSON
 
-/// The values of a group in order, each with how often it came: what an exact quantile needs. With the
-/// numbers of a ``QuantileBucket`` for values it is the sketch of an approximate one.
+/// The values of a group in order, each with its count: the state of an exact quantile. With the numbers of a
+/// ``QuantileBucket`` as its values it is the sketch of an approximate quantile.
 ///
-/// What it holds depends on the multiset of values alone, and so do its saved bytes.
+/// Its contents and its saved bytes depend only on the multiset of values, not on their order.
 ///
-/// A generic class is not specialised by itself: what runs for each value says for which keys it is.
+/// The compiler does not specialise a generic class unasked, so the methods that run for each value name the
+/// keys to specialise for.
 final class ValueBag<Key: StateKey>: StateObject {
     private let kind: ColumnKind
     private let isApproximate: Bool
@@ -14,10 +15,10 @@ final class ValueBag<Key: StateKey>: StateObject {
     private var keys: [Key] = []
     private var counts: [Int64] = []
     private var total: Int64 = 0
-    /// Where the last answer stood, and how many values stand before it: the next is seldom far.
+    /// The index of the last answer, and how many values precede it: the next answer is seldom far away.
     private var place = 0
     private var before: Int64 = 0
-    /// Values that are still to be put into their places.
+    /// Values not yet merged into `keys`.
     private var pending: [Key] = []
     private var heapBytes = 0
     private var held = HeldText()
@@ -59,7 +60,7 @@ final class ValueBag<Key: StateKey>: StateObject {
         if pending.count >= max(64, keys.count / 4) { fold() }
     }
 
-    /// Puts all values into their places.
+    /// Merges the pending values into `keys`.
     @_specialize(where Key == Int64)
     @_specialize(where Key == ExactDecimal)
     private func fold() {
@@ -74,7 +75,7 @@ final class ValueBag<Key: StateKey>: StateObject {
         pending.removeAll(keepingCapacity: true)
     }
 
-    /// Puts one value into its place.
+    /// Inserts one value at its place.
     @inline(__always)
     private func insert(_ key: Key) {
         var (low, high) = (0, keys.count)
@@ -97,8 +98,8 @@ final class ValueBag<Key: StateKey>: StateObject {
         }
     }
 
-    /// Takes in other values, which are in order, each as often as `times` says; once where that is
-    /// nil, and then equal ones may follow each other.
+    /// Merges in other values, which are in order, each with its count from `times`. If `times` is nil, each
+    /// counts once, and equal values may follow each other.
     @_specialize(where Key == Int64)
     @_specialize(where Key == ExactDecimal)
     private func combine(_ others: [Key], _ times: [Int64]?) {
@@ -139,7 +140,7 @@ final class ValueBag<Key: StateKey>: StateObject {
         combine(other.keys, other.counts)
     }
 
-    /// By nearest rank: of n values in order the one at place ⌈fraction × n⌉, the first for 0.
+    /// By nearest rank: the value at place ⌈fraction × n⌉ of n values in order; the first for fraction 0.
     @_specialize(where Key == Int64)
     @_specialize(where Key == ExactDecimal)
     private func quantile() -> Key? {
@@ -214,18 +215,19 @@ final class ValueBag<Key: StateKey>: StateObject {
     }
 }
 
-/// The buckets of an approximate quantile: 64 for each power of two, of positive numbers and of
-/// negative ones, and one for zero. A number that a bucket begins with has a place of its own, before the
-/// bucket's others: so do all whole numbers up to 128.
+/// The buckets of an approximate quantile: 64 for each power of two, for positive and for negative numbers,
+/// and one for zero. The number at which a bucket begins has a place of its own, before the bucket's other
+/// numbers. All whole numbers up to 128 are such numbers.
 ///
-/// The guarantee is that of DDSketch (Masson, Rim and Lee, 2019): what a bucket stands for is at most
-/// 1/129 = 0.78 % away from any number in it. Its logarithm is replaced by the exponent and the upper
-/// bits of the number itself: no rounding of a logarithm can differ from machine to machine.
+/// The guarantee is that of DDSketch (Masson, Rim and Lee, 2019): the value that represents a bucket is at
+/// most 1/129 = 0.78 % away from any number in it. Where DDSketch takes a logarithm, this takes the exponent
+/// and the upper bits of the number itself, because a logarithm may round differently from machine to
+/// machine.
 enum QuantileBucket {
     private static let shift: UInt64 = 46
     private static let infinity: Int64 = 0x7FF << 6
 
-    /// Places are numbered in the order of their values, the beginning of a bucket with an even number.
+    /// Places are numbered in the order of their values; the beginning of a bucket has an even number.
     /// Numbers nearer to zero than 2^-1022 count as zero.
     static func number(_ value: Double) -> Int64 {
         guard !value.isSubnormal else { return 0 }
@@ -235,14 +237,14 @@ enum QuantileBucket {
         return value < 0 ? -number : number
     }
 
-    /// What a place stands for.
+    /// The value that represents a place.
     static func value(_ number: Int64) -> Double {
         let sign: Double = number < 0 ? -1 : 1
         let place = min(2 * infinity, Int64(clamping: number.magnitude))
         let bucket = place / 2
         let least = Double(bitPattern: UInt64(bucket) << shift)
         if place % 2 == 0 { return sign * least }
-        // As far from the one end as from the other, in parts of that end.
+        // At the same relative distance from both ends of the bucket.
         return sign * least * (1 + 1 / Double(129 + 2 * (bucket & 63)))
     }
 }

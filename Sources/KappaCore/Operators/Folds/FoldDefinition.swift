@@ -3,7 +3,7 @@ package struct FoldDefinition: Sendable {
     package let tables: [FoldTable]
     package let handlers: [(handlerTable: Int, handler: FoldHandler)]
     let signature: String
-    /// Whether no handler looks at other rows than the one under its key.
+    /// Whether no handler reads rows other than the one of its key.
     var readsOwnKeyOnly: Bool { !handlers.contains(where: \.handler.seesTables) }
 
     init(
@@ -12,7 +12,7 @@ package struct FoldDefinition: Sendable {
     ) throws(KappaError) {
         var tables: [FoldTable] = []
         var placed: [(Int, FoldHandler)] = []
-        // The view's own table stands first, whichever handler is written first.
+        // The view's own table comes first, no matter which handler is written first.
         for (name, handler) in handlers.sorted(by: { $0.table == view && $1.table != view }) {
             if let known = tables.first(where: { $0.schema.name == name }) {
                 guard known.keyKind == handler.keyKind, known.rowType == handler.rowType else {
@@ -33,10 +33,10 @@ package struct FoldDefinition: Sendable {
         guard !tables.isEmpty else {
             throw KappaError(
                 .usage, "view \(view) has no handlers", at: "view \(view)",
-                because: "a fold's rows come of what its handlers do",
+                because: "a fold's handlers make its rows",
                 advice: "Add one: On(SomeEvent.self, key: \\.id) { event, row in … }")
         }
-        // A type that cannot be read is an error before anything is read.
+        // Opens each handler once, so that a type that cannot be read fails now, before any event is read.
         for (table, handler) in placed {
             _ = try handler.open(ExtractionPlan(), tables[table].initial)
         }
@@ -58,7 +58,7 @@ package struct FoldTable: Sendable {
     /// column may be one of them.
     package let rowColumns: [Int]
     package let rowFields: [EventField]
-    /// What the row keeps and does not show.
+    /// Fields that are stored with the row but not shown as columns.
     package let hiddenFields: [EventField]
     /// The column of the key.
     package let keyColumn: Int

@@ -2,16 +2,16 @@ import CKappaJSON
 
 /// Reads the events of one handler with their Swift type.
 ///
-/// This runs without specialisation for the view's types; the handler, which was made where they are
-/// known, runs with it. So what is called for each event avoids what makes Swift look types up at run
-/// time: tuples, metatypes and optionals of generic types.
+/// This code is not specialised for the view's types; the handler is, because the author's code creates it.
+/// So the code that runs for each event avoids tuples, metatypes and optionals of generic types, for which
+/// Swift looks up types at run time.
 final class FoldEventReader<E: Event, Key: KeyValue>: FoldReader {
     private let reader: EventReader<E>
     private let handle: FoldHandler.Handle
     let seesTables: Bool
     private let eventStride = MemoryLayout<E>.stride
     private let key: KeyPath<E, Key> & Sendable
-    /// The plan's column that holds the key; nil where the key must be computed from the event.
+    /// The plan's column that holds the key; nil if the key must be computed from the event.
     private let keyColumn: Int?
     private let computedKeys = ComputedColumn(kind: Key.columnKind)
 

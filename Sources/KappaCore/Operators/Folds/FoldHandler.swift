@@ -3,8 +3,8 @@ import CKappaJSON
 /// A handler without the types of its event and row.
 @usableFromInline
 package struct FoldHandler: Sendable {
-    /// Takes an event out of its memory and handles it; then come the address of the row under its key,
-    /// a `Row?`, and the view's other tables.
+    /// Moves an event out of its memory and handles it. The other arguments are the address of the row of its
+    /// key, a `Row?`, and the view's other tables.
     @usableFromInline
     package typealias Handle =
         @Sendable (UnsafeMutableRawPointer, UnsafeMutableRawPointer, Tables) throws -> Void
@@ -14,19 +14,18 @@ package struct FoldHandler: Sendable {
     let timesSignature: String
     let rowType: any ViewRow.Type
     let keyKind: ColumnKind
-    /// The name of the key's column; nil where Swift does not tell that of the property, and no other is
-    /// given.
+    /// The name of the key's column; nil if the property's name is unknown and the author gave no other.
     let keyName: String?
-    /// Whether it may look at other rows than the one under its key.
+    /// Whether it may read rows other than the one of its key.
     let seesTables: Bool
-    /// Opens a reader; the second argument is the row that there is before the first event.
+    /// Opens a reader; the second argument is the row before its first event.
     package let open:
         @Sendable (ExtractionPlan, (any ViewRow)?) throws(KappaError) -> any FoldReader
 
     /// - Parameters:
-    ///   - name: The name of the key's column where it is not that of the property.
-    ///   - handle: What handles events where rows begin as the given one; nil where that one is of the
-    ///     wrong type.
+    ///   - name: The name of the key's column; nil if it is the property's.
+    ///   - handle: Returns the closure that handles events when rows begin as the given one; nil if that row
+    ///     has the wrong type.
     @usableFromInline
     init<E: Event, Key: KeyValue>(
         _ event: E.Type, row: any ViewRow.Type, key: KeyPath<E, Key> & Sendable,
@@ -53,24 +52,25 @@ package struct FoldHandler: Sendable {
 package protocol FoldReader: AnyObject {
     func load(_ batch: EventBatch)
     func select(_ range: Range<Int>, into selection: inout [Int32])
-    /// The keys of selected events, in a column with a place for each event of the batch. Takes the
-    /// events that cannot be decoded out of the selection, and tells of them.
+    /// The keys of selected events, in a column with a row for each event of the batch. Removes the events
+    /// that cannot be decoded from the selection, and reports them to `dead`.
     func keys(
         of selection: inout [Int32], _ batch: EventBatch, dead: (Int32, String) -> Void
     ) -> kj_column
-    /// Decodes a selected event and hands it to the handler. `row` is the address of the row under its
-    /// key, a `Row?`.
+    /// Decodes a selected event and passes it to the handler. `row` is the address of the row of its key, a
+    /// `Row?`.
     func apply(_ event: Int, to row: UnsafeMutableRawPointer, _ tables: Tables) throws
-    /// Whether the handler may look at other rows than the one under its event's key.
+    /// Whether the handler may read rows other than the one of its event's key.
     var seesTables: Bool { get }
-    /// Applies the events of a selection to the rows under their keys, where the handler sees no others.
-    /// - Parameter failed: Told the place in the selection where the handler failed; the row is as it was.
+    /// Applies the events of a selection to the rows of their keys, if the handler sees no others.
+    /// - Parameter failed: Called with the index in the selection at which the handler failed; the row is
+    ///   unchanged.
     func apply(
         _ events: [Int32], _ ids: [UInt32], to rows: FoldStates, _ tables: Tables,
         failed: (Int, any Error) -> Void)
 }
 
-/// The key of a fold's row. Texts are equal where their bytes are, as in the store.
+/// The key of a fold's row. Texts are equal if their bytes are, as in the store.
 package enum FoldKey: Hashable, Sendable {
     case integer(Int64)
     case text(String)
@@ -102,9 +102,9 @@ package enum FoldKey: Hashable, Sendable {
     }
 }
 
-/// What a handler may see of the view's other tables.
+/// A handler's access to the view's other tables.
 ///
-/// The log's order decides what is there: the same events always find the same rows.
+/// Handlers run in log order, so the same events always see the same rows.
 public struct Tables {
     let state: FoldRunner
 }

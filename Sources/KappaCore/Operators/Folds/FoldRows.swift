@@ -1,9 +1,9 @@
 import CKappaJSON
 
-/// The rows of one table of a fold in memory, over a store.
+/// The rows of one table of a fold in memory, backed by the store.
 ///
-/// A row has the number of its key. The row type is known to subclasses only; what commits and evicts
-/// rows need not know it.
+/// A row has the number of its key. Only subclasses know the row type; committing and evicting rows does not
+/// need it.
 class FoldRows {
     let definition: FoldTable
     let index: Int
@@ -29,37 +29,37 @@ class FoldRows {
     }
 
     var dirtyRows: Int { table.dirty.count }
-    /// An estimate. What rows point to is measured when they are read and written; until then it is taken
-    /// to be what the events brought.
+    /// An estimate. What rows point to is measured when they are read and written; until then it is assumed
+    /// to be the bytes of the events.
     var memoryBytes: Int { table.memoryBytes + table.count * rowBytes + pointedBytes }
 
-    /// Notes that rows have taken in events of so many bytes.
+    /// Records that rows have taken events of this many bytes.
     func grew(by bytes: Int) { unmeasuredBytes += bytes }
     private var unmeasuredBytes = 0
     private var pointedBytes: Int { pointsElsewhere ? pointed.total + unmeasuredBytes : 0 }
     fileprivate var pointed = PointedBytes()
 
-    // What subclasses know.
+    // Overridden by subclasses.
     fileprivate var rowBytes: Int { 0 }
-    /// Whether rows may hold texts, lists and the like, which stand elsewhere.
+    /// Whether rows may hold texts, lists and the like, which are stored elsewhere.
     fileprivate var pointsElsewhere: Bool { false }
-    /// Makes room for rows up to a number; new ones are not there.
+    /// Makes room for this many rows; new ones are nil.
     fileprivate func grow(to count: Int) {}
     fileprivate func load(_ id: UInt32, _ cursor: any RowCursor) throws {}
-    /// The cells of a row in the table's order; nil if the row is not there.
+    /// The cells of a row in the table's order; nil if there is no row.
     fileprivate func cells(_ id: UInt32) throws -> [Value]? { nil }
-    /// What the row keeps and does not show, as JSON.
+    /// The row's hidden fields, as JSON.
     fileprivate func hidden(_ id: UInt32) throws -> String { "{}" }
     fileprivate func isThere(_ id: UInt32) -> Bool { false }
-    /// Hands the address of a row to `body`; the row is as it was if `body` throws.
+    /// Passes the address of a row to `body`; the row is unchanged if `body` throws.
     func change(_ id: UInt32, _ body: (UnsafeMutableRawPointer) throws -> Void) throws {}
-    /// The rows' bytes, where there is nothing else to them.
+    /// The rows' memory, if rows are plain bytes.
     fileprivate var plainStates: PlainStates? { nil }
 
-    /// The rows, for one who touches those that he has changed; valid until there are more.
+    /// The rows, for a caller that touches the rows it changes; valid until rows are added.
     var states: FoldStates { FoldStates(plain: plainStates, change: change) }
 
-    /// Forgets all rows; they are in the store.
+    /// Forgets all rows; the store holds them.
     func evict() {
         table.evict()
         pointed = PointedBytes()
@@ -67,7 +67,7 @@ class FoldRows {
 
     // MARK: Keys
 
-    /// Finds the row of each event of a selection, and reads those in that only the store knows.
+    /// Finds the row of each event of a selection, and loads rows that only the store holds.
     func find(_ events: [Int32], _ column: kj_column, into ids: inout [UInt32]) throws {
         ids.removeAll(keepingCapacity: true)
         // A computed column has no memory before its first value.
@@ -87,7 +87,7 @@ class FoldRows {
         return ids[0]
     }
 
-    /// Notes that a row has changed.
+    /// Marks a row as changed.
     func touch(_ id: UInt32) { table.touch(id) }
     func touch(_ ids: [UInt32]) { table.touch(ids) }
 
@@ -131,12 +131,12 @@ class FoldRows {
 /// The rows of one table with their Swift type.
 final class TypedFoldRows<Row: ViewRow>: FoldRows {
     private let rows = StateMemory<Row?>(empty: nil)
-    /// Whether a row may come back from the store as another one: it is made that one at once, so that
-    /// what handlers see does not depend on where commits were.
+    /// Whether a row may change when it is stored and read back. Such a row is changed at once, so that what
+    /// handlers see does not depend on when commits happened.
     private lazy var changesWhenStored = definition.rowFields.contains {
         $0.kind == .double && $0.isOptional
     }
-    /// The names of the properties that are columns, and of those that are hidden.
+    /// The names of the properties that are columns, and of the hidden ones.
     private lazy var rowNames = definition.rowFields.map { $0.path.first ?? "" }
     private lazy var hiddenNames = NameIndex(definition.hiddenFields.map { $0.path.first ?? "" })
     private lazy var codec = definition.hiddenFields.isEmpty ? try? RowCodec<Row>() : nil
@@ -157,9 +157,9 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
                 at: "table \(definition.schema.name), key \(key(id).jsonText)",
                 because: FieldFailure.reason(error),
                 advice:
-                    "Where the type has changed and the view's file has not, `kappa rebuild` makes "
-                    + "a version of the new type; else its encode(to:) writes what its init(from:) "
-                    + "does not read")
+                    "If the type has changed and the view's file has not, `kappa rebuild` makes "
+                    + "a version of the new type; if not, its encode(to:) writes what its init(from:) "
+                    + "cannot read")
         }
     }
 
@@ -173,7 +173,7 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
         touch(id)
     }
 
-    /// The row as it will come back from the store, which has no NaN.
+    /// The row as the store will return it: the store has no NaN.
     private func settled(_ row: Row) throws -> Row {
         guard changesWhenStored else { return row }
         if let codec { return try codec.settled(row) }
@@ -228,7 +228,7 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
         }
     }
 
-    /// SQLite has no integers past 63 bits: what it would make of one is not the row.
+    /// SQLite cannot store integers of more than 63 bits exactly.
     private func tooLarge(_ value: UInt64, _ column: String, _ key: Value) -> KappaError {
         KappaError(
             .badInput, "column \(column) cannot hold \(value)",
@@ -255,18 +255,18 @@ final class TypedFoldRows<Row: ViewRow>: FoldRows {
 }
 
 extension FoldTable {
-    /// The row that a stored one stands for, with what it keeps hidden.
+    /// Decodes a stored row, with its hidden fields.
     package func decode<Row: Decodable>(_ type: Row.Type, _ cursor: any RowCursor) throws -> Row {
         let state = schema.hasState ? schema.columns.count : nil
         return try decode(type, cursor, columns: rowColumns, state: state, isOwn: true)
     }
 
-    /// The row that one in some table stands for.
+    /// Decodes a row of some table.
     /// - Parameters:
-    ///   - columns: Where the fields of the row stand in the table.
-    ///   - state: Where what the row keeps hidden stands.
-    ///   - isOwn: Whether this definition has written the table. Then a double that is not a number may
-    ///     stand as a null, and nothing that is hidden is missing.
+    ///   - columns: The table's columns for the fields of the row.
+    ///   - state: The column of the hidden fields; nil if there is none.
+    ///   - isOwn: Whether this definition has written the table. If so, a null may represent NaN, and no
+    ///     hidden field is missing.
     func decode<Row: Decodable>(
         _ type: Row.Type, _ cursor: any RowCursor, columns: [Int], state: Int?, isOwn: Bool
     ) throws -> Row {

@@ -1,16 +1,16 @@
-/// Runs a fold: hands each event to its handlers in log order.
+/// Runs a fold: passes each event to its handlers in log order.
 final class FoldRunner: StepRunner {
     private let handlers: [(table: Int, reader: any FoldReader)]
     private let tables: [FoldRows]
-    /// The index of each table's keys, where there is one.
+    /// The index of each table's keys, if there is one.
     private let indexes: [KeyIndexWriter?]
     private let budgetBytes: Int
-    /// What each handler takes of the batch: events, and the rows under their keys.
+    /// What each handler takes from the batch: events, and the rows of their keys.
     private var selections: [[Int32]]
     private var ids: [[UInt32]]
     /// Which handlers take each event of the batch, one bit for each.
     private var takers: [UInt64] = []
-    /// Takes back what a handler has set in other tables, should it throw.
+    /// Restores the rows that a handler has set in other tables, if it throws.
     private var undo: [() throws -> Void] = []
 
     init(
@@ -47,7 +47,7 @@ final class FoldRunner: StepRunner {
             let keys = handler.reader.keys(of: &selections[index], batch) { event, reason in
                 pass.kill(Int(event), reason)
             }
-            // A handler that throws makes its event a dead one.
+            // If a handler throws, its event is marked as dead later.
             pass.markApplied(selections[index])
             try tables[handler.table].find(selections[index], keys, into: &ids[index])
             indexes[handler.table]?.add(
@@ -61,7 +61,7 @@ final class FoldRunner: StepRunner {
         }
     }
 
-    /// Hands all events to the only handler.
+    /// Passes all events to the only handler.
     private func applyAlone(
         _ reader: any FoldReader, _ rows: FoldRows, _ lookUps: Tables, _ pass: BatchPass
     ) throws {
@@ -80,8 +80,8 @@ final class FoldRunner: StepRunner {
         for (index, id) in ids[0].enumerated() where !failed.contains(index) { rows.touch(id) }
     }
 
-    /// Goes through the events in log order, and through the handlers of each in the order in which
-    /// the view names them.
+    /// Visits the events in log order, and the handlers of each event in the order in which the view names
+    /// them.
     private func applyInTurn(
         _ count: Int, _ range: Range<Int>, _ lookUps: Tables, _ pass: BatchPass
     ) throws {

@@ -1,13 +1,13 @@
 import Glibc
 
-/// The rows of a fold's table, as a reader changes them by their numbers.
+/// The rows of a fold's table, for a reader that changes them by number.
 package struct FoldStates {
-    /// The rows as bytes, where there is nothing else to them.
+    /// The rows' memory, if rows are plain bytes.
     let plain: PlainStates?
-    /// Hands the address of a row to a closure; the row is as it was if that throws.
+    /// Passes the address of a row to a closure; the row is unchanged if that throws.
     let change: (UInt32, (UnsafeMutableRawPointer) throws -> Void) throws -> Void
 
-    /// The same for a `body` that makes no further rows.
+    /// The same for a `body` that adds no rows.
     @inline(__always)
     func change(
         inPlace id: UInt32, _ body: (UnsafeMutableRawPointer) throws -> Void
@@ -16,13 +16,13 @@ package struct FoldStates {
     }
 }
 
-/// States that are nothing but words of memory.
+/// The memory of states that are plain bytes.
 package struct PlainStates {
     let base: UnsafeMutableRawPointer
     let scratch: UnsafeMutableRawPointer
     let stride: Int
 
-    /// Hands the address of a state to `body`, and gives it back its bytes if that throws.
+    /// Passes the address of a state to `body`, and restores the state's bytes if that throws.
     @inline(__always)
     func change(_ id: Int, _ body: (UnsafeMutableRawPointer) throws -> Void) throws {
         let state = base + id &* stride
@@ -45,15 +45,15 @@ package struct PlainStates {
     }
 }
 
-/// States of one type by number, at addresses that hold until it grows.
+/// States of one type by number. Their addresses are valid until the memory grows.
 final class StateMemory<State> {
     private let empty: State
     private var states: UnsafeMutablePointer<State>
     private var capacity = 64
     private(set) var count = 0
-    /// Where a state is while it is changed: what changes it may make this memory grow.
+    /// Holds a copy of a state while it is changed, because the change may make this memory grow.
     private let scratch = UnsafeMutablePointer<State>.allocate(capacity: 1)
-    /// Whether a state is nothing but its bytes, so that copying these is all there is to it.
+    /// Whether a state can be copied as plain bytes.
     private let isPlain = _isPOD(State.self)
 
     init(empty: State) {
@@ -72,7 +72,7 @@ final class StateMemory<State> {
         set { states[id] = newValue }
     }
 
-    /// Makes room for states up to a number; new ones are empty.
+    /// Makes room for this many states; new ones are empty.
     func grow(to newCount: Int) {
         guard newCount > count else { return }
         if newCount > capacity {
@@ -86,8 +86,8 @@ final class StateMemory<State> {
         count = newCount
     }
 
-    /// Hands the address of a copy to `body`, and keeps what it makes of it unless it throws. Not to
-    /// be called from inside of `body`.
+    /// Passes the address of a copy to `body`, and stores the changed copy unless it throws. Must not be
+    /// called from within `body`.
     func change(_ id: Int, _ body: (UnsafeMutableRawPointer) throws -> Void) throws {
         if isPlain {
             let size = MemoryLayout<State>.size
@@ -104,7 +104,8 @@ final class StateMemory<State> {
         (states + id).moveUpdate(from: scratch, count: 1)
     }
 
-    /// The states as bytes, where there is nothing else to them; valid until this memory grows.
+    /// The states as plain bytes; nil if they hold references, or are aligned to less than 8 bytes. Valid
+    /// until this memory grows.
     var plain: PlainStates? {
         guard isPlain, MemoryLayout<State>.alignment >= 8 else { return nil }
         return PlainStates(

@@ -1,4 +1,4 @@
-/// How far apart the elements that a join brings together may be.
+/// How far apart in time two joined elements may be.
 public struct JoinBound: Sendable {
     enum Kind: Sendable {
         case none
@@ -8,37 +8,37 @@ public struct JoinBound: Sendable {
     let kind: Kind
     let latenessMicroseconds: Int64?
 
-    /// Any two, whenever they come. Both sides are kept for ever, but for those elements that cannot
-    /// meet another one: see ``EventStream/unique(by:)``.
+    /// Any two elements, no matter when they come. Both sides are kept for ever, except elements that cannot
+    /// match another one: see ``EventStream/unique(by:)``.
     public static let anyTime = JoinBound(kind: .none, latenessMicroseconds: nil)
 
-    /// Two whose event times differ by at most `span`. With a lateness, an element is late, is
-    /// counted as such and left out, once `time + span + lateness <= stream time`; until then it is
-    /// kept. Without a lateness, nothing is late and everything is kept.
+    /// Two elements whose event times differ by at most `span`. With a lateness, an element is late, and is
+    /// counted as late and dropped, once `time + span + lateness <= stream time`; until then it is kept.
+    /// Without a lateness, nothing is late and everything is kept.
     public static func within(_ span: Duration, lateness: Duration? = nil) -> JoinBound {
         JoinBound(
             kind: .within(microseconds: span.spanMicroseconds),
             latenessMicroseconds: lateness?.spanMicroseconds)
     }
 
-    /// Two that are in the same tumbling window. With a lateness, an element is late once
-    /// `window end + lateness <= stream time`; until then it is kept.
+    /// Two elements in the same tumbling window. With a lateness, an element is late once `window end +
+    /// lateness <= stream time`; until then it is kept.
     public static func sameWindow(_ size: Duration, lateness: Duration? = nil) -> JoinBound {
         JoinBound(
             kind: .window(microseconds: size.spanMicroseconds),
             latenessMicroseconds: lateness?.spanMicroseconds)
     }
 
-    /// Why the bound makes no sense; nil where it does.
+    /// What is wrong with the bound; nil if nothing is.
     var fault: String? {
         if let lateness = latenessMicroseconds, lateness < 0 {
-            return "a lateness is not negative, as \(lateness) microseconds are"
+            return "a lateness cannot be negative, as \(lateness) microseconds are"
         }
         return switch kind {
         case .within(let span) where span < 0:
-            "how far apart the elements of a join are is not negative, as \(span) microseconds are"
+            "the time between a join's elements cannot be negative, as \(span) microseconds are"
         case .window(let size) where size < 1:
-            "the size of a join's windows is at least one microsecond, not \(size)"
+            "the size of a join's windows must be at least one microsecond, not \(size)"
         default: nil
         }
     }
@@ -53,20 +53,20 @@ public struct JoinBound: Sendable {
 
     var hasWindows: Bool { if case .window = kind { true } else { false } }
 
-    /// Lets an element in.
-    /// - Throws: ``LateElement`` if it has gone by for good.
+    /// Checks that an element is not late.
+    /// - Throws: ``LateElement`` if it is.
     func admit(_ meta: JoinMeta, now: Int64) throws {
         if isPast(meta.time, streamTime: now) { throw LateElement() }
     }
 
-    /// Whether the times of two elements with the same key allow them to meet.
+    /// Whether the times of two elements with the same key allow them to match.
     func canMeet(_ a: JoinMeta, _ b: JoinMeta, now: Int64) -> Bool {
         if isPast(b.time, streamTime: now) { return false }
         guard case .within(let span) = kind else { return true }
         return abs(a.time &- b.time) <= span
     }
 
-    /// Whether an element has gone by for good.
+    /// Whether an element of this time is late, so that nothing can match it any more.
     func isPast(_ time: Int64, streamTime: Int64) -> Bool {
         guard let lateness = latenessMicroseconds else { return false }
         return switch kind {
@@ -76,7 +76,7 @@ public struct JoinBound: Sendable {
         }
     }
 
-    /// No element of this time or an earlier one can be met any more; nil where all are kept.
+    /// Elements of this time or earlier cannot match any more; nil if all are kept.
     func past(streamTime: Int64) -> Int64? {
         guard let lateness = latenessMicroseconds, streamTime > .min / 2 else { return nil }
         return switch kind {
@@ -93,7 +93,8 @@ public struct JoinBound: Sendable {
 }
 
 extension JoinBound {
-    /// Why the bound cannot be kept: it needs times that a stream has not.
+    /// Why the bound cannot be applied, for example because it needs times that a stream lacks; nil if it
+    /// can.
     func problem<Left, Right>(
         _ left: JoinInput<Left>, _ right: JoinInput<Right>
     ) -> KappaError? {
@@ -104,7 +105,7 @@ extension JoinBound {
         return KappaError(
             .usage, "a join has a bound in time, but its events have no time",
             at: "join of \(Left.self) and \(Right.self)",
-            because: "how far apart two events are is told by their event times",
+            because: "the bound compares the event times of both sides",
             advice: "Name the event time of both: Events(\(Left.self).self, at: \\.timestamp)")
     }
 }

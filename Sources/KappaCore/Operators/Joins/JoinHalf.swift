@@ -1,14 +1,14 @@
 import CKappaJSON
 
-/// One half of a join without the type of its elements: all that is done for each of them. Code that
-/// knows the type would look it up again and again.
+/// One half of a join without the type of its elements: the work that is done for each element. Generic code
+/// would look the type up at run time for each of them.
 class JoinHalf {
-    /// The elements that wait.
+    /// The kept elements, which wait for a match.
     let side: JoinRows
-    /// The keys of elements that are not in the stream, where the join is to ask that.
+    /// The keys of elements that failed the stream's condition; nil if the join does not evaluate it.
     private let refused: JoinRows?
     let isUnique: Bool
-    /// Whether it is the join that asks which elements are in the stream.
+    /// Whether the join itself evaluates the stream's condition.
     var judges: Bool { refused != nil }
     /// The elements of the half's reader.
     let list: ElementList
@@ -17,27 +17,27 @@ class JoinHalf {
     private let kinds: [ColumnKind]
     fileprivate let builder: PackedRowBuilder
     private let noCells = PackedRowBuilder(cells: 0)
-    /// The cells of the elements by row, where these are all that there is to them; else none.
+    /// The cells of the elements by row, if columns hold all of an element; else empty.
     fileprivate var columns: [kj_column] = []
-    /// The event times by row, where there are any.
+    /// The event times by row, if there are any.
     fileprivate(set) var times: kj_column?
-    /// How many elements there were before the last reading.
+    /// How many elements there were before the current reading.
     private var mark = 0
     private var failureMark = 0
     /// The key of each new element.
     private var ids: [UInt32] = []
     /// The start of each row's window.
     private var windows: [Int64] = []
-    /// What the last reading has kept, refused and matched, and what it makes unneeded.
+    /// Elements that the current reading has kept, refused and matched, and those it has made unnecessary.
     private let kept = PlainList<Change>()
     private let refusals = PlainList<Change>()
     private let matched = PlainList<Change>()
     private let toForget = PlainList<Change>()
-    /// New elements that pairs are made of, where columns are not all that there is to them.
+    /// New elements of pairs, packed, if columns do not hold all of an element.
     private let placed = RowArena()
     private let cursor = PackedCursor()
 
-    /// An element that waits, and the event that changed something about it.
+    /// A kept element, and the event that changed it.
     private struct Change {
         let number: UInt32
         let event: Int32
@@ -74,9 +74,9 @@ class JoinHalf {
         readElements(range)
     }
 
-    /// The elements of the last reading, as indices of ``list``.
+    /// The elements of the current reading, as indices of ``list``.
     var new: Range<Int> { mark..<list.count }
-    /// What could not be taken in it.
+    /// The failures of the current reading.
     var newFailures: ArraySlice<(event: Int, outcome: EventOutcome)> {
         list.failures[failureMark...]
     }
@@ -100,14 +100,14 @@ class JoinHalf {
     }
 
     /// The number of a new element's key.
-    /// - Throws: What computing the key threw.
+    /// - Throws: Any error from computing the key.
     @inline(__always)
     final func keyID(_ index: Int) throws -> UInt32 {
         if let error = keyFailure(index) { throw error }
         return ids[index - mark]
     }
 
-    // MARK: What is done with the type
+    // MARK: What the type is needed for
 
     var remembers: Bool { false }
     /// The plan's columns of the event times.
@@ -116,12 +116,12 @@ class JoinHalf {
     fileprivate func readElements(_ range: Range<Int>) {}
     fileprivate func settleElements() {}
     fileprivate func undoElements() {}
-    /// What computing a new element's key threw.
+    /// The error from computing a new element's key, if it failed.
     fileprivate func keyFailure(_ index: Int) -> (any Error)? { nil }
-    /// Whether the new element in a row is in the stream, where the join is to ask that.
-    /// - Throws: What the condition threw.
+    /// Whether the new element in a row meets the stream's condition, if the join evaluates it.
+    /// - Throws: Any error of the condition.
     func isIn(_ row: Int32) throws -> Bool { true }
-    /// Packs the element in a row, where columns are not all that there is to it.
+    /// Packs the element in a row, if columns do not hold all of it.
     fileprivate func packElement(_ row: Int) throws {}
 
     // MARK: Places
@@ -135,14 +135,14 @@ class JoinHalf {
         builder.bind(columns, row, kinds)
     }
 
-    /// Where a new element is, until the next batch.
+    /// The place of a new element, valid until the next batch.
     final func place(_ index: Int) throws -> JoinPlace {
         if isColumnar { return .row(list.rows[index]) }
         try pack(index)
         return .packed(builder.finish(in: placed))
     }
 
-    /// Where an element that waits is, until the next batch.
+    /// The place of a kept element, valid until the next batch.
     final func place(kept number: UInt32) -> JoinPlace { .packed(side.row(number)) }
 
     /// Binds a cell of an element.
@@ -156,7 +156,7 @@ class JoinHalf {
         }
     }
 
-    /// Fills some rows of a column with a cell of the elements in their places.
+    /// Fills some rows of a column with one cell of the elements at `places`.
     final func fill(
         _ column: ComputedColumn, _ rows: Range<Int>, with cell: PairCells.Cell,
         at places: PlainList<JoinPlace>
@@ -169,21 +169,21 @@ class JoinHalf {
         }
     }
 
-    // MARK: What is kept
+    // MARK: Kept elements
 
     final func keep(_ index: Int, _ event: Int32, _ meta: JoinMeta) throws {
         try pack(index)
         let number = side.insert(builder, key: ids[index - mark], meta)
         kept.append(Change(number: number, event: event))
     }
-    /// Notes that the only element of a key is not in the stream.
+    /// Records that the only element of a key failed the stream's condition.
     final func refuse(_ index: Int, _ event: Int32, _ meta: JoinMeta) {
         guard let refused else { return }
         noCells.begin()
         let number = refused.insert(noCells, key: ids[index - mark], meta)
         refusals.append(Change(number: number, event: event))
     }
-    /// Whether the only element of a key was not in the stream.
+    /// Whether the only element of a key failed the stream's condition.
     final func hasRefused(_ key: UInt32) -> Bool { refused?.first(key) != nil }
     final func forgetLater(_ number: UInt32, _ event: Int32) {
         toForget.append(Change(number: number, event: event))
@@ -193,7 +193,7 @@ class JoinHalf {
         matched.append(Change(number: number, event: event))
     }
 
-    /// Takes back what an event has done, and those behind it.
+    /// Undoes the changes of an event and of all later ones.
     final func undo(from event: Int32) {
         takeBack(kept, event) { side.remove($0) }
         takeBack(refusals, event) { refused?.remove($0) }
@@ -208,13 +208,13 @@ class JoinHalf {
         }
     }
 
-    /// The last reading is taken back.
+    /// Undoes the current reading.
     final func undo() {
         undo(from: .min)
         undoElements()
     }
 
-    /// The last reading stands: what was put off is done.
+    /// Makes the current reading final: removes the elements that it has made unnecessary.
     final func settle() {
         for change in toForget { side.remove(change.number) }
         for changes in [kept, refusals, matched, toForget] { changes.truncate(to: 0) }
@@ -222,7 +222,7 @@ class JoinHalf {
     }
 }
 
-/// Where an element of a join is: in a row of its reader's columns, or packed.
+/// The place of a join's element: a row of its reader's columns, or a packed row.
 enum JoinPlace {
     case row(Int32)
     case packed(PackedRow)
@@ -274,7 +274,7 @@ final class TypedJoinHalf<Element: ViewRow>: JoinHalf {
     }
 
     private func compute() {
-        // A key that cannot be computed fails where its element is taken.
+        // The error of a key is thrown later, when its element is processed.
         failedKeys.removeAll(keepingCapacity: true)
         for index in new {
             let row = Int(list.rows[index])
@@ -294,14 +294,14 @@ final class TypedJoinHalf<Element: ViewRow>: JoinHalf {
         try packer.pack(row, into: builder)
     }
 
-    /// The struct of a new element, where it is needed at all.
+    /// Passes a new element as a struct to `body`, if it is needed.
     func with(
         _ index: Int, if isNeeded: Bool = true, _ body: (UnsafePointer<Element>) throws -> Void
     ) throws {
         if isNeeded { try reader.with(Int(list.rows[index]), body) }
     }
 
-    /// The struct of an element that waits.
+    /// Passes a kept element as a struct to `body`.
     func withKept(_ number: UInt32, _ body: (UnsafePointer<Element>) throws -> Void) throws {
         try codec.with(side.row(number), of: builder.cells, body)
     }

@@ -33,10 +33,10 @@ final class JoinHalves {
     private let bound: JoinBound
     private let clock: StreamTimekeeper
     private var firstOffset: Int64 = 0
-    /// Those that a new element has met.
+    /// The kept elements that match the current new element by key and time.
     let met = PlainList<Met>()
 
-    /// An element that waits and is met, and the pair's time.
+    /// A kept element that matches, and the pair's time.
     struct Met {
         let number: UInt32
         let time: Int64
@@ -67,11 +67,11 @@ final class JoinHalves {
         right.load(batch, past: past)
     }
 
-    /// Reads a range of events and visits the pairs that they complete in log order: each new element
-    /// that has met any, which ``met`` then holds.
+    /// Reads a range of events and visits the pairs that they complete, in log order: each new element that
+    /// has matches, while ``met`` holds them.
     /// - Parameters:
-    ///   - list: Where it is noted what failed.
-    ///   - undo: Called for an event that cannot be taken, of which some pairs may have been.
+    ///   - list: Receives the failures.
+    ///   - undo: Called for an event that fails, some of whose pairs may have been visited already.
     func readPairs(
         _ range: Range<Int>, _ list: ElementList,
         left visitLeft: (_ index: Int, _ event: Int32) throws -> Void,
@@ -84,7 +84,7 @@ final class JoinHalves {
             right: { try pair($0, $1, $2, right, left, visitRight) }, undo: undo)
     }
 
-    /// Lets a new element meet those of the other half, and keeps it for those to come.
+    /// Matches a new element against the other half, and keeps it for later elements.
     private func pair(
         _ index: Int, _ event: Int32, _ meta: JoinMeta, _ mine: JoinHalf,
         _ theirs: JoinHalf,
@@ -92,14 +92,14 @@ final class JoinHalves {
     ) throws {
         let hasMet = try meet(index, event, meta, mine, theirs)
         if !met.isEmpty { try visit(index, event) }
-        // What is alone on the other side, and has been met, is all that I could wait for.
+        // If the key is unique on the other side, and that element has come, no other match can follow.
         if !hasMet || !theirs.isUnique { try mine.keep(index, event, meta) }
     }
 
     /// Reads a range of events and visits their elements in log order.
     /// - Parameters:
-    ///   - list: Where it is noted what failed.
-    ///   - undo: Called for an event that cannot be taken, of which some elements may have been.
+    ///   - list: Receives the failures.
+    ///   - undo: Called for an event that fails, some of whose elements may have been visited already.
     func read(
         _ range: Range<Int>, _ list: ElementList,
         left visitLeft: (_ index: Int, _ event: Int32, JoinMeta) throws -> Void,
@@ -152,7 +152,7 @@ final class JoinHalves {
                 left.undo(from: event)
                 right.undo(from: event)
                 undo(event)
-                // The other side has told why already.
+                // `adoptFailures` has already reported the reason.
                 if error is FailedElsewhere { continue }
                 list.fail(Int(event), EventOutcome(error), remembers: remembers)
                 if list.needsRetry { return }
@@ -162,8 +162,7 @@ final class JoinHalves {
 
     private struct FailedElsewhere: Error {}
 
-    /// Takes over what the streams could not take; the events of which one could not and the other
-    /// could.
+    /// Adds the failures of both streams to `list`, and returns the events that failed.
     private func adoptFailures(_ list: ElementList, remembers: Bool) -> Set<Int> {
         var failed: Set<Int> = []
         for (event, outcome) in left.newFailures + right.newFailures {
@@ -171,7 +170,8 @@ final class JoinHalves {
             list.fail(event, outcome, remembers: false)
         }
         func needsRetry(_ other: ElementList, _ new: Range<Int>) -> Bool {
-            // What one side has taken of an event that the other refuses may have left traces.
+            // If one side has processed an event that failed on the other, its reader may have kept state of
+            // it.
             other.needsRetry
                 || remembers && !failed.isEmpty
                     && new.contains { failed.contains(Int(other.events[$0])) }
@@ -186,7 +186,8 @@ final class JoinHalves {
         JoinMeta(offset: firstOffset + Int64(event), part: part, time: time)
     }
 
-    /// An element is not in its stream. As it is the only one of its key, nothing need wait for another.
+    /// Handles an element that fails its stream's condition. It is the only one of its key, so no kept
+    /// element need wait for another.
     private func refuse(
         _ index: Int, _ event: Int32, _ meta: JoinMeta, _ mine: JoinHalf,
         _ theirs: JoinHalf
@@ -200,8 +201,10 @@ final class JoinHalves {
         mine.refuse(index, event, meta)
     }
 
-    /// Lets a new element of one half meet those that wait in the other, which ``met`` then holds.
-    /// - Returns: Whether it has met any, or one that is not in its stream.
+    /// Matches a new element of one half against the kept elements of the other; ``met`` then holds the
+    /// matches.
+    /// - Returns: Whether it has matches, or whether the only element of its key on the other side failed the
+    ///   condition.
     func meet(
         _ index: Int, _ event: Int32, _ meta: JoinMeta, _ mine: JoinHalf,
         _ theirs: JoinHalf
@@ -217,13 +220,13 @@ final class JoinHalves {
             let other = side.meta(number)
             guard bound.canMeet(meta, other, now: now) else { continue }
             met.append(Met(number: number, time: max(meta.time, other.time)))
-            // No other element of my key will come: what has met me need not wait.
+            // No other element of this key will come on this side, so its match need not wait any longer.
             if mine.isUnique { theirs.forgetLater(number, event) }
         }
         return !met.isEmpty
     }
 
-    /// The stream time as of an element.
+    /// Returns the stream time at an element.
     /// - Throws: ``LateElement``.
     private func admit(_ event: Int32, _ meta: JoinMeta) throws -> Int64 {
         guard bound.needsTime else { return .min }
@@ -246,7 +249,7 @@ final class JoinHalves {
 }
 
 extension kj_column? {
-    /// The event time in a row; zero where it has none.
+    /// The event time in a row; zero if it has none.
     @inline(__always)
     fileprivate func microseconds(_ row: Int32) -> Int64 {
         guard let column = self else { return 0 }

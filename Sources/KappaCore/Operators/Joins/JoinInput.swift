@@ -1,4 +1,4 @@
-/// One stream that goes into a join, with what its elements are joined by.
+/// One of the streams of a join, with the key of its elements.
 struct JoinInput<Element: ViewRow>: Sendable {
     let source: StreamSource<Element>
     let key: Expression<Element>
@@ -12,16 +12,16 @@ struct JoinInput<Element: ViewRow>: Sendable {
         isUnique = property != nil && source.uniqueBy == property
     }
 
-    /// Whether the join itself asks which elements are in the stream. One that is not is the only one of
-    /// its key, too: what waits for it need not wait any longer.
+    /// Whether the join itself evaluates the stream's condition. An element that fails it is still the only
+    /// one of its key, so no element of the other side need wait for that key any longer.
     var judges: Bool { isUnique && source.condition != nil }
 
-    /// The table of the elements that wait.
+    /// The table of the kept elements.
     var stateTable: TableSchema {
         .joinSide(key: key.kind, (try? RowCodec<Element>(spread: true).columns) ?? [])
     }
 
-    /// The table of the keys whose only elements are not in the stream.
+    /// The table of the keys whose only elements failed the stream's condition.
     var refusedTables: [TableSchema] { judges ? [.joinSide(key: key.kind, [])] : [] }
 
     /// The tables of both sides of a join.
@@ -29,7 +29,7 @@ struct JoinInput<Element: ViewRow>: Sendable {
         [stateTable, right.stateTable] + refusedTables + right.refusedTables
     }
 
-    /// How many cells an element has that waits.
+    /// The number of cells of a kept element.
     var cells: Int { stateTable.columns.count - TableSchema.joinSideColumns }
 
     func open(
@@ -41,7 +41,8 @@ struct JoinInput<Element: ViewRow>: Sendable {
     /// A part of a view's digest.
     var signature: String { source.signature() + (judges ? " judged" : "") }
 
-    /// Why elements cannot be kept as rows.
+    /// Why the stream cannot be joined, for example because its elements cannot be stored as rows; nil if it
+    /// can.
     var problem: KappaError? {
         if let problem = source.problem() { return problem }
         do throws(KappaError) {
@@ -53,7 +54,7 @@ struct JoinInput<Element: ViewRow>: Sendable {
     }
 }
 
-/// What goes into an inner join.
+/// The inputs of an inner join, and its bound.
 struct InnerJoin<Left: ViewRow, Right: ViewRow>: Sendable {
     let left: JoinInput<Left>
     let right: JoinInput<Right>

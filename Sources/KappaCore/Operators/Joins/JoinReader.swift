@@ -1,6 +1,6 @@
 import CKappaJSON
 
-/// Makes new elements of the pairs that each event completes, with a closure.
+/// Makes new elements, with a closure, from the pairs that each event completes.
 final class JoinReader<Left: ViewRow, Right: ViewRow, New>: MakingReader {
     typealias Element = New
     typealias Combine = @Sendable (Left, Right) throws -> New
@@ -73,7 +73,7 @@ final class JoinReader<Left: ViewRow, Right: ViewRow, New>: MakingReader {
     }
 }
 
-/// Makes the pairs that each event completes, where their properties are those of the two elements.
+/// Makes the pairs that each event completes, if the pair's properties are properties of the two elements.
 final class PairReader<Left: ViewRow, Right: ViewRow, New: ViewRow>: ElementReader {
     typealias Element = New
 
@@ -131,24 +131,24 @@ final class PairReader<Left: ViewRow, Right: ViewRow, New: ViewRow>: ElementRead
         try codec.with(builder.row, of: builder.cells, body)
     }
 
-    // A pair's cell may be a double that is no number, which a column shows as missing.
+    // A pair's cell may be NaN, which a column shows as missing.
     var isColumnar: Bool { false }
     func field(of keyPath: AnyKeyPath) -> Int? { fields?.field(keyPath) }
     func column(_ field: Int) -> kj_column { pairs.column(field) }
 }
 
-/// The pairs of a join by the places of their elements; cells are copied only as they are needed.
+/// The pairs of a join, as the places of their elements; cells are copied only when they are needed.
 final class PairPlaces {
     let list = ElementList()
     private let halves: JoinHalves
     private let cells: [PairCells.Cell]
     private let lefts = PlainList<JoinPlace>()
     private let rights = PlainList<JoinPlace>()
-    /// The event that completed each pair; those of the reading at hand are not in the list yet.
+    /// The event that completed each pair; pairs of the current reading are not in the list yet.
     private let events = PlainList<Int32>()
-    /// The time of each pair, where there are times.
+    /// The time of each pair, if there are times.
     private let pairTimes: ComputedColumn?
-    /// The cells that were asked for as columns, and how many rows of them are filled.
+    /// The cells that have been requested as columns, and how many rows of each are filled.
     private var columns: [ComputedColumn?]
     private var filled: [Int]
 
@@ -160,7 +160,7 @@ final class PairPlaces {
         filled = Array(repeating: 0, count: cells.count)
     }
 
-    /// A batch is loaded.
+    /// Forgets the pairs of the previous batch.
     func clear() {
         truncate(to: 0)
         list.clear()

@@ -1,10 +1,10 @@
 import CKappaJSON
 
-/// One side of a join: elements by key, in log order, for as long as something may still meet them; over
-/// their table.
+/// One side of a join: its elements by key, in log order, kept for as long as they may still match an element
+/// of the other side. A table of the store holds them too.
 ///
-/// A record holds, behind its header, where its element comes from, and where its packed row is. The elements
-/// of a key are a chain in log order.
+/// After its header, a record holds the origin of its element, and the address of its packed row. The
+/// elements of a key form a chain in log order.
 package final class JoinRows {
     private static let recordBytes = 48
 
@@ -14,13 +14,13 @@ package final class JoinRows {
     private let arena = RowArena()
     private let slab = RecordSlab(recordBytes: recordBytes)
     private var gone: [JoinMeta] = []
-    /// Rows of elements that are forgotten.
+    /// Rows of removed elements, not freed yet.
     private let released = PlainList<PackedRow>()
-    /// Elements by time, oldest on top, for as long as any are to be forgotten by time.
+    /// Elements by time, oldest on top; used once elements expire by time.
     private var oldest = TimeHeap()
     private var expires = false
 
-    /// - Parameter side: Which side it is of those that share the keys.
+    /// - Parameter side: The index of this side among those that share the keys.
     init(_ keys: JoinKeyTable, side: Int, cells: Int) {
         self.keys = keys
         self.side = side
@@ -29,11 +29,11 @@ package final class JoinRows {
 
     // MARK: Elements
 
-    /// The number of the first element under a key; nil where there is none.
+    /// The number of a key's first element; nil if it has none.
     @inline(__always)
     func first(_ key: UInt32) -> UInt32? { RecordSlab.number(keys.ends(key, side).first) }
 
-    /// The number of the element behind another one.
+    /// The number of the next element of the same key.
     @inline(__always)
     func next(_ number: UInt32) -> UInt32? { slab.next(number) }
 
@@ -53,7 +53,7 @@ package final class JoinRows {
             isMatched: slab.has(number, RecordFlags.matched))
     }
 
-    /// Keeps the element that was put together; returns its number.
+    /// Adds the element in `builder`; returns its number.
     func insert(_ builder: PackedRowBuilder, key: UInt32, _ meta: JoinMeta) -> UInt32 {
         let number = place(builder.finish(in: arena), key: key, meta)
         slab.touch(number)
@@ -75,7 +75,7 @@ package final class JoinRows {
         return number
     }
 
-    /// Notes whether an element has met one of the other side.
+    /// Records whether an element has matched one of the other side.
     func setMatched(_ number: UInt32, _ isMatched: Bool) {
         guard slab.has(number, RecordFlags.matched) != isMatched else { return }
         let record = slab.record(number)
@@ -87,7 +87,7 @@ package final class JoinRows {
         slab.touch(number)
     }
 
-    /// Forgets an element. Its row stays as it is until ``reclaim()``.
+    /// Removes an element. Its row stays valid until ``reclaim()``.
     func remove(_ number: UInt32) {
         guard slab.isThere(number) else { return }
         let key = slab.key(number)
@@ -99,7 +99,7 @@ package final class JoinRows {
         slab.remove(number)
     }
 
-    /// The rows of elements that are forgotten are not looked at any more.
+    /// Frees the rows of removed elements. Nothing may refer to them any more.
     func reclaim() {
         while let row = released.popLast() { arena.release(row) }
     }
@@ -109,7 +109,7 @@ package final class JoinRows {
         slab.mark(number, RecordFlags.held)
     }
 
-    /// Forgets the elements whose time is `time` or earlier.
+    /// Removes the elements whose time is `time` or earlier.
     func removeAll(upTo time: Int64) {
         if !expires {
             expires = true
@@ -126,12 +126,12 @@ package final class JoinRows {
     /// How many elements there are.
     var count: Int { slab.count }
 
-    /// The keys have got other numbers.
+    /// Updates the key of each element, after the keys have been renumbered.
     func renumberKeys(_ numbers: [UInt32]) { slab.renumberKeys(numbers) }
 
     // MARK: The table
 
-    /// Takes a stored row in.
+    /// Loads a stored row.
     func load(_ cursor: any RowCursor) throws {
         builder.begin()
         for cell in 0..<builder.cells {
@@ -186,19 +186,19 @@ package final class JoinRows {
     var dirtyRows: Int { slab.dirty.count + gone.count }
 }
 
-/// Where an element of a join comes from.
+/// The origin of a join's element, and whether it has matched.
 package struct JoinMeta {
-    /// The event that made it, and which of that event's elements it is.
+    /// The event that made it, and its index among that event's elements.
     package var offset: Int64
     package var part: Int64
     /// Its event time in microseconds; zero for a stream without times.
     package var time: Int64
-    /// Whether it has met an element of the other side.
+    /// Whether it has matched an element of the other side.
     package var isMatched = false
 }
 
 extension TableSchema {
-    /// The table of one side of a join: a row for each element that is kept.
+    /// The table of one side of a join: a row for each kept element.
     static func joinSide(key: ColumnKind, _ columns: [ColumnSchema]) -> TableSchema {
         var table = TableSchema(
             name: "",
@@ -212,29 +212,29 @@ extension TableSchema {
         return table
     }
 
-    /// Where the key stands in a join side's table.
+    /// The column of the key in a join side's table.
     static let joinSideKey = 4
-    /// How many columns of a join side's table stand before the element's own.
+    /// How many columns of a join side's table precede the element's own.
     static let joinSideColumns = 5
 }
 
-/// Thrown where an element comes after what it belongs to has closed.
+/// Thrown for an element that comes too late to be joined.
 struct LateElement: Error {}
 
-/// The keys under which elements wait, on one side or on several.
+/// The keys of the elements that a join keeps, shared by its sides.
 package final class JoinKeyTable {
-    /// The state of a key is where its chain on each side begins and ends.
+    /// The state of a key is the two ends of its chain on each side.
     private let table: KeyedTable
     private let window: (Int64) -> Int64
     private let isText: Bool
-    /// The sides that share the keys. They hold this table, and it is theirs.
+    /// The sides that share the keys. They own this table, so the references back to them are unowned.
     private var sides: [Unowned] = []
-    /// Where no windows are.
+    /// Zeros: the window of each row, if the join has no windows.
     private var zeros: [Int64] = []
 
     private struct Unowned { unowned let rows: JoinRows }
 
-    /// - Parameter window: The start of the window of a time.
+    /// - Parameter window: Returns the start of a time's window.
     init(kind: ColumnKind, sides: Int, window: @escaping (Int64) -> Int64) {
         self.window = window
         isText = kind == .text || kind == .json
@@ -243,8 +243,8 @@ package final class JoinKeyTable {
 
     func add(_ side: JoinRows) { sides.append(Unowned(rows: side)) }
 
-    /// Finds the numbers of the keys in some rows, and makes those that are new.
-    /// - Parameter windows: By row; nil without windows.
+    /// Finds the numbers of the keys in some rows, and adds keys that are new.
+    /// - Parameter windows: The start of each row's window; nil without windows.
     func find(
         _ rows: ArraySlice<Int32>, _ column: kj_column, _ windows: UnsafePointer<Int64>?,
         into ids: inout [UInt32]
@@ -284,7 +284,7 @@ package final class JoinKeyTable {
             of: ends, toByteOffset: table.stateOffset + 8 * side, as: RecordSlab.Ends.self)
     }
 
-    /// Forgets the keys that have no elements any more, where they are most.
+    /// Forgets the keys without elements, if most keys are.
     func compact() {
         let count = sides.reduce(0) { $0 + $1.rows.count }
         guard table.isWorthCompacting(needed: count) else { return }

@@ -3,11 +3,11 @@ struct OuterJoin<Left: ViewRow, Right: ViewRow, New: ViewRow>: Sendable {
     let left: JoinInput<Left>
     let right: JoinInput<Right>
     let bound: JoinBound
-    /// Whether elements that have met none are rows.
+    /// Whether an element without a match makes a row.
     let showsLeft: Bool
     let showsRight: Bool
     let isJoined: (@Sendable (Left, Right) throws -> Bool)?
-    /// Nil where both are nil.
+    /// Makes the row of a pair, in which either element may be missing; nil only if both are.
     let combine: @Sendable (Left?, Right?) throws -> New?
 }
 
@@ -41,7 +41,7 @@ package struct JoinedRowsDefinition: Sendable {
     }
 }
 
-/// Runs the table of an outer join: rows come, and give way to others.
+/// Runs the table of an outer join: rows are inserted, and replaced when their elements find a match.
 final class JoinedRowsRunner: StepRunner {
     private let input: any JoinedRowsInput
     private let tableIndex: Int

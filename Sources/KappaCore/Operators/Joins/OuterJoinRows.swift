@@ -1,19 +1,19 @@
 /// The rows of an outer join that have changed since the last commit, without their types.
 package protocol JoinedRowsInput: AnyObject {
-    /// Takes the elements of the events in `range`, and tells what became of each event.
+    /// Takes the elements of the events in `range`, and reports the outcome of each event.
     func take(
         _ batch: EventBatch, _ range: Range<Int>, _ outcome: (Int, EventOutcome) -> Void)
-    /// Visits the rows that have changed in the order of their keys: the cells of the row, nil if it
-    /// is gone, and those of its key.
+    /// Visits the changed rows in the order of their keys: the cells of the row, nil if it was deleted, and
+    /// the cells of its key.
     func forEachChange(_ body: (_ row: [Value]?, _ key: [Value]) throws -> Void) throws
-    /// Forgets the changes: they are committed.
+    /// Forgets the changes, which have been committed.
     func clear()
     var changes: Int { get }
     /// How much memory a change takes, roughly.
     var bytesPerChange: Int { get }
 }
 
-/// Which two elements a row was made of; offset -1 for one that is not there.
+/// The two elements of a row; offset -1 for a missing one.
 private struct JoinedKey: Hashable, Comparable {
     var leftOffset: Int64 = -1
     var leftPart: Int64 = 0
@@ -37,9 +37,9 @@ final class OuterJoinRows<Left: ViewRow, Right: ViewRow, New: ViewRow>: JoinedRo
     private let halves: JoinHalves
     private let failures = ElementList()
     private let codec: RowCodec<New>
-    /// The rows that have changed; nil where one is gone.
+    /// The rows that have changed; nil for a deleted row.
     private var pending: [JoinedKey: New?] = [:]
-    /// What the reading at hand changes; kept only if it stands.
+    /// The changes of the current reading; they are discarded if it is undone.
     private var changed: [(key: JoinedKey, row: New?, event: Int32)] = []
 
     init(
@@ -58,8 +58,8 @@ final class OuterJoinRows<Left: ViewRow, Right: ViewRow, New: ViewRow>: JoinedRo
         failures.clear()
         failures.forEachReading(range) { range in
             read(range, outcome)
-        } settle: { stands in
-            if stands {
+        } settle: { succeeded in
+            if succeeded {
                 for change in changed { pending[change.key] = .some(change.row) }
                 halves.settle()
             } else {
@@ -150,7 +150,7 @@ final class OuterJoinRows<Left: ViewRow, Right: ViewRow, New: ViewRow>: JoinedRo
     // MARK: Rows
 
     var changes: Int { pending.count }
-    // What texts point to is counted as one of 64 bytes.
+    // Assumes 64 bytes for what a row points to, such as texts.
     var bytesPerChange: Int { 2 * MemoryLayout<New>.stride + 64 + 64 }
 
     func forEachChange(_ body: (_ row: [Value]?, _ key: [Value]) throws -> Void) throws {

@@ -1,5 +1,5 @@
-/// A property of the struct that a join makes of a pair, where its name is not the one of the property
-/// that it takes.
+/// Names the source of a property in the struct that a join makes of a pair, for a property whose name
+/// differs from its source's.
 public struct PairProperty<Left, Right, New>: Sendable {
     enum Source: Sendable {
         case left(PartialKeyPath<Left> & Sendable)
@@ -23,9 +23,9 @@ public struct PairProperty<Left, Right, New>: Sendable {
     }
 }
 
-/// Where the cells of a pair's struct come from.
+/// The sources of the cells of a pair's struct.
 struct PairCells: Sendable {
-    /// A cell of an element, and on which side it stands.
+    /// A cell of an element, and the side it is on.
     struct Cell: Sendable {
         let isLeft: Bool
         let index: Int
@@ -33,8 +33,8 @@ struct PairCells: Sendable {
     }
     private(set) var cells: [Cell] = []
 
-    /// Finds for each property of the pair's struct the one that it takes.
-    /// - Throws: `.usage` where there is none.
+    /// Finds the source of each property of the pair's struct.
+    /// - Throws: `.usage` if a property has no source.
     init<Left: ViewRow, Right: ViewRow, New: ViewRow>(
         _ properties: [PairProperty<Left, Right, New>]
     ) throws(KappaError) {
@@ -52,7 +52,7 @@ struct PairCells: Sendable {
             guard let cell, let target = new.cell(property.target) else {
                 throw Self.problem(
                     New.self, PropertyPath(property.target).description,
-                    "it, or what it is taken from, is not read from a column")
+                    "it, or the property it comes from, is not read from a column")
             }
             given[target] = cell
         }
@@ -75,10 +75,10 @@ struct PairCells: Sendable {
         _ type: New.Type, _ name: String, _ reason: String
     ) -> KappaError {
         KappaError(
-            .usage, "a join cannot make \(type): nothing gives \(name)", at: "\(type)",
+            .usage, "a join cannot make \(type): nothing provides \(name)", at: "\(type)",
             because: reason,
             advice:
-                "Say what it takes: .left(\\.name, as: \\.\(name)), or make pairs with a closure")
+                "Name its source: .left(\\.name, as: \\.\(name)), or make pairs with a closure")
     }
 
     /// A part of a view's digest.
@@ -87,7 +87,7 @@ struct PairCells: Sendable {
     }
 }
 
-/// The cells of one of the types that a pair is about.
+/// The cells of one of the types involved: the left, the right or the pair's.
 private struct PairSide<Element: ViewRow> {
     let fields: [EventField]
     private let shape: EventShape
@@ -106,7 +106,7 @@ private struct PairSide<Element: ViewRow> {
         }
     }
 
-    /// The cell that may stand for a property of another type, by its name.
+    /// The cell that can supply a property of another type, by its name and type.
     func cell(for other: EventField) -> Int? {
         fields.firstIndex { $0.canStand(for: other) }
     }

@@ -1,30 +1,32 @@
 import CKappaJSON
 
-/// The keys of an operator, each with a record of memory, over the table in which the store keeps its rows.
+/// The keys of an operator, each with a record in memory, backed by the table in which the store keeps its
+/// rows.
 ///
-/// Every operator that keeps something by key stands on it. The table knows which keys there are, which of
-/// them have changed since the last commit, and which the store holds; it reads keys that only the
-/// store knows, and sorts those that are to be written. What an operator knows of a key is its own: as many
-/// bytes of the record as it asked for, or whatever it keeps by the key's number.
+/// Every operator that keeps state by key uses it. The table knows which keys exist, which have changed since
+/// the last commit, and which the store holds; it reads keys from the store when memory does not hold them,
+/// and sorts the keys to be written. The state of a key belongs to the operator: it asks for a number of
+/// bytes in each record, or keeps other data by the key's number.
 ///
 /// **The contract**
-/// - *Numbers.* A key has its number until the table forgets it: ``evict()``, ``spill(keepingMemory:)`` and
-///   ``compact(keeping:)``. Records move whenever keys are looked up.
-/// - *Reading.* The owner looks a batch's keys up and then calls ``readThrough(_:)``. It is handed the keys
-///   that are new in memory, as long as the store may know more than memory does; not one of them is
-///   looked up twice.
-/// - *Writing.* What changes is touched. At a commit the owner sorts what was touched as the store sorts its
-///   keys, writes it, and calls ``committed(_:)`` once the transaction stands. Until then nothing is forgotten.
-/// - *Room.* After a commit everything is in the store, so the owner may evict all keys: those that come
-///   again are read through.
-/// - *Spilling.* Before a version's first commit there is nothing to read keys from. What they have become in a
-///   stretch of the log is written to a sorted run, and ``spill(keepingMemory:)`` forgets it: a key that
-///   comes again begins anew, and nothing is looked up. ``writeSpilled(_:to:sideBySide:_:)`` makes one row
-///   of what a key has become in all stretches, in log order. An owner can spill if it can tell how two stretches
-///   of one key become one; every operator is to be able to, as only the store has no bounds.
+/// - *Numbers.* A key keeps its number until the table forgets it: ``evict()``, ``spill(keepingMemory:)`` and
+///   ``compact(keeping:)``. Any lookup of keys may move the records.
+/// - *Reading.* The owner looks a batch's keys up and then calls ``readThrough(_:)``. The closure gets the
+///   keys that are new in memory, as long as the store may hold keys that memory does not. While a key is in
+///   memory, it is never looked up again.
+/// - *Writing.* The owner touches each key that it changes. At a commit it sorts the touched keys in the
+///   store's order, writes them, and calls ``committed(_:)`` once the transaction has committed. Until then
+///   the table forgets nothing.
+/// - *Room.* After a commit everything is in the store, so the owner may evict all keys: a key that comes
+///   again is read through.
+/// - *Spilling.* Before a version's first commit the store is empty. The state of the keys over a range of
+///   the log is written to a sorted run, and ``spill(keepingMemory:)`` forgets them: a key that comes again
+///   starts from nothing, without a lookup. ``writeSpilled(_:to:sideBySide:_:)`` merges the states of a key
+///   from all ranges into one row, in log order. An owner can spill if it can merge two states of one key.
+///   Every operator should be able to, because only the store is unbounded.
 ///
-/// Closures are called for what is rare, and at commits. What is done for each event is reading and
-/// writing memory at ``record(_:)``.
+/// Closures are called only for rare cases and at commits. The work per event is to read and write memory at
+/// ``record(_:)``.
 final class KeyedTable {
     /// The keys and their records.
     let keys: GroupTable
@@ -33,15 +35,14 @@ final class KeyedTable {
     let stateOffset: Int
     /// The keys that have changed since the last commit.
     private(set) var dirty: [UInt32] = []
-    /// Whether memory holds all that the store does, so that a key that is not in memory is a new one.
+    /// Whether memory holds every key that the store holds, so that a key missing from memory is new.
     private(set) var isComplete: Bool
     private let stored: StoredTable?
     private let loaded: LoadedKey
-    /// Keys that are new in memory, that the store may know, and that were not read through yet.
+    /// Keys that are new in memory, that the store may hold, and that have not been read through yet.
     private var fresh: [UInt32] = []
 
-    /// - Parameter stored: The table with what the store knows of the keys; nil where the owner loads them
-    ///   itself, all of them.
+    /// - Parameter stored: The store's table for the keys; nil if the owner loads all keys itself.
     init(keyIsText: [Bool], stateBytes: Int, over stored: StoredTable? = nil) {
         keys = GroupTable(keyIsText: keyIsText, stateBytes: stateBytes)
         self.keyIsText = keyIsText
@@ -53,7 +54,7 @@ final class KeyedTable {
 
     var count: Int { keys.count }
     var memoryBytes: Int { keys.memoryBytes }
-    /// What sorting those that changed will take.
+    /// The bytes that sorting the changed keys will take.
     var sortingBytes: Int { dirty.count * KeySort.bytesPerRow }
 
     @inline(__always)
@@ -61,34 +62,34 @@ final class KeyedTable {
 
     // MARK: Finding
 
-    /// Finds the keys of some rows, and makes those that are new; ``readThrough(_:)`` comes next.
+    /// Finds the keys of some rows, and adds those that are new; call ``readThrough(_:)`` next.
     func find(rows: ArraySlice<Int32>, keys: [KeyColumn], into ids: inout [UInt32]) {
         self.keys.find(rows: rows, keys: keys, into: &ids, fresh: &fresh)
         if isComplete { fresh.removeAll(keepingCapacity: true) }
     }
 
-    /// Hands over the keys that are new in memory, if the store may know them.
-    /// - Parameter load: Takes in what the store has of a key, and tells whether it has anything.
+    /// Passes each key that is new in memory to `load`, if the store may hold it.
+    /// - Parameter load: Loads what the store holds of a key; returns whether it holds anything.
     func readThrough(_ load: (UInt32) throws -> Bool) throws {
         if fresh.isEmpty { return }
         for id in fresh where try load(id) { RecordFlags.set(RecordFlags.stored, record(id)) }
         fresh.removeAll(keepingCapacity: true)
     }
 
-    /// Finds a key that stands in some columns of a row; makes it if it is new.
+    /// Finds the key in some columns of a row; adds it if it is new.
     func find(_ row: any RowCursor, _ columns: [Int]) -> (id: UInt32, isNew: Bool) {
         loaded.load(row, columns, isText: { keyIsText[$0] })
         return keys.find(keys: loaded.columns)
     }
 
-    /// The same where the last part of the key is no column.
+    /// The same, for a key whose last part is not a column.
     func find(_ row: any RowCursor, _ columns: [Int], last: Int64) -> UInt32 {
         loaded.load(row, columns, isText: { keyIsText[$0] })
         loaded.set(columns.count, last)
         return keys.find(keys: loaded.columns).id
     }
 
-    /// Finds a key that stands in cells of a packed row, from one on; makes it if it is new.
+    /// Finds the key in the cells of a packed row, from cell `first` on; adds it if it is new.
     func find(_ row: PackedRow, from first: Int, of cells: Int) -> UInt32 {
         loaded.load(row, from: first, of: cells, isText: keyIsText)
         return keys.find(keys: loaded.columns).id
@@ -97,7 +98,7 @@ final class KeyedTable {
     // MARK: Changing
 
     func isDirty(_ id: UInt32) -> Bool { RecordFlags.has(RecordFlags.dirty, record(id)) }
-    /// Whether the store holds what the owner knew of a key at the last commit.
+    /// Whether the store holds the owner's state of a key, as of the last commit.
     func isStored(_ id: UInt32) -> Bool { RecordFlags.has(RecordFlags.stored, record(id)) }
 
     /// Notes that a key has changed.
@@ -108,7 +109,7 @@ final class KeyedTable {
     func touch(_ ids: [UInt32]) {
         let (base, stride) = (keys.base, keys.recordStride)
         var dirty = dirty
-        // Else appending would copy what is there.
+        // So that `dirty` is uniquely referenced, and appending does not copy it.
         self.dirty = []
         for id in ids where RecordFlags.setDirty(base + Int(id) &* stride) { dirty.append(id) }
         self.dirty = dirty
@@ -116,17 +117,17 @@ final class KeyedTable {
 
     // MARK: Writing
 
-    /// Sorts the keys that have changed as the store sorts them.
-    /// - Returns: These keys.
+    /// Sorts the changed keys in the store's order.
+    /// - Returns: The changed keys.
     func sortDirty() -> [UInt32] {
         KeyOrder.sort(&dirty, in: keys)
         return dirty
     }
 
-    /// Leaves keys out of those that are to be written.
+    /// Removes keys from those to be written.
     func skip(where isSkipped: (UInt32) -> Bool) { dirty.removeAll(where: isSkipped) }
 
-    /// The keys that have changed, sorted; from now on they count as unchanged.
+    /// Returns the changed keys, sorted, and marks them as unchanged.
     func takeDirty() -> [UInt32] {
         KeyOrder.sort(&dirty, in: keys)
         for id in dirty { RecordFlags.clear(RecordFlags.dirty, record(id)) }
@@ -134,8 +135,8 @@ final class KeyedTable {
         return dirty
     }
 
-    /// Asks for the record of a key some places ahead of one that is looked at: keys are written in their
-    /// order, which is none that memory knows.
+    /// Prefetches the record of a key some places ahead: keys are written in key order, which is random in
+    /// memory.
     @inline(__always)
     func prefetch(aheadOf index: Int, in ids: [UInt32]) {
         guard index + 8 < ids.count else { return }
@@ -144,12 +145,12 @@ final class KeyedTable {
     }
 
     /// The transaction was committed: no key has changed since.
-    /// - Parameter isStored: Asked for each key that was written: whether the store now holds
-    ///   something of it.
+    /// - Parameter isStored: Called for each key that was written: whether the store now holds something for
+    ///   it.
     @inline(__always)
     func committed(_ isStored: (UInt32) -> Bool) {
         if dirty.count * 4 > keys.count {
-            // One after the other, as they stand in memory.
+            // In the order of memory, which is faster when many have changed.
             for id in 0..<UInt32(keys.count) where isDirty(id) { settle(id, isStored) }
         } else {
             for (index, id) in dirty.enumerated() {
@@ -167,7 +168,7 @@ final class KeyedTable {
 
     // MARK: The store
 
-    /// Binds the parts of a key, the first one at index `first`.
+    /// Binds the parts of a key, the first at index `first`.
     @inline(__always)
     func bindKey(_ id: UInt32, to writer: any RowWriter, at first: Int = 0) {
         for part in keyIsText.indices { bind(id, part, to: writer, at: first + part) }
@@ -190,14 +191,14 @@ final class KeyedTable {
         return Value(integerKey: keys.integerKey(id, part), kind: kind)
     }
 
-    /// Reads the row that the store has under a key; whether it has one.
+    /// Reads the store's row of a key; returns whether there is one.
     func lookUp(_ id: UInt32, _ read: (any RowCursor) throws -> Void) throws -> Bool {
         guard let stored else { return false }
         return try stored.store.lookUp(
             table: stored.index, bindKey: { bindKey(id, to: $0) }, read: read)
     }
 
-    /// Reads the rows whose keys begin with a key; whether there are any.
+    /// Reads the rows whose keys begin with this key; returns whether there are any.
     func scan(_ id: UInt32, _ read: (any RowCursor) throws -> Void) throws -> Bool {
         guard let stored else { return false }
         var isThere = false
@@ -210,7 +211,7 @@ final class KeyedTable {
         return isThere
     }
 
-    /// Reads all rows that the store has: `take` gets each with the number of its key.
+    /// Reads all rows of the store: `take` gets each with the number of its key.
     func loadAll(_ take: (UInt32, any RowCursor) throws -> Void) throws {
         guard let stored else { return }
         try stored.store.scan(table: stored.index) { cursor in
@@ -223,46 +224,47 @@ final class KeyedTable {
 
     // MARK: Forgetting
 
-    /// Forgets all keys, which are in the store. The owner has given back what it holds.
+    /// Forgets all keys; the store holds them. The owner has freed the memory it held for them.
     func evict() {
         keys.reset()
         isComplete = stored == nil
     }
 
-    /// Whether so few keys are needed that the others are worth forgetting.
+    /// Whether so few keys are needed that forgetting the others pays.
     func isWorthCompacting(needed: Int) -> Bool {
         keys.count > 4_096 && keys.count > 4 * needed
     }
 
-    /// Forgets the keys that are not needed; none has changed.
-    /// - Returns: The new number of each key that is.
+    /// Forgets the keys that are not needed. There must be no uncommitted change.
+    /// - Returns: The new number of each key that is kept.
     func compact(keeping isNeeded: (UInt32) -> Bool) -> [UInt32] {
         keys.compact(keeping: isNeeded)
     }
 
     // MARK: Spilling
 
-    /// What was written has spilled: forgets all keys, and begins anew.
-    /// - Parameter keepingMemory: Whether as many keys are to come.
+    /// Forgets all keys, after they were written to a sorted run.
+    /// - Parameter keepingMemory: Whether to keep the memory, because about as many keys will follow.
     func spill(keepingMemory: Bool) {
         dirty.removeAll(keepingCapacity: true)
         keys.reset(keepingMemory: keepingMemory)
     }
 
-    /// What an owner does with records of rows that have spilled. They stand outside of the table.
+    /// What an owner does with the records of spilled rows. These records are not in the table.
     struct Merging {
-        /// Takes a row in, in a record that has its key.
+        /// Loads a row into a record that already has its key.
         let load: (UnsafeMutableRawPointer, any RowCursor) throws -> Void
-        /// Takes in what the key has become in a later stretch of the log.
+        /// Merges in the key's state from a later range of the log.
         let merge:
             (_ later: UnsafeMutableRawPointer, _ into: UnsafeMutableRawPointer) throws -> Void
-        /// Gives back what a record holds.
+        /// Frees the memory that a record owns.
         let free: (UnsafeMutableRawPointer) -> Void
         let write: (UnsafeMutableRawPointer, any RowWriter) throws -> Void
     }
 
-    /// Writes the rows of all stretches that have spilled, one for each key. Nothing is in memory.
-    /// - Parameter sideBySide: Whether the owner can do that for several keys at once.
+    /// Merges the spilled rows of all ranges and writes one row for each key. Memory holds no keys.
+    /// - Parameter sideBySide: Whether the owner can merge and write several keys at once, on different
+    ///   threads.
     func writeSpilled(
         _ spilled: any SpilledRows, to transaction: any StoreTransaction, sideBySide: Bool,
         _ merging: Merging
@@ -283,7 +285,7 @@ final class KeyedTable {
         isComplete = false
     }
 
-    /// Makes one record of a key's rows, the earliest first; `later` is room for another record.
+    /// Merges a key's rows, the earliest first, into one record; `later` is scratch space for another record.
     private func merge(
         _ cursors: [any RowCursor], into merged: UnsafeMutableRawPointer,
         _ later: UnsafeMutableRawPointer, _ merging: Merging
@@ -301,7 +303,7 @@ final class KeyedTable {
         }
     }
 
-    /// Reads a row into a record of its own, with its key, whose texts are the cursor's.
+    /// Reads a row and its key into a record. The texts of the key still belong to the cursor.
     private func load(
         _ cursor: any RowCursor, into record: UnsafeMutableRawPointer, _ merging: Merging
     ) throws {
@@ -318,7 +320,7 @@ final class KeyedTable {
     }
 }
 
-/// The table of the store that a ``KeyedTable`` stands over.
+/// The table of the store that backs a ``KeyedTable``.
 struct StoredTable {
     let store: any RowStore
     let index: Int
@@ -336,6 +338,6 @@ struct StoredTable {
 }
 
 extension ColumnKind {
-    /// Whether a key of this kind is kept as a text.
+    /// Whether a key of this kind is stored as a text.
     var isText: Bool { self == .text || self == .json }
 }

@@ -1,26 +1,26 @@
 import CKappaJSON
 import Glibc
 
-/// What stands under the keys of an operator, several of it under one: records of one size, by number.
+/// Records of one size, addressed by number, of which a key of an operator can have several.
 ///
-/// A record begins with a header: the number of its key, what is known of it (see ``RecordFlags``), and two links.
-/// Behind that stand the fields of its owner. Chains of records hang from the records of the keys;
-/// where they begin is the owner's to know. Whoever changes a record touches it; a number is used again once
-/// its record is gone and nothing knows the number any more.
+/// A record begins with a header: the number of its key, its flags (see ``RecordFlags``), and two links. The
+/// owner's fields follow. The links form chains of the records of one key; the owner stores where each begins
+/// and ends. The owner touches each record that it changes. A number is reused once its record is removed and
+/// nothing refers to the number any more.
 final class RecordSlab {
-    /// Bytes of the header: key, flags, and the numbers, plus one, of the next and the previous record.
+    /// Bytes of the header: key, flags, and the numbers of the next and the previous record, each plus one.
     static let headerBytes = 16
 
     let stride: Int
     private var memory: UnsafeMutableRawPointer
     private var capacity = 256
-    /// How many numbers were given, those of records that are gone included.
+    /// How many numbers have been given out, including those of removed records.
     private(set) var end = 0
     private let free = PlainList<UInt32>()
-    /// The records that have changed since the last commit, and some that are gone.
+    /// The records that have changed since the last commit; some may have been removed since.
     private(set) var dirty: [UInt32] = []
 
-    /// - Parameter bytes: Of a record, with its header.
+    /// - Parameter bytes: The size of a record, with its header.
     init(recordBytes bytes: Int) {
         stride = (bytes + 15) & ~15
         memory = LargeMemory.resized(nil, byteCount: capacity * stride)
@@ -28,17 +28,17 @@ final class RecordSlab {
 
     deinit { Glibc.free(memory) }
 
-    /// How many records there are, and such that are gone and known still.
+    /// How many records there are, including removed ones whose numbers are still in use.
     var count: Int { end - free.count }
     var memoryBytes: Int { end * stride }
 
-    /// Where the first record stands; it moves when records are added.
+    /// The address of the first record; adding records may move it.
     var base: UnsafeMutableRawPointer { memory }
 
     @inline(__always)
     func record(_ id: UInt32) -> UnsafeMutableRawPointer { memory + Int(id) &* stride }
 
-    /// A new record under a key; its fields are zero.
+    /// Adds a record to a key; its fields are zero.
     func insert(key: UInt32) -> UInt32 {
         let id = free.popLast() ?? next()
         let record = record(id)
@@ -57,10 +57,10 @@ final class RecordSlab {
         return UInt32(end - 1)
     }
 
-    /// Takes a record away. Its number stays unused until nothing knows it.
+    /// Removes a record. Its number is not reused until nothing refers to it.
     func remove(_ id: UInt32) { unmark(id, RecordFlags.used) }
 
-    /// Forgets all records. The owner has given back what they hold.
+    /// Forgets all records. The owner has freed the memory they own.
     func reset() {
         (end, capacity) = (0, 256)
         free.truncate(to: 0)
@@ -68,7 +68,7 @@ final class RecordSlab {
         memory = LargeMemory.resized(memory, byteCount: capacity * stride)
     }
 
-    /// The records that there are.
+    /// The records that have not been removed.
     var all: [UInt32] { (0..<UInt32(end)).filter(isThere) }
 
     // MARK: The header
@@ -76,7 +76,7 @@ final class RecordSlab {
     @inline(__always)
     func key(_ id: UInt32) -> UInt32 { record(id).load(as: UInt32.self) }
 
-    /// Keys have got other numbers: gives each record that of its key.
+    /// Updates the key of each record, after the keys have been renumbered.
     func renumberKeys(_ numbers: [UInt32]) {
         for id in 0..<UInt32(end) where isThere(id) {
             record(id).storeBytes(of: numbers[Int(key(id))], as: UInt32.self)
@@ -90,7 +90,7 @@ final class RecordSlab {
     @inline(__always)
     func mark(_ id: UInt32, _ flag: UInt32) { RecordFlags.set(flag, record(id)) }
 
-    /// Takes a mark away. With the last of those that keep its number, that is used again.
+    /// Clears a flag. When the last flag that reserves the number is cleared, the number can be reused.
     func unmark(_ id: UInt32, _ flag: UInt32) {
         RecordFlags.clear(flag, record(id))
         if RecordFlags.of(record(id)) & Self.keepingFlags == 0 { free.append(id) }
@@ -100,7 +100,7 @@ final class RecordSlab {
 
     // MARK: Chains
 
-    /// The first and the last record of a chain: their numbers plus one, 0 where there are none.
+    /// The first and the last record of a chain: their numbers plus one, 0 if the chain is empty.
     struct Ends {
         var first: UInt32
         var last: UInt32
@@ -134,7 +134,7 @@ final class RecordSlab {
         ends.last = id + 1
     }
 
-    /// Takes a record out of a chain.
+    /// Removes a record from a chain.
     func unlink(_ id: UInt32, from ends: inout Ends) {
         let (next, previous) = (next(id), previous(id))
         if let previous { setNext(previous, next) } else { ends.first = next.map { $0 + 1 } ?? 0 }
@@ -151,7 +151,7 @@ final class RecordSlab {
     @inline(__always)
     func touch(_ id: UInt32) { if RecordFlags.setDirty(record(id)) { dirty.append(id) } }
 
-    /// Puts the records that have changed, and are there, in the order in which they are to be written.
+    /// Puts the changed records, without those removed since, in the order in which they will be written.
     /// - Parameter order: Sorts them, and may leave some out.
     func sortDirty(_ order: ([UInt32]) -> [UInt32]) -> [UInt32] {
         dirty.removeAll { id in
@@ -177,18 +177,17 @@ final class RecordSlab {
     }
 }
 
-/// What is known of a record, as bits of the word at its byte 4: in a ``KeyedTable`` of the key, in a
-/// ``RecordSlab`` of what stands under one.
+/// The flags of a record, in the word at its byte 4. Both ``KeyedTable`` and ``RecordSlab`` use them.
 enum RecordFlags {
     /// It has changed since the last commit, and is among those to be written.
     static let dirty: UInt32 = 1
     /// The store holds it.
     static let stored: UInt32 = 2
-    /// Of a slab: it is there.
+    /// In a slab: the record exists.
     static let used: UInt32 = 4
-    /// Of a slab: something besides the list of those that changed knows its number.
+    /// In a slab: something besides the list of changed records refers to its number.
     static let held: UInt32 = 8
-    /// Of a join's element: it has met one of the other side.
+    /// For an element of a join: it has matched one of the other side.
     static let matched: UInt32 = 16
 
     @inline(__always)
@@ -211,7 +210,7 @@ enum RecordFlags {
     static func clear(_ flag: UInt32, _ record: UnsafeMutableRawPointer) {
         replace(by: of(record) & ~flag, record)
     }
-    /// Marks a record as changed; whether it was not before.
+    /// Marks a record as changed; returns whether it was unchanged before.
     @inline(__always)
     static func setDirty(_ record: UnsafeMutableRawPointer) -> Bool {
         let flags = of(record)

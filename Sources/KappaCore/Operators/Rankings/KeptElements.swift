@@ -1,6 +1,6 @@
 import CKappaJSON
 
-/// Groups whose elements the view itself chooses, with a closure.
+/// Groups for which the view itself chooses the elements to keep, with a closure.
 final class KeptElements<Element: ViewRow>: RankingInput {
     private let reader: any ElementReader<Element>
     private let keys: ExpressionColumns<Element>
@@ -9,18 +9,18 @@ final class KeptElements<Element: ViewRow>: RankingInput {
     private let codec: RowCodec<Element>
     private var groups: [[Element]] = []
     private var elementCount = 0
-    /// The elements of the reading at hand whose keys are known.
+    /// The elements of the current reading whose keys are known.
     private let taken = ElementList()
-    /// The events of the reading at hand that were taken.
+    /// The events of the current reading that were applied.
     private var applied: [Int32] = []
-    /// What the reading at hand has changed, as it was before, and which group's it was.
+    /// The groups that the current reading has changed, with their elements before each change.
     private var before: [(group: UInt32, elements: [Element])] = []
 
-    /// Whether elements may hold texts, lists and the like, which stand elsewhere.
+    /// Whether elements may hold texts, lists and the like, which are stored elsewhere.
     private let pointsElsewhere = !_isPOD(Element.self)
-    /// What the elements of each group point to: measured when they are read and written.
+    /// The bytes that the elements of each group point to, measured when they are read and written.
     private var pointed = PointedBytes()
-    /// Until then it is taken to be what the events brought.
+    /// Until they are measured, they are assumed to be the bytes of the events.
     private var unmeasuredBytes = 0
     private let measuring = MeasuringWriter()
 
@@ -47,8 +47,8 @@ final class KeptElements<Element: ViewRow>: RankingInput {
             select(new)
             take(find)
             outcome(applied, .applied)
-        } settled: { stands in
-            if stands { for change in before { changed(change.group) } } else { undo(to: 0) }
+        } settled: { succeeded in
+            if succeeded { for change in before { changed(change.group) } } else { undo(to: 0) }
             before.removeAll(keepingCapacity: true)
         }
         for (event, failure) in reader.list.failures { outcome([Int32(event)], failure) }
@@ -82,7 +82,7 @@ final class KeptElements<Element: ViewRow>: RankingInput {
             applied += taken.events
             return
         }
-        // Of an event that cannot be taken nothing may change, and those behind it find it so.
+        // An event that fails must change nothing, so its changes are undone before the next event runs.
         taken.forEachEvent(0..<taken.count) { event, elements in
             let mark = before.count
             do {
@@ -98,7 +98,7 @@ final class KeptElements<Element: ViewRow>: RankingInput {
         }
     }
 
-    /// Lets the view choose for all elements; false where it throws for some: then nothing has changed.
+    /// Calls the view's closure for all elements. Returns false, with nothing changed, if it throws for one.
     private func takeAll(_ ids: [UInt32]) -> Bool {
         let mark = before.count
         var hasFailed = false
@@ -120,7 +120,7 @@ final class KeptElements<Element: ViewRow>: RankingInput {
         return !hasFailed
     }
 
-    /// Lets the view choose. Where it throws, nothing has changed.
+    /// Calls the view's closure for one element. If it throws, nothing has changed.
     private func take(_ element: Element, _ id: UInt32) throws {
         let old = groups[Int(id)]
         var kept = old
@@ -134,7 +134,7 @@ final class KeptElements<Element: ViewRow>: RankingInput {
         if kept.isEmpty { pointed.clear(id) }
     }
 
-    /// Takes back what was changed last, until so many changes are left.
+    /// Undoes the last changes, until `mark` changes are left.
     private func undo(to mark: Int) {
         for (group, elements) in before[mark...].reversed() {
             elementCount += elements.count - groups[Int(group)].count
@@ -193,12 +193,12 @@ final class KeptElements<Element: ViewRow>: RankingInput {
     }
 }
 
-/// Passes cells on to a writer and notes how long their texts are.
+/// Passes cells on to a writer and records the lengths of their texts.
 private final class MeasuringWriter: RowWriter {
     var writer: (any RowWriter)?
     private var texts: [(column: Int, count: Int)] = []
 
-    /// What was noted since this was last called.
+    /// The texts bound since this was last called.
     func takeTexts() -> [(column: Int, count: Int)] {
         defer { texts.removeAll(keepingCapacity: true) }
         return texts

@@ -1,24 +1,23 @@
 import CKappaJSON
 import Glibc
 
-/// For each group its best packed rows, in order.
+/// The best packed rows of each group, in order.
 final class PackedRankings {
     private struct Entry {
         var rank: Int64
         var row: PackedRow
     }
 
-    /// A group's rows. Where it has only one, as most groups do that keep the last row, that is all
-    /// there is to look at.
+    /// A group's rows. A single row, as in most groups that keep only the last row, needs no entries.
     private struct Group {
         /// The rank of the last row.
         var lastRank: Int64
-        /// The only row where there is no room for more; else the entries.
+        /// The only row if `room` is zero; else the entries.
         var place: UnsafeMutableRawPointer?
         var count: UInt32
-        /// For how many entries there is room.
+        /// The capacity of the entries.
         var room: UInt32
-        /// The row that was proposed for the group's only place, counted from 1.
+        /// The row proposed for the group's only place, counted from 1; 0 for none.
         var proposed: UInt32
 
         var entries: UnsafeMutablePointer<Entry>? { place?.assumingMemoryBound(to: Entry.self) }
@@ -54,7 +53,7 @@ final class PackedRankings {
             .bindMemory(to: Group.self, capacity: capacity)
     }
 
-    /// Makes room for groups up to one.
+    /// Makes room for groups up to and including `group`.
     func reserve(through group: Int) {
         if group < count { return }
         if group >= capacity {
@@ -66,11 +65,11 @@ final class PackedRankings {
         count = group + 1
     }
 
-    /// Asks for a group that is looked at soon.
+    /// Prefetches a group that is needed soon.
     @inline(__always)
     func prefetch(_ group: Int) { kj_prefetch(groups + group) }
 
-    /// Asks for what stands in a group that was asked for before.
+    /// Prefetches the rows or entries of a group that has been prefetched.
     @inline(__always)
     func prefetchRows(_ group: Int) {
         guard let place = groups[group].place else { return }
@@ -78,10 +77,10 @@ final class PackedRankings {
     }
     private static let prefetchedLines = 4
 
-    // MARK: Taking rows in
+    // MARK: Taking rows
 
-    /// Whether a row of a rank may be among the best of a group, for which there is room. It may still
-    /// turn out not to be.
+    /// Whether a row of this rank may be among the best of a group; ``add(_:_:_:)`` decides. There must be
+    /// room for the group.
     @inline(__always)
     func mayTake(_ rank: Int64, _ group: Int) -> Bool {
         if groups[group].count < limit { return true }
@@ -90,7 +89,7 @@ final class PackedRankings {
         return !order.ranksAreExact || ties != .earliest
     }
 
-    /// Adds the row that was put together, if it is among the best; whether it is.
+    /// Adds the row in `builder`, if it is among the best; returns whether it is.
     func add(_ builder: PackedRowBuilder, _ rank: Int64, _ group: Int) -> Bool {
         reserve(through: group)
         let new = Entry(rank: rank, row: builder.row)
@@ -110,7 +109,7 @@ final class PackedRankings {
         return true
     }
 
-    /// Appends a row that is known to stand behind those of its group.
+    /// Appends a row that is known to rank after the others of its group.
     func append(_ builder: PackedRowBuilder, to group: Int) {
         reserve(through: group)
         let row = builder.finish(in: arena)
@@ -156,7 +155,7 @@ final class PackedRankings {
         if last > 0 { groups[group].lastRank = entry(last - 1, of: group).rank }
     }
 
-    /// Whether the last row of a ranking that is too long stands as high as the last that counts.
+    /// Whether the last row of a ranking over its limit ties with the last row within the limit.
     private func lastIsKept(_ group: Int) -> Bool {
         guard ties == .all else { return false }
         let last = Int(groups[group].count) - 1
@@ -177,20 +176,20 @@ final class PackedRankings {
 
     // MARK: One row for each group
 
-    /// Whether each group keeps one row, and ranks alone tell which: then many rows can be judged
-    /// before any is put together.
+    /// Whether each group keeps one row, and ranks alone decide which. Many rows can then be compared before
+    /// any is packed.
     var keepsOneByRank: Bool { limit == 1 && ties != .all && order.ranksAreExact }
 
-    /// Proposes a row, counted from 0, for the only place of a group. It must be put there, unless a
-    /// later one is proposed for it.
-    /// - Returns: Whether it is the first that is proposed; nil where a better one has the place.
+    /// Proposes a row, counted from 0, for the only place of a group. The caller must put it there, unless a
+    /// later row is proposed for the place.
+    /// - Returns: Whether it is the first proposed row; nil if a better row has the place.
     @inline(__always)
     func propose(_ row: Int, _ rank: Int64, _ group: Int) -> Bool? {
         guard mayTake(rank, group) else { return nil }
         let isFirst = groups[group].proposed == 0
         groups[group].lastRank = rank
         groups[group].proposed = UInt32(row + 1)
-        // Until then it stands for a row that is better than any other.
+        // The group counts as full from now on, so that later rows are compared with this one.
         if groups[group].count == 0 {
             groups[group].count = 1
             rowCount += 1
@@ -198,14 +197,14 @@ final class PackedRankings {
         return isFirst
     }
 
-    /// The row that was proposed last for a group, counted from 0, and forgets that it was.
+    /// Returns the row last proposed for a group, counted from 0, and clears the proposal.
     @inline(__always)
     func takeProposed(_ group: Int) -> Int {
         defer { groups[group].proposed = 0 }
         return Int(groups[group].proposed) - 1
     }
 
-    /// Puts the row that was put together in a group's only place.
+    /// Puts the row in `builder` into a group's only place.
     @inline(__always)
     func replace(_ group: Int, by builder: PackedRowBuilder) {
         if let old = groups[group].place { arena.release(PackedRow(base: old)) }

@@ -13,7 +13,7 @@ final class RankedElements<Element: ViewRow>: RankingInput {
     private let orderKinds: [ColumnKind]
     private let layout: RankingLayout
     private let needsStructs: Bool
-    /// The elements of the reading at hand that can be taken.
+    /// The elements of the current reading that can be processed.
     private let taken = ElementList()
     /// The groups for which rows were proposed.
     private var proposed: [UInt32] = []
@@ -32,7 +32,7 @@ final class RankedElements<Element: ViewRow>: RankingInput {
         needsStructs = self.keys.needsStructs || orders.needsStructs || !codec.isFlat
         kinds = codec.columns.map(\.kind)
         orderKinds = orderings.map(\.value.kind)
-        // What elements are ordered by stands behind their own cells.
+        // The values that order elements follow the elements' own cells.
         let own = kinds.count
         let cells = own + orderings.count
         builder = PackedRowBuilder(cells: cells)
@@ -56,15 +56,15 @@ final class RankedElements<Element: ViewRow>: RankingInput {
         reader.forEachReading(range) { new in
             packer.refresh()
             select(new)
-            // What cannot be computed has failed before anything is changed.
+            // All computations that can fail have run, so nothing has to be undone.
             if !reader.list.needsRetry { rank(groups, changed) }
-        } settled: { stands in
-            if stands { outcome(taken.events, .applied) }
+        } settled: { succeeded in
+            if succeeded { outcome(taken.events, .applied) }
         }
         for (event, failure) in reader.list.failures { outcome([Int32(event)], failure) }
     }
 
-    /// Notes which elements can be taken.
+    /// Finds the elements that can be processed.
     private func select(_ new: Range<Int>) {
         let list = reader.list
         taken.clear()
@@ -78,7 +78,7 @@ final class RankedElements<Element: ViewRow>: RankingInput {
                         try keys.compute(row, $0)
                         try orders.compute(row, $0)
                     }
-                    // A struct that makes cells itself may fail to.
+                    // A struct that makes its cells itself may throw.
                     if !packer.codec.isFlat { try packer.pack(row, into: builder) }
                     taken.append(row: row, event: event)
                 }
@@ -105,8 +105,7 @@ final class RankedElements<Element: ViewRow>: RankingInput {
         }
     }
 
-    /// Ranks rows where each group keeps one: of the rows at hand that fall into the same group, only
-    /// the best is put together.
+    /// Ranks rows if each group keeps one: of the current rows of a group, only the best is packed.
     private func rankOne(
         _ rows: [Int32], _ ids: [UInt32], _ orders: [kj_column], _ changed: (UInt32) -> Void
     ) {
@@ -151,10 +150,10 @@ final class RankedElements<Element: ViewRow>: RankingInput {
         }
     }
 
-    /// So many rows ahead memory is asked for what they will need.
+    /// How many rows ahead memory is prefetched.
     private static var ahead: Int { 8 }
 
-    /// Puts the row of an element together, with what it is ordered by.
+    /// Packs the row of an element, with the values that order it.
     private func pack(_ row: Int, _ orders: [kj_column]) {
         do { try packer.pack(row, into: builder) } catch {
             preconditionFailure("an element that was packed before can be packed again")

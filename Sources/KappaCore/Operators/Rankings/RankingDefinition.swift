@@ -41,7 +41,7 @@ package struct RankingDefinition: Sendable {
         let ranks = rank.map { [ColumnSchema($0, .integer, isKey: true)] } ?? []
         let all = added + columns + ranks
         table = TableSchema(name: name, columns: all)
-        // The parts of a group's key stand in the order of the table's.
+        // The parts of a group's key are in the order of the table's key.
         let parts = grouping.keys.map { key in
             (key: key, column: all.firstIndex { $0.name == key.columnName } ?? 0)
         }.sorted { $0.column < $1.column }
@@ -66,15 +66,15 @@ package struct RankingDefinition: Sendable {
     }
 }
 
-/// What becomes of elements that stand equally high at the end of a ranking.
+/// What happens to elements that tie at the end of a ranking.
 public enum Ties: Sendable {
-    /// The one that came first in the log stands higher: never more than n rows.
+    /// The one that came first in the log ranks higher, so there are never more than n rows.
     case earliest
     /// All of them are kept, so there may be more than n rows.
     case all
 }
 
-/// Which of two elements that are ordered alike is kept.
+/// Which of two elements that tie is kept.
 enum TieRule: Sendable { case earliest, latest, all }
 
 /// How the elements of a group are ranked.
@@ -82,19 +82,19 @@ struct RankingRule<Element>: Sendable {
     let limit: Int
     let orderings: [Ordering<Element>]
     let ties: TieRule
-    /// What the view itself says is kept.
+    /// The view's own choice of what to keep; nil for a ranking by orderings.
     var keep: KeepRule<Element>?
 }
 
-/// A closure that chooses what a group keeps, and what calls it for many elements.
+/// A closure that chooses what a group keeps, and a loop that calls it for many elements.
 struct KeepRule<Element>: Sendable {
     let choose: @Sendable (inout [Element], Element) throws -> Void
     let loop: KeepingLoop<Element>
 }
 
-/// Has a closure choose what groups keep of elements: takes those of the given numbers out of their memory,
-/// one after another. `groups` is what each group keeps, by the ids that `ids` tells by the numbers.
-/// `changed` gets a group's id, what it kept before and how many it keeps now.
+/// Calls a closure that chooses what groups keep, for many elements: moves the elements with the given
+/// numbers out of their memory, one after another. `ids` holds the group of each number, and `groups` the
+/// elements of each group. `changed` gets a group's id, its elements before, and how many it has now.
 @usableFromInline
 typealias KeepingLoop<Element> =
     @Sendable (
@@ -104,15 +104,16 @@ typealias KeepingLoop<Element> =
         _ failed: () -> Void
     ) -> Void
 
-/// How many elements a ranking keeps of a group.
+/// The number of elements that a ranking keeps for each group.
 enum RankingLimit {
     static func check(_ limit: Int, ofTable table: String) throws(KappaError) {
         if limit > 0 { return }
-        throw .senseless("a ranking keeps at least one element, not \(limit)", at: "table \(table)")
+        throw .senseless(
+            "a ranking must keep at least one element, not \(limit)", at: "table \(table)")
     }
 }
 
-/// By what elements are ordered, best first.
+/// An order of elements, best first.
 public struct Ordering<Element>: Sendable {
     let value: Expression<Element>
     let isDescending: Bool
@@ -141,7 +142,7 @@ public struct Ordering<Element>: Sendable {
         "\(value.propertyName ?? "computed") \(isDescending ? "desc" : "asc")"
     }
 
-    /// Negative where a cell of one element stands before that of another.
+    /// Negative if the cell `a` ranks before the cell `b`.
     @inline(__always)
     func compare(_ a: Value, _ b: Value) -> Int {
         let order = Value.order(a, b)
@@ -151,19 +152,19 @@ public struct Ordering<Element>: Sendable {
 
 /// The elements of a ranking's groups, without their type.
 package protocol RankingInput: AnyObject {
-    /// Takes the elements of the events in `range` in.
+    /// Takes the elements of the events in `range`.
     /// - Parameters:
-    ///   - groups: Finds the groups of rows of key columns, making those that are new.
-    ///   - changed: Told the groups whose rankings have changed, some of them more than once.
-    ///   - outcome: Told what became of events, of some more than once.
+    ///   - groups: Finds the groups of rows by their key columns, adding those that are new.
+    ///   - changed: Called for each group whose ranking has changed, possibly more than once.
+    ///   - outcome: Called with the outcome of events, possibly more than once for an event.
     func take(
         _ batch: EventBatch, _ range: Range<Int>,
         groups: (_ rows: ArraySlice<Int32>, _ keys: [kj_column]) -> [UInt32],
         changed: (UInt32) -> Void, _ outcome: (_ events: [Int32], EventOutcome) -> Void)
     func count(in group: Int) -> Int
-    /// Asks memory for a group that is written soon.
+    /// Prefetches a group that will be written soon.
     func prefetch(_ group: Int)
-    /// Asks memory for the rows of a group that was asked for before.
+    /// Prefetches the rows of a group that has been prefetched.
     func prefetchRows(_ group: Int)
     /// Binds the element's own cells of a row, and its rank.
     func bind(_ rank: Int, of group: Int, to writer: any RowWriter) throws
@@ -171,7 +172,7 @@ package protocol RankingInput: AnyObject {
     func values(_ rank: Int, of group: Int) throws -> [Value]
     /// Appends a stored row to a group's ranking; rows come in the order of their ranks.
     func load(_ cursor: any RowCursor, into group: Int) throws
-    /// All that has changed was bound and committed.
+    /// All changes have been bound and committed.
     func committed()
     var memoryBytes: Int { get }
     /// Rows of all groups.
@@ -184,7 +185,7 @@ extension RankingInput {
     package func committed() {}
 }
 
-/// Where the cells of a ranking's row stand: keys that are not the element's own, the element, the rank.
+/// The layout of a ranking's row: keys that are not the element's own, the element, the rank.
 struct RankingLayout: Sendable {
     let firstElementColumn: Int
     let showsRank: Bool

@@ -5,7 +5,7 @@ final class RankingRunner: StepRunner {
     private let definition: RankingDefinition
     private let input: any RankingInput
     private let tableIndex: Int
-    /// One record for each group; its state is how many rows the store has of it.
+    /// One record for each group; its state is the number of its rows in the store.
     private let groups: KeyedTable
     private let keyIsText: [Bool]
     /// Whether the store has any rows.
@@ -29,7 +29,7 @@ final class RankingRunner: StepRunner {
     }
 
     var memoryBytes: Int { groups.memoryBytes + input.memoryBytes }
-    /// About so many rows are in the groups that changed.
+    /// The approximate number of rows in the changed groups.
     var dirtyRows: Int { groups.dirty.count * max(1, input.rowCount / max(1, groups.count)) }
 
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
@@ -77,8 +77,8 @@ final class RankingRunner: StepRunner {
         }
     }
 
-    /// Asks for groups and their rows some places ahead: they are written in the order of their keys,
-    /// which is none that memory knows.
+    /// Prefetches groups and their rows some places ahead: they are written in key order, which is random in
+    /// memory.
     private func prefetch(ahead index: Int, of dirty: [UInt32]) {
         if index + 16 < dirty.count { input.prefetch(Int(dirty[index + 16])) }
         if index + 8 < dirty.count { input.prefetchRows(Int(dirty[index + 8])) }
@@ -92,7 +92,7 @@ final class RankingRunner: StepRunner {
 
     private var hasRank: Bool { definition.table.keyColumns.count > keyIsText.count }
 
-    /// Binds the parts of the key that are not properties of the element: they stand first.
+    /// Binds the parts of the key that are not properties of the element: they are the first columns.
     private func bindKeys(_ id: UInt32, to writer: any RowWriter) {
         for part in 0..<definition.addedKeys { groups.bind(id, part, to: writer, at: part) }
     }

@@ -1,16 +1,17 @@
-/// A table made of another one's rows, without their type: what the materializer needs to run it.
+/// A table derived from another table's rows, without their type: what the materializer needs to run it.
 package struct DerivedDefinition: Sendable {
     package let table: TableSchema
     package let upstream: StepDefinition
-    /// The upstream's own states, and behind them its table.
+    /// The upstream's own state tables, followed by its table.
     package let stateTables: [TableSchema]
     let keyKinds: [ColumnKind]
-    /// Whether the key of a group is what the keys of its rows begin with: these stand one behind the other.
+    /// Whether the keys of rows begin with the key of their group, so that the rows of a group are
+    /// consecutive.
     let groupsAreRanges: Bool
     let signature: String
     package let open: @Sendable () throws(KappaError) -> DerivedRows
 
-    /// A row for each group, of aggregates.
+    /// One row of aggregates for each group.
     init<Element>(
         table name: String, view: String, groups: TableGroups<Element>,
         _ aggregates: [Aggregate<Element>]
@@ -24,7 +25,7 @@ package struct DerivedDefinition: Sendable {
         let inputs = aggregates.map { cells.add($0.input) }
         let shapes = aggregates.map { AggregateShape($0) }
         self.init(
-            base, columns: columns, told: aggregates.map(\.signature).joined(separator: ",")
+            base, columns: columns, operation: aggregates.map(\.signature).joined(separator: ",")
         ) { [cells] () throws(KappaError) in
             let maker = TableRowMaker(try groups.rows.open(base.source), cells)
             return DerivedRows(
@@ -41,14 +42,14 @@ package struct DerivedDefinition: Sendable {
         let base = try DerivedBase(name, view, groups)
         try RankingLimit.check(limit, ofTable: name)
         let columns = try RowCodec<Element>().columns
-        // A property that is named as a key would show the same again.
+        // A property with the name of a key would repeat the key's column.
         let keyed = KeyProperties(columns, groups.keys)
         let shown = keyed.shown
         let cells = DerivedCells(own: columns, keys: groups.keys, orderings: orderings)
         let order = cells.order(by: orderings)
         self.init(
             base, number: "rank_number", columns: shown.map { columns[$0] },
-            told: "top \(limit) \(ties)", by: orderings
+            operation: "top \(limit) \(ties)", by: orderings
         ) { () throws(KappaError) in
             let maker = TableRowMaker(
                 try groups.rows.open(base.source), cells, try RowCodec<Element>())
@@ -61,7 +62,7 @@ package struct DerivedDefinition: Sendable {
         }
     }
 
-    /// Any rows that a closure makes of a group's.
+    /// The rows that a closure makes from a group's rows.
     init<Element: ViewRow, Row: ViewRow>(
         table name: String, view: String, groups: TableGroups<Element>,
         by orderings: [Ordering<Element>],
@@ -74,7 +75,7 @@ package struct DerivedDefinition: Sendable {
         let cells = DerivedCells(own: own, keys: groups.keys, orderings: orderings)
         let order = cells.order(by: orderings)
         self.init(
-            base, number: "part", columns: keyed.shown.map { columns[$0] }, told: "reduce",
+            base, number: "part", columns: keyed.shown.map { columns[$0] }, operation: "reduce",
             by: orderings
         ) { () throws(KappaError) in
             let codec = try RowCodec<Element>()
@@ -100,7 +101,7 @@ package struct DerivedDefinition: Sendable {
 
     private init<Element>(
         _ base: DerivedBase<Element>, number: String? = nil, columns: [ColumnSchema],
-        told: String, by orderings: [Ordering<Element>] = [],
+        operation: String, by orderings: [Ordering<Element>] = [],
         open: @escaping @Sendable () throws(KappaError) -> DerivedRows
     ) {
         let numbers = number.map { [ColumnSchema($0, .integer, isKey: true)] } ?? []
@@ -111,7 +112,8 @@ package struct DerivedDefinition: Sendable {
         groupsAreRanges = base.groupsAreRanges
         let described = table.columns.map { "\($0.name):\($0.kind.rawValue)" }
         signature =
-            base.signature + " \(told) " + orderings.map(\.signature).joined(separator: ",") + " "
+            base.signature + " \(operation) " + orderings.map(\.signature).joined(separator: ",")
+            + " "
             + described.joined(separator: ",")
         self.open = open
     }
@@ -140,7 +142,7 @@ private struct DerivedBase<Element>: Sendable {
         table.isInternal = true
         source = table
         stateTables = upstream.stateTables + [table]
-        // A property that the step before does not make is told here.
+        // Throws if the previous step lacks a property of the element.
         let maker = try groups.rows.open(table)
         let keyColumns = groups.keys.map { maker.column($0.expression) }
         groupsAreRanges = keyColumns == Array(table.keyColumns.prefix(keyColumns.count))
@@ -149,11 +151,11 @@ private struct DerivedBase<Element>: Sendable {
     }
 }
 
-/// The properties of a second step's rows that are named as a part of the group's key. They are no columns
-/// of their own, and must be the same.
+/// The properties of a second step's rows that have the name of a part of the group's key. They get no
+/// columns of their own, so their values must equal the key's.
 struct KeyProperties: Sendable {
     private let columns: [ColumnSchema]
-    /// The column of such a property, and the part of the key.
+    /// The column of each such property, and its part of the key.
     private let named: [(column: Int, part: Int)]
 
     init<Element>(_ columns: [ColumnSchema], _ keys: [GroupKey<Element>]) {
@@ -168,9 +170,9 @@ struct KeyProperties: Sendable {
         columns.indices.filter { column in !named.contains { $0.column == column } }
     }
 
-    /// Checks the cells of a row that is made of the rows of a group.
+    /// Checks the cells of a row made from the rows of a group.
     /// - Parameter key: The parts of the group's key.
-    /// - Throws: `.badInput` where a property has another value than the key: it would be lost.
+    /// - Throws: `.badInput` if the value of such a property differs from the key: it would be lost.
     func check(_ cells: @autoclosure () -> [Value], key: @autoclosure () -> [Value]) throws {
         if named.isEmpty { return }
         let (cells, key) = (cells(), key())

@@ -1,8 +1,8 @@
 import Glibc
 
-/// The rows of a table by the groups of a further step, packed.
+/// The packed rows of a table, by the groups of a second step.
 final class DerivedGroups {
-    /// Where a row's record keeps its packed row, its group, and its place there.
+    /// The state in a row's record: its packed row, its group, and its index there.
     private struct Place {
         var row: PackedRow?
         var group: UInt32
@@ -12,7 +12,7 @@ final class DerivedGroups {
     private let shape: DerivedRows
     private let builder: PackedRowBuilder
     private let arena = RowArena()
-    /// The rows by their keys; those that are gone have records still.
+    /// The rows by their keys; deleted rows still have records.
     private let rows: KeyedTable
     /// The groups by their keys.
     let groups: KeyedTable
@@ -20,11 +20,11 @@ final class DerivedGroups {
     private var members: [[UInt32]] = []
     private var lastGroup: UInt32 = 0
     private var run = Run()
-    /// Rows that are there.
+    /// The number of rows, without deleted ones.
     private(set) var count = 0
 
-    /// - Parameter stored: The table with the rows, whose keys begin with those of groups where these are
-    ///   read from it.
+    /// - Parameter stored: The table with the rows. If groups are read from it, the rows' keys begin with the
+    ///   group's.
     init(
         _ shape: DerivedRows, rowKeys: [ColumnKind], groupKeys: [ColumnKind],
         over stored: StoredTable
@@ -38,8 +38,8 @@ final class DerivedGroups {
 
     // MARK: Rows
 
-    /// Takes in what the row under a key is now; nil where it is gone.
-    /// - Parameter keyColumns: Where `key` has the parts of the key.
+    /// Sets the current row of a key; nil if it was deleted.
+    /// - Parameter keyColumns: The columns of `key` with the parts of the key.
     func set(_ key: any RowCursor, _ keyColumns: [Int], _ row: (any RowCursor)?) throws {
         let id = rows.find(key, keyColumns).id
         var place = place(id)
@@ -54,8 +54,8 @@ final class DerivedGroups {
         setPlace(id, place)
     }
 
-    /// The group with the key that a row has in some columns, if that group is not known yet: it has no rows
-    /// so far.
+    /// Adds the group with the key in some columns of a row, and returns it; nil if the group is known
+    /// already. A new group has no rows.
     func newGroup(of row: any RowCursor, _ keyColumns: [Int]) -> UInt32? {
         let (group, isNew) = groups.find(row, keyColumns)
         guard isNew else { return nil }
@@ -67,8 +67,7 @@ final class DerivedGroups {
         while members.count <= Int(group) { members.append([]) }
     }
 
-    /// Takes in a row whose key has never been there. Others may come behind it; after the last one,
-    /// ``endRun()`` is called.
+    /// Appends a row with a key that has never been seen. After the last row, ``endRun()`` must be called.
     func append(_ row: any RowCursor, _ keyColumns: [Int]) throws {
         guard try shape.maker.pack(row, into: builder) else { return }
         let id = rows.keys.append(row, keyColumns)
@@ -83,7 +82,7 @@ final class DerivedGroups {
         setPlace(id, Place(row: packed, group: group, index: run.index + (id - run.start)))
     }
 
-    /// Puts the rows of a group that were appended one behind the other into the group.
+    /// Adds the current run of appended rows to their group.
     func endRun() {
         if run.isEmpty { return }
         members[Int(run.group)].append(contentsOf: run.start..<run.end)
@@ -92,17 +91,17 @@ final class DerivedGroups {
         run = Run()
     }
 
-    /// Rows of one group that were appended, by their numbers.
+    /// Consecutive appended rows of one group, by their numbers.
     private struct Run {
         var group: UInt32 = 0
         var start: UInt32 = 0
         var end: UInt32 = 0
-        /// The first one's place in its group.
+        /// The index of the first row in its group.
         var index: UInt32 = 0
         var isEmpty: Bool { start == end }
     }
 
-    /// Puts the row that was packed into its group.
+    /// Adds the row in `builder` to its group.
     private func put(_ id: UInt32, _ place: inout Place) {
         let row = builder.finish(in: arena)
         let group = group(of: row)
@@ -113,7 +112,7 @@ final class DerivedGroups {
         count += 1
     }
 
-    /// The group of a packed row, which often is that of the row before.
+    /// The group of a packed row, which is often that of the previous row.
     private func group(of row: PackedRow) -> UInt32 {
         if Int(lastGroup) < groups.count, isGroup(lastGroup, of: row) { return lastGroup }
         lastGroup = groups.find(row, from: shape.firstKey, of: shape.cells)
@@ -134,7 +133,7 @@ final class DerivedGroups {
         return true
     }
 
-    /// Takes a row out of its group.
+    /// Removes a row from its group.
     private func take(_ id: UInt32, _ place: Place) {
         let group = Int(place.group)
         let last = members[group].removeLast()
@@ -158,20 +157,19 @@ final class DerivedGroups {
 
     // MARK: Groups
 
-    /// The groups whose rows have changed, in the order of their keys, and forgets that they have.
+    /// Returns the groups whose rows have changed, in the order of their keys, and marks them as unchanged.
     func takeChangedGroups() -> [UInt32] {
         groups.takeDirty()
     }
 
-    /// The rows of a group: in the order of their keys, where that matters.
+    /// The rows of a group; in the order of their keys if `inOrder`.
     func rows(of group: UInt32, inOrder: Bool) -> [PackedRow] {
         var ids = members[Int(group)]
         if inOrder { KeyOrder.sort(&ids, in: rows.keys) }
         return ids.compactMap { place($0).row }
     }
 
-    /// The rows of a group among which its `limit` best ones are, in the order of their keys: these and those
-    /// that stand as high as the last of them.
+    /// The `limit` best rows of a group and those that tie with the last of them, in the order of their keys.
     func best(_ limit: Int, _ order: OrderedCells, of group: UInt32) -> [PackedRow] {
         var ids = members[Int(group)]
         if let last = order.last(of: limit, ids.lazy.compactMap { self.place($0).row }) {
@@ -186,9 +184,9 @@ final class DerivedGroups {
             + members.count * 48
     }
 
-    // MARK: What is gone
+    // MARK: Forgetting
 
-    /// Forgets all rows and groups; none has changed.
+    /// Forgets all rows and groups. There must be no uncommitted change.
     func removeAll() {
         rows.evict()
         groups.evict()
@@ -198,7 +196,7 @@ final class DerivedGroups {
         count = 0
     }
 
-    /// Forgets the keys of rows that are gone, where they are most.
+    /// Forgets the keys of deleted rows, if most rows are deleted.
     func compactRows() {
         guard rows.isWorthCompacting(needed: count) else { return }
         let numbers = rows.compact { place($0).row != nil }
@@ -209,8 +207,8 @@ final class DerivedGroups {
         }
     }
 
-    /// Forgets the groups that have no rows, where they are most; none has changed. Tells the new
-    /// number of each group that stays.
+    /// Forgets the groups without rows, if most groups are. There must be no uncommitted change. Calls
+    /// `moved` with the new number of each group that is kept.
     func compactGroups(_ moved: (_ from: UInt32, _ to: UInt32) -> Void) {
         let full = members.count { !$0.isEmpty }
         guard groups.isWorthCompacting(needed: full) else { return }
@@ -230,7 +228,7 @@ final class DerivedGroups {
 }
 
 extension PackedRow {
-    /// Whether two rows have the very same cells.
+    /// Whether two rows have exactly the same cells.
     func isSame(as other: PackedRow) -> Bool {
         byteCount == other.byteCount && memcmp(base, other.base, byteCount) == 0
     }

@@ -1,6 +1,6 @@
 import CKappaJSON
 
-/// Makes rows of the groups of a further step.
+/// Makes the rows of a second step from its groups.
 final class DerivedOutputs {
     /// Whether the rows of a group are numbered from 1.
     let isNumbered: Bool
@@ -9,7 +9,7 @@ final class DerivedOutputs {
     private let arena = RowArena()
     private let aggregates: DerivedAggregates?
 
-    /// - Parameter cells: How many cells the table's rows have behind the group's key.
+    /// - Parameter cells: The number of cells in the table's rows after the group's key.
     init(_ shape: DerivedRows, cells: Int) {
         self.shape = shape
         if case .aggregates(let shapes, let inputs) = shape.output {
@@ -22,16 +22,16 @@ final class DerivedOutputs {
         builder = PackedRowBuilder(cells: isNumbered ? cells - 1 : cells)
     }
 
-    /// What a group makes, without its key and without numbers: nothing, where it has no rows.
+    /// Makes the rows of a group, without its key and their numbers; none if the group is empty.
     func make(_ group: UInt32, of groups: DerivedGroups) throws -> [PackedRow] {
-        // Sorting all rows, to show some, would be dear.
+        // Sorting all rows in order to show a few would be expensive.
         if case .top(let limit, _, let order, _, _) = shape.output {
             return try make(groups.best(limit, order, of: group))
         }
         return try make(groups.rows(of: group, inOrder: aggregates?.needsOrder ?? true))
     }
 
-    /// The same of the rows of a group, in the order of their keys.
+    /// The same from the rows of a group, in the order of their keys.
     func make(_ rows: [PackedRow]) throws -> [PackedRow] {
         if rows.isEmpty { return [] }
         switch shape.output {
@@ -68,7 +68,7 @@ final class DerivedOutputs {
         row.values(kinds, of: builder.cells)
     }
 
-    /// Gives rows back that are needed no longer.
+    /// Frees rows that are no longer needed.
     func release(_ rows: [PackedRow]) { for row in rows { arena.release(row) } }
     func releaseAll() { arena.clear() }
 
@@ -76,15 +76,15 @@ final class DerivedOutputs {
 }
 
 extension [PackedRow] {
-    /// The best of rows that are in the order of their keys, best first; of equals, the one whose key is
-    /// smaller.
+    /// The best of some rows in the order of their keys, best first; among equals, the row with the smaller
+    /// key comes first.
     fileprivate func best(_ limit: Int, _ ties: Ties, _ order: OrderedCells) -> [PackedRow] {
         guard let last = order.last(of: limit, self) else { return sorted(by: order) }
         let best = filter { order.compare($0, last) <= 0 }.sorted(by: order)
         return ties == .all ? best : Array(best.prefix(limit))
     }
 
-    /// Sorted by their cells; rows that stand equally high stay in their order.
+    /// Sorted by their cells; rows that tie keep their order.
     fileprivate func sorted(by order: OrderedCells) -> [PackedRow] {
         if order.parts.isEmpty { return self }
         return indices.sorted { a, b in
@@ -104,7 +104,7 @@ private final class DerivedAggregates {
     private let cursor = PackedCursor()
     private let cells: Int
 
-    /// Whether it matters in which order rows are taken.
+    /// Whether the result depends on the order of rows.
     let needsOrder: Bool
 
     private struct Input {
@@ -151,7 +151,7 @@ private final class DerivedAggregates {
         return sink.cells
     }
 
-    /// One row after another, each as the only one of a column.
+    /// Adds one row after another, each as the only row of a column.
     private func add(_ rows: [PackedRow], _ input: Input, to accumulator: Accumulator) throws {
         for (number, row) in rows.enumerated() {
             if let condition = input.cells.condition, row.integer(condition, of: cells) == 0 {
@@ -159,7 +159,7 @@ private final class DerivedAggregates {
             }
             var columns = AggregateColumns()
             cursor.take(row, of: cells)
-            // Texts of rows before this one are needed no longer.
+            // The texts of earlier rows are no longer needed.
             if number % 1_024 == 0 {
                 input.value?.column.clear()
                 input.order?.column.clear()

@@ -1,10 +1,10 @@
-/// Groups of a table's rows; `aggregate`, `top` or `reduce` makes them a table again.
+/// Groups of a table's rows; `aggregate`, `top` or `reduce` turns them into a table again.
 public struct TableGroups<Element>: Sendable {
     let rows: TableRows<Element>
     let keys: [GroupKey<Element>]
 }
 
-/// The rows of a table inside of a view, as structs: where a second step begins.
+/// The rows of a table inside a view, as structs: the input of a second step.
 ///
 /// ```swift
 /// Events(Bid.self, at: \.time)
@@ -14,25 +14,25 @@ public struct TableGroups<Element>: Sendable {
 ///     .grouped(by: \.windowStart)
 ///     .top(1, by: .descending(\.bids))
 /// ```
-/// A row that changes counts with what it is now: what it was before is taken back. The results
-/// depend on what is in the table alone, not on how it came about. The first table is kept with the
-/// view, and readers do not see it.
+/// When a row changes, its new value replaces the old one in the results. The results depend only on the
+/// contents of the table, not on its history. The first table is kept with the view, and readers do not see
+/// it.
 public struct TableRows<Element>: Sendable {
     let upstream: any TableStep
     let signature: String
-    /// How elements are made of the table's rows.
+    /// Opens a maker of elements from the table's rows.
     let open: @Sendable (TableSchema) throws(KappaError) -> RowMaker<Element>
 }
 
-/// Makes an element of a row, or none.
+/// Makes an element from a row, or nil.
 struct RowMaker<Element> {
-    /// The table's column of each of the element's properties, where elements are nothing but these.
+    /// The table's column for each of the element's properties, if elements consist only of columns.
     var columns: [Int]?
-    /// Whether some rows make none.
+    /// Whether some rows make no element.
     var isFiltered = false
     let make: (any RowCursor) throws -> Element?
 
-    /// The table's column in which a value stands as it is.
+    /// The table's column that holds the value of an expression unchanged.
     func column(_ expression: Expression<Element>) -> Int? {
         guard let columns, let fields = StructFields.of(Element.self),
             fields.fields.count == columns.count,
@@ -42,7 +42,7 @@ struct RowMaker<Element> {
     }
 }
 
-/// How a further step packs the rows of the table before, and what it makes of a group of them.
+/// How a second step packs the rows of the previous table, and what it makes from a group of them.
 package struct DerivedRows {
     let maker: any DerivedRowMaker
     /// The cells of a packed row.
@@ -52,41 +52,41 @@ package struct DerivedRows {
     let output: DerivedOutput
 }
 
-/// Packs the rows of the table before.
+/// Packs the rows of the previous table.
 protocol DerivedRowMaker: AnyObject {
-    /// Packs what a row is for the further step; false where it is left out.
+    /// Packs a row for the second step; returns false if the row is filtered out.
     func pack(_ row: any RowCursor, into builder: PackedRowBuilder) throws -> Bool
 }
 
-/// What a group of rows makes.
+/// What a second step makes from a group of rows.
 enum DerivedOutput {
-    /// One row, of aggregates.
+    /// One row of aggregates.
     case aggregates([AggregateShape], [AggregateCells])
-    /// The best rows: those of their cells that are shown, once they have been checked.
+    /// The best rows, with the cells to show and a check of each row.
     case top(
         Int, Ties, OrderedCells, shown: [Int], check: (PackedRow) throws -> Void)
-    /// Any rows: what is made of the rows in an order.
+    /// Any rows, made by a closure from the group's rows in an order.
     case reduced(
         OrderedCells,
         (_ rows: [PackedRow], _ emit: ([Value]) -> Void) throws -> Void)
 }
 
-/// The cells that hold what an aggregate takes of a row.
+/// The cells that an aggregate reads from a row.
 struct AggregateCells {
     var value: Int?
     var order: Int?
-    /// Whether the row counts.
+    /// The cell that holds whether the row counts.
     var condition: Int?
 }
 
-/// The cells of a packed row: the element's own, the group's key, and what else is needed of it.
+/// The cells of a packed row: the element's own, the group's key, and further values that the step needs.
 struct DerivedCells<Element>: Sendable {
     enum Cell: Sendable {
         case value(Expression<Element>)
         /// Whether a condition holds; the next `guarded` cells are needed only if it does.
         case condition(Condition<Element>, guarded: Int)
     }
-    /// How many cells are the element's own: they come first.
+    /// The number of the element's own cells, which come first.
     let own: Int
     private(set) var others: [Cell]
     private let keyCount: Int
@@ -115,7 +115,7 @@ struct DerivedCells<Element>: Sendable {
         return row.values(kinds, at: own, of: count)
     }
 
-    /// How rows are ordered by the orderings that the cells were made for.
+    /// The order of rows by the orderings that the cells were made for.
     func order(by orderings: [Ordering<Element>]) -> OrderedCells {
         let first = own + keyCount
         let parts = orderings.enumerated().map { index, ordering in
@@ -147,19 +147,19 @@ struct DerivedCells<Element>: Sendable {
     }
 }
 
-/// Packs the rows of a table for a further step: cell by cell where its columns are all that is needed,
-/// else by making the element.
+/// Packs the rows of a table for a second step: cell by cell if its columns hold all that is needed, else by
+/// making the element.
 final class TableRowMaker<Element>: DerivedRowMaker {
     private let rows: RowMaker<Element>
     private let cells: DerivedCells<Element>
     /// Packs the element's own cells.
     private let packOwn: ((Element, PackedRowBuilder) throws -> Void)?
-    /// The table's column of each cell, where all have one.
+    /// The table's column for each cell, if all cells have one.
     private let columns: [Int]?
-    /// The columns that must not be null: if one is, making the element says what is wrong.
+    /// The columns that must not be null. If one is, the element is made, which throws the reason.
     private let required: [Int]
 
-    /// For elements of which no cells of their own are kept.
+    /// For elements whose own cells are not kept.
     init(_ rows: RowMaker<Element>, _ cells: DerivedCells<Element>) {
         self.rows = rows
         self.cells = cells
@@ -205,7 +205,7 @@ final class TableRowMaker<Element>: DerivedRowMaker {
         return true
     }
 
-    /// Apart, as its types are looked up at each call.
+    /// A function of its own, because each call looks up types at run time.
     @inline(never)
     private func packElement(_ row: any RowCursor, _ builder: PackedRowBuilder) throws -> Bool {
         guard let element = try rows.make(row) else { return false }

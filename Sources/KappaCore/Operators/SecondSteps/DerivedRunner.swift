@@ -1,8 +1,8 @@
-/// Runs a step over another step's table: when that is written, what changed in it goes on from here.
+/// Runs a step over another step's table: it takes that table's changes when they are written.
 ///
-/// What a group makes depends on its rows alone, so nothing is remembered but the upstream's table: the
-/// groups can be made of it again at any time. Where the rows of a group stand one behind the other there,
-/// that is done when one of them changes; else of all groups, at the start.
+/// The result of a group depends only on its rows, so the only state is the upstream's table, from which
+/// groups can be loaded again at any time. If the rows of a group are consecutive there, a group is loaded
+/// when one of its rows changes; else all groups are loaded at the start.
 final class DerivedRunner: StepRunner, RowListener {
     private let definition: DerivedDefinition
     private let shape: DerivedRows
@@ -15,16 +15,16 @@ final class DerivedRunner: StepRunner, RowListener {
     private let tableIndex: Int
     private let keyParts: Int
     private let budgetBytes: Int
-    /// The columns of the key in the upstream's rows, and those of their prefix that is the group's, where
-    /// groups are ranges.
+    /// The columns of the key in the upstream's rows, and, if groups are ranges, those of its prefix that is
+    /// the group's key.
     private let rowKey: [Int]
     private let rangeKey: [Int]?
-    /// The parts of such keys alone.
+    /// The same in a cursor that holds only the key.
     private let bareRowKey: [Int]
     private let bareRangeKey: [Int]?
-    /// Whether no row has ever come.
+    /// Whether the upstream's table has never had a row.
     private var isNew: Bool
-    /// What each group has in the table: rows without the group's key and their number.
+    /// Each group's rows in the table, without the group's key and their numbers.
     private var written: [[PackedRow]] = []
 
     init(
@@ -67,7 +67,7 @@ final class DerivedRunner: StepRunner, RowListener {
     func take(_ row: any RowCursor) throws(KappaError) {
         try DerivedFailure.located(definition.table) {
             if let rangeKey { try load(row, rangeKey) }
-            // Rows that come in the order of their keys come once each.
+            // The first rows come in the order of their keys, each once, so they can be appended.
             if isNew, rangeKey == nil {
                 try groups.append(row, rowKey)
             } else {
@@ -77,7 +77,7 @@ final class DerivedRunner: StepRunner, RowListener {
     }
 
     func remove(_ key: any RowCursor) throws(KappaError) {
-        // What has no rows yet has none to delete.
+        // A new table has no rows to delete.
         if isNew { return }
         try DerivedFailure.located(definition.table) {
             if let bareRangeKey { try load(key, bareRangeKey) }
@@ -95,8 +95,8 @@ final class DerivedRunner: StepRunner, RowListener {
         }
     }
 
-    /// Takes in what the store has of a row's group, if that has not been done. No row of the group has been
-    /// written since the last commit: this one is about to be the first.
+    /// Loads a row's group from the store, if it is not loaded yet. The store still holds the group as of the
+    /// last commit, because this row is the first of the group to be written since.
     private func load(_ row: any RowCursor, _ key: [Int]) throws {
         guard let group = groups.newGroup(of: row, key) else { return }
         _ = try groups.groups.scan(group) { try groups.append($0, rowKey) }
@@ -126,7 +126,7 @@ final class DerivedRunner: StepRunner, RowListener {
         CapturingTransaction(transaction, [upstreamTable: listener])
     }
 
-    /// Writes the first rows, which are most of a rebuild's: their groups are not kept.
+    /// Writes the first rows, which are most of a rebuild. Their groups are not kept in memory.
     private func writeRanges(
         to transaction: any StoreTransaction,
         writeUpstream: (any StoreTransaction) throws -> Void
@@ -161,12 +161,13 @@ final class DerivedRunner: StepRunner, RowListener {
     func committed(mayEvict: Bool) {
         isNew = false
         if rangeKey != nil {
-            // What is needed again is read again.
+            // Groups that are needed again are loaded again.
             if mayEvict, memoryBytes > budgetBytes { forgetGroups() }
         } else {
             groups.compactRows()
             groups.compactGroups { from, to in
-                // A group's new number is never larger than its old one, and they come in order.
+                // New numbers come in ascending order and are never larger than the old ones, so nothing is
+                // overwritten too early.
                 written[Int(to)] = written[Int(from)]
                 if from != to { written[Int(from)] = [] }
             }
@@ -182,7 +183,7 @@ final class DerivedRunner: StepRunner, RowListener {
 
     // MARK: Spilled rows
 
-    /// What the upstream puts aside are parts of rows: groups are made of them once they are merged.
+    /// The upstream spills partial rows. Groups are made when these are merged.
     var canSpill: Bool { rangeKey != nil && isNew && upstream.canSpill }
 
     func writeToSpill(_ transaction: any StoreTransaction) throws {
@@ -196,9 +197,9 @@ final class DerivedRunner: StepRunner, RowListener {
     }
 }
 
-/// What goes wrong in a further step.
+/// Errors in a second step.
 enum DerivedFailure {
-    /// Tells the table whose step could not take a row.
+    /// Turns an error of the view's code into a ``KappaError`` that names the table.
     static func located<R>(_ table: TableSchema, _ body: () throws -> R) throws(KappaError) -> R {
         do { return try body() } catch let error as KappaError {
             throw error
@@ -206,7 +207,7 @@ enum DerivedFailure {
             throw KappaError(
                 .badInput, "a second step cannot take a row", at: "table \(table.name)",
                 because: FieldFailure.reason(error),
-                advice: "Let its closures give a value for every row of the step before")
+                advice: "Make its closures return a value for every row of the step before")
         }
     }
 }

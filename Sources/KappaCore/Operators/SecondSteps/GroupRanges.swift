@@ -1,5 +1,5 @@
-/// Makes the rows of a second step whose groups come one behind the other, where nothing was there before:
-/// the rows of a group are held until the last one has come.
+/// Makes the first rows of a second step, if the rows of each group are consecutive: it holds the rows of one
+/// group until the last of them has come.
 final class GroupRanges: RowListener {
     private let table: TableSchema
     private let shape: DerivedRows
@@ -7,11 +7,11 @@ final class GroupRanges: RowListener {
     private let output: DerivedOutputs
     private let builder: PackedRowBuilder
     private let arena = RowArena()
-    /// Of the present group.
+    /// The rows of the current group.
     private var rows: [PackedRow] = []
     private let made: RecordList
 
-    /// - Parameter table: That of the second step.
+    /// - Parameter table: The table of the second step.
     init(_ shape: DerivedRows, _ table: TableSchema, keyParts: Int, output: DerivedOutputs) {
         self.table = table
         self.shape = shape
@@ -29,16 +29,16 @@ final class GroupRanges: RowListener {
         }
     }
 
-    /// Nothing is there that could be deleted.
+    /// There are no earlier rows to delete.
     func remove(_ key: any RowCursor) {}
 
-    /// What all groups made, once the last row has been told.
+    /// Ends the last group, and returns the rows of all groups.
     func finish() throws(KappaError) -> RecordList {
         try DerivedFailure.located(table) { try endGroup() }
         return made
     }
 
-    /// Whether the row that was packed is of another one's group.
+    /// Whether the row in `builder` belongs to the group of `row`.
     private func isOfGroup(of row: PackedRow) -> Bool {
         let (new, keys) = (builder.row, shape.firstKey..<(shape.firstKey + keyParts))
         return keys.allSatisfy { new.hasSameCell($0, as: row, of: shape.cells) }
@@ -61,7 +61,7 @@ final class GroupRanges: RowListener {
 }
 
 extension PackedRow {
-    /// Whether a cell is that of another row.
+    /// Whether a cell equals that of another row.
     fileprivate func hasSameCell(_ cell: Int, as other: PackedRow, of cells: Int) -> Bool {
         switch (storage(cell), other.storage(cell)) {
         case (.text, .text):

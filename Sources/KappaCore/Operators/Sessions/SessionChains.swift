@@ -1,26 +1,25 @@
-/// The sessions of every key, and which of them an event goes into.
+/// The sessions of every key; finds the session that an event belongs to.
 ///
-/// Each key has a chain of sessions, the one with the latest last event first. So with a lateness the
-/// open sessions stand before those that have closed, which nothing touches any more. Two that are
-/// open are always more than the gap apart. Where a chain is too long to be walked, an index finds its
-/// sessions.
+/// Each key has a chain of sessions, the one with the latest last event first. So, if there is a lateness,
+/// the open sessions come before the closed ones, which no longer change. Two open sessions are always more
+/// than the gap apart. A chain that is too long to walk gets an index.
 final class SessionChains {
-    /// One record for each key; its state is the newest session's number plus one, 0 for none, and
-    /// behind it the time of that session's last event.
+    /// One record for each key; its state is the newest session's number plus one, 0 for none, followed by
+    /// the time of that session's last event.
     let table: KeyedTable
     let keys: GroupTable
     let sessions: Sessions
-    /// Rows of the store whose session has moved its start or merged into another.
+    /// Stored rows to delete, because their session has moved its start or merged into another.
     var orphans: [Orphan] = []
     private let rows: GroupRows
     private let gap: Int64
     private let lateness: Int64?
-    /// Where a key's record tells its newest session.
+    /// The offset in a key's record of the number of its newest session.
     private let newestPlace: Int
-    /// The sessions of keys that have many, the one with the earliest last event first.
+    /// Indexes for keys that have many sessions, the one with the earliest last event first.
     private var indexes: [UInt32: OrderedNumbers] = [:]
     private var indexedSessions = 0
-    /// A chain is walked so far before it gets an index.
+    /// After this many steps along a chain, its key gets an index.
     private let mostSteps: Int
 
     struct Orphan {
@@ -42,12 +41,12 @@ final class SessionChains {
         self.mostSteps = mostSteps
     }
 
-    /// The session that an event at `time` belongs to, grown to hold it; nil where the event is late.
+    /// Returns the session of an event at `time`, extended to include it; nil if the event is late.
     ///
-    /// As in Flink, an event makes a session of its own, which merges with the open ones that it
-    /// overlaps or touches; it is late if what comes out of that has closed.
-    /// - Parameter beforeMerge: Called before two sessions become one: both must hold all their events
-    ///   by then.
+    /// As in Flink, an event starts as a session of its own, which merges with the open ones that it overlaps
+    /// or touches; it is late if the resulting session has closed.
+    /// - Parameter beforeMerge: Called before two sessions merge. When it returns, the aggregates of both
+    ///   must include all their events.
     func session(
         for time: Int64, of key: UInt32, streamTime: Int64,
         beforeMerge: () throws(KappaError) -> Void
@@ -56,16 +55,16 @@ final class SessionChains {
         let closed = lateness.map { streamTime &- $0 &- gap } ?? .min
         if let newest = newest(of: key) {
             let last = newestLast(of: key)
-            // Behind all sessions of the key, and out of their reach: none of them is looked at.
+            // Later than all sessions of the key by more than the gap: no search is needed.
             if time > last &+ gap {
                 return time > closed ? begin(key, time, older: newest, newer: nil) : nil
             }
-            // Where the newest session ends, as most events are: it reaches no other one.
+            // At the end of the newest session, as most events are: it cannot reach another session.
             if time >= last, last > closed {
                 touch(newest)
                 if time > last {
                     sessions.setLast(newest, time)
-                    link(newest, behind: nil, of: key)
+                    link(newest, after: nil, of: key)
                 }
                 return newest
             }
@@ -80,11 +79,11 @@ final class SessionChains {
             touch(id)
             return try grow(id, to: time, newer: newer, closed: closed, beforeMerge)
         }
-        // A newer session is more than the gap away, or it would be the one that was found.
+        // A newer session is more than the gap away, or the search would have found it.
         return time > closed ? begin(key, time, older: current, newer: newer) : nil
     }
 
-    /// A new session between its neighbours.
+    /// Adds a session between its neighbours.
     private func begin(_ key: UInt32, _ time: Int64, older: UInt32?, newer: UInt32?) -> UInt32 {
         let id = sessions.insert(key: key, time: time)
         put(id, into: key, older: older, newer: newer)
@@ -92,11 +91,11 @@ final class SessionChains {
         return id
     }
 
-    /// Whether a session that has closed begins at this very time: a row is known by its key and its
-    /// start, so no other session may begin there.
+    /// Whether a closed session begins at exactly this time. A row's key is the group's key and the start, so
+    /// no other session may begin there.
     private func isTaken(_ time: Int64, _ key: UInt32, after id: UInt32) -> Bool {
         var current = sessions.older(id)
-        // One whose last event is earlier than this time does not begin at it.
+        // A session whose last event is earlier than this time does not begin at it.
         while let closed = current, sessions.last(closed) >= time {
             if sessions.start(closed) == time { return true }
             current = sessions.older(closed)
@@ -104,7 +103,7 @@ final class SessionChains {
         return false
     }
 
-    /// Stretches a session to a time, and merges it with the older one if it now reaches that.
+    /// Extends a session to a time, and merges it into the older one if it now reaches that.
     private func grow(
         _ id: UInt32, to time: Int64, newer: UInt32?, closed: Int64,
         _ beforeMerge: () throws(KappaError) -> Void
@@ -122,14 +121,14 @@ final class SessionChains {
                 return try merge(id, into: older, newer: newer)
             }
         } else if time > sessions.last(id) {
-            // It does not reach the newer one, or it would be that one that takes the event.
+            // It does not reach the newer session, or the search would have found that one for the event.
             sessions.setLast(id, time)
-            if newer == nil { link(id, behind: nil, of: sessions.key(id)) }
+            if newer == nil { link(id, after: nil, of: sessions.key(id)) }
         }
         return id
     }
 
-    /// Puts what a session holds into the next older one, and takes it away.
+    /// Merges a session into the next older one, and removes it.
     private func merge(
         _ id: UInt32, into older: UInt32, newer: UInt32?
     ) throws(KappaError) -> UInt32 {
@@ -140,7 +139,7 @@ final class SessionChains {
         removeFromIndex(id, of: key)
         sessions.setLast(older, max(sessions.last(older), sessions.last(id)))
         sessions.setStart(older, min(sessions.start(older), sessions.start(id)))
-        link(older, behind: newer, of: key)
+        link(older, after: newer, of: key)
         if let start = sessions.storedStart(id) {
             orphans.append(Orphan(key: key, start: start))
         }
@@ -156,7 +155,7 @@ final class SessionChains {
             + indexedSessions * 2 * MemoryLayout<UInt32>.stride
     }
 
-    /// Forgets all sessions and keys, which are in the store.
+    /// Forgets all sessions and keys; the store holds them.
     func evict() {
         sessions.slab.reset()
         table.evict()
@@ -164,8 +163,10 @@ final class SessionChains {
         indexedSessions = 0
     }
 
-    /// The oldest of a key's sessions that are newer than what is looked for, and the one before it.
-    /// - Parameter isNewer: Holds for the newest sessions down to some one, and for none that is older.
+    /// Returns, as `newer`, the oldest of the key's sessions for which `isNewer` holds, and, as `older`, the
+    /// next older session.
+    /// - Parameter isNewer: Must hold for the newest sessions down to some point, and for none older than
+    ///   that.
     private func neighbours(
         of key: UInt32, where isNewer: (UInt32) -> Bool
     ) -> (older: UInt32?, newer: UInt32?) {
@@ -199,8 +200,8 @@ final class SessionChains {
         indexedSessions += chain.count
     }
 
-    /// No two sessions of a key have the same last event time: when one has closed, an event at its last
-    /// time is late, or goes into an open session, which ends later.
+    /// No two sessions of a key have the same last event time: once a session has closed, an event at its
+    /// last time is late, or joins an open session, which ends later.
     private func removeFromIndex(_ id: UInt32, of key: UInt32) {
         guard let place = indexes[key]?.place(where: { sessions.last($0) < sessions.last(id) })
         else { return }
@@ -208,10 +209,10 @@ final class SessionChains {
         indexedSessions -= 1
     }
 
-    /// Puts a session between its neighbours.
+    /// Links a session between its neighbours.
     private func put(_ id: UInt32, into key: UInt32, older: UInt32?, newer: UInt32?) {
         sessions.setOlder(id, older)
-        link(id, behind: newer, of: key)
+        link(id, after: newer, of: key)
         guard let place = indexes[key]?.place(where: { sessions.last($0) <= sessions.last(id) })
         else { return }
         indexes[key]?.insert(id, at: place)
@@ -228,9 +229,9 @@ final class SessionChains {
         keys.record(key).load(fromByteOffset: newestPlace + 8, as: Int64.self)
     }
 
-    /// Puts a session behind a newer one, or makes it the newest. To be called again when the newest
-    /// one's last event changes.
-    private func link(_ id: UInt32, behind newer: UInt32?, of key: UInt32) {
+    /// Links a session after a newer one, or makes it the newest. Must be called again when the last event of
+    /// the newest session changes.
+    private func link(_ id: UInt32, after newer: UInt32?, of key: UInt32) {
         if let newer { return sessions.setOlder(newer, id) }
         let record = keys.record(key)
         record.storeBytes(of: id + 1, toByteOffset: newestPlace, as: UInt32.self)
@@ -240,19 +241,19 @@ final class SessionChains {
     @inline(__always)
     private func touch(_ id: UInt32) { sessions.slab.touch(id) }
 
-    /// Puts a stored session into its key's chain, at its place by the last event.
+    /// Adds a stored session to its key's chain, at its place by the last event.
     func load(key: UInt32, start: Int64, last: Int64) -> UInt32 {
         let id = sessions.insert(key: key, time: start)
         sessions.setLast(id, last)
         sessions.setStoredStart(id, start)
-        // Rows of one key come by their starts: most belong to the front.
+        // Rows of one key come in the order of their starts, so most go to the front.
         let (older, newer) = neighbours(of: key) { sessions.last($0) > last }
         put(id, into: key, older: older, newer: newer)
         return id
     }
 }
 
-/// The fields of sessions, behind the header of their records; then come the aggregates' states.
+/// The fields of sessions. They follow the header of a record, and the aggregates' states follow them.
 struct Sessions {
     /// Bytes before the aggregates' states: the header, start, last, and stored start.
     static let stateOffset = 48
@@ -260,7 +261,7 @@ struct Sessions {
 
     init(stateBytes: Int) { slab = RecordSlab(recordBytes: Self.stateOffset + stateBytes) }
 
-    /// A new session of one event.
+    /// Adds a session of one event.
     func insert(key: UInt32, time: Int64) -> UInt32 {
         let id = slab.insert(key: key)
         setStart(id, time)

@@ -19,7 +19,7 @@ final class SessionRunner: StepRunner {
     private var retention: Retention?
 
     private var ids: [UInt32] = []
-    /// The rows of a chunk that have a session but are not in its aggregates yet.
+    /// Rows of a chunk whose session is known but whose values are not in its aggregates yet.
     private let pending = PendingRows(capacity: chunkRows)
     private let conditionRows = ChunkRows()
 
@@ -44,7 +44,8 @@ final class SessionRunner: StepRunner {
             keyIsText: definition.keyKinds.map(\.isText), over: stored, rows: rows,
             gap: gap, lateness: definition.latenessMicroseconds)
         (keys, sessions, slab) = (chains.keys, chains.sessions, chains.sessions.slab)
-        // Where the window stands before the key, a key's sessions cannot be looked up together.
+        // If the window's start precedes the key in the row's key, the store cannot look up a key's sessions
+        // together.
         if stored.rowsAtFirst > 0, windowIsFirst || stored.rowsAtFirst * 250 < budgetBytes {
             try chains.table.loadAll { try load($1, of: $0) }
         }
@@ -78,7 +79,7 @@ final class SessionRunner: StepRunner {
         let columns = input.keyColumns(definition.keyKinds)
         pending.columns = input.inputs
         pending.firstOffset = Int64(truncatingIfNeeded: firstOffset.rawValue)
-        // Being late counts for more.
+        // A late event is marked as late below, which takes precedence.
         pass.markApplied(input.events)
         var start = 0
         while start < input.rows.count {
@@ -94,11 +95,11 @@ final class SessionRunner: StepRunner {
         }
     }
 
-    /// So many rows at once that the keys' records stay in the processor's cache.
+    /// Rows are taken in chunks, small enough that the keys' records stay in the processor's cache.
     private static let chunkRows = 2_048
 
-    /// Finds the session of each row of a chunk. Rows wait to be added together, until a merge needs
-    /// them.
+    /// Finds the session of each row of a chunk. The rows are added to the aggregates together, or earlier if
+    /// a merge needs them.
     private func findSessions(
         _ input: AggregationRows, _ chunk: Range<Int>, _ times: UnsafePointer<Int64>,
         _ clock: inout StreamClock, _ pass: BatchPass
@@ -128,7 +129,7 @@ final class SessionRunner: StepRunner {
         }
     }
 
-    /// Adds the rows that wait to the aggregates of their sessions.
+    /// Adds the pending rows to the aggregates of their sessions.
     private func addPending() throws(KappaError) {
         conditionRows.reset()
         let all = pending.rows(slab.base, stride: slab.stride)
@@ -168,8 +169,8 @@ final class SessionRunner: StepRunner {
         }
     }
 
-    /// Asks for the records of a row some places ahead: rows are written in the order of their keys,
-    /// which is none that memory knows.
+    /// Prefetches the records of a row some places ahead: rows are written in key order, which is random in
+    /// memory.
     @inline(__always)
     private func prefetchRow(_ index: Int, of dirty: [UInt32]) {
         if index + 16 < dirty.count {
@@ -179,7 +180,7 @@ final class SessionRunner: StepRunner {
         if index + 8 < dirty.count { kj_prefetch(keys.record(sessions.key(dirty[index + 8]))) }
     }
 
-    /// The sessions to be written, sorted as the store orders their rows.
+    /// The sessions to be written, in the store's order of their rows.
     private func takeSorted() -> [UInt32] {
         slab.sortDirty { dirty in
             let shown = dirty.filter { retention?.isGone(sessions.last($0) &+ gap) != true }

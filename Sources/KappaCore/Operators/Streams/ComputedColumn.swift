@@ -1,6 +1,6 @@
 import CKappaJSON
 
-/// A column of values that Swift code computed, in the same memory layout as an extracted one.
+/// A column of values computed by Swift code, in the memory layout of an extracted column.
 final class ComputedColumn {
     private let kind: ColumnKind
     private var capacity = 0
@@ -25,10 +25,10 @@ final class ComputedColumn {
         case .bool(let bool): column.integers[row] = bool ? 1 : 0
         case .integer(let integer): column.integers[row] = integer
         case .timestamp(let time): column.integers[row] = time.microseconds
-        // A store has no NaN: it is no value here, so that it is none before and after a restart.
+        // The store has no NaN, so NaN is null here too: a restart then changes nothing.
         case .double(let double) where double.isNaN:
             column.states[row] = UInt8(KJ_NULL.rawValue)
-            // A struct that is made of it has what it had.
+            // A struct made from the column still gets the NaN.
             column.doubles[row] = double
         case .double(let double): column.doubles[row] = double
         case .decimal(let decimal): set(row, decimal)
@@ -44,7 +44,7 @@ final class ComputedColumn {
         column.integers[row] = integer ?? 0
     }
 
-    /// Sets a row to what another column of the kind holds in one. Texts stay where they are.
+    /// Sets a row to a value of another column of the same kind. A text is not copied.
     func set(_ row: Int, _ other: kj_column, _ otherRow: Int) {
         if row >= capacity { grow(to: max(1_024, capacity * 2, row + 1)) }
         guard other.states[otherRow] == UInt8(KJ_VALUE.rawValue) else {
@@ -63,7 +63,7 @@ final class ComputedColumn {
         }
     }
 
-    /// Sets a row to a cell of a packed row. A text stays where it is.
+    /// Sets a row to a cell of a packed row. A text is not copied.
     func set(_ row: Int, _ packed: PackedRow, _ cell: Int, of cells: Int, _ cursor: PackedCursor) {
         if row >= capacity { grow(to: max(1_024, capacity * 2, row + 1)) }
         switch (kind, packed.storage(cell)) {

@@ -1,17 +1,17 @@
-/// Whether an element counts: comparisons of its properties with constants or with each other, joined by
-/// `&&`, `||` and `!`.
+/// A condition on elements: comparisons of properties with constants or with each other, combined by `&&`,
+/// `||` and `!`.
 ///
 /// ```swift
 /// .count(as: "cheap", where: \.price < 100 && \.shop != "north")
 /// ```
 ///
-/// Nil is equal to nil alone, and neither smaller nor larger than anything; text is equal and ordered by
-/// its bytes. (In a closure `==` is Swift's own, which takes two spellings of an accent for one.)
+/// Nil is equal only to nil, and neither smaller nor larger than anything; text is compared by its bytes. (In
+/// a closure `==` is Swift's own, which treats two encodings of an accented letter as equal.)
 public struct Condition<Element>: Sendable {
     enum Form: Sendable {
         case compare(Expression<Element>, Comparison, Value)
         case compareTwo(Expression<Element>, Comparison, Expression<Element>)
-        /// A closure, and what calls it for many elements, where that is known.
+        /// A closure, and a loop that calls it for many elements, if there is one.
         case closure(@Sendable (Element) throws -> Bool, ChoosingLoop<Element>?)
         indirect case both(Condition, Condition)
         indirect case either(Condition, Condition)
@@ -42,7 +42,7 @@ public struct Condition<Element>: Sendable {
         form = .compareTwo(Expression(a), comparison, Expression(b))
     }
 
-    /// Whether it holds for an element.
+    /// Whether the condition holds for an element.
     func holds(for element: Element) throws -> Bool {
         switch form {
         case .compare(let value, let comparison, let constant):
@@ -65,8 +65,8 @@ public struct Condition<Element>: Sendable {
         return isWanted
     }
 
-    /// Whether another condition is put together in the same way: then both hold for the same
-    /// elements. Closures are the same as none.
+    /// Whether another condition has the same form, so that both hold for the same elements. A closure is
+    /// never the same as another.
     func isSame(as other: Condition) -> Bool {
         switch (form, other.form) {
         case (.compare(let a, let x, let one), .compare(let b, let y, let two)):
@@ -87,7 +87,7 @@ public struct Condition<Element>: Sendable {
 enum Comparison: Sendable {
     case equal, notEqual, less, atMost, greater, atLeast
 
-    /// Whether two cells of one kind, or null, stand so.
+    /// Whether the comparison holds for two cells, which are of one kind or null.
     func holds(_ a: Value, _ b: Value) -> Bool {
         switch (a, b) {
         case (.integer(let x), .integer(let y)): holds(x, y)
@@ -99,7 +99,8 @@ enum Comparison: Sendable {
         }
     }
 
-    /// Whether two values stand so of which at most one is there.
+    /// Whether the comparison holds for two values at least one of which is null, given for each whether it
+    /// is not null.
     func holds(_ isThere: Bool, _ otherIsThere: Bool) -> Bool {
         switch self {
         case .equal: isThere == otherIsThere
@@ -130,7 +131,7 @@ enum Comparison: Sendable {
 }
 
 extension Value {
-    /// A double that is no number is no value, as it is in a column.
+    /// NaN counts as null, as it does in a column.
     fileprivate var orNullIfNaN: Value {
         if case .double(let double) = self, double.isNaN { .null } else { self }
     }

@@ -1,13 +1,13 @@
 import CKappaJSON
 
-/// For each row of a batch, whether it counts: 1 or 0.
+/// For each row of a batch, whether a condition holds: 1 or 0.
 final class RowMask {
     private(set) var bytes = UnsafeMutablePointer<UInt8>.allocate(capacity: 1_024)
     private var capacity = 1_024
 
     deinit { bytes.deallocate() }
 
-    /// Makes room for rows up to a number; what was there before is kept.
+    /// Makes room for this many rows; existing values are kept.
     func reserve(_ rows: Int) {
         guard rows > capacity else { return }
         let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: max(rows, 2 * capacity))
@@ -18,14 +18,14 @@ final class RowMask {
     }
 }
 
-/// The conditions of an aggregation whose properties all have columns. Equal ones are one, and so are
-/// equal parts of them: each is answered once for a batch, in one loop.
+/// The conditions of an aggregation whose properties all have columns. Equal conditions, and equal parts of
+/// conditions, share a mask: each is evaluated once for a batch, in one loop.
 final class ColumnConditions {
-    /// A condition, with its parts by their numbers.
+    /// A condition; its parts are referred to by their numbers.
     private enum Form: Hashable {
         case compare(column: Int, Comparison, Value)
         case compareTwo(column: Int, Comparison, other: Int, ColumnKind)
-        /// Whether an integer is in a range: most comparisons, and two of them joined by `&&`.
+        /// Whether an integer is in a range: most comparisons, and two of them combined by `&&`.
         case within(column: Int, ClosedRange<Int64>)
         case both(Int, Int)
         case either(Int, Int)
@@ -34,15 +34,15 @@ final class ColumnConditions {
     }
 
     private var numbers: [Form: Int] = [:]
-    /// Parts come before what is made of them.
+    /// Parts come before the conditions that use them.
     private var forms: [Form] = []
     private var masks: [RowMask] = []
 
-    /// How many loops a batch takes.
+    /// The number of loops that a batch takes.
     var count: Int { forms.count }
 
-    /// The mask that tells where a condition holds, once ``evaluate(_:_:)`` has been called. Nil
-    /// where a closure or a computed property is part of the condition.
+    /// The mask of a condition, which ``evaluate(_:_:)`` fills. Nil if a closure or a computed property is
+    /// part of the condition.
     func mask<Element>(
         of condition: Condition<Element>, _ column: (PartialKeyPath<Element>) -> Int?
     ) -> RowMask? {
@@ -108,7 +108,7 @@ final class ColumnConditions {
         }
     }
 
-    /// Finds out for the given rows where each condition holds.
+    /// Evaluates each condition for the given rows.
     /// - Parameter field: The column of a field, by row.
     func evaluate(_ rows: ArraySlice<Int32>, _ field: (Int) -> kj_column) {
         for (form, mask) in zip(forms, masks) {

@@ -1,14 +1,14 @@
 import CKappaJSON
 
-/// Elements that were made, with what else is to be known of them.
+/// Elements made by a reader, with their events, times and fields.
 final class ElementBuffer<Element> {
     let list = ElementList()
-    /// Where the elements stand. Those that were put here by a loop are in the list once they are
-    /// taken over.
+    /// The elements themselves. Those that a loop appends are in the list only after
+    /// ``takeOver(from:times:)``.
     var sink = ElementSink<Element>()
     private let times = ComputedColumn(kind: .timestamp)
     private let fields = StructFields.of(Element.self, always: true)
-    /// The fields that were asked for, and how many rows of them are filled.
+    /// The columns of the fields requested so far, and how many rows of each are filled.
     private var columns: [ComputedColumn?]
     private var filled: [Int]
 
@@ -35,17 +35,17 @@ final class ElementBuffer<Element> {
         list.append(row: row, event: event)
     }
 
-    /// Takes over the elements that a loop has put into the sink: they are of the events, and have the
-    /// times, of the old elements that they were made of. Where one of these has failed, nothing is taken
-    /// over of its event.
-    /// - Returns: The events of which something failed, and why; each once.
+    /// Adds the elements that a loop has appended to the sink to the list, with the events and times of the
+    /// old elements they were made from. If one of an event's old elements has failed, no element of that
+    /// event is added.
+    /// - Returns: The failed events, each once, with the first error.
     func takeOver(
         from old: ElementList, times oldTimes: kj_column?
     ) -> [(event: Int32, error: any Error)] {
         let events = old.events
         var failed: [(event: Int32, error: any Error)] = []
         if !sink.failures.isEmpty {
-            // Several chunks tell of theirs, and within one a struct that could not be made is told first.
+            // Sorted, because a chunk reports structs that could not be made before failures of the loop.
             for (old, error) in sink.failures.sorted(by: { $0.old < $1.old })
             where failed.last?.event != events[old] {
                 failed.append((events[old], error))
@@ -63,7 +63,7 @@ final class ElementBuffer<Element> {
         return failed
     }
 
-    /// Takes back elements until so many are left.
+    /// Removes elements from the end, until `count` are left.
     func truncate(to count: Int) {
         sink.truncate(to: count)
         list.truncate(to: count)
@@ -112,7 +112,7 @@ final class ElementBuffer<Element> {
 }
 
 extension ComputedColumn {
-    /// Sets a row to what stands at the place of a slot.
+    /// Sets a row to the value of a slot at an address.
     func set(_ row: Int, _ slot: StructLayout.Slot, _ place: UnsafeRawPointer) {
         switch slot.kind {
         case .bool: set(row, slot.read(Bool.self, place).map { .bool($0) } ?? .null)

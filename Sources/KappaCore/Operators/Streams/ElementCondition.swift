@@ -1,12 +1,12 @@
 import CKappaJSON
 
-/// Tells for which of a reader's elements a condition holds: by their columns where these are all that it
-/// takes, else by their structs. Both say the same.
+/// Evaluates a condition for a reader's elements: from their columns if these suffice, else from their
+/// structs. Both give the same answer.
 final class ElementCondition<Element> {
     private let reader: any ElementReader<Element>
     private let condition: Condition<Element>
     private let columns = ColumnConditions()
-    /// For each row that was evaluated, whether it holds, where columns are enough to tell.
+    /// For each evaluated row, whether the condition holds; nil if columns do not suffice.
     let mask: RowMask?
 
     init(_ reader: any ElementReader<Element>, _ condition: Condition<Element>) {
@@ -17,17 +17,17 @@ final class ElementCondition<Element> {
             ? nil : columns.mask(of: condition) { reader.field(of: $0) }
     }
 
-    /// Some rows are there for which it may be asked, until the next reading.
+    /// Prepares the answers for some rows; valid until the next reading.
     func evaluate(_ rows: ArraySlice<Int32>) {
         if mask != nil { columns.evaluate(rows) { reader.column($0) } }
     }
 
-    /// Chooses among many structs, where the condition is a closure.
+    /// The loop that applies the condition to many structs, if the condition is a closure.
     var loop: ChoosingLoop<Element>? {
         if case .closure(_, let loop) = condition.form { loop } else { nil }
     }
 
-    /// Whether it holds for the element in a row.
+    /// Whether the condition holds for the element in a row.
     func holds(_ row: Int32) throws -> Bool {
         if let mask { return mask.bytes[Int(row)] != 0 }
         var holds = false
@@ -36,7 +36,7 @@ final class ElementCondition<Element> {
     }
 }
 
-/// Leaves elements of another stream out.
+/// Passes on the elements of another stream for which a condition holds.
 final class FilterReader<Element>: PassingReader {
     let upstream: any ElementReader<Element>
     private let condition: ElementCondition<Element>
@@ -64,7 +64,7 @@ final class FilterReader<Element>: PassingReader {
         if let loop = condition.loop { choose(new, loop) } else { chooseOneByOne(new) }
     }
 
-    /// Has a closure choose.
+    /// Lets a closure choose the elements.
     private func choose(_ new: Range<Int>, _ loop: ChoosingLoop<Element>) {
         let (rows, events) = (upstream.list.rows, upstream.list.events)
         var failed: [Int32: any Error] = [:]

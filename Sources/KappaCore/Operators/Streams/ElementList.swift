@@ -1,13 +1,13 @@
-/// Which elements a reader has made of the loaded batch, in log order.
+/// The elements that a reader has made from the loaded batch, in log order.
 final class ElementList {
-    /// Where each element stands with its reader.
+    /// The row of each element in its reader.
     private(set) var rows: [Int32] = []
     /// The event of each element, as an index into the batch.
     private(set) var events: [Int32] = []
-    /// The events of which the stream could not take all elements; it has taken none of them.
+    /// The events that failed. The stream has taken none of their elements.
     private(set) var failures: [(event: Int, outcome: EventOutcome)] = []
-    /// Whether a failed event has left traces in what the stream remembers, so that the last
-    /// reading has to be taken back.
+    /// Whether a failed event may have changed the stream's state, so that the current reading must be undone
+    /// and retried.
     private(set) var needsRetry = false
 
     var count: Int { rows.count }
@@ -25,20 +25,20 @@ final class ElementList {
         events.append(event)
     }
 
-    /// Appends elements that stand where their events do.
+    /// Appends elements whose rows are the indices of their events.
     func append(events new: [Int32]) {
         rows.append(contentsOf: new)
         events.append(contentsOf: new)
     }
 
-    /// Appends elements that stand in the given rows, each with its event.
+    /// Appends elements in the given rows, each with its event.
     func append(rows new: Range<Int>, of newEvents: PlainList<Int32>) {
         rows.append(contentsOf: new.lazy.map { Int32(truncatingIfNeeded: $0) })
         events.append(contentsOf: new.lazy.map { newEvents[$0] })
     }
 
-    /// Appends elements that stand in the given rows; each is of the event of the old element that it was
-    /// made of.
+    /// Appends elements in the given rows; each belongs to the event of the old element that it was made
+    /// from.
     func append(rows new: Range<Int>, _ origins: UnsafePointer<Int32>, of oldEvents: [Int32]) {
         rows.append(contentsOf: new.lazy.map { Int32(truncatingIfNeeded: $0) })
         events.append(contentsOf: new.lazy.map { oldEvents[Int(origins[$0])] })
@@ -50,13 +50,14 @@ final class ElementList {
         events.append(contentsOf: other.events[elements])
     }
 
-    /// Appends those elements of another list in whose rows a mask says so.
+    /// Appends the elements of another list for whose rows a mask is set.
     func append(_ other: ElementList, _ elements: Range<Int>, where mask: RowMask) {
         let (otherRows, otherEvents, isIn) = (other.rows, other.events, mask.bytes)
         var end = rows.count
         rows.append(contentsOf: repeatElement(0, count: elements.count))
         events.append(contentsOf: repeatElement(0, count: elements.count))
-        // No branch depends on an element: each is written, and the next one over it if it is not in.
+        // Writes each element, and overwrites it with the next if its mask is not set, so that no branch
+        // depends on an element.
         rows.withUnsafeMutableBufferPointer { rows in
             events.withUnsafeMutableBufferPointer { events in
                 for index in elements {
@@ -70,7 +71,7 @@ final class ElementList {
         events.removeLast(events.count - end)
     }
 
-    /// How many elements are of events before one.
+    /// How many elements belong to events before this one.
     func count(before event: Int32) -> Int { events.count(before: event) }
 
     func truncate(to count: Int) {
@@ -79,29 +80,29 @@ final class ElementList {
         events.removeLast(events.count - count)
     }
 
-    /// An event cannot be taken.
-    /// - Parameter remembers: Whether the stream may have remembered something of it.
+    /// Records that an event has failed.
+    /// - Parameter remembers: Whether the event may have changed the stream's state.
     func fail(_ event: Int, _ outcome: EventOutcome, remembers: Bool) {
         failures.append((event, outcome))
         if remembers { needsRetry = true }
     }
 
-    /// Takes over what failed in the stream before.
+    /// Adds the failures of the upstream.
     func adoptFailures(of other: ElementList, from mark: Int) {
         failures.append(contentsOf: other.failures[mark...])
         if other.needsRetry { needsRetry = true }
     }
 
-    /// Forgets failures, to try again.
+    /// Forgets failures, before a retry.
     func forgetFailures(from mark: Int) {
         failures.removeLast(failures.count - mark)
         needsRetry = false
     }
 
-    /// Something of the last reading has to be taken back.
+    /// Requires that the current reading be undone and retried.
     func requireRetry() { needsRetry = true }
 
-    /// A reading begins.
+    /// Begins a reading.
     func begin() { needsRetry = false }
 }
 
@@ -122,7 +123,7 @@ extension ElementList {
 }
 
 extension RandomAccessCollection<Int32> where Index == Int {
-    /// How many of some ascending events, counted from index 0, are before one.
+    /// In a collection of events in ascending order, how many come before this one.
     func count(before event: Int32) -> Int {
         var count = count
         while count > 0, self[count - 1] >= event { count -= 1 }

@@ -2,52 +2,54 @@ import CKappaJSON
 
 /// Reads the elements of a stream out of batches, a range of events at once.
 ///
-/// The elements of a batch add up from reading to reading until another batch is loaded. Each one
-/// stands in a row, of which ``with(_:_:)`` makes the struct, and ``column(_:)`` shows the fields.
+/// A reading is one call of ``read(_:)``; it is then settled or undone. The elements of a batch accumulate
+/// from reading to reading, until another batch is loaded. Each is in a row: ``with(_:_:)`` makes the row's
+/// struct, and ``column(_:)`` returns its fields.
 protocol ElementReader<Element>: AnyObject {
     associatedtype Element
 
     /// The elements so far.
     var list: ElementList { get }
-    /// Whether the stream remembers anything from event to event.
+    /// Whether the stream keeps state from event to event.
     var remembers: Bool { get }
 
-    /// Takes a batch as the one that the other calls are about.
+    /// Sets the batch for the following calls.
     func load(_ batch: EventBatch)
-    /// Appends the elements of a range of events, in log order. What the stream remembers of them is
-    /// up to a call of `settle` or `undo`; ``forEachReading(_:_:)`` makes it.
+    /// Appends the elements of a range of events, in log order. A call of `settle` or `undo` must follow,
+    /// which keeps or undoes the changes to the stream's state; ``forEachReading(_:_:)`` makes it.
     func read(_ range: Range<Int>)
-    /// What was read last was taken: what it changed in what the stream remembers stays.
+    /// Keeps the changes that the last reading has made to the stream's state.
     func settle()
-    /// What was read last is as if it had not been read.
+    /// Undoes the last reading, including its changes to the stream's state.
     func undo()
 
-    /// The struct that stands in a row, for as long as `body` runs.
+    /// Passes the struct of a row to `body`; valid during the call.
     func with(_ row: Int, _ body: (UnsafePointer<Element>) throws -> Void) throws
-    /// Makes the structs of some rows, several at once where that can be. `body` gets those of the rows with
-    /// some numbers, one behind the other, and takes each out of its memory.
+    /// Makes the structs of some rows, several at once if possible. `body` gets the structs of a range of
+    /// numbers, one after another in memory, and moves each out of it.
     /// - Parameters:
-    ///   - rows: Of the last reading; their numbers are their indices in the list.
-    ///   - failed: Told the number of a row whose struct cannot be made, and why.
+    ///   - rows: Rows of the last reading; their numbers are their indices in the list.
+    ///   - failed: Called with the number of a row whose struct cannot be made, and the error.
     func forStructs(
         _ rows: ArraySlice<Int32>, _ body: (UnsafeMutablePointer<Element>, Range<Int>) -> Void,
         failed: (Int, any Error) -> Void)
-    /// Sets the first cells of a packed row to those of the element in a row; false where it takes the
+    /// Sets the first cells of a packed row to those of a row's element. Returns false if that needs the
     /// struct.
     func pack(_ row: Int, into builder: PackedRowBuilder) -> Bool
-    /// Binds the cells of the element in a row, the first at index `first`; false where it takes the struct.
+    /// Binds the cells of a row's element, the first at index `first`. Returns false if that needs the
+    /// struct.
     func bind(_ row: Int, to rows: RecordList, at first: Int) -> Bool
-    /// The event times by row, where the stream has times. Valid until the next reading.
+    /// The event times by row, if the stream has times. Valid until the next reading.
     var times: kj_column? { get }
-    /// The plan's columns in which event times stand, as every event of the log has them that has
-    /// such a field at all. None where the time is computed.
+    /// The plan's columns of the event times, which hold a time for every event of the log that has such a
+    /// field. Empty if the time is computed.
     var timeColumns: [Int] { get }
 
-    /// The field that a key path reads; nil where none stands for it.
+    /// The field that a key path reads; nil if there is none.
     func field(of keyPath: AnyKeyPath) -> Int?
-    /// What a field holds, by row. Valid until the next reading.
+    /// The values of a field, by row. Valid until the next reading.
     func column(_ field: Int) -> kj_column
-    /// Whether the columns alone make the structs, bit by bit, and in their order.
+    /// Whether the columns alone hold the structs exactly, and in the order of their properties.
     var isColumnar: Bool { get }
 }
 
@@ -72,7 +74,7 @@ extension MakingReader {
     var isColumnar: Bool { false }
 }
 
-/// A reader that hands on some of another one's elements, where they stand.
+/// A reader that passes on some of another reader's elements, in the same rows.
 protocol PassingReader<Element>: ElementReader {
     var upstream: any ElementReader<Element> { get }
 }
@@ -104,7 +106,7 @@ extension ElementReader {
     func pack(_ row: Int, into builder: PackedRowBuilder) -> Bool { false }
     func bind(_ row: Int, to rows: RecordList, at first: Int) -> Bool { false }
 
-    /// One struct after another.
+    /// Makes one struct after another.
     func forStructs(
         _ rows: ArraySlice<Int32>, _ body: (UnsafeMutablePointer<Element>, Range<Int>) -> Void,
         failed: (Int, any Error) -> Void
@@ -122,12 +124,11 @@ extension ElementReader {
         }
     }
 
-    /// Reads a range of events and hands over which elements of ``list`` are new, in one or several
-    /// readings; see ``ElementList/forEachReading(_:_:settle:)``.
+    /// Reads a range of events, and passes the range of new elements of ``list`` to `consume`, in one or
+    /// several readings; see ``ElementList/forEachReading(_:_:settle:)``.
     /// - Parameters:
-    ///   - consume: Uses the new elements. It may let events fail, and must itself leave no trace of
-    ///     those.
-    ///   - settled: Told whether the reading stands, or is taken back.
+    ///   - consume: Uses the new elements. It may fail events, and must then undo its own changes for them.
+    ///   - settled: Called after each reading, with whether it succeeded or was undone.
     func forEachReading(
         _ range: Range<Int>, _ consume: (Range<Int>) -> Void, settled: (Bool) -> Void = { _ in }
     ) {
@@ -135,14 +136,14 @@ extension ElementReader {
             let mark = list.count
             read(range)
             if !list.needsRetry { consume(mark..<list.count) }
-        } settle: { stands in
-            if stands { settle() } else { undo() }
-            settled(stands)
+        } settle: { succeeded in
+            if succeeded { settle() } else { undo() }
+            settled(succeeded)
         }
     }
 
-    /// Reads a range for a reader behind this one, in whose list it is noted what failed.
-    /// - Returns: Which elements of ``list`` are new; nil if the reading has to be retried.
+    /// Reads a range for a downstream reader, and adds the failures to that reader's list.
+    /// - Returns: The range of new elements in ``list``; nil if the reading has to be retried.
     func readNew(_ range: Range<Int>, adopting other: ElementList) -> Range<Int>? {
         let mark = list.count
         let failures = list.failures.count
@@ -151,7 +152,7 @@ extension ElementReader {
         return list.needsRetry ? nil : mark..<list.count
     }
 
-    /// Appends new elements of another list, but those of events that have failed, which are noted.
+    /// Appends new elements of another list, except those of failed events, and records the failures.
     func adopt(_ other: ElementList, _ new: Range<Int>, but failed: [Int32: any Error]) {
         guard !failed.isEmpty else { return list.append(other, new) }
         let (rows, events) = (other.rows, other.events)
@@ -161,7 +162,7 @@ extension ElementReader {
         for (event, error) in failed.sorted(by: { $0.key < $1.key }) { fail(event, error) }
     }
 
-    /// An event of which something was read cannot be taken.
+    /// Records that an event fails, after some of it has been read.
     func fail(_ event: Int32, _ error: any Error) {
         list.fail(Int(event), EventOutcome(error), remembers: remembers)
     }
@@ -170,10 +171,10 @@ extension ElementReader {
 extension ElementList {
     /// Reads a range of events, in one or several readings.
     ///
-    /// Where an event cannot be taken, neither can any of its elements, and the stream remembers
-    /// nothing of it: a reading in which an event failed is taken back, and retried in smaller
-    /// ones, until that event stands alone.
-    /// - Parameter settle: Told whether the reading stands, or is to be taken back.
+    /// If an event fails, none of its elements is taken, and it must not change the stream's state. So a
+    /// reading in which an event failed is undone, and retried as smaller readings, until that event is alone
+    /// in one.
+    /// - Parameter settle: Called after each reading, with whether it succeeded or is to be undone.
     func forEachReading(
         _ range: Range<Int>, _ read: (Range<Int>) -> Void, settle: (Bool) -> Void
     ) {
@@ -183,27 +184,27 @@ extension ElementList {
             let reading = next..<min(next + size, range.upperBound)
             let failed = failures.count
             read(reading)
-            let stands = !needsRetry
-            settle(stands)
-            if !stands, reading.count > 1 {
+            let succeeded = !needsRetry
+            settle(succeeded)
+            if !succeeded, reading.count > 1 {
                 forgetFailures(from: failed)
                 size = reading.count / 2
                 continue
             }
-            if stands { size = min(2 * size, range.count) }
+            if succeeded { size = min(2 * size, range.count) }
             next = reading.upperBound
         }
     }
 }
 
-/// Packs a reader's elements, or binds them as rows: from their columns where these are all there is to them,
-/// from where else their cells stand, or from their structs.
+/// Packs a reader's elements, or binds them as rows: from their columns if these hold all of an element, else
+/// by the reader's own means, else from their structs.
 final class ElementPacker<Element: ViewRow> {
     let codec: RowCodec<Element>
     private let reader: any ElementReader<Element>
     let kinds: [ColumnKind]
     let isColumnar: Bool
-    /// The columns of the cells, where they are all that there is to an element; else none.
+    /// The columns of the cells, if they hold all of an element; else empty.
     private(set) var columns: [kj_column] = []
 
     init(_ reader: any ElementReader<Element>, _ codec: RowCodec<Element>) {
@@ -213,13 +214,13 @@ final class ElementPacker<Element: ViewRow> {
         isColumnar = reader.isColumnar && codec.isFlat
     }
 
-    /// A range was read.
+    /// Fetches the columns again, after a range was read.
     func refresh() {
         guard isColumnar else { return }
         columns = kinds.indices.map { reader.column($0) }
     }
 
-    /// Packs the element that stands in a row as the first cells of a packed row.
+    /// Packs the element in a row as the first cells of a packed row.
     func pack(_ row: Int, into builder: PackedRowBuilder) throws {
         builder.begin()
         if isColumnar {
@@ -229,8 +230,7 @@ final class ElementPacker<Element: ViewRow> {
         }
     }
 
-    /// Binds the element that stands in a row, the first of its cells at index `first`, where columns are not
-    /// all that there is to it.
+    /// Binds the element in a row, the first of its cells at index `first`, if columns do not hold all of it.
     func bind(_ row: Int, to rows: RecordList, at first: Int) throws {
         if reader.bind(row, to: rows, at: first) { return }
         try reader.with(row) { try codec.bind($0, to: rows, at: first) }

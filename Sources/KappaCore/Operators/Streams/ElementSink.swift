@@ -1,15 +1,15 @@
-/// Where the closures of a view put the elements that they make: one behind the other, with the number of
-/// the old element that each was made of.
+/// The elements that a view's closures make, one after another, each with the number of the old element it
+/// was made from.
 ///
-/// The loops that call a view's closures are compiled in the view's own module, where the types are
-/// known, and so is what they use of this.
+/// The loops that call a view's closures are compiled in the view's own module, where the types are known; so
+/// are the parts of this type that they use.
 @usableFromInline
 struct ElementSink<Element> {
     @usableFromInline var elements: UnsafeMutablePointer<Element>
     @usableFromInline var origins: UnsafeMutablePointer<Int32>
     @usableFromInline var count = 0
     @usableFromInline var capacity = 256
-    /// The old elements of which nothing can be made, and why.
+    /// The old elements for which the closure threw or whose struct could not be made, with the errors.
     var failures: [(old: Int, error: any Error)] = []
 
     init() {
@@ -31,7 +31,8 @@ struct ElementSink<Element> {
         count &+= 1
     }
 
-    /// Takes the old elements of some numbers out of their memory, and notes those for which `body` throws.
+    /// Moves the old elements with the given numbers out of their memory, one after another, and records
+    /// those for which `body` throws.
     @inlinable @inline(__always)
     mutating func make<Old>(
         of old: UnsafeMutablePointer<Old>, _ numbers: Range<Int>,
@@ -55,7 +56,7 @@ struct ElementSink<Element> {
         count = newCount
     }
 
-    /// Removes those elements behind `mark` whose old element is not wanted.
+    /// Removes the elements from `mark` on whose old element is unwanted.
     mutating func remove(from mark: Int, where isUnwanted: (_ old: Int) -> Bool) {
         var end = mark
         for index in mark..<count {
@@ -90,9 +91,8 @@ extension UnsafeMutablePointer {
     }
 }
 
-/// Makes new elements of old ones, of any number of them: takes the old ones, which have the given
-/// numbers, out of their memory. `isLate` tells by the numbers which of them are; it is nil where nobody
-/// judges that.
+/// Makes new elements from old ones, in bulk: moves the old elements, which have the given numbers, out of
+/// their memory. `isLate` holds by number which of them are late; it is nil if lateness is not judged.
 @usableFromInline
 typealias ElementLoop<Old, New> =
     @Sendable (
@@ -100,8 +100,8 @@ typealias ElementLoop<Old, New> =
         _ new: inout ElementSink<New>
     ) -> Void
 
-/// Chooses elements: takes those of the given numbers out of their memory and tells by the numbers which
-/// are wanted.
+/// Chooses elements in bulk: moves the elements with the given numbers out of their memory, and sets
+/// `isWanted` by number.
 @usableFromInline
 typealias ChoosingLoop<Element> =
     @Sendable (

@@ -1,9 +1,9 @@
 /// A value computed from each element of a stream: a key path, or a closure.
 struct Expression<Element>: Sendable {
     let kind: ColumnKind
-    /// Set where the value is a property, which may then be read from its column.
+    /// Set if the value is a property, which can then be read from its column.
     let keyPath: (PartialKeyPath<Element> & Sendable)?
-    /// Set where all elements have the same value.
+    /// Set if all elements have the same value.
     let constant: Value?
     let evaluate: @Sendable (Element) throws -> Value
 
@@ -39,8 +39,8 @@ struct Expression<Element>: Sendable {
         evaluate = { _ in cell }
     }
 
-    /// The name of the property that the key path ends in, as a column's name. Nil where there is none, or
-    /// where Swift does not tell it, as it does not for a computed property.
+    /// The name of the property that the key path ends in, as a column's name. Nil if there is none, or if
+    /// Swift does not reveal it, as for a computed property.
     var propertyName: String? { keyPath.flatMap { PropertyPath($0).columnName } }
 
     /// Whether the key path leads to a property of a property: `\.user.id` is named `user_id`, and is not
@@ -50,8 +50,8 @@ struct Expression<Element>: Sendable {
 
 /// The names along a key path: `\Event.user.id` is `user` and `id`.
 ///
-/// They are read from how the key path prints. Where a property is computed, what is printed is an address
-/// in memory, which is another one in each process: it must reach no message and no digest.
+/// They are parsed from the key path's printed form. For a computed property that form contains a memory
+/// address, which differs from process to process, so it must not get into a message or a digest.
 struct PropertyPath {
     let parts: [String]
     /// Whether each part is a name.
@@ -59,7 +59,7 @@ struct PropertyPath {
 
     init(_ keyPath: AnyKeyPath) {
         let printed = "\(keyPath)"
-        // What a property wrapper makes prints as computed; that of a time is known by its field.
+        // A wrapped property prints as computed; a wrapped time is recognised by its field.
         if printed.contains("<"), let path = WrappedTimes.path(of: keyPath) {
             (parts, isNamed) = (path, true)
             return
@@ -70,7 +70,7 @@ struct PropertyPath {
         isNamed = !parts.isEmpty && !printed.contains("<computed") && !printed.contains("0x")
     }
 
-    /// The name of a column that holds the property; nil where Swift does not tell it.
+    /// The name of a column for the property; nil if Swift does not reveal the property's name.
     var columnName: String? {
         isNamed ? parts.map(FieldName.snakeCase).joined(separator: "_") : nil
     }

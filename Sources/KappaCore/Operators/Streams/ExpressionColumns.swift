@@ -1,7 +1,7 @@
 import CKappaJSON
 
-/// The values of expressions over a reader's elements, as columns by row: those of the elements' own
-/// fields where these stand for the expressions, else computed from the structs.
+/// The values of expressions over a reader's elements, as columns by row: the columns of the elements' own
+/// fields where an expression is just a field, else computed from the structs.
 final class ExpressionColumns<Element> {
     private enum Source {
         case field(Int)
@@ -11,7 +11,7 @@ final class ExpressionColumns<Element> {
     private let reader: any ElementReader<Element>
     private let expressions: [Expression<Element>]
     private let sources: [Source]
-    /// Whether any of them has to be computed.
+    /// Whether any expression has to be computed from structs.
     let needsStructs: Bool
 
     init(
@@ -33,12 +33,12 @@ final class ExpressionColumns<Element> {
         needsStructs = sources.contains { if case .computed = $0 { true } else { false } }
     }
 
-    /// A batch is loaded: what was computed of the one before is forgotten.
+    /// Forgets the values computed for the previous batch.
     func clear() {
         for source in sources { if case .computed(let column) = source { column.clear() } }
     }
 
-    /// Computes what has to be computed of an element.
+    /// Computes the expressions that are not columns, for one element.
     func compute(_ row: Int, _ element: UnsafePointer<Element>) throws {
         for index in sources.indices {
             guard case .computed(let column) = sources[index] else { continue }
@@ -81,7 +81,7 @@ private final class ConstantColumn {
     }
 }
 
-/// Lets tests hold the two paths together.
+/// Lets tests compare the two paths.
 package enum ExpressionInputOptions {
     @TaskLocal package static var forbidColumns = false
 }

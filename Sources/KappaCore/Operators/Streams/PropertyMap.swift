@@ -1,8 +1,9 @@
-/// A property of the struct that ``EventStream/map(as:_:)`` makes, where it is not the one of the same name.
+/// Sets a property of the struct that ``EventStream/map(as:_:)`` makes, if it is not just the old property of
+/// the same name.
 public struct NewProperty<Old, New>: Sendable {
     let target: PartialKeyPath<New> & Sendable
     let source: PartialKeyPath<Old> & Sendable
-    /// Makes what computes it; nil where it is taken as it is.
+    /// Creates the computer of the property; nil if the property is copied unchanged.
     let computer: MakeComputer?
 
     typealias MakeComputer =
@@ -15,7 +16,7 @@ public struct NewProperty<Old, New>: Sendable {
         NewProperty(target: target, source: source, computer: nil)
     }
 
-    /// Computes the property from one of the old element. An event for which that throws is dead.
+    /// Computes the property from one of the old element. An event for which `transform` throws is dead.
     @inlinable
     public static func set<V, W>(
         _ target: KeyPath<New, W> & Sendable, from source: KeyPath<Old, V> & Sendable,
@@ -37,15 +38,15 @@ public struct NewProperty<Old, New>: Sendable {
     }
 }
 
-/// Where each property of a new struct comes from.
+/// The source of each property of a new struct.
 ///
-/// `@unchecked Sendable`: nothing of it ever changes, and what finds a field for a key path only reads.
+/// `@unchecked Sendable`: it never changes after `init`, and finding the field of a key path only reads.
 struct PropertyMap<Old: Decodable, New: ViewRow>: @unchecked Sendable {
     struct Property {
         /// The field of the old element.
         let field: Int
         let slot: StructLayout.Slot
-        /// The property itself, and what computes it where it is not taken as it is.
+        /// The new property, and its computer unless it is copied unchanged.
         let newSlot: StructLayout.Slot
         let computer: NewProperty<Old, New>.MakeComputer?
     }
@@ -53,7 +54,7 @@ struct PropertyMap<Old: Decodable, New: ViewRow>: @unchecked Sendable {
     /// In the order of the new struct's fields.
     private(set) var properties: [Property] = []
 
-    /// - Throws: `.usage` where nothing gives a property.
+    /// - Throws: `.usage` if a property has no source.
     init(_ given: [NewProperty<Old, New>]) throws(KappaError) {
         guard let old = StructFields.of(Old.self, always: true) else {
             throw Self.hasOwnCoding(Old.self)
@@ -68,7 +69,7 @@ struct PropertyMap<Old: Decodable, New: ViewRow>: @unchecked Sendable {
             else {
                 throw Self.problem(
                     PropertyPath(property.target).description,
-                    "it, or what it is set from, is no stored property")
+                    "it, or the property it is set from, is not a stored property")
             }
             byTarget[target] = (source, property.computer)
         }
@@ -95,9 +96,9 @@ struct PropertyMap<Old: Decodable, New: ViewRow>: @unchecked Sendable {
 
     private static func problem(_ name: String, _ reason: String) -> KappaError {
         KappaError(
-            .usage, "cannot map to \(New.self): nothing gives \(name)", at: "\(New.self)",
+            .usage, "cannot map to \(New.self): nothing provides \(name)", at: "\(New.self)",
             because: reason,
-            advice: "Say what it is: .set(\\.\(name), from: \\.…), or map with a closure")
+            advice: "Name its source: .set(\\.\(name), from: \\.…), or map with a closure")
     }
 
     private static func hasOwnCoding<T>(_ type: T.Type) -> KappaError {
@@ -109,7 +110,8 @@ struct PropertyMap<Old: Decodable, New: ViewRow>: @unchecked Sendable {
 }
 
 extension EventField {
-    /// Whether what it holds may stand for another type's field: by its name, and as far as it may lack.
+    /// Whether this field can supply another type's field: it has the same name and kind, and is optional
+    /// only if the other is.
     func canStand(for other: EventField) -> Bool {
         columnName == other.columnName && kind == other.kind && kind != .json && other.isPlain
             && (other.isOptional || !isOptional)

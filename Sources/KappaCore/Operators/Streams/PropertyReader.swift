@@ -1,11 +1,11 @@
 import CKappaJSON
 
-/// Hands on another reader's elements as structs of another type, property by property.
+/// Passes on another reader's elements as structs of another type, mapped property by property.
 final class PropertyReader<Old: Decodable, New: ViewRow>: ElementReader {
     typealias Element = New
     private let upstream: any ElementReader<Old>
     private let map: PropertyMap<Old, New>
-    /// By the new struct's fields.
+    /// The computer of each of the new struct's fields; nil if the field is copied.
     private let computers: [(any PropertyComputer)?]
     private let builder: StructBuilder<New>
     private var builderIsLoaded = false
@@ -37,7 +37,7 @@ final class PropertyReader<Old: Decodable, New: ViewRow>: ElementReader {
         adopt(upstream.list, new, but: compute(new))
     }
 
-    /// Computes what is computed; returns the events for which that throws.
+    /// Computes the computed properties; returns the events for which that throws.
     private func compute(_ new: Range<Int>) -> [Int32: any Error] {
         let (rows, events) = (upstream.list.rows, upstream.list.events)
         var failed: [Int32: any Error] = [:]
@@ -55,7 +55,7 @@ final class PropertyReader<Old: Decodable, New: ViewRow>: ElementReader {
         upstream.undo()
     }
 
-    // Columns are all that there is to an element.
+    // Columns hold all of an element.
 
     var isColumnar: Bool { true }
     func field(of keyPath: AnyKeyPath) -> Int? { map.new.field(keyPath) }
@@ -74,7 +74,7 @@ final class PropertyReader<Old: Decodable, New: ViewRow>: ElementReader {
     ) {
         loadBuilder()
         rows.forChunks(of: structsAtOnce) { chunk, numbers in
-            // Nothing has to be there that is not.
+            // The rows were checked before: no required value is missing.
             guard let made = builder.make(chunk, areChecked: true) else { return }
             body(made.assumingMemoryBound(to: New.self), numbers)
         }
@@ -89,13 +89,13 @@ final class PropertyReader<Old: Decodable, New: ViewRow>: ElementReader {
 
 /// Computes one property of new elements.
 protocol PropertyComputer: AnyObject {
-    /// A batch is loaded.
+    /// Forgets the values of the previous batch.
     func clear()
-    /// Computes it for rows in which a column holds what it is computed from; `failed` gets the number of a
-    /// row for which that throws.
+    /// Computes the property for some rows, from the values in `column`; `failed` gets the number of each row
+    /// for which that throws.
     func compute(
         _ column: kj_column, _ rows: ArraySlice<Int32>, failed: (Int, any Error) -> Void)
-    /// What was computed, by row.
+    /// The computed values, by row.
     var column: kj_column { get }
 }
 
@@ -109,8 +109,8 @@ final class ComputedProperty<Old, New>: PropertyComputer {
     private let values = UnsafeMutablePointer<Old>.allocate(capacity: structsAtOnce)
 
     /// - Parameters:
-    ///   - old: What the old property is; where it stands does not matter.
-    ///   - new: What the new one is.
+    ///   - old: The type of the old property; its offset in the struct is not used.
+    ///   - new: The type of the new property.
     init(
         _ old: StructLayout.Slot, _ new: StructLayout.Slot, _ loop: @escaping ElementLoop<Old, New>
     ) {

@@ -25,12 +25,12 @@ package struct RowsDefinition: Sendable {
     }
 }
 
-/// The elements that are to become rows.
+/// The elements that become rows.
 package protocol RowsInput: AnyObject {
-    /// The rows that were taken, as they are to be stored, in the order of their keys.
+    /// The rows taken so far, as they will be stored, in the order of their keys.
     var rows: RecordList { get }
-    /// Takes the elements of the events in `range`, and tells which events these are of, and what became of
-    /// those that have none because they could not be taken.
+    /// Takes the elements of the events in `range`. Returns the event of each element taken, and the events
+    /// that failed, with their outcomes.
     func take(
         _ batch: EventBatch, _ range: Range<Int>
     ) -> (taken: [Int32], failed: [(event: Int, outcome: EventOutcome)])
@@ -56,19 +56,20 @@ private final class ElementRows<Element: ViewRow>: RowsInput {
     ) -> (taken: [Int32], failed: [(event: Int, outcome: EventOutcome)]) {
         reader.load(batch)
         let firstOffset = Int64(truncatingIfNeeded: batch.firstOffset.rawValue)
-        var standing = rows.end
+        var settledEnd = rows.end
         reader.forEachReading(range) { new in
             packer.refresh()
             if packer.isColumnar { takeColumns(new, firstOffset) } else { take(new, firstOffset) }
-        } settled: { stands in
-            if !stands { rows.truncate(to: standing) }
-            standing = rows.end
+        } settled: { succeeded in
+            if !succeeded { rows.truncate(to: settledEnd) }
+            settledEnd = rows.end
         }
-        // An event that failed has no rows, whatever elements it had: that it has failed counts more.
+        // An event that failed has no rows, even if it has elements in the list: the failure takes
+        // precedence.
         return (reader.list.events, reader.list.failures)
     }
 
-    /// Takes elements that are all in columns: none of them can fail.
+    /// Takes elements that columns hold completely: none of them can fail.
     private func takeColumns(_ new: Range<Int>, _ firstOffset: Int64) {
         let (elements, events, first) = (reader.list.rows, reader.list.events, hasParts ? 2 : 1)
         let (columns, kinds, rows) = (packer.columns, packer.kinds, rows)
@@ -114,7 +115,8 @@ final class RowsRunner: StepRunner {
     private let input: any RowsInput
     private let store: any RowStore
     private let tableIndex: Int
-    /// Whether rows may be written before the first commit: nobody else has to see them before.
+    /// Whether rows may be written before the first commit. It must be false if a second step reads the rows,
+    /// because that step has to see each row as it is written.
     private let writesAhead: Bool
 
     init(
@@ -126,7 +128,7 @@ final class RowsRunner: StepRunner {
         self.writesAhead = writesAhead
     }
 
-    /// Fewer bytes of rows wait for the next commit; tests have none wait.
+    /// Rows are written ahead once they take more bytes than this; tests lower it.
     @TaskLocal static var mostWaitingBytes = 1 << 22
 
     func apply(_ batch: EventBatch, _ range: Range<Int>, _ pass: BatchPass) throws {
@@ -143,7 +145,7 @@ final class RowsRunner: StepRunner {
 
     func committed(mayEvict: Bool) { input.rows.removeAll() }
 
-    // No row is ever made twice: those that spill stay where they are written.
+    // Each row is made only once, so spilled rows need no merging.
     var canSpill: Bool { true }
     func spill(keepingMemory: Bool) { input.rows.removeAll() }
 

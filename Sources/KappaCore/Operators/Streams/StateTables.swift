@@ -1,10 +1,10 @@
-/// What the streams of one version remember from event to event, over tables of their own that readers do not
-/// see: in the order of these tables.
+/// The state that the streams of one version keep from event to event. It is stored in tables of its own,
+/// which readers do not see, and is listed in the order of these tables.
 final class StateTables: StreamContext {
     let plan: ExtractionPlan
     private let store: any RowStore
     private let firstTable: Int
-    /// By table; nil where a table is a step's own.
+    /// By table; nil if a step manages the table itself.
     private var tables: [JoinRows?] = []
     private(set) var clocks: [StreamTimekeeper] = []
     private let clockTimes: ArraySlice<Int64>
@@ -34,7 +34,7 @@ final class StateTables: StreamContext {
         return (keys, sides)
     }
 
-    /// Adds the next table, with what is stored of it.
+    /// Adds the next table and loads its stored rows.
     func add(_ table: JoinRows) throws(KappaError) {
         do {
             try store.scan(table: firstTable + tables.count) { try table.load($0) }
@@ -42,14 +42,14 @@ final class StateTables: StreamContext {
             throw error
         } catch {
             throw KappaError(
-                .damaged, "what a view remembers cannot be read",
+                .damaged, "the state of a view cannot be read",
                 because: FieldFailure.reason(error),
                 advice: "`kappa rebuild VIEW` makes a new version from the log")
         }
         tables.append(table)
     }
 
-    /// The index of the next table, which a step looks after itself.
+    /// Reserves the next table for a step that manages it itself, and returns its index.
     func reserve() -> Int {
         tables.append(nil)
         return firstTable + tables.count - 1
@@ -69,10 +69,10 @@ final class StateTables: StreamContext {
         }
     }
 
-    /// The index of the table that was added or reserved last.
+    /// The index of the last table added or reserved.
     var lastTable: Int { firstTable + tables.count - 1 }
 
-    /// Whether no stream remembers anything; steps may.
+    /// Whether no stream keeps state; steps may keep some.
     var isEmpty: Bool { tables.allSatisfy { $0 == nil } }
     func committed() { for table in tables { table?.committed() } }
     var memoryBytes: Int { tables.reduce(0) { $0 + ($1?.memoryBytes ?? 0) } }

@@ -1,9 +1,9 @@
 import CKappaJSON
 
-/// The stream time while events go by: the largest event time that has been met in the partition.
+/// The stream time as events pass: the largest event time seen so far in the partition.
 ///
-/// Every event that has one of the view's time fields moves it, whatever its type and whether or not the
-/// view takes it. So whether an event is late does not depend on what a view leaves out.
+/// Every event that has one of the view's time fields advances it, whatever its type and whether or not the
+/// view takes it. So whether an event is late does not depend on which events a view filters out.
 struct StreamClock {
     /// In microseconds; `Int64.min` before the first event.
     private(set) var time: Int64
@@ -15,9 +15,9 @@ struct StreamClock {
     init(_ time: Int64) { self.time = time }
 
     /// - Parameters:
-    ///   - columns: The batch's columns that hold the view's event times. None where the time is
-    ///     computed: then only what is met itself counts.
-    ///   - first: The first event that has not been met.
+    ///   - columns: The batch's columns that hold the view's event times. Empty if the time is computed: then
+    ///     only times passed to ``meet(_:)`` count.
+    ///   - first: The first event not yet seen.
     init(_ time: Int64, columns: [kj_column], from first: Int) {
         self.time = time
         states = columns.first?.states
@@ -26,7 +26,7 @@ struct StreamClock {
         next = first
     }
 
-    /// Meets all events up to and including this one.
+    /// Takes in the times of all events up to and including this one.
     @inline(__always)
     mutating func advance(through event: Int) {
         guard let states, let times else { return }
@@ -43,25 +43,25 @@ struct StreamClock {
         }
     }
 
-    /// Meets the time of an element that is taken, which may be none of the columns'.
+    /// Takes in the time of an element, which need not be in a column.
     @inline(__always)
     mutating func meet(_ own: Int64) { time = max(time, own) }
 }
 
-/// The clock of a stream that judges its elements before any step does: a join, or a stream that tells which
-/// of its elements are late. It is kept with the checkpoint, and goes through readings, which may be taken
-/// back.
+/// The clock of a stream that judges lateness before any step does: a join, or a stream that passes the
+/// lateness of its elements to a closure. Its time is kept with the checkpoint, and a reading that is undone
+/// sets it back.
 package final class StreamTimekeeper {
     private var clock: StreamClock
     private let columns: [Int]
     private var batch: EventBatch?
     private var range = 0..<0
-    /// The time before the range at hand.
+    /// The time before the current range.
     private var before: Int64
 
     /// - Parameters:
     ///   - time: In microseconds; `Int64.min` before the first event.
-    ///   - columns: The plan's columns that hold the streams' event times. None where the time is computed:
+    ///   - columns: The plan's columns that hold the streams' event times. Empty if the time is computed:
     ///     then only the stream's own elements count.
     package init(_ time: Int64, columns: [Int]) {
         clock = StreamClock(time)
@@ -74,7 +74,7 @@ package final class StreamTimekeeper {
 
     func load(_ batch: EventBatch) { self.batch = batch }
 
-    /// Begins to go through the events of a range.
+    /// Begins a pass over the events of a range.
     func pass(_ range: Range<Int>) {
         before = clock.time
         self.range = range
@@ -83,7 +83,7 @@ package final class StreamTimekeeper {
             before, columns: columns.map { batch.times($0) }, from: range.lowerBound)
     }
 
-    /// The time as of an event that makes an element of a time. Events come in log order.
+    /// The stream time at an event that makes an element with the time `own`. Events come in log order.
     func time(at event: Int, _ own: Int64) -> Int64 {
         if columns.isEmpty {
             clock.meet(own)
@@ -93,10 +93,10 @@ package final class StreamTimekeeper {
         return max(clock.time, own)
     }
 
-    /// The events of the range have been there.
+    /// Advances past all events of the range.
     func settle() { clock.advance(through: range.upperBound - 1) }
 
-    /// The range will be passed over again, in smaller ones. A single event has been there, whether
-    /// or not it could be taken.
+    /// Sets the clock back, because the range will be read again in smaller ranges. A range of one event is
+    /// not read again: its time counts even if the event failed.
     func undo() { if range.count > 1 { clock = StreamClock(before) } else { settle() } }
 }

@@ -1,28 +1,28 @@
-/// How a stream's elements come out of the log. Opaque: made by ``Events`` and by the methods of
+/// How a stream's elements are read from the log. Opaque: made by ``Events`` and by the methods of
 /// ``EventStream``.
 public struct StreamSource<Element>: Sendable {
-    /// Registers the needed fields with the plan of a scan and returns what reads the elements, those
-    /// too that ``condition`` leaves out.
+    /// Registers the needed fields with the plan of a scan, and returns a reader of all elements, including
+    /// those that do not meet ``condition``.
     var openAll: @Sendable (any StreamContext) throws(KappaError) -> any ElementReader<Element>
-    /// Which of the elements are in the stream; nil if all are.
+    /// The condition for an element to be in the stream; nil if all are.
     var condition: Condition<Element>?
-    // What follows as closures is asked for when the view is worked out: it may call the code of types, which
-    // may crash.
-    /// What makes this stream, in words; a part of a view's digest.
+    // The closures below are called only when the view is defined, because they may call the code of the
+    // author's types, which may crash.
+    /// A description of the stream; a part of a view's digest.
     var signature: @Sendable () -> String
     /// The names of the event types that are read, for `kappa views`.
     let eventTypes: [String]
     let hasTime: Bool
     /// Whether one event may make several elements.
     var fansOut = false
-    /// What the stream remembers from event to event, as tables of its own.
+    /// The tables for the state that the stream keeps from event to event.
     var states: @Sendable () -> [TableSchema] = { [] }
-    /// Why the stream cannot be right.
+    /// What is wrong with the stream; nil if nothing is.
     var problem: @Sendable () -> KappaError? = { nil }
-    /// The property by which the elements differ, if they are known to.
+    /// The property in which any two elements differ, if one is known.
     var uniqueBy: (PartialKeyPath<Element> & Sendable)?
 
-    /// Registers the needed fields with the plan of a scan and returns what reads the elements.
+    /// Registers the needed fields with the plan of a scan, and returns a reader of the stream's elements.
     func open(
         _ context: any StreamContext
     ) throws(KappaError) -> any ElementReader<Element> {
@@ -30,19 +30,19 @@ public struct StreamSource<Element>: Sendable {
         return condition.map { FilterReader(reader, $0) } ?? reader
     }
 
-    /// Throws what is known to be wrong with the stream.
+    /// Throws the stream's ``problem``, if it has one.
     func check() throws(KappaError) {
         if let problem = problem() { throw problem }
     }
 
-    /// The stream with something more that makes it what it is.
+    /// Returns the stream with one more part in its signature.
     func signed(_ part: String) -> StreamSource {
         var copy = self
         copy.signature = { [signature] in "\(signature()) \(part)" }
         return copy
     }
 
-    /// The stream with a further reason why it cannot be right.
+    /// Returns the stream with one more check for problems.
     func unless(_ further: @escaping @Sendable () -> KappaError?) -> StreamSource {
         var copy = self
         copy.problem = { [problem] in problem() ?? further() }
@@ -50,19 +50,19 @@ public struct StreamSource<Element>: Sendable {
     }
 }
 
-/// Where a stream that is being opened finds what it needs. Its states are opened in the order in
-/// which ``StreamSource/states`` lists them.
+/// The context in which a stream is opened. The stream opens its states in the order in which
+/// ``StreamSource/states`` lists them.
 package protocol StreamContext: AnyObject {
     var plan: ExtractionPlan { get }
-    /// The elements that wait in a stream by key, for each of its sides.
+    /// Opens the elements that a join keeps by key, for each of its sides.
     /// - Parameters:
-    ///   - cells: How many cells the rows of each side have.
-    ///   - kind: Of the key.
-    ///   - window: The start of the window of an event time; both in microseconds.
+    ///   - cells: The number of cells in the rows of each side.
+    ///   - kind: The kind of the key.
+    ///   - window: Returns the start of an event time's window; both in microseconds.
     func joinSides(
         cells: [Int], kind: ColumnKind, window: @escaping (Int64) -> Int64
     ) throws(KappaError) -> (keys: JoinKeyTable, sides: [JoinRows])
-    /// The clock by which a stream judges what is late; kept with the checkpoint.
+    /// Opens the clock by which a stream judges lateness; its time is kept with the checkpoint.
     /// - Parameter columns: The plan's columns that hold event times; see ``StreamTimekeeper``.
     func clock(columns: [Int]) -> StreamTimekeeper
 }

@@ -1,16 +1,16 @@
 import CKappaJSON
 
-/// Makes new elements of those of another stream, with a closure of the view.
+/// Makes new elements from those of another stream, with a closure of the view.
 final class TransformReader<Old, New>: MakingReader {
     typealias Element = New
     private let upstream: any ElementReader<Old>
     private let loop: ElementLoop<Old, New>
-    /// Where the closure is told which elements are late: those whose windows have closed when they come.
+    /// Set if the closure is told which elements are late: those whose windows have closed when they come.
     private let judging: (bound: JoinBound, clock: StreamTimekeeper)?
-    /// By the number of an element of the upstream.
+    /// Whether each upstream element is late, by its number.
     private var isLate: [Bool] = []
     let made = ElementBuffer<New>()
-    /// How many elements there were before the last reading.
+    /// How many elements there were before the current reading.
     private var mark = 0
 
     init(
@@ -48,7 +48,7 @@ final class TransformReader<Old, New>: MakingReader {
         }
     }
 
-    /// Which elements of the upstream are late, by their numbers; nil where nobody judges that.
+    /// Which elements of the upstream are late, by their numbers; nil if lateness is not judged.
     private func judge(_ new: Range<Int>) -> [Bool]? {
         guard let judging else { return nil }
         let (rows, events) = (upstream.list.rows, upstream.list.events)

@@ -1,17 +1,17 @@
 import CKappaJSON
 
-/// Reads the events of one type: as columns where these alone decide which events are taken, else as
-/// decoded structs.
+/// Reads the events of one type: as columns if columns alone decide which events are valid, else as decoded
+/// structs.
 final class TypedEventReader<E: Event>: ElementReader {
     private let reader: EventReader<E>
     private let time: (KeyPath<E, Timestamp> & Sendable)?
     private let timeColumn: Int?
-    /// Where the events have to be decoded one by one.
+    /// Set if the events have to be decoded one by one.
     private let decoded: ElementBuffer<E>?
     private let ownList = ElementList()
     private var selection: [Int32] = []
     private var batch: EventBatch?
-    /// How many elements there were before the last reading.
+    /// How many elements there were before the current reading.
     private var mark = 0
     let timeColumns: [Int]
     let isColumnar: Bool
@@ -69,7 +69,7 @@ final class TypedEventReader<E: Event>: ElementReader {
         ownList.append(events: selection)
     }
 
-    /// Takes the events out of the selection whose field is not what the type needs.
+    /// Removes the events whose field is not what the type requires from the selection.
     private func check(_ required: RequiredColumn, _ batch: EventBatch) {
         if batch.isFull(required.column) { return }
         let column = batch.columns[required.column]
@@ -87,7 +87,7 @@ final class TypedEventReader<E: Event>: ElementReader {
         }
     }
 
-    /// Takes the events out of the selection whose time is too far ahead of their ingestion.
+    /// Removes the events whose time is too far ahead of their ingestion from the selection.
     private func leaveOut(_ batch: EventBatch, ahead: Int64) {
         guard let times else { return }
         let ingestion = batch.times(ExtractionPlan.ingestionTimes)
@@ -100,8 +100,8 @@ final class TypedEventReader<E: Event>: ElementReader {
 
     private func tooFarAhead(_ time: Int64, _ ingested: Int64, _ ahead: Int64) -> FieldFailure {
         FieldFailure(
-            description: "its time, \(Timestamp(microseconds: time)), is further ahead than "
-                + "\(Duration.microseconds(ahead)) of when it was appended, "
+            description: "its time, \(Timestamp(microseconds: time)), is more than "
+                + "\(Duration.microseconds(ahead)) ahead of when it was appended, "
                 + "\(Timestamp(microseconds: ingested))")
     }
 
@@ -116,7 +116,7 @@ final class TypedEventReader<E: Event>: ElementReader {
     }
 
     private func decode(into decoded: ElementBuffer<E>, _ batch: EventBatch) {
-        // An event's ingestion time is no field of it.
+        // The ingestion time is not a field of the event.
         let times = time == nil ? timeColumn.map { batch.times($0) } : nil
         for row in selection {
             do {

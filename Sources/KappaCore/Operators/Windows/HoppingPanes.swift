@@ -1,22 +1,22 @@
 import CKappaJSON
 
-/// Finds the groups of the several windows that each row falls into.
+/// Finds the groups of rows that each fall into several windows.
 ///
-/// Rows of one key and one pane (see ``WindowCut/Pane``) fall into the same windows, so the groups of
-/// these are looked up once and remembered with the pane: a further row costs one look-up, however
-/// many windows it is in.
+/// Rows of one key and one pane (see ``WindowCut/Pane``) fall into the same windows, so the groups of these
+/// windows are looked up once and cached with the pane. Each further row costs one lookup, however many
+/// windows it is in.
 final class HoppingPanes {
     private let most: Int
     private let every: Int64
     private let windowPart: Int
     let panes: GroupTable
-    /// For each row of the batch: its pane, the newest of its windows, and how many of them are open.
+    /// For each row of the batch: its newest window, and how many of its windows are open.
     private var rows = UnsafeMutableBufferPointer<Row>.allocate(capacity: 1_024)
-    /// The same rows' panes and windows as key columns.
+    /// The same rows' panes and windows, as key columns.
     private var paneStarts = UnsafeMutablePointer<Int64>.allocate(capacity: 1_024)
     private var windowStarts = UnsafeMutablePointer<Int64>.allocate(capacity: 1_024)
 
-    /// The pane of each row that was looked up last.
+    /// The pane of each row of the last chunk.
     private(set) var paneIDs: [UInt32] = []
     private var freshPanes: [UInt32] = []
     private var unfilled: [(row: Int32, pane: UInt32)] = []
@@ -43,11 +43,11 @@ final class HoppingPanes {
 
     var memoryBytes: Int { panes.memoryBytes }
 
-    /// So many rows at once: they make about as many pairs of a row and a window as a chunk of rows
-    /// that are in one window each.
+    /// How many rows to take at once: few enough that the records of all pairs of a row and a window stay in
+    /// the processor's cache.
     var chunkRows: Int { max(1, min(2_048, 8_192 / most)) }
 
-    /// The groups have got other numbers: forgets them.
+    /// Forgets the panes, because the groups have been renumbered.
     func reset() { panes.reset() }
 
     func reserve(rows count: Int) {
@@ -61,7 +61,7 @@ final class HoppingPanes {
         windowStarts = .allocate(capacity: capacity)
     }
 
-    /// Says which windows a row is in.
+    /// Sets the windows of a row.
     @inline(__always)
     func set(_ row: Int, _ pane: WindowCut.Pane, open: Int) {
         rows[row] = Row(newest: pane.newest, open: open)
@@ -95,7 +95,7 @@ final class HoppingPanes {
         }
     }
 
-    /// Finds the groups of a chunk's rows in `groups`, making those that are new.
+    /// Finds the groups of a chunk's rows in `groups`, adding those that are new.
     /// - Parameter keys: The columns of the key without the window.
     func find(
         _ input: AggregationRows, _ chunk: Range<Int>, keys: [KeyColumn], in groups: KeyedTable,
@@ -127,7 +127,7 @@ final class HoppingPanes {
         }
     }
 
-    /// Panes only save look-ups: they may be forgotten at any time.
+    /// The cache of panes is reset above this size: it only saves lookups, and may be forgotten at any time.
     private static let mostBytes = 16 << 20
 
     private func adding(_ starts: UnsafeMutablePointer<Int64>, to keys: [KeyColumn]) -> [KeyColumn]
@@ -146,8 +146,7 @@ final class HoppingPanes {
     @inline(__always)
     private func windows(_ pane: UInt32) -> UnsafeMutablePointer<UInt32> { filled(pane) + 1 }
 
-    /// Looks up the windows of the panes that are new. Those that have closed by now stay closed, and
-    /// are never asked for.
+    /// Looks up the open windows of the new panes. Closed windows stay closed and are never needed.
     private func fill(
         _ chunk: ArraySlice<Int32>, _ keys: [KeyColumn], _ groups: KeyedTable
     ) {
@@ -172,7 +171,7 @@ final class HoppingPanes {
 }
 
 extension Array where Element: FixedWidthInteger {
-    /// Makes the array so long; new values are zero.
+    /// Resizes the array to this count; new values are zero.
     fileprivate mutating func resize(to newCount: Int) {
         if newCount < count { return removeLast(count - newCount) }
         append(contentsOf: repeatElement(0, count: newCount - count))

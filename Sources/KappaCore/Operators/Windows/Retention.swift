@@ -1,8 +1,8 @@
-/// Takes the rows of old windows out of a table.
+/// Deletes the rows of old windows from a table.
 ///
-/// A row is there as long as `window_end + keep > stream time`, as of the last event of a commit: so the
-/// rows at an offset are the same, however the log was cut into commits. An event into a window that
-/// is gone is late, so nothing comes back.
+/// A row is kept as long as `window_end + keep > stream time`, as of the last event of a commit. So the rows
+/// at an offset do not depend on where earlier commits fell. An event whose window has been deleted is late,
+/// so no deleted row comes back.
 struct Retention {
     private let keep: Int64
     /// The stream time as of the last event.
@@ -14,7 +14,7 @@ struct Retention {
         self.keep = keep
     }
 
-    /// Rows whose window has ended by then are gone; nil while none is.
+    /// Rows whose window has ended at this time or earlier are gone; nil while no row is.
     private var until: Int64? {
         let (until, overflow) = streamTime.subtractingReportingOverflow(keep)
         return overflow ? nil : until
@@ -23,7 +23,7 @@ struct Retention {
     /// Whether the row of a window is gone.
     func isGone(_ end: Int64) -> Bool { until.map { end <= $0 } ?? false }
 
-    /// Deletes the stored rows that are gone. Before other rows are written.
+    /// Deletes the stored rows that are gone. Must be called before other rows are written.
     mutating func deleteRows(
         from store: any RowStore, _ table: Int, _ schema: TableSchema,
         _ transaction: any StoreTransaction

@@ -1,28 +1,28 @@
 import Glibc
 
-/// The elements of sliding windows in memory, over their table: by key and time.
+/// The elements of sliding windows in memory, by key and time.
 ///
-/// A record holds, behind its header, the fields of its element and the aggregates' state over that alone.
-/// Which elements a window holds is found by their times: so those of a key stand in a sorted list, and
-/// not in a chain.
+/// After its header, a record holds the fields of its element and the aggregates' states over that element
+/// alone. The elements of a window are found by their times, so the elements of a key are kept in a sorted
+/// list, not in a chain.
 final class SlidingElements {
     /// Bytes before the aggregates' states: the header, time, offset, part, and stream time.
     static let stateOffset = 48
     let slab: RecordSlab
-    /// The elements of each key, sorted by time, and those of one time in log order.
+    /// The elements of each key, sorted by time; elements of one time are in log order.
     private var byKey: [[UInt32]] = []
     private var oldest = TimeHeap()
 
     init(stateBytes: Int) { slab = RecordSlab(recordBytes: Self.stateOffset + stateBytes) }
 
-    /// With the element's number in its key's list and in the heap.
+    /// Includes the elements' numbers in the keys' lists and in the heap.
     var memoryBytes: Int { slab.memoryBytes + slab.end * 20 }
 
     @inline(__always)
     func record(_ id: UInt32) -> UnsafeMutableRawPointer { slab.record(id) }
 
-    /// A new element, without a state; it stands behind all of its key and its time.
-    /// - Returns: its number, and its place in its key's list.
+    /// Adds an element, without a state, after all others of its key and its time.
+    /// - Returns: Its number, and its place in its key's list.
     func insert(
         key: UInt32, time: Int64, offset: Int64, part: Int64, streamTime: Int64
     ) -> (id: UInt32, place: Int) {
@@ -45,19 +45,19 @@ final class SlidingElements {
     /// The place of a key's first element whose time is later than this.
     func place(behind time: Int64, of key: UInt32) -> Int {
         let ids = byKey[Int(key)]
-        // Most come in order.
+        // Most elements come in order.
         if let last = ids.last, self.time(last) > time {
             return Self.firstIndex(in: ids) { self.time($0) > time }
         }
         return ids.count
     }
 
-    /// The place of a key's first element that is not before this time.
+    /// The place of a key's first element at or after this time.
     func place(from time: Int64, of key: UInt32) -> Int {
         Self.firstIndex(in: byKey[Int(key)]) { self.time($0) >= time }
     }
 
-    /// Where a condition begins to hold that goes on to hold.
+    /// The first index at which a condition holds; it must hold for all later ones too.
     static func firstIndex(in ids: [UInt32], where holds: (UInt32) -> Bool) -> Int {
         var (low, high) = (0, ids.count)
         while low < high {
@@ -69,11 +69,12 @@ final class SlidingElements {
 
     // MARK: Forgetting
 
-    /// The next of the elements whose time is `time` or earlier; each is told once.
+    /// Removes and returns the oldest element at or before `time` from the heap; each element is returned
+    /// once.
     func popOldest(upTo time: Int64) -> UInt32? { oldest.pop(upTo: time) }
 
-    /// Forgets elements that were popped; all of their keys' older ones are among them. Their owner
-    /// has freed what their states hold.
+    /// Forgets elements that were popped, which must include all older ones of their keys. The owner has
+    /// freed what their states hold.
     func remove(_ ids: [UInt32], upTo time: Int64) {
         for id in ids {
             let key = key(id)
@@ -98,12 +99,12 @@ final class SlidingElements {
     @inline(__always)
     func time(_ id: UInt32) -> Int64 { record(id).load(fromByteOffset: 16, as: Int64.self) }
     func offset(_ id: UInt32) -> Int64 { record(id).load(fromByteOffset: 24, as: Int64.self) }
-    /// Which of its event's elements it is.
+    /// The element's index among those of its event.
     func part(_ id: UInt32) -> Int64 { record(id).load(fromByteOffset: 32, as: Int64.self) }
     /// The stream time when it came.
     func streamTime(_ id: UInt32) -> Int64 { record(id).load(fromByteOffset: 40, as: Int64.self) }
 
-    /// Whether one stands before another in the log.
+    /// Whether one element precedes another in the log.
     func isBefore(_ a: UInt32, _ b: UInt32) -> Bool {
         (offset(a), part(a)) < (offset(b), part(b))
     }

@@ -2,8 +2,8 @@ import CKappaJSON
 
 /// Runs an aggregation over sliding windows: a row for each time at which a key has an element.
 ///
-/// Elements are kept for as long as a window may need them, each with the aggregates of it alone. A row
-/// that changed is made anew of them when it is written, by ``SlidingWindows``.
+/// Elements are kept for as long as a window may need them, each with the aggregates over it alone. When a
+/// changed row is written, ``SlidingWindows`` computes it again from them.
 final class SlidingRunner: StepRunner {
     private let definition: AggregationDefinition
     private let input: any AggregationInput
@@ -12,24 +12,24 @@ final class SlidingRunner: StepRunner {
     private let elementsTable: Int
     private let stepIndex: Int
     private let size: Int64
-    /// A window has closed once its end and this are at the stream time or before.
+    /// A window has closed once its end plus this is at most the stream time.
     private let lateness: Int64?
     private let windowIsFirst: Bool
     private let rows: GroupRows
     private let elementRows: GroupRows
     private let keyTable: KeyedTable
     private let keys: GroupTable
-    /// The elements; an element has changed if the row of the window that ends with it has. Of elements of
-    /// one time, the first one tells.
+    /// The elements. An element is marked as changed if the row of the window that ends with it has changed;
+    /// among elements of one time, the first is marked.
     private let elements: SlidingElements
     private var retention: Retention?
     private var streamTime = Int64.min
 
-    /// Elements that the store does not hold yet, in log order.
+    /// Elements not yet in the store, in log order.
     private var added: [UInt32] = []
-    /// Of these, by key, those whose own windows had closed when they came.
+    /// Those of `added`, by key, whose own windows had closed when they came.
     private var lateElements: [UInt32: [UInt32]] = [:]
-    /// Elements that no window needs any more, once what is written is committed.
+    /// Elements that no window needs any more; they are removed after the commit.
     private var expired: [UInt32] = []
     private var ids: [UInt32] = []
 
@@ -116,13 +116,13 @@ final class SlidingRunner: StepRunner {
         }
     }
 
-    /// Whether a window had closed that ends at a time.
+    /// Whether a window that ends at `end` has closed by a stream time.
     private func isClosed(_ end: Int64, at streamTime: Int64) -> Bool {
         lateness.map { end &+ $0 <= streamTime } ?? false
     }
 
-    /// Notes that the rows have changed of those open windows that an element is in: its own, and those
-    /// that end within the size behind it.
+    /// Marks the rows of the open windows that an element is in as changed: its own, and those that end up to
+    /// `size` after it.
     private func touchWindows(of id: UInt32, at place: Int, streamTime: Int64) {
         let (key, time) = (elements.key(id), elements.time(id))
         if !isClosed(time, at: streamTime) { touch(first(of: time, at: place, of: key)) }
@@ -154,7 +154,7 @@ final class SlidingRunner: StepRunner {
         try writeElements(transaction)
     }
 
-    /// Elements of this time or before are in no window that is open; nil where none is.
+    /// Elements of this time or earlier are in no open window; nil if there are none.
     private var expiry: Int64? {
         guard let lateness, streamTime > .min else { return nil }
         let (until, overflow) = streamTime.subtractingReportingOverflow(lateness &+ size)
@@ -172,7 +172,7 @@ final class SlidingRunner: StepRunner {
         }
     }
 
-    /// Visits what the windows that changed make, in the order of their rows.
+    /// Computes the windows that changed, and visits them in the order of their rows.
     private func forEachChanged(
         _ body: (UInt32, UnsafeMutableRawPointer) throws -> Void
     ) throws {
@@ -183,7 +183,7 @@ final class SlidingRunner: StepRunner {
                 startsFirst: startsFirst)
         }
         let windows = SlidingWindows(elements, rows, size: size, lateness: lateness, lateElements)
-        // Where windows stand before keys, those of a key are made together all the same.
+        // Even if windows precede keys in the order of the rows, the windows of a key are computed together.
         let byKey = sorted(startsFirst: false)
         guard windowIsFirst, windows.areSwept else {
             for id in windowIsFirst ? sorted(startsFirst: true) : byKey {
@@ -195,7 +195,7 @@ final class SlidingRunner: StepRunner {
         let made = UnsafeMutableRawPointer.allocate(
             byteCount: max(1, byKey.count) * bytes, alignment: 16)
         defer { made.deallocate() }
-        // The link that chains would take tells where what a window makes was put.
+        // Elements are in no chain, so their link is free to hold the place of the computed record.
         for (place, id) in byKey.enumerated() {
             elements.slab.setNext(id, UInt32(place))
             try windows.with(id) { (made + place * bytes).copyMemory(from: $0, byteCount: bytes) }
@@ -244,7 +244,7 @@ final class SlidingRunner: StepRunner {
 
     // MARK: Reading
 
-    /// Forgets the keys that have no elements any more, where they are most: all that is left is in the
+    /// Forgets the keys without elements, if most keys are: evicts everything and loads the rest from the
     /// store.
     private func forgetKeys() throws {
         guard keyTable.isWorthCompacting(needed: elements.slab.count) else { return }
@@ -256,7 +256,8 @@ final class SlidingRunner: StepRunner {
 
     private func loadAll() throws {
         try keyTable.loadAll { id, cursor in
-            // What closed before the checkpoint is not made again: all that is stored came in time.
+            // Windows that closed before the checkpoint are not computed again, so every stored element
+            // counts as in time for the others.
             let element = elements.insert(
                 key: id, time: cursor.integer(2), offset: cursor.integer(0),
                 part: cursor.integer(1), streamTime: .min

@@ -1,10 +1,10 @@
 import Glibc
 
-/// Makes the aggregates of sliding windows out of their elements.
+/// Computes the aggregates of sliding windows from their elements.
 ///
-/// They are merged in log order, so sums of doubles come out as if they had been added up. Where the order
-/// does not matter, the windows of a key are swept over together. What a window holds are the elements
-/// that came before it closed, whenever its row is made.
+/// Elements are merged in log order, so that sums of doubles equal those of adding the values one by one. If
+/// the order does not matter, one sweep computes the windows of a key together. A window holds the elements
+/// that came before it closed, no matter when its row is computed.
 final class SlidingWindows {
     private let elements: SlidingElements
     private let rows: GroupRows
@@ -16,9 +16,9 @@ final class SlidingWindows {
     private let record: UnsafeMutableRawPointer
     let recordBytes: Int
 
-    /// - Parameter lateElements: By key, elements whose own windows had closed when they came, since the last
-    ///   commit: they are only in those windows behind that were open. All other elements came before
-    ///   any window closed that is asked for.
+    /// - Parameter lateElements: By key, the elements since the last commit whose own windows had closed when
+    ///   they came: they are only in those later windows that were still open. All other elements came before
+    ///   any of the windows to be computed had closed.
     init(
         _ elements: SlidingElements, _ rows: GroupRows, size: Int64, lateness: Int64?,
         _ lateElements: [UInt32: [UInt32]]
@@ -33,10 +33,10 @@ final class SlidingWindows {
 
     deinit { record.deallocate() }
 
-    /// Whether it is cheaper to ask for the windows of one key after another, by their ends.
+    /// Whether it is cheaper to ask for windows key by key, in the order of their ends.
     var areSwept: Bool { sweep != nil }
 
-    /// Hands on what the window makes that ends with an element; valid during the call.
+    /// Computes the window that ends with an element, and passes its record to `body`; valid during the call.
     func with(_ id: UInt32, _ body: (UnsafeMutableRawPointer) throws -> Void) throws {
         clear()
         defer { rows.free(record) }
@@ -55,7 +55,8 @@ final class SlidingWindows {
         do {
             try sweepOn(sweep, key, from: start, upTo: end)
         } catch {
-            // What does not fit may be a part only: one after another, as the log has them, decides.
+            // Only a partial sum may have overflowed. Merging in log order decides whether the window's sum
+            // fits.
             clear()
             try mergeAll(key, from: start, upTo: end)
         }
@@ -96,18 +97,18 @@ final class SlidingWindows {
     }
 }
 
-/// Aggregates sliding windows of one key after another, in the order of their ends.
+/// Aggregates the sliding windows of one key, in the order of their ends.
 ///
-/// A queue of two stacks: windows only move on, so what is merged is kept as the aggregates of all
-/// suffixes of an older stretch and that of a newer one as a whole. Each element is merged some three
-/// times, however many windows hold it. For aggregates that merge in any order.
+/// A queue made of two stacks. Windows only move forward, so it keeps the aggregates of all suffixes of an
+/// older part, and one aggregate of the newer part as a whole. Each element is merged about three times,
+/// however many windows hold it. It works for aggregates that merge in any order.
 final class SlidingSweep {
     private let elements: SlidingElements
     private let rows: GroupRows
     private let byteCount: Int
     private var ids: [UInt32] = []
-    /// The window is `ids[low..<high]`. The suffixes are those of `ids[base..<middle]`, and what is
-    /// behind is in `newer`.
+    /// The window is `ids[low..<high]`. The suffixes are those of `ids[base..<middle]`, and `newer` is the
+    /// aggregate of `ids[middle..<high]`.
     private var (base, low, middle, high) = (0, 0, 0, 0)
     private var suffixes: UnsafeMutableRawPointer
     private var capacity = 64
@@ -126,7 +127,7 @@ final class SlidingSweep {
         newer.deallocate()
     }
 
-    /// Begins with a key's elements by time, and the window that begins at `start`.
+    /// Starts a key with its elements in the order of time, at the window that begins at `start`.
     func begin(_ ids: [UInt32], at start: Int64) {
         self.ids = ids
         restart(at: start)
@@ -138,9 +139,9 @@ final class SlidingSweep {
         newer.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
     }
 
-    /// Merges the elements from `start` to `end`, both included, into an empty record. Neither may be
-    /// earlier than those of the call before.
-    /// - Throws: where a sum of some of them does not fit. The sum of all may.
+    /// Merges the elements from `start` to `end`, both included, into an empty record. Neither bound may be
+    /// earlier than in the previous call.
+    /// - Throws: If a partial sum does not fit; the sum of all may still fit.
     func aggregate(
         from start: Int64, upTo end: Int64, into record: UnsafeMutableRawPointer
     ) throws(KappaError) {
@@ -159,7 +160,7 @@ final class SlidingSweep {
         }
     }
 
-    /// All of the window becomes the older stretch.
+    /// Makes the whole window the older part.
     private func turn() throws(KappaError) {
         (base, middle) = (low, high)
         if high - low > capacity {
@@ -180,8 +181,8 @@ final class SlidingSweep {
 }
 
 extension Accumulator {
-    /// Whether states come out the same in whichever order they are merged, and are nothing but their
-    /// bytes.
+    /// Whether the result does not depend on the order of merging, and a state can be copied by its bytes
+    /// alone.
     var mergesInAnyOrder: Bool {
         switch form {
         case .counter: true

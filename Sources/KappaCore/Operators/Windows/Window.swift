@@ -1,10 +1,10 @@
-/// How event time is cut into windows.
+/// How event time is divided into windows.
 ///
-/// A window includes its start and excludes its end, but for ``sliding(_:)``, which includes both.
-/// Windows of a fixed size are aligned to 1970-01-01T00:00:00Z, or to an `offset` from there; days,
-/// weeks and months go by a calendar.
+/// A window includes its start and excludes its end, except ``sliding(_:)``, which includes both. Windows of
+/// a fixed size are aligned to 1970-01-01T00:00:00Z, or to an `offset` from there; days, weeks and months
+/// follow a calendar.
 public struct Window: Hashable, Sendable {
-    /// Its printed form is a part of views' digests.
+    /// Its printed form is a part of the views' digests.
     package enum Kind: Hashable, Sendable {
         case tumbling(microseconds: Int64)
         case hopping(microseconds: Int64, every: Int64, offset: Int64)
@@ -13,14 +13,14 @@ public struct Window: Hashable, Sendable {
         case calendar(CalendarWindow)
     }
     package let kind: Kind
-    /// Why the window makes no sense; nil where it does. It is told when the view is worked out: nobody else's
-    /// view is to fail of it.
+    /// What is wrong with the window; nil if nothing is. It is thrown when this view is defined, so that it
+    /// does not affect other views.
     var fault: String?
 
-    /// Windows of one size, side by side.
+    /// Windows of one size that do not overlap and leave no gaps.
     /// - Parameters:
     ///   - size: How long each window is.
-    ///   - offset: Moves all bounds: days from 06:00 UTC on are `.tumbling(.days(1), offset:
+    ///   - offset: Moves all bounds. Days that begin at 06:00 UTC are `.tumbling(.days(1), offset:
     ///     .hours(6))`. It may be negative.
     public static func tumbling(_ size: Duration, offset: Duration = .zero) -> Window {
         let micros = max(1, size.eventTimeMicroseconds)
@@ -32,12 +32,12 @@ public struct Window: Hashable, Sendable {
             fault: size.faultOfSize("a tumbling window's size"))
     }
 
-    /// Windows of one size that overlap: a new one begins `every` so often, and an event counts in
-    /// all those that it falls into. The size need not be a multiple of `every`.
+    /// Windows of one size that may overlap: one begins at each multiple of `every`, and an event counts in
+    /// all windows that it falls into. The size need not be a multiple of `every`.
     /// - Parameters:
     ///   - size: How long each window is.
-    ///   - every: How far apart two windows begin; at most the size, so that no event falls between
-    ///     windows.
+    ///   - every: The time from one window's start to the next; at most the size, so that no event falls
+    ///     between windows.
     ///   - offset: Moves all bounds. It may be negative.
     public static func hopping(
         _ size: Duration, every: Duration, offset: Duration = .zero
@@ -64,28 +64,28 @@ public struct Window: Hashable, Sendable {
             fault: gap.faultOfSize("a session's gap"))
     }
 
-    /// The stretch of time up to each event: a window for each time at which a key has an event, with
-    /// the key's events from `size` before up to that time.
+    /// The span of time up to each event: for each time at which a key has an event, a window with the key's
+    /// events from `size` before up to that time.
     ///
-    /// Both bounds belong to the window, as in Kafka Streams' `SlidingWindows` and in SQL's
-    /// `RANGE BETWEEN … PRECEDING AND CURRENT ROW`: `window_end` is the event's time, `window_start` is
-    /// `size` before it. An event that comes out of order also counts in the windows behind it. As the
-    /// end belongs to it, a window closes once `window end + lateness < stream time`. An event is late
-    /// once all windows have closed that it could be in, up to `size` behind it.
+    /// Both bounds belong to the window, as in Kafka Streams' `SlidingWindows` and in SQL's `RANGE BETWEEN …
+    /// PRECEDING AND CURRENT ROW`: `window_end` is the event's time, `window_start` is `size` before it. An
+    /// event that comes out of order also counts in the windows that end up to `size` after it. Because the
+    /// end belongs to the window, it closes once `window end + lateness < stream time`. An event is late once
+    /// all windows that it could be in have closed; the last of them ends `size` after it.
     ///
-    /// The view remembers each event until it is late: with no lateness, for ever.
+    /// The view keeps each event until all windows it could be in have closed; without a lateness, for ever.
     public static func sliding(_ size: Duration) -> Window {
         Window(
             kind: .sliding(microseconds: max(1, size.eventTimeMicroseconds)),
             fault: size.faultOfSize("a sliding window's size"))
     }
 
-    /// Days by the calendar of a time zone: from 23 to 25 hours where clocks change.
+    /// Days by the calendar of a time zone: from 23 to 25 hours when clocks change.
     /// - Parameters:
-    ///   - zone: A name of the system's time zone database, such as `Europe/Berlin`; UTC if
-    ///     none is given. Its file is read when the view is defined, and is a part of the view's digest.
+    ///   - zone: A name of the system's time zone database, such as `Europe/Berlin`; UTC if none is given.
+    ///     Its file is read when the view is defined, and the file's digest is a part of the view's digest.
     ///   - dateColumn: The name of a further column, a text with the local date on which the window begins:
-    ///     `2024-03-31`. It stands behind `window_end`.
+    ///     `2024-03-31`. It comes after `window_end`.
     public static func daily(in zone: String? = nil, dateColumn: String? = nil) -> Window {
         calendar(.day, zone, dateColumn)
     }
@@ -108,7 +108,7 @@ public struct Window: Hashable, Sendable {
         Window(kind: .calendar(CalendarWindow(unit: unit, zone: zone, dateColumn: dateColumn)))
     }
 
-    /// The one bound that is not negative and comes before `every`: it stands for all others.
+    /// The offset reduced to the range from 0 to `every`, which gives the same bounds.
     private static func alignment(_ offset: Duration, every: Int64) -> Int64 {
         let rest = offset.wholeMicroseconds % every
         return rest < 0 ? rest + every : rest
@@ -123,28 +123,28 @@ public struct Window: Hashable, Sendable {
 }
 
 extension Duration {
-    /// A span of event time: not negative, and not so long that a window's end with its lateness
-    /// would not fit 64 bits (it is cut at 73,000 years).
+    /// The duration as a span of event time: not negative, and limited to 73,000 years, so that a window's
+    /// end plus its lateness fits 64 bits.
     var eventTimeMicroseconds: Int64 { min(max(0, wholeMicroseconds), .max / 4) }
 
-    /// The same, but below zero where it is negative: for what is judged later.
+    /// The same, but a negative duration stays negative, for a check that comes later.
     var spanMicroseconds: Int64 {
         self < .zero ? min(-1, wholeMicroseconds) : eventTimeMicroseconds
     }
 
-    /// Why it cannot be a span of event time; nil where it can.
+    /// Why it cannot be a span of event time; nil if it can.
     func fault(_ what: String) -> String? {
-        self < .zero ? "\(what) is not negative, as \(self) is" : nil
+        self < .zero ? "\(what) cannot be negative, as \(self) is" : nil
     }
 
-    /// Why it cannot be the size of a window; nil where it can.
+    /// Why it cannot be the size of a window; nil if it can.
     func faultOfSize(_ what: String) -> String? {
-        eventTimeMicroseconds > 0 ? nil : "\(what) is at least one microsecond, not \(self)"
+        eventTimeMicroseconds > 0 ? nil : "\(what) must be at least one microsecond, not \(self)"
     }
 }
 
 extension KappaError {
-    /// What an author has written that cannot be meant.
+    /// An error for an argument in a view's definition that makes no sense.
     static func senseless(_ fault: String, at place: String) -> KappaError {
         KappaError(
             .usage, "a view is defined with an argument that makes no sense", at: place,
@@ -162,7 +162,7 @@ package struct CalendarWindow: Hashable, Sendable, CustomStringConvertible {
     let unit: Unit
     /// A zone of the system's database; nil for UTC.
     let zone: String?
-    /// The column with the date on which a window begins, if there is to be one.
+    /// The column for the date on which a window begins; nil for none.
     var dateColumn: String?
 
     package var description: String {
@@ -175,7 +175,7 @@ package struct CalendarWindow: Hashable, Sendable, CustomStringConvertible {
         return "\(name) in \(zone ?? "UTC")"
     }
 
-    /// The first day of the window that holds a day, and the first one of the window after that.
+    /// The first day of the window that holds a day, and the first day of the next window.
     func days(around day: Int) -> (first: Int, next: Int) {
         switch unit {
         case .day: return (day, day + 1)
@@ -195,7 +195,7 @@ package struct CalendarWindow: Hashable, Sendable, CustomStringConvertible {
     func bounds(around time: Int64, _ rules: TimeZoneRules) -> (start: Int64, end: Int64) {
         let seconds = CivilDay.floorDivide(Int(time), 1_000_000)
         var (first, next) = days(around: rules.day(at: seconds))
-        // Where clocks go back over midnight, the day before is shown once more.
+        // If clocks go back over midnight, the local date returns to the previous day.
         while rules.start(ofDay: next) <= seconds { (first, next) = days(around: next) }
         return (
             Int64(rules.start(ofDay: first)) &* 1_000_000,

@@ -1,14 +1,14 @@
-/// The windows of fixed bounds that a time falls into, in numbers.
+/// Computes the windows of fixed bounds that a time falls into.
 struct WindowCut {
     private let size: Int64
     private let calendar: (window: CalendarWindow, zone: TimeZoneRules)?
-    /// How far apart two windows begin.
+    /// The distance between the starts of two windows.
     let every: Int64
     private let offset: Int64
-    /// How many windows hold one time, at most.
+    /// The largest number of windows that one time falls into.
     let mostWindows: Int
 
-    /// Nil where the bounds depend on the events.
+    /// Nil if the windows' bounds depend on the events.
     init?(_ definition: AggregationDefinition) {
         var calendar: CalendarWindow?
         switch definition.window {
@@ -28,7 +28,7 @@ struct WindowCut {
         calendar.map { $0.window.bounds(around: start, $0.zone).end } ?? start &+ size
     }
 
-    /// The stretch of time around `time` all of which falls into the same windows.
+    /// The longest span around `time` in which all times fall into the same windows.
     func pane(at time: Int64) -> Pane {
         if let calendar {
             let (start, end) = calendar.window.bounds(around: time, calendar.zone)
@@ -36,7 +36,7 @@ struct WindowCut {
         }
         let newest = Window.start(of: time &- offset, size: every) &+ offset
         let (next, end) = (newest &+ every, newest &+ size)
-        // The oldest window ends in the middle of a step where the size is no multiple of it.
+        // If the size is not a multiple of the step, the oldest window ends in the middle of a step.
         let rest = size % every
         let split = newest &+ rest
         if rest == 0 || time < split {
@@ -57,8 +57,8 @@ struct WindowCut {
         var windows: Int
     }
 
-    /// How many of a pane's windows are open, which are its newest ones: those for which
-    /// `end + lateness > streamTime`.
+    /// How many of a pane's windows are open: those for which `end + lateness > streamTime`, which are the
+    /// newest.
     @inline(__always)
     func openWindows(_ pane: Pane, lateness: Int64, streamTime: Int64) -> Int {
         let oldestEnd = pane.newestEnd &- Int64(pane.windows - 1) &* every

@@ -1,14 +1,14 @@
 import CKappaJSON
 
-/// Finds the windows of a batch's rows, and takes out the rows whose windows have all closed.
+/// Finds the windows of a batch's rows, and removes the rows whose windows have all closed.
 final class WindowSorter {
     private let cut: WindowCut
     private let definition: AggregationDefinition
-    /// Where a row may be in several windows.
+    /// Set if a row may be in several windows.
     private let panes: HoppingPanes?
-    /// What has to know the stream time before each event, if anything has.
+    /// The writer of the key index, if it needs the stream time before each event.
     private let timed: KeyIndexWriter?
-    /// The start of each row's window, in the batch at hand, where rows are in one each.
+    /// The start of each row's window in the current batch, if each row is in one window.
     private var starts = UnsafeMutableBufferPointer<Int64>.allocate(capacity: 1_024)
 
     init(
@@ -23,21 +23,21 @@ final class WindowSorter {
 
     deinit { starts.deallocate() }
 
-    /// The rows' windows as a column of keys, where rows are in one each.
+    /// The rows' windows as a key column, if each row is in one window.
     var column: KeyColumn? {
         panes == nil ? starts.baseAddress.map { .integers(UnsafePointer($0)) } : nil
     }
 
     /// - Parameters:
-    ///   - range: The events that the rows are made of.
-    ///   - streamTime: The step's time before them.
-    /// - Returns: The step's time behind them.
+    ///   - range: The events of the rows.
+    ///   - streamTime: The step's stream time before these events.
+    /// - Returns: The step's stream time after these events.
     func sort(
         _ input: inout AggregationRows, _ range: Range<Int>, streamTime: Int64, _ pass: BatchPass
     ) -> Int64 {
         let clock = StreamClock(
             streamTime, columns: input.clockColumns, from: range.lowerBound)
-        // There is no time where there are no rows.
+        // Without rows there are no times.
         let times = input.time?.integers
         reserve(rows: Int(input.rows.last ?? -1) + 1)
         var kept = 0
@@ -62,7 +62,8 @@ final class WindowSorter {
         return time
     }
 
-    /// So few rows at once that their times seldom lie further apart than windows and lateness reach.
+    /// Rows are judged in pieces, small enough that their times seldom lie further apart than the windows'
+    /// size and the lateness.
     private static let pieceRows = 256
 
     private struct Sorting {
@@ -72,9 +73,9 @@ final class WindowSorter {
         let times: UnsafeMutablePointer<Int64>?
         let pass: BatchPass
         var pane = WindowCut.Pane(start: 0, end: 0, newest: 0, newestEnd: 0, windows: 0)
-        /// How many rows stay; they stand before all that have not been looked at.
+        /// How many rows are kept, at the front of the array.
         var kept = 0
-        /// The last event of which the stream time before it was noted.
+        /// The last event for which the stream time before it was noted.
         var noted: Int32 = -1
 
         @inline(__always)
@@ -92,7 +93,7 @@ final class WindowSorter {
         starts = .allocate(capacity: max(count, 2 * starts.count))
     }
 
-    /// Sorts rows of which surely none is late, if that can be said of them all at once.
+    /// Finds the windows of the rows, if it can prove all at once that none is late; else returns false.
     private func sortOpen(_ piece: Range<Int>, _ sorting: inout Sorting) -> Bool {
         guard timed == nil, let times = sorting.times, let last = piece.last else { return false }
         var (earliest, latest) = (Int64.max, Int64.min)
@@ -112,7 +113,7 @@ final class WindowSorter {
         for index in piece {
             let row = Int(sorting.rows[index])
             let time = times[row]
-            // Most events fall into the pane of the one before: dividing is dear.
+            // Most events fall into the pane of the previous one, which saves a costly division.
             if time < sorting.pane.start || time >= sorting.pane.end {
                 sorting.pane = cut.pane(at: time)
             }
@@ -123,7 +124,7 @@ final class WindowSorter {
         return true
     }
 
-    /// Judges one row after another by the stream time at its event.
+    /// Checks each row against the stream time at its event.
     private func judge(_ piece: Range<Int>, _ sorting: inout Sorting) {
         guard let times = sorting.times else { return }
         for index in piece {

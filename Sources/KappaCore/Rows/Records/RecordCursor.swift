@@ -1,10 +1,10 @@
 /// Reads the cells of one record after another.
 package final class RecordCursor: RowCursor {
-    /// The present record.
+    /// The current record.
     private(set) var record = UnsafeRawBufferPointer(start: nil, count: 0)
     /// The type and place of each cell, by column.
     private let cells: UnsafeMutablePointer<(type: UInt64, at: Int)>
-    /// The column that stands at each place of a record.
+    /// The column at each place of a record.
     private let order: UnsafeMutableBufferPointer<Int>
 
     package init(_ schema: TableSchema) {
@@ -20,7 +20,7 @@ package final class RecordCursor: RowCursor {
         order.deallocate()
     }
 
-    /// Turns to a record, which must stay where it is; false if it is none of the table's.
+    /// Moves to a record, whose bytes must stay in place; false if it is not a record of the table.
     package func take(_ record: UnsafeRawBufferPointer) -> Bool {
         self.record = record
         guard let start = record.baseAddress else { return false }

@@ -1,11 +1,11 @@
-/// Encodes the cells of a row as a record of SQLite's file format, which is how rows wait and how they are
+/// Encodes the cells of a row as a record of SQLite's file format, the form in which rows are buffered and
 /// stored (https://www.sqlite.org/fileformat2.html, section 2.1).
 ///
-/// A record is a header (its own size, then a type for each column) and the values behind it. A table
+/// A record is a header (its own size, then a type for each column), followed by the values. A table
 /// `WITHOUT ROWID` has the columns of its key first, whatever the order in which it declares them.
 final class RecordEncoder {
     private let count: Int
-    /// The place of each column.
+    /// The place of each column in a record.
     private let places: UnsafeMutablePointer<Int>
     /// By place: the type, and the number's bits or the address of the bytes.
     private let types: UnsafeMutablePointer<UInt64>
@@ -31,7 +31,7 @@ final class RecordEncoder {
         words.deallocate()
     }
 
-    /// The column that stands at each place of a record; the hidden state counts as the last column.
+    /// The column at each place of a record; the hidden state counts as the last column.
     static func order(of schema: TableSchema) -> [Int] {
         let columns = schema.columns.count + (schema.hasState ? 1 : 0)
         let keys = schema.keyColumns
@@ -50,7 +50,7 @@ final class RecordEncoder {
         words[place] = UInt64(bitPattern: value)
     }
 
-    /// SQLite keeps no sign of a zero, and takes what is no number for null.
+    /// SQLite does not keep the sign of a zero, and stores NaN as null.
     @inline(__always)
     func set(_ column: Int, _ value: Double) {
         if value.isNaN { return setNull(column) }
@@ -84,7 +84,7 @@ final class RecordEncoder {
         set(column, text: copy.bytes)
     }
 
-    /// Sets the key of the row; false where a part of it is neither an integer nor a text.
+    /// Sets `key` to the row's key; false if a part of that is neither an integer nor a text.
     func set(_ key: RowKey, parts: Int) -> Bool {
         key.begin()
         for part in 0..<parts {
@@ -106,7 +106,7 @@ final class RecordEncoder {
 
     // MARK: The record
 
-    /// How much room ``write(to:)`` needs: what the record takes, and some more.
+    /// How many bytes ``write(to:)`` needs: the record's size, and some more.
     var mostBytes: Int {
         var most = 24
         for place in 0..<count { most += 9 + max(8, RecordType.size(types[place])) }
@@ -118,7 +118,7 @@ final class RecordEncoder {
     func write(to start: UnsafeMutableRawPointer) -> Int {
         var headerSize = 1
         for place in 0..<count { headerSize += Varint.size(types[place]) }
-        // The size counts itself.
+        // The header's size includes itself.
         if headerSize > 127 { headerSize += 1 }
         var at = start
         Varint.write(UInt64(headerSize), to: &at)
@@ -131,7 +131,7 @@ final class RecordEncoder {
                     at.copyMemory(from: source, byteCount: size)
                 }
             } else if size > 0 {
-                // The highest bytes that count come first; what stands behind them is written over.
+                // The bytes that count come first, the highest of them foremost. The rest are overwritten.
                 let word = (words[place] &<< UInt64(64 &- 8 &* size)).bigEndian
                 at.storeBytes(of: word, as: UInt64.self)
             }
@@ -141,7 +141,7 @@ final class RecordEncoder {
     }
 }
 
-/// The types of a record's values, as its header tells them.
+/// The types of a record's values, as its header states them.
 enum RecordType {
     static let null: UInt64 = 0
     static let double: UInt64 = 7
@@ -149,7 +149,7 @@ enum RecordType {
     static func blob(_ count: Int) -> UInt64 { UInt64(12 &+ 2 &* count) }
     static func text(_ count: Int) -> UInt64 { UInt64(13 &+ 2 &* count) }
 
-    /// An integer takes as few bytes as hold it; zero and one take none.
+    /// An integer takes as few bytes as possible; zero and one take none.
     @inline(__always)
     static func of(_ value: Int64) -> UInt64 {
         if value == 0 { return 8 }
@@ -194,7 +194,7 @@ enum Varint {
         at += 1
     }
 
-    /// Reads one before `end`; nil where it goes on behind.
+    /// Reads one before `end`; nil if it does not end before that.
     @inline(__always)
     static func read(_ at: inout UnsafeRawPointer, _ end: UnsafeRawPointer) -> UInt64? {
         var value: UInt64 = 0

@@ -1,10 +1,10 @@
-/// Rows that wait to be written, as the records that will be stored: each behind its size (4 bytes).
+/// Rows that wait to be written, as the records that will be stored, each preceded by its size (4 bytes).
 ///
-/// It is a writer of rows itself: what is bound and executed becomes the last record.
+/// The list is a ``RowWriter`` itself: the row that is bound and executed becomes the last record.
 package final class RecordList: RowWriter {
     package let schema: TableSchema
     private let encoder: RecordEncoder
-    /// Memory that is full, the memory that is being filled, and some that was.
+    /// The chunks that are full, some that are free again, and the one that is being filled.
     private var full: [Chunk] = []
     private var idle: [Chunk] = []
     private var chunk = Chunk(memory: .allocate(byteCount: fewBytes, alignment: 8), size: fewBytes)
@@ -14,11 +14,11 @@ package final class RecordList: RowWriter {
     private struct Chunk {
         let memory: UnsafeMutableRawPointer
         let size: Int
-        /// Bytes of records, where it is full.
+        /// Bytes of records, if the chunk is full.
         var used = 0
     }
 
-    /// Where a list ends.
+    /// The end of a list at some time.
     struct Mark {
         fileprivate let chunks: Int
         fileprivate let used: Int
@@ -27,7 +27,7 @@ package final class RecordList: RowWriter {
 
     private static let fewBytes = 1 << 16
     private static let chunkBytes = 1 << 20
-    /// So many chunks stay at hand where rows are taken back or written: as many often come again.
+    /// How many chunks are kept when rows are removed, because as many are often needed again.
     private static let mostIdle = 8
 
     package init(_ schema: TableSchema) {
@@ -79,7 +79,7 @@ package final class RecordList: RowWriter {
         count += 1
     }
 
-    /// Room for a record and its size.
+    /// Memory for a record and its size.
     @inline(__always)
     private func reserve(_ size: Int) -> UnsafeMutableRawPointer {
         if used + 4 + size > chunk.size { beginChunk(4 + size) }
@@ -98,11 +98,11 @@ package final class RecordList: RowWriter {
         chunk = Chunk(memory: .allocate(byteCount: size, alignment: 8), size: size)
     }
 
-    // MARK: Taking back
+    // MARK: Removing
 
     var end: Mark { Mark(chunks: full.count, used: used, count: count) }
 
-    /// Takes back what was added behind a mark.
+    /// Removes what was added after a mark.
     func truncate(to mark: Mark) {
         while full.count > mark.chunks {
             if idle.count < Self.mostIdle {
@@ -140,7 +140,7 @@ package final class RecordList: RowWriter {
         }
     }
 
-    /// Turns a cursor to each row in their order.
+    /// Moves a cursor to each row in their order.
     package func forEachRow(_ cursor: RecordCursor, _ visit: () throws -> Void) throws {
         var failure: (any Error)?
         try forEachRecord { record throws(KappaError) in

@@ -1,16 +1,16 @@
-/// How an index of a table's keys stands in its own table of the version's file.
+/// How the index of a table's keys is stored, as a table of its own in the version's file.
 ///
-/// A row is a chunk of the events of one key, under the key's hash and the first of their offsets: how far
-/// each offset is from the one before it and, where the view judges lateness, the stream time before the
-/// event. Keys of the same hash share their chunks: whoever reads them looks at each event's key.
-/// Chunks are appended and never changed. One row more, the mark, tells up to which offset events are
-/// in the index.
+/// A row is a chunk of one key's events, under the key's hash and the first of their offsets. It holds the
+/// difference of each offset from the one before it and, where the view judges lateness, the stream time
+/// before each event. Keys with the same hash share chunks, so a reader checks the key of each event.
+/// Chunks are appended and never changed. One more row, the mark, says up to which offset the index holds
+/// events.
 enum KeyIndexFormat {
-    /// The hash of no key, and the least: the mark stands before all chunks.
+    /// No key has this hash. It is the smallest, so the mark sorts before all chunks.
     static let markHash: Int64 = -1
     static let columns = (hash: 0, first: 1, blob: 2)
     private static let number: UInt64 = 1
-    /// Chunks stay so small that a page of the file holds several.
+    /// Chunks are small enough that a page of the file holds several.
     static let chunkBytes = 1_000
 
     struct Entry: Equatable {
@@ -26,14 +26,14 @@ enum KeyIndexFormat {
         return writer.bytes
     }
 
-    /// Up to where events are in the index; nil for a format that is not known.
+    /// The offset up to which the index holds events; nil for an unknown format.
     static func end(ofMark blob: UnsafeRawBufferPointer) -> Offset? {
         var reader = StateReader(blob)
         guard (try? reader.readShort()) == number else { return nil }
         return (try? reader.readShort()).map { Offset($0) }
     }
 
-    /// The bytes of one chunk while it is made.
+    /// The bytes of one chunk while it is being built.
     struct Chunk {
         private(set) var first: UInt64 = 0
         private var last = Entry(offset: 0, streamTime: 0)
@@ -63,7 +63,7 @@ enum KeyIndexFormat {
             }
             if keepsTimes {
                 let step = entry.streamTime &- last.streamTime
-                // The sign goes to the lowest bit: steps back are short, too.
+                // The sign moves to the lowest bit (zigzag), so steps back are short, too.
                 state.write(short: UInt64(bitPattern: step << 1 ^ step >> 63))
             }
             (isEmpty, last) = (false, entry)

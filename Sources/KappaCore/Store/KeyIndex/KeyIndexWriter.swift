@@ -1,14 +1,14 @@
-/// Notes which events touched which key of a table, until a checkpoint writes them to the table's index.
+/// Notes which events touched which keys of a table, until a checkpoint writes them to the table's index.
 ///
-/// It is told the records in which a step has found its keys, so it costs no look-up of its own. What is
-/// written is never read here.
+/// A step passes it the records in which it has found its keys, so the index costs no lookup of its own.
+/// The writer never reads what it has written.
 final class KeyIndexWriter {
     /// The table of the index in the store.
     private let table: Int
-    /// Whether the step is to tell the stream time before each event.
+    /// Whether the step must report the stream time before each event.
     let keepsTimes: Bool
     private let notes: KeyNotes
-    /// The stream time before each event of the batch at hand.
+    /// The stream time before each event of the current batch.
     private var timesBefore: [Int64] = []
     private var chunk: KeyIndexFormat.Chunk
 
@@ -41,14 +41,15 @@ final class KeyIndexWriter {
 
     // MARK: Writing
 
-    /// Writes what was noted since the last checkpoint, and up to where events are in the index.
+    /// Writes what was noted since the last checkpoint, and the mark that says up to which offset the index
+    /// holds events.
     func write(to transaction: any StoreTransaction, end: Offset) throws {
         let writer = transaction.upsert(into: table)
         try Self.upsert(KeyIndexFormat.markHash, 0, KeyIndexFormat.mark(end), writer)
-        // Of a commit that failed, something may be left.
+        // A failed commit may have left something.
         chunk.removeAll()
         try notes.forEachHash { events in
-            // Where several handlers take the events of a batch, they do so one after the other.
+            // Several handlers of a batch run one after the other, so the events may be out of order.
             if events.isInOrder {
                 for index in 0..<events.count { try add(events[index], events.hash, writer) }
             } else {
@@ -85,7 +86,7 @@ final class KeyIndexWriter {
         }
     }
 
-    /// Merges what has spilled: each run has chunks of its own, and of the marks the last one holds.
+    /// Merges what has spilled. Each run has its own chunks; of the marks, the last one is valid.
     func writeSpilled(_ rows: any SpilledRows, to transaction: any StoreTransaction) throws {
         try transaction.merge(rows, into: table, sideBySide: true, observer: nil) { marks, writer in
             guard let last = marks.last else { return }
@@ -95,24 +96,24 @@ final class KeyIndexWriter {
         }
     }
 
-    /// What was noted is in the store.
+    /// Call this once what was noted is in the store.
     func written() { notes.removeAll() }
 }
 
-/// The indexes that a version keeps, one for each of some tables.
+/// The key indexes that a version keeps, one for each indexed table.
 final class KeyIndexes {
     private let store: any RowStore
     private let checkpoint: Checkpoint?
     private var writers: [KeyIndexWriter] = []
 
-    /// - Parameter checkpoint: The store's; nil where nothing was committed.
+    /// - Parameter checkpoint: The store's last checkpoint; nil where nothing was committed.
     init(_ store: any RowStore, _ checkpoint: Checkpoint?) {
         self.store = store
         self.checkpoint = checkpoint
     }
 
-    /// What notes the events of a table; nil where the version keeps no index of it, or where one was
-    /// left behind: an index with a gap is worth nothing, and its mark tells.
+    /// Notes the events of a table; nil where the version keeps no index of it, or where the index ends
+    /// short of the checkpoint: an index with a gap is useless, and its mark shows the gap.
     func writer(of table: Int?, keepsTimes: Bool) throws -> KeyIndexWriter? {
         guard let table, let index = store.keyIndex(of: table) else { return nil }
         if let checkpoint, store.spilled == nil {
@@ -147,12 +148,12 @@ final class KeyIndexes {
 /// Which events touched which keys since the last checkpoint: in the order of the log, then sorted by the
 /// hash of the key.
 ///
-/// Bare memory, as some bytes are noted for each event of a replay. An event's offset stands with the
-/// hash in one word, as its distance from the first one: so sorting leaves all in the order in which it
-/// is written, and nothing is looked up here and there.
+/// It uses raw memory, since a replay notes some bytes for each event. One word holds the hash and the
+/// event's offset, as its distance from the first offset. So sorting leaves everything in the order in
+/// which it is written, without random access.
 final class KeyNotes {
     private var words: UnsafeMutablePointer<UInt64>
-    /// Only in use where times are kept.
+    /// Used only where times are kept.
     private var times: UnsafeMutablePointer<Int64>
     private let keepsTimes: Bool
     private var capacity = 0
@@ -172,8 +173,8 @@ final class KeyNotes {
         times.deallocate()
     }
 
-    /// What sorting takes for a moment is counted, too. Before offsets are too far apart for a word, it
-    /// is more than any budget: then a checkpoint is made.
+    /// Includes what sorting takes temporarily. Before offsets get too far apart for a word, this exceeds
+    /// any budget, which forces a checkpoint.
     var memoryBytes: Int {
         count > 0 && last - base > 1 << 31 ? 1 << 60 : count * (keepsTimes ? 32 : 16)
     }
@@ -201,7 +202,7 @@ final class KeyNotes {
                         let event = Int(events[index])
                         let distance = (first &+ UInt64(truncatingIfNeeded: event)) & 0xFFFF_FFFF
                         let word = UInt64(keys.hash(ids[index])) << 32 | distance
-                        // An event may give several rows of one key.
+                        // An event may produce several rows of one key.
                         if word == newest { continue }
                         newest = word
                         words[count] = word
@@ -246,7 +247,7 @@ final class KeyNotes {
                 offset: base &+ words[index] & 0xFFFF_FFFF, streamTime: times?[index] ?? .min)
         }
 
-        /// Whether the events stand in the order of the log.
+        /// Whether the events are in the order of the log.
         var isInOrder: Bool {
             for index in 1..<max(1, count) where words[index] < words[index - 1] { return false }
             return true

@@ -2,7 +2,7 @@ import Glibc
 
 /// Reads a run, row by row.
 final class RunCursor {
-    /// The present row.
+    /// The current row.
     let row: RecordCursor
     private let file: OpenFile
     private let size: Int
@@ -11,11 +11,11 @@ final class RunCursor {
     private var start = 0
     private var filled = 0
     private let schema: TableSchema
-    /// The present row's key.
+    /// The current row's key.
     let key: RowKey
-    /// Rows before this key are passed over; nil once one was found that is not.
+    /// Rows before this key are skipped; nil once a row that is not before it was found.
     private var lower: RowKey?
-    /// Where the rows that are wanted end.
+    /// The key at which the wanted rows end, exclusive.
     private let upper: RowKey?
 
     /// - Parameters:
@@ -39,7 +39,7 @@ final class RunCursor {
 
     deinit { buffer.deallocate() }
 
-    /// Goes to the next row that is wanted; false behind the last.
+    /// Moves to the next wanted row; false after the last.
     func next() throws(KappaError) -> Bool {
         guard try read() else { return false }
         while let bound = lower {
@@ -78,11 +78,11 @@ final class RunCursor {
 
     private func damage() -> KappaError {
         KappaError(
-            .damaged, "rows that did not fit memory cannot be read", at: file.path,
-            advice: "`kappa rebuild VIEW` makes a new version; `kappa gc` drops this one then")
+            .damaged, "spilled rows cannot be read", at: file.path,
+            advice: "`kappa rebuild VIEW` makes a new version; `kappa gc` then drops this one")
     }
 
-    /// Has so many bytes of the file in the buffer, from `start` on.
+    /// Makes sure that the buffer holds `count` bytes of the file, from `start` on.
     private func need(_ count: Int) throws(KappaError) {
         guard filled - start < count else { return }
         if count > buffer.count {
@@ -103,7 +103,7 @@ final class RunCursor {
     }
 }
 
-/// The present rows of several runs, the one of the least key first; of one key, that of the earliest run.
+/// The current rows of several runs, smallest key first; among rows of one key, the earliest run's first.
 struct RunHeap {
     private struct Entry {
         let key: RowKey.Start
@@ -112,10 +112,10 @@ struct RunHeap {
     }
 
     private let cursors: [RunCursor]
-    /// Each stands before the two at twice its place plus one and two.
+    /// A binary heap: each entry sorts before the two at twice its index plus one and plus two.
     private var entries: [Entry] = []
 
-    /// Cursors of runs, the earliest first, none of which has been begun.
+    /// Takes cursors of runs, the earliest run first; nothing has been read from them yet.
     init(_ cursors: [RunCursor]) throws(KappaError) {
         self.cursors = cursors
         for run in cursors.indices { try advance(run) }
@@ -133,18 +133,18 @@ struct RunHeap {
         return false
     }
 
-    /// Takes off all rows of the first one's key; their runs wait for ``advance(_:)``.
+    /// Removes all rows with the first one's key; their runs have no row here until ``advance(_:)``.
     mutating func takeFirstKey(into runs: inout [Int]) {
         runs.removeAll(keepingCapacity: true)
         guard let key = entries.first else { return }
         while let next = entries.first, isSameKey(key, next) {
             runs.append(next.run)
             let last = entries.removeLast()
-            if !entries.isEmpty { settle(last) }
+            if !entries.isEmpty { siftDown(last) }
         }
     }
 
-    /// Puts in the next row of a run that has none here.
+    /// Adds the next row of a run that has none here.
     mutating func advance(_ run: Int) throws(KappaError) {
         guard try cursors[run].next() else { return }
         let entry = Entry(key: cursors[run].key.start, run: run)
@@ -157,19 +157,19 @@ struct RunHeap {
         entries[at] = entry
     }
 
-    /// Goes on with the next row of the first row's run.
+    /// Replaces the first row by the next one of its run.
     mutating func advanceFirst() throws(KappaError) {
         let run = entries[0].run
         if try cursors[run].next() {
-            settle(Entry(key: cursors[run].key.start, run: run))
+            siftDown(Entry(key: cursors[run].key.start, run: run))
         } else {
             let last = entries.removeLast()
-            if !entries.isEmpty { settle(last) }
+            if !entries.isEmpty { siftDown(last) }
         }
     }
 
-    /// Puts an entry in the place of the first and lets it sink to its own.
-    private mutating func settle(_ entry: Entry) {
+    /// Puts an entry into the first place and sifts it down.
+    private mutating func siftDown(_ entry: Entry) {
         var at = 0
         while 2 * at + 1 < entries.count {
             var least = 2 * at + 1

@@ -1,4 +1,4 @@
-/// How the runs of a table are merged: in pieces, each of them a range of keys, so that several threads can.
+/// Merges the runs of a table in pieces, each a range of keys, so that several threads can share the work.
 struct RunMerge {
     /// One run of the table: where its file is, and where some of its rows begin.
     struct Run {
@@ -8,12 +8,12 @@ struct RunMerge {
 
     private let schema: TableSchema
     private let runs: [Run]
-    /// The keys before which all pieces but the last end, in order.
+    /// The keys at which all pieces but the last end, exclusive and in order.
     private var bounds: [RowKey] = []
     /// Where reading begins, for each run and piece.
     private var starts: [[Int]]
 
-    /// - Parameter pieces: How many there are to be, about. There is one where marks are missing.
+    /// - Parameter pieces: About how many pieces to make. There is only one where marks are missing.
     init(_ runs: [Run], _ schema: TableSchema, pieces: Int) throws(KappaError) {
         self.runs = runs
         self.schema = schema
@@ -35,10 +35,10 @@ struct RunMerge {
         }
     }
 
-    /// A row or two of most tables.
+    /// Enough for a row or two of most tables.
     private static let probeBytes = 1 << 12
 
-    /// The last mark whose row does not stand behind a bound; the first if all do.
+    /// The last mark whose row does not sort after a bound; the first mark if all do.
     private static func start(
         _ marks: [Int], _ probe: RunCursor, _ bound: RowKey
     ) throws(KappaError) -> Int {
@@ -56,7 +56,7 @@ struct RunMerge {
 
     var pieces: Int { bounds.count + 1 }
 
-    /// Writes the rows of a piece in the order of their keys; `combine` makes one of those of one key.
+    /// Writes the rows of a piece in the order of their keys; `combine` merges those of one key.
     func write(
         _ piece: Int, to writer: BulkRow,
         combine: ([any RowCursor], any RowWriter) throws -> Void
@@ -84,8 +84,8 @@ struct RunMerge {
 
 /// How runs are cut into pieces; tests make them small.
 enum RunSizes {
-    /// Every so many bytes of a run it is noted where a row begins.
+    /// How many bytes of a run there are from one mark to the next, at least.
     @TaskLocal static var mark = 1 << 17
-    /// So many bytes of all runs together are merged in one go.
+    /// How many bytes of all runs together make one piece.
     @TaskLocal static var piece = 1 << 23
 }

@@ -1,18 +1,18 @@
 import Glibc
 
-/// Where a rebuild puts rows that do not fit its memory, until its first commit: runs, each in the
-/// order of its keys.
+/// The rows that a rebuild spills until its first commit because they do not fit its memory: runs, each in
+/// the order of its keys.
 ///
-/// A row of a run holds what happened to its key since the run before; the rows of one key become one
-/// when the version's file is made. A run is durable before the checkpoint that goes with it, so that a
-/// rebuild that was killed goes on behind its last run.
+/// A row of a run holds what happened to its key since the run before. When the version's file is made, the
+/// rows of each key are merged into one. A run is durable before its checkpoint, so that a rebuild that was
+/// killed resumes after its last run.
 final class SpilledRuns: SpilledRows {
     private let folder: String
-    /// The tables that every run has: without an index that was asked for later.
+    /// The tables that every run has; a key index that was requested later is not among them.
     private(set) var tables: [TableSchema]
     private let records: SpillRecords
     private(set) var count: Int
-    /// Where rows begin in the runs that were added since these were opened, by run and table.
+    /// Where some rows begin in the runs that were added since opening, by run and table.
     private var marks: [Int: [[Int]]] = [:]
 
     static func path(_ version: String) -> String { version + ".runs" }
@@ -21,16 +21,16 @@ final class SpilledRuns: SpilledRows {
     /// Whether there are runs of the version with this file.
     static func exist(_ version: String) -> Bool { access(database(version), F_OK) == 0 }
 
-    /// Whether anything was begun to be spilled.
+    /// Whether a spill was ever begun.
     static func hasFolder(_ version: String) -> Bool { access(path(version), F_OK) == 0 }
 
-    /// How far the runs reach of a version that has no file yet.
+    /// The checkpoint of the runs of a version that has no file yet.
     static func checkpoint(_ version: String) throws(KappaError) -> Checkpoint? {
         guard exist(version) else { return nil }
         return try SpillRecords.checkpoint(database(version))
     }
 
-    /// Opens the runs of a version, none at first.
+    /// Opens the runs of a version; at first there are none.
     init(_ version: String, _ tables: [TableSchema]) throws {
         folder = Self.path(version)
         self.tables = tables
@@ -52,15 +52,15 @@ final class SpilledRuns: SpilledRows {
 
     private func file(_ run: Int, _ table: Int) -> String { "\(folder)/\(run)-\(table).run" }
 
-    /// How far the version's file is; nil where no row was written ahead.
-    /// - Throws: `.damaged` where an earlier build made the runs, which did not write ahead.
+    /// The progress of the version's file; nil where no row was written ahead.
+    /// - Throws: `.damaged` where the runs are from an earlier build, which did not write ahead.
     func progress() throws(KappaError) -> NewVersionFile.Progress? {
         try records.progress().map(NewVersionFile.Progress.init(bytes:))
     }
 
     /// Adds a run: what `write` upserts, table by table in the order of the keys.
     /// - Parameters:
-    ///   - ahead: Takes rows that go into the version's file at once.
+    ///   - ahead: Takes rows that go directly into the version's file.
     ///   - pause: Makes these durable, if there are any.
     func add(
         _ checkpoint: Checkpoint, ahead: @escaping (RecordList, _ table: Int) throws -> Void,
@@ -75,7 +75,7 @@ final class SpilledRuns: SpilledRows {
         let progress = try pause()
         for writer in writers { try writer.finish() }
         do { try SystemFiles().syncFolder(folder) } catch {
-            throw error.error("cannot make rows durable that do not fit memory", at: folder)
+            throw error.error("cannot make spilled rows durable", at: folder)
         }
         try records.add(
             run: number, checkpoint, transaction.deadLetters, progress: progress?.bytes)
@@ -108,7 +108,7 @@ final class SpilledRuns: SpilledRows {
     }
 }
 
-/// What takes the records of rows that come in the order of their keys.
+/// Takes the records of rows in the order of their keys.
 protocol RecordSink: AnyObject {
     var hasRows: Bool { get }
     func append(_ record: UnsafeRawBufferPointer) throws(KappaError)
@@ -116,7 +116,7 @@ protocol RecordSink: AnyObject {
 
 extension BulkTable: RecordSink {}
 
-/// Writes a run: the records of some rows of one table, in the order of their keys, each behind its
+/// Writes a run: the records of some rows of one table, in the order of their keys, each preceded by its
 /// length (4 bytes, little-endian).
 final class RunWriter: RecordSink {
     private let file: OpenFile
@@ -124,7 +124,7 @@ final class RunWriter: RecordSink {
     private var used = 0
     private var position = 0
     private(set) var hasRows = false
-    /// Where some of the rows begin, in bytes; the first one among them.
+    /// Where some of the rows begin, in bytes; the first row is among them.
     private(set) var marks: [Int] = []
     private let markBytes = RunSizes.mark
 
@@ -135,7 +135,7 @@ final class RunWriter: RecordSink {
             file = OpenFile(
                 try SystemFiles().open(path, O_RDWR | O_CREAT | O_TRUNC), path: path)
         } catch {
-            throw error.error("cannot create a file for rows that do not fit memory", at: path)
+            throw error.error("cannot create a file for spilled rows", at: path)
         }
     }
 
@@ -165,7 +165,7 @@ final class RunWriter: RecordSink {
 
     private func write(_ bytes: UnsafeRawBufferPointer) throws(KappaError) {
         do { try SystemFiles().write(file.descriptor, bytes, at: position) } catch {
-            throw error.error("cannot write rows that do not fit memory", at: file.path)
+            throw error.error("cannot write spilled rows", at: file.path)
         }
         position += bytes.count
     }
@@ -174,7 +174,7 @@ final class RunWriter: RecordSink {
     func finish() throws(KappaError) {
         try flush()
         do { try SystemFiles().sync(file.descriptor) } catch {
-            throw error.error("cannot make rows durable that do not fit memory", at: file.path)
+            throw error.error("cannot make spilled rows durable", at: file.path)
         }
     }
 }

@@ -7,15 +7,15 @@ struct VersionIdentity {
     var digest: String
 }
 
-/// The file of a version up to its first commit.
+/// A version's file until its first commit.
 ///
-/// SQLite makes the tables; their rows, which come in the order of their keys, are written as pages by
-/// ``BulkTable``, which costs less than SQLite's inserts. The file is made under another name and
-/// gets its own when it is whole and durable: whoever sees it sees the first commit, all of it.
+/// SQLite creates the tables. Their rows come in the order of their keys, and a ``BulkTable`` writes them
+/// as pages, which costs less than SQLite's inserts. The file is made under another name and gets its own
+/// when it is complete and durable: whoever sees it sees all of the first commit.
 final class NewVersionFile {
-    /// How far an unfinished file is, so that appending can continue there.
+    /// The progress of an unfinished file, so that appending can continue there.
     struct Progress {
-        /// Bytes that ``SpilledRuns`` keep with their checkpoint.
+        /// Bytes that ``SpilledRuns`` keeps with its checkpoint.
         let bytes: [UInt8]
     }
 
@@ -40,8 +40,8 @@ final class NewVersionFile {
         rows = zip(tables, bulk).map { BulkRow($0, $1) }
     }
 
-    /// Goes on with a file that was left.
-    /// - Throws: `.damaged` where it is not there as it was left.
+    /// Resumes an unfinished file.
+    /// - Throws: `.damaged` where the file does not match its progress, or is gone.
     init(
         _ path: String, _ identity: VersionIdentity, _ tables: [TableSchema],
         from progress: Progress
@@ -72,7 +72,7 @@ final class NewVersionFile {
         try rows[table].append(records)
     }
 
-    /// Makes durable what was added so far, and tells how to go on from there.
+    /// Makes what was added so far durable, and returns what is needed to resume from there.
     func pause() throws(KappaError) -> Progress {
         try file.makeDurable()
         var state = StateWriter()
@@ -101,9 +101,9 @@ final class NewVersionFile {
         return (pages, result)
     }
 
-    /// Writes all other rows, makes the file whole and durable and puts it in its place.
-    /// - Parameter deadLetters: Visits the dead letters that were written down before, which may be more
-    ///   than fit the memory.
+    /// Writes all other rows, completes the file, makes it durable and puts it in its place.
+    /// - Parameter deadLetters: Visits the dead letters that were recorded before; they may be too many for
+    ///   memory.
     func complete(
         _ checkpoint: Checkpoint,
         deadLetters: ((DeadLetter) throws -> Void) throws -> Void,
@@ -117,7 +117,7 @@ final class NewVersionFile {
         try putInPlace()
     }
 
-    /// Makes the empty tables; returns their root pages.
+    /// Creates the empty tables; returns their root pages.
     private static func createTables(
         _ path: String, _ identity: VersionIdentity, _ tables: [TableSchema]
     ) throws -> [UInt32] {
@@ -166,7 +166,7 @@ final class NewVersionFile {
         }
     }
 
-    /// Adds what goes with the rows.
+    /// Adds the dead letters, the changes and the checkpoint.
     private func addRecords(
         _ checkpoint: Checkpoint, _ transaction: BulkTransaction,
         _ deadLetters: ((DeadLetter) throws -> Void) throws -> Void

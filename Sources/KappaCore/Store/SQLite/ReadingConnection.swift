@@ -4,14 +4,15 @@ import Glibc
 /// Opens databases for reading where nothing can be written: on a full disk, in a folder that is mounted
 /// read-only or belongs to somebody else.
 ///
-/// Readers of a write-ahead log coordinate through its `-shm` file, which SQLite makes, or makes larger,
-/// when the first of them comes. Where that fails there are three further ways, each without a write:
-/// 1. the `-shm` that is there, read-only: SQLite then keeps an index of its own in memory;
-/// 2. the file alone, where its log is empty or gone: as long as nobody writes to it, which the lock of the
-///    version's lease holds off;
+/// Readers of a write-ahead log coordinate through its `-shm` file, which SQLite creates or enlarges for
+/// the first of them. Where that fails, there are three more ways, none of which writes:
+/// 1. the existing `-shm` file, read-only: SQLite then keeps an index of its own in memory;
+/// 2. the database file alone, if its log is empty or gone, and for as long as nobody writes to it: a lock
+///    on the version's lease keeps writers out;
 /// 3. a copy in memory, of a small file that has no lease.
 package enum ReadingConnection {
-    /// - Parameter lease: A lock that whoever writes to the file holds alone; nil where there is none.
+    /// - Parameter lease: The lock file that a writer of the database locks exclusively; nil where there is
+    ///   none.
     package static func open(
         _ path: String, lease: String?
     ) throws(KappaError) -> (connection: SQLiteConnection, lock: OpenFileLock?) {
@@ -19,7 +20,7 @@ package enum ReadingConnection {
             return (try ready(SQLiteConnection(path, .readWrite, boundsFiles: true)), nil)
         } catch {
             guard error.isOfSystem else { throw error }
-            // SQLite does not always say so, and no other way needs fewer files.
+            // SQLite does not always report that descriptors have run out, and no other way needs fewer.
             if let failure = outOfFiles() {
                 throw failure.error("a database cannot be opened", at: path)
             }
@@ -32,7 +33,7 @@ package enum ReadingConnection {
             }
             guard hasEmptyLog(path) else { throw error }
             guard let lease else { return (try copy(path, or: error), nil) }
-            // Without the file of the lease nobody has ever written to this one by it.
+            // Where the lease's file does not exist, nobody has ever written to the database under it.
             let lock: OpenFileLock
             do throws(KappaError) { lock = try OpenFileLock(lease) } catch let other {
                 throw other.code == .heldElsewhere ? other : error
@@ -47,7 +48,7 @@ package enum ReadingConnection {
         }
     }
 
-    /// Why a database with its two files beside it cannot be opened, where so many files cannot be.
+    /// The failure if this process cannot open as many files as a database with its two side files needs.
     private static func outOfFiles() -> IOFailure? {
         var files: [Int32] = []
         defer { for file in files { close(file) } }
@@ -61,7 +62,7 @@ package enum ReadingConnection {
 
     private static let filesOfDatabase = 4
 
-    /// A first read, which is what opens the write-ahead log.
+    /// Reads once: only a first read opens the write-ahead log.
     private static func ready(_ connection: SQLiteConnection) throws(KappaError) -> SQLiteConnection
     {
         try connection.onlyRead()
@@ -77,8 +78,8 @@ package enum ReadingConnection {
 
     private static let mostCopiedBytes = 64 << 20
 
-    /// The file's bytes in memory, where they are those of one moment: nobody had the file open for
-    /// writing before and after.
+    /// The file's bytes in memory, if they are those of one moment: nobody had the file open for writing
+    /// before and after.
     private static func copy(
         _ path: String, or error: KappaError
     ) throws(KappaError) -> SQLiteConnection {
@@ -94,7 +95,7 @@ package enum ReadingConnection {
             sqlite3_free(memory)
             throw error
         }
-        // The bytes that say that there is a write-ahead log: a database in memory has none.
+        // These bytes say that there is a write-ahead log, but a database in memory has none.
         bytes[18] = 1
         bytes[19] = 1
         let connection = try SQLiteConnection(":memory:", .create, boundsFiles: true)
@@ -108,7 +109,7 @@ package enum ReadingConnection {
     }
 }
 
-/// A lock that is shared with other readers, for as long as this lives.
+/// A lock that is shared with other readers, held for as long as this object lives.
 package final class OpenFileLock: Sendable {
     private let file: OpenFile?
 

@@ -1,29 +1,30 @@
 import CSQLite
 import Glibc
 
-/// A connection to a SQLite database. Its calls block; one thread uses it at a time.
+/// A connection to a SQLite database. Its calls block; only one thread at a time uses it.
 package final class SQLiteConnection {
     package let path: String
     let handle: OpaquePointer
-    /// Whether ``SQLFunctions`` are there.
+    /// Whether ``SQLFunctions`` are registered.
     var hasFunctions = false
-    /// Whether it was opened in one of the ways that ``ReadingConnection`` has where nothing can be written:
-    /// it is not kept, for a writer of the same process would share its locks.
+    /// Whether ``ReadingConnection`` opened it in one of its ways for places where nothing can be written.
+    /// Such a connection is not kept open for further queries: a writer in the same process would share its
+    /// locks.
     package var isMakeshift = false
-    /// Why it was opened for reading only, where that was not the wish: what a write fails with.
+    /// Why it was opened read-only although that was not wanted; writes fail with this error.
     var whyReadOnly: KappaError?
-    /// How large a value may be while a ``SQLGuard`` is there.
+    /// How large a value may be while a ``SQLGuard`` is in place.
     var guardedValueBytes: Int?
 
-    /// What a statement attaches this database by: its path, and how it is read.
+    /// The name by which a statement attaches this database: its path, and how it is read.
     package let name: String
 
     package enum Mode { case readOnly, readWrite, create }
 
-    /// Opens a database file. `milliseconds` is how long to wait for another connection's lock.
+    /// Opens a database file. `busyMilliseconds` is how long to wait for another connection's lock.
     /// - Parameters:
-    ///   - parameters: Of SQLite's URI for the file, such as `immutable=1`.
-    ///   - boundsFiles: Whether temporary files have a largest size: for what people ask.
+    ///   - parameters: The parameters of SQLite's URI for the file, such as `immutable=1`.
+    ///   - boundsFiles: Whether the size of temporary files is limited, as it is for people's queries.
     package init(
         _ path: String, _ mode: Mode, parameters: String = "", boundsFiles: Bool = false,
         busyMilliseconds: Int32 = 10_000
@@ -51,10 +52,10 @@ package final class SQLiteConnection {
 
     deinit { sqlite3_close_v2(handle) }
 
-    /// A path as SQLite's URI: any file's name means just that file.
+    /// A path as SQLite's URI, escaped so that any file's name means just that file.
     private static func uri(_ path: String, _ parameters: String) -> String {
         let digits = Array("0123456789ABCDEF".utf8)
-        // With nothing before it, a path that begins with two slashes would name another machine.
+        // After a bare `file:`, a path that begins with two slashes would name another machine.
         var uri = Array((path.hasPrefix("/") ? "file://" : "file:").utf8)
         for byte in path.utf8 {
             switch byte {
@@ -70,7 +71,8 @@ package final class SQLiteConnection {
         return parameters.isEmpty ? text : text + "?" + parameters
     }
 
-    /// Turns the write-ahead log on. While somebody else does so, too, SQLite says busy without waiting.
+    /// Turns the write-ahead log on. While another connection does so, too, SQLite reports busy without
+    /// waiting, so this retries.
     package func useWAL() throws(KappaError) {
         for attempt in 0... {
             do throws(KappaError) { return try execute("PRAGMA journal_mode = WAL") } catch {
@@ -80,21 +82,21 @@ package final class SQLiteConnection {
         }
     }
 
-    /// Keeps the write-ahead log's files when the last connection closes: readers need them, and where
-    /// the disk is full or may not be written to, they could not make them.
+    /// Keeps the write-ahead log's files when the last connection closes: readers need them, and could not
+    /// create them on a disk that is full or may not be written to.
     package func keepWAL() {
         var isKept: Int32 = 1
         sqlite3_file_control(handle, "main", SQLITE_FCNTL_PERSIST_WAL, &isKept)
     }
 
-    /// From now on the connection changes nothing, not even by its end: it leaves to writers what is to be
-    /// moved out of the write-ahead log.
+    /// From now on the connection changes nothing, not even when it closes: moving the write-ahead log into
+    /// the file is left to writers.
     package func onlyRead() throws(KappaError) {
         leaveWAL()
         try execute("PRAGMA query_only = ON")
     }
 
-    /// Leaves to writers what is to be moved out of the write-ahead logs of all attached files.
+    /// Leaves it to writers to move the write-ahead logs of all attached files into the files.
     func leaveWAL() { _ = kappa_sqlite_leave_wal(handle) }
 
     /// Runs statements that return nothing.
@@ -134,7 +136,7 @@ package final class SQLiteConnection {
             try execute("COMMIT")
             return result
         } catch {
-            // After some failures SQLite has rolled back by itself: then this one has nothing to do.
+            // After some failures SQLite has already rolled back, and nothing is left to do.
             if isInTransaction { try? execute("ROLLBACK") }
             throw error
         }
@@ -142,7 +144,7 @@ package final class SQLiteConnection {
 
     package var isInTransaction: Bool { sqlite3_get_autocommit(handle) == 0 }
 
-    /// Copies the database as it is for this connection: of one moment, where that is held.
+    /// Copies the database as this connection sees it; where it holds a snapshot, as of that moment.
     func copy(to path: String) throws(KappaError) {
         let target = try SQLiteConnection(path, .create)
         guard let backup = sqlite3_backup_init(target.handle, "main", handle, "main") else {
@@ -153,7 +155,8 @@ package final class SQLiteConnection {
         if code != SQLITE_DONE { throw target.failure(code, "backup") }
     }
 
-    /// A failure of the system under SQLite, whose own words ("disk I/O error") say too little.
+    /// A failure of the operating system below SQLite, whose own message ("disk I/O error") says too
+    /// little.
     private static func failure(
         _ number: Int32, _ message: String, _ what: String, at path: String
     ) -> KappaError {
@@ -161,14 +164,14 @@ package final class SQLiteConnection {
         if number == ENOSPC || number == EDQUOT {
             return KappaError(
                 .inputOutput, "the disk is full", at: path, because: message + system,
-                advice: "Free some space: nothing is lost, and work goes on from the last commit")
+                advice: "Free some space: nothing is lost, and work resumes from the last commit")
         }
         return KappaError(
             IOFailure.code(of: number), what, at: path, because: message + system,
             advice: IOFailure.advice(for: number) ?? "Check the disk and who owns the file")
     }
 
-    /// The system call that an error of SQLite's is of.
+    /// The system call that caused an error of SQLite.
     private static func call(of code: Int32) -> String? {
         switch code >> 8 {
         case 1, 2: "read"
@@ -183,9 +186,9 @@ package final class SQLiteConnection {
         }
     }
 
-    /// What went wrong, in the terms of the four questions.
+    /// SQLite's error as a ``KappaError``.
     func failure(_ code: Int32, _ sql: String) -> KappaError {
-        // SQLite takes a disk that cannot be read for a damaged file, and forgets the error's number.
+        // SQLite reports a disk that cannot be read as a damaged file, and drops the error number.
         let number = errno
         let message = String(cString: sqlite3_errmsg(handle))
         switch code & 0xFF {
@@ -196,7 +199,7 @@ package final class SQLiteConnection {
         case SQLITE_FULL where SQLTemporaryFiles.wasTooLarge():
             return KappaError(
                 .usage, "the query was ended", at: path,
-                because: "sorting, or results in between, need more than "
+                because: "sorting or intermediate results need more than "
                     + "\(SQLLimits.temporaryBytes >> 20) MB of temporary files",
                 advice: "Ask for less: a narrower condition, fewer columns, or fewer rows joined")
         case SQLITE_FULL: return Self.failure(ENOSPC, message, "", at: path)
@@ -208,7 +211,7 @@ package final class SQLiteConnection {
                 isDenied ? errno : 0, message, "a database cannot be written", at: path)
         case SQLITE_IOERR, SQLITE_CANTOPEN:
             let number = sqlite3_system_errno(handle)
-            // What a rollback did since has taken the number's place: then the call is known at least.
+            // A rollback since then may have overwritten the number; the call is known even so.
             let call = number == 0 ? Self.call(of: code).map { ": \($0)" } ?? "" : ""
             return Self.failure(
                 number, message + call, "a database cannot be read or written", at: path)
@@ -249,7 +252,7 @@ package final class SQLiteConnection {
     }
 }
 
-/// A prepared statement: binds from 0, reads from 0.
+/// A prepared statement. Parameters and columns count from 0.
 package final class SQLiteStatement: RowWriter, RowCursor {
     let handle: OpaquePointer
     private let connection: SQLiteConnection
@@ -266,7 +269,7 @@ package final class SQLiteStatement: RowWriter, RowCursor {
 
     deinit { sqlite3_finalize(handle) }
 
-    /// Goes to the next row; false behind the last.
+    /// Moves to the next row; false after the last.
     package func step() throws(KappaError) -> Bool {
         switch sqlite3_step(handle) {
         case SQLITE_ROW: return true
@@ -280,7 +283,7 @@ package final class SQLiteStatement: RowWriter, RowCursor {
 
     package func reset() { sqlite3_reset(handle) }
 
-    /// Runs the statement to its end and makes it ready for the next time.
+    /// Runs the statement and resets it for the next time.
     package func execute() throws(KappaError) {
         _ = try step()
         sqlite3_reset(handle)

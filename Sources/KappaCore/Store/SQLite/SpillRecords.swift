@@ -1,5 +1,5 @@
-/// What is kept beside the runs of a rebuild, until its first commit: how many there are, how far they
-/// reach, their dead letters, and how far the version's file is where rows were written ahead.
+/// What is kept beside a rebuild's runs until its first commit: how many runs there are, their checkpoint
+/// and dead letters, and the progress of the version's file if rows were written ahead.
 final class SpillRecords {
     private let connection: SQLiteConnection
     private let records: VersionRecords
@@ -21,7 +21,7 @@ final class SpillRecords {
         records = try VersionRecords(connection)
     }
 
-    /// How far the runs reach, without opening them for writing.
+    /// The checkpoint of the runs, without opening them for writing.
     static func checkpoint(_ path: String) throws(KappaError) -> Checkpoint? {
         try VersionReader.checkpoint(ReadingConnection.open(path, lease: nil).connection)
     }
@@ -34,8 +34,8 @@ final class SpillRecords {
         Int(try connection.integer("SELECT count(*) FROM runs") ?? 0)
     }
 
-    /// How far the version's file is; nil where no row was written ahead.
-    /// - Throws: `.damaged` where an earlier build made the runs, which did not write ahead.
+    /// The progress of the version's file; nil where no row was written ahead.
+    /// - Throws: `.damaged` where the runs are from an earlier build, which did not write ahead.
     func progress() throws(KappaError) -> [UInt8]? {
         guard
             try connection.integer("SELECT count(*) FROM sqlite_schema WHERE name = 'ahead'") == 1
@@ -48,7 +48,7 @@ final class SpillRecords {
         return Array(select.blob(0))
     }
 
-    /// Adds a run, with all that goes with it, in one transaction.
+    /// Adds a run with its records, in one transaction.
     func add(
         run number: Int, _ checkpoint: Checkpoint, _ deadLetters: [DeadLetter],
         progress: [UInt8]?

@@ -1,4 +1,4 @@
-/// Goes through the dead letters of a version, in the order of their offsets.
+/// Iterates over the dead letters of a version, in the order of their offsets.
 final class DeadLetterCursor {
     private let select: SQLiteStatement
 
@@ -16,7 +16,7 @@ final class DeadLetterCursor {
     }
 }
 
-/// Goes through the chunks that a version's key index has under one hash, in log order.
+/// Iterates over the chunks that a version's key index has under one hash, in log order.
 final class KeyIndexChunks {
     private let select: SQLiteStatement
     private let keepsTimes: Bool
@@ -26,7 +26,7 @@ final class KeyIndexChunks {
         self.keepsTimes = keepsTimes
     }
 
-    /// The entries of the next chunk; nil behind the last.
+    /// The entries of the next chunk; nil after the last.
     func next() throws(KappaError) -> [KeyIndexFormat.Entry]? {
         guard try select.step() else { return nil }
         return try KeyIndexFormat.entries(

@@ -1,9 +1,9 @@
 import Glibc
 
-/// The file of one version that was committed to before: its rows, its checkpoint, its dead letters.
+/// The file of one version after its first commit: its rows, its checkpoint, its dead letters.
 ///
-/// Rows and checkpoint are committed in one transaction of SQLite (WAL, `synchronous=NORMAL`: after a
-/// power cut the last commits may be gone, whole, and the log gives them again).
+/// Rows and checkpoint are committed in one transaction of SQLite (WAL, `synchronous=NORMAL`: after a power
+/// cut the last commits may be missing, each as a whole, and are replayed from the log).
 final class VersionFile {
     private let connection: SQLiteConnection
     private let tables: [TableSchema]
@@ -24,7 +24,7 @@ final class VersionFile {
             PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;
             PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 4000
             """)
-        // Files of earlier builds lack them.
+        // Files of earlier builds lack these views.
         try ReadableViews.add(to: connection, of: tables)
         var upserts: [SQLiteStatement] = []
         var deletes: [SQLiteStatement] = []
@@ -46,23 +46,24 @@ final class VersionFile {
         name = NamedFile(path)
     }
 
-    /// The write-ahead log is moved into the file, and its own file is kept, empty.
+    /// When it closes, SQLite moves the write-ahead log into the file; the log's own file stays, empty.
     deinit { try? connection.execute("PRAGMA journal_size_limit = 0") }
 
-    /// Has SQLite undo or finish what a killed process has begun, and remove its journal, which no process
-    /// may be at work on.
+    /// Lets SQLite undo or finish what a killed process had begun, and removes the journal. No process may
+    /// be using the journal.
     static func settle(_ path: String) throws(KappaError) {
         let journal = path + "-journal"
         guard access(journal, F_OK) == 0 else { return }
         let connection = try SQLiteConnection(path, .readWrite)
         try connection.useWAL()
         _ = try connection.integer("SELECT count(*) FROM sqlite_schema")
-        // One that holds nothing is not looked at by SQLite.
+        // SQLite ignores an empty journal.
         var status = stat()
         if stat(journal, &status) == 0, status.st_size == 0 { unlink(journal) }
     }
 
-    /// Moves the write-ahead log of a copy into it, so that it can be read without other files beside it.
+    /// Moves the write-ahead log of a copy into the copy, so that it can be read without other files beside
+    /// it.
     static func makeWhole(_ path: String) throws(KappaError) -> Checkpoint? {
         let connection = try SQLiteConnection(path, .readWrite)
         try connection.execute("PRAGMA journal_mode = DELETE")
@@ -99,7 +100,7 @@ final class VersionFile {
         while try select.step() { try visit(select) }
     }
 
-    /// They are found by an index, which is made when it is needed first.
+    /// Uses an index, which is created when it is first needed.
     func rowsEnded(table: Int, by end: Int64) throws(KappaError) -> [[Value]] {
         let schema = tables[table]
         let name = VersionSchema.quoted(schema.name)
@@ -128,7 +129,8 @@ final class VersionFile {
         }
     }
 
-    /// Ends a rebuild: statistics for the query planner, and the write-ahead log into the file.
+    /// Ends a rebuild: collects statistics for the query planner, and moves the write-ahead log into the
+    /// file.
     func finish() throws(KappaError) {
         try connection.execute("PRAGMA analysis_limit = 1000; ANALYZE")
         try connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

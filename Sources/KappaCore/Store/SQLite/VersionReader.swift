@@ -1,19 +1,18 @@
 import Glibc
 
-/// Reads the file of one version, without the code of its view: what queries and comparisons use.
+/// Reads the file of one version, without the code of its view; queries and comparisons use it.
 ///
-/// What is read inside of one ``snapshot(_:)`` is of one moment, whatever a materializer commits
-/// meanwhile.
+/// All reads inside one ``snapshot(_:)`` are of one moment, whatever a materializer commits meanwhile.
 package final class VersionReader {
     package let connection: SQLiteConnection
-    /// Keeps writers away where the file is read without a -shm file.
+    /// Keeps writers out where the file is read without a -shm file.
     private let lock: OpenFileLock?
     package let view: String
     package let number: Int
     package let digest: String
-    /// Which format of versions' files it has, of those that this build reads.
+    /// The format of the file, one of those that this build reads.
     let format: Int
-    /// The tables that readers see. They stand before those that they do not see.
+    /// The tables that readers see. They come before those that readers do not see.
     package let tables: [TableSchema]
     /// All tables.
     let allTables: [TableSchema]
@@ -67,17 +66,17 @@ package final class VersionReader {
             advice: "`kappa rebuild VIEW` makes a new version from the log")
     }
 
-    /// - Throws: `.damaged` where the file is that of another version.
+    /// - Throws: `.damaged` where the file belongs to another version.
     func require(_ id: VersionID) throws(KappaError) {
         if view == id.view, number == id.number.rawValue { return }
         throw KappaError(
-            .damaged, "the file of \(id) is that of another version", at: connection.path,
+            .damaged, "the file of \(id) belongs to another version", at: connection.path,
             because: "it says that it is \(view)@\(number)",
             advice: "Put the right file back, or make a new version with `kappa rebuild \(id.view)`"
         )
     }
 
-    /// The version that a file says it is of, whatever is beside it; nil where it says none.
+    /// The version that a file says it belongs to, whatever is beside it; nil where it says none.
     static func owner(ofFile path: String) -> VersionID? {
         guard
             let connection = try? SQLiteConnection(
@@ -88,7 +87,7 @@ package final class VersionReader {
         return VersionID(statement.string(0), VersionNumber(Int(statement.integer(1))))
     }
 
-    /// Fails where this build cannot continue what an earlier one has begun.
+    /// Throws where this build cannot continue what an earlier one has begun.
     func requirePresentFormat() throws(KappaError) {
         guard format < VersionSchema.format else { return }
         throw KappaError(
@@ -98,7 +97,7 @@ package final class VersionReader {
             advice: "Its rows can be read. `kappa rebuild \(view)` makes a new version")
     }
 
-    /// Runs `body` on one unchanging state of the version: that in which it is held, or the present.
+    /// Runs `body` on a snapshot of the version: the one that is held, or else the current state.
     package func snapshot<R>(_ body: () throws -> R) throws -> R {
         if connection.isInTransaction { return try body() }
         try hold()
@@ -106,7 +105,7 @@ package final class VersionReader {
         return try body()
     }
 
-    /// From now on all reads are of this moment, until ``release()``.
+    /// From now on all reads see the version as of this moment, until ``release()``.
     func hold() throws(KappaError) {
         try connection.execute("BEGIN")
         // A read transaction begins with its first read.
@@ -115,7 +114,7 @@ package final class VersionReader {
 
     func release() { try? connection.execute("ROLLBACK") }
 
-    /// Whether it was opened in a way that is not kept; see ``SQLiteConnection/isMakeshift``.
+    /// Whether its connection must not be kept open; see ``SQLiteConnection/isMakeshift``.
     var isMakeshift: Bool { connection.isMakeshift }
 
     /// What is wrong with the file's structure; nil if it is sound.
@@ -123,14 +122,14 @@ package final class VersionReader {
         try connection.integrityComplaint()
     }
 
-    /// Copies the version's file as it is for this reader: of one moment, where that is held.
+    /// Copies the version's file as this reader sees it; where it holds a snapshot, as of that moment.
     func copy(to path: String) throws(KappaError) { try connection.copy(to: path) }
 
     package func checkpoint() throws(KappaError) -> Checkpoint {
         try Self.checkpoint(connection) ?? Checkpoint()
     }
 
-    /// The table of a name; the view's first for nil.
+    /// The index of the table with a name; for nil, that of the view's first table.
     package func table(_ name: String?) throws(KappaError) -> Int {
         guard let name else { return 0 }
         guard let index = tables.firstIndex(where: { $0.name == name }) else {
@@ -154,7 +153,7 @@ package final class VersionReader {
             "SELECT sum(ncell), sum(pgsize) FROM dbstat WHERE name = ? AND aggregate = 1")
         if let select {
             select.bind(0, table.name)
-            // Each row is a cell of the table's tree, be it of a leaf or not.
+            // Each row is one cell of the table's tree, in a leaf or above.
             if try select.step() { return (Int(select.integer(0)), Int(select.integer(1))) }
         }
         let name = VersionSchema.quoted(table.name)
@@ -183,7 +182,7 @@ package final class VersionReader {
         }
     }
 
-    /// Up to where events are in the index of a table; nil where the version has no such index.
+    /// The offset up to which the index of a table holds events; nil where the version has no such index.
     func keyIndexEnd(ofTable table: Int) throws(KappaError) -> Offset? {
         let name = TableSchema.keyIndexName(table)
         guard allTables.contains(where: { $0.name == name }) else { return nil }
@@ -194,7 +193,7 @@ package final class VersionReader {
     }
 
     /// The chunks of one hash in the index of a table, in log order.
-    /// - Parameter keepsTimes: Whether the index has event times.
+    /// - Parameter keepsTimes: Whether the index has stream times.
     func keyIndexChunks(
         ofTable table: Int, hash: UInt32, keepsTimes: Bool
     ) throws(KappaError) -> KeyIndexChunks {
@@ -231,7 +230,7 @@ package final class VersionReader {
         return try statement.step() ? statement.integer(0) : 0
     }
 
-    /// Visits the changes after number `after`, the oldest first, while they are wanted.
+    /// Visits the changes after number `after`, the oldest first, for as long as they are wanted.
     /// - Throws: `.notFound` if some of them are no longer kept.
     package func changes(
         after: Int64, while isWanted: () -> Bool = { true },

@@ -1,4 +1,4 @@
-/// What a version's file keeps besides its rows: the checkpoint, dead letters, the feed of changes.
+/// What a version's file keeps besides its rows: the checkpoint, dead letters, the change feed.
 struct VersionRecords {
     private let saveCheckpoint: SQLiteStatement
     private let addDead: SQLiteStatement
@@ -53,6 +53,6 @@ struct VersionRecords {
         try addChange.execute()
     }
 
-    /// Forgets the oldest changes.
+    /// Deletes the oldest changes beyond those that are kept.
     func trimChanges() throws(KappaError) { try trim.execute() }
 }

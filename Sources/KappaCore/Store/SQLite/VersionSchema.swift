@@ -1,14 +1,14 @@
 /// The SQL of a version's file.
 ///
-/// Tables are `STRICT` and `WITHOUT ROWID`, their primary key is the view's key. Cells are stored so:
-/// booleans, integers and timestamps (microseconds) as INTEGER, doubles as REAL, texts and JSON as
+/// Tables are `STRICT` and `WITHOUT ROWID`, their primary key is the view's key. Cells are stored as
+/// follows: booleans, integers and timestamps (microseconds) as INTEGER, doubles as REAL, texts and JSON as
 /// TEXT, decimals as ANY (see ``DecimalCell``).
 enum VersionSchema {
-    /// 2: what aggregates keep beside their columns changed. A file of format 1 is read, and not
-    /// continued: its view is built anew, from another digest.
+    /// Format 2 changed what aggregates keep beside their columns. A file of format 1 can be read but not
+    /// continued: its view is rebuilt, under another digest.
     static let format = 2
 
-    /// A name in quotes. Names are checked when a view is defined; quoting is for SQL's own words.
+    /// A name in quotes. Names are checked when a view is defined; quoting is for SQL's keywords.
     static func quoted(_ name: String) -> String {
         "\""
             + name.split(separator: "\"", omittingEmptySubsequences: false).joined(

@@ -1,13 +1,13 @@
-/// Values of one element: the least, the largest, the first, the last.
+/// Values taken from a single element: the smallest, the largest, the first, the last.
 extension Aggregate {
-    /// The smallest value; strings by their bytes; null for no values.
+    /// The smallest value; strings are compared by their bytes. Null if there are no values.
     public static func min<V: OrderedValue>(
         _ value: Property<V>, as name: String, where condition: Condition<Element>? = nil
     ) -> Aggregate {
         Aggregate(name, .min, Expression(value), where: condition)
     }
 
-    /// As `min`, of a computed value.
+    /// Like `min`, for a computed value.
     public static func min<V: OrderedValue>(
         as name: String, of value: @escaping Computation<V>,
         where condition: Condition<Element>? = nil
@@ -15,14 +15,14 @@ extension Aggregate {
         Aggregate(name, .min, Expression(value), where: condition)
     }
 
-    /// As `min`, of the elements for which a closure holds.
+    /// Like `min`, for only the elements for which a closure returns true.
     public static func min<V: OrderedValue>(
         _ value: Property<V>, as name: String, where isIncluded: @escaping Inclusion
     ) -> Aggregate {
         Aggregate(name, .min, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// As `min`, of a computed value of the elements for which a closure holds.
+    /// Like `min`, for a computed value and only elements for which a closure returns true.
     public static func min<V: OrderedValue>(
         as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -30,14 +30,14 @@ extension Aggregate {
         Aggregate(name, .min, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// The largest value; strings by their bytes; null for no values.
+    /// The largest value; strings are compared by their bytes. Null if there are no values.
     public static func max<V: OrderedValue>(
         _ value: Property<V>, as name: String, where condition: Condition<Element>? = nil
     ) -> Aggregate {
         Aggregate(name, .max, Expression(value), where: condition)
     }
 
-    /// As `max`, of a computed value.
+    /// Like `max`, for a computed value.
     public static func max<V: OrderedValue>(
         as name: String, of value: @escaping Computation<V>,
         where condition: Condition<Element>? = nil
@@ -45,14 +45,14 @@ extension Aggregate {
         Aggregate(name, .max, Expression(value), where: condition)
     }
 
-    /// As `max`, of the elements for which a closure holds.
+    /// Like `max`, for only the elements for which a closure returns true.
     public static func max<V: OrderedValue>(
         _ value: Property<V>, as name: String, where isIncluded: @escaping Inclusion
     ) -> Aggregate {
         Aggregate(name, .max, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// As `max`, of a computed value of the elements for which a closure holds.
+    /// Like `max`, for a computed value and only elements for which a closure returns true.
     public static func max<V: OrderedValue>(
         as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -67,7 +67,7 @@ extension Aggregate {
         Aggregate(name, .first, Expression(value), where: condition)
     }
 
-    /// As `first`, of a computed value.
+    /// Like `first`, for a computed value.
     public static func first<V: ColumnValue>(
         as name: String, of value: @escaping Computation<V>,
         where condition: Condition<Element>? = nil
@@ -75,14 +75,14 @@ extension Aggregate {
         Aggregate(name, .first, Expression(value), where: condition)
     }
 
-    /// As `first`, of the elements for which a closure holds.
+    /// Like `first`, for only the elements for which a closure returns true.
     public static func first<V: ColumnValue>(
         _ value: Property<V>, as name: String, where isIncluded: @escaping Inclusion
     ) -> Aggregate {
         Aggregate(name, .first, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// As `first`, of a computed value of the elements for which a closure holds.
+    /// Like `first`, for a computed value and only elements for which a closure returns true.
     public static func first<V: ColumnValue>(
         as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -97,7 +97,7 @@ extension Aggregate {
         Aggregate(name, .last, Expression(value), where: condition)
     }
 
-    /// As `last`, of a computed value.
+    /// Like `last`, for a computed value.
     public static func last<V: ColumnValue>(
         as name: String, of value: @escaping Computation<V>,
         where condition: Condition<Element>? = nil
@@ -105,14 +105,14 @@ extension Aggregate {
         Aggregate(name, .last, Expression(value), where: condition)
     }
 
-    /// As `last`, of the elements for which a closure holds.
+    /// Like `last`, for only the elements for which a closure returns true.
     public static func last<V: ColumnValue>(
         _ value: Property<V>, as name: String, where isIncluded: @escaping Inclusion
     ) -> Aggregate {
         Aggregate(name, .last, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// As `last`, of a computed value of the elements for which a closure holds.
+    /// Like `last`, for a computed value and only elements for which a closure returns true.
     public static func last<V: ColumnValue>(
         as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -120,8 +120,8 @@ extension Aggregate {
         Aggregate(name, .last, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// The value of the element in which another property is least; of equals the first in log order.
-    /// Elements in which that property is nil are passed over; the value itself may be nil.
+    /// The value of the element in which another property is smallest; among ties, the first in log order.
+    /// Elements in which that property is nil are skipped; the value itself may be nil.
     public static func argMin<V: ColumnValue, K: OrderedValue>(
         _ value: Property<V>, by key: Property<K>, as name: String,
         where condition: Condition<Element>? = nil
@@ -129,7 +129,7 @@ extension Aggregate {
         Aggregate(name, .argMin, Expression(value), order: Expression(key), where: condition)
     }
 
-    /// As `argMin`, of a computed value.
+    /// Like `argMin`, for a computed value.
     public static func argMin<V: ColumnValue, K: OrderedValue>(
         as name: String, of value: @escaping Computation<V>, by key: @escaping Computation<K>,
         where condition: Condition<Element>? = nil
@@ -137,7 +137,7 @@ extension Aggregate {
         Aggregate(name, .argMin, Expression(value), order: Expression(key), where: condition)
     }
 
-    /// As `argMin`, of the elements for which a closure holds.
+    /// Like `argMin`, for only the elements for which a closure returns true.
     public static func argMin<V: ColumnValue, K: OrderedValue>(
         _ value: Property<V>, by key: Property<K>, as name: String,
         where isIncluded: @escaping Inclusion
@@ -147,7 +147,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// As `argMin`, of a computed value of the elements for which a closure holds.
+    /// Like `argMin`, for a computed value and only elements for which a closure returns true.
     public static func argMin<V: ColumnValue, K: OrderedValue>(
         as name: String, of value: @escaping Computation<V>, by key: @escaping Computation<K>,
         where isIncluded: @escaping Inclusion
@@ -157,8 +157,8 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// The value of the element in which another property is largest; of equals the first in log
-    /// order. Elements in which that property is nil are passed over; the value itself may be nil.
+    /// The value of the element in which another property is largest; among ties, the first in log order.
+    /// Elements in which that property is nil are skipped; the value itself may be nil.
     public static func argMax<V: ColumnValue, K: OrderedValue>(
         _ value: Property<V>, by key: Property<K>, as name: String,
         where condition: Condition<Element>? = nil
@@ -166,7 +166,7 @@ extension Aggregate {
         Aggregate(name, .argMax, Expression(value), order: Expression(key), where: condition)
     }
 
-    /// As `argMax`, of a computed value.
+    /// Like `argMax`, for a computed value.
     public static func argMax<V: ColumnValue, K: OrderedValue>(
         as name: String, of value: @escaping Computation<V>, by key: @escaping Computation<K>,
         where condition: Condition<Element>? = nil
@@ -174,7 +174,7 @@ extension Aggregate {
         Aggregate(name, .argMax, Expression(value), order: Expression(key), where: condition)
     }
 
-    /// As `argMax`, of the elements for which a closure holds.
+    /// Like `argMax`, for only the elements for which a closure returns true.
     public static func argMax<V: ColumnValue, K: OrderedValue>(
         _ value: Property<V>, by key: Property<K>, as name: String,
         where isIncluded: @escaping Inclusion
@@ -184,7 +184,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// As `argMax`, of a computed value of the elements for which a closure holds.
+    /// Like `argMax`, for a computed value and only elements for which a closure returns true.
     public static func argMax<V: ColumnValue, K: OrderedValue>(
         as name: String, of value: @escaping Computation<V>, by key: @escaping Computation<K>,
         where isIncluded: @escaping Inclusion
@@ -197,12 +197,13 @@ extension Aggregate {
 
 /// Quantiles, exact and approximate.
 extension Aggregate {
-    /// The value below which a share of the values lies, by nearest rank, as PostgreSQL's
-    /// `percentile_disc` has it: of n sorted values the one at place ⌈fraction × n⌉, the first for 0. So it
-    /// is always one of the values, and exact. Strings are sorted by their bytes. Null for no values.
+    /// The value at a given fraction of the sorted values, by nearest rank, like PostgreSQL's
+    /// `percentile_disc`: of n sorted values the one at rank ⌈fraction × n⌉, or the first for fraction 0. The
+    /// result is exact and always one of the values. Strings are sorted by their bytes. Null if there are
+    /// no values.
     ///
-    /// A group keeps all its different values with their counts: see `approximateQuantile`
-    /// for a state that stays small. `fraction` is 0 … 1.
+    /// A group keeps all its distinct values with their counts; `approximateQuantile` keeps its state small.
+    /// `fraction` is 0 … 1.
     public static func quantile<V: OrderedValue>(
         _ value: Property<V>, _ fraction: Double, as name: String,
         where condition: Condition<Element>? = nil
@@ -211,7 +212,7 @@ extension Aggregate {
             name, .quantile, Expression(value), settings: .fraction(fraction), where: condition)
     }
 
-    /// As `quantile`, of a computed value.
+    /// Like `quantile`, for a computed value.
     public static func quantile<V: OrderedValue>(
         _ fraction: Double, as name: String, of value: @escaping Computation<V>,
         where condition: Condition<Element>? = nil
@@ -220,7 +221,7 @@ extension Aggregate {
             name, .quantile, Expression(value), settings: .fraction(fraction), where: condition)
     }
 
-    /// As `quantile`, of the elements for which a closure holds.
+    /// Like `quantile`, for only the elements for which a closure returns true.
     public static func quantile<V: OrderedValue>(
         _ value: Property<V>, _ fraction: Double, as name: String,
         where isIncluded: @escaping Inclusion
@@ -230,7 +231,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// As `quantile`, of a computed value of the elements for which a closure holds.
+    /// Like `quantile`, for a computed value and only elements for which a closure returns true.
     public static func quantile<V: OrderedValue>(
         _ fraction: Double, as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -240,7 +241,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// The quantile of one half: of an even number of values the lower one of the two in the middle. See
+    /// The quantile at 0.5: for an even number of values, the lower of the two in the middle. See
     /// `quantile`.
     public static func median<V: OrderedValue>(
         _ value: Property<V>, as name: String, where condition: Condition<Element>? = nil
@@ -248,7 +249,7 @@ extension Aggregate {
         Aggregate(name, .quantile, Expression(value), settings: .fraction(0.5), where: condition)
     }
 
-    /// As `median`, of a computed value.
+    /// Like `median`, for a computed value.
     public static func median<V: OrderedValue>(
         as name: String, of value: @escaping Computation<V>,
         where condition: Condition<Element>? = nil
@@ -256,7 +257,7 @@ extension Aggregate {
         Aggregate(name, .quantile, Expression(value), settings: .fraction(0.5), where: condition)
     }
 
-    /// As `median`, of the elements for which a closure holds.
+    /// Like `median`, for only the elements for which a closure returns true.
     public static func median<V: OrderedValue>(
         _ value: Property<V>, as name: String, where isIncluded: @escaping Inclusion
     ) -> Aggregate {
@@ -265,7 +266,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// As `median`, of a computed value of the elements for which a closure holds.
+    /// Like `median`, for a computed value and only elements for which a closure returns true.
     public static func median<V: OrderedValue>(
         as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -275,13 +276,14 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// About the value below which a share of the values lies (by nearest rank; see `quantile`), as a
-    /// double: at most 0.8 % of it off. Null for no values.
+    /// An approximate quantile (by nearest rank; see `quantile`), as a double, with a relative error of at
+    /// most 0.8 %. Null if there are no values.
     ///
     /// A sketch after DDSketch (Masson, Rim and Lee, 2019) that counts values in buckets, 64 for each power
-    /// of two; whole numbers between −128 and 128 come out exactly, of any type. What it holds depends on the multiset of
-    /// values alone, so replays, restarts and merged sessions give the same bits. A group keeps 16 bytes for
-    /// each bucket in use: about 20 KiB for values from a microsecond to an hour. `fraction` is 0 … 1.
+    /// of two. Whole numbers between −128 and 128 come out exactly, whatever their type. The state depends
+    /// only on the multiset of values, so replays, restarts and merged sessions give the same bits. A group
+    /// keeps 16 bytes for each bucket in use: about 20 KiB for values from a microsecond to an hour.
+    /// `fraction` is 0 … 1.
     public static func approximateQuantile<V: SummableValue>(
         _ value: Property<V>, _ fraction: Double, as name: String,
         where condition: Condition<Element>? = nil
@@ -291,7 +293,7 @@ extension Aggregate {
             where: condition)
     }
 
-    /// As `approximateQuantile`, of a computed value.
+    /// Like `approximateQuantile`, for a computed value.
     public static func approximateQuantile<V: SummableValue>(
         _ fraction: Double, as name: String, of value: @escaping Computation<V>,
         where condition: Condition<Element>? = nil
@@ -301,7 +303,7 @@ extension Aggregate {
             where: condition)
     }
 
-    /// As `approximateQuantile`, of the elements for which a closure holds.
+    /// Like `approximateQuantile`, for only the elements for which a closure returns true.
     public static func approximateQuantile<V: SummableValue>(
         _ value: Property<V>, _ fraction: Double, as name: String,
         where isIncluded: @escaping Inclusion
@@ -311,7 +313,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// As `approximateQuantile`, of a computed value of the elements for which a closure holds.
+    /// Like `approximateQuantile`, for a computed value and only elements for which a closure returns true.
     public static func approximateQuantile<V: SummableValue>(
         _ fraction: Double, as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion

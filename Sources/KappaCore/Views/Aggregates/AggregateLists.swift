@@ -1,7 +1,7 @@
 /// Lists of values, as JSON arrays.
 extension Aggregate {
-    /// The `limit` largest values, the largest first, as a JSON array; of equals the first in log order
-    /// stands first. It keeps so many values for each group.
+    /// The `limit` largest values, the largest first, as a JSON array; ties are in log order. Each group
+    /// keeps up to `limit` values.
     public static func top<V: OrderedValue>(
         _ limit: Int, _ value: Property<V>, as name: String,
         where condition: Condition<Element>? = nil
@@ -9,7 +9,7 @@ extension Aggregate {
         Aggregate(name, .top, Expression(value), settings: .limit(limit), where: condition)
     }
 
-    /// As `top`, of a computed value.
+    /// Like `top`, for a computed value.
     public static func top<V: OrderedValue>(
         _ limit: Int, as name: String, of value: @escaping Computation<V>,
         where condition: Condition<Element>? = nil
@@ -17,7 +17,7 @@ extension Aggregate {
         Aggregate(name, .top, Expression(value), settings: .limit(limit), where: condition)
     }
 
-    /// As `top`, of the elements for which a closure holds.
+    /// Like `top`, for only the elements for which a closure returns true.
     public static func top<V: OrderedValue>(
         _ limit: Int, _ value: Property<V>, as name: String,
         where isIncluded: @escaping Inclusion
@@ -27,7 +27,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// As `top`, of a computed value of the elements for which a closure holds.
+    /// Like `top`, for a computed value and only elements for which a closure returns true.
     public static func top<V: OrderedValue>(
         _ limit: Int, as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -38,8 +38,8 @@ extension Aggregate {
     }
 
     /// The values of the `limit` elements in which another property is largest, the largest first, as a
-    /// JSON array; of equals the first in log order stands first. Elements in which that property is nil
-    /// are passed over; a value that is nil is `null`.
+    /// JSON array; ties are in log order. Elements in which that property is nil are skipped; a value that
+    /// is nil is `null`.
     public static func top<V: ColumnValue, K: OrderedValue>(
         _ limit: Int, _ value: Property<V>, by key: Property<K>, as name: String,
         where condition: Condition<Element>? = nil
@@ -49,7 +49,7 @@ extension Aggregate {
             where: condition)
     }
 
-    /// As `top`, of a computed value.
+    /// Like `top`, for a computed value.
     public static func top<V: ColumnValue, K: OrderedValue>(
         _ limit: Int, as name: String, of value: @escaping Computation<V>,
         by key: @escaping Computation<K>, where condition: Condition<Element>? = nil
@@ -59,7 +59,7 @@ extension Aggregate {
             where: condition)
     }
 
-    /// As `top`, of the elements for which a closure holds.
+    /// Like `top`, for only the elements for which a closure returns true.
     public static func top<V: ColumnValue, K: OrderedValue>(
         _ limit: Int, _ value: Property<V>, by key: Property<K>, as name: String,
         where isIncluded: @escaping Inclusion
@@ -69,7 +69,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// As `top`, of a computed value of the elements for which a closure holds.
+    /// Like `top`, for a computed value and only elements for which a closure returns true.
     public static func top<V: ColumnValue, K: OrderedValue>(
         _ limit: Int, as name: String, of value: @escaping Computation<V>,
         by key: @escaping Computation<K>, where isIncluded: @escaping Inclusion
@@ -79,8 +79,8 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// The `limit` smallest values, the smallest first, as a JSON array; of equals the first in log order
-    /// stands first. It keeps so many values for each group.
+    /// The `limit` smallest values, the smallest first, as a JSON array; ties are in log order. Each group
+    /// keeps up to `limit` values.
     public static func bottom<V: OrderedValue>(
         _ limit: Int, _ value: Property<V>, as name: String,
         where condition: Condition<Element>? = nil
@@ -88,7 +88,7 @@ extension Aggregate {
         Aggregate(name, .bottom, Expression(value), settings: .limit(limit), where: condition)
     }
 
-    /// As `bottom`, of a computed value.
+    /// Like `bottom`, for a computed value.
     public static func bottom<V: OrderedValue>(
         _ limit: Int, as name: String, of value: @escaping Computation<V>,
         where condition: Condition<Element>? = nil
@@ -96,7 +96,7 @@ extension Aggregate {
         Aggregate(name, .bottom, Expression(value), settings: .limit(limit), where: condition)
     }
 
-    /// As `bottom`, of the elements for which a closure holds.
+    /// Like `bottom`, for only the elements for which a closure returns true.
     public static func bottom<V: OrderedValue>(
         _ limit: Int, _ value: Property<V>, as name: String,
         where isIncluded: @escaping Inclusion
@@ -106,7 +106,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// As `bottom`, of a computed value of the elements for which a closure holds.
+    /// Like `bottom`, for a computed value and only elements for which a closure returns true.
     public static func bottom<V: OrderedValue>(
         _ limit: Int, as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -117,8 +117,8 @@ extension Aggregate {
     }
 
     /// The values of the `limit` elements in which another property is smallest, the smallest first, as a
-    /// JSON array; of equals the first in log order stands first. Elements in which that property is nil
-    /// are passed over; a value that is nil is `null`.
+    /// JSON array; ties are in log order. Elements in which that property is nil are skipped; a value that
+    /// is nil is `null`.
     public static func bottom<V: ColumnValue, K: OrderedValue>(
         _ limit: Int, _ value: Property<V>, by key: Property<K>, as name: String,
         where condition: Condition<Element>? = nil
@@ -128,7 +128,7 @@ extension Aggregate {
             where: condition)
     }
 
-    /// As `bottom`, of a computed value.
+    /// Like `bottom`, for a computed value.
     public static func bottom<V: ColumnValue, K: OrderedValue>(
         _ limit: Int, as name: String, of value: @escaping Computation<V>,
         by key: @escaping Computation<K>, where condition: Condition<Element>? = nil
@@ -138,7 +138,7 @@ extension Aggregate {
             where: condition)
     }
 
-    /// As `bottom`, of the elements for which a closure holds.
+    /// Like `bottom`, for only the elements for which a closure returns true.
     public static func bottom<V: ColumnValue, K: OrderedValue>(
         _ limit: Int, _ value: Property<V>, by key: Property<K>, as name: String,
         where isIncluded: @escaping Inclusion
@@ -148,7 +148,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// As `bottom`, of a computed value of the elements for which a closure holds.
+    /// Like `bottom`, for a computed value and only elements for which a closure returns true.
     public static func bottom<V: ColumnValue, K: OrderedValue>(
         _ limit: Int, as name: String, of value: @escaping Computation<V>,
         by key: @escaping Computation<K>, where isIncluded: @escaping Inclusion
@@ -158,7 +158,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// The values in log order, the first `limit` of them, as a JSON array.
+    /// The first `limit` values in log order, as a JSON array.
     public static func collect<V: ColumnValue>(
         _ value: Property<V>, limit: Int, as name: String,
         where condition: Condition<Element>? = nil
@@ -166,7 +166,7 @@ extension Aggregate {
         Aggregate(name, .collect, Expression(value), settings: .limit(limit), where: condition)
     }
 
-    /// As `collect`, of a computed value.
+    /// Like `collect`, for a computed value.
     public static func collect<V: ColumnValue>(
         limit: Int, as name: String, of value: @escaping Computation<V>,
         where condition: Condition<Element>? = nil
@@ -174,7 +174,7 @@ extension Aggregate {
         Aggregate(name, .collect, Expression(value), settings: .limit(limit), where: condition)
     }
 
-    /// As `collect`, of the elements for which a closure holds.
+    /// Like `collect`, for only the elements for which a closure returns true.
     public static func collect<V: ColumnValue>(
         _ value: Property<V>, limit: Int, as name: String, where isIncluded: @escaping Inclusion
     ) -> Aggregate {
@@ -183,7 +183,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// As `collect`, of a computed value of the elements for which a closure holds.
+    /// Like `collect`, for a computed value and only elements for which a closure returns true.
     public static func collect<V: ColumnValue>(
         limit: Int, as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion

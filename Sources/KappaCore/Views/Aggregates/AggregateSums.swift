@@ -1,27 +1,27 @@
 /// Counts, sums and averages.
 extension Aggregate {
-    /// How many elements.
+    /// The number of elements.
     public static func count(
         as name: String, where condition: Condition<Element>? = nil
     ) -> Aggregate {
         Aggregate(name, .count, nil, where: condition)
     }
 
-    /// How many elements for which a closure holds.
+    /// The number of elements for which a closure returns true.
     public static func count(
         as name: String, where isIncluded: @escaping Inclusion
     ) -> Aggregate {
         Aggregate(name, .count, nil, where: Condition(closure: isIncluded))
     }
 
-    /// How many elements for which the property is not nil.
+    /// The number of elements whose property is not nil.
     public static func count<V: ColumnValue>(
         _ value: Property<V?>, as name: String, where condition: Condition<Element>? = nil
     ) -> Aggregate {
         Aggregate(name, .countValues, Expression(value), where: condition)
     }
 
-    /// As `count`, of a computed value.
+    /// Like `count`, for a computed value.
     public static func count<V: ColumnValue>(
         as name: String, of value: @escaping Computation<V?>,
         where condition: Condition<Element>? = nil
@@ -29,14 +29,14 @@ extension Aggregate {
         Aggregate(name, .countValues, Expression(value), where: condition)
     }
 
-    /// As `count`, of the elements for which a closure holds.
+    /// Like `count`, for only the elements for which a closure returns true.
     public static func count<V: ColumnValue>(
         _ value: Property<V?>, as name: String, where isIncluded: @escaping Inclusion
     ) -> Aggregate {
         Aggregate(name, .countValues, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// As `count`, of a computed value of the elements for which a closure holds.
+    /// Like `count`, for a computed value and only elements for which a closure returns true.
     public static func count<V: ColumnValue>(
         as name: String, of value: @escaping Computation<V?>,
         where isIncluded: @escaping Inclusion
@@ -44,15 +44,15 @@ extension Aggregate {
         Aggregate(name, .countValues, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// The sum: of integers in 64 bits (a sum that does not fit stops the version with an error),
-    /// of ``ExactDecimal`` exactly, of doubles in log order. Zero for no values.
+    /// The sum. Integers are summed in 64 bits (a sum that does not fit stops the version with an error),
+    /// ``ExactDecimal`` exactly, and doubles in log order. Zero if there are no values.
     public static func sum<V: SummableValue>(
         _ value: Property<V>, as name: String, where condition: Condition<Element>? = nil
     ) -> Aggregate {
         Aggregate(name, .sum, Expression(value), where: condition)
     }
 
-    /// As `sum`, of a computed value.
+    /// Like `sum`, for a computed value.
     public static func sum<V: SummableValue>(
         as name: String, of value: @escaping Computation<V>,
         where condition: Condition<Element>? = nil
@@ -60,14 +60,14 @@ extension Aggregate {
         Aggregate(name, .sum, Expression(value), where: condition)
     }
 
-    /// As `sum`, of the elements for which a closure holds.
+    /// Like `sum`, for only the elements for which a closure returns true.
     public static func sum<V: SummableValue>(
         _ value: Property<V>, as name: String, where isIncluded: @escaping Inclusion
     ) -> Aggregate {
         Aggregate(name, .sum, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// As `sum`, of a computed value of the elements for which a closure holds.
+    /// Like `sum`, for a computed value and only elements for which a closure returns true.
     public static func sum<V: SummableValue>(
         as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -75,15 +75,15 @@ extension Aggregate {
         Aggregate(name, .sum, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// The mean as a double; null for no values. The sum under it is exact for integers and
-    /// ``ExactDecimal``, and in log order for doubles.
+    /// The mean as a double; null if there are no values. Integers and ``ExactDecimal`` are summed exactly,
+    /// doubles in log order.
     public static func average<V: SummableValue>(
         _ value: Property<V>, as name: String, where condition: Condition<Element>? = nil
     ) -> Aggregate {
         Aggregate(name, .average, Expression(value), where: condition)
     }
 
-    /// As `average`, of a computed value.
+    /// Like `average`, for a computed value.
     public static func average<V: SummableValue>(
         as name: String, of value: @escaping Computation<V>,
         where condition: Condition<Element>? = nil
@@ -91,14 +91,14 @@ extension Aggregate {
         Aggregate(name, .average, Expression(value), where: condition)
     }
 
-    /// As `average`, of the elements for which a closure holds.
+    /// Like `average`, for only the elements for which a closure returns true.
     public static func average<V: SummableValue>(
         _ value: Property<V>, as name: String, where isIncluded: @escaping Inclusion
     ) -> Aggregate {
         Aggregate(name, .average, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// As `average`, of a computed value of the elements for which a closure holds.
+    /// Like `average`, for a computed value and only elements for which a closure returns true.
     public static func average<V: SummableValue>(
         as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -106,9 +106,9 @@ extension Aggregate {
         Aggregate(name, .average, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// The mean of integers as an integer; null for no values. The exact sum is divided by the number of
-    /// values, and `rounding` says what becomes of the fraction: `.towardZero` cuts it off, as SQL's
-    /// division of integers does.
+    /// The mean of integers as an integer; null if there are no values. The exact sum is divided by the
+    /// number of values, and `rounding` says how: `.towardZero` drops the fraction, as SQL's integer
+    /// division does.
     public static func average<V: WholeValue>(
         _ value: Property<V>, rounding: FloatingPointRoundingRule, as name: String,
         where condition: Condition<Element>? = nil
@@ -118,7 +118,7 @@ extension Aggregate {
             settings: AggregateSettings(rounding: .init(rounding)), where: condition)
     }
 
-    /// As `average`, of a computed value.
+    /// Like `average`, for a computed value.
     public static func average<V: WholeValue>(
         rounding: FloatingPointRoundingRule, as name: String, of value: @escaping Computation<V>,
         where condition: Condition<Element>? = nil
@@ -128,7 +128,7 @@ extension Aggregate {
             settings: AggregateSettings(rounding: .init(rounding)), where: condition)
     }
 
-    /// As `average`, of the elements for which a closure holds.
+    /// Like `average`, for only the elements for which a closure returns true.
     public static func average<V: WholeValue>(
         _ value: Property<V>, rounding: FloatingPointRoundingRule, as name: String,
         where isIncluded: @escaping Inclusion
@@ -139,7 +139,7 @@ extension Aggregate {
             where: Condition(closure: isIncluded))
     }
 
-    /// As `average`, of a computed value of the elements for which a closure holds.
+    /// Like `average`, for a computed value and only elements for which a closure returns true.
     public static func average<V: WholeValue>(
         rounding: FloatingPointRoundingRule, as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -151,11 +151,13 @@ extension Aggregate {
     }
 }
 
-/// Which variance is meant.
+/// Which variance to compute.
 public enum Spread: Sendable {
-    /// Of all there is: the squared distances from the mean, divided by the number of values.
+    /// The values are the whole population: the sum of squared distances from the mean is divided by the
+    /// number of values.
     case population
-    /// Of all there is, judged by a sample: divided by one less.
+    /// The values are a sample of a population whose variance is estimated: the sum is divided by one less
+    /// than the number of values.
     case sample
 
     var variance: AggregateFunction {
@@ -166,17 +168,17 @@ public enum Spread: Sendable {
     }
 }
 
-/// Numbers of different values, and how far values lie apart.
+/// Distinct counts and variances.
 extension Aggregate {
-    /// How many different values, exactly. Keeps them all: 16 bytes or so for an integer, and a text's
-    /// own bytes and some 24 more.
+    /// The exact number of distinct values. A group keeps them all: about 16 bytes for an integer, and for
+    /// a text its own bytes plus about 24.
     public static func countDistinct<V: ColumnValue>(
         _ value: Property<V>, as name: String, where condition: Condition<Element>? = nil
     ) -> Aggregate {
         Aggregate(name, .countDistinct, Expression(value), where: condition)
     }
 
-    /// As `countDistinct`, of a computed value.
+    /// Like `countDistinct`, for a computed value.
     public static func countDistinct<V: ColumnValue>(
         as name: String, of value: @escaping Computation<V>,
         where condition: Condition<Element>? = nil
@@ -184,14 +186,14 @@ extension Aggregate {
         Aggregate(name, .countDistinct, Expression(value), where: condition)
     }
 
-    /// As `countDistinct`, of the elements for which a closure holds.
+    /// Like `countDistinct`, for only the elements for which a closure returns true.
     public static func countDistinct<V: ColumnValue>(
         _ value: Property<V>, as name: String, where isIncluded: @escaping Inclusion
     ) -> Aggregate {
         Aggregate(name, .countDistinct, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// As `countDistinct`, of a computed value of the elements for which a closure holds.
+    /// Like `countDistinct`, for a computed value and only elements for which a closure returns true.
     public static func countDistinct<V: ColumnValue>(
         as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -199,16 +201,16 @@ extension Aggregate {
         Aggregate(name, .countDistinct, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// About how many different values, by HyperLogLog with 4,096 registers: the standard error is 1.6 %,
-    /// and a group keeps at most 4 KiB. It depends on the set of values alone, so a replay gives the same
-    /// number.
+    /// The approximate number of distinct values, by HyperLogLog with 4,096 registers: the standard error
+    /// is 1.6 %, and a group keeps at most 4 KiB. The result depends only on the set of values, so a replay
+    /// gives the same number.
     public static func approximateDistinct<V: ColumnValue>(
         _ value: Property<V>, as name: String, where condition: Condition<Element>? = nil
     ) -> Aggregate {
         Aggregate(name, .approximateDistinct, Expression(value), where: condition)
     }
 
-    /// As `approximateDistinct`, of a computed value.
+    /// Like `approximateDistinct`, for a computed value.
     public static func approximateDistinct<V: ColumnValue>(
         as name: String, of value: @escaping Computation<V>,
         where condition: Condition<Element>? = nil
@@ -216,7 +218,7 @@ extension Aggregate {
         Aggregate(name, .approximateDistinct, Expression(value), where: condition)
     }
 
-    /// As `approximateDistinct`, of the elements for which a closure holds.
+    /// Like `approximateDistinct`, for only the elements for which a closure returns true.
     public static func approximateDistinct<V: ColumnValue>(
         _ value: Property<V>, as name: String, where isIncluded: @escaping Inclusion
     ) -> Aggregate {
@@ -224,7 +226,7 @@ extension Aggregate {
             name, .approximateDistinct, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// As `approximateDistinct`, of a computed value of the elements for which a closure holds.
+    /// Like `approximateDistinct`, for a computed value and only elements for which a closure returns true.
     public static func approximateDistinct<V: ColumnValue>(
         as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -234,10 +236,10 @@ extension Aggregate {
     }
 
     /// The variance as a double: the sum of squared distances from the mean, divided by n (`.population`)
-    /// or by n − 1 (`.sample`); null for no values, and for a sample of one.
+    /// or by n − 1 (`.sample`). Null if there are no values, and for a sample of one.
     ///
-    /// Computed in doubles by Welford's method, in log order; where sessions merge, by the formula of Chan,
-    /// Golub and LeVeque.
+    /// Computed in doubles by Welford's method, in log order. Where sessions merge, the formula of Chan,
+    /// Golub and LeVeque combines them.
     public static func variance<V: SummableValue>(
         _ value: Property<V>, _ spread: Spread, as name: String,
         where condition: Condition<Element>? = nil
@@ -245,7 +247,7 @@ extension Aggregate {
         Aggregate(name, spread.variance, Expression(value), where: condition)
     }
 
-    /// As `variance`, of a computed value.
+    /// Like `variance`, for a computed value.
     public static func variance<V: SummableValue>(
         _ spread: Spread, as name: String, of value: @escaping Computation<V>,
         where condition: Condition<Element>? = nil
@@ -253,7 +255,7 @@ extension Aggregate {
         Aggregate(name, spread.variance, Expression(value), where: condition)
     }
 
-    /// As `variance`, of the elements for which a closure holds.
+    /// Like `variance`, for only the elements for which a closure returns true.
     public static func variance<V: SummableValue>(
         _ value: Property<V>, _ spread: Spread, as name: String,
         where isIncluded: @escaping Inclusion
@@ -261,7 +263,7 @@ extension Aggregate {
         Aggregate(name, spread.variance, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// As `variance`, of a computed value of the elements for which a closure holds.
+    /// Like `variance`, for a computed value and only elements for which a closure returns true.
     public static func variance<V: SummableValue>(
         _ spread: Spread, as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion
@@ -269,7 +271,7 @@ extension Aggregate {
         Aggregate(name, spread.variance, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// The square root of the variance.
+    /// The square root of the variance; see `variance`.
     public static func standardDeviation<V: SummableValue>(
         _ value: Property<V>, _ spread: Spread, as name: String,
         where condition: Condition<Element>? = nil
@@ -277,7 +279,7 @@ extension Aggregate {
         Aggregate(name, spread.deviation, Expression(value), where: condition)
     }
 
-    /// As `standardDeviation`, of a computed value.
+    /// Like `standardDeviation`, for a computed value.
     public static func standardDeviation<V: SummableValue>(
         _ spread: Spread, as name: String, of value: @escaping Computation<V>,
         where condition: Condition<Element>? = nil
@@ -285,7 +287,7 @@ extension Aggregate {
         Aggregate(name, spread.deviation, Expression(value), where: condition)
     }
 
-    /// As `standardDeviation`, of the elements for which a closure holds.
+    /// Like `standardDeviation`, for only the elements for which a closure returns true.
     public static func standardDeviation<V: SummableValue>(
         _ value: Property<V>, _ spread: Spread, as name: String,
         where isIncluded: @escaping Inclusion
@@ -293,7 +295,7 @@ extension Aggregate {
         Aggregate(name, spread.deviation, Expression(value), where: Condition(closure: isIncluded))
     }
 
-    /// As `standardDeviation`, of a computed value of the elements for which a closure holds.
+    /// Like `standardDeviation`, for a computed value and only elements for which a closure returns true.
     public static func standardDeviation<V: SummableValue>(
         _ spread: Spread, as name: String, of value: @escaping Computation<V>,
         where isIncluded: @escaping Inclusion

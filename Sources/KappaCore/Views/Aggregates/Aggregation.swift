@@ -1,6 +1,6 @@
 /// A table of aggregates: one step of a view. Made by `aggregate(…)`.
 public struct Aggregation: TableStep {
-    /// The table's name where it is not the view's.
+    /// The table's name; nil if it is the view's.
     public var tableName: String?
     private let make: @Sendable (String) throws(KappaError) -> AggregationDefinition
 
@@ -11,14 +11,13 @@ public struct Aggregation: TableStep {
     }
 
     /// What the step does; for kappa's own use.
-    /// - Throws: `.usage` where the definition cannot be right, such as a window without event
-    ///   times.
+    /// - Throws: `.usage` if the definition is invalid, such as a window without event times.
     public func define(view: String) throws(KappaError) -> StepDefinition {
         StepDefinition(.aggregation(try make(tableName ?? view)))
     }
 }
 
-/// Holds where the property is equal to a constant; nil is equal to nil.
+/// Holds where the property equals a constant; nil equals nil.
 public func == <Element, V: ColumnValue>(
     property: KeyPath<Element, V> & Sendable, constant: V
 ) -> Condition<Element> {
@@ -62,7 +61,7 @@ public func >= <Element, V: OrderedValue>(
 
 // MARK: Two properties
 
-/// Holds where both are equal; nil is equal to nil.
+/// Holds where both are equal; nil equals nil.
 public func == <Element, V: ColumnValue>(
     a: KeyPath<Element, V> & Sendable, b: KeyPath<Element, V> & Sendable
 ) -> Condition<Element> {
@@ -105,17 +104,17 @@ public func >= <Element, V: OrderedValue>(
 }
 
 extension Condition {
-    /// Holds where both do.
+    /// Holds where both conditions do.
     public static func && (a: Condition, b: Condition) -> Condition {
         Condition(form: .both(a, b))
     }
 
-    /// Holds where one does, or both.
+    /// Holds where at least one of the conditions does.
     public static func || (a: Condition, b: Condition) -> Condition {
         Condition(form: .either(a, b))
     }
 
-    /// Holds where the other does not.
+    /// Holds where the condition does not.
     public static prefix func ! (condition: Condition) -> Condition {
         Condition(form: .not(condition))
     }

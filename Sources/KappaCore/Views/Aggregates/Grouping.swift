@@ -1,6 +1,6 @@
 import Glibc
 
-/// Groups that still lack a window.
+/// A stream grouped by key, which can still be cut into windows.
 public struct KeyedStream<Element>: Sendable {
     let grouping: Grouping<Element>
 
@@ -8,9 +8,9 @@ public struct KeyedStream<Element>: Sendable {
     /// - Parameters:
     ///   - lateness: An event is late once `window end + lateness <= stream time`; without a
     ///     lateness, nothing is ever late.
-    ///   - late: What becomes of late events.
-    ///   - keep: The row of a window is deleted once `window end + keep <= stream time`. An event
-    ///     into such a window is late. Without it, all rows stay.
+    ///   - late: What happens to late events.
+    ///   - keep: The row of a window is deleted once `window end + keep <= stream time`. From then on, an
+    ///     event in that window is late. Without it, all rows stay.
     public func window(
         _ window: Window, lateness: Duration? = nil, late: LateEvents = .dropped,
         keep: Duration? = nil
@@ -26,11 +26,11 @@ public struct KeyedStream<Element>: Sendable {
     }
 }
 
-/// Windows that may still be split by key.
+/// A stream cut into windows, which can still be split by key.
 public struct WindowedStream<Element>: Sendable {
     let grouping: Grouping<Element>
 
-    /// Splits each window by the value of a property, or of several.
+    /// Splits each window by the values of one or more properties.
     public func grouped<A: KeyValue, each B: KeyValue>(
         by first: KeyPath<Element, A> & Sendable,
         _ next: repeat KeyPath<Element, each B> & Sendable
@@ -38,7 +38,7 @@ public struct WindowedStream<Element>: Sendable {
         adding(GroupKey.properties(first, repeat each next))
     }
 
-    /// Splits each window by the values of properties and then by a computed key, with the name of its
+    /// Splits each window by the values of properties and then by a computed key; `name` is the key's
     /// column.
     public func grouped<A: KeyValue, each B: KeyValue, C: KeyValue>(
         by first: KeyPath<Element, A> & Sendable,
@@ -49,7 +49,7 @@ public struct WindowedStream<Element>: Sendable {
         return adding(GroupKey.properties(first, repeat each next) + [computed])
     }
 
-    /// Splits each window by a computed key, with the name of its column.
+    /// Splits each window by a computed key; `name` is its column.
     public func grouped<A: KeyValue>(
         as name: String, by key: @escaping @Sendable (Element) throws -> A
     ) -> Grouping<Element> {
@@ -89,8 +89,8 @@ extension Grouping {
 }
 
 extension EventStream {
-    /// One row for all elements: the total. Its key is the column `scope`, which holds `all`; there is no
-    /// row before the first element.
+    /// One row for all elements: the total. Its key is the column `scope`, which holds `all`. The row
+    /// appears with the first element.
     public func aggregate(_ aggregates: Aggregate<Element>...) -> Aggregation {
         Aggregation(Grouping(source: source, keys: [.all]), aggregates)
     }
@@ -99,9 +99,9 @@ extension EventStream {
     /// - Parameters:
     ///   - lateness: An event is late once `window end + lateness <= stream time`; without a
     ///     lateness, nothing is ever late.
-    ///   - late: What becomes of late events.
-    ///   - keep: The row of a window is deleted once `window end + keep <= stream time`. An event
-    ///     into such a window is late. Without it, all rows stay.
+    ///   - late: What happens to late events.
+    ///   - keep: The row of a window is deleted once `window end + keep <= stream time`. From then on, an
+    ///     event in that window is late. Without it, all rows stay.
     public func window(
         _ window: Window, lateness: Duration? = nil, late: LateEvents = .dropped,
         keep: Duration? = nil
@@ -109,7 +109,7 @@ extension EventStream {
         WindowedStream(grouping: Grouping(source: source).cut(window, lateness, late, keep))
     }
 
-    /// Groups by the value of a property, or of several.
+    /// Groups by the values of one or more properties.
     public func grouped<A: KeyValue, each B: KeyValue>(
         by first: KeyPath<Element, A> & Sendable,
         _ next: repeat KeyPath<Element, each B> & Sendable
@@ -117,7 +117,7 @@ extension EventStream {
         keyed(GroupKey.properties(first, repeat each next))
     }
 
-    /// Groups by the values of properties and then by a computed key, with the name of its column.
+    /// Groups by the values of properties and then by a computed key; `name` is the key's column.
     ///
     /// ```swift
     /// .grouped(by: \.shop, as: "hour") { $0.at.start(ofWindow: .hours(1)) }
@@ -131,7 +131,7 @@ extension EventStream {
         return keyed(GroupKey.properties(first, repeat each next) + [computed])
     }
 
-    /// Groups by a computed key, with the name of its column.
+    /// Groups by a computed key; `name` is its column.
     public func grouped<A: KeyValue>(
         as name: String, by key: @escaping @Sendable (Element) throws -> A
     ) -> KeyedStream<Element> {
@@ -143,14 +143,14 @@ extension EventStream {
     }
 }
 
-/// A local date, hour or weekday of a property, as a part of a group's key.
+/// The local date, month, hour or weekday of a timestamp property, as part of a group's key.
 ///
 /// ```swift
 /// .grouped(by: \.shop, as: "day", by: .localDate(of: \.at, in: "Europe/Berlin"))
 /// ```
 ///
-/// An unknown zone is an error when the view is defined, and the zone's rules are a part of the
-/// view's digest.
+/// An unknown time zone is an error when the view is defined. The zone's rules are part of the view's
+/// digest.
 public struct LocalKey<Element>: Sendable {
     let expression: Expression<Element>
     private let what: String
@@ -190,7 +190,7 @@ public struct LocalKey<Element>: Sendable {
         }
     }
 
-    /// A stream whose digest has the zone's rules in it.
+    /// The same stream with the zone's rules added to its signature.
     func signing(_ source: StreamSource<Element>) -> StreamSource<Element> {
         switch rules {
         case .success(let rules): return source.signed(" \(what) in \(zone) \(rules.digest)")
@@ -201,7 +201,7 @@ public struct LocalKey<Element>: Sendable {
 }
 
 extension EventStream {
-    /// Groups by a local date, hour or weekday, with the name of its column.
+    /// Groups by a local date, month, hour or weekday; `name` is its column.
     public func grouped(as name: String, by key: LocalKey<Element>) -> KeyedStream<Element> {
         KeyedStream(
             grouping: Grouping(
@@ -209,8 +209,8 @@ extension EventStream {
                 keys: [GroupKey(name: name, expression: key.expression)]))
     }
 
-    /// Groups by the values of properties and then by a local date, hour or weekday, with the name
-    /// of its column.
+    /// Groups by the values of properties and then by a local date, month, hour or weekday; `name` is the
+    /// column of the latter.
     public func grouped<A: KeyValue, each B: KeyValue>(
         by first: KeyPath<Element, A> & Sendable,
         _ next: repeat KeyPath<Element, each B> & Sendable,

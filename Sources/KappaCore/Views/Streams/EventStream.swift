@@ -1,19 +1,19 @@
 import CKappaJSON
 import Synchronization
 
-/// Something that gives a view its elements: events of one type, or what is made of them.
+/// A stream of elements for a view: events of one type, or elements made from them.
 public protocol EventStream<Element>: Sendable {
     associatedtype Element
     /// How elements are made; for kappa's own use.
     var source: StreamSource<Element> { get }
 }
 
-/// What ``EventStream/filter(_:)`` and its sisters return.
+/// The stream that ``EventStream/filter(_:)`` and the other operators return.
 public struct MappedStream<Element>: EventStream {
     /// How elements are made; for kappa's own use.
     public internal(set) var source: StreamSource<Element>
 
-    /// The stream with something more that makes it what it is.
+    /// The same stream with `part` added to its signature, and so to the digests of views that use it.
     @usableFromInline
     func signed(_ part: String) -> MappedStream { MappedStream(source: source.signed(part)) }
 }
@@ -36,8 +36,8 @@ extension EventStream {
             })
     }
 
-    /// Only the elements for which a condition holds. It is faster than a closure: it looks at columns,
-    /// and what it leaves out is never made a struct.
+    /// Only the elements for which a condition holds. This is faster than a closure: a condition reads
+    /// columns, and no struct is made for an element that it drops.
     ///
     /// ```swift
     /// Events(Bid.self).filter(\.price >= 100 && \.channel != "web")
@@ -49,7 +49,7 @@ extension EventStream {
         return MappedStream(source: source)
     }
 
-    /// One new element for each. It keeps the event's time.
+    /// Makes one new element from each element. The new one keeps the event's time.
     @inlinable
     public func map<New>(
         _ transform: @escaping @Sendable (Element) throws -> New
@@ -61,7 +61,7 @@ extension EventStream {
         }
     }
 
-    /// One new element for each, or none where `transform` returns nil.
+    /// Makes one new element from each element, or none if `transform` returns nil.
     @inlinable
     public func compactMap<New>(
         _ transform: @escaping @Sendable (Element) throws -> New?
@@ -73,7 +73,7 @@ extension EventStream {
         }
     }
 
-    /// Any number of new elements for each, in the order of the array.
+    /// Makes any number of new elements from each element, in the order of the array.
     @inlinable
     public func flatMap<New>(
         _ transform: @escaping @Sendable (Element) throws -> [New]
@@ -102,8 +102,8 @@ extension EventStream {
     }
 }
 
-/// What is learned of types when it is first asked for: when a view is worked out, not when it is written down.
-/// The code of types may crash, and then it is known whose view it is.
+/// A value computed from the author's types on first use: when a view is worked out, not when it is declared.
+/// The types' own code may crash, and by that time kappa has recorded which view it is working out.
 final class Learned<Value: Sendable>: Sendable {
     private let make: @Sendable () throws(KappaError) -> Value
     private let result = Mutex<Result<Value, KappaError>?>(nil)
@@ -118,7 +118,7 @@ final class Learned<Value: Sendable>: Sendable {
         }.get()
     }
 
-    /// Why it cannot be had.
+    /// The error, if the value cannot be computed.
     var error: KappaError? {
         do throws(KappaError) {
             _ = try get()
@@ -128,15 +128,16 @@ final class Learned<Value: Sendable>: Sendable {
 }
 
 extension EventStream where Element: Decodable {
-    /// One new element for each, with the properties of the old one that have the same name and type, but
-    /// for those that are given here. It keeps the event's time.
+    /// Makes one new element from each element. Each of its properties takes the value of the old element's
+    /// property with the same name and type, unless `properties` sets it. The new element keeps the event's
+    /// time.
     ///
     /// ```swift
     /// Events(Bid.self).map(as: EuroBid.self, .set(\.price, from: \.price) { ExactDecimal($0) * rate })
     /// ```
     ///
-    /// It says less than ``map(_:)`` with a closure, and is faster: columns are taken as they are, and no
-    /// struct is made where nobody asks for one.
+    /// This can express less than ``map(_:)`` with a closure, and is faster: columns are passed on as they
+    /// are, and a struct is made only where a later step needs one.
     public func map<New: ViewRow>(
         as type: New.Type, _ properties: NewProperty<Element, New>...
     ) -> MappedStream<New> {
@@ -155,9 +156,9 @@ extension EventStream where Element: Decodable {
 }
 
 extension EventStream {
-    /// One new element for each, which may tell those that are late from the others: those whose
-    /// tumbling window has closed when they come, `window end + lateness <= stream time`. Nothing is left
-    /// out.
+    /// Makes one new element from each element, and tells `transform` whether the element is late: whether
+    /// its tumbling window had closed when it arrived, `window end + lateness <= stream time`. Late elements
+    /// are not dropped.
     ///
     /// ```swift
     /// Events(Bid.self, at: \.time).map(inWindows: .seconds(10), lateness: .seconds(4)) { bid, isLate in
@@ -177,7 +178,7 @@ extension EventStream {
         }
     }
 
-    /// Any number of new elements for each, as ``map(inWindows:lateness:_:)`` makes one.
+    /// Like ``map(inWindows:lateness:_:)``, but makes any number of new elements from each element.
     @inlinable
     public func flatMap<New>(
         inWindows size: Duration, lateness: Duration?,

@@ -12,12 +12,12 @@ public struct Events<Element: Event>: EventStream {
         self.init(time: nil)
     }
 
-    /// Events with the property that is their event time, for windows.
+    /// Events in log order, with the property that holds their event time; windows need one.
     public init(_ type: Element.Type, at time: KeyPath<Element, Timestamp> & Sendable) {
         self.init(time: .property(time))
     }
 
-    /// Events with another time than one of their properties.
+    /// Events whose time is not one of their properties.
     ///
     /// ```swift
     /// Events(UserEvent.self, at: .ingestion)
@@ -26,13 +26,14 @@ public struct Events<Element: Event>: EventStream {
         self.init(time: .ingestion)
     }
 
-    /// Leaves out events whose time is further ahead of their ingestion than that, as from a clock that is
-    /// fast: each is a dead letter, and does not move the stream time, which would make all others late.
+    /// Rejects events whose time is more than `limit` ahead of their ingestion, for example because a
+    /// producer's clock is fast. Each becomes a dead letter and does not move the stream time; otherwise it
+    /// could make all other events late.
     ///
     /// ```swift
     /// Events(UserEvent.self, at: \.timestamp).ignoringTimes(furtherAheadThan: .hours(1))
     /// ```
-    /// The log keeps when each event was appended, so a replay leaves out the same ones.
+    /// The log records when each event was appended, so a replay rejects the same events.
     public func ignoringTimes(furtherAheadThan limit: Duration) -> Events {
         Events(time: time, mostAhead: limit)
     }
@@ -64,7 +65,7 @@ public struct Events<Element: Event>: EventStream {
                         because: "no property is named as their time",
                         advice: "Name it: Events(\(Element.self).self, at: \\.timestamp)")
                 }
-                // A type that cannot be read is an error before anything is read.
+                // A type that cannot be read is an error before the first event is read.
                 do throws(KappaError) {
                     _ = try TypedEventReader(
                         plan: ExtractionPlan(), time: time, mostAhead: mostAhead)
@@ -74,8 +75,8 @@ public struct Events<Element: Event>: EventStream {
     }
 }
 
-/// A time of events that is none of their properties.
+/// An event time that is not one of the event's properties.
 public struct EventTime: Sendable {
-    /// When the event was appended to the log, as the log keeps it: a replay finds the same time.
+    /// When the event was appended, as recorded in the log: a replay finds the same time.
     public static let ingestion = EventTime()
 }

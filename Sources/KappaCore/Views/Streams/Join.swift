@@ -1,8 +1,8 @@
 import Glibc
 
 extension EventStream where Element: ViewRow {
-    /// Joins two streams: one new element for each pair with the same key, as soon as both are
-    /// there, whichever comes first. Its event time is the later one of the two.
+    /// Joins two streams: makes one new element from each pair with the same key, as soon as both have
+    /// arrived, in whichever order. Its event time is the later of the two.
     ///
     /// ```swift
     /// Events(Bid.self).join(
@@ -11,7 +11,7 @@ extension EventStream where Element: ViewRow {
     /// ) { bid, auction in ValidBid(bid, auction) }
     /// ```
     /// - Parameters:
-    ///   - bound: How far apart the two may be.
+    ///   - bound: How far apart in event time the two may be.
     ///   - isJoined: A further condition that a pair must meet.
     ///   - combine: Makes the new element.
     public func join<Right: EventStream, Key: KeyValue, New>(
@@ -29,16 +29,16 @@ extension EventStream where Element: ViewRow {
         }
     }
 
-    /// Joins two streams, and makes of each pair a struct that is made of their properties: each of its
-    /// properties takes the left element's property of the same name and type, or else the right one's, or
-    /// the one that `properties` say. It is faster than a closure: only cells that are needed are copied.
+    /// Joins two streams and builds a struct from the properties of each pair. Each of its properties takes
+    /// the left element's property of the same name and type, or else the right element's, unless
+    /// `properties` names another. This is faster than a closure: only the cells that are needed are copied.
     ///
     /// ```swift
     /// Events(Bid.self).join(
     ///     Events(Auction.self).unique(by: \.id), on: \.auction, equals: \.id,
     ///     as: PricedItem.self, .right(\.dateTime, as: \.openedAt))
     /// ```
-    /// A condition on the pair is a `filter` behind.
+    /// For a condition on the pair, add a `filter` after the join.
     public func join<Right: EventStream, Key: KeyValue, New: ViewRow>(
         _ right: Right, on leftKey: KeyPath<Element, Key> & Sendable,
         equals rightKey: KeyPath<Right.Element, Key> & Sendable,
@@ -49,9 +49,11 @@ extension EventStream where Element: ViewRow {
             left: JoinInput(source, key: Expression(leftKey)),
             right: JoinInput(right.source, key: Expression(rightKey)), bound: bound)
         let cells = Learned { () throws(KappaError) in try PairCells(properties) }
-        let told: @Sendable () -> String = { (try? cells.get()).map { " \($0.signature)" } ?? "" }
+        let signature: @Sendable () -> String = {
+            (try? cells.get()).map { " \($0.signature)" } ?? ""
+        }
         let problem: @Sendable () -> KappaError? = { cells.error }
-        return join.stream(told, problem: problem) { join, context throws(KappaError) in
+        return join.stream(signature, problem: problem) { join, context throws(KappaError) in
             try PairReader(join, cells.get(), context)
         }
     }
@@ -60,10 +62,10 @@ extension EventStream where Element: ViewRow {
 extension InnerJoin {
     /// The join as a stream.
     /// - Parameters:
-    ///   - told: What it makes of a pair; a part of a view's digest.
-    ///   - problem: Why it cannot be right.
+    ///   - pairSignature: Describes what the join makes of a pair; part of a view's digest.
+    ///   - problem: Why the join is invalid; nil if it is valid.
     fileprivate func stream<New>(
-        _ told: @escaping @Sendable () -> String = { "" },
+        _ pairSignature: @escaping @Sendable () -> String = { "" },
         problem: @escaping @Sendable () -> KappaError? = { nil },
         _ open:
             @escaping @Sendable (
@@ -74,7 +76,8 @@ extension InnerJoin {
             source: StreamSource(
                 openAll: { context throws(KappaError) in try open(self, context) },
                 signature: {
-                    "(\(left.signature)).join(\(right.signature)) \(bound.signature)\(told())"
+                    "(\(left.signature)).join(\(right.signature)) \(bound.signature)"
+                        + pairSignature()
                 },
                 eventTypes: left.source.eventTypes + right.source.eventTypes,
                 hasTime: hasTime, fansOut: true,
@@ -88,8 +91,9 @@ extension InnerJoin {
 }
 
 extension EventStream where Element: ViewRow {
-    /// As ``join(_:on:equals:_:where:_:)``, with a row also for each element of this stream that has
-    /// met none of the other: `combine` gets nil. Where one comes later, that row gives way.
+    /// Like ``join(_:on:equals:_:where:_:)``, with a row also for each element of this stream that has no
+    /// match in the other: `combine` gets nil for the right side. If a match arrives later, that row is
+    /// deleted.
     public func leftJoin<Right: EventStream, Key: KeyValue, New: ViewRow>(
         _ right: Right, on leftKey: KeyPath<Element, Key> & Sendable,
         equals rightKey: KeyPath<Right.Element, Key> & Sendable,
@@ -105,8 +109,8 @@ extension EventStream where Element: ViewRow {
             ) { left, right in try left.map { try combine($0, right) } })
     }
 
-    /// As ``leftJoin(_:on:equals:_:where:_:)``, with a row for each element of the other stream that
-    /// has met none of this one.
+    /// Like ``leftJoin(_:on:equals:_:where:_:)``, but with a row for each element of the other stream that
+    /// has no match in this one.
     public func rightJoin<Right: EventStream, Key: KeyValue, New: ViewRow>(
         _ right: Right, on leftKey: KeyPath<Element, Key> & Sendable,
         equals rightKey: KeyPath<Right.Element, Key> & Sendable,
@@ -122,8 +126,8 @@ extension EventStream where Element: ViewRow {
             ) { left, right in try right.map { try combine(left, $0) } })
     }
 
-    /// As ``leftJoin(_:on:equals:_:where:_:)``, with rows for the elements of both streams that have
-    /// met none of the other. `combine` gets at least one of the two.
+    /// Like ``leftJoin(_:on:equals:_:where:_:)``, but with rows for the unmatched elements of both streams.
+    /// `combine` gets at least one of the two.
     public func fullJoin<Right: EventStream, Key: KeyValue, New: ViewRow>(
         _ right: Right, on leftKey: KeyPath<Element, Key> & Sendable,
         equals rightKey: KeyPath<Right.Element, Key> & Sendable,
@@ -141,10 +145,10 @@ extension EventStream where Element: ViewRow {
 
 /// The table of an outer join: one step of a view.
 ///
-/// Its key is `left_offset` and `right_offset`, the offsets of the two events, -1 for one that is not
-/// there (with `left_part` and `right_part` where one event may make several elements).
+/// Its key is `left_offset` and `right_offset`: the offsets of the two events, or -1 for a missing one.
+/// Where one event may make several elements, the key also has `left_part` and `right_part`.
 public struct JoinedRows: TableStep {
-    /// The table's name where it is not the view's.
+    /// The table's name; nil if it is the view's.
     public var tableName: String?
     private let make: @Sendable (String) throws(KappaError) -> JoinedRowsDefinition
 
@@ -158,17 +162,17 @@ public struct JoinedRows: TableStep {
     }
 }
 
-/// A small table from outside of the log, such as currencies or shops, that a view looks things up in.
+/// A small lookup table from outside the log, such as currencies or shops.
 ///
-/// It is read when the view is defined and does not change from then on, so that a replay finds the
-/// same rows. Its contents are a part of the view's digest: other contents are another version.
+/// It is read when the view is defined and does not change afterwards, so that a replay finds the same
+/// rows. Its contents are part of the view's digest: different contents make a different version.
 public struct SideTable<Key: KeyValue, Row: ViewRow>: Sendable {
     @usableFromInline
     let rows: [Key: Row]
     @usableFromInline
     let digest: String
 
-    /// A table of rows; where two have the same key, the last one counts.
+    /// A table of rows; if two have the same key, the last one wins.
     public init(_ rows: [Row], by key: KeyPath<Row, Key> & Sendable) {
         var byKey: [Key: Row] = [:]
         var hash = StableHash()
@@ -181,7 +185,7 @@ public struct SideTable<Key: KeyValue, Row: ViewRow>: Sendable {
         digest = hash.digits
     }
 
-    /// A table of the JSON objects of a file, one on each line.
+    /// A table read from a file of JSON objects, one per line.
     /// - Throws: `.notFound`, or `.badInput` with the line that is not a row.
     public init(ndjson path: String, by key: KeyPath<Row, Key> & Sendable) throws(KappaError) {
         var rows: [Row] = []
@@ -205,7 +209,7 @@ public struct SideTable<Key: KeyValue, Row: ViewRow>: Sendable {
             throw KappaError(
                 .notFound, "cannot read a side table", at: path,
                 because: String(cString: strerror(errno)),
-                advice: "Check the name; it counts from where the program is started")
+                advice: "Check the path; a relative one starts at the working directory")
         }
         defer { fclose(file) }
         var bytes: [UInt8] = []
@@ -217,13 +221,13 @@ public struct SideTable<Key: KeyValue, Row: ViewRow>: Sendable {
         }
     }
 
-    /// The row of a key.
+    /// The row of a key; nil if there is none.
     @inlinable
     public subscript(key: Key) -> Row? { rows[key] }
 }
 
 extension EventStream {
-    /// Looks each element up in a side table: one new element for each that is found there.
+    /// Looks each element up in a side table, and makes one new element from each that is found there.
     @inlinable
     public func join<Key: KeyValue, Row: ViewRow, New>(
         _ table: SideTable<Key, Row>, on key: @escaping @Sendable (Element) throws -> Key,

@@ -3,8 +3,8 @@ import CKappaJSON
 extension EventStream {
     /// Only the first element of each key, in log order.
     ///
-    /// It keeps every key that it has seen. A join knows that no two elements have the same key, and
-    /// keeps less for that.
+    /// It keeps every key that it has seen. A join on that key knows that no two elements share it, and so
+    /// keeps less state.
     public func unique<Key: KeyValue>(
         by key: KeyPath<Element, Key> & Sendable
     ) -> MappedStream<Element> {
@@ -33,7 +33,7 @@ private final class UniqueReader<Element>: PassingReader {
     let list = ElementList()
     private var mark = 0
     private var ids: [UInt32] = []
-    /// The keys that the last reading has brought.
+    /// The rows of `seen` that were added since `settle()`, so that they can be undone.
     private var kept: [UInt32] = []
 
     init(
@@ -75,7 +75,7 @@ private final class UniqueReader<Element>: PassingReader {
         }
     }
 
-    /// Where keys are computed, which may fail.
+    /// Reads event by event, because computing a key may fail.
     private func readOneByOne(_ range: Range<Int>) {
         guard let new = upstream.readNew(range, adopting: list) else { return }
         upstream.list.forEachEvent(new) { event, elements in
@@ -114,7 +114,7 @@ private final class UniqueReader<Element>: PassingReader {
         upstream.settle()
     }
 
-    /// Events that cannot be taken have not been seen.
+    /// An event that could not be taken does not count as seen.
     func undo() {
         forget(downTo: 0)
         list.truncate(to: mark)

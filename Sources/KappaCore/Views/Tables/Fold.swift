@@ -1,6 +1,6 @@
 import CKappaJSON
 
-/// A further table of a view, for look-ups and enrichment.
+/// An additional table of a view, for lookups and enrichment.
 ///
 /// ```swift
 /// let customers = Table("customers", key: String.self, row: Customer.self)
@@ -12,11 +12,11 @@ public struct Table<Key: KeyValue, Row: ViewRow>: Sendable {
     @usableFromInline
     let name: String
 
-    /// A table keyed by `Key`. Its name is a plain one: `[a-z][a-z0-9_]{0,62}`.
+    /// A table keyed by `Key`. Its name must match `[a-z][a-z0-9_]{0,62}`.
     public init(_ name: String, key: Key.Type, row: Row.Type) { self.name = name }
 
-    /// What an event of one type does to the row under its key. The key's column has the name of the
-    /// property, or `name`; a computed property needs one.
+    /// What an event of one type does to the row under its key. The key's column is named after the
+    /// property unless `name` is given; a computed property needs a `name`.
     @inlinable
     public func on<E: Event>(
         _ event: E.Type, key: KeyPath<E, Key> & Sendable, as name: String? = nil,
@@ -27,7 +27,7 @@ public struct Table<Key: KeyValue, Row: ViewRow>: Sendable {
     }
 }
 
-/// A handler of a further table; see ``Table/on(_:key:_:)``.
+/// A handler of an additional table; see ``Table/on(_:key:as:_:)``.
 public struct TableHandler: Sendable {
     let table: String
     let handler: FoldHandler
@@ -39,20 +39,20 @@ public struct TableHandler: Sendable {
     }
 }
 
-/// What an event of one type does to the row under its key: a part of a fold.
+/// What an event of one type does to the row under its key: one handler of a fold.
 ///
-/// `State` is `Row?` where rows come and go, and `Row` where the view says what a row is at first.
+/// `State` is `Row?` where handlers insert and delete rows, and `Row` where the view gives the initial row.
 public struct On<State>: Sendable {
     @usableFromInline
     let handler: FoldHandler
 }
 
-// The handlers are made here, in code that is compiled into the view's own module: there the types of
-// event and row are known, and what runs for each event is compiled for them.
+// These initializers are inlinable, so the handlers are compiled in the view's own module. There the types of
+// event and row are known, and the code that runs for each event is specialized for them.
 
 extension On {
-    /// Handles events of type `event`; `key` is the row's key. Its column has the name of the property, or
-    /// `name`; a computed property needs one.
+    /// Handles events of type `event`; `key` is the row's key. Its column is named after the property unless
+    /// `name` is given; a computed property needs a `name`.
     @inlinable
     public init<E: Event, Key: KeyValue, Row: ViewRow>(
         _ event: E.Type, key: KeyPath<E, Key> & Sendable, as name: String? = nil,
@@ -67,8 +67,8 @@ extension On {
         }
     }
 
-    /// Handles events of type `event` with a look at the view's other tables. The key's column has the
-    /// name of the property, or `name`; a computed property needs one.
+    /// Handles events of type `event` with access to the view's other tables. The key's column is named
+    /// after the property unless `name` is given; a computed property needs a `name`.
     @inlinable
     public init<E: Event, Key: KeyValue, Row: ViewRow>(
         _ event: E.Type, key: KeyPath<E, Key> & Sendable, as name: String? = nil,
@@ -84,8 +84,8 @@ extension On {
 }
 
 extension On where State: ViewRow {
-    /// Handles events of type `event`; `key` is the row's key. Its column has the name of the property, or
-    /// `name`; a computed property needs one.
+    /// Handles events of type `event`; `key` is the row's key. Its column is named after the property unless
+    /// `name` is given; a computed property needs a `name`.
     @inlinable
     public init<E: Event, Key: KeyValue>(
         _ event: E.Type, key: KeyPath<E, Key> & Sendable, as name: String? = nil,
@@ -98,7 +98,7 @@ extension On where State: ViewRow {
                 let event = event.assumingMemoryBound(to: E.self).move()
                 let optional = row.assumingMemoryBound(to: State?.self)
                 if optional.pointee == nil { optional.initialize(to: initial) }
-                // An optional that is there has its value at its own address.
+                // An optional stores its value at its own address.
                 try handle(event, &row.assumingMemoryBound(to: State.self).pointee)
             }
         }
@@ -106,14 +106,13 @@ extension On where State: ViewRow {
 }
 
 extension Tables {
-    /// The row under a key, as of this event. Setting it inserts, replaces or (nil) deletes it;
-    /// nothing is kept if the handler throws.
+    /// The row under a key, as of this event. To change it, call ``set(_:_:to:)``.
     public subscript<Key: KeyValue, Row: ViewRow>(table: Table<Key, Row>, key: Key) -> Row? {
         get throws { try state.row(ofTable: table.name, key: FoldKey(key.cell), as: Row.self) }
     }
 
-    /// Inserts, replaces or (nil) deletes a row of another table. Nothing is kept if the handler
-    /// throws.
+    /// Inserts, replaces or (with nil) deletes a row of another table. If the handler throws, the change is
+    /// discarded.
     public func set<Key: KeyValue, Row: ViewRow>(
         _ table: Table<Key, Row>, _ key: Key, to row: Row?
     ) throws {
@@ -121,7 +120,7 @@ extension Tables {
     }
 }
 
-/// The handlers of a fold as a step of a view.
+/// The handlers of a fold, as a step of a view.
 struct Fold: ViewStep {
     let handlers: FoldHandlers
     let initial: (any ViewRow)?
@@ -142,11 +141,11 @@ public enum FoldBuilder<State> {
     public static func buildExpression(_ on: On<State>) -> FoldHandlers {
         FoldHandlers(list: [(nil, on.handler)])
     }
-    /// A handler of a further table.
+    /// A handler of an additional table.
     public static func buildExpression(_ handler: TableHandler) -> FoldHandlers {
         FoldHandlers(list: [(handler.table, handler.handler)])
     }
-    /// All handlers, in the order in which they stand.
+    /// All handlers, in the order in which they are written.
     public static func buildBlock(_ handlers: FoldHandlers...) -> FoldHandlers {
         FoldHandlers(list: handlers.flatMap(\.list))
     }

@@ -1,6 +1,6 @@
 /// A table of the best elements of each group: one step of a view.
 public struct Ranking: TableStep {
-    /// The table's name where it is not the view's.
+    /// The table's name; nil if it is the view's.
     public var tableName: String?
     private let make: @Sendable (String) throws(KappaError) -> RankingDefinition
 
@@ -43,8 +43,8 @@ extension KeyedStream where Element: ViewRow {
             showsRank: true)
     }
 
-    /// The first element of each group: the first in the log, or the least by a property (of equals
-    /// the first in the log), with all its properties.
+    /// The first element of each group, with all its properties: the first in the log, or the first by
+    /// `orderings` (among ties, the first in the log).
     public func first(by orderings: Ordering<Element>...) -> Ranking {
         Ranking(grouping, limit: 1, orderings, ties: .earliest, showsRank: false)
     }
@@ -54,17 +54,17 @@ extension KeyedStream where Element: ViewRow {
         Ranking(grouping, limit: 1, [], ties: .latest, showsRank: false)
     }
 
-    /// The element of each group in which a property is largest, with all its properties; of equals
-    /// the last in the log.
+    /// The element of each group in which a property is largest, with all its properties; among ties, the
+    /// last in the log.
     public func last<V: OrderedValue>(by property: KeyPath<Element, V> & Sendable) -> Ranking {
         Ranking(grouping, limit: 1, [.descending(property)], ties: .latest, showsRank: false)
     }
 
-    /// Elements of each group that the view itself chooses: a row for each, numbered by `part`
-    /// from 1.
+    /// Keeps the elements of each group that `choose` selects: one row for each, numbered by `part` from 1.
     ///
-    /// `choose` gets the elements that the group has kept and a new one, in log order; it may add the
-    /// new one, drop, replace and reorder. It is a small state machine over the events of one key.
+    /// `choose` is called for each new element, in log order, with the elements that the group has kept. It
+    /// may add the new element, and drop, replace and reorder kept ones. So it is a small state machine over
+    /// the events of one key.
     @inlinable
     public func keep(
         _ choose: @escaping @Sendable (_ kept: inout [Element], _ new: Element) throws -> Void

@@ -1,15 +1,15 @@
 extension EventStream where Element: ViewRow {
-    /// A table of the elements themselves, a row for each.
+    /// A table of the elements themselves, one row for each.
     ///
-    /// Its columns are the properties of the element. Its key is `offset`, that of the event which
-    /// made the element (for a join, the event that completed it); where one event may make several,
-    /// also `part`, which counts them from 0.
+    /// Its columns are the properties of the element. Its key is `offset`, the offset of the event that made
+    /// the element (for a join, of the event that completed the pair). Where one event may make several
+    /// elements, the key also has `part`, which counts them from 0.
     public func rows() -> Rows { Rows(source) }
 }
 
 /// A table of a stream's elements: one step of a view. Made by ``EventStream/rows()``.
 public struct Rows: TableStep {
-    /// The table's name where it is not the view's.
+    /// The table's name; nil if it is the view's.
     public var tableName: String?
     private let make: @Sendable (String) throws(KappaError) -> RowsDefinition
 
@@ -24,7 +24,7 @@ public struct Rows: TableStep {
 }
 
 extension TableStep {
-    /// Names the table, where a view has more than one. The first is named as the view.
+    /// Names the table, for a view with more than one. A table that is not named has the view's name.
     public func into(_ table: String) -> Self {
         var copy = self
         copy.tableName = table
@@ -33,8 +33,8 @@ extension TableStep {
 }
 
 extension TableStep {
-    /// The rows as structs, for a further step. A property takes the column of its name; there must
-    /// be one for each, of its kind.
+    /// The rows as structs, for a further step. Each property takes the column of the same name, which must
+    /// exist and be of the property's kind.
     public func rows<Row: ViewRow>(as type: Row.Type) -> TableRows<Row> {
         TableRows(upstream: self, signature: "rows") { table throws(KappaError) in
             let codec = try RowCodec<Row>()
@@ -81,7 +81,7 @@ extension TableRows {
         }
     }
 
-    /// One new element for each row.
+    /// Makes one new element from each row.
     public func map<New>(
         _ transform: @escaping @Sendable (Element) throws -> New
     ) -> TableRows<New> {
@@ -93,13 +93,13 @@ extension TableRows {
         }
     }
 
-    /// One row over all rows as they are now: the total. Its key is the column `scope`, which holds `all`;
-    /// there is no row where there are no rows.
+    /// One row that aggregates all current rows: the total. Its key is the column `scope`, which holds
+    /// `all`. While there are no rows, there is no total.
     public func aggregate(_ aggregates: Aggregate<Element>...) -> Derived {
         Derived(TableGroups(rows: self, keys: [.all]), aggregates)
     }
 
-    /// Groups by the value of a property, or of several.
+    /// Groups by the values of one or more properties.
     public func grouped<A: KeyValue, each B: KeyValue>(
         by first: KeyPath<Element, A> & Sendable,
         _ next: repeat KeyPath<Element, each B> & Sendable
@@ -107,7 +107,7 @@ extension TableRows {
         TableGroups(rows: self, keys: GroupKey.properties(first, repeat each next))
     }
 
-    /// Groups by the values of properties and then by a computed key, with the name of its column.
+    /// Groups by the values of properties and then by a computed key; `name` is the key's column.
     public func grouped<A: KeyValue, each B: KeyValue, C: KeyValue>(
         by first: KeyPath<Element, A> & Sendable,
         _ next: repeat KeyPath<Element, each B> & Sendable,
@@ -118,7 +118,7 @@ extension TableRows {
             rows: self, keys: GroupKey.properties(first, repeat each next) + [computed])
     }
 
-    /// Groups by a computed key, with the name of its column.
+    /// Groups by a computed key; `name` is its column.
     public func grouped<A: KeyValue>(
         as name: String, by key: @escaping @Sendable (Element) throws -> A
     ) -> TableGroups<Element> {
@@ -126,7 +126,7 @@ extension TableRows {
     }
 }
 
-/// Some columns of a row, in an order of their own.
+/// A selection of a row's columns, reordered.
 private final class MappedCursor: RowCursor {
     private let mapping: [Int]
     var row: (any RowCursor)?
@@ -146,28 +146,28 @@ private final class MappedCursor: RowCursor {
 }
 
 extension TableGroups {
-    /// One row for each group: aggregates over its rows as they are now.
+    /// One row for each group: aggregates over its current rows.
     ///
-    /// Where the order of rows matters (`first`, `last`, sums of doubles), they are taken in the order
-    /// of the first table's key.
+    /// Where the order of rows matters (`first`, `last`, sums of doubles), they are taken in the order of
+    /// the first table's key.
     public func aggregate(_ aggregates: Aggregate<Element>...) -> Derived {
         Derived(self, aggregates)
     }
 }
 
 extension TableGroups where Element: ViewRow {
-    /// The `limit` best rows of each group, with `rank_number` from 1. Of rows that stand equally
-    /// high, the one whose key is smaller stands first.
+    /// The `limit` best rows of each group, with `rank_number` from 1. Among ties, the row with the smaller
+    /// key comes first.
     public func top(
         _ limit: Int, by orderings: Ordering<Element>..., ties: Ties = .earliest
     ) -> Derived {
         Derived(self, top: limit, by: orderings, ties: ties)
     }
 
-    /// Any rows that can be made of a group's rows as they are now, numbered by `part` from 1.
+    /// Any rows that `make` computes from a group's current rows, numbered by `part` from 1.
     ///
-    /// `make` is called with all rows of a group, ordered by `orderings` and then by the first table's
-    /// key, whenever one of them has changed. It must look at nothing else.
+    /// `make` is called with all rows of a group, ordered by `orderings` and then by the first table's key,
+    /// whenever one of them has changed. It must use nothing else.
     public func reduce<Row: ViewRow>(
         by orderings: Ordering<Element>...,
         into make: @escaping @Sendable ([Element]) throws -> [Row]
@@ -176,9 +176,9 @@ extension TableGroups where Element: ViewRow {
     }
 }
 
-/// A table made of another one's rows: one step of a view.
+/// A table made from the rows of another table: one step of a view.
 public struct Derived: TableStep {
-    /// The table's name where it is not the view's.
+    /// The table's name; nil if it is the view's.
     public var tableName: String?
     private let make: @Sendable (String, String) throws(KappaError) -> DerivedDefinition
 

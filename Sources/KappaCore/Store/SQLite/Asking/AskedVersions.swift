@@ -1,7 +1,7 @@
 import CSQLite
 
-/// The versions that one `SELECT` reads: each is attached under a name of its own, and its tables stand
-/// under names that the statement uses.
+/// The versions that one `SELECT` reads. Each is attached under a name of its own, and its tables are
+/// available under the names that the statement uses.
 package final class AskedVersions {
     private let connection: SQLiteConnection
     private var tables: [GuardedSelect.Table] = []
@@ -15,7 +15,7 @@ package final class AskedVersions {
     package typealias NamedTable = (name: String, table: TableSchema)
 
     /// Adds tables of a version.
-    /// - Parameter database: What the version is attached as.
+    /// - Parameter database: The name under which the version is attached.
     /// - Throws: `.usage` where there are more versions than SQLite attaches.
     package func add(
         _ reader: VersionReader, as database: String, _ named: [NamedTable]
@@ -24,7 +24,7 @@ package final class AskedVersions {
             guard error.code == .usage else { throw error }
             throw KappaError(
                 .usage, "too many views in one statement", because: error.reason,
-                advice: "SQLite joins ten files at most: split the question")
+                advice: "SQLite joins ten files at most: split the query")
         }
         readers.append(reader)
         show(named, in: database)
@@ -48,7 +48,7 @@ package final class AskedVersions {
         tables += named.map { GuardedSelect.Table($0.name, in: database, $0.table) }
     }
 
-    /// Prepares a statement over the tables. Nothing is added afterwards.
+    /// Prepares a statement over the tables. Nothing can be added afterwards.
     /// - Parameters:
     ///   - parameters: The values of `?`, in order; texts take the type of what they are compared with.
     ///   - seconds: How long it may run.
@@ -60,8 +60,8 @@ package final class AskedVersions {
             seconds: seconds)
     }
 
-    /// Bounds the memory of all statements in this process: for a program that does nothing but ask one
-    /// question. Inside of a server this is not ours to set.
+    /// Limits the memory of all statements in this process, for a program that only runs one query. Inside
+    /// a server this limit is not ours to set.
     package static func limitMemory(bytes: Int64) { sqlite3_hard_heap_limit64(bytes) }
 
     private func attach(_ name: String, as database: String) throws(KappaError) {
@@ -71,9 +71,9 @@ package final class AskedVersions {
         try attach.execute()
     }
 
-    /// A statement that gives one row, with the sums of a column in two tables as `old` and `new`: decimals,
-    /// or doubles; zero where there are no rows.
-    /// - Parameter isExact: Whether integers are summed as decimals, which have digits enough.
+    /// A statement that returns one row, with the sums of a column in two tables as `old` and `new`:
+    /// decimals, or doubles; zero where there are no rows.
+    /// - Parameter isExact: Whether integers are summed as decimals, which have enough digits.
     static func sums(of column: String, old: String, new: String, isExact: Bool) -> String {
         let cell = "t.\(VersionSchema.quoted(column))"
         let number = isExact ? "CAST(\(cell) AS DECIMAL)" : cell

@@ -1,11 +1,11 @@
-/// One `SELECT` that somebody wrote, over tables of versions that are attached to a connection: it
-/// reads those tables and can do nothing else.
+/// One `SELECT` that a person wrote, over tables of versions that are attached to a connection: it can read
+/// those tables and do nothing else.
 package final class GuardedSelect {
     private let connection: SQLiteConnection
     private let guardian: SQLGuard
     private let statement: SQLiteStatement
     private let written: SQLStatement
-    /// Of the attached versions: they hold the locks under which their files are read.
+    /// The readers of the attached versions: they hold the locks under which the files are read.
     private let readers: [VersionReader]
 
     /// A table under the name that the statement uses.
@@ -24,8 +24,8 @@ package final class GuardedSelect {
     }
 
     /// - Parameters:
-    ///   - connection: An empty database in memory, with the tables' databases attached. It is of no
-    ///     other use afterwards.
+    ///   - connection: An empty database in memory, with the tables' databases attached. It cannot be used
+    ///     for anything else afterwards.
     ///   - parameters: The values of `?`, in order; texts take the type of what they are compared with.
     ///   - seconds: How long the statement may run.
     init(
@@ -36,7 +36,7 @@ package final class GuardedSelect {
         self.readers = readers
         let known = tables.map { SQLTable(name: $0.name, database: $0.database, schema: $0.schema) }
         written = try SQLStatement.select(select, over: known, parameters: parameters)
-        // Before there are temporary views: SQLite drops them when it changes.
+        // Set this before temporary views are created: SQLite drops them when it changes.
         try connection.execute("PRAGMA temp_store = FILE")
         for table in tables { try Self.show(table, connection) }
         try connection.execute(
@@ -50,7 +50,7 @@ package final class GuardedSelect {
         guardian.share(written.text, columns: statement.columnCount)
     }
 
-    /// Lets the statement call a table by its name, without the hidden columns.
+    /// Makes a table available under its name, without the hidden columns.
     private static func show(_ table: Table, _ connection: SQLiteConnection) throws(KappaError) {
         let columns = table.schema.columns.map { VersionSchema.quoted($0.name) }
             .joined(separator: ", ")
@@ -68,7 +68,7 @@ package final class GuardedSelect {
     /// Visits the rows of the result.
     package func run(_ visit: ([Value]) throws -> Void) throws {
         let count = statement.columnCount
-        // What EXPLAIN gives has no types.
+        // The results of EXPLAIN have no types.
         let kinds = written.types.count == count ? written.types.map(\.kind) : []
         while try next() {
             try visit((0..<count).map { value($0, kinds.isEmpty ? nil : kinds[$0]) })

@@ -1,13 +1,13 @@
 /// The rows of one table of one version, one after another in key order.
 final class KeyOrderedRows {
     let schema: TableSchema?
-    /// The row at hand; nil behind the last.
+    /// The current row; nil after the last.
     private(set) var cursor: SQLiteStatement?
     private let statement: SQLiteStatement?
     private let keyColumns: [Int]
     private let keyIsText: [Bool]
     private let wish: Wish
-    /// Lets the condition read this table alone, for as long as the rows are read.
+    /// Restricts the condition to this table, for as long as the rows are read.
     private let guardian: SQLGuard?
 
     /// Which rows are wanted.
@@ -21,8 +21,8 @@ final class KeyOrderedRows {
     /// - Parameters:
     ///   - reader: The version; without one there are no rows.
     ///   - key: Only the row of this key; all rows where it has no parts, none where it is nil.
-    ///   - last: Only the rows past this key; all where it is empty.
-    ///   - wish: Judged for each row; see ``isWanted``.
+    ///   - last: Only the rows after this key; all where it is empty.
+    ///   - wish: Evaluated for each row; see ``isWanted``.
     init(
         _ reader: VersionReader?, _ table: String, key: [Value]? = [], after last: [Value] = [],
         wish: Wish = .all
@@ -57,7 +57,7 @@ final class KeyOrderedRows {
         try next()
     }
 
-    /// How long a condition may be judged.
+    /// How long the evaluation of a condition may take.
     private static let mostSeconds = 3_600
 
     private static func sql(
@@ -87,7 +87,7 @@ final class KeyOrderedRows {
 
     var isThere: Bool { cursor != nil }
 
-    /// Whether the row at hand is wanted.
+    /// Whether the current row is wanted.
     var isWanted: Bool {
         switch wish {
         case .all: return true
@@ -106,7 +106,8 @@ final class KeyOrderedRows {
     var values: [Value] { schema?.columns.indices.map { value($0) } ?? [] }
     var key: [Value] { keyColumns.map { value($0) } }
 
-    /// Negative, zero or positive, as the left row's key stands before, at or behind the right one's.
+    /// Negative where the left row's key sorts before the right one's, zero where they are equal, positive
+    /// where it sorts after.
     static func compare(_ left: KeyOrderedRows, _ right: KeyOrderedRows) -> Int {
         guard let a = left.cursor, let b = right.cursor else { return left.isThere ? -1 : 1 }
         for index in left.keyColumns.indices {
@@ -138,6 +139,6 @@ extension SQLiteStatement {
         }
     }
 
-    /// Whether a cell is true as SQL has it: a number other than zero.
+    /// Whether a cell is true in SQL's sense: a number other than zero.
     fileprivate func isTrue(_ index: Int) -> Bool { double(index) != 0 }
 }

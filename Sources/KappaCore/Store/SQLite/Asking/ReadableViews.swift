@@ -1,17 +1,16 @@
-/// Beside each table that readers see, a SQL view in the same file for people and other tools: what
-/// they can read without knowing how kappa stores cells.
+/// Beside each table that readers see, an SQL view in the same file, for people and other tools that do not
+/// know how kappa stores cells.
 ///
 /// - Times are RFC 3339 text, as kappa prints them.
-/// - A decimal is a REAL, the nearest one, and has a column `…_millionths` beside it: an INTEGER
-///   that is exact, and adds up exactly, where the decimal has up to six digits after the point and
-///   is less than 10^12. Elsewhere it is the REAL product, which says by its type that it is not
-///   exact.
+/// - A decimal is the nearest REAL, with a column `…_millionths` beside it: an INTEGER that is exact, and
+///   adds up exactly, if the decimal has up to six digits after the point and is less than 10^12. Otherwise
+///   it is the REAL product, whose type says that it is not exact.
 /// - Booleans are 0 and 1, SQL's own FALSE and TRUE: `WHERE flag` and `sum(flag)` work.
-/// - JSON is its text, which `json_each` unfolds.
+/// - JSON is its text, which `json_each` expands.
 ///
 /// They use nothing but SQLite's own functions.
 enum ReadableViews {
-    /// Makes those that are not there.
+    /// Creates those that are missing.
     static func add(
         to connection: SQLiteConnection, of tables: [TableSchema]
     ) throws(KappaError) {
@@ -26,7 +25,7 @@ enum ReadableViews {
         }
     }
 
-    /// A name that nothing else has; SQLite takes small and capital letters for the same.
+    /// A name that nothing else has; names in SQLite ignore case.
     private static func free(_ name: String, _ taken: inout Set<String>) -> String {
         var name = name
         while !taken.insert(name.lowercased()).inserted { name += "_" }
@@ -53,7 +52,7 @@ enum ReadableViews {
             """
     }
 
-    /// A time that no RFC 3339 text can say stays a number of microseconds.
+    /// A time that RFC 3339 cannot write stays a number of microseconds.
     private static func text(ofTime cell: String) -> String {
         // SQLite's % has the sign of the dividend.
         let micros = "((\(cell) % 1000000 + 1000000) % 1000000)"
@@ -68,10 +67,9 @@ enum ReadableViews {
         let text = "CAST(\(cell) AS TEXT)"
         let point = "instr(\(text), '.')"
         let fraction = "substr(\(text), \(point) + 1)"
-        // An integer's product that does not fit 64 bits SQLite makes a REAL by itself. A double
-        // below 10^9 times a million is exact once it is rounded; a larger one has no exponent in
-        // its text. Of a text, up to twelve digits before the point and six behind it are the
-        // digits of the product.
+        // SQLite itself turns an integer's product into a REAL where 64 bits cannot hold it. A double below
+        // 10^9, times a million, is exact once it is rounded; a larger one has no exponent in its text. In
+        // a text, up to twelve digits before the point and six after it are the digits of the product.
         return """
             CASE
               WHEN typeof(\(cell)) = 'integer' THEN \(cell) * 1000000

@@ -2,7 +2,7 @@
 struct RowCondition {
     private let statement: SQLStatement
 
-    /// - Throws: `.usage` where it is no whole expression, or compares what cannot be compared.
+    /// - Throws: `.usage` where it is not one whole expression, or compares what cannot be compared.
     init(
         _ condition: String, _ schema: TableSchema, _ connection: SQLiteConnection
     ) throws(KappaError) {
@@ -19,7 +19,7 @@ struct RowCondition {
     }
 
     /// - Parameter table: One of the version's tables that readers see.
-    /// - Throws: As the other one does.
+    /// - Throws: As the other initializer does.
     init(_ condition: String, _ table: TableSchema, of reader: VersionReader) throws(KappaError) {
         SQLFunctions.add(to: reader.connection)
         let guardian = SQLGuard(reader.connection, tables: [table.name])
@@ -27,15 +27,15 @@ struct RowCondition {
         withExtendedLifetime(guardian) {}
     }
 
-    /// What SQLite is given for it: one whole expression.
+    /// What SQLite gets for it: one whole expression.
     var sql: String { statement.text }
 
-    /// An error of SQLite's in the terms of what was written.
+    /// An error of SQLite in the terms of what the person wrote.
     func restated(_ error: KappaError) -> KappaError { statement.restated(error) }
 }
 
 extension TableSchema {
-    /// The parts of a key out of JSON: a value, or an array or object of the parts.
+    /// The parts of a key from JSON: a value, or an array or object of the parts.
     package func key(_ json: JSONValue) throws(KappaError) -> [Value] {
         let columns = keyColumns.map { self.columns[$0] }
         let parts: [JSONValue?] =
@@ -62,7 +62,7 @@ extension TableSchema {
 }
 
 extension ColumnKind {
-    /// What to do for somebody whose value is of another kind.
+    /// Advice for somebody whose value is of another kind.
     fileprivate var howToWrite: String {
         switch self {
         case .integer: "Write a whole number, such as 5"

@@ -1,4 +1,4 @@
-/// A question for the rows of one table of one version.
+/// A query for the rows of one table of one version.
 package struct RowQuery: Sendable {
     /// The table; nil for the view's first.
     package var table: String?
@@ -6,24 +6,24 @@ package struct RowQuery: Sendable {
     package var key: JSONValue?
     /// A condition in SQL over the table's columns.
     package var condition: String?
-    /// Columns to order by, each perhaps with `desc` behind it; in key order otherwise.
+    /// Columns to order by, each optionally followed by `desc`; in key order otherwise.
     package var order: [String] = []
     package var limit: Int?
-    /// Only rows whose window has ended in this stretch of time, in microseconds.
+    /// Only rows whose window has ended in this period, in microseconds.
     package var ended: (after: Int64?, until: Int64)?
     /// How long it may run, in seconds.
     var seconds = 60
 
     package init() {}
 
-    /// Visits the rows that answer.
+    /// Visits the rows of the result.
     package func run(
         on reader: VersionReader, _ visit: ([Value]) throws -> Void
     ) throws {
         let schema = reader.tables[try reader.table(table)]
         let connection = reader.connection
         SQLFunctions.add(to: connection)
-        // Without a condition nobody computes a value: rows of any size can be read.
+        // Without a condition no values are computed, so rows of any size can be read.
         let guardian = SQLGuard(
             connection, tables: [schema.name], seconds: seconds,
             valueBytes: condition == nil ? nil : SQLLimits.valueBytes)
@@ -85,10 +85,10 @@ package struct RowQuery: Sendable {
                 .usage, "cannot order by \"\(text)\"",
                 because: "\(schema.name) has the columns "
                     + schema.columns.map(\.name).joined(separator: ", "),
-                advice: "Write a column's name, with desc behind it for the largest first")
+                advice: "Write a column's name, followed by desc for the largest first")
         }
         let cell = VersionSchema.quoted(name)
-        // Decimals of many digits are texts, which stand behind all numbers.
+        // Decimals of many digits are texts, which sort after all numbers.
         return (column.kind == .decimal ? "_kappa_order(\(cell))" : cell) + " \(direction)"
     }
 }

@@ -1,16 +1,16 @@
 import CSQLite
 import Glibc
 
-/// Lets hostile SQL do nothing but read the tables that it may, and no more of it than a question may
-/// cost: an authorizer that denies by default, limits of sizes, and a deadline.
+/// Restricts hostile SQL to reading the tables that it may, at a bounded cost: an authorizer that denies by
+/// default, limits on sizes, and a deadline.
 ///
-/// SQLite looks at a deadline between two steps of its machine, never inside of a function. So what one
-/// step can cost is bounded by ``SQLLimits``, and by ``SQLFunctions``, which has functions of its own
-/// where SQLite's take the product of their arguments' lengths.
+/// SQLite checks a deadline between two steps of its virtual machine, never inside a function. So
+/// ``SQLLimits`` bounds what one step can cost, and ``SQLFunctions`` replaces functions of SQLite that take
+/// the product of their arguments' lengths.
 final class SQLGuard {
     private let connection: SQLiteConnection
     private let box: Unmanaged<Rules>
-    /// The limits as they were, to be put back.
+    /// The limits as they were, to be restored.
     private var limits: [(Int32, Int32)] = []
 
     final class Rules {
@@ -22,8 +22,8 @@ final class SQLGuard {
         }
     }
 
-    /// From now until this guard goes away, the connection only reads `tables`.
-    /// - Parameter valueBytes: How large a value or a row may be; nil where nobody computes values.
+    /// For as long as this guard lives, the connection only reads `tables`.
+    /// - Parameter valueBytes: How large a value or a row may be; nil where no values are computed.
     init(
         _ connection: SQLiteConnection, tables: Set<String>, seconds: Int = 60,
         valueBytes: Int? = SQLLimits.valueBytes
@@ -32,12 +32,12 @@ final class SQLGuard {
         let rules = Rules(tables: tables, deadline: .now + .seconds(seconds))
         box = Unmanaged.passRetained(rules)
         let handle = connection.handle
-        // SQLite makes these tables when they are first named, with rights that are denied below.
+        // SQLite creates these tables when they are first named, which takes rights that are denied below.
         for table in SQLKappaFunctions.tables.keys {
             _ = try? connection.prepare("SELECT 1 FROM \(table)('[]')")
         }
         if let valueBytes { limit(SQLITE_LIMIT_LENGTH, valueBytes) }
-        // What was written has stricter limits (`SQLParser`): rewriting makes it longer and deeper.
+        // `SQLParser` sets stricter limits for what a person writes; rewriting makes it longer and deeper.
         limit(SQLITE_LIMIT_SQL_LENGTH, SQLRewriter.mostBytes + 100_000)
         limit(SQLITE_LIMIT_EXPR_DEPTH, 1_000)
         limit(SQLITE_LIMIT_LIKE_PATTERN_LENGTH, SQLLimits.patternBytes)
@@ -70,15 +70,15 @@ final class SQLGuard {
         limits.append((which, sqlite3_limit(connection.handle, which, Int32(value))))
     }
 
-    /// Makes values smaller where a statement makes many at once: all that it holds together stays below
-    /// ``SQLLimits/statementBytes``.
+    /// Lowers the limit on values for a statement that makes many at once, so that all that it holds stays
+    /// below ``SQLLimits/statementBytes``.
     func share(_ statement: String, columns: Int) {
         guard let most = connection.guardedValueBytes else { return }
         let bytes = max(
             SQLLimits.leastValueBytes,
             min(most, SQLLimits.statementBytes / (SQLLimits.values(in: statement) + columns + 1)))
         sqlite3_limit(connection.handle, SQLITE_LIMIT_LENGTH, Int32(bytes))
-        // Between two looks at the clock all patterns of a condition may be tried.
+        // SQLite may try all patterns of a condition between two checks of the deadline.
         let pattern = max(
             SQLLimits.leastPatternBytes,
             min(
@@ -100,8 +100,8 @@ final class SQLGuard {
             if column == "_kappa_state" { return SQLITE_DENY }
             if rules.tables.contains(table) { return SQLITE_OK }
             if SQLKappaFunctions.tables[table] != nil { return SQLITE_OK }
-            // A count(*) reads no column; SQLite then asks with an empty column, and with the name of a
-            // WITH as the table's.
+            // A count(*) reads no column: SQLite then asks with an empty column, and the table may be one
+            // of a WITH.
             let isOwn = ["sqlite_", "_kappa_", "pragma_"].contains { table.hasPrefix($0) }
             return column.isEmpty && !isOwn ? SQLITE_OK : SQLITE_DENY
         case SQLITE_FUNCTION:
@@ -113,40 +113,41 @@ final class SQLGuard {
     }
 }
 
-/// How much one question may cost.
+/// How much one query may cost.
 enum SQLLimits {
-    /// Of a text, a blob or a row that a statement touches.
+    /// Bytes of the largest text, blob or row that a statement may touch.
     static let valueBytes = 1 << 20
-    /// Of all values that a statement can hold at the same time.
+    /// Bytes of all values that a statement may hold at the same time.
     static let statementBytes = 256 << 20
-    /// What a value may have however many there are.
+    /// Bytes that a value may always have, however many values there are.
     static let leastValueBytes = 16 << 10
-    /// Of a pattern of LIKE or GLOB, which costs the product of its length and the text's.
+    /// Bytes of the longest pattern of LIKE or GLOB, which costs the product of its length and the text's.
     static let patternBytes = 1_000
-    /// Of all patterns of a statement together, and what one may have however many there are.
+    /// Bytes of all patterns of a statement together, and of what each may always have, however many there
+    /// are.
     static let allPatternBytes = 5_000
     static let leastPatternBytes = 20
-    /// How many steps of SQLite's machine go between two looks at the clock. A step is a call of a
-    /// function at most: some milliseconds.
+    /// How many steps of SQLite's virtual machine run between two checks of the deadline. A step is at most
+    /// one call of a function: some milliseconds.
     static let stepsPerLook: Int32 = 100
-    /// How large one file for sorting and for results in between may be.
+    /// How large one temporary file may be, for sorting or for intermediate results.
     @TaskLocal static var temporaryBytes: Int64 = 1 << 30
 
-    /// How many values a statement may hold at once, from above: of each call and each operator that
-    /// makes a text.
+    /// An upper bound on the values that a statement may hold at once: it counts each call, each argument
+    /// and each operator that makes a text.
     static func values(in statement: String) -> Int {
         statement.utf8.count { $0 == 0x28 || $0 == 0x2C || $0 == 0x7C }
     }
 
-    /// How many patterns a statement may try for one row, from above.
+    /// An upper bound on the patterns that a statement may try for one row.
     static func patterns(in statement: String) -> Int {
         let text = statement.lowercased()
         return text.split(separator: "like").count + text.split(separator: "glob").count - 2
     }
 
-    /// The functions that a statement may call. What takes more than time in the length of its arguments
-    /// is not among them, or is one of kappa's own (``SQLFunctions``): `json_patch` compares each key with
-    /// each.
+    /// The functions that a statement may call. A function whose time grows faster than the length of its
+    /// arguments is left out, or replaced by one of kappa's own (``SQLFunctions``): `json_patch` compares
+    /// each key with each.
     static let functions: Set<String> = {
         let names = """
             abs acos acosh asin asinh atan atan2 atanh avg ceil ceiling changes char coalesce concat \

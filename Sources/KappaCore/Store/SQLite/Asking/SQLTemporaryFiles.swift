@@ -2,19 +2,20 @@ import CKappa
 import CSQLite
 import Glibc
 
-/// SQLite's own way to files, but that a temporary file, for sorting and for results in between, has a
-/// largest size: else a question could fill a disk within its minute.
+/// SQLite's own VFS, with a limit on the size of each temporary file, for sorting and for intermediate
+/// results: otherwise a query could fill a disk within its minute.
 enum SQLTemporaryFiles {
-    /// What a connection is opened with; nil, and SQLite's own way, where there is none to build on.
+    /// The name of the VFS that a connection is opened with; nil, which means SQLite's own, where there is
+    /// none to build on.
     static let name: String? = register()
 
-    /// Whether this thread has met the largest size since it was last asked.
+    /// Whether this thread has hit the limit since the last call.
     static func wasTooLarge() -> Bool {
         defer { kappa_set_overflow(0) }
         return kappa_overflow() != 0
     }
 
-    /// Stands behind each file's own memory.
+    /// Follows each file's own memory.
     private struct Bounded {
         var methods: sqlite3_io_methods
         var original: UnsafePointer<sqlite3_io_methods>
@@ -22,12 +23,12 @@ enum SQLTemporaryFiles {
 
     private static let registeredName = "kappa-bounded"
 
-    /// The system's, which does the work.
+    /// The system's VFS, which does the work.
     private static func system() -> UnsafeMutablePointer<sqlite3_vfs>? { sqlite3_vfs_find("unix") }
 
     private static func register() -> String? {
         guard let system = system(), let name = strdup(registeredName) else { return nil }
-        // Both live as long as the process, as SQLite wants it.
+        // Both live as long as the process, as SQLite requires.
         let vfs = UnsafeMutablePointer<sqlite3_vfs>.allocate(capacity: 1)
         vfs.initialize(to: system.pointee)
         vfs.pointee.zName = UnsafePointer(name)
@@ -44,7 +45,7 @@ enum SQLTemporaryFiles {
         return sqlite3_vfs_register(vfs, 0) == SQLITE_OK ? registeredName : nil
     }
 
-    /// Where ``Bounded`` stands in a file's memory.
+    /// Where ``Bounded`` is in a file's memory.
     private static func offset(_ system: UnsafeMutablePointer<sqlite3_vfs>) -> Int {
         let alignment = MemoryLayout<Bounded>.alignment
         return (Int(system.pointee.szOsFile) + alignment - 1) / alignment * alignment

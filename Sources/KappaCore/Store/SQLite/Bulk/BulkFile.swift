@@ -1,21 +1,22 @@
 import CKappa
 import Glibc
 
-/// The pages of a new version's file that kappa writes itself, behind those that SQLite has made.
+/// The pages of a new version's file that kappa writes itself, after those that SQLite has made.
 ///
-/// The file has no reader yet: it gets its name when it is whole (see ``VersionStore``).
+/// The file has no reader yet: it gets its name when it is complete (see ``NewVersionFile``).
 final class BulkFile {
     private let file: OpenFile
     private var pages: UInt32
     /// Pages that wait to be written together, and the first one's number.
     private var waiting: [UInt8] = []
     private var waitingFirst: UInt32 = 0
-    /// Writes while further pages are being filled.
+    /// Writes pages while further ones are being filled.
     private let writer: PageWriter
 
     private static let writeBytes = 1 << 20
 
-    /// Opens a database that SQLite has made and closed, or one that was left with so many pages.
+    /// Opens a database that SQLite has made and closed, or an unfinished file with its `known` number of
+    /// pages.
     init(_ path: String, pages known: UInt32? = nil) throws(KappaError) {
         do { file = OpenFile(try SystemFiles().open(path, O_RDWR), path: path) } catch {
             if known != nil, error.number == ENOENT { throw Self.missing(path) }
@@ -26,9 +27,9 @@ final class BulkFile {
             throw Self.missing(path)
         }
         pages = known ?? UInt32(whole)
-        // What was written behind them is not known to be whole.
+        // Whatever was written after them may be incomplete.
         do { try SystemFiles().truncate(file.descriptor, to: Int(pages) * BulkPage.size) } catch {
-            throw error.error("cannot cut a new version's file", at: path)
+            throw error.error("cannot truncate a new version's file", at: path)
         }
         writer = PageWriter(file)
     }
@@ -62,23 +63,23 @@ final class BulkFile {
     private func flush() throws(KappaError) {
         guard !waiting.isEmpty else { return }
         let position = Int(waitingFirst - 1) * BulkPage.size
-        // Swapped, so that nobody else holds what is written.
+        // Swapped, so that no other variable holds the bytes.
         var bytes: [UInt8] = []
         swap(&bytes, &waiting)
         waiting = try writer.write(bytes, at: position)
         waiting.reserveCapacity(Self.writeBytes + BulkPage.size)
     }
 
-    /// Has all pages that were written reach the disk.
+    /// Makes all pages that were written durable.
     func makeDurable() throws(KappaError) {
         try flush()
         try writer.makeDurable()
     }
 
-    /// Writes what waits, and tells the file's header how many pages there are.
+    /// Writes the pages that wait, and the number of all pages into the file's header.
     ///
-    /// The count is believed only where the header's two change counters are equal, as they are in a
-    /// file that SQLite has just made.
+    /// SQLite trusts that number only where the header's two change counters are equal, as they are in a
+    /// file that it has just made.
     func finish() throws(KappaError) {
         try flush()
         var count: [UInt8] = []
@@ -88,17 +89,17 @@ final class BulkFile {
     }
 }
 
-/// Writes pieces of a file on a thread of its own, in the order in which they come. Another thread sees to
-/// it that they reach the disk meanwhile, so that little is left to wait for at the end. Where no thread
-/// can be made, who hands a piece over writes it.
+/// Writes pieces of a file on a thread of its own, in the order in which they come. Another thread syncs
+/// them meanwhile, so that there is little to wait for at the end. If no thread can be started, the caller
+/// that hands over a piece writes it.
 private final class PageWriter: Sendable {
     private struct State {
         var pieces: [(bytes: [UInt8], position: Int)] = []
-        /// Memory of pieces that were written, for others.
+        /// The memory of pieces that were written, for reuse.
         var idle: [[UInt8]] = []
         var isWriting = false
         var isEnded = false
-        /// Bytes that were written since the disk was told to keep them.
+        /// Bytes that were written since the last sync.
         var unsyncedBytes = 0
         var failure: IOFailure?
 
@@ -110,9 +111,9 @@ private final class PageWriter: Sendable {
     private let writer: WorkerThread?
     private let syncer: WorkerThread?
 
-    /// So many pieces may wait until whoever makes them waits, too.
+    /// With this many pieces waiting, the thread that makes them waits, too.
     private static let mostPieces = 8
-    /// So many bytes are worth a call: some hundredths of a second's work for a disk.
+    /// This many bytes are worth a sync: they take a disk some hundredths of a second.
     private static let syncBytes = 1 << 24
 
     init(_ file: OpenFile) {
@@ -123,7 +124,7 @@ private final class PageWriter: Sendable {
         }
         syncer = try? WorkerThread("kappa-sync") {
             while Self.waitForBytes(state) {
-                // A failure is told once: it must not be lost.
+                // The system reports a failure only once, so it must not be lost.
                 do throws(IOFailure) { try SystemFiles().sync(file.descriptor) } catch {
                     state.withLock { $0.note(error) }
                 }
@@ -137,7 +138,7 @@ private final class PageWriter: Sendable {
     ) {
         do throws(IOFailure) {
             try SystemFiles().write(file.descriptor, piece.bytes, at: piece.position)
-            // The disk has something to do until all is to be durable.
+            // Keeps the disk busy until everything has to be durable.
             kappa_start_writing(file.descriptor, Int64(piece.position), Int64(piece.bytes.count))
         } catch { state.withLock { $0.note(error) } }
         var memory = piece.bytes
@@ -166,7 +167,7 @@ private final class PageWriter: Sendable {
         }
     }
 
-    /// Waits until there is something for the disk to keep; false at the end.
+    /// Waits until there is enough for a sync; false at the end.
     private static func waitForBytes(_ state: Monitor<State>) -> Bool {
         state.wait { state -> Bool? in
             if state.isEnded { return false }
@@ -176,7 +177,7 @@ private final class PageWriter: Sendable {
         }
     }
 
-    /// Has bytes written; returns memory for further ones.
+    /// Queues bytes to be written; returns memory for the next ones.
     func write(
         _ bytes: consuming [UInt8], at position: Int
     ) throws(KappaError) -> [UInt8] {
@@ -190,7 +191,7 @@ private final class PageWriter: Sendable {
         do { return try result.get() } catch { throw self.error(error) }
     }
 
-    /// Waits until all that came so far has reached the disk.
+    /// Waits until everything that came so far is durable.
     func makeDurable() throws(KappaError) {
         let failure = state.wait { state -> IOFailure?? in
             if let failure = state.failure { return .some(failure) }

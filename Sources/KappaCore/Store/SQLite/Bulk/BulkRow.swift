@@ -1,20 +1,20 @@
 import CKappa
 import Glibc
 
-/// One row on its way into a ``BulkTable`` or a run, as a record.
+/// Encodes rows, one at a time, as records for a ``BulkTable`` or a run.
 final class BulkRow: RowWriter {
     let schema: TableSchema
     private let table: any RecordSink
     private let encoder: RecordEncoder
     private let cursor: RecordCursor
-    /// Is told each row once it is in the table.
+    /// Gets each row once it is in the table.
     private var listener: (any RowListener)?
     private let keyParts: Int
     private let record = ScratchMemory()
     private let firstKey: RowKey
-    /// That of the last row.
+    /// The key of the last row.
     private(set) var lastKey: RowKey
-    /// That of the row at hand.
+    /// The key of the current row.
     private var key: RowKey
 
     init(_ schema: TableSchema, _ table: any RecordSink) {
@@ -34,7 +34,7 @@ final class BulkRow: RowWriter {
     func bind(_ index: Int, _ text: String) { encoder.set(index, text) }
 
     /// Appends the row to the table.
-    /// - Throws: `.bug` if its key does not stand behind that of the row before it.
+    /// - Throws: `.bug` if its key does not sort after that of the row before it.
     func execute() throws(KappaError) {
         guard encoder.set(key, parts: keyParts) else { throw Self.wrongOrder() }
         try checkOrder()
@@ -42,7 +42,7 @@ final class BulkRow: RowWriter {
         try put(UnsafeRawBufferPointer(start: start, count: encoder.write(to: start)))
     }
 
-    /// Tells a listener of all rows that `body` appends.
+    /// Passes all rows that `body` appends to a listener.
     func observing(with listener: (any RowListener)?, _ body: () throws -> Void) rethrows {
         self.listener = listener
         defer { self.listener = nil }
@@ -84,7 +84,7 @@ final class BulkRow: RowWriter {
     /// The table has rows already, up to one with this key.
     func resume(after key: RowKey) { lastKey.set(key) }
 
-    /// A table whose rows stand in the wrong order would be damaged: so it is looked at each time.
+    /// Rows in the wrong order would damage the table, so the order is checked each time.
     private func checkOrder() throws(KappaError) {
         if !table.hasRows {
             firstKey.set(key)
@@ -101,10 +101,9 @@ final class BulkRow: RowWriter {
     }
 }
 
-/// Some rows of a table, one behind the other, encoded on whichever thread: a ``BulkRow`` takes them in one
-/// go.
+/// Some consecutive rows of a table, encoded on any thread; a ``BulkRow`` takes them all at once.
 ///
-/// `@unchecked Sendable`: a piece is with one thread at a time; ``OrderedWork`` hands it over.
+/// `@unchecked Sendable`: only one thread at a time has a piece; ``OrderedWork`` hands it over.
 final class RowPiece: @unchecked Sendable {
     /// Encodes the piece's rows.
     let row: BulkRow
@@ -124,8 +123,9 @@ extension RecordList: RecordSink {
 }
 
 extension BulkRow {
-    /// Appends rows in the order of their keys; `write` binds and executes one with the writer that it is
-    /// given. Many are encoded on several threads at once, while this one puts them into the table.
+    /// Appends rows in the order of their keys; `write` binds and executes one with the writer that it
+    /// gets. If there are many, several threads encode them at once, while this one puts them into the
+    /// table.
     func append(_ count: Int, _ write: (Int, any RowWriter) throws -> Void) throws {
         guard count >= Self.manyRows, kappa_core_count() > 1 else {
             for index in 0..<count { try write(index, self) }
@@ -137,12 +137,12 @@ extension BulkRow {
         }
     }
 
-    /// Appends rows piece by piece; `make` appends those of a piece to the row that it is given, on several
+    /// Appends rows piece by piece; `make` appends those of a piece to the row that it gets, on several
     /// threads at once.
     func append(pieces: Int, _ make: (Int, BulkRow) throws -> Void) throws {
         let threads = min(Int(kappa_core_count()), Self.mostThreads)
         let slots = (0..<(threads + 2)).map { _ in RowPiece(schema) }
-        // Whoever calls this has seen to it that pieces do not touch each other.
+        // The caller guarantees that pieces do not share anything that changes.
         nonisolated(unsafe) let make = make
         try OrderedWork.run(pieces: pieces, slots: slots, threads: threads) { piece, slot in
             slot.removeAll()
@@ -152,9 +152,9 @@ extension BulkRow {
         }
     }
 
-    /// Fewer are written before other threads have begun.
+    /// Fewer rows are written before other threads would have started.
     private static let manyRows = 20_000
     private static let rowsOfPiece = 4_096
-    /// One thread puts rows into the table as fast as so many encode them, about.
+    /// One thread puts rows into the table about as fast as this many encode them.
     private static let mostThreads = 4
 }

@@ -1,9 +1,9 @@
-/// Builds the tree of a table that was empty, from rows that come in the order of their keys: each
-/// page is written once, whole, one behind the other.
+/// Builds the tree of an empty table from rows that come in the order of their keys. It writes each page
+/// once, complete, one after the other.
 ///
-/// The format is that of an index tree, which a table `WITHOUT ROWID` is
-/// (https://www.sqlite.org/fileformat2.html, sections 1.6 and 2.4). A row that stands between two
-/// pages is kept in their parent, and only there.
+/// The format is that of an index B-tree, as of every `WITHOUT ROWID` table
+/// (https://www.sqlite.org/fileformat2.html, sections 1.6 and 2.4). A row between two pages is kept in
+/// their parent, and only there.
 final class BulkTable {
     private let file: BulkFile
     private let root: UInt32
@@ -13,12 +13,12 @@ final class BulkTable {
     /// The page that is being filled at one height of the tree; leaves are at height zero.
     fileprivate struct Level {
         let page: BulkPage
-        /// A row that finds the page full. It becomes the one between this page and the next as soon
-        /// as another follows it.
+        /// A row that found the page full. As soon as another row follows, it becomes the one between this
+        /// page and the next.
         var waiting: Entry?
     }
 
-    /// A row with the page to the left of it; zero in a leaf.
+    /// A row with the number of the page to its left; zero in a leaf.
     fileprivate struct Entry {
         var left: UInt32
         var cell: [UInt8]
@@ -36,7 +36,7 @@ final class BulkTable {
         levels = [Level(page: leaf)]
     }
 
-    /// Goes on where another table was left.
+    /// Resumes an unfinished table.
     init(_ file: BulkFile, _ progress: Progress) {
         self.file = file
         root = progress.root
@@ -56,7 +56,7 @@ final class BulkTable {
         leafIsFull = levels[0].waiting != nil
     }
 
-    /// A record with its size before it. What is too long for a page goes on in pages of its own.
+    /// A record with its size before it. A record that is too long for a page continues in overflow pages.
     private func cell(_ record: UnsafeRawBufferPointer) throws(KappaError) -> [UInt8] {
         var cell = [UInt8](unsafeUninitializedCapacity: Varint.mostBytes) { bytes, count in
             guard let start = bytes.baseAddress.map({ UnsafeMutableRawPointer($0) }) else { return }
@@ -97,7 +97,7 @@ final class BulkTable {
         if !Self.append(entry, to: levels[height].page) { levels[height].waiting = entry }
     }
 
-    /// Writes the page of a height, which is full, and begins a new one.
+    /// Writes the full page of a height, and begins a new one.
     private func close(_ height: Int, rightmost: UInt32) throws(KappaError) -> UInt32 {
         if levels.count == height + 1 {
             levels.append(Level(page: BulkPage(isLeaf: false)))
@@ -108,7 +108,7 @@ final class BulkTable {
         return number
     }
 
-    /// Writes what is left, and last of all the root.
+    /// Writes what is left, and the root last.
     func finish() throws(KappaError) {
         guard hasRows else { return }
         var height = 0
@@ -123,7 +123,8 @@ final class BulkTable {
         }
     }
 
-    /// A row that still waits gets a page: the last of the full page goes up, to stand between.
+    /// Gives a row that still waits a page of its own: the last row of the full page moves up, between the
+    /// two.
     private func settleWaiting(_ height: Int) throws(KappaError) {
         guard let waiting = levels[height].waiting,
             let last = levels[height].page.removeLast()
@@ -139,10 +140,10 @@ final class BulkTable {
     }
 }
 
-// MARK: To go on later
+// MARK: Resuming
 
 extension BulkTable {
-    /// How far a table is: the pages that are not full yet.
+    /// The progress of a table: the pages that are not full yet.
     struct Progress {
         fileprivate let root: UInt32
         fileprivate let hasRows: Bool
@@ -185,14 +186,15 @@ extension BulkTable {
 /// One page of an index tree that is being filled from left to right.
 final class BulkPage {
     static let size = 8_192
-    /// How many bytes of a record a page holds at most and, of one that goes on elsewhere, at least.
+    /// How many bytes of a record a page holds at most and, if the record continues in overflow pages, at
+    /// least.
     static let mostLocal = (size - 12) * 64 / 255 - 23
     static let leastLocal = (size - 12) * 32 / 255 - 23
 
     private let isLeaf: Bool
     private let memory = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 8)
     private var count = 0
-    /// Where the cells begin: they stand at the end of the page, the first one last.
+    /// Where the cells begin. They fill the page from its end, so the first cell is the last in the page.
     private var start = size
 
     private var headerSize: Int { isLeaf ? 8 : 12 }
@@ -201,7 +203,7 @@ final class BulkPage {
 
     deinit { memory.deallocate() }
 
-    /// A page as another one was saved.
+    /// Restores a page that was saved.
     init(isLeaf: Bool, from state: inout StateReader) throws(KappaError) {
         self.isLeaf = isLeaf
         count = Int(try state.readShort())
@@ -226,10 +228,10 @@ final class BulkPage {
         state.write(text: UnsafeRawBufferPointer(start: memory + start, count: Self.size - start))
     }
 
-    /// Adds a cell behind the others; false if there is no room for it.
+    /// Adds a cell after the others; false if there is no room for it.
     ///
     /// - Parameters:
-    ///   - payload: The record's size where it is not part of the bytes yet.
+    ///   - payload: The record's size, if the bytes do not include it yet.
     func append(_ cell: UnsafeRawBufferPointer, size payload: Int?, left: UInt32) -> Bool {
         let prefix = payload.map { Varint.size(UInt64($0)) } ?? 0
         let size = cell.count + prefix + (isLeaf ? 0 : 4)
@@ -248,7 +250,7 @@ final class BulkPage {
         return true
     }
 
-    /// Takes the last cell off; nil if there is only one.
+    /// Removes and returns the last cell; nil if there is only one.
     func removeLast() -> (left: UInt32, cell: [UInt8])? {
         guard count > 1 else { return nil }
         count -= 1
@@ -265,7 +267,7 @@ final class BulkPage {
         start = Self.size
     }
 
-    /// The page as it is written; `rightmost` is the page behind the last cell.
+    /// The page as it is written; `rightmost` is the page to the right of the last cell.
     func bytes(rightmost: UInt32) -> UnsafeRawBufferPointer {
         memory.store(UInt8(isLeaf ? 0x0A : 0x02))
         store(0, at: 1)
@@ -275,7 +277,7 @@ final class BulkPage {
         if !isLeaf {
             memory.store(bigEndian: rightmost, at: 8)
         }
-        // What earlier pages have left between pointers and cells is not to be written out again.
+        // Clears what earlier pages have left between the pointers and the cells.
         let gap = headerSize + 2 * count
         (memory + gap).initializeMemory(as: UInt8.self, repeating: 0, count: start - gap)
         return UnsafeRawBufferPointer(start: memory, count: Self.size)

@@ -1,17 +1,17 @@
-/// The file of the catalog: versions, live pointers and switches; see `CatalogFileNotes.swift` for what else it
+/// The catalog's file: versions, live pointers and switches. `CatalogFileNotes.swift` has what else it
 /// keeps.
 ///
-/// A SQLite database with `synchronous=FULL`: what it says survives power loss. One thread uses it at a
-/// time; each opens its own.
+/// A SQLite database with `synchronous=FULL`: what is committed survives power loss. Only one thread at a
+/// time uses it; each opens its own.
 final class CatalogFile {
     let database: SQLiteConnection
     private let dataVersion: SQLiteStatement
     private let name: NamedFile
     /// Whether it has the tables of ``noteTables``: a catalog of an earlier build that cannot be written to
-    /// has not.
+    /// lacks them.
     let hasNotes: Bool
 
-    /// Opens it for writing, and makes it where it is new.
+    /// Opens it for writing, and creates it where it does not exist.
     convenience init(writing path: String) throws {
         let database = try SQLiteConnection(path, .create)
         try database.useWAL()
@@ -23,15 +23,15 @@ final class CatalogFile {
         try self.init(database)
     }
 
-    /// Opens it for reading, where nothing can be written.
-    /// - Parameter reason: Why that is so: what a change of the catalog then fails with.
+    /// Opens it for reading only, where nothing can be written.
+    /// - Parameter reason: Why nothing can be written; a change of the catalog fails with this error.
     convenience init(reading path: String, because reason: KappaError) throws(KappaError) {
         try self.init(try ReadingConnection.open(path, lease: nil).connection)
         database.whyReadOnly = reason
     }
 
-    /// Stands for one that could not be made: it has no versions.
-    /// - Parameter reason: Why it could not be made.
+    /// Stands in for a catalog that could not be created: it has no versions.
+    /// - Parameter reason: Why it could not be created.
     convenience init(emptyBecause reason: KappaError) throws(KappaError) {
         let database = try SQLiteConnection(":memory:", .create)
         try Self.makeTables(database)
@@ -67,10 +67,10 @@ final class CatalogFile {
             at INTEGER NOT NULL) STRICT;
         """
 
-    /// Why it can only be read, where that is so.
+    /// Why it can only be read; nil where it can be written to.
     var whyReadOnly: KappaError? { database.whyReadOnly }
 
-    /// Whether it was opened in a way that is not kept; see ``SQLiteConnection/isMakeshift``.
+    /// Whether its connection must not be kept open; see ``SQLiteConnection/isMakeshift``.
     var isMakeshift: Bool { database.isMakeshift }
 
     /// A number that changes whenever another connection has changed the catalog.
@@ -78,7 +78,7 @@ final class CatalogFile {
         try name.requireItsName(
             "the catalog",
             advice:
-                "Put the data folder back as it was. But for the log, all of it can be made again by "
+                "Restore the data folder. Everything in it except the log can be rebuilt by "
                 + "`kappa run`")
         defer { dataVersion.reset() }
         return try dataVersion.step() ? dataVersion.integer(0) : 0
@@ -119,7 +119,7 @@ final class CatalogFile {
         return versions
     }
 
-    /// Enters a new version under a view's next number; inside of a transaction.
+    /// Adds a new version under the view's next number. Call it inside a transaction.
     func add(view: String, digest: String, _ state: VersionState) throws(KappaError) -> VersionID {
         let next = try database.prepare(
             """
@@ -160,7 +160,7 @@ final class CatalogFile {
 
     func remove(_ id: VersionID) throws(KappaError) { try delete(id, from: "versions") }
 
-    /// Deletes what a table has of a version.
+    /// Deletes a version's rows from a table.
     func delete(_ id: VersionID, from table: String) throws(KappaError) {
         let delete = try database.prepare("DELETE FROM \(table) WHERE view = ? AND number = ?")
         delete.bind(0, id)
@@ -242,7 +242,7 @@ final class CatalogFile {
     }
 }
 
-/// One version as the catalog has it.
+/// One version as the catalog records it.
 package struct VersionEntry: Equatable, Sendable {
     package var id: VersionID
     package var digest: String
@@ -250,10 +250,10 @@ package struct VersionEntry: Equatable, Sendable {
     package var isLive: Bool
     /// Why it is paused or failed, or waits.
     package var reason: String?
-    /// Why it stands still, though it is live.
+    /// Why it makes no progress although it is live.
     package var failure: Failure?
 
-    /// Why a live version stands still.
+    /// Why a live version makes no progress.
     package struct Failure: Equatable, Sendable {
         package var reason: String
         /// In microseconds since 1970-01-01T00:00:00Z.
@@ -263,7 +263,7 @@ package struct VersionEntry: Equatable, Sendable {
     }
 }
 
-/// One change of a live pointer as the catalog keeps it.
+/// One change of a live pointer as the catalog records it.
 struct SwitchRecord {
     var view: String
     var from: VersionNumber?
@@ -283,7 +283,7 @@ extension SQLiteStatement {
         if let number { bind(index, Int64(number.rawValue)) } else { bindNull(index) }
     }
 
-    /// Binds a view and a number, one behind the other.
+    /// Binds a view and a number, one after the other.
     func bind(_ index: Int, _ id: VersionID) {
         bind(index, id.view)
         bind(index + 1, id.number)

@@ -1,5 +1,5 @@
-/// What the catalog keeps besides versions and switches: what judgements came to, who wants a rebuild, and
-/// what stands still.
+/// What the catalog keeps besides versions and switches: judgements, rebuilds that were begun, and failures
+/// of live versions.
 extension CatalogFile {
     static let judgementTable = """
         CREATE TABLE IF NOT EXISTS judgements (
@@ -87,7 +87,7 @@ extension CatalogFile {
 
     // MARK: Failures
 
-    /// Notes why a version stands still, if it is live. Since when it does is kept over several tries.
+    /// Notes why a version makes no progress, if it is live. Further tries keep the time since when.
     func addFailure(_ id: VersionID, _ failure: VersionEntry.Failure) throws(KappaError) {
         let insert = try database.prepare(
             """
@@ -106,17 +106,17 @@ extension CatalogFile {
 
     func removeFailure(of id: VersionID) throws(KappaError) { try delete(id, from: "failures") }
 
-    /// Removes all that is noted of a version.
+    /// Removes all notes about a version.
     func removeNotes(of id: VersionID) throws(KappaError) {
         for table in ["failures", "rebuilds"] { try delete(id, from: table) }
     }
 
-    /// Moves what the write-ahead log holds into the file, which makes room in the part of the log that is
-    /// there already: on a full disk there is no other.
+    /// Moves what the write-ahead log holds into the file, which makes room in the existing part of the
+    /// log: on a full disk there is no other room.
     func makeRoom() { try? database.execute("PRAGMA wal_checkpoint(PASSIVE)") }
 }
 
-/// One judgement as the catalog keeps it.
+/// One judgement as the catalog records it.
 struct JudgementRecord {
     var candidate: VersionID
     /// The live version that it was compared with; nil for a first version.

@@ -1,6 +1,7 @@
 import CSQLite
 
-/// What ``SQLRewriter`` writes around values to make them values of another type. NULL stays NULL.
+/// The functions that ``SQLRewriter`` writes around values to convert them to another type. NULL stays
+/// NULL.
 extension SQLFunctions {
     static func addConversions(to connection: SQLiteConnection) {
         define("_kappa_decimal", 1, on: connection) { call throws(SQLFailure) in

@@ -1,7 +1,7 @@
 import CSQLite
 
-/// Sums and means of decimals, as aggregates and over windows: exact however many digits they need on
-/// their way.
+/// Sums and means of decimals, as aggregates and over windows: exact, however many digits the intermediate
+/// sums need.
 extension SQLFunctions {
     static func addAggregates(to connection: SQLiteConnection) {
         define("_kappa_sum", on: connection) { call, total throws(SQLFailure) in
@@ -27,7 +27,7 @@ extension SQLFunctions {
             self.result = result
         }
 
-        /// Gives the result of what a group has so far, which is nothing where it has no rows.
+        /// Returns the result of a group so far; the total is empty where the group has no rows.
         func give(_ context: OpaquePointer, _ total: DecimalTotal) {
             let call = SQLCall(context, nil)
             do throws(SQLFailure) { try result(call, total) } catch {
@@ -42,11 +42,11 @@ extension SQLFunctions {
         }
     }
 
-    /// What SQLite keeps for one group is a pointer to this.
+    /// SQLite keeps a pointer to this for each group.
     private final class Group {
         var total = DecimalTotal()
 
-        /// The group of a call; it is made with its first row.
+        /// The group of a call; its first row creates it.
         static func of(_ context: OpaquePointer) -> Group? {
             let size = Int32(MemoryLayout<UnsafeRawPointer?>.size)
             guard let place = pointer(sqlite3_aggregate_context(context, size)) else { return nil }
@@ -58,7 +58,7 @@ extension SQLFunctions {
             return group
         }
 
-        /// The group of a call, if it has rows; `isLast` lets it go.
+        /// The group of a call, if it has rows; with `isLast` it is released.
         static func existing(_ context: OpaquePointer, isLast: Bool) -> Group? {
             guard let place = pointer(sqlite3_aggregate_context(context, 0)),
                 let there = place.pointee

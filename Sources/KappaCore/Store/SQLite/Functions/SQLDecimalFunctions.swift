@@ -1,7 +1,7 @@
 import CSQLite
 
-/// Arithmetic and comparison of decimals. NULL in gives NULL; what is no number, or needs more than 38
-/// digits, is an error.
+/// Arithmetic and comparison of decimals. A NULL argument gives NULL; one that is not a number, or a result
+/// of more than 38 digits, is an error.
 extension SQLFunctions {
     static func addDecimals(to connection: SQLiteConnection) {
         addArithmetic(to: connection)
@@ -60,7 +60,7 @@ extension SQLFunctions {
                 b.mantissa != 0
             else { return call.giveNull() }
             guard (0...ExactDecimal.maximumScale).contains(digits) else {
-                throw SQLFailure("\(digits) digits after the point cannot be had: 0 to 38 can.")
+                throw SQLFailure("A decimal has 0 to 38 digits after the point, and not \(digits).")
             }
             try call.give(
                 a.quotient(b, scale: digits, rounding: .toNearestOrEven), orTooLong: "quotient")
@@ -85,7 +85,7 @@ extension SQLFunctions {
                 guard let number = try call.decimal(0), let digits = try call.whole(1) else {
                     return call.giveNull()
                 }
-                // SQLite's round() takes a negative number of digits to be none.
+                // SQLite's round() treats a negative number of digits as 0.
                 call.give(
                     number.exactlyRounded(
                         scale: max(0, digits), rounding: .toNearestOrAwayFromZero))
@@ -109,7 +109,7 @@ extension SQLFunctions {
     private static func addOrder(to connection: SQLiteConnection) {
         define("_kappa_compare", 2, on: connection) { call throws(SQLFailure) in
             guard !call.isNull(0), !call.isNull(1) else { return call.giveNull() }
-            // What is no decimal may still be a number: a double beyond them, or infinity.
+            // A value that is no decimal may still be a number: a double beyond the decimals, or infinity.
             if let a = try? call.decimal(0), let b = try? call.decimal(1) {
                 return call.give(order(a == b, a < b))
             }
@@ -134,7 +134,7 @@ extension SQLFunctions {
 }
 
 extension SQLCall {
-    /// The argument, which is not NULL, as ``NumberOrder`` has it.
+    /// The sort key that ``NumberOrder`` gives the argument, which is not NULL.
     fileprivate func orderKey(_ index: Int) throws(SQLFailure) -> [UInt8] {
         switch type(index) {
         case SQLITE_INTEGER: return NumberOrder.key(ExactDecimal(integer(index)))

@@ -1,7 +1,7 @@
 import CSQLite
 
-/// `printf` and `format` as SQLite has them, but for two things: SQLite counts up to a precision one by
-/// one, however large it is, which nothing can interrupt; and some of its versions give NULL for a text
+/// `printf` and `format` as in SQLite, except for two things: SQLite counts up to a precision one by one,
+/// however large it is, and nothing can interrupt that; and some versions of SQLite return NULL for a text
 /// that is too long.
 extension SQLFunctions {
     static func addFormats(to connection: SQLiteConnection) {
@@ -18,7 +18,7 @@ extension SQLFunctions {
         }
     }
 
-    /// The largest width or precision of a format, written out or given as an argument for a `*`.
+    /// The largest width or precision in a format, whether written out or passed as the argument of a `*`.
     private static func largestWidth(_ call: SQLCall) -> Int {
         var largest = 0
         var next = 1
@@ -49,7 +49,7 @@ extension SQLFunctions {
         return largest
     }
 
-    /// SQLite's own function, on a connection where nothing stands in its place.
+    /// SQLite's own function, on a connection where nothing replaces it.
     private final class OriginalFormat {
         private var connection: SQLiteConnection?
         private var statements: [Int: SQLiteStatement] = [:]
@@ -81,7 +81,7 @@ extension SQLFunctions {
 }
 
 extension SQLCall {
-    /// Gives all arguments on to a statement.
+    /// Binds all arguments to a statement.
     fileprivate func bind(to statement: SQLiteStatement) {
         for index in 0..<count {
             sqlite3_bind_value(statement.handle, Int32(index + 1), value(index))

@@ -1,23 +1,23 @@
-/// What functions take and give.
+/// The types that functions take and return.
 struct SQLFunctionRule {
     enum Take {
-        /// Whatever it is, as it is stored.
+        /// Any value, as it is stored.
         case any
-        /// Numbers, texts, JSON; no times, and decimals as doubles.
+        /// Numbers, texts, JSON; decimals as doubles, and no times.
         case plain
         /// Texts as the library prints them.
         case text
-        /// Times as texts that SQLite reads; all else as with `plain`.
+        /// Times as texts that SQLite reads; everything else as with `plain`.
         case moment
-        /// Values as JSON has them.
+        /// Values in their JSON form.
         case json
-        /// Decimals in their one form.
+        /// Decimals in their canonical form.
         case decimal
         /// Times, and texts that are times.
         case time
     }
 
-    /// What the arguments are taken as, in order; the last one counts for all that follow.
+    /// How the arguments are taken, in order; the last entry applies to all further arguments.
     var takes: [Take]
     var gives: SQLType
 
@@ -28,7 +28,7 @@ struct SQLFunctionRule {
 
     func take(_ index: Int) -> Take { index < takes.count ? takes[index] : takes.last ?? .any }
 
-    /// Functions that are neither aggregates of numbers nor choices.
+    /// The functions that are neither aggregates of numbers nor choices between arguments.
     static let all: [String: SQLFunctionRule] = {
         var rules: [String: SQLFunctionRule] = [:]
         func add(_ names: String, _ takes: Take..., gives: SQLType) {

@@ -1,8 +1,8 @@
 import CSQLite
 
 /// The functions that kappa adds to SQLite: decimals that are exact, times, and the calendars of time
-/// zones. `docs/money-and-time.md` describes those that people call; those that begin with `_kappa_`
-/// stand in statements that kappa rewrites.
+/// zones. `docs/money-and-time.md` describes those that people call; kappa writes those that begin with
+/// `_kappa_` into statements that it rewrites.
 enum SQLFunctions {
     /// Adds all of them to a connection, once.
     static func add(to connection: SQLiteConnection) {
@@ -16,8 +16,8 @@ enum SQLFunctions {
         addFormats(to: connection)
     }
 
-    /// The same arguments give the same result, and nothing else is touched: so the planner may keep
-    /// results, and a view may call them.
+    /// The functions are deterministic and have no side effects, so the planner may reuse results, and a
+    /// view may call them.
     static let flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS
 
     typealias Body = (SQLCall) throws(SQLFailure) -> Void
@@ -31,7 +31,7 @@ enum SQLFunctions {
         }
     }
 
-    /// Defines a function of so many arguments.
+    /// Defines a function. `arguments` is the number of its arguments, -1 for any number.
     static func define(
         _ name: String, _ arguments: Int32, on connection: SQLiteConnection, _ body: @escaping Body
     ) {
@@ -62,7 +62,7 @@ struct SQLFailure: Error {
 struct SQLCall {
     let context: OpaquePointer
     private let values: UnsafeMutablePointer<OpaquePointer?>?
-    /// Of the arguments, where a function takes any number of them.
+    /// The number of arguments, where a function takes any number of them.
     let count: Int
 
     init(
@@ -85,7 +85,7 @@ struct SQLCall {
     func text(_ index: Int) -> String {
         String(decoding: bytes(index), as: UTF8.self)
     }
-    /// The bytes of a text, until the next call for this argument.
+    /// The bytes of a text, valid until the next call for this argument.
     func bytes(_ index: Int) -> UnsafeRawBufferPointer {
         let start = sqlite3_value_text(self[index])
         return UnsafeRawBufferPointer(
@@ -151,7 +151,7 @@ struct SQLCall {
         case .text: give(decimal.description)
         }
     }
-    /// A result that needs to fit.
+    /// A result that must fit; nil means that it does not.
     func give(_ decimal: ExactDecimal?, orTooLong what: String) throws(SQLFailure) {
         guard let decimal else {
             throw SQLFailure("The \(what) needs more than 38 digits.")

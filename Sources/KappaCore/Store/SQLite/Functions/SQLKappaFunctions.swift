@@ -1,4 +1,4 @@
-/// kappa's own functions, and the tables that SQLite makes of JSON.
+/// kappa's own functions, and the tables that SQLite makes from JSON.
 enum SQLKappaFunctions {
     /// `json_each(…)` and `json_tree(…)`.
     static let tables: [String: [SQLColumn]] = {

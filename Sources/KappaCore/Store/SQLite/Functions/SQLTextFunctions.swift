@@ -1,8 +1,8 @@
 import CKappa
 import CSQLite
 
-/// Functions of texts that SQLite has, too, with the same results, where its own take the product of
-/// their arguments' lengths: a minute for two texts of a megabyte. These take the sum.
+/// Text functions with the same results as SQLite's own. SQLite's take time proportional to the product of
+/// their arguments' lengths, a minute for two texts of a megabyte; these take the sum.
 extension SQLFunctions {
     static func addTexts(to connection: SQLiteConnection) {
         define("instr", 2, on: connection) { call throws(SQLFailure) in instr(call) }
@@ -49,7 +49,7 @@ extension SQLFunctions {
         if call.isNull(2) { return call.giveNull() }
         let new = call.bytes(2)
         let most = Int(sqlite3_limit(connection.handle, SQLITE_LIMIT_LENGTH, -1))
-        // Counted first: then the result is written once, into just the memory that it needs.
+        // Count first, so that the result is written once, into exactly the memory that it needs.
         var count = 0
         var start = 0
         while let found = place(of: part, in: text, from: start) {
@@ -75,7 +75,7 @@ extension SQLFunctions {
         call.give(utf8: UnsafeRawBufferPointer(rebasing: result[..<size]))
     }
 
-    /// Takes the characters of the second text off the ends of the first.
+    /// Removes the characters of the second text from the ends of the first.
     private static func trim(_ call: SQLCall, left: Bool, right: Bool) {
         if call.isNull(0) || call.isNull(1) { return call.giveNull() }
         let taken = CharacterSet(call.bytes(1))
@@ -93,7 +93,7 @@ extension SQLFunctions {
         call.give(utf8: UnsafeRawBufferPointer(rebasing: rest))
     }
 
-    /// Characters as SQLite cuts a text: at each byte that begins one.
+    /// A set of characters. SQLite splits a text at each byte that begins one, and so does this.
     private struct CharacterSet {
         typealias Bytes = Slice<UnsafeRawBufferPointer>
         private var single = [Bool](repeating: false, count: 256)

@@ -72,9 +72,9 @@ extension Timestamp {
     package static let howToWrite =
         "a date such as '2024-01-15', or a time such as '2024-01-15T14:30:00Z' (UTC if it names no zone)"
 
-    /// A time as people write it: a date (its midnight in UTC), or RFC 3339, where the zone may be
-    /// left out (UTC), the seconds too, and a blank may stand for the `T`. Years beyond 0000 to 9999 are taken as kappa
-    /// prints them.
+    /// A time as people write it: a date (its midnight in UTC), or RFC 3339, where the zone may be left out
+    /// (UTC), the seconds too, and a space may replace the `T`. Years outside 0000 to 9999 are read as
+    /// kappa prints them.
     package init?(written text: String) {
         if let time = Timestamp(extended: text) {
             self = time

@@ -55,7 +55,8 @@ extension SQLRewriter {
         return SQLTyped(type, splice(range, [left, right]), range)
     }
 
-    /// A time and a number of microseconds make a time; two times, a number of microseconds.
+    /// A time plus or minus a number of microseconds is a time; the difference of two times is a number of
+    /// microseconds.
     private func times(
         _ sign: String, _ left: SQLTyped, _ right: SQLTyped, _ range: Range<Int>
     ) throws(SQLMistake) -> SQLTyped {
@@ -71,7 +72,7 @@ extension SQLRewriter {
             return [.integer, .bool, .null].contains(typed.type)
         }
         if sign == "-", left.type == .time, !isNumber(right) {
-            // What else could be taken from a time is another time.
+            // Anything else that can be subtracted from a time is another time.
             guard right.type != .unknown, right.type != .double, right.type != .decimal else {
                 throw uncertain(right)
             }
@@ -149,7 +150,7 @@ extension SQLRewriter {
         if ["REAL", "FLOA", "DOUB"].contains(where: { type.contains($0) }) {
             return SQLTyped(.double, splice(range, [asDouble(operand)]), range)
         }
-        // What is left is NUMERIC: numbers stay as they are.
+        // The remaining types are NUMERIC: numbers stay as they are.
         switch operand.type {
         case .decimal: return replaced(SQLTyped(.decimal, "(\(operand.text))", range))
         case .time: return SQLTyped(.integer, splice(range, [operand]), range)

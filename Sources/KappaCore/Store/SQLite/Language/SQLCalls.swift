@@ -36,15 +36,15 @@ extension SQLRewriter {
         }
     }
 
-    /// A call as it stands in the text, with all of it but its arguments.
+    /// A call and its place in the text, with everything but its arguments.
     private struct Place {
         var call: SQLCallSyntax
         var range: Range<Int>
-        /// Of ORDER BY, FILTER and OVER.
+        /// The expressions of ORDER BY, FILTER and OVER.
         var others: [SQLTyped]
     }
 
-    /// The call with these arguments, under another name, perhaps.
+    /// The call with these arguments, optionally under another name.
     private func written(
         _ place: Place, _ arguments: [SQLTyped], _ type: SQLType, as name: String? = nil
     ) -> SQLTyped {
@@ -99,7 +99,7 @@ extension SQLRewriter {
         }
     }
 
-    /// `'unixepoch'` and its like make a time of a number: a time is one already.
+    /// `'unixepoch'` and the like turn a number into a time; a time already is one.
     private func checkModifiers(_ arguments: [SQLTyped]) throws(SQLMistake) {
         guard arguments.contains(where: { $0.type == .time }) else { return }
         for argument in arguments {
@@ -112,11 +112,13 @@ extension SQLRewriter {
         }
     }
 
-    /// A time in `%d` would be cut to its year.
+    /// `%d` would reduce a time to its year.
     private func checkFormat(_ arguments: [SQLTyped]) throws(SQLMistake) {
         guard case .text(let format) = arguments.first?.literal else {
             guard let time = arguments.first(where: { $0.type == .time }) else { return }
-            throw mistake(time, "is a time, in a format that is not known yet", Self.howToFormat)
+            throw mistake(
+                time, "is a time, and the format is not known before the query runs",
+                Self.howToFormat)
         }
         for (letter, argument) in zip(Self.conversions(format), arguments.dropFirst())
         where argument.type == .time && !"sqQwz".contains(letter) {
@@ -124,9 +126,9 @@ extension SQLRewriter {
         }
     }
 
-    private static let howToFormat = "Format what strftime(…) gives, or take %s"
+    private static let howToFormat = "Format the result of strftime(…), or use %s"
 
-    /// What each argument of a format is taken as: `d`, `s` and so on, and `*` for a width.
+    /// How a format takes each of its arguments: `d`, `s` and so on, and `*` for a width.
     private static func conversions(_ format: String) -> [Character] {
         var result: [Character] = []
         var isOpen = false
@@ -181,11 +183,11 @@ extension SQLRewriter {
             ], type)
     }
 
-    /// The least or largest, of rows or of several arguments.
+    /// The smallest or largest, of rows or of several arguments.
     private func extreme(
         _ arguments: [SQLTyped], _ place: Place
     ) throws(SQLMistake) -> SQLTyped {
-        // The arguments are compared with each other: so they must be of one type.
+        // The arguments are compared with each other, so they must be of one type.
         let result = try compared(arguments, isOrder: true)
         if arguments.contains(where: { $0.type == .decimal }) {
             return wrapped(written(place, result, .unknown), "_kappa_unorder", .decimal)
@@ -241,7 +243,7 @@ extension SQLRewriter {
         switch name {
         case "mod":
             throw mistake(
-                first, "is a decimal, of which mod() would lose digits",
+                first, "is a decimal, and mod() would lose digits of it",
                 "CAST(x AS INTEGER) makes an integer of it")
         case "sign": return written(place, arguments, .integer, as: "_kappa_sign")
         default:

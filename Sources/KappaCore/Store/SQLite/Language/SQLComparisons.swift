@@ -1,6 +1,6 @@
-/// Comparisons: the sides are brought to one type, or refused.
+/// Comparisons: both sides are converted to one type, or refused.
 extension SQLRewriter {
-    /// What the operands of one comparison have in common.
+    /// How the operands of one comparison are compared.
     private enum Family { case time, decimal, bool, number, text, native }
 
     func comparison(
@@ -21,7 +21,7 @@ extension SQLRewriter {
                 isOrder: isOrder)
             return SQLTyped(.bool, splice(range, parts), range)
         }
-        // `x IS TRUE` asks whether x is true; it compares nothing.
+        // `x IS TRUE` tests whether x is true; it compares nothing.
         if sign.hasPrefix("IS"), !sign.hasSuffix("FROM"), case .column(let name) = right.kind,
             name.isBare, name.table == nil, operands[1].type == .bool,
             ["true", "false"].contains(name.name.lowercased())
@@ -31,7 +31,7 @@ extension SQLRewriter {
         return SQLTyped(.bool, splice(range, try compared(operands, isOrder: isOrder)), range)
     }
 
-    /// Operands of one comparison as SQLite compares them rightly.
+    /// The operands of one comparison, rewritten so that SQLite compares them correctly.
     func compared(_ operands: [SQLTyped], isOrder: Bool) throws(SQLMistake) -> [SQLTyped] {
         guard operands.contains(where: { $0.parts != nil }) else {
             let family = try family(operands)
@@ -40,7 +40,7 @@ extension SQLRewriter {
             for operand in operands {
                 do throws(SQLMistake) { result.append(try fitted(operand, family, isOrder)) } catch
                 {
-                    // A literal is wrong beside something: that is named too.
+                    // A literal is wrong because of the operand beside it, so the message names both.
                     guard let solid, operand.literal != nil, error.range == operand.range else {
                         throw error
                     }
@@ -108,8 +108,8 @@ extension SQLRewriter {
         SQLMistake(
             other.range,
             "\(name(one)) is \(one.type.noun), and \(name(other)) is \(other.type.noun)",
-            "Compare like with like: CAST(x AS TEXT), or AS INTEGER, REAL or DECIMAL, makes the one "
-                + "the other")
+            "Compare values of one type: CAST(x AS TEXT), or AS INTEGER, REAL or DECIMAL, converts one "
+                + "to the other's")
     }
 
     private func fitted(
@@ -134,7 +134,7 @@ extension SQLRewriter {
         }
     }
 
-    /// A decimal as bytes that stand in the order of the numbers.
+    /// A decimal as bytes that sort as the numbers do.
     func ordered(_ operand: SQLTyped) throws(SQLMistake) -> SQLTyped {
         if operand.type == .null { return operand }
         let number = operand.literal == nil ? operand : try asDecimal(operand)
@@ -179,15 +179,15 @@ extension SQLRewriter {
             let (columns, text) = try self.source(source, scope, isSet: true)
             let parts = try compared(
                 operand, columns, "SELECT * FROM \(text)", source.range, isOrder: false)
-            // Where nothing is converted, the name stays as it was.
+            // If nothing is converted, the name stays as it was.
             let isSame = parts[1].text == "(SELECT * FROM \(text))"
             let set = isSame ? SQLTyped(.unknown, text, source.range) : parts[1]
             return SQLTyped(.bool, splice(range, [parts[0], set]), range)
         }
     }
 
-    /// One value or row against the columns of a select: what is converted in the select's rows is
-    /// converted in a select around it.
+    /// Compares one value or row with the columns of a select. Where the select's columns need a
+    /// conversion, another select around it does that.
     private func compared(
         _ operand: SQLTyped, _ columns: [SQLColumn], _ select: String, _ range: Range<Int>,
         isOrder: Bool
@@ -203,7 +203,7 @@ extension SQLRewriter {
         var fittedValues: [SQLTyped] = []
         var fittedColumns: [String] = []
         for (index, value) in values.enumerated() {
-            // Messages quote the select for the column.
+            // Messages quote the select instead of the column.
             let column = SQLTyped(columns[index].type, names[index], range)
             let pair = try compared([value, column], isOrder: isOrder)
             fittedValues.append(pair[0])
@@ -211,7 +211,7 @@ extension SQLRewriter {
         }
         var text = "(\(select))"
         if fittedColumns != names {
-            // No table and no column has a name with a blank in it.
+            // No table and no column has a name with a space in it.
             text =
                 "(WITH \"kappa set\"(\(names.joined(separator: ", "))) AS (\(select)) "
                 + "SELECT \(fittedColumns.joined(separator: ", ")) FROM \"kappa set\")"

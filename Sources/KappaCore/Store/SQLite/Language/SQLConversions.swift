@@ -1,9 +1,9 @@
-/// How a value of one type is made one of another.
+/// Converts values from one type to another.
 extension SQLRewriter {
-    /// The type that several alternatives have together, as the results of a CASE.
+    /// The common type of several alternatives, such as the results of a CASE.
     func common(_ operands: [SQLTyped]) throws(SQLMistake) -> SQLType {
         var type = SQLType.null
-        // Literals follow the rest: a text is a time beside a time, if it can be read as one.
+        // Literals adapt to the rest: beside a time, a text that can be read as one is a time.
         for operand in operands where operand.literal == nil {
             type = try common(type, operand, among: operands)
         }
@@ -48,7 +48,7 @@ extension SQLRewriter {
         return both.contains(.double) ? .double : .integer
     }
 
-    /// The expression as one of a type.
+    /// The expression, converted to a type.
     func converted(_ typed: SQLTyped, to type: SQLType) throws(SQLMistake) -> SQLTyped {
         guard typed.type != type, typed.type != .null else { return typed }
         switch type {
@@ -64,7 +64,7 @@ extension SQLRewriter {
         SQLTyped(type, "\(function)(\(typed.text))", typed.range)
     }
 
-    /// A text is read as a time, at once where it is a literal.
+    /// The expression as a time: a text is read as one, right here if it is a literal.
     func asTime(_ typed: SQLTyped) throws(SQLMistake) -> SQLTyped {
         if typed.type == .time || typed.type == .null { return typed }
         if case .text(let text) = typed.literal {
@@ -81,7 +81,7 @@ extension SQLRewriter {
         return wrapped(typed, "ts", .time)
     }
 
-    /// A decimal in the one form in which equal decimals are equal cells.
+    /// The expression as a decimal in its canonical form, in which equal decimals are equal cells.
     func asDecimal(_ typed: SQLTyped) throws(SQLMistake) -> SQLTyped {
         if typed.type == .null { return typed }
         switch typed.literal {
@@ -101,7 +101,7 @@ extension SQLRewriter {
         }
         switch typed.type {
         case .decimal: return typed
-        // Without the sign, SQLite would apply a column's INTEGER to what it is compared with.
+        // Without the sign, SQLite would apply a column's INTEGER affinity to what it is compared with.
         case .integer, .bool: return SQLTyped(.decimal, "+(\(typed.text))", typed.range)
         case .time: throw mistake(typed, "is a time and not a number")
         default: return wrapped(typed, "_kappa_decimal", .decimal)
@@ -122,7 +122,7 @@ extension SQLRewriter {
         }
     }
 
-    /// The value that JSON has for it.
+    /// The expression as a JSON value.
     func asJSON(_ typed: SQLTyped) -> SQLTyped {
         switch typed.type {
         case .decimal, .bool: wrapped(asText(typed), "json", .json)

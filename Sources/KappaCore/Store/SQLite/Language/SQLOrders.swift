@@ -1,6 +1,6 @@
 /// ORDER BY and windows: decimals are ordered by their values.
 extension SQLRewriter {
-    /// The terms inside of a call or a window.
+    /// The terms inside a call or a window.
     func order(of terms: [SQLOrderTerm], _ scope: SQLScope) throws(SQLMistake) -> [SQLTyped] {
         var result: [SQLTyped] = []
         for term in terms {
@@ -18,7 +18,7 @@ extension SQLRewriter {
             let decimal = order.first(where: { $0.text.hasPrefix("_kappa_order(") })
         {
             throw mistake(
-                decimal, "is a decimal, by which RANGE cannot count",
+                decimal, "is a decimal, and RANGE does not work with decimals",
                 "Order by CAST(x AS REAL), or use ROWS")
         }
         return result + order
@@ -38,7 +38,7 @@ extension SQLRewriter {
             let found = arm.results[index]
             guard found.column.type == .decimal else { continue }
             guard let typed = found.typed else {
-                // A column of `*`, by its number.
+                // A column of `*`, named by its number.
                 let column = SQLTyped(
                     .decimal, VersionSchema.quoted(found.column.name), expression.range)
                 result.append(try ordered(column))
@@ -74,11 +74,11 @@ extension SQLRewriter {
         }
     }
 
-    /// A term of a compound select is one of its results.
+    /// A term of a compound select's ORDER BY, which is one of its results.
     struct Position {
         var index: Int
         var range: Range<Int>
-        /// What SQLite is given where no decimal is ordered; nil where that is what was written.
+        /// What SQLite gets where no decimal is ordered; nil where that is what was written.
         var verbatim: SQLTyped?
     }
 
@@ -110,8 +110,8 @@ extension SQLRewriter {
         return result
     }
 
-    /// SQLite orders a compound select by its columns only: by something computed from them, in a select
-    /// around it.
+    /// SQLite orders a compound select only by its columns. To order by something computed from them, this
+    /// puts a select around it.
     func reordered(
         _ select: SQLSelect, _ body: String, _ columns: [SQLColumn], _ positions: [Position],
         _ limits: [SQLTyped]

@@ -1,6 +1,6 @@
-/// Reads SQLite's SELECT and its expressions. What it cannot read is refused with the place.
+/// Parses SQLite's SELECT and its expressions. Errors name the place.
 ///
-/// Nesting is bounded, so that no text can exhaust the stack of who reads or rewrites it.
+/// Nesting is limited, so that no text can exhaust the stack while it is parsed or rewritten.
 final class SQLParser {
     let bytes: [UInt8]
     private let tokens: [SQLToken]
@@ -9,12 +9,12 @@ final class SQLParser {
     private var numbers: [String: Int] = [:]
     /// How many parameters the text has.
     private(set) var parameterCount = 0
-    /// The levels of the tallest expression of the select at hand.
+    /// The levels of the tallest expression of the current select.
     var tallest = 0
 
     static let mostLevels = 100
     static let mostHeight = 200
-    /// As SQLite's own limit was set before statements were rewritten.
+    /// The limit that SQLite itself had before statements were rewritten.
     static let mostBytes = 100_000
 
     init(_ text: String) throws(SQLMistake) {
@@ -34,7 +34,7 @@ final class SQLParser {
         return true
     }
 
-    /// One statement, with semicolons behind it, perhaps.
+    /// One statement, optionally followed by semicolons.
     func statement() throws(SQLMistake) -> SQLSelect {
         guard ["SELECT", "WITH", "VALUES"].contains(token.key) else {
             var mistake = SQLMistake(
@@ -61,7 +61,7 @@ final class SQLParser {
         let condition = try expression()
         if peek(";") { throw SQLMistake(token.range, "a semicolon ends a statement") }
         if peek(")") {
-            throw SQLMistake(token.range, "a bracket is closed that was not opened")
+            throw SQLMistake(token.range, "a closing bracket has no opening one")
         }
         guard token.kind == .end else { throw unexpected() }
         return condition
@@ -90,7 +90,7 @@ final class SQLParser {
 
     @discardableResult
     func expect(_ key: String) throws(SQLMistake) -> SQLToken {
-        guard token.key == key else { throw unexpected("\(key) should stand here") }
+        guard token.key == key else { throw unexpected("expected \(key)") }
         return advance()
     }
 
@@ -110,7 +110,7 @@ final class SQLParser {
         String(decoding: bytes[..<byte], as: UTF8.self).unicodeScalars.count + 1
     }
 
-    /// Goes one level deeper while `body` reads.
+    /// Runs `body` one level of nesting deeper.
     func nested<R>(_ body: () throws(SQLMistake) -> R) throws(SQLMistake) -> R {
         depth += 1
         defer { depth -= 1 }
@@ -120,7 +120,7 @@ final class SQLParser {
         return try body()
     }
 
-    /// Words that SQLite does not take for names unless they are quoted.
+    /// Words that are names in SQLite only if they are quoted.
     static let reserved: Set<String> = [
         "ADD", "ALL", "ALTER", "AND", "AS", "AUTOINCREMENT", "BETWEEN", "CASE", "CHECK", "COLLATE",
         "COMMIT", "CONSTRAINT", "CREATE", "DEFAULT", "DEFERRABLE", "DELETE", "DISTINCT", "DROP",
@@ -139,7 +139,7 @@ final class SQLParser {
     var isName: Bool { token.isName && !Self.reserved.contains(token.key) }
 
     func name() throws(SQLMistake) -> String {
-        guard isName else { throw unexpected("a name should stand here") }
+        guard isName else { throw unexpected("expected a name") }
         return advance().text
     }
 
@@ -147,7 +147,7 @@ final class SQLParser {
     func alias() throws(SQLMistake) -> String? {
         if take("AS") {
             guard isName || token.kind == .string else {
-                throw unexpected("a name should stand here")
+                throw unexpected("expected a name")
             }
             return advance().text
         }
@@ -156,7 +156,7 @@ final class SQLParser {
         return advance().text
     }
 
-    /// `WINDOW name AS` begins a clause; the word alone is a name like others.
+    /// `WINDOW name AS` begins a clause; the word alone is a name like any other.
     var isWindowClause: Bool { peek("WINDOW") && ahead(1).isName && peek("AS", 2) }
 
     /// The number of a parameter, counted as SQLite does.

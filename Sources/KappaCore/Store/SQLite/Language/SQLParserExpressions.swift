@@ -1,4 +1,4 @@
-/// Expressions, by precedence, as SQLite's grammar has it.
+/// Expressions, with the precedence of SQLite's grammar.
 extension SQLParser {
     private enum Level {
         static let or = 1
@@ -25,7 +25,7 @@ extension SQLParser {
         "||": Level.concat, "->": Level.concat, "->>": Level.concat, "COLLATE": Level.collate,
     ]
 
-    /// What may stand behind a NOT that follows an expression.
+    /// What may follow a NOT that follows an expression.
     private static let negated: Set<String> = [
         "LIKE", "GLOB", "REGEXP", "MATCH", "BETWEEN", "IN", "NULL",
     ]
@@ -206,7 +206,7 @@ extension SQLParser {
         var parts = [advance()]
         while parts.count < 3, peek(".") {
             advance()
-            guard token.isName else { throw unexpected("a column's name should stand here") }
+            guard token.isName else { throw unexpected("expected a column's name") }
             parts.append(advance())
         }
         let last = parts[parts.count - 1]
@@ -226,7 +226,7 @@ extension SQLParser {
             try expect("THEN")
             arms.append((when, try expression()))
         }
-        if arms.isEmpty { throw unexpected("WHEN should stand here") }
+        if arms.isEmpty { throw unexpected("expected WHEN") }
         let otherwise = take("ELSE") ? try expression() : nil
         try expect("END")
         let parts = [base, otherwise].compactMap { $0 } + arms.flatMap { [$0.when, $0.then] }

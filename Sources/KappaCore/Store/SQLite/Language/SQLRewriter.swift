@@ -1,18 +1,18 @@
-/// Gives each expression of a statement its type, and rewrites what SQLite would compute wrongly.
+/// Infers the type of each expression of a statement, and rewrites what SQLite would compute wrongly.
 ///
 /// SQLite knows neither times nor exact decimals nor booleans, and its operators cannot be overloaded:
-/// `last_seen < '1999-01-01'` would compare a number of microseconds with a text, and every number is
-/// less than every text. So texts beside times become the numbers that the column holds, decimals are
-/// compared and ordered through functions that keep all digits, and what cannot be made right is
-/// refused. All else stays as it was written, byte for byte: keys still serve.
+/// `last_seen < '1999-01-01'` would compare a number of microseconds with a text, and every number is less
+/// than every text. So a text beside a time becomes the number that the column holds, decimals are compared
+/// and ordered through functions that keep all digits, and what cannot be rewritten correctly is refused.
+/// Everything else stays as it was written, byte for byte, so SQLite can still use keys.
 ///
-/// Rewriting goes by replacing ranges of bytes. Each method returns what SQLite is to be given for the
-/// range of what it read.
+/// Rewriting replaces ranges of bytes. Each method returns the text that SQLite gets for the range that the
+/// method read.
 final class SQLRewriter {
     let bytes: [UInt8]
     let tables: [SQLTable]
-    /// The values of the parameters. They are written into the statement as literals, and so take the
-    /// type of what they are compared with as literals do.
+    /// The values of the parameters. They are written into the statement as literals, and so, like
+    /// literals, take the type of what they are compared with.
     let parameters: [Value]
     /// How many expressions were read.
     private var work = 0
@@ -33,7 +33,7 @@ final class SQLRewriter {
         String(decoding: bytes[range], as: UTF8.self)
     }
 
-    /// What was written, on one line and not too long, for messages.
+    /// What was written, on one line and shortened, for messages.
     func snippet(_ range: Range<Int>) -> String {
         let words = source(range).split(whereSeparator: \.isWhitespace).joined(separator: " ")
         return words.count > 60 ? words.prefix(59) + "…" : words
@@ -67,7 +67,7 @@ final class SQLRewriter {
     func typed(_ expression: SQLExpression, _ scope: SQLScope) throws(SQLMistake) -> SQLTyped {
         work += 1
         let result = try read(expression, scope)
-        // Some rewriting says a thing twice: nested in itself, it would never end.
+        // Some rewriting repeats an expression: nested, the text would grow without end.
         guard work <= Self.mostWork, result.text.utf8.count <= Self.mostBytes else {
             throw SQLMistake(
                 expression.range, "it is too large, or nested too deep", "Ask for less")
@@ -177,7 +177,7 @@ final class SQLRewriter {
         if name.isDoubleQuoted, name.table == nil {
             throw SQLMistake(
                 range, "there is no column \(source(range))",
-                "A text stands in single quotes: \(SQLLiteral.quoted(name.name))")
+                "Write a text in single quotes: \(SQLLiteral.quoted(name.name))")
         }
         let names = scope.columnNames
         throw SQLMistake(

@@ -1,8 +1,8 @@
 /// A table that a statement may read.
 struct SQLTable {
-    /// What the statement calls it.
+    /// Its name in the statement.
     var name: String
-    /// The database that it is in, and what it is called there.
+    /// The database that it is in; `schema` has its name there.
     var database: String
     var schema: TableSchema
 }
@@ -14,14 +14,14 @@ struct SQLColumn {
     var isHidden = false
 }
 
-/// The names that an expression can use: the sources of one FROM, the tables of one WITH, and what
-/// stands around them.
+/// The names that an expression can use: the sources of one FROM, the tables of one WITH, and the names of
+/// enclosing scopes.
 final class SQLScope {
     struct Source {
         var name: String
         var database: String?
         var columns: [SQLColumn]
-        /// Columns that USING or NATURAL made one with those of a source before this one.
+        /// Columns that USING or NATURAL merged with those of an earlier source.
         var merged: Set<String> = []
     }
 
@@ -33,7 +33,7 @@ final class SQLScope {
 
     init(_ parent: SQLScope?) { self.parent = parent }
 
-    /// The entry of a WITH, of this scope or of one around it, with the scope that it stands in.
+    /// The entry of a WITH in this scope or an enclosing one, with the scope that has it.
     func commonTable(_ name: String) -> (SQLCommonEntry, SQLScope)? {
         let wanted = name.lowercased()
         var scope: SQLScope? = self
@@ -105,7 +105,7 @@ final class SQLScope {
 final class SQLCommonEntry {
     enum State {
         case unread
-        /// While its select is read. A recursive one has columns by then: those of its first arm.
+        /// Its select is being read. A recursive table already has columns here: those of its first arm.
         case reading([SQLColumn]?)
         case read([SQLColumn])
     }
@@ -113,7 +113,7 @@ final class SQLCommonEntry {
     let syntax: SQLCommonTable
     var state = State.unread
     var isRecursive = false
-    /// What SQLite is given for its select.
+    /// What SQLite gets for its select.
     var text = ""
 
     init(_ syntax: SQLCommonTable) { self.syntax = syntax }

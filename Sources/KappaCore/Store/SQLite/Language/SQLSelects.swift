@@ -1,12 +1,12 @@
-/// What a select gives, and what SQLite is given for it.
+/// The columns of a select, and the text that SQLite gets for it.
 struct SQLTypedSelect {
     var columns: [SQLColumn] = []
     var text = ""
 }
 
-/// SELECT, with its arms, its WITH and its order.
+/// SELECT, with its arms, its WITH and its ORDER BY.
 extension SQLRewriter {
-    /// One arm: its results can still be converted to what the other arms give.
+    /// One arm. Its results can still be converted to the types of the other arms.
     struct Arm {
         struct Result {
             var column: SQLColumn
@@ -121,7 +121,7 @@ extension SQLRewriter {
                 if let alias { aliases.append((alias, typed)) }
             }
         }
-        // Aliases are known to all that follows, and not to the results themselves.
+        // Aliases are visible to everything that follows, but not to the results themselves.
         scope.aliases = aliases
         if let condition = core.condition { arm.parts.append(try typed(condition, scope)) }
         for group in core.groups { arm.parts.append(try typed(group, scope)) }
@@ -161,7 +161,7 @@ extension SQLRewriter {
                 continue
             }
             var final = try converted(typed, to: types[index])
-            // A column without a name of its own is called as it was written.
+            // A column without an alias is named as it was written.
             let written = source(final.range)
             if !result.hasAlias, final.text != written {
                 final.text += " AS " + VersionSchema.quoted(result.column.name)
@@ -171,7 +171,7 @@ extension SQLRewriter {
         return splice(arm.range, parts)
     }
 
-    /// What `*` stands for is not written out, and so cannot be converted.
+    /// The columns of `*` are not written out, and so cannot be converted.
     private func checkSame(_ column: SQLColumn, _ type: SQLType, _ arm: Arm) throws(SQLMistake) {
         guard arm.values.isEmpty else { return }
         let typed = SQLTyped(column.type, column.name, arm.range)
@@ -184,7 +184,7 @@ extension SQLRewriter {
 
     // MARK: WITH
 
-    /// The columns of a WITH's table, whose select is read when it is first named.
+    /// The columns of a WITH's table; its select is read when the table is first named.
     func read(_ entry: SQLCommonEntry, in scope: SQLScope) throws(SQLMistake) -> [SQLColumn] {
         switch entry.state {
         case .read(let columns): return columns
@@ -200,7 +200,7 @@ extension SQLRewriter {
         entry.state = .reading(nil)
         var inner = try select(entry.syntax.select, scope, ofEntry: entry)
         var columns = named(inner.columns, entry)
-        // A recursive table begins with the types of its first arm, which the others may widen.
+        // A recursive table starts with the types of its first arm, which the other arms may widen.
         for _ in 0..<3 where entry.isRecursive {
             if case .reading(let before?) = entry.state,
                 before.map(\.type) == columns.map(\.type)

@@ -1,9 +1,9 @@
 /// FROM: tables, subqueries and joins.
 extension SQLRewriter {
-    /// Adds the sources of a FROM to a scope, and gives the parts that are rewritten.
+    /// Adds the sources of a FROM to a scope, and returns the parts that are rewritten.
     func from(_ joined: [SQLJoined], _ scope: SQLScope) throws(SQLMistake) -> [SQLTyped] {
         var parts = try sources(joined, scope)
-        // A condition of one join may name the sources of all.
+        // The condition of one join may name the sources of all joins.
         for condition in Self.conditions(joined) { parts.append(try typed(condition, scope)) }
         for argument in Self.arguments(joined) {
             let typed = try typed(argument, scope)
@@ -23,7 +23,7 @@ extension SQLRewriter {
         }
     }
 
-    /// What `json_each(…)` and its like are given.
+    /// The arguments of `json_each(…)` and the like.
     private static func arguments(_ joined: [SQLJoined]) -> [SQLExpression] {
         joined.flatMap { one -> [SQLExpression] in
             switch one.source.kind {
@@ -61,8 +61,8 @@ extension SQLRewriter {
         return parts
     }
 
-    /// Columns of the same name on both sides of USING or NATURAL are one column. SQLite compares them
-    /// as they are stored: so they must be of types that compare right.
+    /// Columns of the same name on both sides of USING or NATURAL are one column. SQLite compares them as
+    /// they are stored, so their types must compare correctly.
     private func merge(
         _ joined: SQLJoined, _ scope: SQLScope, left: Range<Int>, right: Range<Int>
     ) throws(SQLMistake) {
@@ -85,7 +85,7 @@ extension SQLRewriter {
                 throw SQLMistake(
                     joined.source.range,
                     "\(column.name) is \(other.type.noun) on one side and \(column.type.noun) on "
-                        + "the other", "Join ON a condition that makes the one the other")
+                        + "the other", "Join ON a condition that converts one to the other's type")
             }
             for index in right { scope.sources[index].merged.insert(name) }
         }
@@ -99,12 +99,12 @@ extension SQLRewriter {
             || both.allSatisfy { $0.isNumber || $0 == .unknown }
     }
 
-    /// The columns of one source, and what SQLite is given for it.
-    /// - Parameter isSet: Whether it stands behind IN.
+    /// The columns of one source, and what SQLite gets for it.
+    /// - Parameter isSet: Whether it is the right side of IN.
     func source(
         _ source: SQLSource, _ scope: SQLScope, isSet: Bool
     ) throws(SQLMistake) -> ([SQLColumn], String) {
-        // What stands in a FROM does not see its neighbours, but what is around the select.
+        // A source in a FROM does not see its neighbours, only what encloses the select.
         let around = isSet ? scope : scope.parent ?? scope
         switch source.kind {
         case .select(let syntax):

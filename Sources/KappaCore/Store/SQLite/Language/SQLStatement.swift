@@ -1,16 +1,17 @@
-/// SQL that somebody wrote, as SQLite is given it.
+/// SQL that a person wrote, as SQLite gets it.
 struct SQLStatement {
-    /// What SQLite is given.
+    /// What SQLite gets.
     let text: String
-    /// The types of the result's columns; none for what EXPLAIN gives.
+    /// The types of the result's columns; none for EXPLAIN.
     let types: [SQLType]
     /// What was written.
     let written: String
 
-    /// One `SELECT`, perhaps with `EXPLAIN` or `EXPLAIN QUERY PLAN` before it.
+    /// One `SELECT`, optionally with `EXPLAIN` or `EXPLAIN QUERY PLAN` before it.
     /// - Parameter parameters: The values of `?`, in order. Texts take the type of what they are compared
     ///   with.
-    /// - Throws: `.usage` for what is no such statement, cannot be made right or names what is not there.
+    /// - Throws: `.usage` where it is no such statement, cannot be rewritten correctly, or names something
+    ///   that does not exist.
     static func select(
         _ sql: String, over tables: [SQLTable], parameters: [Value] = []
     ) throws(KappaError) -> SQLStatement {
@@ -68,18 +69,18 @@ struct SQLStatement {
         _ body: () throws(SQLMistake) -> SQLStatement
     ) throws(KappaError) -> SQLStatement {
         do throws(SQLMistake) { return try body() } catch {
-            // A condition's columns are in its advice.
+            // For a condition, the general advice already lists the columns.
             let own = advice != nil && error.reason.hasPrefix("no such column") ? nil : error.advice
             throw KappaError(
                 .usage, error.what ?? what, at: sql, because: error.reason, advice: own ?? advice)
         }
     }
 
-    /// An error of SQLite's in the words of what was written, without the names that rewriting put in.
+    /// An error of SQLite in terms of what was written, without the names that rewriting has added.
     func restated(_ error: KappaError, _ what: String? = nil, advice: String? = nil) -> KappaError {
         guard error.code == .usage || error.code == .bug else { return error }
         var reason = error.reason?.replacing(text, with: written)
-        // A function that rewriting put in says its name before what is wrong.
+        // A function that rewriting added puts its name before what is wrong.
         if let text = reason, text.hasPrefix("_kappa_"), let end = text.firstRange(of: "(): ") {
             reason = String(text[end.upperBound...])
         }

@@ -1,10 +1,10 @@
-/// An expression as it stands in the text.
+/// An expression of the text, parsed.
 struct SQLExpression {
     indirect enum Kind {
         case number(String)
         case text(String)
         case blob, null
-        /// `CURRENT_TIMESTAMP` and its like.
+        /// `CURRENT_TIMESTAMP` and the like.
         case now
         /// The number of a parameter, from 0.
         case parameter(Int)
@@ -49,7 +49,7 @@ struct SQLColumnName {
     var isBare: Bool
 }
 
-/// What stands behind `IN`.
+/// The right side of `IN`.
 enum SQLSet {
     case list([SQLExpression])
     /// With the range of its brackets.
@@ -58,7 +58,7 @@ enum SQLSet {
 }
 
 struct SQLCallSyntax {
-    /// In small letters.
+    /// In lower case.
     var name: String
     var nameRange: Range<Int>
     var isDistinct = false
@@ -87,7 +87,7 @@ struct SQLOrderTerm {
     var expression: SQLExpression
 }
 
-/// A `SELECT` or `VALUES`, perhaps of several arms joined by `UNION` and its like.
+/// A `SELECT` or `VALUES`, possibly of several arms joined by `UNION` and the like.
 struct SQLSelect {
     var with: [SQLCommonTable] = []
     var arms: [SQLArm] = []
@@ -138,7 +138,7 @@ enum SQLResult {
     case expression(SQLExpression, alias: String?)
 }
 
-/// A source with the way in which it is joined to those before it.
+/// A source, and how it is joined to those before it.
 struct SQLJoined {
     var source: SQLSource
     var isNatural = false

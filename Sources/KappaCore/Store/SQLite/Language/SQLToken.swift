@@ -1,10 +1,10 @@
-/// What is wrong with SQL that somebody wrote, and where it stands in their text.
+/// What is wrong with SQL that a person wrote, and where in the text.
 struct SQLMistake: Error {
     /// Bytes of the text as it was written.
     var range: Range<Int>
     var reason: String
     var advice: String?
-    /// What failed, where that is more than "the query cannot be run".
+    /// What failed, where something better can be said than "the query cannot be run".
     var what: String?
 
     init(_ range: Range<Int>, _ reason: String, _ advice: String? = nil) {
@@ -18,16 +18,16 @@ struct SQLMistake: Error {
 struct SQLToken {
     enum Kind: Equatable {
         case word, number, string, blob, parameter, symbol, end
-        /// A name in quotes; SQLite takes a name in *double* quotes that it does not know for a text.
+        /// A name in quotes. SQLite treats a name in *double* quotes that it does not know as a text.
         case quotedName(isDouble: Bool)
     }
 
     var kind: Kind
-    /// The bytes of the text that it takes.
+    /// Its bytes in the text.
     var range: Range<Int>
-    /// What it says, without quotes.
+    /// Its content, without quotes.
     var text: String
-    /// A bare word in capital letters, or a sign; empty for all else.
+    /// A bare word in upper case, or a sign; empty for everything else.
     var key: String
 
     var isName: Bool {
@@ -38,9 +38,9 @@ struct SQLToken {
     }
 }
 
-/// Cuts SQL into tokens as SQLite does.
+/// Splits SQL into tokens as SQLite does.
 ///
-/// Each quote and comment must be closed: an open one would swallow what a condition is put into.
+/// Each quote and comment must be closed: an open one would swallow the statement around a condition.
 struct SQLTokenizer {
     private let bytes: [UInt8]
     private var at = 0
@@ -172,7 +172,7 @@ struct SQLTokenizer {
         guard at == end else {
             throw SQLMistake(
                 start..<at, "\(text(start..<at)) is neither a number nor a name",
-                "A text stands in single quotes: '\(text(start..<at))'")
+                "Write a text in single quotes: '\(text(start..<at))'")
         }
         return token(.number, start, text(start..<at))
     }
@@ -183,7 +183,8 @@ struct SQLTokenizer {
         at += 1
         while isNumbered ? Self.isDigit(byte()) : Self.isWord(byte()) { at += 1 }
         guard isNumbered || at > start + 1 else {
-            throw SQLMistake(start..<at, "\(text(start..<at)) stands alone")
+            throw SQLMistake(
+                start..<at, "\(text(start..<at)) is not followed by a parameter's name")
         }
         return token(.parameter, start, text(start..<at))
     }
@@ -219,7 +220,7 @@ struct SQLTokenizer {
     private static func isHex(_ byte: UInt8) -> Bool {
         isDigit(byte) || (0x61...0x66).contains(byte | 0x20)
     }
-    /// A byte of a name: letters, digits, `_`, `$`, and all beyond ASCII.
+    /// A byte of a name: letters, digits, `_`, `$`, and everything beyond ASCII.
     private static func isWord(_ byte: UInt8) -> Bool {
         isDigit(byte) || (0x61...0x7A).contains(byte | 0x20) || byte == UInt8(ascii: "_")
             || byte == UInt8(ascii: "$") || byte >= 0x80

@@ -1,8 +1,8 @@
-/// What kappa knows of an expression's values before SQLite computes them.
+/// What kappa knows about an expression's values before SQLite computes them.
 enum SQLType: Equatable {
-    /// NULL, which goes with every type.
+    /// NULL, which fits every type.
     case null
-    /// SQLite decides for each row: results of JSON functions, mixtures, blobs.
+    /// Known only to SQLite, row by row: results of JSON functions, mixtures, blobs.
     case unknown
     case bool, integer, double, decimal, text, json, time
 
@@ -18,7 +18,7 @@ enum SQLType: Equatable {
         }
     }
 
-    /// The kind by which cells are read and printed; nil where their storage says all.
+    /// The kind by which cells are read and printed; nil where their storage class alone decides.
     var kind: ColumnKind? {
         switch self {
         case .null, .unknown: nil
@@ -51,7 +51,7 @@ enum SQLType: Equatable {
     var isText: Bool { self == .text || self == .json }
 }
 
-/// An expression with its type and with the text that SQLite is given for it.
+/// An expression with its type and with the text that SQLite gets for it.
 struct SQLTyped {
     enum Literal: Equatable {
         /// A number as it was written, with its sign.
@@ -60,9 +60,9 @@ struct SQLTyped {
     }
 
     var type: SQLType
-    /// What SQLite is given.
+    /// What SQLite gets.
     var text: String
-    /// Where it stands in the text as it was written.
+    /// Its range in the text as it was written.
     var range: Range<Int>
     var literal: Literal?
     /// The parts of a row value.
@@ -116,7 +116,7 @@ enum SQLLiteral {
         return result + "e\(exponent)"
     }
 
-    /// A text as SQL writes it. A text with a NUL, which would end SQLite's, is written by its bytes.
+    /// A text as an SQL literal. A text with a NUL, which would end SQLite's text, is written as its bytes.
     static func quoted(_ text: String) -> String {
         if text.utf8.contains(0) {
             let digits = text.utf8.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
@@ -131,7 +131,8 @@ enum SQLLiteral {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// An integer as an operand: a minus sign behind another would begin a comment.
+    /// An integer as an operand, in brackets where it is negative: two minus signs in a row would begin a
+    /// comment.
     static func integer(_ value: Int64) -> String {
         // SQLite reads the smallest one only in this form.
         if value == .min { return "(-9223372036854775807 - 1)" }
