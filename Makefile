@@ -5,10 +5,10 @@ SWIFT_FLAGS := -Xswiftc -warnings-as-errors
 RELEASE := swift build -c release --product
 
 help:
-	@echo "make demo    the whole story on a terminal, in under a minute after the build"
+	@echo "make demo    shows a view, a changed view and the switch, in under a minute after the build"
 	@echo "make test    builds and runs all tests; a warning is an error"
-	@echo "make test-fuzz  random JSON against all that reads it, SECONDS=60 long; SEED=1 repeats one,"
-	@echo "             SIMDJSON=/path/to/simdjson takes that version in place of the system's"
+	@echo "make test-fuzz  feeds random JSON to all readers for SECONDS=60; SEED=1 repeats a run,"
+	@echo "             SIMDJSON=/path/to/simdjson uses that version instead of the system's"
 	@echo "make test-faults  every option with every odd value, every command with every failing system"
 	@echo "             call (strace), full disks and read-only mounts (root); some minutes"
 	@echo "make build   the program with the sample views: .build/release/kappa"
@@ -16,7 +16,7 @@ help:
 	@echo "             make bench-scale: 1 to 50 million events; make bench-peers: DuckDB"
 	@echo "             make bench-nexmark: Nexmark's queries over EVENTS=1000000 events"
 	@echo "make lint    checks how the sources are formatted; make format formats them"
-	@echo "make deps    installs SQLite, simdjson and zstd if they are missing (the others do it too)"
+	@echo "make deps    installs SQLite, simdjson and zstd if they are missing (the other targets do, too)"
 
 # SQLite, simdjson and zstd, from the operating system's package manager, if they are missing.
 deps:
