@@ -1,14 +1,14 @@
-# kappa: what one does with a checkout. `make` alone lists it.
+# The tasks of a checkout. `make` alone lists them.
 .PHONY: help deps build demo test test-fuzz test-faults lint format bench bench-scale bench-peers bench-nexmark
 
 SWIFT_FLAGS := -Xswiftc -warnings-as-errors
 RELEASE := swift build -c release --product
 
 help:
-	@echo "make demo    the whole story on a terminal, in under a minute after the build"
+	@echo "make demo    shows a view, a changed view and the switch, in under a minute after the build"
 	@echo "make test    builds and runs all tests; a warning is an error"
-	@echo "make test-fuzz  random JSON against all that reads it, SECONDS=60 long; SEED=1 repeats one,"
-	@echo "             SIMDJSON=/path/to/simdjson takes that version in place of the system's"
+	@echo "make test-fuzz  feeds random JSON to all readers for SECONDS=60; SEED=1 repeats a run,"
+	@echo "             SIMDJSON=/path/to/simdjson uses that version instead of the system's"
 	@echo "make test-faults  every option with every odd value, every command with every failing system"
 	@echo "             call (strace), full disks and read-only mounts (root); some minutes"
 	@echo "make build   the program with the sample views: .build/release/kappa"
@@ -16,7 +16,7 @@ help:
 	@echo "             make bench-scale: 1 to 50 million events; make bench-peers: DuckDB"
 	@echo "             make bench-nexmark: Nexmark's queries over EVENTS=1000000 events"
 	@echo "make lint    checks how the sources are formatted; make format formats them"
-	@echo "make deps    installs SQLite, simdjson and zstd if they are missing (the others do it too)"
+	@echo "make deps    installs SQLite, simdjson and zstd if they are missing (the other targets do, too)"
 
 # SQLite, simdjson and zstd, from the operating system's package manager, if they are missing.
 deps:
@@ -32,8 +32,8 @@ test: deps
 	swift build --build-tests $(SWIFT_FLAGS)
 	@sh fixtures/run-tests.sh --skip-build
 
-# The validator, the extractor and the slow reference are held against each other over random and spoilt
-# lines. A finding prints its seed.
+# Compares the validator, the extractor and the slow reference with each other over random and corrupted
+# lines. A failure prints its seed.
 SECONDS := 60
 SEED :=
 SIMDJSON :=
@@ -49,7 +49,7 @@ test-fuzz: deps
 	if [ -n "$(SEED)" ]; then export KAPPA_SEED=$(SEED); fi; \
 	KAPPA_FUZZ_SECONDS=$(SECONDS) swift test --skip-build $$flags --filter 'JSONFuzzTests|JSONValidationTests|ExtractionTests'
 
-# What needs root, mounts, strace or minutes: the same suites, their sweeps in full.
+# Tests that need root, mounts, strace or minutes: the same suites, with their sweeps in full.
 test-faults: deps
 	swift build --build-tests $(SWIFT_FLAGS)
 	KAPPA_FAULTS=1 swift test --skip-build --filter \
@@ -67,7 +67,7 @@ bench-scale: deps
 	$(RELEASE) kappa-bench
 	.build/release/kappa-bench scale --out bench-data
 
-# kappa and DuckDB in turns on the files that `make bench` has made; needs DuckDB's Python package
+# Runs kappa and DuckDB alternately on the files that `make bench` has made; needs DuckDB's Python package
 # (pip install duckdb).
 bench-peers: deps
 	$(RELEASE) kappa-bench

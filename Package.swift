@@ -17,7 +17,7 @@ let package = Package(
             name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(name: "CKappa"),
-        // `make test-fuzz SIMDJSON=…` links another simdjson than the system's, by another name.
+        // `make test-fuzz SIMDJSON=…` links a simdjson other than the system's, under another name.
         .target(
             name: "CKappaJSON",
             linkerSettings: [
@@ -28,7 +28,7 @@ let package = Package(
         .target(name: "KappaCore", dependencies: ["CKappa", "CKappaJSON", "CSQLite", "CZstd"]),
         .target(name: "KappaTesting", dependencies: ["KappaCore"]),
 
-        // The program: a library that anybody's views can use, and ours with the sample views.
+        // The program: a library that works with any views, and our executable with the sample views.
         .target(name: "KappaCLI", dependencies: ["KappaCore", "CKappa"]),
         .target(
             name: "Views", dependencies: ["KappaCore"], path: "views", plugins: ["ViewDigests"]),

@@ -3,9 +3,9 @@ import Testing
 
 @testable import KappaCore
 
-@Suite("Queues that know their bytes")
+@Suite("Queues bounded in bytes")
 struct BoundedQueueTests {
-    @Test("whatever is put in and taken, it does as an array does")
+    @Test("it behaves like an array, whatever is put in and taken")
     func reference() {
         let seed = Seeds.one()
         var random = SplitMix(state: seed)
@@ -14,7 +14,7 @@ struct BoundedQueueTests {
             let mostBytes = Int.random(in: 1...3_000, using: &random)
             var queue = BoundedQueue<Int>(mostCount: mostCount, mostBytes: mostBytes)
             var reference: [(element: Int, bytes: Int)] = []
-            // In some runs much comes and little goes, in others the other way round.
+            // In some runs more is put in than taken, in others the reverse.
             let puts = Int.random(in: 1...9, using: &random)
             for number in 0..<300 {
                 if Int.random(in: 0..<10, using: &random) < puts {
@@ -40,14 +40,14 @@ struct BoundedQueueTests {
                 #expect(queue.bytes == bytes, "KAPPA_SEED=\(seed)")
                 #expect(queue.isEmpty == reference.isEmpty)
                 #expect(queue.hasRoom == (reference.count < mostCount && bytes < mostBytes))
-                // Its own memory follows what it holds.
+                // Its memory use follows its contents.
                 let least = BoundedQueue<Int>.leastCapacity
                 #expect(queue.capacity <= max(least, 4 * queue.count + 4), "KAPPA_SEED=\(seed)")
             }
         }
     }
 
-    @Test("what was taken is free at once, though the queue is never empty")
+    @Test("what was taken is freed at once, although the queue is never empty")
     func frees() {
         final class Counted {
             let alive: Monitor<Int>

@@ -16,12 +16,12 @@ struct MonitorTests {
         #expect(count.withLock { $0 } == 8_000)
     }
 
-    @Test("whoever waits is woken by each change, and leaves with what it waited for")
+    @Test("a waiting thread is woken by each change, and returns with what it waited for")
     func waits() throws {
         let turn = Monitor(0)
         let threads = try (0..<4).map { number in
             try WorkerThread("waits") {
-                // Each waits for its turn, and gives it to the next.
+                // Each waits for its turn, and passes it to the next.
                 for round in 0..<50 {
                     turn.wait { value -> Void? in
                         guard value == round * 4 + number else { return nil }
@@ -35,24 +35,25 @@ struct MonitorTests {
         #expect(turn.withLock { $0 } == 200)
     }
 
-    @Test("whoever waits sleeps through changes that are none of its business")
+    @Test("a waiting thread is not woken by changes that do not concern it")
     func undisturbed() throws {
         let value = Monitor(0)
-        let looks = Monitor(0)
+        let checks = Monitor(0)
         let thread = try WorkerThread("waits") {
             value.wait { number -> Void? in
-                looks.withLock { $0 += 1 }
+                checks.withLock { $0 += 1 }
                 return number == 100 ? () : nil
             }
         }
-        looks.wait { $0 > 0 ? () : nil }
+        checks.wait { $0 > 0 ? () : nil }
         for _ in 0..<100 { value.withLock { $0 += 1 } }
         thread.join()
-        // It looked once itself; then those who changed the number did, and woke it at the last change.
-        #expect(looks.withLock { $0 } <= 101)
+        // It checked the condition once; after that the threads that changed the number did, and woke it at
+        // the last change.
+        #expect(checks.withLock { $0 } <= 101)
     }
 
-    @Test("one item wakes one of those that wait for one, the one that came first")
+    @Test("one item wakes one waiting thread, the one that came first")
     func oneEach() throws {
         let items = Monitor<[Int]>([])
         let taken = Monitor<[String]>([])
@@ -80,7 +81,7 @@ struct MonitorTests {
         #expect(taken.withLock { $0 } == ["first 1", "second 2", "third 3"])
     }
 
-    @Test("a wait with an end ends, and what comes later is there for others")
+    @Test("a wait with a timeout ends, and items that come later go to others")
     func timeout() {
         let items = Monitor<[Int]>([])
         #expect(items.wait(atMost: .milliseconds(5)) { $0.popLast() } == nil)
@@ -101,7 +102,7 @@ struct MonitorTests {
         #expect(monitor.withLock { $0 } == 2)
     }
 
-    @Test("joining a thread that has ended returns at once, however often")
+    @Test("joining an ended thread returns at once, however often")
     func joining() throws {
         let thread = try WorkerThread("a name much longer than fifteen bytes") {}
         thread.join()

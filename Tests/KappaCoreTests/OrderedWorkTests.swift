@@ -29,7 +29,7 @@ struct OrderedWorkTests {
         }
     }
 
-    @Test("the first error in order ends it, after what stands before it")
+    @Test("the first error in order ends it, after the pieces before it")
     func errors() {
         var taken: [Int] = []
         let error = #expect(throws: Failure.self) {
@@ -45,7 +45,7 @@ struct OrderedWorkTests {
         #expect(taken == Array(0..<10))
     }
 
-    @Test("an error of the one who takes ends it, too")
+    @Test("an error of the consumer ends it, too")
     func takersError() {
         #expect(throws: Failure(piece: 3)) {
             try OrderedWork.run(pieces: 50, slots: (0..<4).map { _ in Slot() }, threads: 2) {

@@ -2,14 +2,14 @@ import Testing
 
 @testable import KappaCore
 
-/// The benchmarks, so small that they measure nothing: so that they cannot rot.
+/// Runs the benchmarks at a size that measures nothing, so that they cannot rot.
 @Suite("kappa-bench")
 struct BenchmarkTests {
     private static let program =
         KappaProgram.path.split(separator: "/").dropLast().map { "/" + $0 }.joined()
         + "/kappa-bench"
 
-    @Test("measures every kind of workload, and writes what came out")
+    @Test("measures every kind of workload, and writes the results")
     func tiny() throws {
         let place = try KappaProgram()
         let workloads = [
@@ -31,7 +31,7 @@ struct BenchmarkTests {
         }
     }
 
-    @Test("a wrong option is told")
+    @Test("a wrong option is reported")
     func wrong() throws {
         let place = try KappaProgram()
         let finished = try place.start(["all", "--evnts", "3"], program: Self.program).wait()

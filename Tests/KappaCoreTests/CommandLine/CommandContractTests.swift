@@ -2,7 +2,7 @@ import Testing
 
 @testable import KappaCore
 
-/// What scripts rely on: keys, formats and exit codes of each command.
+/// The interface that scripts rely on: keys, formats and exit codes of each command.
 @Suite("The command line as a contract")
 struct CommandContractTests {
     private let kappa: KappaProgram
@@ -26,7 +26,7 @@ struct CommandContractTests {
         return finished
     }
 
-    @Test("append tells what it appended, and a second import of a source appends nothing")
+    @Test("append reports what it appended, and a second import of a source appends nothing")
     func append() throws {
         let lines = "{\"a\":1}\n{\"a\":2}\n"
         let first = try kappa.run("append", "--source", "s", "--format", "json", input: lines)
@@ -68,7 +68,7 @@ struct CommandContractTests {
         #expect(try kappa.run("log", "read").output == text.output)
     }
 
-    @Test("views and plan tell what there is and what would be done")
+    @Test("views and plan show what there is and what would be done")
     func viewsAndPlan() throws {
         #expect(try json("views").keys == ["view", "digest", "events", "tables", "error"])
         #expect(try json("views").lines.count == 7)
@@ -148,7 +148,7 @@ struct CommandContractTests {
         }
     }
 
-    @Test("diff prints rows and a summary, and ends with 1 where there are differences")
+    @Test("diff prints rows and a summary, and exits with 1 if there are differences")
     func diff() throws {
         try build()
         let same = try kappa.run("rebuild", "user_totals", "--no-promote")
@@ -200,7 +200,7 @@ struct CommandContractTests {
         #expect(try kappa.run("diff", "user_totals@1", "user_totals@9").code == 66)
     }
 
-    @Test("promote and rollback tell the switch; abort and gc drop")
+    @Test("promote and rollback report the switch; abort and gc drop versions")
     func versions() throws {
         try build()
         try kappa.run("rebuild", "user_totals", "action_counts", "--no-promote")
@@ -225,7 +225,7 @@ struct CommandContractTests {
         #expect(try kappa.run("promote", "user_totals", "user_totals@1").code == 64)
     }
 
-    @Test("a version on its way is brought to the log's end before it is promoted")
+    @Test("a version being built is brought to the log's end before it is promoted")
     func promoteBuilding() throws {
         try kappa.generate(2_000)
         try kappa.run("rebuild", "user_totals", "--until", "500")
@@ -234,7 +234,7 @@ struct CommandContractTests {
             promoted.output == #"{"view":"user_totals","from":null,"to":1,"position":2000}"# + "\n")
     }
 
-    @Test("dead letters tell offset, reason and event")
+    @Test("dead letters have offset, reason and event")
     func dead() throws {
         try kappa.run("append", input: #"{"user_id":7,"action":[],"amount":"x","timestamp":"?"}"#)
         let rebuilt = try kappa.run("rebuild", "user_totals")
@@ -250,7 +250,7 @@ struct CommandContractTests {
             try kappa.run("dead", "user_totals", "--limit", "0").lines == ["offset  reason  event"])
     }
 
-    @Test("tail gives the rows as they are, then changes as they commit, until it is stopped")
+    @Test("tail prints the current rows, then changes as they commit, until it is stopped")
     func tail() throws {
         try build()
         let tail = try kappa.start(["tail", "user_totals", "--format", "json"])
@@ -273,7 +273,7 @@ struct CommandContractTests {
                 + #""last_seen":"2024-01-15T14:30:00Z","last_action":"view"}}"#)
     }
 
-    @Test("tail tells a promotion, with both versions, and then the difference")
+    @Test("tail prints a promotion, with both versions, and then the difference")
     func tailPromotion() throws {
         try build()
         let tail = try kappa.start(["tail", "user_totals", "--format", "json", "--from-now"])
@@ -281,7 +281,7 @@ struct CommandContractTests {
         try SQLiteConnection(
             kappa.data.file(VersionID("user_totals", VersionNumber(2))), .readWrite
         ).execute("DELETE FROM user_totals WHERE user_id = 'user_1'")
-        // It may not have begun when the first promotion comes.
+        // It may not have started when the first promotion happens.
         try waitFor("the promotion is told") {
             try kappa.run("promote", "user_totals@2")
             try kappa.run("rollback", "user_totals")
@@ -309,7 +309,7 @@ struct CommandContractTests {
         #expect(one.split(separator: "\n").count == 5_000)
         #expect(try bytes("--count", "3").hasPrefix(#"{"event_id":0,"user_id":"user_"#))
         #expect(try bytes("--count", "0") == "")
-        // What is paced is the same, only slower.
+        // Paced output is the same, only slower.
         #expect(try bytes("--count", "20", "--rate", "2000") == bytes("--count", "20"))
     }
 }

@@ -3,8 +3,8 @@ import Testing
 
 @testable import KappaCore
 
-/// `diff` and `why` as scripts and people meet them.
-@Suite("Comparing at the command line")
+/// `diff` and `why` as scripts and people use them.
+@Suite("Comparing on the command line")
 struct CompareCommandTests {
     private let kappa: KappaProgram
     init() throws { kappa = try KappaProgram() }
@@ -19,7 +19,7 @@ struct CompareCommandTests {
         kappa.data.file(VersionID(view, VersionNumber(number)))
     }
 
-    /// Makes a version one of another build.
+    /// Turns a version into one of another build.
     private func makeForeign(_ view: String) throws {
         for path in [file(view, 1), kappa.data.catalog] {
             let table = path == kappa.data.catalog ? "versions" : "_kappa_version"
@@ -27,7 +27,9 @@ struct CompareCommandTests {
         }
     }
 
-    @Test("diff against a definition that is not built yet builds it aside and drops it")
+    @Test(
+        "diff against a definition that is not built yet builds it in a scratch folder and drops it"
+    )
     func definition() throws {
         try build("user_totals")
         try makeForeign("user_totals")
@@ -71,7 +73,7 @@ struct CompareCommandTests {
                 "removed,,,0,,", "changed,,,2,,", "same,,,18,,",
             ])
         #expect(csv.lines[5].hasPrefix("column,user_totals,events,2,5,"))
-        // As of an older offset both are the same.
+        // As of an older offset both are equal.
         let older = try diff("--at", "700")
         #expect(older.code == 0)
         #expect(older.lines.last?.contains("at offset 700: 0 added") == true)
@@ -87,7 +89,7 @@ struct CompareCommandTests {
         }
     }
 
-    @Test("diff --html writes a page, and prints the summary alone")
+    @Test("diff --html writes a page, and prints only the summary")
     func page() throws {
         try build("user_totals")
         try kappa.run("rebuild", "user_totals", "--no-promote")
@@ -102,7 +104,7 @@ struct CompareCommandTests {
         #expect(html.contains("<ins>&lt;script&gt;</ins>"))
     }
 
-    @Test("why tells the events of a row, in every format")
+    @Test("why prints the events of a row, in every format")
     func why() throws {
         try build("user_totals")
         let json = try kappa.run("why", "user_totals", "--key", "\"user_1\"", "--format", "json")
@@ -152,12 +154,12 @@ struct CompareCommandTests {
         #expect(foreign.errors.contains("user_totals@1 cannot be replayed"))
         #expect(foreign.errors.contains("digest other"))
         #expect(foreign.errors.contains("Use the build that made it"))
-        // 1 would be read as: they differ.
+        // 1 would mean that they differ.
         let diff = try kappa.run("diff", "user_totals@1", "user_totals@1", "--at", "5")
         #expect(diff.code == 66, "\(diff)")
     }
 
-    @Test("why puts a version of another build beside one of this, with the help of that build")
+    @Test("why shows another build's version beside this build's, with the help of that build")
     func otherBuild() throws {
         try build("user_totals")
         let own = try kappa.run("why", "user_totals", "--key", "user_1", "--format", "json")
@@ -178,7 +180,7 @@ struct CompareCommandTests {
                 "why", "user_totals", "--versions", "1,build", "--key", "user_1", "--format",
                 "json", "--with", try program(script),
             ]
-            // Whatever another test starts at that moment has the script open for a while.
+            // A process that another test starts at that moment has the script open for a while.
             while true {
                 let finished = try kappa.start(words + more).wait()
                 if !finished.errors.contains("Text file busy") { return finished }
@@ -196,7 +198,7 @@ struct CompareCommandTests {
         #expect(
             try String(contentsOfFile: folder + "/words", encoding: .utf8).hasPrefix(
                 "why user_totals@1 --key user_1 --at 1500 --format json --data "))
-        // An event that only the other build has taken comes from the log.
+        // An event that only the other build has taken is read from the log.
         let reversed = try why("sed 's/\"offset\":[0-9]*/\"offset\":1/;q' \(folder)/lines")
         #expect(reversed.records.contains { $0["offset"] as? Int == 1 })
         let limited = try why("cat \(folder)/lines", "--limit", "1")

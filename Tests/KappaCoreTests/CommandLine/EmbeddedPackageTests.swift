@@ -4,9 +4,9 @@ import Testing
 
 @testable import KappaCore
 
-/// fixtures/embedded is somebody's own package that depends on this one. It is built from a copy, so
-/// that a view in it can be changed as its author would.
-@Suite("Somebody's own package", .serialized)
+/// fixtures/embedded is a user's package that depends on this one. It is built from a copy, so that the test
+/// can change a view in it as its author would.
+@Suite("A user's own package", .serialized)
 struct EmbeddedPackageTests {
     private static let root = URL(fileURLWithPath: #filePath)
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
@@ -37,7 +37,7 @@ struct EmbeddedPackageTests {
             var text = try String(contentsOf: fixture.appending(path: name), encoding: .utf8)
             text = text.replacing(#"path: "../..""#, with: "path: \"\(Self.root.path)\"")
             if name.hasSuffix("Orders.swift") { text = change(text) }
-            // What has not changed keeps its time, and is not built again.
+            // An unchanged file keeps its time, and is not built again.
             if (try? String(contentsOf: target, encoding: .utf8)) != text {
                 try text.write(to: target, atomically: true, encoding: .utf8)
             }
@@ -111,7 +111,7 @@ struct EmbeddedPackageTests {
         #expect(try run(old, "views").output != run(new, "views").output)
         let first = try kappa.start(["run"], program: old)
         try waitFor("the old build is live") { first.errors.contains("orders@1: live since") }
-        // A reader that looks all the time sees one version or the other, and never an older state.
+        // A reader that reads all the time sees one version or the other, and never an older state.
         var seen: [(version: Int, position: Int)] = []
         func look() throws {
             let status = try run(old, "status", "orders", "--format", "json")
@@ -148,8 +148,8 @@ struct EmbeddedPackageTests {
             "SELECT count(*) AS n, sum(total) AS t FROM orders WHERE status = 'cancelled'",
             "--format", "csv")
         #expect(cancelled.output == "n,t\n\(number),\(5 * number)\n")
-        // Back to the old build: its version is found again and brought forward, not built anew; that it
-        // takes a newer one's place is for a person to say.
+        // Back to the old build: its version is found and brought forward, not rebuilt; only a person can
+        // decide that it replaces a newer one.
         let back = try run(old, "run", "--until-caught-up")
         #expect(back.errors.contains("orders@1: resumes from its checkpoint"), "\(back)")
         #expect(

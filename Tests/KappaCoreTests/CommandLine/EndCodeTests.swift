@@ -4,8 +4,8 @@ import Testing
 @testable import KappaCLI
 @testable import KappaCore
 
-/// Each failure of the system is said in its own words, with what to do, and ends with its code.
-@Suite("How a command ends when the system fails it")
+/// Each system error has its own message, with advice, and its own exit code.
+@Suite("How a command ends on system errors")
 struct EndCodeTests {
     @Test(
         "error numbers keep their meaning",
@@ -52,7 +52,7 @@ struct EndCodeTests {
         #expect(paced.output.contains("20000") && paced.errors == "", "\(paced)")
     }
 
-    @Test("too few descriptors are said as such")
+    @Test("a lack of descriptors is reported as such")
     func descriptors() throws {
         let kappa = try KappaProgram()
         try CommandLines.prepare(kappa)
@@ -79,7 +79,7 @@ struct EndCodeTests {
         #expect(seen > 0)
     }
 
-    @Test("a path that is none of what it must be is refused with its name")
+    @Test("a path to the wrong kind of file is refused with its name")
     func paths() throws {
         let kappa = try KappaProgram()
         try CommandLines.prepare(kappa)

@@ -4,8 +4,8 @@ import Testing
 
 @testable import KappaCore
 
-/// Who may read and write what kappa makes: all files and folders alike, also where the user's mask would let
-/// everybody write.
+/// Who may read and write kappa's files: all files and folders have the same modes, even if the user's mask
+/// would let everybody write.
 @Suite("Modes of files")
 struct FileModeTests {
     private static let image = "truncate -s 400m xfs && mkfs.xfs -q xfs && mount -o loop xfs k"
@@ -14,12 +14,12 @@ struct FileModeTests {
         && KappaProgram.succeeds(
             "PATH=$PATH:/usr/sbin:/sbin; unshare -m sh -c 'mkdir k && \(image)'")
 
-    /// Where the file system shares blocks, snapshots are made in another way.
+    /// If the file system shares blocks, snapshots are made in another way.
     @Test("are the same after a rebuild, a run with snapshots and a promotion")
     func dataFolder() throws { try check("true") }
 
     @Test(
-        "are the same where the file system shares blocks between files",
+        "are the same if the file system shares blocks between files",
         .enabled(if: canMountXFS, "needs root, mounts and mkfs.xfs"))
     func sharedBlocks() throws { try check(Self.image) }
 
@@ -45,7 +45,7 @@ struct FileModeTests {
         let found = try kappa.shell("\(tool) sh modes.sh")
         #expect(found.code == 0, "\(found)")
         #expect(found.output.contains("user_totals/snapshots/1@"), "\(found)")
-        // A link's own mode means nothing.
+        // A link's own mode has no effect.
         let odd = found.lines.filter { line in
             !["f 644 ", "d 755 ", "l "].contains { line.hasPrefix($0) }
         }
@@ -53,7 +53,7 @@ struct FileModeTests {
     }
 
     @Test(
-        "a copy that was to share blocks has the mode of all files",
+        "a copy made by sharing blocks has the same mode as all files",
         .enabled(
             if: hasMaskOfItsOwn {},
             "needs a thread with a mask of its own, which containers may forbid"))
@@ -71,8 +71,8 @@ struct FileModeTests {
         #expect(status.st_mode & 0o777 == 0o644, "\(String(status.st_mode, radix: 8))")
     }
 
-    /// Works in a thread that has a mask of its own: the mask belongs to the process, but for a thread that asks for
-    /// its own by unshare(CLONE_FS), which Swift's Glibc leaves out. False where that is forbidden.
+    /// Works in a thread that has its own mask: the mask belongs to the process, except for a thread that
+    /// asks for its own by unshare(CLONE_FS), which Swift's Glibc lacks. False if that is forbidden.
     private static func hasMaskOfItsOwn(_ work: @escaping @Sendable () -> Void) -> Bool {
         typealias Unshare = @convention(c) (Int32) -> Int32
         guard let symbol = dlsym(nil, "unshare") else { return false }

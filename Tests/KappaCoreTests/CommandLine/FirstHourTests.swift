@@ -4,8 +4,8 @@ import Testing
 
 @testable import KappaCore
 
-/// What a person meets in the first hour: help, mistakes, and things that are interrupted.
-@Suite("The first hour at the command line")
+/// What a user sees in the first hour: help, mistakes, and interrupted commands.
+@Suite("The first hour on the command line")
 struct FirstHourTests {
     private let kappa: KappaProgram
     init() throws { kappa = try KappaProgram() }
@@ -158,7 +158,7 @@ struct FirstHourTests {
         }
     }
 
-    @Test("commands that read say so where there is no data folder, and make none")
+    @Test("commands that read say so if there is no data folder, and create none")
     func noFolder() throws {
         let commands = [
             ["log", "info"], ["log", "read"], ["log", "verify"], ["log", "seal"], ["plan"],
@@ -189,7 +189,7 @@ struct FirstHourTests {
     }
 
     @Test(
-        "a second run on the folder names the first one, stands by and takes over; with an end it is 75"
+        "a second run names the first, stands by and takes over; with an end it exits with 75"
     )
     func secondRun() throws {
         try kappa.generate(100)
@@ -209,7 +209,7 @@ struct FirstHourTests {
         #expect(ended.errors.contains("stopped at a checkpoint"))
     }
 
-    @Test("an interrupted rebuild stops at a checkpoint, says so, and is taken up by run")
+    @Test("an interrupted rebuild stops at a checkpoint, says so, and is finished by run")
     func interruptedRebuild() throws {
         try kappa.generate(60_000)
         let rebuild = try kappa.start(["rebuild", "user_sessions", "user_totals"])
@@ -225,7 +225,9 @@ struct FirstHourTests {
         #expect(status.lines[1].hasPrefix("user_totals,1,live,true,"))
     }
 
-    @Test("an append that waits for its pipe can be interrupted; what it counts is durable")
+    @Test(
+        "an append that waits for its pipe can be interrupted; the events it counts are durable"
+    )
     func interruptedAppend() throws {
         let append = try kappa.start(["append"], input: "|")
         append.write("{\"a\":1}\n{\"a\":2}\n")
@@ -298,7 +300,7 @@ struct FirstHourTests {
             #expect(script.code == 0)
             #expect(script.output.contains("until-caught-up"))
         }
-        // Each line of fish stands for itself: its quotes must be closed.
+        // Each line of fish is separate: its quotes must be closed.
         for line in try kappa.run("completions", "fish").lines {
             #expect(
                 line.replacing("\\'", with: "").count { $0 == "'" }.isMultiple(of: 2), "\(line)")
@@ -315,7 +317,7 @@ struct FirstHourTests {
         #expect(try kappa.shell(use).output == "status\nverify\n--watch\nuser_totals\n")
     }
 
-    @Test("the whole story is told in a pipe as on a terminal", .timeLimit(.minutes(2)))
+    @Test("the demo prints all of its steps in a pipe, too", .timeLimit(.minutes(2)))
     func demo() throws {
         let demo = try kappa.run("demo", "--events", "20000")
         #expect(demo.code == 0, "\(demo)")
@@ -330,7 +332,7 @@ struct FirstHourTests {
         "PATH=$PATH:/sbin; mkdir m && mount -t tmpfs -o size=1m none m && umount m")
 
     @Test(
-        "a full disk is said, loses nothing, and work goes on once there is space",
+        "a full disk is reported, loses nothing, and work continues once there is space",
         .enabled(if: canMount, "a small file system must be mounted"))
     func fullDisk() throws {
         try Folder.make(kappa.data.path)

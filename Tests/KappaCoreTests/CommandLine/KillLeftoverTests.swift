@@ -5,8 +5,8 @@ import Testing
 
 @testable import KappaCore
 
-/// Whatever a killed program leaves has an owner: the next run or `gc` takes it up or removes it.
-@Suite("What a kill leaves")
+/// No leftover of a killed program stays for good: the next run or `gc` resumes or removes it.
+@Suite("Leftovers of a kill")
 struct KillLeftoverTests {
     private static let strace = "/usr/bin/strace"
     private static let canTrace = KappaProgram.succeeds("\(strace) -o /dev/null true")
@@ -37,7 +37,7 @@ struct KillLeftoverTests {
         ).wait()
     }
 
-    /// A view with a live version, one before it, and a build that waits.
+    /// A view with a live version, a previous one, and a waiting build.
     private func prepare() throws -> KappaProgram {
         let kappa = try KappaProgram()
         try kappa.generate(300)
@@ -49,7 +49,7 @@ struct KillLeftoverTests {
     }
 
     @Test(
-        "after a kill at any call of any command, a run and a gc leave nothing without an owner",
+        "after a kill at any call of any command, a run and a gc leave no stray files",
         .enabled(if: canTrace, "strace does the killing"))
     func sweep() throws {
         let seed = Seeds.one()
@@ -90,7 +90,7 @@ struct KillLeftoverTests {
         }
     }
 
-    @Test("a rebuild that was killed is finished by the run that is at work")
+    @Test("a killed rebuild is finished by a run that is already running")
     func besideRun() throws {
         let kappa = try KappaProgram()
         try kappa.generate(20_000)
@@ -111,7 +111,7 @@ struct KillLeftoverTests {
         #expect(run.errors.contains("user_totals@1: retired; lease released"))
     }
 
-    @Test("of two servers that do the same, the second takes over when the first is killed")
+    @Test("of two identical servers, the second takes over when the first is killed")
     func standby() throws {
         let kappa = try KappaProgram()
         try kappa.generate(500)

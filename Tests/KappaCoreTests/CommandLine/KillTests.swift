@@ -5,8 +5,8 @@ import Testing
 
 @testable import KappaCore
 
-/// The program is killed, at random moments and at each of its writes; what it had made stays, and
-/// the rest comes out as if nothing had been.
+/// The program is killed, at random moments and at each of its writes; its results so far stay, and the rest
+/// is the same as without the kill.
 @Suite("Killing the program")
 struct KillTests {
     private let kappa: KappaProgram
@@ -31,7 +31,7 @@ struct KillTests {
         }
     }
 
-    @Test("killed at random moments, it goes on from where it was, and comes to the same rows")
+    @Test("killed at random moments, it resumes where it was, and gives the same rows")
     func random() throws {
         let seed = Seeds.one()
         var random = SplitMix(state: seed)
@@ -49,7 +49,7 @@ struct KillTests {
                 ["rebuild"] + Self.views, ["run", "--until-caught-up"], ["run"],
                 ["promote"] + Self.views, ["gc", "--keep", "0"],
             ]
-            // The log must be there first; then anything goes.
+            // The log must exist first; after that any command may run.
             let index = seen.isEmpty ? 0 : Int.random(in: 0..<commands.count, using: &random)
             let child = try kappa.start(commands[index], input: index == 0 ? events : nil)
             usleep(UInt32.random(in: 5_000...120_000, using: &random))
@@ -97,7 +97,7 @@ struct KillTests {
 
     /// KAPPA_FULL_SWEEP=1 tries every write, otherwise some of them, spread evenly.
     @Test(
-        "killed at its Nth write, a rebuild with its promotion is done or not done, never between",
+        "killed at its Nth write, a rebuild with its promotion is either done or not done",
         .enabled(if: canTrace, "strace does the killing"))
     func everyWrite() throws {
         try kappa.generate(300)
@@ -131,7 +131,7 @@ struct KillTests {
         #expect(killed > 10)
     }
 
-    @Test("two processes append while run follows: nothing is lost and nothing comes twice")
+    @Test("two processes append while run follows: nothing is lost and nothing is applied twice")
     func twoAppenders() throws {
         let count = 20_000
         let inputs = try [1, 2].map { seed in
@@ -161,7 +161,7 @@ struct KillTests {
         let reader = try VersionReader(file)
         #expect(try reader.connection.integer("SELECT sum(events) FROM user_totals") == 40_000)
         #expect(try reader.checkpoint().counters.applied == 40_000)
-        // Each process's events are in its order.
+        // Each process's events are in order.
         for input in inputs {
             let own = Set(input.split(separator: "\n").map(String.init))
             #expect(

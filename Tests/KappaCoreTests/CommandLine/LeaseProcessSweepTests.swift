@@ -4,8 +4,9 @@ import Testing
 
 @testable import KappaCore
 
-/// The same with processes, which are killed: KAPPA_SEED repeats a sequence, KAPPA_STEPS makes it longer.
-@Suite("Whichever process is killed, another that stands by goes on")
+/// Like LeaseSweepTests, with processes that are killed: KAPPA_SEED repeats a sequence, KAPPA_STEPS makes it
+/// longer.
+@Suite("Whichever process is killed, another that stands by takes over")
 struct LeaseProcessSweepTests {
     private let kappa: KappaProgram
     private static let steps = getenv("KAPPA_STEPS").flatMap { Int(String(cString: $0)) } ?? 5
@@ -14,7 +15,7 @@ struct LeaseProcessSweepTests {
     init() throws { kappa = try KappaProgram() }
 
     @Test(
-        "after any sequence of kills and switches, live versions are followed while a run is there")
+        "after any sequence of kills and switches, a run keeps live versions current")
     func sequences() throws {
         let seed = Seeds.one()
         var random = SplitMix(state: seed)
@@ -69,7 +70,7 @@ struct LeaseProcessSweepTests {
         #expect(LeftoverTests.strays(in: kappa.data) == [], "\(story) KAPPA_SEED=\(seed)")
     }
 
-    /// Each live version is at the log's end, and no other is held but what is on its way there.
+    /// Each live version is at the log's end, and no other version is held except those being built.
     private func isCurrent() throws -> Bool {
         let end = try LogReader(kappa.data.log).durableEnd()
         return try Catalog(kappa.data).entries().allSatisfy { entry in

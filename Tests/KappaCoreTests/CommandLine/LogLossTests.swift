@@ -5,7 +5,7 @@ import Testing
 @testable import KappaCLI
 @testable import KappaCore
 
-/// Events that are gone below the durable end: whoever meets that refuses, and changes nothing.
+/// Events are missing below the durable end: every command that notices refuses, and changes nothing.
 @Suite("A log that has lost events")
 struct LogLossTests {
     /// Two segments of 100 events each, and a version that has applied all of them.
@@ -20,7 +20,7 @@ struct LogLossTests {
     }
 
     @Test(
-        "append refuses where a version is ahead of the log",
+        "append refuses if a version is ahead of the log",
         arguments: [
             "rm log/head log/00000000000000000100.log", "rm -r log", "rm log/*.log log/head",
             "rm log/head log/00000000000000000100.log; kappa log info > /dev/null",
@@ -60,7 +60,7 @@ struct LogLossTests {
         }
     }
 
-    @Test("damage that run meets makes it end with 74, with file, byte and offset")
+    @Test("damage ends run with 74, with file, byte and offset")
     func runMeets() throws {
         let kappa = try program()
         _ = try kappa.shell(
@@ -71,7 +71,7 @@ struct LogLossTests {
     }
 
     @Test(
-        "log verify says what stands past the end, and takes a gap there for the loss that it proves"
+        "log verify reports bytes past the end, and reports a gap there as a loss"
     )
     func pastEnd() throws {
         let kappa = try KappaProgram()
@@ -94,7 +94,7 @@ struct LogLossTests {
         #expect(append.code == 74, "\(append)")
     }
 
-    @Test("a block whose header says too many events, or too few, is damage for whoever reads it")
+    @Test("a block with too many or too few events in its header is damage for every reader")
     func counts() throws {
         for count in [1, 5, 1_000, 4_000_000_000] {
             let folder = try VersionsFolder()
@@ -161,7 +161,7 @@ struct LogLossTests {
     }
 
     @Test(
-        "whoever waits for a lock longer than five seconds is told who holds it",
+        "a command that waits for a lock longer than five seconds says who holds it",
         .enabled(if: KappaProgram.succeeds("flock --version"), "needs flock"))
     func stopped() throws {
         let kappa = try KappaProgram()

@@ -4,10 +4,10 @@ import Testing
 @testable import KappaCLI
 @testable import KappaCore
 
-/// Whatever stands on a command line, a command ends with a code and a message, and never by a signal.
+/// Whatever is on its command line, a command ends with a code and a message, and never by a signal.
 @Suite("Every option of every command, with every odd value")
 struct OptionSweepTests {
-    /// What overflows, what is no number, what is one in another language.
+    /// Numbers that overflow, texts that are not numbers, and numbers in other scripts.
     private static let values = [
         "", "9223372036854775807", "9223372036854775808", "9999999999G",
     ]
@@ -39,7 +39,7 @@ struct OptionSweepTests {
                 }
             }
         }
-        // Made-up events without an end come to one there.
+        // There, endless generated events end.
         let runs = try CommandSweep(kappa: kappa, redirections: "> /dev/full").run(lines)
         for run in runs {
             #expect(

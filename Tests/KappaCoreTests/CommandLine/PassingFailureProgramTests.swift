@@ -5,7 +5,7 @@ import Testing
 
 @testable import KappaCore
 
-/// System calls fail for a while under a `kappa run` that follows: it waits that out and is current again.
+/// System calls of a following `kappa run` fail for a while: it retries and becomes current again.
 @Suite("A run whose system calls fail for a while")
 struct PassingFailureProgramTests {
     private let kappa: KappaProgram
@@ -86,7 +86,7 @@ struct PassingFailureProgramTests {
     ]
 
     @Test(
-        "whichever call fails for a while, it lives, says so, and is current afterwards",
+        "whichever call fails for a while, it survives, says so, and is current afterwards",
         .enabled(if: canAttach, "strace makes them fail"))
     func calls() throws {
         let seed = Seeds.one()
@@ -104,7 +104,7 @@ struct PassingFailureProgramTests {
                 ], program: Self.strace)
             usleep(100_000)
             try kappa.generate(20, seed: 10 + index)
-            // Now and then a live version changes under it.
+            // Sometimes the live version changes meanwhile.
             if index % 3 == 2 { try kappa.run("rebuild", "user_totals") }
             usleep(500_000)
             tracer.signal(SIGINT)
@@ -117,7 +117,7 @@ struct PassingFailureProgramTests {
                 break
             }
         }
-        // What could not be locked is not held by anybody.
+        // A failed lock does not mean that somebody holds it.
         #expect(!run.errors.contains("process \(run.pid) holds its lease"), "KAPPA_SEED=\(seed)")
         try end("KAPPA_SEED=\(seed)")
     }

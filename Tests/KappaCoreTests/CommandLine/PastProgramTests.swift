@@ -10,7 +10,7 @@ struct PastProgramTests {
         try kappa.generate(3_000)
     }
 
-    @Test("looks back to an offset and a time, with all that a query takes")
+    @Test("looks back to an offset and a time, with all options of a query")
     func looksBack() throws {
         let built = try kappa.run(
             "rebuild", "user_totals", "--until", "1000", "--format", "json")
@@ -39,7 +39,7 @@ struct PastProgramTests {
         #expect(before.errors.contains("offset 0"))
     }
 
-    @Test("what cannot be looked back to is refused, with what to do")
+    @Test("an offset that cannot be queried is refused, with what to do")
     func refusals() throws {
         #expect(try kappa.run("run", "--until-caught-up").code == 0)
         let wrong = try kappa.run("query", "user_totals", "--at", "yesterday")

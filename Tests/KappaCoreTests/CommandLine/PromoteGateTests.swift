@@ -3,11 +3,11 @@ import Testing
 
 @testable import KappaCore
 
-@Suite("Gates at the command line")
+@Suite("Gates on the command line")
 struct PromoteGateTests {
     private let kappa: KappaProgram
 
-    /// user_totals@2 has another count for one of fifty users, and lacks another one.
+    /// user_totals@2 has a different count for one of fifty users, and lacks another user.
     init() throws {
         kappa = try KappaProgram()
         try kappa.generate(2_000)
@@ -25,7 +25,7 @@ struct PromoteGateTests {
         try Catalog(kappa.data).live(view)?.rawValue
     }
 
-    @Test("a refusal says which gate, with figures and rows, switches nothing, and ends with 1")
+    @Test("a refusal names the gate, with figures and rows, switches nothing, and exits with 1")
     func refusal() throws {
         let refused = try kappa.run(
             "promote", "action_counts", "user_totals", "--gate", "max-changed=1%", "--gate",
@@ -60,7 +60,7 @@ struct PromoteGateTests {
             status.errors.hasPrefix("user_totals@2: not promoted: max-changed=1%: 1 changed of"))
     }
 
-    @Test("what passes is promoted, all in one step, and the history tells the figures")
+    @Test("versions that pass are promoted in one step, and the history has the figures")
     func passes() throws {
         let sql = kappa.folder.path + "/check.sql"
         try Data("SELECT * FROM new\nWHERE events < 1\n".utf8).write(to: URL(filePath: sql))
@@ -92,7 +92,7 @@ struct PromoteGateTests {
             ))
     }
 
-    @Test("gates can be passed over with --force, and the history tells")
+    @Test("gates can be skipped with --force, and the history records it")
     func force() throws {
         let gate = ["promote", "user_totals", "--gate", "max-changed=0"]
         #expect(try kappa.start(gate).wait().code == 1)
@@ -104,7 +104,7 @@ struct PromoteGateTests {
         #expect(history.contains { $0.contains(",forced,1,2,2000,") })
     }
 
-    @Test("what is no gate ends with 64, and a gate that cannot be judged with 1")
+    @Test("an invalid gate exits with 64, and a gate that cannot be checked with 1")
     func wrong() throws {
         for gate in [
             "max-changed", "max-chnged=1%", "max-changed=", "max-changed=-1", "max-changed=1%%",

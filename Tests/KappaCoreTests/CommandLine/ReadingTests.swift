@@ -4,10 +4,11 @@ import Testing
 @testable import KappaCLI
 @testable import KappaCore
 
-/// Reading needs no write: on a full disk, in a folder that is mounted read-only, as another user.
+/// Reading writes nothing: it works on a full disk, in a folder that is mounted read-only, and as another
+/// user.
 @Suite("Reading where nothing can be written")
 struct ReadingTests {
-    /// What reads, and gives the same wherever it is asked.
+    /// Commands that read, and give the same everywhere.
     private static let questions = [
         "query user_totals --order user_id", "query user_totals@2",
         "query user_totals --where 'events > 1'",
@@ -23,7 +24,7 @@ struct ReadingTests {
     private static let canBeOther =
         geteuid() == 0 && KappaProgram.succeeds("setpriv --reuid=65534 --clear-groups true")
 
-    /// A shell with mounts of its own, which end with it; `k` is the data folder.
+    /// A shell with its own mounts, which end with it; `k` is the data folder.
     private func answers(_ kappa: KappaProgram, _ setUp: String, as user: String = "") throws
         -> String
     {
@@ -55,7 +56,7 @@ struct ReadingTests {
     }
 
     @Test(
-        "on a full disk all is read as before, with the files of the write-ahead logs and without",
+        "on a full disk everything can be read, with and without the files of the write-ahead logs",
         .enabled(if: canMount, "needs root and mounts"), arguments: [":", forget])
     func fullDisk(change: String) throws {
         let kappa = try KappaProgram()

@@ -4,7 +4,7 @@ import Testing
 @testable import KappaCore
 
 /// The program of fixtures/rows, whose views have rows of every kind, in several processes.
-@Suite("rows do not depend on the seed of hashes")
+@Suite("Rows do not depend on the hash seed")
 struct RowKindsTests {
     private let kappa: KappaProgram
     private let program = KappaProgram.path.replacing(#/kappa$/#, with: "RowKinds")
@@ -37,7 +37,7 @@ struct RowKindsTests {
         }
     }
 
-    /// What stands in the tables of a version's file, each row as text.
+    /// The tables of a version's file, each row as text.
     private func dump(
         _ view: String, in folder: String, _ wanted: (String) -> Bool
     ) throws -> [String] {
@@ -61,7 +61,7 @@ struct RowKindsTests {
         }
     }
 
-    @Test("two processes make the same files of the same log, and so they do in pieces")
+    @Test("two processes make the same files from the same log, also in pieces")
     func twoProcesses() throws {
         let seed = Seeds.one()
         var random = SplitMix(state: seed)
@@ -70,7 +70,7 @@ struct RowKindsTests {
             try run("append", in: folder, input: lines.joined(separator: "\n"))
             try run("run", "--until-caught-up", in: folder)
         }
-        // Few events a piece, so that each is one commit; the rows are read back in between.
+        // Few events per piece, so that each is one commit; the rows are read back in between.
         let cuts = [0, 140, 150, 151, 160]
         for folder in ["pieces1", "pieces2"] {
             for (from, to) in zip(cuts, cuts.dropFirst()) {
@@ -86,13 +86,13 @@ struct RowKindsTests {
             let pieces = try dump(view, in: "pieces1") { _ in true }
             if pieces.contains(where: { $0.hasPrefix("_kappa_changes: ") }) { feeds += 1 }
             #expect(try dump(view, in: "pieces2") { _ in true } == pieces, "\(view), seed \(seed)")
-            // What is kept between commits reads back as it was.
+            // State that is kept between commits reads back unchanged.
             let isRows = { (table: String) in !table.hasPrefix("_kappa") }
             #expect(
                 try dump(view, in: "pieces1", isRows) == dump(view, in: "whole1", isRows),
                 "\(view), seed \(seed)")
         }
-        // The last events may happen to leave a ranking as it was; they change most views.
+        // The last events may leave a ranking unchanged by chance; they change most views.
         #expect(feeds > Self.views.count / 2, "seed \(seed)")
         for view in ["kinds", "hiding"] {
             try run("verify", view, in: "pieces1")

@@ -1,7 +1,7 @@
 import Testing
 
 /// `kappa sql` and `query --where` as a person types them.
-@Suite("SQL at the command line")
+@Suite("SQL on the command line")
 struct SQLCommandTests {
     private let kappa: KappaProgram
 
@@ -11,7 +11,9 @@ struct SQLCommandTests {
         try kappa.run("rebuild", "user_totals")
     }
 
-    @Test("a parameter takes the type of what it is compared with; a wrong number of them is 64")
+    @Test(
+        "a parameter takes the type of what it is compared with; a wrong number exits with 64"
+    )
     func parameters() throws {
         let count = "SELECT count(*) AS n FROM user_totals WHERE "
         func run(_ condition: String, _ values: String...) throws -> KappaProgram.Finished {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import KappaCore
 
-/// The program's commands where one build after another gives a view other keys and columns.
+/// The program's commands when successive builds give a view different keys and columns.
 @Suite("Commands over versions of another shape") struct ShapeProgramTests {
     private static let shapes = ["text", "number", "both", "total", "columns", "rows"]
 
@@ -13,7 +13,7 @@ import Testing
         try program.with(views: "shape-\(shape)")
     }
 
-    @Test("tail tells of a promotion to any other shape as removals and inserts")
+    @Test("tail shows a promotion to any other shape as removals and inserts")
     func tail() throws {
         let program = try FaultyProgram("shape-text")
         try program.append(FaultyProgram.calm(9))
@@ -49,7 +49,7 @@ import Testing
             let ended = try tail.wait()
             #expect(ended.code == 0, "\(format): \(ended)")
         }
-        // What is left of all changes is the last version's rows.
+        // All changes together leave the last version's rows.
         var left: [String: Int] = [:]
         for record in KappaProgram.Finished(code: 0, output: json.output, errors: "").records {
             guard let op = record["op"] as? String, op != "promoted" else { continue }
@@ -102,7 +102,7 @@ import Testing
                     #expect(diverging.count == 1, "\(shape) \(versions) \(sideKey): \(both)")
                 }
             }
-            // A key of neither.
+            // A key of neither version.
             let neither = try own.run(
                 "why", "shape", "--key", "[1,2,3]", "--versions", "1,\(number)", "--with", other)
             #expect(neither.code == 64, "\(shape): \(neither)")
@@ -110,7 +110,7 @@ import Testing
             #expect(text.code == 1, "\(shape): \(text)")
             let keyed = try own.run("diff", "shape@1", "shape@\(number)", "--key", key)
             #expect([0, 1].contains(keyed.code), "\(shape): \(keyed)")
-            // Another build has not this one's definition, and says so.
+            // Another build does not have this one's definition, and says so.
             let foreign = try program.run("verify", "shape@\(number)")
             #expect(
                 foreign.code == 66 && foreign.errors.contains("definition"), "\(shape): \(foreign)")

@@ -4,10 +4,10 @@ import Testing
 @testable import KappaCore
 @testable import ViewDigestsTool
 
-/// The sample views over a log that is always the same give what they gave when `fixtures/replays` was
-/// stored: definitions, rows and files.
+/// Over a fixed log, the sample views give the same definitions, rows and files as when `fixtures/replays`
+/// was stored.
 ///
-/// A change that is meant to change one of them stores the new values, and the changelog says so.
+/// A change that intentionally alters one of them stores the new values, and the changelog says so.
 @Suite("Replays of the sample views, against stored ones")
 struct StoredReplayTests {
     private struct Stored {
@@ -30,7 +30,7 @@ struct StoredReplayTests {
         }
     }
 
-    /// Events of a repository's history, made up.
+    /// Made-up events of a repository's history.
     private static let commits = (0..<3_000).map { number in
         let begin = 1_672_531_200_000_000
         let time = Timestamp(microseconds: Int64(begin + number * 4_111_000_000))

@@ -4,8 +4,8 @@ import Testing
 @testable import KappaCLI
 @testable import KappaCore
 
-/// What somebody meets who has not read the guides.
-@Suite("A stranger at the command line")
+/// What a user sees who has not read the guides.
+@Suite("A stranger on the command line")
 struct StrangerTests {
     private let kappa: KappaProgram
     init() throws { kappa = try KappaProgram() }
@@ -16,7 +16,7 @@ struct StrangerTests {
         return "\(finished.code) \(finished.errors)"
     }
 
-    @Test("a name that no view has is not taken for a view that was not built yet")
+    @Test("an unknown name is not mistaken for a view that was not built yet")
     func unknownView() throws {
         try kappa.generate(1_000)
         let name = "user_totls"
@@ -34,7 +34,7 @@ struct StrangerTests {
         #expect(try mistake("query", "@1").hasPrefix("64 kappa: \"@1\" names no view"))
     }
 
-    @Test("commands about whole views say so where one version is named")
+    @Test("commands about whole views say so if one version is named")
     func wholeViews() throws {
         try kappa.generate(1_000)
         try kappa.run("rebuild", "user_totals")
@@ -52,7 +52,7 @@ struct StrangerTests {
         #expect(one.records.map { $0["version"] as? Int } == [1])
     }
 
-    @Test("a second word that is wrong is named, with the nearest")
+    @Test("a wrong second word is named, with the nearest correct one")
     func secondWords() throws {
         #expect(
             try mistake("log", "raed") == """
@@ -82,7 +82,7 @@ struct StrangerTests {
                 "takes names of views or --all, not both"))
     }
 
-    @Test("a look at a folder of something else says so, and leaves nothing there")
+    @Test("reading a folder with other contents says so, and leaves nothing there")
     func otherFolder() throws {
         for command in ["status", "log info", "views", "plan"] {
             let words = command.split(separator: " ").map(String.init) + ["--data"]
@@ -100,7 +100,7 @@ struct StrangerTests {
         #expect(try kappa.run("status").errors.hasPrefix("no versions yet"))
     }
 
-    @Test("options that go together say so")
+    @Test("options that need each other say so")
     func together() throws {
         try kappa.generate(1_000)
         try kappa.run("rebuild", "user_totals")
@@ -110,7 +110,7 @@ struct StrangerTests {
         #expect(gate.hasPrefix("64 kappa: --gate sql=nosuch.sql cannot be used"))
     }
 
-    @Test("a line of progress is never wider than the terminal, and its bar gives way first")
+    @Test("a line of progress is never wider than the terminal, and its bar shrinks first")
     func progressWidth() {
         let figures = "1,406,679 events  677 k/s  lag 1,406,679  19 s to go"
         let wide = ProgressLine.line("replay", 0.5, figures, columns: 200)

@@ -4,15 +4,15 @@ import Testing
 @testable import KappaCLI
 @testable import KappaCore
 
-/// Every command with every system call that can fail it: each ends with a code and with the failure's own
-/// words. With `make test-faults`, where strace is there.
+/// Every command with every system call that can make it fail: each ends with a code and with the failure's
+/// own message. Runs with `make test-faults`, if strace is installed.
 @Suite(
     "Every command with every failing system call",
     .enabled(
         if: CommandLines.isLong && KappaProgram.succeeds("strace -f true"),
         "with make test-faults, needs strace"))
 struct SystemCallSweepTests {
-    /// What is made to fail, and how.
+    /// The calls that are made to fail, and their errors.
     private static let faults: [(calls: String, errors: [String])] = [
         ("openat", ["EMFILE", "EACCES", "EIO"]),
         ("pread64,read", ["EIO"]),
@@ -59,7 +59,7 @@ struct SystemCallSweepTests {
 
     private func check(_ finished: KappaProgram.Finished, _ what: String) throws {
         #expect(CommandLines.codes.contains(finished.code), "\(what): \(finished)")
-        // Where the failing call is that which writes the message, there is none.
+        // If the failing call is the one that writes the message, there is none.
         let said = finished.errors
         if finished.code == 0 || said.isEmpty { return }
         #expect(!said.contains("there is no log here"), "\(what): \(said)")

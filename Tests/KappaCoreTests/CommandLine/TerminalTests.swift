@@ -4,10 +4,11 @@ import Testing
 @testable import KappaCLI
 @testable import KappaCore
 
-/// Nothing that comes out of data, or off the command line, reaches a terminal as a control sequence.
-@Suite("What a terminal is sent")
+/// Nothing from data or from the command line reaches a terminal as a control sequence.
+@Suite("Output to a terminal")
 struct TerminalTests {
-    /// Sequences that set titles, colours and the cursor, in C0 and in C1; signs that turn writing around.
+    /// Sequences that set titles, colours and the cursor, in C0 and in C1; characters that reverse the
+    /// direction of text.
     private static let hostile = [
         "\u{1B}]0;owned\u{07}", "\u{1B}[31m", "\u{9B}31m", "\u{9D}0;x\u{9C}", "\u{90}q", "\u{7F}",
         "\u{08}\u{08}",
@@ -55,7 +56,7 @@ struct TerminalTests {
             ["why", "user_totals", "--key", Self.json(Self.hostile[0])],
             ["append", bad], ["append", "--source", bad], ["log", bad], ["query", bad],
         ]
-        // The data is there to be seen.
+        // The data is visible.
         let rows = try Self.terminal(kappa, ["query", "user_totals"])
         #expect(rows.contains("plain") && rows.contains("owned") && rows.contains("\u{1B}[1m"))
         for words in lines {
@@ -71,7 +72,7 @@ struct TerminalTests {
         }
     }
 
-    @Test("a newline in data begins no answer of an error")
+    @Test("a newline in data starts no new line of an error message")
     func forged() {
         let error = KappaError(
             .usage, "no", at: "x\n  next:  forged", because: "a\nkappa: b", advice: "c")
@@ -88,7 +89,7 @@ struct TerminalTests {
         #expect(try kappa.run("log", "read").output == line)
     }
 
-    @Test("a standard output that is closed is not a file of the log")
+    @Test("with standard output closed, output does not go to a file of the log")
     func closed() throws {
         let kappa = try KappaProgram()
         try kappa.generate(10)
@@ -128,7 +129,7 @@ struct TerminalTests {
 
     // MARK: A terminal
 
-    /// What a command sends to a terminal that is its standard output and its standard error.
+    /// The output of a command whose standard output and standard error are a terminal.
     private static func terminal(_ kappa: KappaProgram, _ words: [String]) throws -> String {
         let master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
         var isLocked: Int32 = 0
@@ -150,7 +151,7 @@ struct TerminalTests {
             }
         }
         let line = words.map(CommandLines.quoted).joined(separator: " ")
-        // A tail, and what waits, is ended as a person ends it.
+        // A tail, and any command that waits, is ended as a person ends it.
         let limit = words.first == "tail" ? "timeout -s INT 0.5" : "timeout -s INT 20"
         _ = try kappa.shell("\(limit) kappa \(line) < /dev/null > \(name) 2>&1")
         close(slave)
@@ -159,7 +160,7 @@ struct TerminalTests {
         return String(decoding: bytes.withLock { $0 }, as: UTF8.self)
     }
 
-    /// Without what kappa sends itself: colours, the line of progress, a terminal's own line ends.
+    /// Without kappa's own output: colours, the line of progress, a terminal's line ends.
     private static func withoutOwn(_ text: String) -> String {
         var text = text.replacing("\r\n", with: "\n").replacing("\r\u{1B}[K", with: "")
         for code in ["0", "1", "31", "32", "33"] {

@@ -23,7 +23,7 @@ struct VerifyProgramTests {
     }
 
     @Test(
-        "the clock, lots, the order of a Set and the time zone are caught at the first offset",
+        "clock, random numbers, order of a Set and time zone are caught at the first offset",
         arguments: ["clock", "lots", "order", "zone"])
     func caught(_ view: String) throws {
         let found = try faulty("verify", view, "--format", "json")
@@ -46,7 +46,7 @@ struct VerifyProgramTests {
         #expect(try faulty("verify", "order", environment: fixed).code == 1)
     }
 
-    @Test("a sound version is told so, and a changed cell is named")
+    @Test("a sound version is reported as sound, and a changed cell is named")
     func sound() throws {
         let found = try faulty("verify", "sound@1", "--format", "json")
         #expect(found.code == 0, "\(found)")
@@ -73,7 +73,7 @@ struct VerifyProgramTests {
         #expect(text.contains("table sound, key k1, column seen: 7 instead of 100"), "\(text)")
     }
 
-    @Test("another build's version, and what is no version, are errors and not answers")
+    @Test("another build's version, and a name that is not a version, are errors and not answers")
     func errors() throws {
         let other = try kappa.run("verify", "sound")
         #expect(other.code == 66)

@@ -5,8 +5,8 @@ import Testing
 
 @testable import KappaCore
 
-/// A version whose file is gone, damaged or somebody else's harms no other view, and can be mended.
-@Suite("Files of versions that are not what they must be")
+/// A version whose file is missing, damaged or foreign harms no other view, and can be repaired.
+@Suite("Missing, damaged and foreign files of versions")
 struct VersionFileFaultTests {
     private let kappa: KappaProgram
     private var file: String { kappa.data.file(VersionID("user_totals", VersionNumber(1))) }
@@ -19,7 +19,7 @@ struct VersionFileFaultTests {
         try #require(built.code == 0, "\(built)")
     }
 
-    /// What has become of the file, as a line of `sh`, and the code of what reads it then.
+    /// What happened to the file, as a line of `sh`, and the exit code of a command that then reads it.
     private static let faults: [(name: String, line: String, code: Int32)] = [
         ("removed", "rm \"$F\"*", 66),
         ("empty", ": > \"$F\"", 74),
@@ -30,7 +30,7 @@ struct VersionFileFaultTests {
         ("another view's", "cp \"$O\" \"$F\"", 74),
     ]
 
-    @Test("it is told from a sound one, other views are read, and a rebuild mends it")
+    @Test("it is distinguished from a sound one, other views are read, and a rebuild repairs it")
     func faults() throws {
         let hasShell = KappaProgram.succeeds("sqlite3 --version")
         for fault in Self.faults where hasShell || !fault.line.contains("sqlite3") {
@@ -42,7 +42,7 @@ struct VersionFileFaultTests {
             let query = try kappa.run("query", "user_totals")
             #expect(query.code == fault.code, "\(fault.name): \(query)")
             #expect(query.output == "", comment)
-            // A statement that names it says so; one that does not is answered.
+            // A statement that names it says so; one that does not works.
             let named = try kappa.run("sql", "SELECT count(*) FROM user_totals")
             #expect(named.code == fault.code, "\(fault.name): \(named)")
             let sound = try kappa.run("sql", "SELECT count(*) AS n FROM action_counts")
@@ -53,7 +53,7 @@ struct VersionFileFaultTests {
         }
     }
 
-    @Test("a statement over a table that no sound version has says which file cannot be read")
+    @Test("a statement over a table that no sound version has names the file that cannot be read")
     func secondTable() throws {
         _ = try kappa.shell(": > '\(file)'")
         let asked = try kappa.run("sql", "SELECT * FROM some_table")
@@ -61,7 +61,7 @@ struct VersionFileFaultTests {
     }
 
     @Test(
-        "a run whose file is removed under it stops for that view, says so, and a new run mends it")
+        "a run whose file is removed stops for that view and says so, and a new run repairs it")
     func removedUnderRun() throws {
         let run = try kappa.start(["run"])
         try waitFor("it follows") {
@@ -83,7 +83,7 @@ struct VersionFileFaultTests {
         #expect(try kappa.run("query", "user_totals").code == 0)
     }
 
-    @Test("a run whose whole folder is moved or removed under it ends, and says so")
+    @Test("a run whose whole folder is moved or removed ends, and says so")
     func removedFolder() throws {
         for line in ["mv data aside", "rm -r data"] {
             let run = try kappa.start(["run"])
@@ -114,7 +114,7 @@ struct VersionFileFaultTests {
         #expect(try LogReader(kappa.data.log).durableEnd() == end + 1)
     }
 
-    @Test("an import that fails on the way says what is durable, and how to go on")
+    @Test("an import that fails partway says what is durable, and how to continue")
     func failedImport() throws {
         let line = #"{"event_type":"a"}"#
         let bad = Array(repeating: line, count: 5) + ["no json", line]
@@ -136,7 +136,7 @@ struct VersionFileFaultTests {
         }
     }
 
-    @Test("one long text makes no other row long")
+    @Test("one long text does not widen the other rows")
     func wideCells() throws {
         let long = String(repeating: "u", count: 100_000)
         try kappa.run(
@@ -150,7 +150,7 @@ struct VersionFileFaultTests {
         #expect(rows.output.utf8.count < 150_000)
     }
 
-    @Test("to promote what is live already says so")
+    @Test("promoting a live version says that it is live already")
     func promotedTwice() throws {
         let again = try kappa.run("promote", "user_totals@1")
         #expect(again.code == 0 && again.errors.contains("user_totals@1 is live already"))

@@ -35,7 +35,7 @@ struct AlignmentTests {
         )
     }
 
-    /// The rows of a view as of an offset, from a log and a version of their own.
+    /// The rows of a view as of an offset, from a separate log and version.
     private func rows(_ view: any AnyView, at offset: Int) throws -> [String] {
         let fresh = try VersionsFolder()
         try fresh.append(ticks: 40)
@@ -43,7 +43,8 @@ struct AlignmentTests {
         return try fresh.rows("tally", 1)
     }
 
-    @Test("a definition that has no version is built aside to where the version stands")
+    @Test(
+        "a definition without a version is built in a scratch folder up to the version's position")
     func definition() throws {
         try folder.catchUp([old], until: Offset(33))
         for isReversed in [false, true] {
@@ -67,7 +68,7 @@ struct AlignmentTests {
         #expect(unknown?.code == .notFound)
     }
 
-    @Test("both sides are brought to an older offset, with an earlier definition, too")
+    @Test("both sides are brought to an older offset, even with an earlier definition")
     func older() throws {
         try folder.catchUp([old], until: Offset(13))
         try folder.catchUp([new], promotes: false)
@@ -90,7 +91,7 @@ struct AlignmentTests {
         }
         #expect(error?.code == .notFound)
         #expect(error?.reason?.contains(digest) == true)
-        // A version that stands there needs no definition.
+        // A version that is at that offset needs no definition.
         #expect(try align(id(1), id(2), at: 13, ViewSet([new])).offsets == [13, 13])
         let far = #expect(throws: KappaError.self) { try align(id(1), id(2), at: 41, views) }
         #expect(far?.code == .notFound)
@@ -126,11 +127,11 @@ struct AlignmentTests {
                 }
             #expect(found.ways == [way, way], "\(offset)")
         }
-        // What is kept of that very offset needs no definition.
+        // A snapshot of that very offset needs no definition.
         #expect(try align(id(1), id(2), at: 20, ViewSet([])).ways == [.snapshot, .snapshot])
     }
 
-    @Test("the digest of a version can be given to an earlier definition alone")
+    @Test("only an earlier definition can be given the digest of a version")
     func digests() throws {
         let given = tally("=0123456789abcdef")
         #expect(throws: KappaError.self) { try ViewSet([given]).definitions() }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import KappaCore
 
-@Suite("What a comparison looks at")
+@Suite("Options of a comparison")
 struct DiffOptionTests {
     private let folder: VersionsFolder
     init() throws { folder = try VersionsFolder() }
@@ -50,7 +50,7 @@ struct DiffOptionTests {
         return (found, summary)
     }
 
-    @Test("the summary tells for each column how many rows differ and how far at most")
+    @Test("the summary has for each column how many rows differ, and by how much at most")
     func statistics() throws {
         let (_, summary) = try run()
         #expect(summary.columns.map(\.column) == ["n", "x", "d", "s"])
@@ -58,13 +58,13 @@ struct DiffOptionTests {
         #expect(summary.columns[0].largest == .integer(6))
         #expect(summary.columns[0].relative == 2.5)
         #expect(summary.columns[1].largest == .double(1.5))
-        // From zero there is no relation.
+        // There is no relative difference from zero.
         #expect(summary.columns[1].relative == 3)
         #expect(summary.columns[2].largest == .decimal(ExactDecimal("0.05") ?? 0))
         #expect(summary.columns[3].largest == nil && summary.columns[3].relative == nil)
     }
 
-    @Test("numbers at the ends of their range have a distance, too")
+    @Test("numbers at the ends of their range have a difference, too")
     func extremes() {
         var column = ColumnDifference(table: "t", column: "n")
         column.note(.integer(.min), .integer(.max))
@@ -77,7 +77,7 @@ struct DiffOptionTests {
         #expect(decimals.rows == 2)
     }
 
-    @Test("a column that is ignored makes no row differ")
+    @Test("an ignored column makes no row differ")
     func ignored() throws {
         let (found, summary) = try run { $0.ignored = ["n", "x", "d"] }
         #expect(found == ["changed a: s", "removed d: k s", "added e: k s"])
@@ -89,7 +89,7 @@ struct DiffOptionTests {
         #expect(key?.code == .usage)
     }
 
-    @Test("with a key only its row is compared")
+    @Test("with a key, only its row is compared")
     func key() throws {
         let (found, summary) = try run { $0.key = .string("b") }
         #expect(found == ["changed b: n x d"])
@@ -100,7 +100,7 @@ struct DiffOptionTests {
         #expect(wrong?.code == .usage)
     }
 
-    @Test("a condition is judged on the old and on the new row")
+    @Test("a condition is evaluated on the old and on the new row")
     func condition() throws {
         // b has 2 before and 7 after, d is there before and e after.
         #expect(
@@ -119,7 +119,7 @@ struct DiffOptionTests {
     }()
 
     @Test(
-        "a condition can do nothing but read the row",
+        "a condition can only read the row",
         arguments: [
             "1) or (1", "n = ?", "nix = 1", "n;", "exists (select 1 from _kappa_checkpoint)",
             "exists (select 1 from sqlite_master)", "load_extension('x')", "n = 'open",
@@ -129,7 +129,7 @@ struct DiffOptionTests {
         #expect(error?.code == .usage)
     }
 
-    @Test("a condition over a column that only one version has is judged on that one")
+    @Test("a condition over a column that only one version has is evaluated on that version")
     func newColumn() throws {
         let key = ColumnSchema("k", .text, isKey: true)
         let old = try folder.make(
@@ -156,14 +156,14 @@ struct DiffOptionTests {
         #expect(summary.differences == 1)
     }
 
-    @Test("at most so many differences are visited, and all are counted")
+    @Test("at most the given number of differences are visited, and all are counted")
     func limit() throws {
         let (found, summary) = try run(atMost: 2)
         #expect(found.count == 2)
         #expect(summary == (try run().1))
     }
 
-    @Test("one table of several is compared where it is named")
+    @Test("only the named one of several tables is compared")
     func tables() throws {
         let key = ColumnSchema("k", .text, isKey: true)
         let other = TableSchema(name: "u", columns: [key])
@@ -172,7 +172,7 @@ struct DiffOptionTests {
         var options = Diff.Options()
         options.table = "u"
         #expect(try Diff(old, new, options).run { _ in }.removed == 1)
-        // A key is one of the first table, where none is named.
+        // If no table is named, a key is one of the first table.
         options.key = .string("a")
         #expect(try Diff(old, new, options).run { _ in }.removed == 1)
         options.table = nil
@@ -182,7 +182,7 @@ struct DiffOptionTests {
         #expect(error?.code == .notFound)
     }
 
-    @Test("what the pulse throws ends the comparison")
+    @Test("an error thrown by the pulse ends the comparison")
     func pulse() throws {
         struct Enough: Error {}
         let rows = (0..<5_000).map { Self.row("k\($0 + 10_000)", 1, 1, 1, "") }

@@ -5,7 +5,7 @@ import Testing
 @testable import KappaCLI
 @testable import KappaCore
 
-@Suite("The page about a comparison")
+@Suite("The HTML page of a comparison")
 struct DiffPageTests {
     private let folder: VersionsFolder
     init() throws { folder = try VersionsFolder() }
@@ -43,7 +43,7 @@ struct DiffPageTests {
         return DiffPage(alignment, summary, sample, notes: ["where k <> '<b>'"]).html
     }
 
-    /// Whether every tag is closed in its turn, and every attribute in double quotes.
+    /// Whether every tag is closed in order, and every attribute is in double quotes.
     private func isBalanced(_ html: String) -> Bool {
         var open: [Substring] = []
         let body = html.replacing(#/<(script|style)>[\s\S]*?<\/\1>/#, with: "")
@@ -60,7 +60,7 @@ struct DiffPageTests {
         return open.isEmpty
     }
 
-    @Test("the check of tags finds what is not closed")
+    @Test("the check of tags finds unclosed ones")
     func check() {
         #expect(isBalanced("<p class=\"a\"><b>x</b></p>"))
         #expect(!isBalanced("<p><b>x</p></b>"))
@@ -68,7 +68,9 @@ struct DiffPageTests {
         #expect(!isBalanced("<p onclick='x'></p>"))
     }
 
-    @Test("no difference, one, and more than are shown", arguments: [0, 1, 3, 1_200])
+    @Test(
+        "pages without a difference, with one, and with more than are shown",
+        arguments: [0, 1, 3, 1_200])
     func sizes(_ differing: Int) throws {
         let html = try page(differing)
         #expect(isBalanced(html))
@@ -102,7 +104,7 @@ struct DiffPageTests {
         #expect(html.contains("prefers-color-scheme: dark"))
     }
 
-    @Test("hostile texts are nothing but text")
+    @Test("hostile texts appear only as text")
     func hostileTexts() throws {
         let texts = Self.hostile.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
         let html = try page(texts.count - 1, same: 1) { texts[$0] }

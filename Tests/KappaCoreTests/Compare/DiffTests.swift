@@ -78,7 +78,7 @@ struct DiffTests {
         }
     }
 
-    @Test("numbers with fractions may be as far apart as the tolerance, and not further")
+    @Test("fractional numbers may differ by at most the tolerance")
     func tolerance() throws {
         func row(_ x: Double, _ d: ExactDecimal) -> [Value] {
             [.text("a"), .integer(1), .double(x), .decimal(d), .text("s")]
@@ -90,7 +90,7 @@ struct DiffTests {
         #expect(try differences(old, new, tolerance: 0.25).1.same == 1)
     }
 
-    @Test("a column or a table that only one version has differs where it holds something")
+    @Test("a column or a table that only one version has differs if it has contents")
     func shapes() throws {
         let key = ColumnSchema("k", .text, isKey: true)
         let plain = TableSchema(name: "t", columns: [key, ColumnSchema("n", .integer)])
@@ -129,7 +129,7 @@ struct DiffTests {
         #expect([summary.removed, summary.added, summary.changed, summary.same] == [2, 1, 0, 0])
     }
 
-    @Test("versions at different positions are not compared as they are")
+    @Test("versions at different positions are not compared directly")
     func positions() throws {
         let table = TableSchema(name: "t", columns: [ColumnSchema("k", .text, isKey: true)])
         let old = try folder.make(1, [(table, [])], at: 5)
@@ -152,7 +152,7 @@ struct DiffTests {
         )
     }
 
-    @Test("the version behind is brought forward aside; neither file changes")
+    @Test("a copy of the version at the lower position is brought forward; neither file changes")
     func bringsForward() throws {
         try folder.append(ticks: 40)
         try folder.catchUp([tally("a")], until: Offset(13))
@@ -160,7 +160,8 @@ struct DiffTests {
         let before = try folder.rows("tally", 1)
         let old = tally("a")
         let new = tally("b", below: 30)
-        // With the definition of the one behind, in both orders; then with that of the other one.
+        // With the definition of the one at the lower position, in both orders; then with that of the other
+        // one.
         let forward = try align(1, 2, views: [old])
         #expect(forward.offsets == [40, 40])
         let reversed = try align(2, 1, views: [old])
@@ -181,7 +182,7 @@ struct DiffTests {
         #expect(try forward.rows[0] == fresh.rows("tally", 1))
     }
 
-    @Test("two versions that are followed while events flow are compared at one position")
+    @Test("two versions that follow the log while events flow are compared at one position")
     func followed() throws {
         try folder.append(ticks: 20)
         let old = try RunningBuild(folder.data, [tally("a")])

@@ -2,7 +2,7 @@ import KappaTesting
 
 @testable import KappaCore
 
-/// Views of every kind, over events of somebody who does something at a time.
+/// Views of every kind, over events with a user, a time, an amount and words.
 enum HitViews {
     struct Hit: Event, Codable, Equatable {
         var user: String

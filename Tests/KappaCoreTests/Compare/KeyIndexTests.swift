@@ -9,7 +9,7 @@ struct KeyIndexTests {
     private let folder: VersionsFolder
     init() throws { folder = try VersionsFolder() }
 
-    /// Another view's definition, with an index.
+    /// Wraps another view's definition, with an index.
     struct Indexed: AnyView {
         let view: any AnyView
         var name: String { view.name }
@@ -27,8 +27,8 @@ struct KeyIndexTests {
 
     private func id(_ view: any AnyView) -> VersionID { VersionID(view.name, VersionNumber(1)) }
 
-    /// Brings a version forward to the log's end: in random batches, with random checkpoints, and letting go
-    /// of it at random with what was not committed.
+    /// Brings a version forward to the log's end: in random batches, with random checkpoints, and at random
+    /// closing it without committing.
     private func materialize(
         _ view: any AnyView, _ random: inout SplitMix, calm: Bool = false
     ) throws {
@@ -89,7 +89,7 @@ struct KeyIndexTests {
         .array(try key.map { try JSONValue(parsing: $0.jsonText) })
     }
 
-    /// The views of which an index helps.
+    /// The views that benefit from an index.
     static let views =
         HitViews.all.dropLast(2) + [
             (
@@ -151,7 +151,7 @@ struct KeyIndexTests {
         let view = tally("1").indexed()
         let count = 3_000
         var random = SplitMix(state: 1)
-        // Every third event is of the one key; the others have keys of their own.
+        // Every third event has the same key; the others have distinct keys.
         try folder.append((0..<count).map { Tick.line($0 % 3 == 0 ? "one" : "k\($0)", 1) })
         try materialize(view, &random, calm: true)
         let reader = try folder.reader(view.name, 1)
@@ -167,11 +167,11 @@ struct KeyIndexTests {
         let found = try steps(why(view, .string("one"), nil, to: count))
         #expect(found.map(\.offset) == (0..<1_000).map { Offset(UInt64(3 * $0)) })
         #expect(try steps(why(view, .string("nobody"), nil, to: count)).isEmpty)
-        // The feed of the rows is not that of the index: nobody sees the table.
+        // The change feed does not cover the index: readers do not see its table.
         #expect(reader.tables.map(\.name) == ["tally"])
     }
 
-    @Test("a version begun without an index stays without one, and why says so")
+    @Test("a version started without an index stays without one, and why says so")
     func begunWithout() throws {
         var random = SplitMix(state: 2)
         try folder.append(ticks: 50)
@@ -188,7 +188,7 @@ struct KeyIndexTests {
         #expect(try steps(asked).count == 20)
     }
 
-    @Test("rows that spilled before an index was asked for have none")
+    @Test("rows that spilled before an index was requested have none")
     func spilledWithout() throws {
         try folder.append(ticks: 40)
         let plain = try definition(tally("1"))
@@ -201,7 +201,7 @@ struct KeyIndexTests {
             var options = Scan.Options(end: version.offset + 20)
             options.batchEvents = 7
             try Scan(
-                folder.data.log, [version], plan: plan, options: options, observer: PutsAside()
+                folder.data.log, [version], plan: plan, options: options, observer: SpillsAll()
             ).run()
             try version.commit()
         }
@@ -209,8 +209,8 @@ struct KeyIndexTests {
         #expect(try folder.reader("tally", 1).keyIndexEnd(ofTable: 0) == nil)
     }
 
-    /// Puts all aside that is to be committed.
-    private final class PutsAside: Scan.Observer {
+    /// Spills everything that is to be committed.
+    private final class SpillsAll: Scan.Observer {
         func commit(_ version: VersionMaterializer, _ perform: () throws -> Void) throws -> Bool {
             try version.save()
             return true
@@ -227,7 +227,7 @@ struct KeyIndexTests {
         let view = tally("1").indexed()
         try materialize(view, &random, calm: true)
         let path = folder.data.file(id(view))
-        // As a program leaves it that brings the rows forward and knows of no index.
+        // As left by a program that brings the rows forward and does not know about the index.
         do {
             let other = try SQLiteConnection(path, .readWrite)
             let mark = KeyIndexFormat.mark(Offset(12)).map { String($0, radix: 16) }
@@ -242,7 +242,7 @@ struct KeyIndexTests {
             asked.unusedIndex
                 == "a program without the index has advanced tally@1 from offset 12; "
                 + "`kappa rebuild tally` makes a version whose index is whole")
-        // What stands before the gap is in the index.
+        // Events before the gap are in the index.
         #expect(try why(view, .string("k1"), nil, to: 12).usesIndex)
         #expect(
             try steps(why(view, .string("k1"), nil, to: 12)).map(\.offset)
@@ -258,7 +258,7 @@ struct KeyIndexTests {
         }
     }
 
-    @Test("of a view with several tables those have an index that it helps")
+    @Test("in a view with several tables, those that benefit have an index")
     func someTables() throws {
         let view = View("mixed", digest: "1") {
             HitViews.hits.grouped(by: \.user).top(2, by: .descending(\.amount))
@@ -275,7 +275,7 @@ struct KeyIndexTests {
                 + "it")
     }
 
-    @Test("what is built aside keeps no index")
+    @Test("scratch versions keep no index")
     func aside() throws {
         try folder.append(ticks: 10)
         let definition = try definition(tally("1").indexed())
@@ -303,7 +303,7 @@ struct KeyIndexTests {
             }
             #expect(read == entries)
             for length in 1..<chunk.bytes.count {
-                // Whatever a chunk holds, reading it is no crash.
+                // Reading a chunk never crashes, whatever it contains.
                 chunk.bytes.prefix(length).withUnsafeBytes { bytes in
                     _ = try? KeyIndexFormat.entries(
                         from: chunk.first, bytes, keepsTimes: keepsTimes)

@@ -21,7 +21,7 @@ struct PastVersionTests {
     }
 
     @Test(
-        "is what the first events alone make, for random logs, offsets and snapshots",
+        "equals a replay of the first events alone, for random logs, offsets and snapshots",
         arguments: Seeds.random(8))
     func reference(seed: UInt64) throws {
         var random = SplitMix(state: seed)
@@ -34,7 +34,7 @@ struct PastVersionTests {
         while done < lines.count {
             let next = min(lines.count, done + 1 + random.below(50))
             try folder.append(Array(lines[done..<next]))
-            // Perhaps the version stands before the log's end, then, and perhaps there is none yet.
+            // After this the version may be short of the log's end, or may not exist yet.
             if random.chance(2, in: 3) || done == 0 { try run(to: next - random.below(3), policy) }
             done = next
         }
@@ -70,7 +70,9 @@ struct PastVersionTests {
         return outcome
     }
 
-    @Test("is replayed from the nearest place that is kept, and from nowhere if it is kept itself")
+    @Test(
+        "is replayed from the nearest snapshot, and not at all if one of that offset exists"
+    )
     func nearest() throws {
         let views = ViewSet([tally("a")])
         for _ in 0..<4 {
@@ -90,13 +92,13 @@ struct PastVersionTests {
         for (offset, place) in wanted {
             #expect(try from(offset, views) == place, "offset \(offset)")
         }
-        // What is kept can be read by a build that does not have the definition.
+        // A snapshot can be read by a build that does not have the definition.
         #expect(try from(20, .empty) == nil)
         let error = #expect(throws: KappaError.self) { try from(21, .empty) }
         #expect(error?.what == "this build does not have the definition of tally@1")
         let behind = #expect(throws: KappaError.self) { try from(51, views) }
         #expect(behind?.code == .notFound)
-        // Another definition's snapshots are none of this one's.
+        // Another definition's snapshots are not used for this one.
         try folder.catchUp([tally("b", below: 3)])
         #expect(try past(15, ViewSet([tally("b", below: 3)])).replayedFrom == .zero)
         #expect(!Folder.names(in: folder.data.path).contains { $0.hasPrefix("scratch") })
@@ -121,7 +123,7 @@ struct PastVersionTests {
         for offset in [30, 40] { #expect(try past(offset, views).replayedFrom == .zero) }
     }
 
-    @Test("a time is the place after the last event that was appended by then")
+    @Test("a time means the offset after the last event that was appended by then")
     func times() throws {
         let seed = Seeds.one()
         var random = SplitMix(state: seed)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import KappaCore
 
-@Suite("Versions that are built aside")
+@Suite("Scratch versions")
 struct ScratchVersionTests {
     private let folder: VersionsFolder
     init() throws {
@@ -19,7 +19,7 @@ struct ScratchVersionTests {
         Folder.names(in: folder.data.path).filter { $0.hasPrefix("scratch") }
     }
 
-    @Test("one from zero and one from a copy have the rows of a version at that offset")
+    @Test("one built from zero and one from a copy have the rows of a version at that offset")
     func rows() throws {
         let view = tally("a")
         try folder.catchUp([view], until: Offset(13))
@@ -39,7 +39,7 @@ struct ScratchVersionTests {
         withExtendedLifetime((built, moved, whole, none)) {}
     }
 
-    @Test("the folder of one goes away with it")
+    @Test("its folder is removed with it")
     func removed() throws {
         var scratch: ScratchVersion? = try ScratchVersion(
             try definition(tally("a")), to: Offset(40), in: folder.data)
@@ -49,7 +49,7 @@ struct ScratchVersionTests {
         #expect(leftovers == [])
     }
 
-    @Test("what the progress throws ends the build, and nothing is left")
+    @Test("an error thrown by the progress ends the build, and leaves nothing")
     func interrupted() throws {
         struct Enough: Error {}
         var seen: [Offset] = []

@@ -3,8 +3,8 @@ import Testing
 
 @testable import KappaCore
 
-/// Who reads a view while versions of other shapes are promoted: followers in small steps, `why`, `verify`.
-@Suite("Readers of a view whose tables change their shape") struct ShapeReadersTests {
+/// Readers of a view while versions of other shapes are promoted: followers in small steps, `why`, `verify`.
+@Suite("Readers of a view whose tables change shape") struct ShapeReadersTests {
     private struct Sale: Event, ViewRow {
         var k: String
         var v: Int
@@ -26,7 +26,7 @@ import Testing
         }
     }
 
-    /// Other names, types and numbers of keys, none at all, other columns, types of columns and tables.
+    /// Varies the names, types and number of keys (or has none), the columns and their types, and the tables.
     private static func view(_ shape: Int) -> any AnyView {
         let byK = sales.grouped(by: \.k)
         let byV = sales.grouped(by: \.v)
@@ -96,7 +96,9 @@ import Testing
         try ViewSet([view(shape)]).definitions()[0]
     }
 
-    @Test("why tells about a key of either of two versions; where it is none, there is no row")
+    @Test(
+        "why shows a key of either of two versions; the version without that key has no row"
+    )
     func why() throws {
         let seed = Seeds.one()
         var random = SplitMix(state: seed)
@@ -138,7 +140,7 @@ import Testing
                     #expect((why.absences[1 - side] == nil) == isKey, comment)
                     #expect(isKey || last[1 - side] == nil, comment)
                 }
-                // What is a key of neither is refused.
+                // A key of neither version is refused.
                 #expect(throws: KappaError.self, comment) {
                     _ = try Why(
                         both, key: JSONValue(parsing: "[1,2,3,4]"), to: end, in: folder.data)
@@ -160,7 +162,7 @@ import Testing
             let result = try verifier.verify(VersionReference("shape", VersionNumber(index + 1)))
             #expect(result.isSound, "KAPPA_SEED=\(seed) \(shape): \(result)")
         }
-        // By another definition it is not judged at all.
+        // With another definition it is not verified at all.
         let other = Verifier(try folder.catalog(), ViewSet([Self.view(0)]))
         let error = #expect(throws: KappaError.self) {
             _ = try other.verify(VersionReference("shape", nil))

@@ -5,8 +5,7 @@ import Views
 
 @testable import KappaCore
 
-/// A change of a view over a real history, reviewed: `author_streaks`, where a weekend no longer breaks
-/// a streak.
+/// Reviews a changed view over a real history: `author_streaks`, where a weekend no longer breaks a streak.
 @Suite(
     "Reviewing a changed view over a real history",
     .enabled(if: EventsShared.isThere, EventsShared.reason))
@@ -47,7 +46,7 @@ struct StreakReviewTests {
 
     // MARK: The reference
 
-    /// The longest and the last run of days that follow one another.
+    /// The longest and the last run of consecutive days.
     private static func streaks(_ days: [Int], _ follows: (Int, Int) -> Bool) -> [Int] {
         var runs: [[Int]] = []
         for day in days {
@@ -94,7 +93,7 @@ struct StreakReviewTests {
 
     // MARK: The review
 
-    @Test("diff counts the authors that a reference finds; why names the commit where they part")
+    @Test("diff counts the authors that a reference finds; why names the commit where they diverge")
     func review() throws {
         let lines = try EventsShared.events("redis-history.ndjson.gz")
         let expected = try Self.reference(lines)

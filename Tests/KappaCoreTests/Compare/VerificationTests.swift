@@ -19,13 +19,13 @@ struct VerificationTests {
         return result
     }
 
-    /// Changes the file of tally@1 behind kappa's back.
+    /// Changes the file of tally@1 without kappa's knowledge.
     private func plant(_ sql: String) throws {
         let file = folder.data.file(VersionID("tally", VersionNumber(1)))
         try SQLiteConnection(file, .readWrite).execute(sql)
     }
 
-    @Test("what a run has built is sound, wherever it stands, and whoever follows it")
+    @Test("a version that a run has built is sound, at any position and with any followers")
     func sound() throws {
         try folder.catchUp([tally("a")])
         #expect(try verify([tally("a")]).isSound)
@@ -43,7 +43,7 @@ struct VerificationTests {
         try running.stop()
     }
 
-    @Test("each kind of planted fault is told with key, column and both values")
+    @Test("each kind of planted fault is reported with key, column and both values")
     func planted() throws {
         try folder.append(ticks: 100, keys: 5)
         try folder.catchUp([tally("a")])
@@ -113,7 +113,8 @@ struct VerificationTests {
     }
 
     @Test(
-        "a lost dead letter, a wrong count and a file that is no database are faults of the store")
+        "a lost dead letter, a wrong count and a file that is no database are faults of the store"
+    )
     func otherFaults() throws {
         try folder.append(ticks: 10)
         try folder.append([#"{"k":1,"v":"x"}"#])
@@ -134,7 +135,7 @@ struct VerificationTests {
         #expect(result.error?.code == .damaged)
     }
 
-    @Test("a damaged log is told from a damaged store, with file and byte")
+    @Test("a damaged log is distinguished from a damaged store, with file and byte")
     func damagedLog() throws {
         try folder.append(ticks: 50)
         try folder.catchUp([tally("a")])
@@ -145,7 +146,7 @@ struct VerificationTests {
         let result = try verify([tally("a")])
         #expect(result.fault == .log)
         #expect(result.error?.place?.contains(segment) == true)
-        // A log that has lost events is no better.
+        // The same holds for a log that has lost events.
         let other = try VersionsFolder()
         try other.append(ticks: 20)
         let whole = try Verifier(other.catalog(), ViewSet([tally("a")]))
@@ -155,7 +156,7 @@ struct VerificationTests {
         #expect(try whole.verify(try VersionReference("tally")).fault == .log)
     }
 
-    @Test("a view that draws lots or looks at the clock is caught, with column and first offset")
+    @Test("a view that uses random numbers or the clock is caught, with column and first offset")
     func notDeterministic() throws {
         struct Drawn: ViewRow {
             var seen = 0
@@ -193,9 +194,9 @@ struct VerificationTests {
         }
     }
 
-    @Test("a coin that falls only now and then is caught at an event that tosses it")
+    @Test("a view that tosses a coin only now and then is caught at an event that tosses it")
     func coin() throws {
-        /// The last tosses of a key, as bits.
+        /// The last coin tosses of a key, as bits.
         struct Tossed: ViewRow { var heads = 0 }
         let coin = View("coin", initially: Tossed(), digest: "1") {
             On(Tick.self, key: \.k) { event, row in
@@ -221,7 +222,7 @@ struct VerificationTests {
         }
     }
 
-    @Test("what ends the work leaves nothing behind")
+    @Test("an interrupted verification leaves nothing behind")
     func stopped() throws {
         struct Enough: Error {}
         try folder.append(ticks: 5_000)

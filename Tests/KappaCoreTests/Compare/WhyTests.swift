@@ -50,7 +50,7 @@ struct WhyTests {
     }
 
     @Test(
-        "the events of a row and the row after each are those of a replay event by event",
+        "the events of a row and the row after each equal those of an event-by-event replay",
         arguments: HitViews.all.indices)
     func everyKind(_ index: Int) throws {
         let seed = Seeds.one()
@@ -78,25 +78,25 @@ struct WhyTests {
                 #expect(step.event == lines[offset], comment)
                 #expect(step.touched == [true] && !step.diverges, comment)
                 if isSession {
-                    // A session goes by other keys on its way; see the next test.
+                    // A session has other keys before it reaches this one; see the next test.
                     if let row = step.rows[0] { #expect(rows[offset + 1].contains(row), comment) }
                 } else {
                     #expect(
                         step.rows[0] == rows[offset + 1].first { key($0) == wanted }, comment)
                 }
             }
-            // Whatever changed the row under this key is told.
-            let told = Set(found.map(\.offset.rawValue))
+            // Every event that changed the row of this key is reported.
+            let reported = Set(found.map(\.offset.rawValue))
             for offset in 0..<count where !isSession {
                 let before = rows[offset].first { key($0) == wanted }
                 let after = rows[offset + 1].first { key($0) == wanted }
-                if before != after { #expect(told.contains(UInt64(offset)), comment) }
+                if before != after { #expect(reported.contains(UInt64(offset)), comment) }
             }
         }
         #expect(!keys.isEmpty, comment)
     }
 
-    @Test("a session is followed while it grows and merges, whatever key it goes by")
+    @Test("a session is followed while it grows and merges, whatever its key")
     func sessions() throws {
         let seed = Seeds.one()
         var random = SplitMix(state: seed)
@@ -133,7 +133,7 @@ struct WhyTests {
         }
     }
 
-    @Test("a fold with look-ups is replayed whole: its rows after each event are right, too")
+    @Test("a fold with look-ups is replayed in full: its rows after each event are correct, too")
     func lookUps() throws {
         let seed = Seeds.one()
         var random = SplitMix(state: seed)
@@ -165,19 +165,19 @@ struct WhyTests {
                     let after = rows[Int(step.offset.rawValue) + 1].first { $0[0] == key }
                     #expect(step.rows[0] == after, comment)
                 }
-                let told = Set(found.map(\.offset.rawValue))
+                let reported = Set(found.map(\.offset.rawValue))
                 for offset in 0..<count
                 where rows[offset].first(where: { $0[0] == key })
                     != rows[offset + 1].first(where: { $0[0] == key })
                 {
-                    #expect(told.contains(UInt64(offset)), comment)
+                    #expect(reported.contains(UInt64(offset)), comment)
                 }
             }
             #expect(try !steps([view], .string("nobody"), table, to: count).contains { _ in true })
         }
     }
 
-    @Test("every event of a key is told, also one that changes nothing to be seen")
+    @Test("every event of a key is reported, even one without a visible change")
     func invisible() throws {
         try folder.append([Tick.line("a", 5), Tick.line("b", 5), Tick.line("a", 3)])
         let view = View("most", digest: "1") {
@@ -205,7 +205,7 @@ struct WhyTests {
             try steps([tally("1"), tally("2")], .string("a"), to: 6).allSatisfy { !$0.diverges })
     }
 
-    @Test("only events below the end count; whoever has enough stops; nothing is left behind")
+    @Test("only events below the end count; the caller can stop early; nothing is left behind")
     func bounds() throws {
         try folder.append(ticks: 40)
         #expect(

@@ -1,7 +1,7 @@
 import KappaCore
 import Testing
 
-// Code of docs/comparing.md, between markers; DocsTests holds the texts equal.
+// Code of docs/comparing.md, between markers; DocsTests checks that the texts are equal.
 
 struct OrderTotalled: Event {
     var orderID: String
@@ -29,7 +29,7 @@ let revenueByOrder = View("revenue_by_order", digest: "1") {
 
 @Suite("The guide about comparing")
 struct ComparingGuideTests {
-    @Test("the example has an index, which is no part of its digest")
+    @Test("the example has an index, which is not part of its digest")
     func indexed() throws {
         let definition = try ViewSet([revenueByOrder]).definitions()[0]
         #expect(definition.isIndexed && definition.tables.last?.isKeyIndex == true)

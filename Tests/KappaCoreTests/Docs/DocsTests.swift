@@ -3,8 +3,8 @@ import Testing
 
 @testable import KappaCLI
 
-/// Keeps README.md and docs/ from saying what is no longer so: their Swift is compiled here, their
-/// commands exist, and their links lead somewhere.
+/// Keeps README.md and docs/ up to date: their Swift is compiled here, their commands exist, and their links
+/// lead to existing files.
 @Suite("The documentation")
 struct DocsTests {
     @Test("every Swift block is code that is compiled, word for word", arguments: Guide.all)
@@ -33,7 +33,7 @@ struct DocsTests {
         #expect(Set(shown) == Set(Snippets.all.keys))
     }
 
-    @Test("every command and option that is named exists", arguments: Guide.all)
+    @Test("every command and option that a guide names exists", arguments: Guide.all)
     func commands(_ guide: Guide) throws {
         for words in guide.commands {
             if ["help", "--version"].contains(words.first) { continue }
@@ -61,7 +61,7 @@ struct DocsTests {
         }
     }
 
-    @Test("links between the guides lead to files that are there", arguments: Guide.all)
+    @Test("links between the guides lead to existing files", arguments: Guide.all)
     func links(_ guide: Guide) {
         let folder = Package.root.appending(path: guide.name).deletingLastPathComponent()
         for match in guide.text.matches(of: /\]\(([^)#\s]+)[^)]*\)/) {
@@ -172,7 +172,7 @@ struct Guide: Sendable, CustomTestStringConvertible {
         return blocks
     }
 
-    /// The words behind `kappa` of every command: in `code`, and behind the prompt of a block.
+    /// The words after `kappa` of every command: in `code`, and after the prompt of a block.
     var commands: [[String]] {
         var lines: [String] = []
         for block in blocks where block.language != "swift" {

@@ -4,7 +4,7 @@ import Testing
 @testable import KappaCore
 
 @Suite("The guide on events") struct EventsGuideTests {
-    @Test("times of a unit, and local ones, are the instants that the guide tells")
+    @Test("times with a unit, and local ones, are the instants that the guide states")
     func units() throws {
         let lines = [
             #"{"event_type":"charge_made","id":"a","created":1709284200,"settled":1709284200250}"#,

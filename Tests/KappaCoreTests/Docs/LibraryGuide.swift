@@ -2,7 +2,7 @@ import KappaCore
 import KappaTesting
 import Testing
 
-// Code of docs/library.md and README.md, between markers; DocsTests holds the texts equal.
+// Code of docs/library.md and README.md, between markers; DocsTests checks that the texts are equal.
 
 struct OrderPlaced: Event, Encodable {
     var orderID: String

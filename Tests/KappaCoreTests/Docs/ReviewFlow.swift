@@ -3,11 +3,10 @@ import Testing
 
 @testable import KappaCore
 
-/// docs/changing-a-view.md, acted out: its commands are run one after another by the program of
-/// fixtures/embedded, before the edit that the page shows and after it, and must print what the page
-/// says they print.
+/// Runs the commands of docs/changing-a-view.md one after another with the program of fixtures/embedded,
+/// before and after the edit that the page shows; they must print what the page says.
 ///
-/// With `KAPPA_RECORD=1` the page is rewritten with what they printed.
+/// With `KAPPA_RECORD=1` the page is rewritten with their output.
 struct ReviewFlow {
     private static let page = SourceTree.package.appending(path: "docs/changing-a-view.md")
     private let lines: [String]
@@ -58,7 +57,7 @@ struct ReviewFlow {
     func act(in folder: String, old: String, new: String) throws {
         let events = try first("json").joined(separator: "\n") + "\n"
         try Data(events.utf8).write(to: URL(filePath: folder + "/orders.ndjson"))
-        // The program of before, for its side of `kappa why`.
+        // The previous program, for its side of `kappa why`.
         try FileManager.default.createSymbolicLink(
             atPath: folder + "/kappa-before", withDestinationPath: old)
         let edit = try #require(blocks.first { $0.language == "diff" }).range.lowerBound
@@ -90,7 +89,7 @@ struct ReviewFlow {
 
     private static func isCommand(_ line: String) -> Bool { line.hasPrefix("$ ") }
 
-    /// Runs a line of `sh` in which `kappa` is the program; what it prints, errors and all.
+    /// Runs a line of `sh` in which `kappa` is the program; returns its output, including errors.
     private static func run(
         _ command: String, _ program: String, in folder: String
     ) throws -> [String] {
@@ -106,7 +105,7 @@ struct ReviewFlow {
         return finished.output.split(separator: "\n").map(String.init)
     }
 
-    /// The lines without what is another time each time.
+    /// The lines without the times, which differ on each run.
     private static func normalised(_ lines: [String]) -> [String] {
         lines.map { line in
             line

@@ -1,7 +1,7 @@
 import KappaCore
 
-// The views of docs/views.md that join, rank and derive. DocsTests holds the text between the markers
-// equal to the guide's, and StreamsGuideTests runs each of them.
+// The views of docs/views.md that join, rank and derive. DocsTests checks that the text between the markers
+// equals the guide's, and StreamsGuideTests runs each of them.
 
 // docs: ordered
 struct Ordered: Event, ViewRow {

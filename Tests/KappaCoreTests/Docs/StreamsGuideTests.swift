@@ -40,7 +40,7 @@ struct StreamsGuideTests {
         #"{"event_type":"paid","order_id":"\#(order)","amount":\#(amount),"at":"\#(time)"}"#
     }
 
-    @Test("a join pairs events in whichever order they come, if their times are near enough")
+    @Test("a join pairs events in either order, if their times are close enough")
     func join() throws {
         let early = Self.paid("1", 100, "2024-03-01T09:05:00Z")
         let zero = Self.paid("3", 0, "2024-03-01T10:15:00Z")
@@ -49,7 +49,7 @@ struct StreamsGuideTests {
             .expect("offset,part,order_id,item,due", "1,0,1,tea,20")
     }
 
-    @Test("events that a join has no use for any more are late")
+    @Test("events that can no longer find a partner in a join are late")
     func lateness() throws {
         let long = Self.paid("9", 1, "2024-03-02T09:10:00Z")
         let late = Self.paid("1", 100, "2024-03-01T09:00:00Z")
@@ -58,7 +58,7 @@ struct StreamsGuideTests {
             .expect(late: 1).expect("offset,order_id,due", "7,2,0", "7,2,0")
     }
 
-    @Test("a left join has a row for an element without a partner, until one comes")
+    @Test("a left join has a row for an element without a partner, until one arrives")
     func outer() throws {
         let scenario = Scenario(orderPayments).given(lines: Self.orders)
         try scenario.expect("left_offset,paid", "0,", "1,", "2,", "3,", "4,")
@@ -67,7 +67,7 @@ struct StreamsGuideTests {
             "4,-1,4,")
     }
 
-    @Test("a unique side of a join brings what is known of a key")
+    @Test("a unique side of a join adds the data of a key")
     func enrich() throws {
         try Scenario(paidByItem)
             .given(Self.paid("3", 5, "2024-03-01T09:05:00Z"))
@@ -79,7 +79,7 @@ struct StreamsGuideTests {
             .expect("item,paid", "jam,7", "tea,11")
     }
 
-    @Test("a side table gives a value to each element that it knows")
+    @Test("a side table adds a value to each element that has a row in it")
     func side() throws {
         let unknown =
             #"{"event_type":"ordered","order_id":"5","user_id":"ada","item":"hat","price":9,"#
@@ -88,7 +88,7 @@ struct StreamsGuideTests {
             .expect("shelf,revenue", "drinks,254", "spreads,14")
     }
 
-    @Test("rankings have the best elements of each group, or its last one")
+    @Test("rankings keep the best elements of each group, or its last one")
     func rankings() throws {
         try Scenario(dearestOrders).given(lines: Self.orders).expect(
             "user_id,rank_number,order_id,price", "ada,1,1,120", "ada,2,2,7", "bob,1,3,100",
@@ -109,7 +109,7 @@ struct StreamsGuideTests {
             "user_id,part,order_id", "ada,1,2", "ada,2,2", "ada,3,5", "bob,1,3", "bob,2,4")
     }
 
-    @Test("unique drops what came before")
+    @Test("unique drops repeated keys")
     func unique() throws {
         try Scenario(itemsSold).given(lines: Self.orders)
             .expect("item,orders,revenue", "jam,1,7", "tea,3,254")
@@ -125,7 +125,7 @@ struct StreamsGuideTests {
             .expect("user_id,alarms,last_alarm", "ada,1,2024-03-01T09:00:03Z")
     }
 
-    @Test("a second step counts what the rows of the first one are now")
+    @Test("a second step counts the first step's current rows")
     func second() throws {
         try Scenario(bestCustomers).given(lines: Self.orders).expect(
             "window_start,rank_number,user_id,spent",

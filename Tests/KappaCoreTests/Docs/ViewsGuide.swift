@@ -1,7 +1,7 @@
 import KappaCore
 
-// The views of docs/views.md. DocsTests holds the text between the markers equal to the guide's,
-// and ViewsGuideTests runs each of them.
+// The views of docs/views.md. DocsTests checks that the text between the markers equals the guide's, and
+// ViewsGuideTests runs each of them.
 
 // docs: purchase
 struct Purchase: Event {

@@ -39,13 +39,13 @@ struct ViewsGuideTests {
             "car,Oslo,1,2024-03-02T09:10:00Z")
     }
 
-    @Test("filter, flatMap, compactMap and map work in the order in which they stand")
+    @Test("filter, flatMap, compactMap and map apply in the order in which they are written")
     func streams() throws {
         try Scenario(citiesVisited).given(lines: Self.tripLines).expect(dead: 1)
             .expect("city,stops,letters", "Ås,1,2")
     }
 
-    @Test("map(as:) takes properties over, and sets the others")
+    @Test("map(as:) copies properties, and sets the others")
     func properties() throws {
         try Scenario(pointsEarned).given(lines: Self.purchaseLines).expect(
             "offset,shop,customer,points,at", "0,north,ada,125,2024-03-01T09:10:00Z",
@@ -134,7 +134,7 @@ struct ViewsGuideTests {
             "2024-03-01T10:00:00Z,south,ada,1")
     }
 
-    @Test("events that come out of order join two sessions into one")
+    @Test("an event out of order merges two sessions into one")
     func sessions() throws {
         // Ada's event of 10:00 comes last and closes the gap between … and 10:20.
         try Scenario(visits).given(lines: Self.purchaseLines).expect(
@@ -166,7 +166,7 @@ struct ViewsGuideTests {
             .expect("account_id,owner,balance", "a,ada,20.1")
     }
 
-    @Test("hidden state is kept and is no column")
+    @Test("hidden state is kept and is not a column")
     func hiddenState() throws {
         // The seed gives pieces that end between two purchases of one user, so that rows are read back.
         let scenario = Scenario(activity, seed: 1).given(lines: Self.purchaseLines)
@@ -185,7 +185,7 @@ struct ViewsGuideTests {
         try scenario.expect(table: "customers", "customer_id,name,orders", "c,Ada,1")
     }
 
-    @Test("an upcaster lifts events of the old shape")
+    @Test("an upcaster converts events of the old shape")
     func upcasters() throws {
         try Scenario(hottest)
             .given(

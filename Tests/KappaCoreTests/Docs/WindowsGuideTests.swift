@@ -27,7 +27,7 @@ struct WindowsGuideTests {
             "shop,purchases,late_ones", "north,3,0", "south,2,1")
     }
 
-    @Test("a sliding window has a row for each time of a key; one out of order is in two")
+    @Test("a sliding window has a row for each time of a key; an event out of order counts in two")
     func sliding() throws {
         try Scenario(lastHour).given(lines: Self.purchases).expect(
             "user_id,window_start,window_end,purchases,spent",
@@ -37,16 +37,16 @@ struct WindowsGuideTests {
             "bob,2024-03-01T08:50:00Z,2024-03-01T09:50:00Z,1,7")
     }
 
-    @Test("both bounds belong to a sliding window, and a closed one stays as it is")
+    @Test("both bounds belong to a sliding window, and a closed one never changes")
     func slidingBounds() throws {
         func at(_ time: String) -> String { Self.purchase("ada", "north", "1", time) }
         try Scenario(lastHour).given(
             at("2024-03-01T09:00:00Z"), at("2024-03-01T10:00:00Z"),
             // A microsecond more than an hour after the first.
             at("2024-03-01T10:00:00.000001Z"),
-            // Half an hour and no more behind the stream time: in time.
+            // Exactly half an hour before the stream time: still in time.
             at("2024-03-01T09:30:00.000001Z"),
-            // More: its own window has closed, the three behind it have not.
+            // More: its own window has closed, the three later ones have not.
             at("2024-03-01T09:30:00Z"),
             // No window that it could be in is open.
             at("2024-03-01T08:30:00Z")
@@ -55,7 +55,7 @@ struct WindowsGuideTests {
             "2024-03-01T10:00:00Z,4", "2024-03-01T10:00:00.000001Z,4")
     }
 
-    @Test("late events are kept with the dead letters where that is asked")
+    @Test("late events are kept with the dead letters if the view asks for it")
     func lateKept() throws {
         let folder = try VersionsFolder()
         let late = Self.purchase("bob", "north", "1", "2024-03-01T09:59:00Z")
@@ -68,7 +68,7 @@ struct WindowsGuideTests {
         #expect(letters.first?.reason.hasPrefix("late: its time is 2024-03-01T09:59:00Z") == true)
     }
 
-    /// A guide's only step, for a view with a digest of its own.
+    /// A guide's only step, for a view with another digest.
     private struct Step: ViewStep {
         let step: any ViewStep
         func define(view: String) throws(KappaError) -> StepDefinition {
@@ -77,7 +77,7 @@ struct WindowsGuideTests {
     }
     private static func step(_ view: any AnyView) -> Step { Step(step: view.steps[0]) }
 
-    @Test("the rows of a window go once its end is so long ago")
+    @Test("the rows of a window are deleted once its end is long enough ago")
     func retention() throws {
         let last = Self.purchase("ada", "north", "1", "2024-03-31T09:59:59Z")
         let scenario = Scenario(thirtyDays).given(lines: Self.purchases + [last])
@@ -89,7 +89,7 @@ struct WindowsGuideTests {
             rows[0], rows[1], rows[2], rows[3], "2024-03-31T09:00:00Z,north,1")
         try scenario.given(
             Self.purchase("ada", "north", "1", "2024-03-31T10:00:00Z"),
-            // Into a window that is gone: late.
+            // For a window that was deleted: late.
             Self.purchase("ada", "north", "1", "2024-03-01T09:00:00Z")
         ).expect(late: 1).expect(
             rows[0], rows[2], rows[3], "2024-03-31T09:00:00Z,north,1",
@@ -112,7 +112,7 @@ struct WindowsGuideTests {
         #expect(starts == ["2024-03-01T09:00:00Z"])
     }
 
-    /// The view of the guide, with a filter in front in the place of the conditions.
+    /// The view of the guide, with a filter in front instead of the conditions.
     private static let filtered = View("with_coupon") {
         Events(Purchase.self, at: \.at)
             .filter { $0.coupon != nil }

@@ -8,7 +8,7 @@ import Testing
         try #require(ExactDecimal(text), "\(text)")
     }
 
-    @Test("value-added tax is a line")
+    @Test("value-added tax takes one line")
     func tax() throws {
         let net: ExactDecimal = 19.99
         let rate: ExactDecimal = 0.19
@@ -70,7 +70,7 @@ import Testing
         }
     }
 
-    @Test("division and rounding obey every rule", arguments: Seeds.random(8))
+    @Test("division and rounding follow every rounding rule", arguments: Seeds.random(8))
     func rounding(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         let rules: [FloatingPointRoundingRule] = [
@@ -108,7 +108,7 @@ import Testing
         #expect(throws: KappaError.self) { try ExactDecimal(1).divided(by: 0, scale: 2) }
     }
 
-    @Test("integers of all types go in and out")
+    @Test("integers of all types convert both ways")
     func integers() {
         #expect(ExactDecimal(UInt64.max).description == "18446744073709551615")
         #expect(ExactDecimal(UInt128.max) == .greatest)
@@ -130,7 +130,7 @@ import Testing
         #expect(ExactDecimal.least.negated == .greatest)
     }
 
-    @Test("sums may need more digits on their way than in the end")
+    @Test("intermediate sums may need more digits than the result")
     func sums() throws {
         let all: [ExactDecimal] = [.greatest, .greatest, 0.25, .least, .least, 2]
         #expect(try all.sum() == 0.25)
@@ -138,7 +138,7 @@ import Testing
         #expect(throws: KappaError.self) { try [ExactDecimal.greatest, 1].sum() }
     }
 
-    @Test("doubles go by what they print as, or exactly", arguments: Seeds.random(4))
+    @Test("doubles convert as they print, or exactly", arguments: Seeds.random(4))
     func doubles(seed: UInt64) throws {
         let tenth = 0.1
         #expect(ExactDecimal(tenth)?.description == "0.1")
@@ -195,7 +195,7 @@ import Testing
         }
     }
 
-    /// A type that hands its coders on to its decimal.
+    /// A type that passes its coders on to its decimal.
     struct Money: Codable, Equatable, Sendable {
         var amount: ExactDecimal
         init(_ amount: ExactDecimal) { self.amount = amount }
@@ -210,7 +210,7 @@ import Testing
         var money = Money(0)
     }
 
-    @Test("kappa's own coders take a decimal as it is, whoever hands it to them")
+    @Test("kappa's own coders take a decimal as it is, even through another type")
     func ownCoders() throws {
         let view = View("purses", initially: Purse(), digest: "1") {
             On(Paid.self, key: \.id) { paid, row in row.money = paid.money }
@@ -222,7 +222,7 @@ import Testing
         #expect(String(decoding: text, as: UTF8.self) == "[0.1234567890123456789]")
     }
 
-    @Test("a scale that no decimal has gives the nearest decimal, and marks what is not exact")
+    @Test("an impossible scale gives the nearest decimal, and marks inexact results")
     func oddScales() throws {
         let exact: [(Int128, Int, String)] = [
             (5, -2, "500"), (-5, -2, "-500"), (0, .min, "0"), (0, .max, "0"),

@@ -25,7 +25,7 @@ import Testing
     }
 
     @Test(
-        "what is no number, or needs more than 38 digits, is refused",
+        "a text that is not a number, or needs more than 38 digits, is refused",
         arguments: [
             "", "-", "+1", ".", ".5", "5.", "-.5", "1..2", "1.2.3", "1e", "1e+", "e5", "1e1.5",
             "0x10", "1 ", " 1", "1_000", "1,5", "NaN", "Infinity", "٣", "1e400", "1e-400", "-1e999",
@@ -39,7 +39,7 @@ import Testing
         #expect(ExactDecimal(text) == nil)
     }
 
-    /// A decimal of any size, as its digits and where its point stands.
+    /// A decimal of any size, as its digits and the place of its point.
     private static func text(_ random: inout SplitMix, digits most: Int) -> String {
         let count = 1 + random.below(most)
         var digits = (0..<count).map { _ in "\(random.below(10))" }.joined()
@@ -66,7 +66,7 @@ import Testing
     }
 
     @Test(
-        "sums are exact, and comparison is that of the numbers", arguments: Seeds.random(20))
+        "sums are exact, and decimals compare as numbers", arguments: Seeds.random(20))
     func sums(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         for _ in 0..<300 {
@@ -90,7 +90,7 @@ import Testing
 
 @Suite("Decimals in a store") struct DecimalCellTests {
     @Test(
-        "a decimal that is kept as a double comes back exactly", arguments: Seeds.random(10))
+        "a decimal that is stored as a double comes back exactly", arguments: Seeds.random(10))
     func doubles(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         for _ in 0..<1_000 {
@@ -108,8 +108,8 @@ import Testing
 /// A decimal number as an array of digits around a point: slow and obvious.
 struct LongNumber: Equatable {
     static let places = 50
-    /// 50 digits before and 50 after the point, most significant first; nines' complement is not
-    /// used: the sign stands apart.
+    /// 50 digits before and 50 after the point, most significant first. The sign is separate; there is no
+    /// complement.
     var digits = [Int](repeating: 0, count: 2 * places)
     var isNegative = false
 

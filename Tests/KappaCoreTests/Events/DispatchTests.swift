@@ -63,7 +63,7 @@ import Testing
         #expect(outcome.counters.filtered == 3)
     }
 
-    @Test("the field that tells the type can be another one")
+    @Test("the field with the type can have another name")
     func typeField() throws {
         let view = View("kinded") {
             Events(Kinded.self).grouped(as: "all") { _ in 0 }.aggregate(.sum(\.n, as: "n"))
@@ -71,7 +71,7 @@ import Testing
         #expect(try run(view, Self.lines).tables == [[[.integer(0), .integer(16)]]])
     }
 
-    @Test("old shapes are lifted: of the same type and of one of their own")
+    @Test("old shapes are converted: of the same type and of their own type")
     func upcasters() throws {
         let view = View("orders") {
             Events(OrderPlaced.self).grouped(by: \.orderID).aggregate(.sum(\.cents, as: "cents"))
@@ -105,7 +105,7 @@ import Testing
         #expect(outcome.counters.dead == 3)
     }
 
-    @Test("poison becomes dead letters with reason and event, and the others go on")
+    @Test("invalid events become dead letters with reason and event, and the others are applied")
     func poison() throws {
         let view = View("poison") {
             Events(Untyped.self).grouped(as: "all") { _ in 0 }.aggregate(.sum(\.n, as: "n"))

@@ -46,9 +46,9 @@ private struct ByHand: Codable, Equatable, Sendable {
     }
 }
 
-@Suite("a value has one text")
+@Suite("Every value has one text")
 struct EncodedOrderTests {
-    /// A set of some elements that came in another order, with others in between, into more or less room.
+    /// A set of some elements, inserted in another order, with others in between, with more or less capacity.
     private func set<T: Hashable>(
         _ elements: [T], _ others: [T], _ random: inout SplitMix
     ) -> Set<T> {
@@ -108,7 +108,7 @@ struct EncodedOrderTests {
         }
     }
 
-    @Test("properties stand as they are declared, keys by their bytes, elements by size")
+    @Test("properties are in order of declaration, keys sorted by their bytes, elements by size")
     func order() throws {
         struct Row: Codable {
             var zebra = 1
@@ -124,7 +124,7 @@ struct EncodedOrderTests {
                 + #""times":["1970-01-01T00:00:00Z","+294247-01-10T04:00:54.775807Z"]}"#)
     }
 
-    @Test("what a row may hold is read back as it was: extremes of every type")
+    @Test("every value that a row may hold is read back unchanged: extremes of every type")
     func extremes() throws {
         struct Row: Codable, Equatable {
             var doubles: [Double] = [
@@ -165,7 +165,7 @@ struct EncodedOrderTests {
         }
     }
 
-    @Test("a dictionary is no row, and two keys with one text are an error")
+    @Test("a dictionary cannot be a row, and two keys with the same text are an error")
     func refusals() throws {
         #expect(throws: KappaError.self) { try RowCodec<[String: Int]>() }
         struct Twice: Codable, Hashable, CodingKeyRepresentable {

@@ -7,7 +7,7 @@ import Testing
 @Suite("Kinds of properties") struct EventKindTests {
     typealias Value = Decodable & Hashable & Sendable
 
-    /// A property of a type in every place where it may stand.
+    /// A property of a type in every place where it may occur.
     struct Holder<T: Value>: Event, Equatable {
         static var eventType: String? { nil }
         var plain: T
@@ -18,7 +18,7 @@ import Testing
         var number: Int
     }
 
-    /// Holds that some JSON is read as the values that it stands for, in each place.
+    /// Checks that some JSON is read as the expected values, in each place.
     private func works<T: Value>(
         _ type: T.Type, _ values: [(json: String, value: T)], bad: [String] = [],
         _ sourceLocation: SourceLocation = #_sourceLocation
@@ -67,7 +67,7 @@ import Testing
         struct Inner: Decodable, Sendable { var inner: T? }
     }
 
-    /// Holds that a type is refused when a view is defined, with its name and what to use.
+    /// Checks that a type is refused when a view is defined, with its name and what to use instead.
     private func refused<T: Value>(
         _ type: T.Type, _ words: [String], _ sourceLocation: SourceLocation = #_sourceLocation
     ) {
@@ -87,7 +87,7 @@ import Testing
         }
     }
 
-    @Test("unions of kinds are decoded by their type, whatever stands there")
+    @Test("unions of kinds are decoded by their type, whatever the JSON is")
     func unions() throws {
         try works(
             Kinds.NumberOrText.self,
@@ -114,7 +114,7 @@ import Testing
             [("1", .init(1)), (#""x""#, .init(-1)), ("null", .init(-1)), ("{}", .init(-1))])
     }
 
-    @Test("types of one value that take some values alone")
+    @Test("types of one value that accept only some values")
     func single() throws {
         try works(
             UUID.self,
@@ -136,7 +136,7 @@ import Testing
         try works(Kinds.Trims.self, [(#"{"text":" a "}"#, .init(text: "a"))], bad: ["1", "{}"])
     }
 
-    @Test("objects and lists that decode themselves")
+    @Test("objects and lists with their own init(from:)")
     func nested() throws {
         try works(Kinds.Point.self, [("[1,2.5]", .init(1, 2.5))], bad: ["[1]", "{}", "1", "null"])
         try works(
@@ -173,7 +173,7 @@ import Testing
         try works([Kinds.Email: Int].self, [(#"{"a":1}"#, [Kinds.Email(rawValue: "a"): 1])])
     }
 
-    @Test("integers of every width, to their bounds")
+    @Test("integers of every width, up to their bounds")
     func integers() throws {
         try works(
             UInt64.self,
@@ -196,7 +196,7 @@ import Testing
         refused(URL.self, ["URL", "String"])
     }
 
-    /// A struct that reads one key in two ways, and one that asks for what it finds.
+    /// A struct that reads one key in two ways, and one whose requests depend on what it finds.
     struct Versions: Event, Equatable {
         static let eventType: String? = nil
         var amount: Int
@@ -219,7 +219,7 @@ import Testing
         }
     }
 
-    @Test("a struct with an init(from:) of its own is decoded by it, on every event")
+    @Test("a struct with its own init(from:) is decoded by it, on every event")
     func ownInit() throws {
         let lines = [
             #"{"amount":1,"v2":"a"}"#, #"{"amount":"2","v2":"b"}"#, #"{"amount":"x","v2":"c"}"#,

@@ -23,7 +23,7 @@ import Testing
         @Seconds var at: Timestamp
     }
 
-    /// A spelling, and what it is: a time, or a part of the reason why it is none.
+    /// A spelling, and the result: a time, or a part of the reason why it is not a time.
     static let spellings: [(text: String, time: String?, reason: String)] = [
         (#""2024-03-01T09:10:00Z""#, "2024-03-01T09:10:00Z", ""),
         (#""2024-03-01T09:10:00+05:30""#, "2024-03-01T03:40:00Z", ""),
@@ -78,7 +78,7 @@ import Testing
         (#""2024-03-01T09:10""#, nil, "is not a time"),
     ]
 
-    /// What each way to read makes of some lines; all must make the same.
+    /// The result of each way to read some lines; all must be equal.
     private func read<E: Event & Equatable>(
         _ type: E.Type, _ texts: [String], _ sourceLocation: SourceLocation = #_sourceLocation
     ) throws -> [Result<E, EventsBlock.Refusal>] {
@@ -94,7 +94,7 @@ import Testing
         return slow
     }
 
-    @Test("each spelling is the instant that it tells, or dead with the reason")
+    @Test("each spelling is read as its instant, or is dead with the reason")
     func table() throws {
         for (spelling, found) in zip(
             Self.spellings, try read(Tick.self, Self.spellings.map(\.text)))
@@ -110,7 +110,7 @@ import Testing
         }
     }
 
-    @Test("with a unit, numbers and texts of numbers count it, in any year")
+    @Test("with a unit, numbers and numbers in texts are read in that unit, in any year")
     func units() throws {
         let times = [
             "1709284200", "1709284200.5", #""1709284200""#, #""1709284200.25""#, "0", "-1", "-0.5",
@@ -136,7 +136,7 @@ import Testing
         for result in bad { #expect(throws: EventsBlock.Refusal.self) { try result.get() } }
     }
 
-    @Test("early times are taken where the event type says that they may be")
+    @Test("early times are accepted if the event type allows them")
     func early() throws {
         let found = try read(Old.self, ["0", "-1000", "1709284200", "631151999999"])
         #expect(
@@ -151,7 +151,7 @@ import Testing
             Berlin.self,
             [
                 #""2024-03-01T09:10:00""#, #""2024-07-01 09:10:00.5""#, #""2024-07-01T09:10:00Z""#,
-                // Clocks go from 2 to 3 on this night, and the other way on the last one.
+                // On this night clocks go from 2 to 3; on the last one, back from 3 to 2.
                 #""2024-03-31T01:59:59""#, #""2024-03-31T02:00:00""#, #""2024-03-31T02:30:00.5""#,
                 #""2024-03-31T03:00:00""#, #""2024-10-27T02:30:00""#, #""2024-10-27T03:00:00""#,
                 "1709284200000",
@@ -190,7 +190,7 @@ import Testing
             @Milliseconds var until: Timestamp?
         }
     }
-    /// Without lists, so that it is made of columns alone.
+    /// Without lists, so that it is made only of columns.
     struct Plain: Event, Codable, Equatable {
         static let eventType: String? = nil
         var id: String
@@ -256,11 +256,11 @@ import Testing
         #expect(reader.field(of: \Plain.closed) != nil)
         #expect(reader.field(of: \Plain.data.at) != nil)
         #expect(reader.field(of: \Plain.created) != reader.field(of: \Plain.data.at))
-        // Computed, however much it looks like one of them.
+        // Computed, even though it looks like one of them.
         #expect(reader.field(of: \Plain.latest) == nil)
     }
 
-    @Test("a key of such a time is named as its property")
+    @Test("a key of such a time has its property's name")
     func named() throws {
         let view = View("created") {
             Events(Plain.self).grouped(by: \.created).aggregate(.count(as: "n"))
@@ -298,7 +298,7 @@ import Testing
             ])
     }
 
-    @Test("rows of a struct with units are times like others")
+    @Test("times with units are times like any other in a row")
     func rows() throws {
         struct Entry: Event, ViewRow {
             static let eventType: String? = nil

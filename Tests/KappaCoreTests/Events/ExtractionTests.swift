@@ -3,7 +3,7 @@ import Testing
 
 @testable import KappaCore
 
-/// Columns against the slow parser: the same values, or the same reason.
+/// Compares columns with the slow parser: the same values, or the same reason.
 @Suite("Extraction") struct ExtractionTests {
     struct Inner: Decodable, Equatable, Sendable {
         var x: Int
@@ -55,8 +55,8 @@ import Testing
         var shape: SplitMix
         /// The values.
         var random: SplitMix
-        /// How many fields in a thousand are spoilt.
-        var spoils = 30
+        /// How many fields in a thousand are corrupted.
+        var corruptPermille = 30
 
         mutating func line() -> String {
             object([
@@ -76,9 +76,9 @@ import Testing
             for (name, kind) in fields {
                 let isOptional = name.hasPrefix("maybe") || name == "points" || name == "unknown"
                 if isOptional, shape.chance(1, in: 4) { continue }
-                if shape.chance(spoils, in: 3_000) { continue }
+                if shape.chance(corruptPermille, in: 3_000) { continue }
                 for _ in 0..<(shape.chance(1, in: 25) ? 2 : 1) {
-                    let text = value(random.chance(spoils, in: 1_000) ? .anything : kind)
+                    let text = value(random.chance(corruptPermille, in: 1_000) ? .anything : kind)
                     members.append("\(key(name))\(space()):\(space())\(text)\(space())")
                 }
             }
@@ -159,10 +159,11 @@ import Testing
         arguments: Seeds.random(60))
     func agree(seed: UInt64) throws {
         var random = SplitMix(state: seed)
-        let spoils = random.pick([0, 10, 60])
+        let corruptPermille = random.pick([0, 10, 60])
         // Few shapes, which are learned; or a new one each time.
         let shapes: UInt64 = random.pick([1, 3, 1_000_000])
-        var writer = Writer(shape: random, random: SplitMix(state: seed ^ 1), spoils: spoils)
+        var writer = Writer(
+            shape: random, random: SplitMix(state: seed ^ 1), corruptPermille: corruptPermille)
         let lines = (0..<60).map { _ in
             writer.shape = SplitMix(state: seed &+ UInt64(random.below(Int(shapes))))
             return writer.line()
@@ -177,10 +178,12 @@ import Testing
             #expect(found == expected, "seed \(seed): \(line)")
             if case .success = found { taken += 1 }
         }
-        if spoils == 0 { #expect(taken > 0, "seed \(seed): the test writes no good event") }
+        if corruptPermille == 0 {
+            #expect(taken > 0, "seed \(seed): the test writes no good event")
+        }
     }
 
-    @Test("numbers and times of every length, and beside the point", arguments: [true, false])
+    @Test("numbers and times of every length, well-formed or not", arguments: [true, false])
     func scalars(checksAgain: Bool) throws {
         struct Scalars: Event, Equatable {
             static let allowsTimesBefore1990 = true
@@ -255,7 +258,7 @@ import Testing
         #expect(try found[0]?.get() == Holes(numbers: [1, nil, 3], times: ["a": time]))
     }
 
-    @Test("where a key stands twice, the last one counts, as a whole")
+    @Test("if a key occurs twice, the last one counts, as a whole")
     func duplicates() throws {
         #expect(try read(#"{"a":1,"a":2}"#).a == 2)
         #expect(try read(#"{"a":1,"a":null}"#).a == nil)
@@ -271,14 +274,14 @@ import Testing
         #expect(try read("{}").inner == nil)
     }
 
-    @Test("a dead letter's event is its own line, whatever white space stands between events")
+    @Test("a dead letter's event is its own line, whatever white space is between events")
     func eventText() throws {
         let plan = ExtractionPlan()
         let block = try EventsBlock([#"{"a":1} "#, #"  {"a":2}"#, "\t{}\r"], plan: plan)
         #expect((0..<3).map(block.batch.event) == [#"{"a":1}"#, #"{"a":2}"#, "{}"])
     }
 
-    @Test("what is not the events that a block's header tells is damage")
+    @Test("a payload that does not match its block's header is damage")
     func damage() throws {
         for lines in [["{}{}"], ["[]"], ["{", "}"], ["{\"a\":1"], ["1"]] {
             #expect(throws: KappaError.self) {

@@ -1,4 +1,4 @@
-// Names in another style are what this is about.
+// This file tests names in another style.
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 
 import KappaTesting
@@ -12,7 +12,7 @@ import Testing
         var amount: Int
     }
 
-    @Test("the field that tells the type is exactly the one that is named")
+    @Test("the field with the type is exactly the one that is named")
     func dispatch() throws {
         struct Exact: Event, Equatable {
             static let eventType: String? = "web"
@@ -35,7 +35,7 @@ import Testing
             let taken = try all.map { try $0?.get() }
             #expect(taken.map { $0?.amount } == [1, 2, nil, 8, 16, 32, nil, 128])
             #expect(taken[0]?.eventType == "web" && taken[1]?.eventType == "web")
-            // The property has no field of its own name there, and takes the one that stands for it.
+            // There is no field with the property's own name, so it takes the alias.
             #expect(taken[3]?.eventType == "order_placed")
         }
         let other = try EventsBlock.read(Exact.self, lines)
@@ -54,7 +54,7 @@ import Testing
     }
 
     @Test(
-        "a property's own name counts before those that stand for it, wherever they stand",
+        "a property's own name takes precedence over its aliases, whatever their order",
         arguments: Seeds.random(8))
     func ownNames(seed: UInt64) throws {
         struct Outer: Event, Equatable {
@@ -140,7 +140,7 @@ import Testing
         }
     }
 
-    @Test("an underscore in front is a part of the name, and a dictionary's keys are data")
+    @Test("a leading underscore is part of the name, and a dictionary's keys are data")
     func underscores() throws {
         struct Document: Event, Equatable {
             static let eventType: String? = nil

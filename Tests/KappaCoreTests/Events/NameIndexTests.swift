@@ -3,9 +3,9 @@ import Testing
 
 @testable import KappaCore
 
-/// Names found by a search, held to those that are found by looking at each.
+/// Compares names found by the search with those found by looking at each.
 @Suite("Finding names") struct NameIndexTests {
-    /// Names that are often the same, some of which look alike and are not.
+    /// Names that are often equal, and some that look alike but are not equal.
     private func names(_ count: Int, _ random: inout SplitMix) -> [String] {
         let accents = ["e\u{301}", "\u{e9}", ""]
         return (0..<count).map { _ in

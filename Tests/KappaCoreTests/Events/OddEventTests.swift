@@ -3,8 +3,8 @@ import Testing
 
 @testable import KappaCore
 
-/// Views over events in the shapes of real systems: each is a few plain lines.
-@Suite("Events in shapes that people have") struct OddEventTests {
+/// Views over events as real systems write them: each view takes a few plain lines.
+@Suite("Events of real systems") struct OddEventTests {
     private func lines(_ name: String) throws -> [String] {
         try EventsShared.run("cat '\(EventsShared.folder)/data/odd/\(name).ndjson'")
             .split(separator: "\n").map(String.init)
@@ -121,13 +121,13 @@ import Testing
         var status: String?
         var total: ExactDecimal?
     }
-    /// A change of a row, as Debezium tells it.
+    /// A change of a row, as Debezium writes it.
     struct Change: Event {
         static let eventType: String? = nil
         var op: String
         var before: Order?
         var after: Order?
-        /// Of the row that is there no more, or that is there now.
+        /// Of the deleted row, or of the current one.
         var id: Int
         enum CodingKeys: CodingKey { case op, before, after }
         init(from decoder: any Decoder) throws {
@@ -181,14 +181,14 @@ import Testing
                     $0.split(separator: " ").suffix(3).joined(separator: " ")
                 }
                     == ["1 shipped 10.5", "9 x 1", "30 moved 3"], "\(name)")
-            // A decimal as base64 of its bytes is no decimal.
+            // A decimal as base64 of its bytes is not read as a decimal.
             #expect(outcome.dead.map(\.reason).allSatisfy { $0.contains("total is not a decimal") })
             #expect(outcome.dead.count == 1)
         }
     }
 
     @Test(
-        "a tombstone is no event: append refuses it with its line",
+        "a tombstone is not an event: append refuses it with its line",
         .enabled(if: EventsShared.isThere, EventsShared.reason))
     func tombstone() throws {
         let text = try lines("debezium-tombstone").joined(separator: "\n")
@@ -199,7 +199,7 @@ import Testing
     }
 
     @Test(
-        "every spelling of times.ndjson is decided",
+        "every spelling in times.ndjson is accepted or refused as expected",
         .enabled(if: EventsShared.isThere, EventsShared.reason))
     func times() throws {
         struct Tick: Event, Equatable {

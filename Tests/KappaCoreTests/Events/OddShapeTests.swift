@@ -5,7 +5,7 @@ import Testing
 
 /// Events as OpenTelemetry, GitHub Archive, journald and others write them.
 @Suite("Shapes of other systems") struct OddShapeTests {
-    @Test("journald: keys in capitals, and microseconds as a text")
+    @Test("journald: keys in upper case, and microseconds as a text")
     func journald() throws {
         struct Entry: Event {
             static let eventType: String? = nil
@@ -71,7 +71,7 @@ import Testing
         #expect(outcome.rows() == ["info 200 1 a-1"])
     }
 
-    @Test("CloudEvents: the type in `type`, keys with a hyphen, data beside them")
+    @Test("CloudEvents: the type in `type`, keys with a hyphen, and `data`")
     func cloudEvents() throws {
         struct Started: Event {
             static let eventType: String? = "com.example.build.started"
@@ -166,7 +166,7 @@ import Testing
         #expect(outcome.rows() == ["api 2024-03-01T09:10:00.781Z 1.5"])
     }
 
-    @Test("GitHub Archive: `type` tells the type, actors and payloads are objects")
+    @Test("GitHub Archive: the type in `type`, actors and payloads are objects")
     func gitHub() throws {
         struct Push: Event {
             static let eventType: String? = "PushEvent"

@@ -51,7 +51,7 @@ import Testing
             })
     }
 
-    @Test("names, kinds, optionals and what only decoding can judge are found")
+    @Test("names, kinds, optionals and types that only decoding can check are found")
     func rich() throws {
         #expect(
             try shape(Rich.self) == [
@@ -92,13 +92,13 @@ import Testing
         }
     }
 
-    @Test("coding keys of one's own are the JSON's names")
+    @Test("custom coding keys are the JSON's names")
     func codingKeys() throws {
         let found = try EventsBlock.read(Renamed.self, [#"{"customer-id":"a","@timestamp":7}"#])
         #expect(try found[0]?.get() == Renamed(user: "a", at: 7))
     }
 
-    // MARK: Types with an init(from:) of their own
+    // MARK: Types with their own init(from:)
 
     struct Checked: Decodable {
         init(from decoder: any Decoder) throws {
@@ -134,7 +134,7 @@ import Testing
         }
     }
 
-    @Test("a type that cannot be learnt gives an error with advice, never a crash")
+    @Test("a type that cannot be probed gives an error with advice, never a crash")
     func cannotBeLearnt() throws {
         let types: [any Decodable.Type] = [
             Checked.self, Chain.self, Listed.self, Child.self, Int.self, [Int].self,
@@ -192,7 +192,7 @@ import Testing
         }
     }
 
-    /// What it asks for depends on what it finds.
+    /// The fields that it asks for depend on the values that it finds.
     struct Shifty: Event, Equatable {
         static let allowsTimesBefore1990 = true
         static let eventType: String? = nil

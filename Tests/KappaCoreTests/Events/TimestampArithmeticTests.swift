@@ -42,7 +42,7 @@ import Testing
         }
     }
 
-    @Test("a time is made of a date and a clock in UTC")
+    @Test("a time can be made from a date and a time of day in UTC")
     func parts() {
         #expect(Timestamp(year: 2024, month: 2, day: 29).map { "\($0)" } == "2024-02-29T00:00:00Z")
         #expect(

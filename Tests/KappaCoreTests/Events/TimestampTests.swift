@@ -24,7 +24,7 @@ import Testing
             ("2024-01-15T14:30:00.25Z", 1_705_329_000_250_000),
             ("0000-01-01T00:00:00Z", -62_167_219_200_000_000),
             ("9999-12-31T23:59:59.999999Z", 253_402_300_799_999_999),
-            // A leap second is the first second of the next minute, as POSIX has it.
+            // A leap second is the first second of the next minute, as in POSIX.
             ("2016-12-31T23:59:60Z", 1_483_228_800_000_000),
             ("1970-01-01T01:00:00+0100", 0), ("1970-01-01 01:00:00+01", 0),
             ("1970-01-01T00:00:00,5Z", 500_000), ("1970-01-01T00:00:00,5-00", 500_000),
@@ -36,7 +36,7 @@ import Testing
     }
 
     @Test(
-        "what is no RFC 3339 time is refused",
+        "a text that is not an RFC 3339 time is refused",
         arguments: [
             "", "Z", "2024-01-15", "2024-01-15T14:30Z", "2024-01-15T14:30:00",
             "2024-01-15T14:30:00.Z", "2024-01-15T14:30:00.5", "2024-01-15T14:30:00,Z",
@@ -73,7 +73,7 @@ import Testing
     }
 
     @Test(
-        "what is printed is taken as a key and in SQL, whatever the year",
+        "a printed time is accepted as a key and in SQL, whatever the year",
         arguments: Seeds.random(8))
     func anyYear(seed: UInt64) {
         var random = SplitMix(state: seed)
@@ -97,7 +97,7 @@ import Testing
         #expect(Timestamp(microseconds: .max).utcDay == 106_751_991)
     }
 
-    @Test("any instant has calendar fields and can be written")
+    @Test("every instant has calendar fields and can be written")
     func extremes() {
         #expect(Timestamp(microseconds: .max).description == "+294247-01-10T04:00:54.775807Z")
         #expect(Timestamp(microseconds: .min).description == "-290308-12-21T19:59:05.224192Z")

@@ -70,7 +70,7 @@ private struct Everything: Event, Encodable, Equatable {
 
 private struct Seen: ViewRow { var n = 0 }
 
-@Suite("what the library appends it can read back equal, or nothing is appended")
+@Suite("Typed appends read back equal, or nothing is appended")
 struct TypedAppendTests {
     private static let texts = [
         "", "a", "é", "e\u{301}", "\u{0}", "\u{1F}\u{7F}", "\"\\/", "\u{2028}\n\r\t", "😀", "a.b",
@@ -164,8 +164,8 @@ struct TypedAppendTests {
             ids: some(&random) { _ in UUID() })
     }
 
-    /// Makes one value of an event such as no reader takes.
-    private func spoil(_ event: inout Everything, _ random: inout SplitMix) {
+    /// Changes one value of an event to one that no reader accepts.
+    private func corrupt(_ event: inout Everything, _ random: inout SplitMix) {
         let beyond = [
             Timestamp(microseconds: .max), Timestamp(microseconds: 253_402_300_800_000_000),
         ]
@@ -209,15 +209,15 @@ struct TypedAppendTests {
         var appended: [Everything] = []
         for id in 0..<120 {
             var fact = event(id, &random)
-            let isSpoilt = random.chance(1, in: 3)
-            if isSpoilt { spoil(&fact, &random) }
+            let isCorrupted = random.chance(1, in: 3)
+            if isCorrupted { corrupt(&fact, &random) }
             let end = try LogReader(kappa.data.log).durableEnd()
             do {
                 try await kappa.append([fact])
-                #expect(!isSpoilt, "seed \(seed): \(fact)")
+                #expect(!isCorrupted, "seed \(seed): \(fact)")
                 appended.append(fact)
             } catch let error as KappaError {
-                #expect(isSpoilt && error.code == .badInput, "seed \(seed): \(error)")
+                #expect(isCorrupted && error.code == .badInput, "seed \(seed): \(error)")
                 #expect(error.place?.contains("property") == true, "\(error)")
                 #expect(try LogReader(kappa.data.log).durableEnd() == end)
             }
@@ -234,7 +234,7 @@ struct TypedAppendTests {
         #expect(read == appended, "seed \(seed)")
         #expect(
             read.map { "\($0.double) \($0.float)" } == appended.map { "\($0.double) \($0.float)" })
-        // The same events have the same bytes, whatever the history of their sets.
+        // Equal events have equal bytes, whatever the history of their sets.
         for event in appended { #expect(try Kappa.json(of: event) == Kappa.json(of: event)) }
         await kappa.close()
     }
@@ -246,7 +246,7 @@ struct TypedAppendTests {
         static var eventType: String? { "holding" }
     }
 
-    /// Appends an event and reads it back; nil where it is refused, or where no view can have the type.
+    /// Appends an event and reads it back; nil if it is refused, or if no view can use the type.
     private func passed<Value>(_ value: Value) async throws -> Bool?
     where Value: Codable & Equatable & Sendable {
         let folder = try TemporaryFolder(inMemory: true)
@@ -274,7 +274,7 @@ struct TypedAppendTests {
         var userLabels: [String: Int]
     }
 
-    @Test("keys of dictionaries stay as they are, names of properties become snake_case")
+    @Test("keys of dictionaries stay as they are, property names become snake_case")
     func keys() async throws {
         let folder = try TemporaryFolder(inMemory: true)
         let kappa = try await Kappa.open(folder.path, views: .empty)
@@ -321,7 +321,9 @@ struct TypedAppendTests {
         }
     }
 
-    @Test("what cannot be read back is refused by name, and an author's own error is the reason")
+    @Test(
+        "values that cannot be read back are refused by name; an author's own error is the reason"
+    )
     func refusals() async throws {
         let folder = try TemporaryFolder(inMemory: true)
         let kappa = try await Kappa.open(folder.path, views: .empty)
@@ -343,7 +345,7 @@ struct TypedAppendTests {
         #expect(own?.advice?.hasPrefix("Nothing was appended.") == true)
         #expect(await refusal(Wide())?.place == "Wide, property whole.0")
         #expect(await refusal(List())?.what == "List does not encode as an object")
-        // All or none: the first one is sound.
+        // All or none, even though the first one is valid.
         let both = await #expect(throws: KappaError.self) {
             try await kappa.append([
                 Measured(value: 1), Measured(value: .infinity),

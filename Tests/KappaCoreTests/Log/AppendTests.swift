@@ -95,7 +95,7 @@ struct AppendTests {
     }
 
     @Test(
-        "several processes append at once: nothing lost, nothing double",
+        "several processes append at once: nothing is lost, nothing is appended twice",
         // Needs the program, which is built together with the tests unless asked otherwise.
         .enabled(if: LogTesting.program != nil, "the program kappa is not built"))
     func processes() throws {
@@ -136,7 +136,7 @@ struct AppendTests {
         return texts
     }
 
-    @Test("small blocks are put together when they are read")
+    @Test("small blocks are combined when they are read")
     func joined() throws {
         let folder = LogFolder()
         let writer = try LogWriter(folder.path)
@@ -148,7 +148,7 @@ struct AppendTests {
         #expect(try reader.next(into: buffer) == nil)
     }
 
-    @Test("reading may begin anywhere and end anywhere")
+    @Test("reading can begin and end anywhere")
     func anywhere() throws {
         let folder = LogFolder()
         let texts = try mixed(folder)
@@ -161,7 +161,7 @@ struct AppendTests {
             let first = try LogTesting.readOn(reader, upTo: Offset(UInt64(end)))
             #expect(first.map(\.text) == Array(texts[from..<end]), "seed \(LogTesting.seed)")
             #expect(reader.offset == Offset(UInt64(end)))
-            // Going on from there misses nothing.
+            // Continuing from there misses nothing.
             let rest = try LogTesting.readOn(reader)
             #expect(rest.map(\.text) == Array(texts[end...]), "seed \(LogTesting.seed)")
         }
@@ -199,7 +199,7 @@ struct AppendTests {
         #expect(try LogTesting.texts(folder.path) == texts)
     }
 
-    @Test("a writer whose log was removed refuses, and does not acknowledge into nothing")
+    @Test("a writer whose log was removed refuses, and acknowledges nothing")
     func removed() throws {
         let folder = LogFolder()
         let writer = try LogWriter(folder.path)

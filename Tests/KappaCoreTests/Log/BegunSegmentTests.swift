@@ -3,8 +3,8 @@ import Testing
 
 @testable import KappaCore
 
-/// A writer begins a segment before the head says so, and may die in between: readers look at nothing
-/// past what the head says.
+/// A writer begins a segment before the head records it, and may die in between: readers read nothing past
+/// the end that the head records.
 @Suite("A segment that was only begun")
 struct BegunSegmentTests {
     private let folder = LogFolder()
@@ -53,7 +53,7 @@ struct BegunSegmentTests {
         try check()
     }
 
-    @Test("a version at the log's end is proved and promoted beside it")
+    @Test("a version at the log's end passes the digest check and is promoted beside it")
     func promotion() throws {
         let versions = try VersionsFolder()
         try versions.append(ticks: 100)

@@ -40,7 +40,7 @@ struct BlockHeaderTests {
         }
     }
 
-    @Test("no changed byte of a header or its runs goes unseen")
+    @Test("every changed byte of a header or its runs is detected")
     func corruption() {
         let (_, bytes) = encoded()
         for index in bytes.indices {
@@ -55,7 +55,7 @@ struct BlockHeaderTests {
         }
     }
 
-    @Test("bytes that are no runs are not read as such")
+    @Test("bytes that are not runs are not read as runs")
     func badRuns() {
         let (_, bytes) = encoded()
         let runBytes = Array(bytes[BlockHeader.size...])
@@ -75,7 +75,7 @@ struct BlockHeaderTests {
         return try LogHead.read(OpenFile(reading: folder.file("head")))
     }
 
-    @Test("a head is read back, and a torn one is none")
+    @Test("a head is read back, and a torn one is rejected")
     func headRoundTrip() throws {
         #expect(head.encoded.count == LogHead.size)
         #expect(try readHead(head.encoded) == head)
@@ -85,7 +85,7 @@ struct BlockHeaderTests {
         #expect(try readHead([UInt8](repeating: 0, count: LogHead.size)) == nil)
     }
 
-    @Test("no changed byte of a head goes unseen")
+    @Test("every changed byte of a head is detected")
     func headCorruption() throws {
         for index in head.encoded.indices {
             var changed = head.encoded

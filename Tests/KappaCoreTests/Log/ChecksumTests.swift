@@ -26,7 +26,7 @@ struct ChecksumTests {
         var random = SplitMix(state: LogTesting.seed)
         let bytes = (0..<70_000).map { _ in UInt8.random(in: 0...255, using: &random) }
         bytes.withUnsafeBytes { all in
-            // Around the lengths at which the fast path changes its way, and anywhere.
+            // Around the lengths at which the fast path changes its method, and at random ones.
             let edges = [0, 1, 7, 8, 9, 4_095, 4_096, 12_287, 12_288, 12_289, 24_576, 36_871]
             for round in 0..<200 {
                 let start = Int.random(in: 0..<64, using: &random)

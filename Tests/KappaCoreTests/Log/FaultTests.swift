@@ -4,7 +4,7 @@ import Testing
 
 @testable import KappaCore
 
-@Suite("The disk says no")
+@Suite("Failing disks")
 struct FaultTests {
     private let folder = LogFolder()
 
@@ -15,7 +15,7 @@ struct FaultTests {
         } catch { return error as? KappaError ?? KappaError(.bug, "\(error)") }
     }
 
-    /// Every call × errno × moment × once or for ever.
+    /// Every call × errno × moment × once or forever.
     static let faults: [FaultyFiles.Fault] = FileCall.allCases.flatMap { call in
         [EIO, ENOSPC].flatMap { number in
             (0..<3).flatMap { after in
@@ -29,7 +29,7 @@ struct FaultTests {
     }
 
     @Test(
-        "a failing call is no acknowledgement, and costs no event that had one", arguments: faults)
+        "a failing call acknowledges nothing, and loses no acknowledged event", arguments: faults)
     func failing(fault: FaultyFiles.Fault) throws {
         let files = FaultyFiles()
         let writer = try LogWriter(folder.path, segmentBytes: 250, files: files)
@@ -49,13 +49,14 @@ struct FaultTests {
         round(0..<4)
         files.set(fault)
         round(4..<12)
-        // Whoever reads meanwhile sees what was acknowledged, and nothing else.
+        // Readers meanwhile see what was acknowledged, and nothing else.
         #expect(try LogTesting.texts(folder.path) == acknowledged)
         files.set(nil)
         round(12..<14)
         #expect(try LogTesting.texts(folder.path) == acknowledged)
 
-        // Opened again, the log has all that was acknowledged; more only where it was tried.
+        // Opened again, the log has everything that was acknowledged, and beyond that at most the events that
+        // were tried.
         let reopened = try LogWriter(folder.path, files: files)
         #expect(append(reopened, #"{"last":1}"#) == nil)
         let texts = try LogTesting.texts(folder.path)
@@ -80,13 +81,13 @@ struct FaultTests {
         #expect(files.calls[.sync] == nil, "fsync is never tried again")
 
         let reopened = try LogWriter(folder.path, files: files)
-        // What is kept of the failed batch was written again before it was synced.
+        // The part of the failed batch that is kept was written again before it was synced.
         #expect((files.calls[.write] ?? 0) >= 2 && files.calls[.sync] == 1)
         #expect(append(reopened, #"{"n":4}"#) == nil)
         #expect(try LogTesting.texts(folder.path) == [1, 2, 4].map { #"{"n":\#($0)}"# })
     }
 
-    @Test("a full disk is said so; the batch is cut back; with space again appending goes on")
+    @Test("a full disk is reported and the batch cut back; appending continues once there is space")
     func full() throws {
         let files = FaultyFiles()
         let writer = try LogWriter(folder.path, files: files)

@@ -1,4 +1,4 @@
-// Names in another style are what this is about.
+// This file tests names in another style.
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 
 import CKappaJSON
@@ -7,10 +7,11 @@ import Testing
 
 @testable import KappaCore
 
-/// Random and spoilt lines, to hold the fast validator, the slow one, the extractor and the reference
-/// against each other. `make test-fuzz SECONDS=60 SEED=1` runs it for longer.
+/// Random and corrupted lines, to compare the fast validator, the slow one, the extractor and the reference
+/// with each other. `make test-fuzz SECONDS=60 SEED=1` runs it for longer.
 @Suite("Fuzzing of JSON") struct JSONFuzzTests {
-    /// What a view may ask of an event, each kind on its own: one that is refused hides no other.
+    /// The kinds of fields that a view may read, each in its own type, so that a refusal of one hides no
+    /// other.
     struct Integers: Event, Equatable {
         static let eventType: String? = nil
         var a: Int?
@@ -90,7 +91,7 @@ import Testing
             var isObject = false
             if case .object? = reference { isObject = true }
             #expect(isObject == isSlow, "the reference differs: \(shown)")
-            // Whatever it is, the extractor does not read past it.
+            // Whatever the line is, the extractor does not read past its end.
             if !isSlow { _ = readable(line) }
             if taken != nil, isObject {
                 #expect(readable(line), "the extractor cannot read: \(shown)")
@@ -125,7 +126,7 @@ import Testing
             let line = lines[index % lines.count]
             let slow = EventsBlock.readSlowly(E.self, line)
             guard let result else {
-                // Of another type: it has a field event_type.
+                // The line has a field event_type, so it is of another type.
                 continue
             }
             #expect(result == slow, "\(seed), \(E.self): \(line.prefix(400))")
@@ -133,7 +134,7 @@ import Testing
     }
 
     private static func padded<R>(_ line: [UInt8], _ body: (UnsafePointer<CChar>?) -> R) -> R {
-        // Behind the line there stands what would be read as a part of it.
+        // After the line come bytes that would be read as a part of it.
         let bytes = line + [UInt8](repeating: 0x22, count: Int(KJ_PADDING))
         return bytes.withUnsafeBytes { body($0.baseAddress?.assumingMemoryBound(to: CChar.self)) }
     }
@@ -146,8 +147,8 @@ import Testing
         padded(line) { kj_is_readable($0, line.count) }
     }
 
-    /// simdjson passes a good line on to the slow validator if a number of it is very large, and some
-    /// versions do where it is nested almost as deep as may be.
+    /// simdjson passes a valid line on to the slow validator if it has a very large number; some versions
+    /// also do if its nesting is close to the limit.
     private static func mayBePassedOn(_ line: [UInt8]) -> Bool {
         let digits = line.split { !(0x30...0x39).contains($0) }.map(\.count).max() ?? 0
         let opened = line.count { $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "{") }
@@ -155,19 +156,19 @@ import Testing
     }
 }
 
-/// Writes JSON of every kind, and spoils some of it.
+/// Writes JSON of every kind, and corrupts some of it.
 struct JSONMaker {
     var random: SplitMix
     init(_ random: SplitMix) { self.random = random }
 
     mutating func line() -> [UInt8] {
         var line = Array(object(depth: 0).utf8)
-        // Up to the borders of blocks of 64 bytes.
+        // Up to the boundaries of blocks of 64 bytes.
         if random.chance(1, in: 4) {
             let length = 64 * (1 + random.below(4)) + random.below(5) - 2
             while line.count < length { line.insert(0x20, at: random.pick([0, line.count])) }
         }
-        if random.chance(1, in: 3) { spoil(&line) }
+        if random.chance(1, in: 3) { corrupt(&line) }
         line.removeAll { $0 == 0x0A }
         return line
     }
@@ -250,7 +251,7 @@ struct JSONMaker {
         Array("tru".utf8), Array("//".utf8), Array("\\x".utf8), Array("\\u+123".utf8), [0, 0, 0],
     ]
 
-    private mutating func spoil(_ line: inout [UInt8]) {
+    private mutating func corrupt(_ line: inout [UInt8]) {
         for _ in 0..<(1 + random.below(3)) {
             let at = random.below(line.count)
             switch random.below(8) {

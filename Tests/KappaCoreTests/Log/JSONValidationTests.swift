@@ -4,9 +4,9 @@ import Testing
 
 @testable import KappaCore
 
-@Suite("JSON is judged when it is appended")
+@Suite("JSON is validated when it is appended")
 struct JSONValidationTests {
-    /// What is no event, and the column at which that is told.
+    /// Invalid events, and the column that the error names.
     static let poison: [(bytes: [UInt8], column: Int)] = [
         (Array("1".utf8), 1), (Array("[{}]".utf8), 1), (Array(#""text""#.utf8), 1),
         (Array("null".utf8), 1), (Array("x".utf8), 1), (Array("{".utf8), 2),
@@ -26,16 +26,16 @@ struct JSONValidationTests {
         (Array(#"{"a":""#.utf8) + [0xE2, 0x82] + Array(#""}"#.utf8), 7),
         (Array(#"{"a":""#.utf8) + [0xF4, 0x90, 0x80, 0x80] + Array(#""}"#.utf8), 7),
         (Array(#"{"a":""#.utf8) + [0xFF] + Array(#""}"#.utf8), 7),
-        // NUL in a string, behind the object and alone; a tab in a string; a BOM inside the text.
+        // NUL in a string, after the object and alone; a tab in a string; a BOM inside the text.
         (Array(#"{"a":""#.utf8) + [0] + Array(#""}"#.utf8), 7), (Array("{}".utf8) + [0], 3),
         ([0], 1), (Array("{\"a\":\"\t\"}".utf8), 7), ([0xEF, 0xBB, 0xBF] + Array("{}".utf8), 1),
         (nested(1_025), 5 * 1_024 + 1), (nested(100_000), 5 * 1_024 + 1),
         (nestedArray(1_025), 5 + 1_024), (Array(#"{"a":"#.utf8) + nestedArray(9_000), 10 + 1_023),
-        // Out of order, never closed: deep without being valid.
+        // Never closed: deep, but not valid.
         ([UInt8](repeating: UInt8(ascii: "["), count: 5_000), 1),
     ]
 
-    /// What is an event, odd as it is.
+    /// Odd but valid events.
     static let odd: [String] = [
         "{}", #"  {"a":1}  "#, "\t{\"a\":\t1}\t", #"{"a":1e400}"#, #"{"a":-0}"#, #"{"a":-0.0e-5}"#,
         #"{"a":9223372036854775808}"#, #"{"a":123456789012345678901234567890.123456789}"#,
@@ -60,7 +60,7 @@ struct JSONValidationTests {
                 + String(repeating: "]", count: depth - 1) + "}").utf8)
     }
 
-    @Test("a poison line is refused with line and column, and nothing of its batch is written")
+    @Test("an invalid line is refused with line and column, and nothing of its batch is written")
     func refused() throws {
         let folder = LogFolder()
         let writer = try LogWriter(folder.path)
@@ -87,7 +87,7 @@ struct JSONValidationTests {
         #expect(try LogTesting.texts(folder.path) == Self.odd + [#"{"last":true}"#])
     }
 
-    @Test("one event may stand on several lines, but no string may")
+    @Test("an event may span several lines, but a string may not")
     func severalLines() throws {
         let folder = LogFolder()
         let writer = try LogWriter(folder.path)
@@ -113,13 +113,13 @@ struct JSONValidationTests {
         return (fast == line.count, slow)
     }
 
-    /// simdjson may pass a good line on to the slow validator, if a number of it is very large.
+    /// simdjson may pass a valid line on to the slow validator if it has a very large number.
     private func mayBePassedOn(_ line: [UInt8]) -> Bool {
         let digits = line.split { !(0x30...0x39).contains($0) }.map(\.count).max() ?? 0
         return digits >= 3
     }
 
-    @Test("the fast and the slow validator judge mutated lines alike")
+    @Test("the fast and the slow validator agree on mutated lines")
     func agree() {
         var random = SplitMix(state: LogTesting.seed)
         let seeds: [[UInt8]] = [
@@ -157,7 +157,7 @@ struct JSONValidationTests {
         }
     }
 
-    @Test("both judge the tables of poison and of odd lines as they must")
+    @Test("both give the expected verdict on the tables of invalid and of odd lines")
     func tables() {
         for (bytes, _) in Self.poison {
             let (fast, slow) = isGoodForBoth(bytes)

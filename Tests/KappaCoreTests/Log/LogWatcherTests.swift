@@ -7,13 +7,13 @@ import Testing
 struct LogWatcherTests {
     private let folder = LogFolder()
 
-    @Test("a wait returns at once where there is more already")
+    @Test("a wait returns at once if there is more already")
     func already() throws {
         _ = try LogWriter(folder.path).append(LogTesting.lines(["{}"]))
         try LogWatcher(folder.path).wait(past: .zero)
     }
 
-    @Test("an append wakes whoever waits")
+    @Test("an append wakes the waiting reader")
     func wakes() throws {
         let writer = try LogWriter(folder.path)
         let watcher = try LogWatcher(folder.path)
@@ -24,7 +24,7 @@ struct LogWatcherTests {
             let end = (try? LogReader(path).durableEnd()) ?? .zero
             seen.withLock { $0 = Int(end.rawValue) }
         }
-        // The first does not bring the log past offset 1, the second does.
+        // Only the second append brings the log past offset 1.
         _ = try writer.append(LogTesting.lines(["{}"]))
         _ = try writer.append(LogTesting.lines(["{}"]))
         thread.join()
@@ -32,7 +32,7 @@ struct LogWatcherTests {
     }
 
     @Test(
-        "an append of another process wakes whoever waits, long before the slow poll",
+        "an append of another process wakes the waiting reader, long before the slow poll",
         // Needs the program, which is built together with the tests unless asked otherwise.
         .enabled(if: LogTesting.program != nil, "the program kappa is not built"))
     func otherProcess() throws {
@@ -46,7 +46,7 @@ struct LogWatcherTests {
         process.waitUntilExit()
     }
 
-    @Test("cancelling ends every wait, now and from then on")
+    @Test("cancelling ends every wait, current and future")
     func cancel() throws {
         _ = try LogWriter(folder.path)
         let watcher = try LogWatcher(folder.path)
@@ -56,7 +56,7 @@ struct LogWatcherTests {
         try watcher.wait(past: .zero)
     }
 
-    @Test("a wait with a timeout lasts as long as it says, also while the log grows too little")
+    @Test("a wait with a timeout lasts that long, even while the log grows too little")
     func timeout() throws {
         let writer = try LogWriter(folder.path)
         let watcher = try LogWatcher(folder.path)

@@ -6,8 +6,8 @@ import Testing
 
 @Suite("Power cuts, on a simulated disk")
 struct PowerCutTests {
-    /// One life of a log: appends by two writers, sealing, failed syncs, and a power cut at any
-    /// call, three times over. Returns what is wrong; nil if nothing is.
+    /// One life of a log: appends by two writers, sealing, failed syncs, and a power cut at any call, three
+    /// times in a row. Returns a description of what is wrong; nil if nothing is.
     private func flaw(seed: UInt64, skipsSync: Bool = false) throws -> String? {
         var random = SplitMix(state: seed)
         var folder = LogFolder()
@@ -27,7 +27,7 @@ struct PowerCutTests {
             }
             let next = LogFolder()
             try disk.powerCut(to: next)
-            // Looked at in a copy: the next life recovers by itself, and may be cut in that.
+            // Checked in a copy: the next life does its own recovery, and the power may be cut during it.
             let copy = try next.copy()
             do {
                 let writer = try LogWriter(copy.path, files: FaultyFiles())
@@ -45,7 +45,7 @@ struct PowerCutTests {
         return nil
     }
 
-    /// Uses the log until the power goes; returns what was acknowledged.
+    /// Uses the log until the power fails; returns what was acknowledged.
     private func live(
         _ folder: LogFolder, _ disk: SimulatedDisk, _ life: Int, _ tried: inout [String],
         _ random: inout SplitMix
@@ -69,7 +69,7 @@ struct PowerCutTests {
                     _ = try writers[index].append(LogTesting.lines(texts))
                     acknowledged += texts
                 } catch {
-                    // A writer that refuses is closed; another may be open still.
+                    // A writer that refuses is closed; the other one may still be open.
                     writers.remove(at: index)
                 }
             }
@@ -77,7 +77,7 @@ struct PowerCutTests {
         return acknowledged
     }
 
-    /// The events that readers of this moment may have seen.
+    /// The events that readers may have seen at this moment.
     private func published(_ folder: LogFolder) throws -> [String] {
         guard folder.names.contains("head"),
             try LogHead.read(OpenFile(reading: folder.file("head"))) != nil
@@ -96,7 +96,7 @@ struct PowerCutTests {
         }
     }
 
-    @Test("a disk that only says that it syncs does lose events, and the test sees it")
+    @Test("a disk that only pretends to sync loses events, and the test detects it")
     func control() throws {
         let flaws = try (0..<20).filter { try flaw(seed: $0, skipsSync: true) != nil }
         #expect(flaws.count > 10)

@@ -28,12 +28,12 @@ struct RecoveryTests {
         } catch { return error as? KappaError }
     }
 
-    @Test("a torn tail is cut, not replayed, and kept in a file of its own")
+    @Test("a torn tail is cut, not replayed, and kept in a separate file")
     func tornTail() throws {
         let texts = try fill(3)
         let sound = try folder.bytes(Self.first)
         let head = try folder.bytes("head")
-        // Half of an append that was under way.
+        // Half of an append that was in progress.
         _ = try LogWriter(folder.path).append(LogTesting.lines(["{}"]))
         let longer = try folder.bytes(Self.first)
         for cut in [sound.count + 1, sound.count + 40, longer.count - 1] {
@@ -66,7 +66,7 @@ struct RecoveryTests {
         #expect(try folder.bytes("\(Self.first).torn-\(sound.count)-2") == [2, 2])
     }
 
-    @Test("a whole append that was not published yet is kept")
+    @Test("a complete append that was not published yet is kept")
     func unpublished() throws {
         _ = try fill(3)
         let head = try folder.bytes("head")
@@ -77,7 +77,7 @@ struct RecoveryTests {
         #expect(try LogTesting.texts(folder.path) == LogTesting.numbered(0..<3) + ["{}"])
     }
 
-    @Test("a head that is missing, torn or old is made anew from the segments")
+    @Test("a head that is missing, torn or old is rebuilt from the segments")
     func head() throws {
         let texts = try fill(60, segmentBytes: 1_000)
         let segments = try SegmentFiles.list(folder.path)
@@ -88,7 +88,7 @@ struct RecoveryTests {
         for bytes in [nil, [], Array(head[..<20]), old.encoded] {
             let copy = try folder.copy()
             if let bytes { try copy.write(bytes, to: "head") } else { unlink(copy.file("head")) }
-            // Reading makes it anew as well; only an old one is taken at its word.
+            // Reading rebuilds it as well; only an old one is believed.
             if bytes != old.encoded { #expect(try LogTesting.texts(copy.path) == texts) }
             #expect(try LogWriter(copy.path).warnings == [])
             #expect(try copy.bytes("head") == head)
@@ -96,7 +96,7 @@ struct RecoveryTests {
         }
     }
 
-    @Test("the head is made anew also where the last segment has no block yet")
+    @Test("the head is rebuilt even if the last segment has no block yet")
     func emptyLastSegment() throws {
         let texts = try fill(5)
         _ = try LogWriter(folder.path).roll()
@@ -121,7 +121,7 @@ struct RecoveryTests {
         }
     }
 
-    @Test("a segment that was emptied is damage wherever it stands")
+    @Test("an emptied segment is damage wherever it is")
     func emptied() throws {
         _ = try fill(60, segmentBytes: 1_000)
         for segment in try SegmentFiles.list(folder.path) {
@@ -140,7 +140,7 @@ struct RecoveryTests {
             let copy = try folder.copy()
             unlink(SegmentFiles.path(copy.path, segment))
             let refused = damaged { _ = try LogWriter(copy.path) }
-            // Segments in the middle are not looked at before something reads them.
+            // Segments in the middle are not checked before something reads them.
             if index == 0 || index == segments.count - 1 { #expect(refused?.code == .damaged) }
             let read = damaged { _ = try LogTesting.texts(copy.path) }
             #expect(read?.code == .damaged, "\(segment)")
@@ -148,7 +148,7 @@ struct RecoveryTests {
         }
     }
 
-    @Test("damage in the middle is refused, not cut, also where the head is lost")
+    @Test("damage in the middle is refused, not cut, even if the head is lost")
     func middleWithoutHead() throws {
         _ = try fill(5)
         let sound = try folder.bytes(Self.first)
@@ -166,14 +166,14 @@ struct RecoveryTests {
                     error?.place?.contains("byte \(block * blockBytes), offset \(block)") == true)
                 #expect(try copy.bytes(Self.first) == bytes)
             } else {
-                // Nobody can tell whether the last one was acknowledged: it is set aside.
+                // It is unknown whether the last one was acknowledged: it is moved to a separate file.
                 #expect(error == nil)
                 #expect(copy.names.contains("\(Self.first).torn-\(4 * blockBytes)"))
             }
         }
     }
 
-    @Test("damage before the end of an earlier segment is refused where the head is old")
+    @Test("damage before the end of an earlier segment is refused if the head is old")
     func earlierSegment() throws {
         _ = try fill(60, segmentBytes: 1_000)
         let old = LogHead(nextOffset: .zero, segment: .zero, segmentBytes: 0, digest: .empty)
@@ -189,7 +189,7 @@ struct RecoveryTests {
         #expect(try folder.bytes(name) == bytes)
     }
 
-    @Test("what stands before damage is read, then the damage is told, as often as one asks")
+    @Test("everything before the damage is read, then the damage is reported, on every attempt")
     func beforeDamage() throws {
         let texts = try fill(9)
         let sound = try folder.bytes(Self.first)
@@ -222,7 +222,7 @@ struct RecoveryTests {
         }
     }
 
-    @Test("every flipped byte is found, or lies where nothing was acknowledged")
+    @Test("every flipped byte is detected, or is where nothing was acknowledged")
     func everyFlip() throws {
         let texts = try fill(14, segmentBytes: 700)
         let segments = folder.names.filter { $0.hasSuffix(".log") }
@@ -238,8 +238,8 @@ struct RecoveryTests {
                     try copy.write(changed, to: name)
                     let found = try LogVerification(copy.path).damage
                     let read = (try? LogTesting.texts(copy.path)) ?? []
-                    // A lost head is made anew, and a compressed block may have bits that say
-                    // nothing; everything else must be found.
+                    // A lost head is rebuilt, and a compressed block may have bits without meaning;
+                    // everything else must be detected.
                     if name == "head" || sealed && found == nil { #expect(read == texts) }
                     if name != "head", !sealed { #expect(found != nil, "\(name), byte \(index)") }
                     #expect(texts.starts(with: read), "\(name), byte \(index): wrong events")
@@ -250,7 +250,7 @@ struct RecoveryTests {
         }
     }
 
-    @Test("random damage to a larger log never gives a wrong event, nor a crash")
+    @Test("random damage to a larger log never gives a wrong event or a crash")
     func randomDamage() throws {
         let texts = try fill(400, segmentBytes: 20_000)
         var random = SplitMix(state: LogTesting.seed)
@@ -274,7 +274,7 @@ struct RecoveryTests {
                 try copy.write(bytes, to: name)
             }
             _ = try? LogWriter(copy.path)
-            // What can be read is right; where not all of it can, there is an error that says so.
+            // What can be read is correct; if not everything can, an error says so.
             let reader = try? LogReader(copy.path)
             var read: [String] = []
             let failure = damaged {
@@ -289,7 +289,7 @@ struct RecoveryTests {
             }
             #expect(texts.starts(with: read), "seed \(LogTesting.seed)")
             let setAside = copy.names.contains { $0.contains(".torn-") }
-            // Without the head, nothing tells that whole blocks are missing at the very end.
+            // Without the head, complete blocks missing at the very end cannot be detected.
             let last = names.filter { $0.hasSuffix(".log") }.max() ?? ""
             let cannotKnow = touched.isSuperset(of: ["head", last])
             #expect(
@@ -300,7 +300,7 @@ struct RecoveryTests {
 
     // MARK: Writers that die beside others
 
-    @Test("what a dead writer left behind the end is not read, whoever goes on")
+    @Test("what a dead writer left past the end is not read, whichever writer continues")
     func deadNeighbour() throws {
         let texts = try fill(3)
         // This writer was open before, and does not recover.
@@ -310,14 +310,14 @@ struct RecoveryTests {
         _ = try LogWriter(garbage.path).append(LogTesting.lines(LogTesting.numbered(0..<50)))
         let sound = try folder.bytes(Self.first)
         try folder.write(sound + garbage.bytes(Self.first), to: Self.first)
-        // It leaves the segment, which then ends where its events end.
+        // It moves on to a new segment; the old one then ends where its events end.
         _ = try alive.append(LogTesting.lines(["{}"]))
         #expect(try folder.bytes(Self.first).count == size)
         #expect(try LogTesting.texts(folder.path) == texts + ["{}"])
         #expect(try LogVerification(folder.path).damage == nil)
     }
 
-    @Test("a segment that a dead writer had begun is gone on with")
+    @Test("a segment that a dead writer had begun is continued")
     func deadWhileRolling() throws {
         let texts = try fill(3)
         let alive = try LogWriter(folder.path)

@@ -33,7 +33,7 @@ struct SealingTests {
 
         let result = try LogSealer(folder.path, zstd: zstd, files: FaultyFiles()).seal()
         #expect(result.segments == info.segments && result.bytesBefore == info.bytes)
-        // Runs of different moments stay; what is saved is a header for each append.
+        // Runs of different times stay; sealing saves one header per append.
         #expect(result.bytesAfter < result.bytesBefore * (zstd ? 60 : 75) / 100)
 
         #expect(try LogTesting.read(folder.path) == before)
@@ -41,7 +41,7 @@ struct SealingTests {
             #expect(try reader.digest(at: Offset(UInt64(n))) == digests[n], "offset \(n)")
         }
         #expect(try LogVerification(folder.path).damage == nil)
-        // The writer that was open goes on, its sources where they were.
+        // The open writer continues, with its sources at the same positions.
         #expect(try writer.sourcePosition(of: "s1") == 100)
         _ = try writer.append(LogTesting.lines(["{}"]))
         #expect(try LogTesting.texts(folder.path) == before.map(\.text) + ["{}"])
@@ -57,7 +57,7 @@ struct SealingTests {
         #expect(try LogTesting.texts(folder.path) == [])
     }
 
-    @Test("a reader in the middle of a segment that is sealed goes on as if it were not")
+    @Test("a reader in the middle of a segment continues undisturbed while it is sealed")
     func readerInTheMiddle() throws {
         _ = try fill(200)
         let expected = try LogTesting.read(folder.path)
@@ -67,13 +67,13 @@ struct SealingTests {
             _ = try LogSealer(folder.path, zstd: stop % 2 == 0, files: FaultyFiles()).seal()
             events += try LogTesting.readOn(reader)
             #expect(events == expected, "stopped at \(stop)")
-            // And it may go back, into the new files.
+            // It can also go back, into the new files.
             try reader.seek(to: Offset(UInt64(stop / 2)))
             #expect(try LogTesting.readOn(reader) == Array(expected[(stop / 2)...]))
         }
     }
 
-    @Test("appends, reading and sealing go on at once")
+    @Test("appending, reading and sealing work at the same time")
     func together() throws {
         let writer = try fill(50)
         let path = folder.path
@@ -108,7 +108,7 @@ struct SealingTests {
         #expect { _ = try LogSealer(folder.path, zstd: false).seal() } throws: { error in
             (error as? KappaError)?.code == .heldElsewhere
         }
-        // Nor does opening the log take away what the other is writing.
+        // Nor does opening the log remove what the other one is writing.
         try folder.write([1], to: "00000000000000000000.log.sealing")
         _ = try LogWriter(folder.path)
         #expect(folder.names.contains { $0.hasSuffix(".sealing") })
@@ -131,7 +131,7 @@ struct SealingTests {
     }
 
     @Test(
-        "a sealing that is killed leaves each segment as it was or sealed",
+        "a killed sealing leaves each segment either as it was or sealed",
         // Needs the program, which is built together with the tests unless asked otherwise.
         .enabled(if: LogTesting.program != nil, "the program kappa is not built"))
     func killed() throws {
@@ -144,7 +144,7 @@ struct SealingTests {
         for round in 0..<6 {
             let zstd = round % 2 == 0 ? ["--zstd"] : []
             let process = try LogTesting.start(["log", "seal", "--data", folder.path] + zstd)
-            // Killed after a random number of segments was begun.
+            // Killed after a random number of segments had been started.
             var seen: Set<String> = []
             let goal = Int.random(in: 1...10, using: &random)
             while process.isRunning, seen.count < goal {

@@ -3,8 +3,8 @@ import Testing
 
 @testable import KappaCore
 
-/// Whole segments that are gone, empty or too many below the durable end: appending reads none of them, and
-/// refuses all the same.
+/// Missing, empty or stray segments below the durable end: appending refuses them without reading any of
+/// them.
 @Suite("Gaps between segments") struct SegmentGapTests {
     private let folder = LogFolder()
 
@@ -26,7 +26,7 @@ import Testing
         return error
     }
 
-    @Test("appending refuses where any segment is missing, and names its file and offset")
+    @Test("appending refuses if any segment is missing, and names its file and offset")
     func missing() throws {
         let segments = try fill(folder)
         try #require(segments.count > 4)
@@ -36,7 +36,7 @@ import Testing
             unlink(path)
             let error = try refusal(copy)
             #expect(error?.place == "\(path), offset \(segment)", "\(error.map { "\($0)" } ?? "")")
-            // Nothing else was changed: with its file, the log is whole.
+            // Nothing else was changed: with its file back, the log is complete.
             try copy.write(
                 folder.bytes(SegmentFiles.path("", segment).dropFirst().description),
                 to: SegmentFiles.path("", segment).dropFirst().description)
@@ -52,7 +52,7 @@ import Testing
         #expect(error?.place?.contains("offset \(segments[1])") == true)
     }
 
-    @Test("appending refuses where a segment in the middle is empty")
+    @Test("appending refuses if a segment in the middle is empty")
     func empty() throws {
         let segments = try fill(folder)
         for segment in segments.dropLast() {
@@ -66,7 +66,7 @@ import Testing
         }
     }
 
-    @Test("appending refuses where a file stands between segments that does not belong there")
+    @Test("appending refuses if there is a stray file between the segments")
     func stray() throws {
         let segments = try fill(folder)
         let copy = try folder.copy()
@@ -91,7 +91,7 @@ import Testing
         #expect(try folder.bytes("head") == new)
     }
 
-    @Test("sealing, a head that is lost, and one that is old leave the number right")
+    @Test("the number stays correct after sealing, with a lost head, and with an old one")
     func counted() throws {
         let segments = try fill(folder)
         let old = LogHead(nextOffset: .zero, segment: .zero, segmentBytes: 0, digest: .empty)

@@ -61,14 +61,14 @@ struct SourceImportTests {
             let error = error as? KappaError
             return error?.code == .badInput && error?.reason?.contains("holds 5") == true
         }
-        // What overlaps is skipped, what follows is appended.
+        // The overlap is skipped, the rest is appended.
         #expect(try run(["{}", "{}", #"{"new":1}"#], source: "orders", from: 3).appended == 1)
         #expect(
             try LogTesting.texts(folder.file("log"))
                 == LogTesting.numbered(0..<5) + [#"{"new":1}"#])
     }
 
-    @Test("a bad line stops the import; what stands before its batch is kept and not doubled")
+    @Test("a bad line stops the import; the batches before it are kept and not appended again")
     func badLine() throws {
         var texts = LogTesting.numbered(0..<20)
         texts[13] = "{oops}"
@@ -77,19 +77,19 @@ struct SourceImportTests {
             return error?.code == .badInput && error?.place == "input, line 14, column 2"
         }
         #expect(try LogTesting.texts(folder.file("log")) == LogTesting.numbered(0..<10))
-        let mended = try run(LogTesting.numbered(0..<20), source: "orders", batch: 5)
-        #expect(mended.appended == 10 && mended.skipped == 10)
+        let repaired = try run(LogTesting.numbered(0..<20), source: "orders", batch: 5)
+        #expect(repaired.appended == 10 && repaired.skipped == 10)
         #expect(try LogTesting.texts(folder.file("log")) == LogTesting.numbered(0..<20))
     }
 
-    @Test("a byte order mark at the beginning, CRLF and blank lines are passed over")
+    @Test("a byte order mark at the beginning, CRLF and blank lines are skipped")
     func windows() throws {
         let text = "\u{FEFF}" + #"{"a":1}"# + "\r\n\r\n" + #"{"a":2}"# + "\r"
         #expect(try run([text, "", "  "], source: "w").appended == 2)
         #expect(try LogTesting.texts(folder.file("log")) == [#"{"a":1}"#, #"{"a":2}"#])
     }
 
-    @Test("a source's place survives sealing")
+    @Test("a source's position survives sealing")
     func sealed() throws {
         _ = try run(LogTesting.numbered(0..<50), source: "orders", batch: 1)
         _ = try LogSealer(folder.file("log"), zstd: true).seal()
@@ -97,7 +97,7 @@ struct SourceImportTests {
         #expect(again.appended == 10 && again.skipped == 50)
     }
 
-    @Test("a source whose segment is missing is refused, and not imported again")
+    @Test("a source with a missing segment is refused, and not imported again")
     func missingSegment() throws {
         let log = folder.file("log")
         let writer = try LogWriter(log, segmentBytes: 500)
@@ -115,7 +115,7 @@ struct SourceImportTests {
         #expect(throws: KappaError.self) { _ = try run(["{}"], source: "lost") }
     }
 
-    @Test("two writers that import in turn know what the other has appended, over segments")
+    @Test("two writers that import in turn see what the other has appended, across segments")
     func inTurn() throws {
         let log = folder.file("log")
         let writers = try (0..<2).map { _ in
@@ -179,7 +179,7 @@ struct SourceImportTests {
     }
 
     @Test(
-        "imports that run at once and are killed in turn do not disturb each other",
+        "concurrent imports that are killed in turn do not disturb each other",
         // Needs the program, which is built together with the tests unless asked otherwise.
         .enabled(if: LogTesting.program != nil, "the program kappa is not built"))
     func killedBesideOthers() throws {

@@ -8,7 +8,7 @@ import Testing
 @Suite("Aggregations equal the reference") struct AggregationPropertyTests {
     private static let second: Int64 = 1_000_000
 
-    /// What the views below take of an event.
+    /// An event as the views below take it.
     private static func reading(_ event: JSONValue) throws -> Reading? {
         guard event["event_type"] == .string("reading") else { return nil }
         return try ValueDecoder(event).decode(Reading.self)
@@ -90,7 +90,7 @@ import Testing
         try check(view, reference, seed: seed)
     }
 
-    @Test("tumbling windows behind the key, nothing late", arguments: Seeds.random(8))
+    @Test("tumbling windows after the key, nothing late", arguments: Seeds.random(8))
     func keyedTumbling(seed: UInt64) throws {
         let view = View("keyed_tumbling") {
             Events(Reading.self, at: \.at)
@@ -108,7 +108,7 @@ import Testing
         try check(view, reference, seed: seed)
     }
 
-    @Test("sessions, also with lateness", arguments: Seeds.random(15))
+    @Test("sessions, with and without lateness", arguments: Seeds.random(15))
     func sessions(seed: UInt64) throws {
         let lateness: Int64? = [nil, 0, 4][Int(seed % 3)]
         let duration = lateness.map { Duration.seconds($0) }
@@ -225,7 +225,7 @@ import Testing
         try check(view, reference, seed: seed)
     }
 
-    /// Sees the same events with other types.
+    /// Reads the same events with other types.
     struct LooseReading: Event {
         static let allowsTimesBefore1990 = true
         static let eventType: String? = "reading"
@@ -234,7 +234,7 @@ import Testing
         var amount: String?
     }
 
-    @Test("views that share one scan do not see each other", arguments: Seeds.random(6))
+    @Test("views that share one scan do not affect each other", arguments: Seeds.random(6))
     func sharedScan(seed: UInt64) throws {
         let views: [any AnyView] = [
             View("places") {
@@ -257,7 +257,7 @@ import Testing
         let writer = try LogWriter(versions[0].log)
         for (index, line) in lines.enumerated() {
             _ = try writer.append(try EventLines(event: line))
-            // One after another the versions get ahead of the others.
+            // The versions get ahead of each other in turn.
             if index == 40 { try versions[0].scan() }
             if index == 90 { try versions[2].scan() }
         }

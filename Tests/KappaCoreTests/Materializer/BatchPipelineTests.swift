@@ -3,7 +3,7 @@ import Testing
 
 @testable import KappaCore
 
-@Suite("Reading ahead of whoever applies")
+@Suite("Reading ahead of the applying thread")
 struct BatchPipelineTests {
     private static func append(_ numbers: Range<Int>, to writer: LogWriter) throws {
         var batch = EventLines()
@@ -11,7 +11,7 @@ struct BatchPipelineTests {
         _ = try writer.append(batch)
     }
 
-    /// Takes deliveries until one that is no batch; returns the numbers of the events.
+    /// Takes deliveries until one is not a batch; returns the numbers of the events.
     private static func take(
         _ pipeline: BatchPipeline, _ column: Int, into numbers: inout [Int64]
     ) -> BatchPipeline.Delivery {
@@ -24,7 +24,7 @@ struct BatchPipelineTests {
         }
     }
 
-    @Test("events come in the order of the log, up to the end that is asked for")
+    @Test("events come in log order, up to the requested end")
     func order() throws {
         let folder = try TemporaryFolder()
         let writer = try LogWriter(folder.path)
@@ -53,7 +53,7 @@ struct BatchPipelineTests {
         }
     }
 
-    @Test("it waits at the durable end, goes on with what is appended, and ends when stopped")
+    @Test("it waits at the durable end, continues with new appends, and ends when stopped")
     func waits() throws {
         let folder = try TemporaryFolder()
         let writer = try LogWriter(folder.path)
@@ -80,7 +80,7 @@ struct BatchPipelineTests {
         #expect(numbers == (0..<Int64(numbers.count)).map { $0 })
     }
 
-    @Test("a stop in between loses nothing of what was delivered")
+    @Test("a stop in between loses no delivered event")
     func stops() throws {
         let folder = try TemporaryFolder()
         let writer = try LogWriter(folder.path)

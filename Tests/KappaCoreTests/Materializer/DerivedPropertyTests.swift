@@ -3,7 +3,7 @@ import Testing
 
 @testable import KappaCore
 
-/// Second steps over random events, brought forward in random ways, against the same made of the
+/// Second steps over random events, brought forward in random ways, compared with the same computed from the
 /// first step's final rows.
 @Suite("Second steps equal the reference") struct DerivedPropertyTests {
     typealias Sale = StreamsMarket.Sale
@@ -26,7 +26,7 @@ import Testing
         }
     }
 
-    /// Groups in the order of their keys.
+    /// Groups in key order.
     static func grouped<E>(
         _ elements: [E], by key: (E) -> [Value]
     ) -> [(key: [Value], elements: [E])] {
@@ -61,7 +61,7 @@ import Testing
             .count(as: "sales"))
 
     @Test(
-        "aggregates of aggregates: what a row was before is taken back, sums are bit for bit",
+        "aggregates of aggregates: old values of a row are taken back, sums agree bit for bit",
         arguments: Seeds.random(8))
     func averageOfMaxima(seed: UInt64) throws {
         let view = View("maxima") {
@@ -120,7 +120,7 @@ import Testing
                 return [Timestamp(microseconds: start).cell, sale.item.cell]
             }.map { key, sales in key + [sales.count.cell] }
             return Self.grouped(counts) { [$0[0]] }.flatMap { key, rows in
-                // Of equals the one with the smaller key, in whose order they are.
+                // Among equals the one with the smaller key, since they are in key order.
                 let sorted = rows.enumerated().sorted { a, b in
                     let (x, y) = (a.element[2], b.element[2])
                     return Value.order(x, y) > 0 || x == y && a.offset < b.offset
@@ -150,7 +150,7 @@ import Testing
         var day: Timestamp
     }
     private static let running: @Sendable ([Kept]) throws -> [Running] = { rows in
-        // So that there are fewer rows than before, now and then.
+        // So that there are sometimes fewer rows than before.
         if rows.count % 4 == 3 { return [] }
         return rows.indices.map { index in
             Running(
@@ -200,7 +200,7 @@ import Testing
     }
 
     @Test(
-        "sessions that merge are taken back from where they counted",
+        "merged sessions are taken back from the groups in which they counted",
         arguments: Seeds.random(8))
     func sessions(seed: UInt64) throws {
         let view = View("lengths") {

@@ -3,9 +3,9 @@ import Testing
 
 @testable import KappaCore
 
-/// Values at the ends of what a column holds, in every operator that calculates with them. Nothing traps: an
-/// event is dead, or the version stops with an error that says where, or the rows do not depend on how
-/// the log is cut.
+/// Values at the bounds of a column's type, in every operator that calculates with them. Nothing traps: an
+/// event is dead, or the version stops with an error that says where, or the rows do not depend on how the
+/// log is cut.
 @Suite("Extreme values") struct ExtremeValueTests {
     struct Item: Event, ViewRow {
         static let allowsTimesBefore1990 = true

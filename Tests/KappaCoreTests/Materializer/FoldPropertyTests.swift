@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Folds equal the reference") struct FoldPropertyTests {
     @Test(
-        "several types of events, two tables, look-ups, deletes, handlers that throw",
+        "several event types, two tables, look-ups, deletes, handlers that throw",
         arguments: Seeds.random(20))
     func shop(seed: UInt64) throws {
         var random = SplitMix(state: seed)
@@ -18,7 +18,7 @@ import Testing
         }
     }
 
-    @Test("a row that no column can hold stops the version with a reason, and makes no file")
+    @Test("a row that no column can hold stops the version with a reason, and creates no file")
     func tooLarge() throws {
         struct Wide: ViewRow { var n: UInt64 = 0 }
         let wide = View("wide", initially: Wide(), digest: "1") {
@@ -49,7 +49,7 @@ import Testing
         var rises = 0
     }
 
-    @Test("rows that begin as a view says, by keys that are not text", arguments: [true, false])
+    @Test("rows with an initial value, by keys that are not text", arguments: [true, false])
     func initially(byTime: Bool) throws {
         let handle: @Sendable (Tick, inout Tally) throws -> Void = { tick, tally in
             if tick.n == 4 { throw EventsShop.Refusal("four") }

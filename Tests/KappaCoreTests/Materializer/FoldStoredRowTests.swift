@@ -9,7 +9,7 @@ private struct Sample: Event {
     static let eventType: String? = nil
 }
 
-/// Counts how often it finds a value that it had left as no number.
+/// Counts how often it finds a value that it had left as NaN.
 private struct Ratio: ViewRow {
     var last: Double?
     var missing = 0
@@ -38,14 +38,14 @@ private struct New: ViewRow {
     var parts = [Part()]
 }
 
-/// What handlers find in a row does not depend on whether it was read back from the store.
-@Suite("rows of folds, as they are remembered and as they are stored")
+/// The row that handlers get does not depend on whether it was read back from the store.
+@Suite("Rows of folds, in memory and read back")
 struct FoldStoredRowTests {
     private let lines = [0, 1, 0, 0, 2, 0, 0, 4, 0, 0].enumerated().map {
         #"{"k":"k\#($0 % 3)","v":\#($1)}"#
     }
 
-    @Test("an optional double has no NaN, whatever is committed in between")
+    @Test("an optional double is never NaN, whatever is committed in between")
     func noNumber() throws {
         let shown = View("ratios", initially: Ratio(), digest: "1") {
             On(Sample.self, key: \.k) { sample, row in row.take(sample) }
@@ -57,7 +57,7 @@ struct FoldStoredRowTests {
         _ = try Scenario(hidden).given(lines: lines).rows()
     }
 
-    @Test("a row that its type does not read any more is an error that says what to do")
+    @Test("a row that its type can no longer read is an error that says what to do")
     func changedType() throws {
         let folder = try VersionsFolder()
         try folder.append(lines)

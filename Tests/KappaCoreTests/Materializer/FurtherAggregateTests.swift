@@ -50,7 +50,7 @@ import Testing
 
     private static let odd = ExactDecimal(mantissa: 12_345, scale: 3)
 
-    /// Conditions that columns can tell.
+    /// Conditions that can be evaluated on columns.
     private static let conditions: [Aggregate<Reading>] = [
         .count(as: "small", where: \.count < 100),
         .count(\.note, as: "notes", where: \.isGood == true),
@@ -126,7 +126,8 @@ import Testing
         ]
     }
 
-    @Test("equal conditions and equal parts are one loop, and so is a range of integers")
+    @Test(
+        "equal conditions and equal parts are evaluated in one loop, and so is a range of integers")
     func sharedConditions() {
         let conditions = ColumnConditions()
         func mask(_ condition: Condition<Reading>) -> RowMask? {
@@ -146,7 +147,7 @@ import Testing
         #expect(mask(Condition(closure: { $0.count < 10_000 })) == nil)
     }
 
-    /// The same with closures, where the elements must be made.
+    /// The same with closures, for which the elements must be made.
     private static let closures: [Aggregate<Reading>] = [
         .count(as: "small", where: { $0.count < 100 }),
         .sum(as: "doubled", of: { $0.amount + $0.amount }, where: { $0.note != "x" }),
@@ -177,7 +178,7 @@ import Testing
         for choice in Self.choices { try choice.checkByKey(seed: seed) }
     }
 
-    @Test("in sessions that merge, also with lateness", arguments: Seeds.random(6))
+    @Test("in sessions that merge, with and without lateness", arguments: Seeds.random(6))
     func sessions(seed: UInt64) throws {
         for choice in Self.choices { try choice.checkSessions(seed: seed) }
     }

@@ -40,7 +40,7 @@ struct GroupTableTests {
         #expect(table.count == 1)
     }
 
-    @Test("groups that are kept get new numbers in their order, and are found with what they hold")
+    @Test("groups that are kept get new numbers in their order, and are found with their contents")
     func compacted() throws {
         let table = GroupTable(keyIsText: [false, true], stateBytes: 8)
         let place = GroupTable.stateOffset(keyParts: 2)

@@ -23,7 +23,7 @@ import Testing
         }
     }
 
-    /// When the log took each event, as `kappa log read` would tell it.
+    /// When each event was appended, as `kappa log read` shows it.
     private static func ingestionTimes(_ log: String) throws -> [Int64] {
         let reader = try LogReader(log)
         let buffer = BlockBuffer()
@@ -73,7 +73,7 @@ import Testing
             for (window, events) in found {
                 #expect(events == .integer(Int64(windows[window] ?? 0)))
             }
-            // Sessions of other keys than b hold all their events.
+            // Sessions of keys other than b hold all their events.
             let counts = tables[1].map { row -> Int64 in
                 if case .integer(let count) = row[3] { count } else { 0 }
             }

@@ -3,8 +3,8 @@ import Testing
 
 @testable import KappaCore
 
-/// Joins over random events, brought forward in random ways, against nested loops: rows, counters
-/// and dead letters; and what is remembered is no more than needed.
+/// Joins over random events, brought forward in random ways, compared with nested loops: rows, counters and
+/// dead letters; and joins keep no more state than needed.
 @Suite("Joins equal the reference") struct JoinPropertyTests {
     typealias Sale = StreamsMarket.Sale
     typealias Offer = StreamsMarket.Offer
@@ -33,7 +33,7 @@ import Testing
         }
     }
 
-    /// Pairs, and what comes of them.
+    /// Pairs, and the rows made from them.
     struct Model: StreamsModel {
         var join: JoinModel<Sale, Offer>
         var seenSales: Set<Int>?
@@ -175,7 +175,7 @@ import Testing
     }
 
     @Test(
-        "where keys are unique on a side, as many elements are kept as may still meet one",
+        "if keys are unique on a side, only elements that may still find a partner are kept",
         arguments: Seeds.random(16))
     func unique(seed: UInt64) throws {
         let (left, right) = [(true, false), (false, true), (true, true)][Int(seed % 3)]
@@ -205,7 +205,7 @@ import Testing
         }
         try StreamsReference.check(view, model, seed: seed)
 
-        // What is kept of each side.
+        // The elements that are kept of each side.
         let lines = MarketMaker.lines(100, seed: seed)
         _ = try StreamsReference.run(lines, &model)
         let (keptSales, keptOffers) = (model.join.lefts, model.join.rights)
@@ -214,8 +214,8 @@ import Testing
         let writer = try LogWriter(version.log)
         for line in lines { _ = try writer.append(try EventLines(event: line)) }
         try version.scan()
-        // An element of a side is done with once it has met the only one of the other side, in the
-        // stream or not.
+        // An element of a side is dropped once it has met the only partner of the other side, whether or not
+        // a filter let that partner through.
         let (seenSales, seenOffers) = (model.seenSales, model.seenOffers)
         let waitingSales = keptSales.count { seenOffers?.contains($0.0.item) != true }
         let waitingOffers = keptOffers.count { seenSales?.contains($0.0.item) != true }
@@ -230,7 +230,7 @@ import Testing
     }
 }
 
-/// The order of rows by their keys.
+/// The key order of rows.
 enum StreamsOrder {
     static func isLess(_ a: [Value], _ b: [Value], keys: Int) -> Bool {
         for (x, y) in zip(a, b).prefix(keys) where x != y {

@@ -3,9 +3,11 @@ import Testing
 
 @testable import KappaCore
 
-@Suite("Sorting by key, and sharing work out")
+@Suite("Sorting by key, and sharing work among threads")
 struct KeySortTests {
-    @Test("sorts as comparing does, part by part, few and many", arguments: [0, 1, 2, 200, 5_000])
+    @Test(
+        "sorts as part-by-part comparison does, few keys and many",
+        arguments: [0, 1, 2, 200, 5_000])
     func sorts(_ count: Int) {
         for seed in Seeds.random(4) {
             var random = SplitMix(state: seed)

@@ -3,9 +3,8 @@ import Testing
 
 @testable import KappaCore
 
-/// Windows with a lateness behind joins, and in front of second steps, over random events with
-/// disorder.
-@Suite("Lateness behind joins and before second steps equals the reference")
+/// Windows with a lateness after joins, and before second steps, over random events with disorder.
+@Suite("Lateness after joins and before second steps equals the reference")
 struct LatenessBehindPropertyTests {
     typealias Sale = StreamsMarket.Sale
     typealias Offer = StreamsMarket.Offer
@@ -17,7 +16,7 @@ struct LatenessBehindPropertyTests {
         var limit: Int
     }
 
-    /// A pair of a join is late, or not, by its own time: the later one of the two.
+    /// Whether a pair of a join is late depends on its own time, the later one of the two.
     struct Model: StreamsModel {
         var join: JoinModel<Sale, Offer>
         let size: Int64
@@ -41,7 +40,7 @@ struct LatenessBehindPropertyTests {
         }
 
         private func start(_ time: Int64) -> Int64 { time / size * size }
-        /// Whether a window with that end still took something in.
+        /// Whether a window with that end was still open.
         private func isOpen(_ end: Int64, _ clock: Int64) -> Bool {
             isSliding ? end + lateness >= clock : end + lateness > clock
         }
@@ -96,7 +95,7 @@ struct LatenessBehindPropertyTests {
         ),
     ]
 
-    @Test("windows behind a join", arguments: Seeds.random(18))
+    @Test("windows after a join", arguments: Seeds.random(18))
     func behindJoins(seed: UInt64) throws {
         let bound = Self.bounds[Int(seed % 3)]
         let isSliding = seed / 3 % 2 == 0
@@ -131,7 +130,7 @@ struct LatenessBehindPropertyTests {
     }
 
     @Test(
-        "a second step over windows that close, and go",
+        "a second step over windows that close and are deleted",
         arguments: Seeds.random(18))
     func beforeSecondSteps(seed: UInt64) throws {
         let lateness = [0, 3, 9][Int(seed % 3)]

@@ -3,8 +3,9 @@ import Testing
 
 @testable import KappaCore
 
-/// Elements that are told whether they are late, against a model that judges one event after another.
-@Suite("Elements that know whether they are late") struct LatenessMapTests {
+/// Elements with a flag that says whether they are late, compared with a model that checks one event after
+/// another.
+@Suite("Elements marked as late") struct LatenessMapTests {
     typealias Sale = StreamsMarket.Sale
 
     struct Judged: ViewRow {
@@ -18,7 +19,7 @@ import Testing
         var clock = Int64.min
         var rows: [[Value]] = []
         let lateness: Int64?
-        /// Nil where each sale makes one element.
+        /// Nil if each sale makes one element.
         var copies: ((Sale) -> Int)?
 
         mutating func pass(_ time: Int64) { clock = max(clock, time) }
@@ -59,7 +60,7 @@ import Testing
         try StreamsReference.check(view, model, seed: seed)
     }
 
-    @Test("so are any number of elements of one event", arguments: Seeds.random(6))
+    @Test("the same holds for any number of elements of one event", arguments: Seeds.random(6))
     func several(seed: UInt64) throws {
         let view = View("several") {
             Events(Sale.self, at: \.at)
@@ -74,7 +75,7 @@ import Testing
         try StreamsReference.check(view, model, seed: seed)
     }
 
-    @Test("elements without a time cannot be judged")
+    @Test("elements without a time cannot be marked")
     func timeless() {
         let view = View("judged") {
             Events(Sale.self).map(inWindows: .seconds(5), lateness: nil) { sale, isLate in

@@ -3,7 +3,7 @@ import Testing
 
 @testable import KappaCore
 
-/// What grows with the data counts against the memory budget, or goes to disk.
+/// State that grows with the data counts against the memory budget, or goes to disk.
 @Suite("Memory budgets") struct MemoryBudgetTests {
     struct Note: Event {
         var key: String
@@ -26,7 +26,7 @@ import Testing
         Events(Note.self).grouped(by: \.key).aggregate(.count(as: "n"))
     }
 
-    /// Notes how much memory a version says that it takes after each batch.
+    /// Records the memory that a version reports after each batch.
     private final class Watch: Scan.Observer {
         var most = 0
         let version: VersionMaterializer
@@ -43,7 +43,7 @@ import Testing
         func didCatchUp(at offset: Offset) {}
     }
 
-    /// Replays lines, which stand in blocks of 500.
+    /// Replays lines in blocks of 500.
     private func version(
         _ view: some AnyView, _ folder: TemporaryFolder, _ lines: [String], budgetBytes: Int
     ) throws -> (materializer: VersionMaterializer, most: Int) {
@@ -72,7 +72,7 @@ import Testing
     }
 
     @Test(
-        "dead letters count, and are all there after a rebuild that had to write them down",
+        "dead letters count, and are complete after a rebuild that had to spill them",
         arguments: [true, false])
     func deadLetters(ofFold: Bool) throws {
         let folder = try TemporaryFolder()
@@ -112,7 +112,7 @@ import Testing
         }
     }
 
-    @Test("what the elements that a view keeps point to counts, also after a restart")
+    @Test("texts and lists of kept elements count, also after a restart")
     func kept() throws {
         let folder = try TemporaryFolder()
         let text = String(repeating: "z", count: 500)
@@ -133,7 +133,7 @@ import Testing
         #expect(again.memoryBytes > 3_000 * 500)
         #expect(abs(again.memoryBytes - version.memoryBytes) < 1 << 18)
 
-        // What is dropped counts no more; lists count by their JSON.
+        // Dropped elements no longer count; lists count by their JSON.
         let other = try TemporaryFolder()
         lines += (0..<1_000).map { #"{"event_type":"note","key":"k\#($0)","text":"-"}"# }
         let (empty, _) = try self.version(Self.kept, other, lines, budgetBytes: 1 << 30)
@@ -146,7 +146,7 @@ import Testing
         #expect(lists.memoryBytes > 1_000 * 1_000)
     }
 
-    @Test("what the rows of a fold point to counts, and is dropped with them")
+    @Test("texts and lists of a fold's rows count, and are dropped with them")
     func folds() throws {
         let folder = try TemporaryFolder()
         let text = String(repeating: "y", count: 300)

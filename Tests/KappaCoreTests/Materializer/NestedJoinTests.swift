@@ -3,7 +3,7 @@ import Testing
 
 @testable import KappaCore
 
-/// Joins over joins, of a stream with itself, behind `flatMap` and behind `unique`.
+/// Joins over joins, of a stream with itself, after `flatMap` and after `unique`.
 @Suite("Joins over joins equal the reference") struct NestedJoinTests {
     typealias Sale = StreamsMarket.Sale
     typealias Offer = StreamsMarket.Offer
@@ -50,8 +50,8 @@ import Testing
                 return rows.count - before
             }
             defer { self.outer = outer }
-            // The inner join makes all pairs of an event before the outer one sees any: where it cannot
-            // make one, it does not matter that another would be late.
+            // The inner join makes all pairs of an event before the outer one sees any: if it cannot make
+            // one, it does not matter that another would be late.
             var pairs: [(Twins, Int64)] = []
             try inner.take(sales, sales) { a, b, time in pairs.append((try twins(a, b), time)) }
             try outer.take(pairs, []) { pair, offer, _ in
@@ -69,7 +69,7 @@ import Testing
         return sales.join(sales, on: \.user, equals: \.user, bound, twins)
     }
 
-    @Test("a stream joined with itself meets itself", arguments: Seeds.random(8))
+    @Test("a stream joined with itself pairs an element with itself", arguments: Seeds.random(8))
     func withItself(seed: UInt64) throws {
         let isBound = seed % 2 == 0
         let view = View("with_itself") {
@@ -82,7 +82,7 @@ import Testing
     }
 
     @Test(
-        "a join of a join: what the outer one refuses or finds late, the inner one forgets",
+        "events that an outer join refuses or finds late leave no state in the inner join",
         arguments: Seeds.random(12))
     func ofJoin(seed: UInt64) throws {
         let isBound = seed % 2 == 0
@@ -104,7 +104,7 @@ import Testing
         try StreamsReference.check(view, Model(inner: inner, outer: outer), seed: seed, events: 60)
     }
 
-    // MARK: Behind flatMap and unique
+    // MARK: After flatMap and unique
 
     struct Piece: ViewRow {
         var item: Int
@@ -195,7 +195,7 @@ import Testing
     }
 
     @Test(
-        "an aggregate over the first element of each key; one that is refused was not the first",
+        "an aggregate over the first element of each key; a refused one is not the first",
         arguments: Seeds.random(8))
     func uniqueAggregate(seed: UInt64) throws {
         let view = View("unique_aggregate") {

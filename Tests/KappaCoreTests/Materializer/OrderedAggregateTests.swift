@@ -66,7 +66,7 @@ import Testing
         ]
     }
 
-    /// Columns alone can tell these.
+    /// These can be computed from columns only.
     private static let averages = EventsChoice(
         "averages",
         [
@@ -144,7 +144,7 @@ import Testing
         ]
     }
 
-    /// Doubles that are no number for some events, which JSON cannot say.
+    /// Doubles that are NaN for some events, which JSON cannot express.
     private static let noNumber: @Sendable (Reading) -> Double = {
         $0.place == 0 ? .nan : $0.weight
     }
@@ -177,7 +177,7 @@ import Testing
             {
                 let values = $0.map { $0.isGood ? $0.weight / 0 : -.infinity }
                 let sum = values.filter { !$0.isNaN }.reduce(0, +)
-                // A table has no NaN; that a sum is one is never forgotten.
+                // A table has no NaN; but a sum stays NaN once it is.
                 return sum.isNaN ? .null : .double(sum)
             },
         ]
@@ -190,7 +190,7 @@ import Testing
         for choice in Self.choices { try choice.checkByKey(seed: seed) }
     }
 
-    @Test("in sessions that merge, also with lateness", arguments: Seeds.random(4))
+    @Test("in sessions that merge, with and without lateness", arguments: Seeds.random(4))
     func sessions(seed: UInt64) throws {
         for choice in Self.choices { try choice.checkSessions(seed: seed) }
     }

@@ -3,8 +3,8 @@ import Testing
 
 @testable import KappaCore
 
-/// Outer joins over random events, brought forward in random ways, against nested loops over all that
-/// came: rows, counters, dead letters and the feed of changes.
+/// Outer joins over random events, brought forward in random ways, compared with nested loops over all of
+/// them: rows, counters, dead letters and the change feed.
 @Suite("Outer joins equal the reference") struct OuterJoinPropertyTests {
     typealias Sale = StreamsMarket.Sale
     typealias Offer = StreamsMarket.Offer
@@ -34,7 +34,7 @@ import Testing
         case left, right, full
     }
 
-    /// How far apart two may be; in microseconds.
+    /// How far apart the elements of a pair may be, in microseconds.
     enum Bound {
         case none
         case within(Int64, lateness: Int64?)
@@ -57,7 +57,7 @@ import Testing
         private func end(_ time: Int64, _ size: Int64) -> Int64 { (time / size + 1) * size }
     }
 
-    /// What was let in, with the stream time at which it came.
+    /// An accepted element, with the stream time at its arrival.
     struct Came<Element> {
         var element: Element
         var time: Int64
@@ -65,7 +65,7 @@ import Testing
         var clock: Int64
     }
 
-    /// Remembers all that came, and makes the rows of it from nothing.
+    /// Keeps all accepted elements, and computes the rows from scratch.
     struct Model: StreamsModel {
         let kind: Kind
         let bound: Bound
@@ -80,7 +80,7 @@ import Testing
 
         mutating func pass(_ time: Int64) { clock = max(clock, time) }
 
-        /// Whether two met: the later one came before the earlier one had gone by.
+        /// Whether two met: the later one arrived before the earlier one expired.
         private func haveMet(_ sale: Came<Sale>, _ offer: Came<Offer>) throws -> Bool {
             guard areEqual(sale.element, offer.element), bound.allows(sale.time, offer.time) else {
                 return false
@@ -123,7 +123,7 @@ import Testing
             var rows: [[Value]] = []
             func add(_ sale: Came<Sale>?, _ offer: Came<Offer>?) {
                 let key = [(sale?.offset ?? -1).cell, (offer?.offset ?? -1).cell]
-                // What throws was not let in.
+                // An element for which this throws was not accepted.
                 guard let pair = try? Pair.combine(sale?.element, offer?.element) else { return }
                 rows.append(key + pair.cells)
             }
@@ -196,7 +196,7 @@ import Testing
             view, Model(.full, .none) { $0.user.cell == $1.user.cell }, seed: seed)
     }
 
-    /// Lets through the first of each item, if it passes a filter.
+    /// Lets the first element of each item through, if it passes a filter.
     struct UniqueModel: StreamsModel {
         var model: Model
         var left: Bool
@@ -217,7 +217,7 @@ import Testing
     }
 
     @Test(
-        "with keys that are unique on a side, and a filter behind",
+        "with keys that are unique on a side, and a filter after that",
         arguments: Seeds.random(12))
     func unique(seed: UInt64) throws {
         let kind = Kind.allCases[Int(seed % 3)]
@@ -239,7 +239,7 @@ import Testing
             view, UniqueModel(model: model, left: left, right: right), seed: seed)
     }
 
-    @Test("what has gone by is forgotten, and its row stays")
+    @Test("an expired element is dropped, and its row stays")
     func expiry() throws {
         let view = View("outer") {
             Self.joined(
@@ -258,7 +258,7 @@ import Testing
             _ = try writer.append(try EventLines(event: line))
             try version.scan()
             if at % 9 == 0 { version.close() }
-            // What had gone by before this event was forgotten when it came.
+            // Elements that had expired before this event were dropped when it arrived.
             let needed = max(0, at - 1 - 6)...at
             let held = try version.stateRows()
             #expect(

@@ -10,7 +10,7 @@ import Testing
     typealias Offer = StreamsMarket.Offer
     private static let second: Int64 = 1_000_000
 
-    /// What both elements have is the sale's, where nothing else is said.
+    /// A property that both elements have is taken from the sale by default.
     struct Named: ViewRow {
         var user: String
         var offerUser: String
@@ -119,7 +119,7 @@ import Testing
         var day: Timestamp
     }
 
-    /// What may stand behind a join.
+    /// The steps that may follow a join.
     private static func step(
         _ kind: UInt64, _ pairs: MappedStream<Named>, pairing: Bool
     ) -> any TableStep {
@@ -160,7 +160,7 @@ import Testing
     }
 
     @Test(
-        "what stands behind pairs is what stands behind closures", arguments: Seeds.random(20)
+        "steps after pairs give the same as steps after closures", arguments: Seeds.random(20)
     )
     func behind(seed: UInt64) throws {
         var random = SplitMix(state: seed)

@@ -3,8 +3,8 @@ import Testing
 
 @testable import KappaCore
 
-/// Elements that are made property by property, against a model that makes one struct after another.
-@Suite("Elements that are made of properties") struct PropertyMapTests {
+/// Elements that are made property by property, compared with a model that makes one struct after another.
+@Suite("Elements made property by property") struct PropertyMapTests {
     typealias Sale = StreamsMarket.Sale
 
     struct Priced: ViewRow {
@@ -29,7 +29,7 @@ import Testing
     private static func later(_ time: Timestamp) -> Timestamp { time + .seconds(1) }
 
     private static func priced(_ sale: Sale) throws -> Priced {
-        // The first property that cannot be computed tells why, in the order of the new struct.
+        // The first property that cannot be computed, in the order of the new struct, gives the reason.
         let half = try half(sale.weight)
         return Priced(
             user: sale.user, good: sale.isGood, price: sale.price, half: half, note: sale.note,
@@ -65,7 +65,7 @@ import Testing
         try StreamsReference.check(view, Model(), seed: seed)
     }
 
-    @Test("stand where structs are asked for, too", arguments: Seeds.random(8))
+    @Test("can be used where structs are required, too", arguments: Seeds.random(8))
     func structs(seed: UInt64) throws {
         let included: @Sendable (Priced) -> Bool = { !$0.half.isNaN && $0.loud != "X!" }
         let view = View("priced") {
@@ -85,7 +85,7 @@ import Testing
     struct Strict: ViewRow { var note: String }
     struct Odd: ViewRow { var notes: [String] }
 
-    @Test("a property that nothing gives is told when the view is defined")
+    @Test("a property without a source is reported when the view is defined")
     func problems() throws {
         let sales = Events(Sale.self)
         for (step, what) in [

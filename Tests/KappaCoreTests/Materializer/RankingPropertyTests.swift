@@ -3,11 +3,11 @@ import Testing
 
 @testable import KappaCore
 
-/// Rankings over random events, brought forward in random ways, against sorting all of them.
+/// Rankings over random events, brought forward in random ways, compared with sorting all of them.
 @Suite("Rankings equal the reference") struct RankingPropertyTests {
     typealias Sale = StreamsMarket.Sale
 
-    /// Sales by key in log order; what a ranking makes of them is a function of that list.
+    /// Sales by key in log order; a ranking's rows are a function of that list.
     private struct Model: StreamsModel {
         var groups: [[Value]: [Sale]] = [:]
         let key: (Sale) -> [Value]
@@ -40,7 +40,7 @@ import Testing
 
     private typealias Before = @Sendable (Sale, Sale) -> Int
 
-    /// The best of a list; of equals, the one that came first.
+    /// The best of a list; among equals, the one that came first.
     private static func best(
         _ sales: [Sale], _ limit: Int, ties: Ties, _ order: (Sale, Sale) -> Int
     ) -> [Sale] {
@@ -160,8 +160,8 @@ import Testing
         var price: ExactDecimal
     }
 
-    /// Finds a good sale that is followed by a bad one of the same item at another price. What has
-    /// begun and is not finished stands last, as step 0.
+    /// Finds a good sale that is followed by a bad one of the same item at another price. An unfinished match
+    /// is last, as step 0.
     private static let choose: @Sendable (inout [Found], Found) throws -> Void = { kept, new in
         if new.price == -7, kept.count % 3 == 2 { throw StreamsMarket.Refusal("minus seven") }
         let open = kept.last?.step == 0 ? kept.popLast() : nil
@@ -172,7 +172,7 @@ import Testing
         } else if let open {
             kept.append(open)
         }
-        // A fifth one begins anew.
+        // A fifth one starts over.
         if kept.count > 4 { kept.removeAll() }
     }
 
@@ -234,7 +234,7 @@ import Testing
     }
 
     @Test(
-        "what a pattern refuses has not been seen by the stream in front of it either",
+        "an event that a pattern refuses has not been seen by the stream before it either",
         arguments: Seeds.random(8))
     func uniquePattern(seed: UInt64) throws {
         let view = View("unique_pattern") {

@@ -3,11 +3,12 @@ import Testing
 
 @testable import KappaCore
 
-/// Records of several keys, put into chains, taken out, marked and committed in any order: as in a slow model.
+/// Records of several keys, put into chains, taken out, marked and committed in any order, compared with a
+/// slow model.
 @Suite("Records under keys") struct RecordSlabTests {
     private struct Model {
         var chains: [[UInt32]] = Array(repeating: [], count: 5)
-        /// Numbers that something knows: of records that are there, changed, or held.
+        /// Numbers still in use: of records that exist, have changed, or are held.
         var there: Set<UInt32> = []
         var dirty: Set<UInt32> = []
         var held: Set<UInt32> = []

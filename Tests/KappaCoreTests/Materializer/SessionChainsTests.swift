@@ -3,7 +3,7 @@ import Testing
 
 @testable import KappaCore
 
-/// Sessions of one key in any order: found through the index as by a walk along the chain.
+/// Sessions of one key in any order: the index finds the same as a walk along the chain.
 @Suite("Chains of sessions") struct SessionChainsTests {
     struct Hit: Event {
         var user: Int
@@ -22,7 +22,7 @@ import Testing
             lateness: lateness, mostSteps: mostSteps)
     }
 
-    /// What a chain holds, the newest first.
+    /// The sessions of a chain, the newest first.
     private func sessions(_ chains: SessionChains, of key: UInt32) -> [[Int64]] {
         var found: [[Int64]] = []
         var current = chains.newest(of: key)
@@ -67,14 +67,14 @@ import Testing
         }
     }
 
-    @Test("numbers in pieces stand as in one array", arguments: 0..<5)
+    @Test("numbers in pieces are in the same order as in one array", arguments: 0..<5)
     func numbers(round: Int) {
         let seed = Seeds.one()
         var random = SplitMix(state: seed)
         var reference: [UInt32] = []
         var ordered = OrderedNumbers()
         for step in 0..<6_000 {
-            // First they grow, and then they go.
+            // First they grow, then they shrink.
             let grows = random.next() % 10 < (step < 4_000 ? 8 : 2)
             let number = UInt32(random.next() % 1_000_000)
             let place = ordered.place { $0 < number }

@@ -85,7 +85,7 @@ import Testing
         for seed in Seeds.random(2) {
             var maker = ReadingMaker(SplitMix(state: seed))
             let lines = maker.lines(120)
-            // By bytes: Swift takes some texts for equal that SQL does not.
+            // By bytes: some texts are equal in Swift but not in SQL.
             var expected: [[UInt8]: Int64] = [:]
             for line in lines {
                 let event = try JSONValue(parsing: line)

@@ -3,8 +3,8 @@ import Testing
 
 @testable import KappaCore
 
-/// Sliding windows over random events with disorder, brought forward in random ways, against a slow
-/// reference that puts each event into all windows at once.
+/// Sliding windows over random events with disorder, brought forward in random ways, compared with a slow
+/// reference that adds each event to all of its windows at once.
 @Suite("Sliding windows equal the reference") struct SlidingPropertyTests {
     private static let second: Int64 = 1_000_000
 
@@ -73,7 +73,7 @@ import Testing
         ).check(view, seed: seed)
     }
 
-    @Test("behind two keys or without any, few keys", arguments: Seeds.random(16))
+    @Test("after two keys or without any, few keys", arguments: Seeds.random(16))
     func fewKeys(seed: UInt64) throws {
         var random = SplitMix(state: seed ^ 22)
         let shape = Shape(&random)
@@ -114,7 +114,7 @@ import Testing
         try reference.check(unkeyed, seed: seed)
     }
 
-    @Test("aggregates that are swept over, by window and by key", arguments: Seeds.random(16))
+    @Test("aggregates computed in one sweep, by window and by key", arguments: Seeds.random(16))
     func swept(seed: UInt64) throws {
         var random = SplitMix(state: seed ^ 25)
         let shape = Shape(&random)
@@ -152,7 +152,7 @@ import Testing
         var amount: Int
     }
 
-    @Test("a sum of which only a part does not fit is the sum all the same")
+    @Test("a sum is correct even if only a partial sum does not fit")
     func partialSums() throws {
         let view = View("sliding") {
             Events(Amount.self, at: \.at)
@@ -161,7 +161,7 @@ import Testing
         }
         let most = Int.max
         let amounts = [5, -most, most, most]
-        // Of the last three, the last two do not fit.
+        // Among the last three, the sum of the last two does not fit.
         try Scenario(view).given(
             lines: amounts.enumerated().map { second, amount in
                 #"{"event_type":"amount","at":\#(second * 1_000),"amount":\#(amount)}"#
@@ -201,7 +201,7 @@ import Testing
         ).check(view, seed: seed)
     }
 
-    /// A reading whose time is one of few.
+    /// A reading with one of a few times.
     struct TiedReading: Event {
         static let allowsTimesBefore1990 = true
         static let eventType: String? = "reading"
@@ -211,7 +211,7 @@ import Testing
         var tied: Timestamp { at.start(ofWindow: .seconds(3)) }
     }
 
-    @Test("many events of one time", arguments: Seeds.random(8))
+    @Test("many events with the same time", arguments: Seeds.random(8))
     func ties(seed: UInt64) throws {
         var random = SplitMix(state: seed ^ 24)
         let shape = Shape(&random)
@@ -245,7 +245,7 @@ import Testing
         var at: Timestamp
     }
 
-    @Test("what is remembered is what an open window may still need", arguments: [0, 3] as [Int64])
+    @Test("only state that an open window may still need is kept", arguments: [0, 3] as [Int64])
     func state(lateness: Int64) throws {
         let view = View("sliding") {
             Events(Tick.self, at: \.at)

@@ -51,7 +51,7 @@ struct SpilledRunsTests {
         }
     }
 
-    /// Appends so many batches of so many sales to a new log.
+    /// Appends the given number of batches of sales to a new log.
     private static func log(
         in folder: TemporaryFolder, batches: ClosedRange<Int>, of sales: ClosedRange<Int>,
         _ random: inout SplitMix
@@ -95,11 +95,11 @@ struct SpilledRunsTests {
     }
 
     @Test(
-        "spill and are merged: the rows are the same, whenever it stops and resumes",
+        "spill and are merged: the rows are the same, wherever it stops and resumes",
         arguments: [byShop, bestMinutes] as [any AnyView])
     func merge(_ view: any AnyView) throws {
         var spills = 0
-        // A log may have one event only; all of them together have many rows.
+        // A log may have only one event; all logs together have many rows.
         var rows = 0
         for seed in Seeds.random(12) {
             var random = SplitMix(state: seed)
@@ -168,7 +168,7 @@ struct SpilledRunsTests {
     }
 
     @Test(
-        "that are only added are written ahead: the file is the same, whenever it stops and goes on"
+        "that are only added are written ahead: the file is the same, wherever it stops and resumes"
     )
     func ahead() throws {
         var spills = 0
@@ -201,7 +201,7 @@ struct SpilledRunsTests {
     }
 
     @Test(
-        "and were written ahead into a file that is gone are made anew", arguments: [true, false])
+        "that were written ahead into a file that is gone are rebuilt", arguments: [true, false])
     func lost(_ isGone: Bool) throws {
         var random = SplitMix(state: 4)
         let folder = try TemporaryFolder()
@@ -229,7 +229,7 @@ struct SpilledRunsTests {
     }()
 
     @Test(
-        "that do not fit the disk are an error, and are not in the way",
+        "that do not fit on the disk are an error, and leave nothing in the way",
         .enabled(if: canMount, "a small file system must be mounted"))
     func fullDisk() throws {
         var random = SplitMix(state: 5)
@@ -261,7 +261,7 @@ struct SpilledRunsTests {
         #expect(!Folder.names(in: folder.path).contains { $0.hasSuffix(".loading") })
     }
 
-    /// One version that is brought through the log batch by batch.
+    /// One version that is brought forward batch by batch.
     private final class Run {
         private let path: String
         private let definition: ViewDefinition
@@ -280,7 +280,7 @@ struct SpilledRunsTests {
             while try !stretch(&random, stops: stops) {}
         }
 
-        /// Opens the version, applies some batches and lets go of it; true if all is committed.
+        /// Opens the version, applies some batches and closes it; true if everything is committed.
         private func stretch(_ random: inout SplitMix, stops: Bool) throws -> Bool {
             let plan = ExtractionPlan()
             let store = try VersionStore(
@@ -310,7 +310,7 @@ struct SpilledRunsTests {
             return true
         }
 
-        /// Applies some events and puts their rows aside.
+        /// Applies some events and spills their rows.
         func spill(_ random: inout SplitMix) throws {
             let plan = ExtractionPlan()
             let store = try VersionStore(

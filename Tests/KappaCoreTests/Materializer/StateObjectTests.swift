@@ -4,7 +4,7 @@ import Testing
 
 @testable import KappaCore
 
-/// The states of many values, one by one: what they hold, save and count.
+/// Each state of many values: what it holds, saves and counts.
 @Suite("States of many values") struct StateObjectTests {
     private static func saved(_ object: StateObject) -> [UInt8] {
         var state = StateWriter()
@@ -22,7 +22,7 @@ import Testing
         }
     }
 
-    @Test("distinct integers are those of a set, in any order", arguments: Seeds.random(10))
+    @Test("distinct integers equal those of a set, in any order", arguments: Seeds.random(10))
     func integers(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         let values = Self.integers(&random)
@@ -45,7 +45,7 @@ import Testing
         #expect(back.sorted == one.sorted, "seed \(seed)")
     }
 
-    @Test("distinct texts are those of a set, in any order", arguments: Seeds.random(10))
+    @Test("distinct texts equal those of a set, in any order", arguments: Seeds.random(10))
     func texts(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         let values = (0..<random.pick([0, 1, 4, 500])).map { _ in
@@ -82,7 +82,7 @@ import Testing
     }
 
     @Test(
-        "a bucket stands for each number in it, to one part in 129, and for small whole ones exactly"
+        "a bucket represents each of its numbers to one part in 129, and small whole ones exactly"
     )
     func buckets() {
         var random = SplitMix(state: 7)
@@ -105,7 +105,7 @@ import Testing
     }
 
     @Test(
-        "doubles stand in order as integers",
+        "doubles order like their integer keys",
         arguments: [
             -Double.infinity, -1e300, -1.5, -1e-300, 0, .leastNonzeroMagnitude, 0.1, 2, .infinity,
         ])
@@ -136,7 +136,7 @@ import Testing
         #expect(WholeDivision.divide(-large, by: 5, rounding: .toNearestOrEven) == -.max)
     }
 
-    @Test("averages of integers do not overflow where their sum does")
+    @Test("averages of integers do not overflow even if their sum does")
     func largeAverage() throws {
         struct Entry: Event {
             static let eventType: String? = nil
@@ -161,7 +161,7 @@ import Testing
         let held = StateBytes()
         for make in Self.makers {
             let object = make(held.counter)
-            // Whatever it holds, reading it ends, with or without an error.
+            // Whatever it contains, reading it ends, with or without an error.
             _ = try? bytes.withUnsafeBytes {
                 var reader = StateReader($0)
                 try object.load(from: &reader, EmptyCursor(), 0)
@@ -179,7 +179,7 @@ import Testing
 
     private typealias Maker = (UnsafeMutablePointer<Int>) -> StateObject
 
-    /// One of every kind of state, of texts where that can be.
+    /// One of every kind of state, of texts if possible.
     private static var makers: [Maker] {
         func accumulator(
             _ aggregate: Aggregate<Reading>, _ counter: UnsafeMutablePointer<Int>
@@ -199,7 +199,7 @@ import Testing
         ]
     }
 
-    @Test("what states hold is counted as they grow, and given back", arguments: [10, 2_000])
+    @Test("the memory of states is counted as they grow, and released", arguments: [10, 2_000])
     func heldBytes(count: Int) {
         let bytes = StateBytes()
         let integers = ComputedColumn(kind: .integer)
@@ -234,7 +234,7 @@ import Testing
         var word: String
     }
 
-    @Test("states count against a version's memory, and are let go past its budget")
+    @Test("states count against a version's memory, and are evicted past its budget")
     func budget() throws {
         let view = View("words") {
             Events(Word.self)
@@ -265,7 +265,7 @@ import Testing
     }
 }
 
-/// A row whose cells hold nothing.
+/// A row whose cells are all null.
 private final class EmptyCursor: RowCursor {
     func isNull(_ index: Int) -> Bool { true }
     func integer(_ index: Int) -> Int64 { 0 }

@@ -3,9 +3,9 @@ import Testing
 
 @testable import KappaCore
 
-/// What streams remember from event to event: no more than they must, and nothing of an event that
-/// could not be taken.
-@Suite("What streams remember") struct StreamStateTests {
+/// The state that streams keep between events: no more than they must, and nothing from an event that could
+/// not be taken.
+@Suite("The state of streams") struct StreamStateTests {
     struct Left: Event, ViewRow {
         static let eventType: String? = "left"
         var k: String
@@ -52,7 +52,7 @@ import Testing
     }
 
     @Test(
-        "what can meet nothing any more is forgotten, also after a restart",
+        "elements that can no longer find a partner are dropped, also after a restart",
         arguments: [true, false])
     func expiry(inWindows: Bool) throws {
         let bound: JoinBound =
@@ -70,7 +70,7 @@ import Testing
         try run.append((0..<50).map { Self.line("right", "r\($0)", $0, at: $0 / 10) })
         #expect(try run.version.stateRows() == [100, 50])
         run.version.close()
-        // The stream time goes on; the next batch finds what it has left behind.
+        // The stream time advances; the next batch finds the elements that have expired.
         try run.append([Self.line("left", "new", 1, at: 1_000)])
         run.version.close()
         try run.append([Self.line("right", "new", 2, at: 1_001)])
@@ -101,7 +101,7 @@ import Testing
         #expect(outcome.tables[0].count == 1)
     }
 
-    @Test("an event that is refused leaves nothing behind in any state of its view")
+    @Test("a refused event leaves no trace in any state of its view")
     func noTrace() throws {
         // The same stream on both sides: its left half has taken the event when the right one fails.
         let twice = Events(Left.self, at: \.at).unique(by: \.k)
@@ -115,7 +115,7 @@ import Testing
         try run.append([Self.line("left", "a", -1, at: 0)])
         #expect(try run.version.stateRows() == [0, 0, 0, 0])
         #expect(try run.version.outcome().counters.dead == 1)
-        // So the next one is the first of its key. Nothing waits once it has met itself.
+        // So the next one is the first of its key. An element that has met itself no longer waits.
         try run.append([Self.line("left", "a", 1, at: 0), Self.line("left", "a", 2, at: 0)])
         #expect(try run.version.stateRows() == [1, 1, 0, 0])
         let outcome = try run.version.outcome()
@@ -123,7 +123,7 @@ import Testing
         #expect(outcome.counters.filtered == 1)
     }
 
-    @Test("an event that an aggregate's key refuses has not been seen by the join in front of it")
+    @Test("an event that an aggregate's key refuses has not been seen by the join before it")
     func refusedBehind() throws {
         let run = try Run(
             View("v") {
@@ -158,7 +158,7 @@ import Testing
         var score: Double?
     }
 
-    @Test("a score that is not a number is nil to a ranking, before a restart and after it")
+    @Test("a NaN score is nil for a ranking, before and after a restart")
     func notANumber() throws {
         let lines = (0..<12).map { Self.line("left", "k\($0 % 2)", $0 % 5, at: $0) }
         let view = View("v") {

@@ -47,7 +47,7 @@ import Testing
         #"{"key":"a","at":95000}"#,
     ]
 
-    @Test("is that of the partition: every event with the time field moves it")
+    @Test("is that of the partition: every event with the time field advances it")
     func partition() throws {
         for appends in [[lines.count], lines.map { _ in 1 }, [2, 3, 1, 4]] {
             let outcome = try EventsWay(appends: appends, restarts: 50).run(Self.view, Self.lines)
@@ -56,7 +56,7 @@ import Testing
             }
             #expect(rows[0] == [Self.window(0, 1), Self.window(90, 1)])
             #expect(rows[1] == [Self.window(0, 1), Self.window(60, 1), Self.window(90, 1)])
-            // Times that are computed: only those of the step's own events are known.
+            // Computed times: only those of the step's own events are known.
             #expect(
                 rows[3] == [
                     Self.window(0, 2), Self.window(10, 1), Self.window(30, 1), Self.window(60, 1),
@@ -133,7 +133,7 @@ import Testing
         return (rows, late)
     }
 
-    @Test("judges what is late in a join, too", arguments: Seeds.random(6))
+    @Test("decides what is late in a join, too", arguments: Seeds.random(6))
     func join(seed: UInt64) throws {
         let view = View("pairs") {
             Events(Left.self, at: \.at)

@@ -47,14 +47,14 @@ import Testing
             #expect(error.place == "sums, offset 2")
             #expect(error.reason?.contains(limit) == true)
             #expect(error.advice?.isEmpty == false)
-            // What was committed is as it was, and it stops at the same event again.
+            // The committed rows are unchanged, and it stops at the same event again.
             #expect(try version.outcome().difference(from: before) == nil)
             version.close()
         }
     }
 
     @Test(
-        "sums of doubles are bit for bit the same however they come about",
+        "sums of doubles are bit for bit the same however the log is cut",
         arguments: Seeds.random(10))
     func doubles(seed: UInt64) throws {
         var random = SplitMix(state: seed)
@@ -77,7 +77,8 @@ import Testing
         }
     }
 
-    @Test("an event is late once its window's end and the lateness are not after the stream time")
+    @Test(
+        "an event is late once its window's end plus the lateness is at or before the stream time")
     func lateness() throws {
         let view = View("late") {
             Events(Entry.self, at: \.at)
@@ -92,13 +93,13 @@ import Testing
         #expect(try run([0, 14_999, 9_999]).late == 0)
         #expect(try run([0, 15_000, 9_999]).late == 1)
         #expect(try run([0, 15_000, 10_000]).late == 0)
-        // Before the epoch windows are aligned alike, and time only ever moves on.
+        // Before the epoch windows are aligned in the same way, and the stream time only advances.
         #expect(try run([-1, 5_000, -1]).late == 1)
         #expect(try run([-10_000, 4_999, -10_000, -10_001]).late == 1)
         #expect(try run([30_000, 0, 20_000, 14_999]).late == 2)
     }
 
-    @Test("a lateness without end makes nothing late, and windows may be as long as time")
+    @Test("with the largest lateness nothing is late, and windows may be as long as all of time")
     func endless() throws {
         let endless = Duration.seconds(Int64.max)
         let lines = [#"{"key":"a","at":"9999-12-31T23:59:59Z"}"#, #"{"key":"a","at":0}"#]
@@ -119,7 +120,8 @@ import Testing
         }
     }
 
-    @Test("every event with the time field moves the stream time, whether or not a step takes it")
+    @Test(
+        "every event with the time field advances the stream time, whether or not a step takes it")
     func streamTime() throws {
         let view = View("two") {
             Events(Entry.self, at: \.at)
@@ -135,8 +137,8 @@ import Testing
         }
         let lines = [
             #"{"key":"a","at":5000}"#,
-            // One that the first step filters out, one that no step can take, one of another type;
-            // and a time that is none.
+            // One that the first step filters out, one that no step can take, one of another type; and an
+            // invalid time.
             #"{"key":"b","at":10000}"#, #"{"key":"a","at":9000}"#,
             #"{"key":7,"at":20000}"#, #"{"key":"a","at":19000}"#,
             #"{"event_type":"other","at":30000}"#, #"{"key":"a","at":29000}"#,

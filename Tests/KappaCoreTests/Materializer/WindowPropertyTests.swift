@@ -3,7 +3,7 @@ import Testing
 
 @testable import KappaCore
 
-/// Windows over random events with disorder, brought forward in random ways, against a slow reference.
+/// Windows over random events with disorder, brought forward in random ways, compared with a slow reference.
 @Suite("Windows equal the reference") struct WindowPropertyTests {
     private static let second: Int64 = 1_000_000
 
@@ -48,7 +48,7 @@ import Testing
         }
     }
 
-    @Test("windows that overlap or are moved, before the key", arguments: Seeds.random(16))
+    @Test("windows that overlap or have an offset, before the key", arguments: Seeds.random(16))
     func hopping(seed: UInt64) throws {
         var random = SplitMix(state: seed ^ 1)
         let cut = Cut(&random)
@@ -73,7 +73,7 @@ import Testing
     }
 
     @Test(
-        "windows that overlap or are moved, behind two keys or without",
+        "windows that overlap or have an offset, after two keys or without",
         arguments: Seeds.random(12))
     func hoppingBehindKeys(seed: UInt64) throws {
         var random = SplitMix(state: seed ^ 2)
@@ -99,7 +99,7 @@ import Testing
         try reference.check(unkeyed, seed: seed, ways: 2)
     }
 
-    @Test("sessions of few keys, with much that is late", arguments: Seeds.random(16))
+    @Test("sessions of few keys, with many late events", arguments: Seeds.random(16))
     func lateSessions(seed: UInt64) throws {
         let gap: Int64 = [1, 3, 8][Int(seed % 3)]
         let lateness: Int64 = [0, 1, 5][Int(seed / 3 % 3)]
@@ -133,7 +133,7 @@ import Testing
     }
 
     @Test(
-        "where the time is computed, only the step's own events move it",
+        "if the time is computed, only the step's own events advance the stream time",
         arguments: Seeds.random(4))
     func computedTime(seed: UInt64) throws {
         let view = View("computed_time") {
@@ -183,7 +183,7 @@ import Testing
         ).check(behind, seed: seed, ways: 2)
     }
 
-    @Test("late events are dead letters where that is asked", arguments: Seeds.random(6))
+    @Test("late events are dead letters if the view asks for it", arguments: Seeds.random(6))
     func lateDeadLetters(seed: UInt64) throws {
         let isSession = seed % 2 == 0
         let view = View("late_letters") {
@@ -204,7 +204,7 @@ import Testing
     }
 
     @Test(
-        "rows of old windows go, the same ones however the log is cut",
+        "rows of old windows are deleted, the same ones however the log is cut",
         arguments: Seeds.random(12))
     func retention(seed: UInt64) throws {
         var random = SplitMix(state: seed ^ 3)

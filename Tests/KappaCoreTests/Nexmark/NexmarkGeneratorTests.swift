@@ -5,7 +5,7 @@ import Testing
 @testable import KappaBenchmarks
 @testable import KappaCore
 
-/// Made-up events of Nexmark.
+/// Generated events of Nexmark.
 @Suite("kappa-bench nexmark-generate")
 struct NexmarkGeneratorTests {
     private static func lines(
@@ -32,7 +32,8 @@ struct NexmarkGeneratorTests {
         return text
     }
 
-    @Test("the same seed gives the same bytes, however they are asked for; another gives others")
+    @Test(
+        "the same seed gives the same bytes, however they are requested; another seed gives others")
     func seeds() {
         var whole: [UInt8] = []
         var generator = NexmarkGenerator(seed: 5, disorderMillis: 700)
@@ -101,7 +102,7 @@ struct NexmarkGeneratorTests {
         #expect(bids.contains { Self.text($0, "extra").contains("\\") })
     }
 
-    @Test("some bids stand before their auction, and auctions expire after a while")
+    @Test("some bids come before their auction, and auctions expire after a while")
     func order() throws {
         var last = 999
         var early = 0
@@ -119,7 +120,7 @@ struct NexmarkGeneratorTests {
         #expect((200...700).contains(early))
     }
 
-    @Test("with disorder, times are out of order by as much and no more")
+    @Test("with disorder, times are out of order by at most that much")
     func disorder() throws {
         func times(_ disorderMillis: Int) throws -> [Timestamp] {
             try Self.lines(3_000, rate: 1_000, disorderMillis: disorderMillis)

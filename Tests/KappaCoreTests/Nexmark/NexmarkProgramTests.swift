@@ -23,7 +23,7 @@ struct NexmarkProgramTests {
         try String(contentsOfFile: place.folder.path + "/" + path, encoding: .utf8)
     }
 
-    @Test("generates events, and writes what the queries make of them")
+    @Test("generates events, and writes the queries' results")
     func wholeWay() throws {
         let events = try bench(
             "nexmark-generate", "--events", "3000", "--seed", "4", "--rate", "100", "--disorder",
@@ -54,7 +54,7 @@ struct NexmarkProgramTests {
     }
 
     @Test(
-        "killed at random moments and run again, a query comes to the same result",
+        "killed at random moments and run again, a query gives the same result",
         arguments: ["q1", "q4", "q11", "q19", "q23"])
     func kills(_ name: String) throws {
         let seed = Seeds.one()
@@ -72,7 +72,7 @@ struct NexmarkProgramTests {
                 killed.signal(SIGKILL)
                 _ = try killed.wait()
             }
-            // Now and then it comes to its end, and to a commit.
+            // Sometimes it runs to its end, and to a commit.
             guard piece == 3 || random.chance(1, in: 2) else { continue }
             let finished = try place.start(child, program: Self.program).wait()
             #expect(finished.code == 0, "\(finished), KAPPA_SEED=\(seed)")
@@ -84,7 +84,7 @@ struct NexmarkProgramTests {
     }
 
     @Test(
-        "a wrong command line is told, with what is right",
+        "a wrong command line is reported, with the correct one",
         arguments: [
             (["nexmark", "--out", "x"], "--events and --out are needed"),
             (["nexmark", "--events", "x"], "--events and --out are needed"),
@@ -109,7 +109,7 @@ struct NexmarkProgramTests {
         #expect(finished.output.isEmpty)
     }
 
-    @Test("a file of events that is not there is told, and nothing is made")
+    @Test("a missing file of events is reported, and nothing is created")
     func missing() throws {
         let finished = try bench("nexmark", "--events", "none.ndjson", "--out", "out")
         #expect(finished.code == 66, "\(finished)")
@@ -117,7 +117,7 @@ struct NexmarkProgramTests {
         #expect(!FileManager.default.fileExists(atPath: place.folder.path + "/out"))
     }
 
-    @Test("each command has a help", arguments: ["nexmark", "nexmark-generate"])
+    @Test("each command has help", arguments: ["nexmark", "nexmark-generate"])
     func help(_ command: String) throws {
         let finished = try bench(command, "--help")
         #expect(finished.code == 0)

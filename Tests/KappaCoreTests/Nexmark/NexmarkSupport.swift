@@ -26,7 +26,7 @@ struct NexmarkLines {
         }
     }
 
-    /// Made-up events, in which bidders are people who have come or come soon.
+    /// Generated events, in which bidders are people who have appeared or appear soon.
     static func generated(
         _ count: Int, seed: UInt64, rate: Int = 200, disorderMillis: Int = 0,
         bidderShift: UInt64 = 0
@@ -59,7 +59,7 @@ struct NexmarkLines {
     }
 }
 
-/// Several queries over one log, side by side in one scan.
+/// Several queries over one log, in one scan.
 final class NexmarkViews {
     let folder: TemporaryFolder
     private let queries: [NexmarkQuery]
@@ -92,13 +92,13 @@ final class NexmarkViews {
         try lines.append(range, to: writer)
     }
 
-    /// As a process that ends: what is not in the files is gone.
+    /// As when a process ends: what is not in the files is gone.
     func close() { open = nil }
 
     private func file(_ name: String) -> String { "\(folder.path)/\(name).db" }
 
     /// Brings all queries to the log's end, or to an offset, and commits them.
-    /// - Parameter commitMilliseconds: How often they are committed on the way.
+    /// - Parameter commitMilliseconds: How often they are committed meanwhile.
     func scan(to end: Offset? = nil, commitMilliseconds: Int = 3_000) throws {
         if open == nil {
             let plan = ExtractionPlan()
@@ -132,7 +132,7 @@ final class NexmarkViews {
         return results
     }
 
-    /// How many events each query could not take, or came too late for it.
+    /// For each query, how many events it could not take, and how many came too late.
     func losses() throws -> [String: UInt64] {
         var losses: [String: UInt64] = [:]
         for query in queries {

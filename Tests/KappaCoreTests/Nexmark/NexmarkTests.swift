@@ -54,7 +54,7 @@ struct NexmarkTests {
     }
 
     @Test(
-        "late events count, or are left out after 4 s, as Flink has it",
+        "late events count, or are left out after 4 s, as in Flink",
         .enabled(if: isThere, EventsShared.reason),
         arguments: [(nil, "keep"), (Duration.seconds(4), "drop")])
     func late(_ lateness: Duration?, _ folder: String) throws {

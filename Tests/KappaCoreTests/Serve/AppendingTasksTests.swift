@@ -19,7 +19,7 @@ func residentBytes() -> Int {
 
 @Suite("Tasks that append")
 struct AppendingTasksTests {
-    @Test("a thousand tasks that append on and on hold no more memory than at first")
+    @Test("a thousand tasks that keep appending hold no more memory than at first")
     func memory() async throws {
         await #expect(processExitsWith: .success) {
             let folder = try TemporaryFolder()
@@ -39,9 +39,9 @@ struct AppendingTasksTests {
             let before = residentBytes()
             try await appends(30)
             let grown = residentBytes() - before
-            // What was appended is 60 MB.
+            // The appends amount to 60 MB.
             #expect(grown < 20 << 20, "\(grown) bytes")
-            // One opened it, and one has committed all 33,000 appends.
+            // One thread opened it, and one has committed all 33,000 appends.
             #expect(WorkerThread.countMade == 2)
             await kappa.close()
             try waitFor("no thread is left") { WorkerThread.count == 0 }
@@ -49,7 +49,7 @@ struct AppendingTasksTests {
     }
 
     @Test(
-        "a log whose commit is held up by another process holds up no other folder, and no reader")
+        "a log whose commit is blocked by another process blocks no other folder and no reader")
     func foldersApart() async throws {
         let folder = try TemporaryFolder()
         let views = ViewSet([tally("a")])
@@ -88,7 +88,8 @@ struct AppendingTasksTests {
         await other.close()
     }
 
-    @Test("what waits for a commit is bounded in bytes: others make their lines when there is room")
+    @Test(
+        "events that wait for a commit are bounded in bytes: tasks encode more when there is room")
     func bounded() async throws {
         let folder = try TemporaryFolder()
         let queue = AppendQueue(try LogWriter(folder.path + "/log"))
@@ -115,7 +116,7 @@ struct AppendingTasksTests {
             try await Task.sleep(for: .milliseconds(1))
         }
         try await Task.sleep(for: .milliseconds(100))
-        // Of 100 MB; besides, one group is on its way, and a few tasks may have come in at once.
+        // Out of 100 MB; in addition one group is being committed, and a few tasks may have entered at once.
         #expect(queue.waitingBytes < AppendQueue.mostBytes + 50 * 100_000)
         #expect(made.withLock { $0 } < 300)
         #expect(flock(lock, LOCK_UN) == 0)
@@ -124,7 +125,7 @@ struct AppendingTasksTests {
         queue.close()
     }
 
-    /// For people who compare two builds: KAPPA_CALLS=1,200 appends 200 times from 1 task.
+    /// For comparing two builds: KAPPA_CALLS=1,200 appends 200 times from 1 task.
     @Test("appends and their latency, measured", .enabled(if: getenv("KAPPA_CALLS") != nil))
     func measured() async throws {
         let words = String(cString: getenv("KAPPA_CALLS")).split(separator: ",").map {

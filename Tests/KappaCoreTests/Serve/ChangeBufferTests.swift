@@ -2,7 +2,7 @@ import Testing
 
 @testable import KappaCore
 
-@Suite("Changes on their way to a task")
+@Suite("The buffer of changes for a task")
 struct ChangeBufferTests {
     private func change(_ number: Int, bytes: Int = 0) -> Change {
         Change(
@@ -11,7 +11,7 @@ struct ChangeBufferTests {
             version: VersionNumber(1))
     }
 
-    @Test("a slow reader gets all in order, and never more is held than there is room for")
+    @Test("a slow reader gets everything in order, and the buffer never exceeds its bound")
     func backPressure() async throws {
         let signals = Monitor(0)
         let buffer = ChangeBuffer("tally") { signals.withLock { $0 += 1 } }
@@ -31,11 +31,11 @@ struct ChangeBufferTests {
         buffer.finish(.success(()))
         #expect(taken == changes)
         #expect(try await buffer.next() == nil)
-        // Each time that it was full, and half of it had been taken.
+        // Each time that it had been full and half of it was taken.
         #expect((1...20).contains(signals.withLock { $0 }))
     }
 
-    @Test("large changes are held by their bytes, one at least")
+    @Test("large changes are bounded by their bytes, but at least one is held")
     func bytes() throws {
         let buffer = ChangeBuffer("tally")
         var count = 0
@@ -51,7 +51,7 @@ struct ChangeBufferTests {
         #expect(!large.room().isLeft)
     }
 
-    @Test("when nobody has the reading end any more, nothing is held, and the thread is told")
+    @Test("once the reading end is gone, nothing is held, and the thread is told")
     func readerGoes() async throws {
         let isTold = Monitor(false)
         let buffer = ChangeBuffer("tally") { isTold.withLock { $0 = true } }
@@ -66,7 +66,7 @@ struct ChangeBufferTests {
         #expect(throws: CancellationError.self) { try buffer.put(change(3)) }
     }
 
-    @Test("a task that is cancelled while it waits gets the end")
+    @Test("a task that is cancelled while it waits gets the end of the stream")
     func cancelled() async throws {
         let buffer = ChangeBuffer("tally")
         let reading = Task { try await buffer.next() }
@@ -75,7 +75,7 @@ struct ChangeBufferTests {
         #expect(throws: CancellationError.self) { try buffer.put(change(1)) }
     }
 
-    @Test("an error comes after what was put before it")
+    @Test("an error comes after the changes before it")
     func error() async throws {
         let buffer = ChangeBuffer("tally")
         try buffer.put(change(7))
@@ -84,11 +84,11 @@ struct ChangeBufferTests {
         await #expect(throws: KappaError.self) { try await buffer.next() }
     }
 
-    @Test("a second task that iterates is refused, and the first one goes on")
+    @Test("a second task that iterates is refused, and the first one continues")
     func twoTasks() async throws {
         let buffer = ChangeBuffer("tally")
         let stream = ChangeStream(buffer)
-        // Whichever comes second is refused; the other one waits on.
+        // Whichever comes second is refused; the other one keeps waiting.
         let outcomes = Monitor<[String]>([])
         let tasks = (0..<2).map { _ in
             Task {

@@ -8,7 +8,7 @@ struct ChangeFollowerTests {
     private let folder: VersionsFolder
     init() throws { folder = try VersionsFolder() }
 
-    @Test("from the changes alone come exactly the rows, across commits, promotions and rollbacks")
+    @Test("the changes alone give exactly the rows, across commits, promotions and rollbacks")
     func mirrors() throws {
         let seed = Seeds.one()
         var random = SplitMix(state: seed)
@@ -35,7 +35,7 @@ struct ChangeFollowerTests {
                     try early.poll(mayGoBack: true)
                     try tallies.poll(mayGoBack: true)
                 }
-                // What was rolled back from waits for a person; a changed definition does not.
+                // A version that was rolled back from waits for a person; a changed definition does not.
                 build += 1
             default: break
             }
@@ -59,7 +59,7 @@ struct ChangeFollowerTests {
         }
     }
 
-    @Test("a promotion is told before its difference comes, with both versions; a rollback too")
+    @Test("a promotion is reported before its difference, with both versions; so is a rollback")
     func marker() throws {
         try folder.append(ticks: 10)
         try folder.catchUp([tally("a")])
@@ -103,7 +103,7 @@ struct ChangeFollowerTests {
         #expect(mirror.changes == 5)
     }
 
-    @Test("from now on means: without the rows as they are")
+    @Test("following from now on starts without the current rows")
     func fromNow() throws {
         try folder.append(ticks: 10)
         try folder.catchUp([tally("a")])
@@ -121,7 +121,7 @@ struct ChangeFollowerTests {
         #expect(try follower.poll { _ in } == false)
     }
 
-    @Test("changes come in portions as small as one likes, a promotion's difference too")
+    @Test("changes come in portions as small as requested, and so does a promotion's difference")
     func portions() throws {
         try folder.append(ticks: 10)
         try folder.catchUp([tally("a")])
@@ -138,7 +138,7 @@ struct ChangeFollowerTests {
         #expect(portions == [2, 2, 2, 2, 2, 1, 0])
     }
 
-    @Test("a version that retired, came back and was brought forward has told all of it")
+    @Test("a version that retired, came back and was brought forward has all changes in its feed")
     func awayAndBack() throws {
         try folder.append(ticks: 10)
         try folder.catchUp([tally("a")])
@@ -152,7 +152,7 @@ struct ChangeFollowerTests {
         #expect(try mirror.rows == Mirror.rows(folder.reader("tally", 1)))
     }
 
-    @Test("a follower that is too far behind is told so, not fed with a gap")
+    @Test("a follower that is too far behind gets an error, not a gap")
     func tooFarBehind() throws {
         try folder.append(ticks: 10)
         try folder.catchUp([tally("a")])

@@ -21,7 +21,7 @@ import Testing
         }
     }
 
-    /// The rows of a table that are final, as a query finds them.
+    /// The final rows of a table, as a query finds them.
     private func finalRows(_ view: any AnyView, _ table: String, _ number: Int) throws -> [[Value]]
     {
         let reader = try folder.reader("late", number)
@@ -40,14 +40,14 @@ import Testing
     }
 
     @Test(
-        "what is final is never changed again, and is told once", arguments: Seeds.random(3))
+        "a final row never changes again, and is reported once", arguments: Seeds.random(3))
     func final(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         var maker = ReadingMaker(random)
         let view = Self.view("1")
         let follower = try FinalFollower(
             "late", folder.catalog(), ViewSet([view]).definitions(), fromNow: false)
-        // As bytes: text that only looks alike is different.
+        // As bytes: canonically equivalent texts are different.
         var told: [String: Set<[UInt8]>] = [:]
         #expect(try !follower.poll { _ in })
         var before: [String: [[Value]]] = [:]
@@ -74,14 +74,14 @@ import Testing
         }
         #expect(told["late"]?.isEmpty == false && told["hops"]?.isEmpty == false)
         #expect(told["places"] == nil)
-        // Whoever begins now hears of what becomes final from here on.
+        // A follower that starts now gets the rows that become final from here on.
         let fresh = try FinalFollower(
             "late", folder.catalog(), ViewSet([view]).definitions(), fromNow: true)
         #expect(try !fresh.poll { _ in })
         #expect(try !fresh.poll { _ in })
     }
 
-    @Test("a window is final once its end and the lateness are not after the stream time")
+    @Test("a window is final once its end plus the lateness is at or before the stream time")
     func bound() throws {
         let view = Self.view("1")
         func append(_ milliseconds: Int) throws {
@@ -94,7 +94,7 @@ import Testing
         try append(0)
         try append(6_999)
         #expect(try finalRows(view, "hops", 1).map { $0[0].plainText } == ["1969-12-31T23:59:56Z"])
-        // An event of another type moves the time, too.
+        // An event of another type advances the time, too.
         try folder.append([#"{"event_type":"other","at":7000}"#])
         try folder.catchUp([view])
         #expect(

@@ -4,7 +4,7 @@ import Testing
 
 @testable import KappaCore
 
-/// Threads of this process by their name.
+/// The number of threads of this process with a name.
 func threadCount(_ name: String) -> Int {
     Folder.names(in: "/proc/self/task").count { id in
         guard let file = fopen("/proc/self/task/\(id)/comm", "r") else { return false }
@@ -21,7 +21,7 @@ func threadCount(_ name: String) -> Int {
 /// Files that this process has open.
 func openFileCount() -> Int { Folder.names(in: "/proc/self/fd").count }
 
-@Suite("Many who follow")
+@Suite("Many followers")
 struct FollowersTests {
     private let folder: VersionsFolder
     init() throws { folder = try VersionsFolder() }
@@ -44,7 +44,7 @@ struct FollowersTests {
                 for _ in 0..<5 { #expect(try await stream.makeAsyncIterator().next() != nil) }
             }
             #expect(threadCount("kappa-follow") == 1)
-            // The catalog and the version, each with its log and its shared memory.
+            // The catalog and the version, each with its write-ahead log and its shared memory.
             #expect(openFileCount() - before <= 8)
             // Some are dropped unread, some cancelled, some ended by close().
             streams.removeLast(100)
@@ -62,7 +62,7 @@ struct FollowersTests {
         }
     }
 
-    @Test("streams that nobody has any more leave no file open and no thread")
+    @Test("dropped streams leave no open file and no thread")
     func dropped() async throws {
         try folder.append(ticks: 20)
         try folder.catchUp([tally("a")])
@@ -81,7 +81,7 @@ struct FollowersTests {
         }
     }
 
-    @Test("whoever reads nothing holds nobody else up, and is cut off with an error at the end")
+    @Test("a follower that reads nothing delays no other, and is cut off with an error at the end")
     func slow() async throws {
         // More rows than a buffer holds.
         try folder.append(ticks: 5_000, keys: 5_000)
@@ -109,7 +109,7 @@ struct FollowersTests {
         #expect(error?.what == "this Kappa is closed")
     }
 
-    @Test("a stream that is read while it is closed ends with all that was committed")
+    @Test("a stream that is read while it is closed ends after all committed changes")
     func readToTheEnd() async throws {
         try folder.append(ticks: 4_000, keys: 4_000)
         try folder.catchUp([tally("a")])
@@ -127,7 +127,7 @@ struct FollowersTests {
         }
     }
 
-    @Test("a view that is not there is an error, in the stream alone")
+    @Test("an unknown view is an error only in its own stream")
     func unknown() async throws {
         try folder.append(ticks: 5)
         try folder.catchUp([tally("a")])

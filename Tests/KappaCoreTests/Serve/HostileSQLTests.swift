@@ -2,8 +2,8 @@ import Testing
 
 @testable import KappaCore
 
-/// SQL from people: `sql` and `query --where`.
-@Suite("SQL that people write")
+/// Users' SQL: `sql` and `query --where`.
+@Suite("Users' SQL")
 struct HostileSQLTests {
     private let folder: VersionsFolder
 
@@ -29,7 +29,7 @@ struct HostileSQLTests {
         return rows
     }
 
-    @Test("ordinary questions are answered")
+    @Test("ordinary queries work")
     func ordinary() throws {
         #expect(try sql("SELECT count(*) FROM tally") == [[.integer(5)]])
         #expect(try sql("select k from tally order by total desc limit 1;") == [[.text("k4")]])
@@ -47,7 +47,7 @@ struct HostileSQLTests {
         #expect(try sql(recursion + "SELECT max(x) FROM c") == [[.integer(9)]])
     }
 
-    @Test("a table that two views have is an error with both names, where it is asked for")
+    @Test("a table that two views have is an error with both names, if a statement uses it")
     func twoTables() throws {
         let shared = View("more", digest: "1") {
             Events(Tick.self).grouped(by: \.k).aggregate(.count(as: "n")).into("tally")
@@ -61,7 +61,7 @@ struct HostileSQLTests {
         #expect(try sql("SELECT count(*) FROM only_here") == [[.integer(5)]])
     }
 
-    @Test("a table that is not there: the statement, and which there are")
+    @Test("the error for a missing table has the statement and the existing tables")
     func noSuchTable() throws {
         let error = #expect(throws: KappaError.self) { try sql("SELECT * FROM talli") }
         #expect(error?.place == "SELECT * FROM talli")
@@ -69,7 +69,7 @@ struct HostileSQLTests {
         #expect(error?.advice == "There are other, tally, times")
     }
 
-    @Test("the columns of a view come as what they are")
+    @Test("the columns of a view come with their types")
     func kinds() throws {
         let row = try #require(
             try sql("SELECT k, first, price, price + 1, first + 0 FROM times").first)
@@ -98,7 +98,7 @@ struct HostileSQLTests {
     }
 
     @Test(
-        "what is no reading of a view is refused",
+        "a statement that does not only read views is refused",
         arguments: [
             "ATTACH '/etc/passwd' AS x", "PRAGMA user_version", "VACUUM", "BEGIN",
             "DELETE FROM tally", "UPDATE tally SET n = 0", "INSERT INTO tally VALUES ('x', 1, 1)",
@@ -143,7 +143,7 @@ struct HostileSQLTests {
         #expect(try rows(where: "true").count == 5)
     }
 
-    @Test("ordinary conditions work, with comments and brackets of their own")
+    @Test("ordinary conditions work, even with comments and brackets")
     func conditions() throws {
         #expect(try rows(where: "k = 'k1' OR k = 'k2'").count == 2)
         #expect(try rows(where: "(n > 1) AND (total >= 0)").count == 5)
@@ -153,7 +153,7 @@ struct HostileSQLTests {
         #expect(try rows(where: "false").isEmpty)
     }
 
-    @Test("a question that would run for ever is ended at its deadline")
+    @Test("a query that would run forever is ended at its deadline")
     func deadline() throws {
         let endless = "WITH RECURSIVE c(x) AS (VALUES(1) UNION ALL SELECT x+1 FROM c) "
         let error = #expect(throws: KappaError.self) {
@@ -166,7 +166,7 @@ struct HostileSQLTests {
         #expect(other?.reason == "it ran for too long")
     }
 
-    @Test("what is too long or too deep is refused")
+    @Test("a statement that is too long or too deep is refused")
     func limits() throws {
         let deep = String(repeating: "(", count: 5_000) + "1" + String(repeating: ")", count: 5_000)
         #expect(throws: KappaError.self) { try rows(where: deep) }

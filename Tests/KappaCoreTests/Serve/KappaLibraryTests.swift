@@ -24,7 +24,7 @@ private let shopOrders = View("orders", row: ShopOrder.self, digest: "1") {
 
 private let ticks = tally("1")
 
-@Suite("kappa inside of somebody's own program")
+@Suite("kappa embedded in a program")
 struct KappaLibraryTests {
     private let folder: TemporaryFolder
     private let views = ViewSet([shopOrders, ticks])
@@ -34,7 +34,7 @@ struct KappaLibraryTests {
         try await Kappa.open(folder.path + "/data", views: views)
     }
 
-    /// Waits for a condition without holding a thread.
+    /// Waits for a condition without blocking a thread.
     private func until(
         _ what: String, sourceLocation: SourceLocation = #_sourceLocation,
         _ isSo: () async throws -> Bool
@@ -78,7 +78,7 @@ struct KappaLibraryTests {
         await kappa.close()
     }
 
-    @Test("run follows, and ends with all committed when its task is cancelled")
+    @Test("run follows, and ends with everything committed when its task is cancelled")
     func cancellation() async throws {
         let kappa = try await open()
         let running = Task { try await kappa.run() }
@@ -88,7 +88,7 @@ struct KappaLibraryTests {
         }
         running.cancel()
         try await running.value
-        // It can be run again, and goes on.
+        // It can be run again, and continues.
         let again = Task { try await kappa.run() }
         try await kappa.append(Shipped(orderID: "o-1"))
         try await until("the row has changed") {
@@ -98,7 +98,7 @@ struct KappaLibraryTests {
         try await again.value
     }
 
-    @Test("closing ends run and the streams of changes; twice is once; before run counts, too")
+    @Test("closing ends run and the streams of changes; closing twice or before run works, too")
     func closing() async throws {
         let kappa = try await open()
         let running = Task { try await kappa.run() }
@@ -127,7 +127,7 @@ struct KappaLibraryTests {
         #expect(closed?.what == "this Kappa is closed")
     }
 
-    @Test("a run that fails throws, and closing afterwards does not wait for ever")
+    @Test("a run that fails throws, and closing afterwards does not wait forever")
     func failure() async throws {
         let first = try await open()
         let running = Task { try await first.run() }
@@ -148,7 +148,7 @@ struct KappaLibraryTests {
         await third.close()
     }
 
-    @Test("changes come in order, from the first row on, and follow a promotion")
+    @Test("changes come in order, from the first row on, and across a promotion")
     func changes() async throws {
         let kappa = try await open()
         let running = Task { try await kappa.run() }
@@ -186,7 +186,7 @@ struct KappaLibraryTests {
         try await running.value
     }
 
-    @Test("a thousand appends at once are all there, each once, with an offset of its own")
+    @Test("a thousand concurrent appends all arrive, each once, each with its own offset")
     func concurrentAppends() async throws {
         let kappa = try await open()
         let running = Task { try await kappa.run() }
@@ -205,7 +205,7 @@ struct KappaLibraryTests {
         try await running.value
     }
 
-    @Test("what is wrong is refused with nothing appended")
+    @Test("invalid input is refused, and nothing is appended")
     func refusals() async throws {
         let kappa = try await open()
         let error = await #expect(throws: KappaError.self) {
@@ -225,7 +225,7 @@ struct KappaLibraryTests {
             try await Kappa.open("/proc/nosuch/data", views: views)
         }
         await kappa.close()
-        // A view that is wrong keeps nobody from the folder; calls about it say what is wrong.
+        // An invalid view does not keep the folder from opening; calls about it say what is wrong.
         let twice = try await Kappa.open(folder.path, views: ViewSet([shopOrders, shopOrders]))
         let wrong = await #expect(throws: KappaError.self) {
             try await twice.row(of: shopOrders, key: "x")

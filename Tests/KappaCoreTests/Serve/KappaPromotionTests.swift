@@ -32,7 +32,7 @@ struct KappaPromotionTests {
         let kappa = try await open(first, second)
         try await kappa.catchUp()
         #expect(try live("tally") == 1 && live("other") == 1)
-        // What comes meanwhile is applied before the switch.
+        // Events that arrive meanwhile are applied before the switch.
         try folder.append(ticks: 5, first: 20)
         let promoted = try await kappa.promote(
             first, second, gates: [.changedRows(atMost: .percent(100))])
@@ -40,14 +40,14 @@ struct KappaPromotionTests {
         #expect(promoted.map(\.replaced) == [id("tally", 1), id("other", 1)])
         #expect(promoted.map(\.position) == [Offset(25), Offset(25)])
         #expect(try live("tally") == 2 && live("other") == 2)
-        // Again: nothing is switched, and that is said.
+        // Again: nothing is switched, and the result says so.
         let again = try await kappa.promote(first)
         #expect(again.map(\.version) == again.map(\.replaced))
         await kappa.close()
         await #expect(throws: KappaError.self) { try await kappa.promote(first) }
     }
 
-    @Test("where a gate refuses one of them, none goes live, and the error has its figures")
+    @Test("if a gate refuses one of them, none goes live, and the error has its figures")
     func refused() async throws {
         let first = tally("b", below: 10).promote(when: .manualApproval)
         let second = tally("b", named: "other").promote(when: .manualApproval)
@@ -67,7 +67,7 @@ struct KappaPromotionTests {
         await kappa.close()
     }
 
-    @Test("while run() follows, it stays the one that brings versions forward")
+    @Test("while run() follows, only run() brings versions forward")
     func whileRunning() async throws {
         let first = tally("b").promote(when: .manualApproval)
         let kappa = try await open(first)
@@ -85,7 +85,7 @@ struct KappaPromotionTests {
         try await running.value
     }
 
-    @Test("what there is not is not found, and a view is named once")
+    @Test("unknown views and versions are not found, and a view may be named only once")
     func wrongNames() async throws {
         let kappa = try await open(tally("a"))
         for wrong in ["nix", "tally@9"] {
@@ -106,7 +106,7 @@ struct KappaPromotionTests {
         let first = tally("b").promote(when: .manualApproval)
         let kappa = try await open(first)
         try await kappa.catchUp()
-        // Somebody holds the version and says that it is being built.
+        // Another process holds the version and reports that it is building it.
         let lease = try Lease(id("tally", 2), in: folder.data)
         try folder.catalog().setState(id("tally", 2), .building)
         let task = Task { try await kappa.promote(first) }

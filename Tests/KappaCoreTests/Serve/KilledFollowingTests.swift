@@ -4,11 +4,11 @@ import Testing
 
 @testable import KappaCore
 
-/// Processes that build, promote and follow are killed at random moments while somebody follows the
-/// changes of the view.
+/// Processes that build, promote and follow are killed at random moments while the test follows the changes
+/// of the view.
 @Suite("Following the changes of a view while its processes are killed")
 struct KilledFollowingTests {
-    @Test("from the changes alone come exactly the rows, whatever is killed when")
+    @Test("the changes alone give exactly the rows, whatever is killed at whatever moment")
     func kills() async throws {
         let seed = Seeds.one()
         var random = SplitMix(state: seed)
@@ -43,7 +43,7 @@ struct KilledFollowingTests {
         #expect(always.promotions > 0, "KAPPA_SEED=\(seed)")
     }
 
-    /// What the killed process does.
+    /// Runs a process that is killed.
     private static func run(_ path: String, _ build: Int, killedAfter micros: Int) throws {
         _ = try WorkerThread("test-killer") {
             usleep(UInt32(micros))
@@ -55,7 +55,7 @@ struct KilledFollowingTests {
         try ViewRunner(DataFolder(path), ViewSet([view]), options: options).run()
     }
 
-    /// What somebody made of the changes is what is live.
+    /// The rows made from the changes equal the live version's.
     private func check(_ mirror: Mirror, _ folder: VersionsFolder, _ comment: Comment) throws {
         try mirror.poll(mayGoBack: true)
         guard let live = try folder.catalog().live("latest") else { return }

@@ -4,8 +4,7 @@ import Testing
 
 @testable import KappaCore
 
-/// What the system gives this process no more of: threads, and open files. Each runs in a process of its
-/// own.
+/// The system gives this process no more threads or open files. Each test runs in its own process.
 @Suite("At the limits of the system")
 struct LimitsTests {
     private let folder: VersionsFolder
@@ -39,7 +38,7 @@ struct LimitsTests {
 
     private static let views = ViewSet([latest("a"), tally("a")])
 
-    /// Makes every call, at each limit; what fails must fail in these words.
+    /// Makes every call, at each limit; a failure must have this message.
     private static func sweep(
         _ path: String, limits: ClosedRange<Int>, _ set: (Int) -> Void, words: String
     ) async throws {
@@ -54,7 +53,7 @@ struct LimitsTests {
                     #expect("\(error)".contains(words), "\(name) at \(limit): \(error)")
                 }
                 set(.max)
-                // It goes on when there is room again.
+                // It continues when there is room again.
                 do {
                     try await kappa.append(Tick(k: "again", v: 1))
                     try await kappa.catchUp()
@@ -66,7 +65,7 @@ struct LimitsTests {
         #expect(failed == Set(calls.map(\.name)), "the others never failed")
     }
 
-    @Test("without a thread every call throws and says so, and the process lives")
+    @Test("without a thread every call throws and says so, and the process survives")
     func threads() async throws {
         try folder.append(ticks: 20)
         try folder.catchUp([latest("a"), tally("a")])
@@ -78,12 +77,12 @@ struct LimitsTests {
         }
     }
 
-    @Test("a replay that gets no helper threads makes the same rows")
+    @Test("a replay without helper threads makes the same rows")
     func alone() async throws {
         try folder.append(ticks: 20_000, keys: 3_000)
         let path = folder.data.path
         await #expect(processExitsWith: .success) { [path = path as String] in
-            // The runner's own thread, and none besides.
+            // Only the runner's own thread.
             WorkerThread.most.store(1, ordering: .relaxed)
             var options = ViewRunner.Options()
             options.follows = false
@@ -113,13 +112,13 @@ struct LimitsTests {
     }
 
     @Test(
-        "a limit of the system's own on threads is told with what to do",
+        "the system's own limit on threads is reported with advice",
         .enabled(if: getuid() == 0))
     func systemLimit() async throws {
         let path = folder.data.path
         chmod(path, 0o777)
         await #expect(processExitsWith: .success) { [path = path as String] in
-            // Of another user, who already has as many as may be: root has no limit.
+            // As another user who already has the maximum number: root has no limit.
             var limit = rlimit(rlim_cur: 1, rlim_max: 1)
             #expect(setrlimit(__rlimit_resource_t(__RLIMIT_NPROC.rawValue), &limit) == 0)
             #expect(setgid(65_534) == 0 && setuid(65_534) == 0)
@@ -132,14 +131,14 @@ struct LimitsTests {
         }
     }
 
-    @Test("without a file that may be opened every call throws and says so, and goes on later")
+    @Test("if no file can be opened, every call throws and says so, and works again later")
     func files() async throws {
         try folder.append(ticks: 20)
         try folder.catchUp([latest("a"), tally("a")])
         await #expect(processExitsWith: .success) { [path = folder.data.path as String] in
             var usual = rlimit()
             getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &usual)
-            // The runtime's own timers need files, too, and end the process where they get none.
+            // The runtime's own timers need files, too, and end the process if they get none.
             try await Task.sleep(for: .milliseconds(1))
             Self.endWhereLibdispatchTraps()
             let hard = usual.rlim_max
@@ -155,15 +154,15 @@ struct LimitsTests {
         }
     }
 
-    /// While work is waiting for a thread, libdispatch looks at its threads once a second, in files of
-    /// `/proc`, and traps where it cannot open one. On a busy machine that may end the sweep early; it is no
-    /// fault of what is swept.
+    /// While work is waiting for a thread, libdispatch checks its threads once a second, in files of `/proc`,
+    /// and traps if it cannot open one. On a busy machine that may end the sweep early; it is not a fault of
+    /// the tested calls.
     private static func endWhereLibdispatchTraps() {
         _ = fileOfCode
         var action = sigaction()
         action.sa_flags = SA_SIGINFO
         action.__sigaction_handler.sa_sigaction = { _, info, _ in
-            // Of the answer's four words the first is the name of the file that an address is in.
+            // The first of the result's four words is the name of the file that contains the address.
             withUnsafeTemporaryAllocation(of: UnsafePointer<CChar>?.self, capacity: 4) { answer in
                 answer.initialize(repeating: nil)
                 guard let words = answer.baseAddress, let find = LimitsTests.fileOfCode,
@@ -181,7 +180,7 @@ struct LimitsTests {
         @convention(c) (
             UnsafeMutableRawPointer?, UnsafeMutablePointer<UnsafePointer<CChar>?>
         ) -> Int32
-    /// `dladdr`, which Glibc's module does not show.
+    /// `dladdr`, which Glibc's module does not export.
     private static let fileOfCode = dlsym(nil, "dladdr").map {
         unsafeBitCast($0, to: FindFile.self)
     }
@@ -194,12 +193,12 @@ struct LimitsTests {
     }
 
     @Test(
-        "calls that race close() end well or say that it is closed, and nothing is open afterwards")
+        "calls that race with close() succeed or say that it is closed, and nothing stays open")
     func closing() async throws {
         try folder.append(ticks: 20)
         try folder.catchUp([latest("a"), tally("a")])
         await #expect(processExitsWith: .success) { [path = folder.data.path as String] in
-            // What the process opens once, it has opened then.
+            // After this the process has opened the files that it opens only once.
             for _ in 0..<2 {
                 let kappa = try await Kappa.open(path, views: Self.views)
                 for (_, call) in Self.calls { try await call(kappa) }
@@ -231,7 +230,7 @@ struct LimitsTests {
                 #expect(error?.what == "this Kappa is closed")
             }
             try waitFor("no thread is left") { WorkerThread.count == 0 }
-            // Though all of them are still there.
+            // Although all of them still exist.
             #expect(openFileCount() <= before, "\(kappas.count) are closed")
         }
     }

@@ -16,7 +16,7 @@ private func numbers(_ name: String) -> View<Columns> {
     View(name, digest: "1") { Events(Fact.self).grouped(by: \.key).aggregate(.count(as: "n")) }
 }
 
-@Suite("names that are nobody's")
+@Suite("Unknown names")
 struct NoSuchViewTests {
     private func isNotFound(
         _ what: Comment, sourceLocation: SourceLocation = #_sourceLocation,
@@ -30,7 +30,7 @@ struct NoSuchViewTests {
     }
 
     @Test(
-        "a view that nobody has is not found, by every way to ask; one without a version has no rows"
+        "an unknown view is not found, by every call; a view without a version has no rows"
     )
     func everywhere() async throws {
         let folder = try TemporaryFolder(inMemory: true)
@@ -52,7 +52,7 @@ struct NoSuchViewTests {
             await isNotFound(what) { _ = try await kappa.rows(of: numbers(name), at: .zero) }
             await isNotFound(what) { try await kappa.promote(numbers(name)) }
         }
-        // Known, and not yet built.
+        // Known, but not yet built.
         #expect(try await kappa.rows(of: counts("a")) == [])
         #expect(try await kappa.rows(of: numbers("b")) == [])
         #expect(try await kappa.columns(of: counts("a")) == [])
@@ -71,7 +71,7 @@ struct NoSuchViewTests {
         await reader.close()
     }
 
-    @Test("a data folder needs a name, and a place where a folder can be")
+    @Test("a data folder needs a name, and a place where a folder can be created")
     func folders() async throws {
         let folder = try TemporaryFolder(inMemory: true)
         let file = folder.path + "/file"
@@ -94,7 +94,7 @@ struct NoSuchViewTests {
         #expect(Folder.names(in: folder.path) == ["file"])
     }
 
-    @Test("the program says so, too, and makes no folder")
+    @Test("the program says so, too, and creates no folder")
     func program() throws {
         let kappa = try KappaProgram()
         for words in [

@@ -132,7 +132,7 @@ private struct MoreHiding: BuildRow {
     }
 }
 
-/// What a row says, by the names of its properties.
+/// The values of a row, by the names of its properties.
 private func told(_ row: some ViewRow) -> [String: String] {
     var told: [String: String] = [:]
     for child in Swift.Mirror(reflecting: row).children {
@@ -141,10 +141,10 @@ private func told(_ row: some ViewRow) -> [String: String] {
         if let inner = mirror.descendant("wrappedValue") { value = inner }
         let optional = Swift.Mirror(reflecting: value)
         if optional.displayStyle == .optional { value = optional.children.first?.value ?? "nil" }
-        // A dictionary says its keys in another order each time; an empty one is empty whatever its type.
+        // A dictionary prints its keys in another order each time; an empty one is empty whatever its type.
         let parts = Swift.Mirror(reflecting: value)
         let isDictionary = parts.displayStyle == .dictionary
-        // A nil that is not there and one of another name are stored alike: as nothing.
+        // A missing nil and one of another name are stored in the same way: as nothing.
         let isStruct = parts.displayStyle == .struct && value is any Codable
         let isThere = { (child: Swift.Mirror.Child) in
             let optional = Swift.Mirror(reflecting: child.value)
@@ -167,7 +167,7 @@ private func kinds(_ row: some ViewRow) -> [String: String] {
     }
 }
 
-@Suite("a build reads a live version that another build has made")
+@Suite("A build reads a live version that another build has made")
 struct OtherBuildRowsTests {
     private static let types: [any BuildRow.Type] = [
         First.self, Reordered.self, Renamed.self, Fewer.self, Retyped.self, Optionals.self,
@@ -217,14 +217,14 @@ struct OtherBuildRowsTests {
         } catch let error as KappaError {
             #expect(error.code == .refused && refusals > 0, "\(pair): \(error)")
         }
-        // Not everything is refused: where all that is asked for is there, it is read.
+        // Not everything is refused: if all requested columns exist, they are read.
         let (there, wanted) = (kinds(Old.made(1)), kinds(New.made(1)))
         // (A NaN is stored as a null, which in another build's row may have been a nil.)
         let hasNaN = live.contains { $0.values.contains("nan") }
         if !hasNaN, wanted.allSatisfy({ there[$0.key] == $0.value }) {
             #expect(refusals == 0, pair)
         }
-        // Cells by their names are those of the version, whatever this build's rows are.
+        // Cells by name are those of the version, whatever this build's rows are.
         let cells = try await kappa.columns(of: own)
         let schema = try VersionReader(
             DataFolder(folder.path).file(VersionID("orders", VersionNumber(1)))
@@ -288,7 +288,7 @@ struct OtherBuildRowsTests {
         await kappa.close()
     }
 
-    @Test("a column that keeps its bytes and changes its type is a change for those who follow")
+    @Test("for followers, a column that keeps its bytes but changes its type is a change")
     func retypedFollowers() throws {
         struct Whole: BuildRow {
             var seq: Int

@@ -42,7 +42,7 @@ struct PlanTests {
         #expect(!Folder.names(in: folder.data.path).contains { $0.hasPrefix("scratch") })
     }
 
-    @Test("a plan says what is held back, with the command, and which rebuild is finished")
+    @Test("a plan says what is held back, with the command, and which rebuild a run would finish")
     func heldBack() throws {
         try folder.append(ticks: 20)
         try folder.catchUp([tally("a")])
@@ -73,7 +73,7 @@ struct PlanTests {
         #expect(try catalog.live("tally") == VersionNumber(3))
     }
 
-    @Test("a changed view is compared with the live version where that stands, before it is built")
+    @Test("a changed view is compared at the live version's position before it is built")
     func diff() throws {
         try folder.append(ticks: 20)
         try folder.catchUp([tally("a")])
@@ -91,14 +91,14 @@ struct PlanTests {
         let same = try #require(try plan([tally("c")]).first)
         #expect(same.change == .changed && same.diff?.summary.isSame == true)
         #expect(try folder.rows("tally", 1) == before)
-        // Once it is built, the two are there to compare.
+        // Once it is built, the two versions can be compared.
         try folder.catchUp([tally("b", below: 14)], promotes: false)
         let built = try #require(try plan([tally("b", below: 14)]).first)
         #expect(word(built) == "tally resume changed")
         #expect(built.note?.contains("`kappa diff tally@1 tally@2`") == true)
     }
 
-    @Test("past the sample, a version's beginning is what it is compared with")
+    @Test("past the sample, the comparison is with the version's sample")
     func sample() throws {
         let limit = 1_000
         try folder.append(ticks: 1_500)
@@ -112,21 +112,21 @@ struct PlanTests {
 
         let step = try #require(try plan([tally("b", below: 99)]).first)
         #expect(step.diff?.summary.position == Offset(UInt64(limit)))
-        // k4 alone has numbers of 99.
+        // Only k4 has numbers of 99.
         #expect(step.diff?.summary.changed == 1 && step.diff?.summary.same == 4)
-        // So is a definition that was kept, wherever the version stands.
+        // The same holds for an earlier definition, wherever the version is.
         unlink(path)
         let digest = try #require(try folder.entry("tally", 1)?.digest)
         let kept = ViewSet([tally("b", below: 99)], earlier: [tally("=\(digest)")])
         let replayed = try Plan.steps(folder.data, kept, sampleEvents: limit)
         #expect(replayed.first?.diff?.summary == step.diff?.summary)
-        // A sample that is lost is made again by the build that has the definition.
+        // The build that has the definition makes a lost sample again.
         let lost = try #require(try plan([tally("b", below: 99)]).first)
         #expect(lost.diff == nil)
         #expect(lost.note?.contains("`kappa rebuild tally --no-promote`") == true)
         try catchUp([tally("a")])
         #expect(try plan([tally("b", below: 99)]).first?.diff != nil)
-        // It goes with its version.
+        // It is removed with its version.
         try catchUp([tally("b", below: 99)])
         _ = try Garbage(folder.catalog()).collect(keep: 0)
         #expect(access(path, F_OK) != 0)

@@ -9,7 +9,7 @@ struct RunnerReportTests {
     private let folder: VersionsFolder
     init() throws { folder = try VersionsFolder() }
 
-    @Test("the observer hears of each step, and of the first dead letter")
+    @Test("the observer is told of each step, and of the first dead letter")
     func steps() async throws {
         try folder.append(ticks: 10)
         try folder.append([#"{"k":"a","v":"no number"}"#])
@@ -41,7 +41,8 @@ struct RunnerReportTests {
         #expect(all.contains { if case .caughtUp(_, at: Offset(11)) = $0 { true } else { false } })
     }
 
-    @Test("a live view that fails for good is told to the observer, to followers and to who waits")
+    @Test(
+        "the permanent failure of a live view reaches the observer, followers and waiting callers")
     func failure() async throws {
         try folder.append(ticks: 10)
         let views = ViewSet([tally("a"), latest("a")])
@@ -49,7 +50,7 @@ struct RunnerReportTests {
         try await kappa.catchUp()
         let following = kappa.changes(of: tally("a")).makeAsyncIterator()
         for _ in 0..<5 { #expect(try await following.next() != nil) }
-        // What cannot pass: a table is gone.
+        // A permanent failure: a table is gone.
         let id = VersionID("tally", VersionNumber(1))
         try SQLiteConnection(kappa.data.file(id), .readWrite).execute(
             "DROP VIEW IF EXISTS tally_readable; DROP TABLE _kappa_dead")
@@ -71,7 +72,7 @@ struct RunnerReportTests {
             }
         }
         #expect(waiting?.reason == error?.reason)
-        // The other view goes on, and the rows that there are can be read.
+        // The other view continues, and the existing rows can be read.
         while try await kappa.position(of: latest("a")) ?? .zero <= Offset(10) {
             try await Task.sleep(for: .milliseconds(1))
         }
@@ -80,7 +81,7 @@ struct RunnerReportTests {
         let own = try #require(status.first { $0.version == id })
         #expect(own.isLive && own.reason != nil && own.lag == 1)
         #expect(status.first { $0.version.view == "latest" }?.lag == 0)
-        // Who comes later hears of it after the rows.
+        // A later follower gets the error after the rows.
         let late = kappa.changes(of: tally("a")).makeAsyncIterator()
         for _ in 0..<5 { #expect(try await late.next() != nil) }
         await #expect(throws: KappaError.self) { try await late.next() }

@@ -3,8 +3,8 @@ import Testing
 
 @testable import KappaCore
 
-/// Every form of comparison × every type of column × literals and parameters × `query`, `sql`, gates
-/// and `diff --where`, beside a filter in Swift.
+/// Every form of comparison × every type of column × literals and parameters × `query`, `sql`, gates and
+/// `diff --where`, compared with a filter in Swift.
 @Suite("Comparisons in SQL") struct SQLComparisonPropertyTests {
     private static let seeds: [UInt64] = [1, 2, 3, 4]
 
@@ -46,7 +46,7 @@ import Testing
             try questions.csv(withParameters, comparison.parameters).sorted() == keys, note)
     }
 
-    @Test("decimals are ordered, and their extremes and sums found, as in Swift", arguments: seeds)
+    @Test("the order, extremes and sums of decimals are those of Swift", arguments: seeds)
     func ordersOfDecimals(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         let rows = (0..<40).map { SQLQuestions.row("k\($0)", Self.cells(&random)) }
@@ -131,7 +131,7 @@ import Testing
         case .bool(let bool): .decimal(bool ? 1 : 0)
         case .integer(let integer): .decimal(ExactDecimal(integer))
         case .double(let double):
-            // Beyond the decimals, and so beyond all of them.
+            // Beyond the range of decimals, and so larger or smaller than all of them.
             ExactDecimal("\(double)").map { .decimal($0) }
                 ?? .number(
                     (double < 0 ? "-" : "") + "170141183460469231731687303715884105727")
@@ -173,7 +173,7 @@ import Testing
         return cells
     }
 
-    /// A value out of few, so that equal ones are common.
+    /// One of a few values, so that equal ones are common.
     static func value(_ kind: ColumnKind, _ random: inout SplitMix) -> Value {
         func one<T>(_ values: [T]) -> T { values[random.below(values.count)] }
         switch kind {
@@ -239,7 +239,7 @@ struct Comparison {
         isQuoted = values.map { _ in random.below(2) == 0 }
     }
 
-    /// What a person may write for a value, without the quotes of a parameter.
+    /// One way in which a user may write a value, without quotes, as in a parameter.
     private static func spelling(_ value: Value, _ random: inout SplitMix) -> String {
         switch value {
         case .bool(let bool):
@@ -259,7 +259,7 @@ struct Comparison {
         }
     }
 
-    /// The value as a literal: a text, or a number where that is one.
+    /// The value as a literal: a text, or a number if it is one.
     private func literal(_ index: Int) -> String {
         let quoted = SQLLiteral.quoted(spelled[index])
         switch values[index] {
@@ -299,7 +299,7 @@ struct Comparison {
     }
     var parameters: [Value] { spelled.prefix(usesTwo ? 2 : 1).map { .text($0) } }
 
-    /// What holds by the rules of SQL: nil where it is unknown.
+    /// The result by the rules of SQL; nil if it is unknown.
     func holds(_ row: [Value]) -> Bool? {
         let cell = row[index]
         let key = row[0].plainText
@@ -319,7 +319,7 @@ struct Comparison {
         case .notBetween: return both.map { !($0 >= 0 && $1 <= 0) }
         case .among: return both.map { $0 == 0 || $1 == 0 }
         case .notAmong: return both.map { $0 != 0 && $1 != 0 }
-        // The cell's own row is among those that are selected, if it is larger.
+        // The cell's own row is among the selected ones if it is larger.
         case .amongSelect: return first.map { $0 > 0 } ?? false
         case .choice: return both.map { $0 == 0 || $1 == 0 } ?? false
         case .nullif: return first.map { $0 == 0 } ?? true
@@ -330,7 +330,7 @@ struct Comparison {
         }
     }
 
-    /// The order of two values; nil where one is missing.
+    /// The order of two values; nil if one is missing.
     static func order(_ a: Value, _ b: Value) -> Int? {
         func of<T: Comparable>(_ x: T, _ y: T) -> Int { x < y ? -1 : x == y ? 0 : 1 }
         switch (a, b) {

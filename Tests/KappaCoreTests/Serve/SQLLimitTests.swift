@@ -4,8 +4,8 @@ import Testing
 @testable import KappaCLI
 @testable import KappaCore
 
-/// A question ends in good time and in little memory, whatever it asks.
-@Suite("Limits of SQL that people write")
+/// Every query ends in bounded time and memory.
+@Suite("Limits of users' SQL")
 struct SQLLimitTests {
     private let folder: VersionsFolder
 
@@ -22,7 +22,7 @@ struct SQLLimitTests {
         return rows
     }
 
-    /// Why it was ended or refused.
+    /// The reason why it was ended or refused.
     private func refusal(_ statement: String, seconds: Int = 60) throws -> String {
         do {
             _ = try rows(statement, seconds: seconds)
@@ -52,7 +52,7 @@ struct SQLLimitTests {
         #expect(try rows("SELECT length(hex(randomblob(200000)))") == [[.integer(400_000)]])
     }
 
-    @Test("a statement of thousands of large values keeps its memory")
+    @Test("a statement of thousands of large values stays within its memory limit")
     func many() throws {
         let before = Self.memory()
         for (count, expression) in [
@@ -67,7 +67,7 @@ struct SQLLimitTests {
         #expect(Self.memory() - before < 1 << 30)
     }
 
-    /// The most that this process has had, in bytes.
+    /// The peak memory of this process, in bytes.
     private static func memory() -> Int {
         var usage = rusage()
         getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
@@ -81,8 +81,8 @@ struct SQLLimitTests {
         "'$.a'", "'%s'",
     ]
 
-    /// Texts of nearly a megabyte: one letter; letters and another one at the end; half of it; JSON; many keys;
-    /// digits; a nested array; patterns.
+    /// Texts of nearly a megabyte: one repeated letter; the same with another letter at the end; half of it;
+    /// JSON; many keys; digits; a nested array; patterns.
     private static let source = """
         WITH s AS MATERIALIZED (SELECT
           replace(hex(zeroblob(400000)), '0', 'a') AS a,
@@ -115,7 +115,7 @@ struct SQLLimitTests {
                     }
                     let call = "\(name)(\(values.joined(separator: ", ")))"
                     let start = ContinuousClock.now
-                    // Most of these are refused: what is asked is only that each comes to an end.
+                    // Most of these are refused: the test only requires that each ends.
                     if let select = try? connection.prepare("SELECT length(\(call)) FROM s") {
                         _ = try? select.step()
                     }
@@ -149,7 +149,7 @@ struct SQLLimitTests {
         #expect(try refusal("SELECT json_patch('{}', '{}')").contains("not authorized"))
     }
 
-    @Test("functions that kappa has in the place of SQLite's give what SQLite's give")
+    @Test("kappa's replacements of SQLite's functions give the same results")
     func sameResults() throws {
         let plain = try SQLiteConnection(":memory:", .create)
         let own = try SQLiteConnection(":memory:", .create)
@@ -184,7 +184,7 @@ struct SQLLimitTests {
         }
     }
 
-    @Test("what never ends is ended: recursion, products of tables, sorts, windows, aggregates")
+    @Test("endless statements are ended: recursion, products of tables, sorts, windows, aggregates")
     func deadlines() throws {
         let endless = "WITH RECURSIVE c(x) AS (VALUES(1) UNION ALL SELECT x+1 FROM c)"
         for statement in [
@@ -203,7 +203,8 @@ struct SQLLimitTests {
         }
     }
 
-    @Test("temporary files have a largest size, whether for sorting, windows or results in between")
+    @Test(
+        "temporary files have a maximum size, whether for sorting, windows or intermediate results")
     func temporaryFiles() throws {
         let rows =
             "(WITH RECURSIVE c(x) AS (VALUES(1) UNION ALL SELECT x+1 FROM c LIMIT 300) "
@@ -236,7 +237,7 @@ struct SQLLimitTests {
         let error = #expect(throws: KappaError.self) { try query.run(on: reader) { _ in } }
         #expect(error?.code == .usage)
         #expect(error?.reason?.contains("1048576 bytes") == true, "\(String(describing: error))")
-        // The limit went with the question.
+        // The limit ended with the query.
         query.condition = nil
         var count = 0
         try query.run(on: reader) { _ in count += 1 }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import KappaCore
 
-/// Times, decimals, booleans and JSON in SQL that people write.
+/// Times, decimals, booleans and JSON in users' SQL.
 @Suite("SQL knows the types of columns")
 struct SQLTypesTests {
     private let questions: SQLQuestions
@@ -34,7 +34,7 @@ struct SQLTypesTests {
         ])
     }
 
-    @Test("a text beside a time is a time: as a date, with and without a zone")
+    @Test("a text compared with a time is a time: as a date, with and without a zone")
     func times() throws {
         #expect(try questions.query("seen < '1999-01-01'") == ["b"])
         #expect(try questions.query("at >= '2024-03-01'") == ["b", "c"])
@@ -58,7 +58,7 @@ struct SQLTypesTests {
         #expect(try questions.diff("seen < '1999-01-01'") == ["b"])
     }
 
-    @Test("what cannot be a time is refused, with how to write one")
+    @Test("a value that cannot be a time is refused, with how to write one")
     func notTimes() throws {
         let error = #expect(throws: KappaError.self) { try questions.query("seen < 'yesterday'") }
         #expect(error?.reason == "seen is a time, and 'yesterday' is not a time")
@@ -80,7 +80,7 @@ struct SQLTypesTests {
         }
     }
 
-    @Test("what is computed from times prints as times do, and their difference as microseconds")
+    @Test("times computed from times print as times, and differences as microseconds")
     func computedTimes() throws {
         #expect(
             try questions.csv(
@@ -188,7 +188,7 @@ struct SQLTypesTests {
                 == "its sum goes from 10.3 to 10.3 (0%)")
     }
 
-    @Test("booleans are written true and false, numbers and texts beside each other as one kind")
+    @Test("booleans are written true and false; numbers and texts are compared as one kind")
     func booleansAndNumbers() throws {
         #expect(try questions.query("ok = 'true'") == ["a"])
         #expect(try questions.query("ok = TRUE OR ok = 0") == ["a", "b"])
@@ -232,7 +232,7 @@ struct SQLTypesTests {
             try questions.csv("SELECT json_array_length(doc, '$.tags') FROM t") == ["2", "0", ""])
     }
 
-    @Test("EXPLAIN QUERY PLAN shows that keys still serve")
+    @Test("EXPLAIN QUERY PLAN shows that keys are still used")
     func plans() throws {
         func plan(_ condition: String) throws -> String {
             try questions.csv("EXPLAIN QUERY PLAN SELECT * FROM t WHERE \(condition)").joined()
@@ -269,14 +269,14 @@ struct SQLTypesTests {
                 == "usage at is a time, and 'x' is not a time")
     }
 
-    @Test("a column of a result is called as it was written")
+    @Test("a result column is named as it was written")
     func names() throws {
         #expect(
             try questions.columns("SELECT max(owed), sum(paid) AS s, paid + 1, paid FROM t")
                 == ["max(owed)", "s", "paid + 1", "paid"])
     }
 
-    @Test("a name in double quotes that is no column is an error, and no text")
+    @Test("a name in double quotes that is not a column is an error, not a text")
     func doubleQuotes() throws {
         #expect(try questions.query("\"k\" = 'a'") == ["a"])
         #expect(

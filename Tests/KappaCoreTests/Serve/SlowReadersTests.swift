@@ -3,10 +3,10 @@ import Testing
 
 @testable import KappaCore
 
-/// Rows and promotions come in steps as small as a reader has room for, while rows change in between.
-@Suite("Readers as slow as they like")
+/// Rows and promotions arrive in steps as small as the reader's room, while rows change in between.
+@Suite("Arbitrarily slow readers")
 struct SlowReadersTests {
-    /// What a reader makes of the changes that it has been given.
+    /// The rows that a reader makes from its changes.
     private final class Reader {
         let follower: ChangeFollower
         let step: Int
@@ -19,7 +19,7 @@ struct SlowReadersTests {
             self.step = step
         }
 
-        /// Takes what one step gives; false where there was nothing.
+        /// Takes the changes of one step; false if there were none.
         func read(_ comment: Comment) throws -> Bool {
             try follower.poll(atMost: step) { change in
                 defer { offset = change.offset }
@@ -39,7 +39,7 @@ struct SlowReadersTests {
         }
     }
 
-    @Test("from the changes alone come exactly the rows, however they change between two steps")
+    @Test("the changes alone give exactly the rows, however these change between two steps")
     func random() throws {
         for round in 0..<4 {
             let seed = Seeds.one() &+ UInt64(round)
@@ -54,7 +54,7 @@ struct SlowReadersTests {
         var readers: [Reader] = []
         var build = 0
         func views() -> [any AnyView] {
-            // Now and then with a column more, or less.
+            // Sometimes with one column more or less.
             let latest = latest("d\(build)", noting: ["a", nil, "b"][build % 3])
             return build % 4 == 3
                 ? [
@@ -102,7 +102,7 @@ struct SlowReadersTests {
         }
     }
 
-    @Test("rows that come while they are read are of their own moment, and offsets never go back")
+    @Test("rows that arrive while rows are read are from their own snapshot; offsets never go back")
     func betweenSteps() throws {
         let folder = try VersionsFolder()
         try folder.append((0..<10).map { Tick.line("k\($0)", 1) })
@@ -117,7 +117,7 @@ struct SlowReadersTests {
             }
         }
         try read(5)
-        // One that the reader has, and one that has yet to come.
+        // One that the reader has already, and one that it has yet to get.
         try folder.append([Tick.line("k1", 1), Tick.line("k7", 1)])
         try folder.catchUp([tally("a")])
         try read(100)
@@ -129,7 +129,7 @@ struct SlowReadersTests {
                 + Array(repeating: Offset(12), count: 6))
     }
 
-    @Test("nothing of a version is held between two steps: its write-ahead log can be emptied")
+    @Test("no transaction stays open between two steps: the write-ahead log can be emptied")
     func holdsNothing() throws {
         let folder = try VersionsFolder()
         try folder.append(ticks: 100, keys: 100)

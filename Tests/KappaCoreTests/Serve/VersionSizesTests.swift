@@ -3,7 +3,7 @@ import Testing
 
 @testable import KappaCore
 
-@Suite("What a version holds besides its rows") struct VersionSizesTests {
+@Suite("The sizes of a version's state tables") struct VersionSizesTests {
     typealias Sale = StreamsMarket.Sale
     typealias Offer = StreamsMarket.Offer
     private let folder: VersionsFolder
@@ -35,7 +35,7 @@ import Testing
             .into("most")
     }
 
-    @Test("each of a view's own tables is told apart and counted")
+    @Test("each of a view's hidden tables is named and counted")
     func held() throws {
         try folder.append(MarketMaker.lines(200, seed: 7))
         try folder.catchUp([Self.view])
@@ -55,7 +55,7 @@ import Testing
         #expect(status.rows == visible)
     }
 
-    @Test("a large table is counted as its pages say, and one without dbstat by its rows")
+    @Test("a large table is estimated from its pages, and counted by rows without dbstat")
     func large() throws {
         try folder.append(
             (0..<30_000).map {
@@ -67,7 +67,7 @@ import Testing
         #expect(sizes.held.map(\.rows) == [30_000, 30_000, 0, 30_000, 30_000])
     }
 
-    @Test("what was counted is counted again once something has changed and a while has passed")
+    @Test("a table is counted again once something has changed and some time has passed")
     func cache() throws {
         var now = ContinuousClock.now
         let cache = VersionSizesCache { now }

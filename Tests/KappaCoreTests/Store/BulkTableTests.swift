@@ -20,7 +20,7 @@ struct BulkTableTests {
         var state: [UInt8]
     }
 
-    /// Random rows in the order of their keys, some with texts of many pages.
+    /// Random rows in key order, some with texts of many pages.
     private static func rows(_ count: Int, longest: Int, _ random: inout SplitMix) -> [Row] {
         var keys: Set<String> = []
         var rows: [(name: String, number: Int64)] = []
@@ -112,7 +112,7 @@ struct BulkTableTests {
     func together() throws {
         var random = SplitMix(state: 3)
         let folder = try TemporaryFolder()
-        // More rows than are worth other threads, and no multiple of a piece.
+        // Enough rows to use several threads, and not a multiple of a piece.
         let rows = Self.rows(30_001, longest: 300, &random)
         var files: [[UInt8]] = []
         for isTogether in [false, true] {
@@ -138,7 +138,7 @@ struct BulkTableTests {
         #expect(files[0] == files[1])
     }
 
-    @Test("rows in the wrong order are refused on the border of what two threads encode, too")
+    @Test("rows in the wrong order are refused at the boundary between two threads' pieces, too")
     func wrongOrderTogether() throws {
         let folder = try TemporaryFolder()
         for place in [4_095, 4_096, 4_097, 29_999] {
@@ -162,7 +162,7 @@ struct BulkTableTests {
         }
     }
 
-    @Test("a number may stand for several rows, and for none", arguments: [0, 1, 3])
+    @Test("a number may represent several rows, or none", arguments: [0, 1, 3])
     func several(_ most: Int) throws {
         let folder = try TemporaryFolder()
         let path = folder.path + "/1.db"
@@ -188,7 +188,7 @@ struct BulkTableTests {
     func lockPage() throws {
         let folder = try TemporaryFolder()
         let path = folder.path + "/large.db"
-        // A file of holes that ends two pages before it.
+        // A sparse file that ends two pages before it.
         let before = BulkFile.lockPage - 2
         #expect(Int(BulkFile.lockPage - 1) * BulkPage.size == 1 << 30)
         let descriptor = open(path, O_RDWR | O_CREAT, 0o644)

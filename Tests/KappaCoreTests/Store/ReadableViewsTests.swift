@@ -53,7 +53,7 @@ import Testing
         #expect(found == times.map { Timestamp(microseconds: $0).description })
     }
 
-    @Test("a time that RFC 3339 cannot say stays a number, and nil stays nil")
+    @Test("a time that RFC 3339 cannot express stays a number, and nil stays nil")
     func timesBeyond() throws {
         let times: [Int64] = [.min, .max, 253_402_300_800_000_000]
         try make(
@@ -114,7 +114,7 @@ import Testing
         #expect(total == [[(try money.sum() * 1_000_000).description]])
     }
 
-    @Test("booleans are 0 and 1, JSON unfolds, and names never collide")
+    @Test("booleans are 0 and 1, JSON can be expanded, and names never collide")
     func others() throws {
         try make([
             [.integer(1), .null, .null, .bool(true), .json(#"[{"a":1},{"a":2}]"#)],
@@ -127,7 +127,7 @@ import Testing
                 == [["1", "1"], ["1", "2"]])
     }
 
-    @Test("a view of tables that are called like the SQL views, and of columns likewise")
+    @Test("a view with tables and columns that are named like the SQL views and their columns")
     func names() throws {
         let tables = ["t", "T_readable"].map { name in
             TableSchema(
@@ -146,7 +146,7 @@ import Testing
         }
     }
 
-    @Test("a file of an earlier build gets them when it is written next, and is not rebuilt")
+    @Test("a file of an earlier build gets them on its next write, and is not rebuilt")
     func earlierFiles() throws {
         try make([[.integer(1), .timestamp(Timestamp(microseconds: 0)), .null, .null, .null]])
         let path = folder.data.file(VersionID("t", VersionNumber(1)))
@@ -159,7 +159,7 @@ import Testing
         #expect(try VersionReader(path).tables.map(\.name) == ["t"])
     }
 
-    @Test("what is internal has none")
+    @Test("internal tables have none")
     func internalTables() throws {
         let path = folder.data.file(VersionID("t", VersionNumber(1)))
         try make([])

@@ -34,7 +34,7 @@ struct RowKeyTests {
         ])
 
     private func keys(_ random: inout SplitMix) -> [Key] {
-        // Few bytes, so that keys begin alike; zeros and 0xFF are what the form itself is made of.
+        // Few different bytes, so that keys begin alike; zeros and 0xFF have a meaning in the encoding.
         func text() -> [UInt8] {
             (0..<random.below(20)).map { _ in [0, 1, 0x61, 0xFF][random.below(4)] }
         }
@@ -82,7 +82,7 @@ struct RowKeyTests {
         }
     }
 
-    @Test("of no row are saved as nothing, and what is no key is damage")
+    @Test("without a row are saved as nothing, and bytes that are not a key are damage")
     func nothing() throws {
         var state = StateWriter()
         RowKey(Self.schema).save(to: &state)

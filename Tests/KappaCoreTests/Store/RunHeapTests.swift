@@ -17,7 +17,7 @@ struct RunHeapTests {
         columns: [ColumnSchema("key", .text, isKey: true), ColumnSchema("run", .integer)],
         hasState: false)
 
-    /// Texts that are alike in their first sixteen bytes, and that zeros could be mistaken for.
+    /// Texts with the same first sixteen bytes, some with zeros that could be taken for terminators.
     private static func text(_ random: inout SplitMix) -> String {
         let start = ["", "a", "user_12345678901", "user_1234567890", "ä"]
         let end = ["", "\u{0}", "\u{0}\u{0}", "2", "23", "2\u{0}", "\u{1}", "z"]
@@ -25,7 +25,8 @@ struct RunHeapTests {
             + (end.randomElement(using: &random) ?? "")
     }
 
-    @Test("come in the order of the store, the rows of one key together and by their runs")
+    @Test(
+        "come in the order of the store, the rows of one key together, in the order of their runs")
     func order() throws {
         for seed in Seeds.random(60) {
             var random = SplitMix(state: seed)
@@ -75,7 +76,7 @@ struct RunHeapTests {
         }
     }
 
-    /// The text, then the number: what parts them stands in no UTF-8.
+    /// The text, then the number: the separator never occurs in UTF-8.
     private static func isBefore(_ a: [UInt8], _ b: [UInt8]) -> Bool {
         let (x, y) = (a.dropLast(2), b.dropLast(2))
         return x == y ? a[a.count - 1] < b[b.count - 1] : x.lexicographicallyPrecedes(y)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import KappaCore
 
-/// Runs functions on a connection that knows kappa's.
+/// Runs functions on a connection that has kappa's.
 private struct Functions {
     let connection: SQLiteConnection
 
@@ -12,7 +12,7 @@ private struct Functions {
         SQLFunctions.add(to: connection)
     }
 
-    /// The result as a text: of a decimal its digits, which must be stored in the one form.
+    /// The result as a text: for a decimal its digits, which must be stored in canonical form.
     func decimal(_ sql: String, _ arguments: String?...) throws -> String? {
         let statement = try connection.prepare("SELECT \(sql)")
         bind(arguments, to: statement)
@@ -133,7 +133,7 @@ private final class CopyingWriter: RowWriter {
         #expect(try functions.decimal("dec_round(-2.5)") == "-3")
     }
 
-    @Test("the order's bytes order as the numbers do, and give them back")
+    @Test("the bytes order like the numbers, and can be converted back")
     func order() throws {
         let functions = try Functions()
         var random = SplitMix(state: 7)
@@ -154,7 +154,7 @@ private final class CopyingWriter: RowWriter {
         }
     }
 
-    @Test("numbers beyond the decimals have their place in the order")
+    @Test("numbers beyond the range of decimals are ordered correctly")
     func orderOfDoubles() throws {
         let functions = try Functions()
         let ordered = [
@@ -237,7 +237,7 @@ private final class CopyingWriter: RowWriter {
         }
     }
 
-    @Test("numbers that leave a window's frame leave nothing behind, however wide they were")
+    @Test("numbers that leave a window's frame leave no trace, however many digits they had")
     func wideFrames() throws {
         let functions = try Functions()
         let sql = """
@@ -273,7 +273,7 @@ private final class CopyingWriter: RowWriter {
     }
 
     @Test(
-        "what is no number is refused in a sentence that names it",
+        "a value that is not a number is refused with a message that names it",
         arguments: [
             "dec('abc')", "dec('')", "dec(x'00')", "dec(1e300)", "dec_add(1, '1,5')",
             "_kappa_sum('abc')", "_kappa_order('abc')", "_kappa_compare(1, 'abc')",
@@ -287,7 +287,7 @@ private final class CopyingWriter: RowWriter {
         #expect(error?.reason?.hasPrefix(String(sql.prefix { $0 != "(" })) == true)
     }
 
-    @Test("booleans are read out of texts")
+    @Test("booleans are read from texts")
     func booleans() throws {
         let functions = try Functions()
         for text in ["'true'", "'TRUE'", "1", "1.0", "'1'"] {

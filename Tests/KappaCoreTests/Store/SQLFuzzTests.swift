@@ -3,8 +3,8 @@ import Testing
 
 @testable import KappaCore
 
-/// Texts that nobody would write: they are refused, or mean what SQLite takes them to mean.
-@Suite("SQL that is no SQL") struct SQLFuzzTests {
+/// Random texts: they are refused, or mean what SQLite takes them to mean.
+@Suite("Random SQL") struct SQLFuzzTests {
     private static let words = [
         "SELECT", "FROM", "p", "q", "a", "b", "c", "paid", "at", "ok", "x", "WHERE", "AND", "OR",
         "NOT",
@@ -20,7 +20,7 @@ import Testing
         "~", "EXPLAIN", "\u{0}", "é", "ISNULL", "HAVING", "OFFSET", "DESC", "NULLS", "FIRST",
     ]
 
-    @Test("soups of words never end the program", arguments: [UInt64](1...8))
+    @Test("random sequences of words never end the program", arguments: [UInt64](1...8))
     func soups(seed: UInt64) throws {
         var random = SplitMix(state: seed)
         for _ in 0..<3_000 {
@@ -36,7 +36,7 @@ import Testing
         }
     }
 
-    /// A statement whose tokens are taken out, doubled, swapped and replaced.
+    /// A statement with tokens removed, doubled, swapped and replaced.
     private static func mutated(_ sql: String, _ random: inout SplitMix) throws -> String {
         let bytes = Array(sql.utf8)
         var tokens = try SQLTokenizer.tokens(bytes).dropLast().map {
@@ -79,7 +79,7 @@ import Testing
             let sql =
                 round < SQLParserTests.plain.count
                 ? SQLParserTests.plain[round] : try Self.mutated(whole, &random)
-            // `doc` and its like are no integers or texts; CURRENT_TIMESTAMP moves on.
+            // `doc` and the like are not integers or texts; CURRENT_TIMESTAMP changes with time.
             let others = ["*", "CURRENT", "at", "paid", "ok", "doc", "true"]
             if round >= SQLParserTests.plain.count, others.contains(where: { sql.contains($0) }) {
                 continue
@@ -94,7 +94,7 @@ import Testing
         #expect(accepted > 100)
     }
 
-    /// The first rows, as SQLite stores them; nil where it refuses the statement.
+    /// The first rows, as SQLite stores them; nil if it refuses the statement.
     private func rows(_ sql: String, _ connection: SQLiteConnection) -> [String]? {
         guard let statement = try? connection.prepare(sql) else { return nil }
         var rows: [String] = []

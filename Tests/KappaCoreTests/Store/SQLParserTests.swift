@@ -2,8 +2,8 @@ import Testing
 
 @testable import KappaCore
 
-/// What of SQL is read, and what SQLite is given for it.
-@Suite("SQL is read and rewritten")
+/// Which SQL is accepted, and the SQL that SQLite gets for it.
+@Suite("SQL is parsed and rewritten")
 struct SQLParserTests {
     static let schema = TableSchema(
         name: "p",
@@ -14,7 +14,7 @@ struct SQLParserTests {
         ])
     static let table = SQLTable(name: "p", database: "live_p", schema: schema)
 
-    /// Statements over integers and texts: nothing of them is rewritten.
+    /// Statements over integers and texts: none of them is rewritten.
     static let plain = [
         "SELECT 1", "SELECT a, b FROM p", "SELECT * FROM p", "SELECT p.*, 1 AS one FROM p",
         "SELECT DISTINCT b FROM p WHERE a > 1 AND NOT (c < 2 OR b LIKE 'x%' ESCAPE '!')",
@@ -64,7 +64,7 @@ struct SQLParserTests {
         try SQLStatement.select(sql, over: [Self.table]).text
     }
 
-    @Test("what needs no change stays byte for byte", arguments: plain)
+    @Test("a statement that needs no change stays byte for byte", arguments: plain)
     func verbatim(sql: String) throws {
         let trimmed = sql.replacing(" -- end", with: "").replacing(";", with: "")
         #expect(try text(sql) == trimmed)
@@ -114,7 +114,7 @@ struct SQLParserTests {
     }
 
     @Test(
-        "what cannot be read is refused with the place",
+        "what cannot be parsed is refused with its position",
         arguments: [
             ("SELECT a FORM p x", "syntax error near \"p\" at character 15"),
             ("SELECT a FROM p WHERE", "it ends too early"),
@@ -155,7 +155,7 @@ struct SQLParserTests {
         expectBound("SELECT 1" + String(repeating: " + 1", count: 5_000))
         expectBound("SELECT * FROM " + String(repeating: "(", count: 5_000) + "p")
         expectBound(String(repeating: "WITH a AS (", count: 3_000) + "SELECT 1")
-        // What is said twice when it is rewritten, nested in itself.
+        // An expression that rewriting repeats, nested in itself.
         var nested = "paid"
         for _ in 0..<40 { nested = "(SELECT \(nested) AS z FROM p ORDER BY z LIMIT 1)" }
         expectBound("SELECT \(nested) FROM p")

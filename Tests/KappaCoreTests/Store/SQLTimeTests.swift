@@ -41,7 +41,7 @@ import Testing
     }
 
     @Test(
-        "what is no time is refused with how to write one",
+        "a text that is not a time is refused with how to write one",
         arguments: [
             "'yesterday'", "'2024-13-01'", "'2024-02-30'", "'2024-1-1'", "''", "'2024-01-01x'",
             "'2024-01-01T'", "'2024-01-01 25:00'", "'2024-01-01 10:00:00 '", "'01.02.2024'",

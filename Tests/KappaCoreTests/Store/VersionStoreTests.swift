@@ -86,7 +86,7 @@ struct VersionStoreTests {
         var letters = 0
         try VersionReader(path).deadLetters { _ in letters += 1 }
         #expect(letters == 0)
-        // The store is as good as before.
+        // The store still works.
         try store.commit(checkpoint(2)) { try put(row("b"), $0) }
         #expect(try rows() == [row("a"), row("b")])
     }
@@ -118,13 +118,13 @@ struct VersionStoreTests {
         }
         try store.commit(checkpoint(1)) { for row in wanted { try put(row, $0) } }
         #expect(try rows() == wanted)
-        // Digits as well: 0.30 is the number 0.3, and keeps what it is worth.
+        // The digits too: 0.30 is the number 0.3, and keeps its value.
         for (found, row) in zip(try rows(), wanted) {
             #expect(found.map(\.jsonText) == row.map(\.jsonText))
         }
     }
 
-    @Test("a deleted row is gone, and counts no more")
+    @Test("a deleted row is gone, and no longer counted")
     func deletes() throws {
         let store = try make()
         try store.commit(checkpoint(1)) { transaction in
@@ -139,7 +139,7 @@ struct VersionStoreTests {
         #expect(try VersionReader(path).rowCount(table: 0) == 2)
     }
 
-    @Test("a reader's snapshot stays still while commits go on")
+    @Test("a reader's snapshot does not change while commits continue")
     func snapshot() throws {
         let store = try make()
         try store.commit(checkpoint(1)) { try put(row("a"), $0) }
@@ -153,7 +153,7 @@ struct VersionStoreTests {
         #expect(try reader.rowCount(table: 0) == 2)
     }
 
-    @Test("a file that was left half made is made anew; a damaged one is an error")
+    @Test("a half-made file is made again; a damaged one is an error")
     func halfMade() throws {
         let data = DataFolder(folder.path)
         try Folder.make(data.view("tally"))

@@ -1,7 +1,7 @@
 import Testing
 
-/// The folders of a module, from left to right, and what their sources say of it: no folder uses a type of
-/// one to its right.
+/// The folders of a module, from left to right, and the uses between them: no folder may use a type of one to
+/// its right.
 struct FolderOrder {
     let folders: [String]
 
@@ -25,8 +25,8 @@ struct FolderOrder {
 
     func violations(in files: [SourceTree.File]) -> [String] {
         let types = types(of: files)
-        // Not behind a full stop, where the name is that of a member. A word boundary would not do: in
-        // Swift's regular expressions there is none around the full stop of `Type.member`.
+        // Not after a full stop, where the name is a member's. A word boundary would not work: in Swift's
+        // regular expressions there is none around the full stop of `Type.member`.
         let name = #/(?:^|[^\w.])([A-Z]\w*)/#.anchorsMatchLineEndings()
         let nested = #/(?:struct|class|enum|typealias|associatedtype)\s+(\w+)/#
         let generics =
@@ -35,7 +35,8 @@ struct FolderOrder {
         for file in files {
             guard let own = folder(of: file) else { continue }
             let code = file.code
-            // A file's own types, and what its types are generic over, may be called like a type elsewhere.
+            // A file's own types, and the parameters of its generic types, may have the name of a type
+            // elsewhere.
             let parameters = code.matches(of: generics).flatMap { match in
                 match.1.split(separator: ",").compactMap {
                     $0.firstMatch(of: #/(?:each\s+)?(\w+)/#)?.1
@@ -51,7 +52,7 @@ struct FolderOrder {
     }
 }
 
-/// Holds the order of the folders: bytes → Log → Events → … → Serve.
+/// Checks the order of the folders: bytes → Log → Events → … → Serve.
 @Suite("The structure of the sources")
 struct StructureTests {
     static let order = FolderOrder(folders: [
@@ -59,7 +60,7 @@ struct StructureTests {
         "Compare", "Serve",
     ])
 
-    @Test("every file of KappaCore is in a folder that has its place")
+    @Test("every file of KappaCore is in a folder of the known order")
     func folders() throws {
         let files = try SourceTree.files("Sources/KappaCore")
         #expect(files.count > 50)
@@ -68,7 +69,7 @@ struct StructureTests {
         #expect(found.count == Self.order.folders.count)
     }
 
-    @Test("a folder uses only what stands to its left")
+    @Test("a folder uses only folders to its left")
     func order() throws {
         let files = try SourceTree.files("Sources/KappaCore")
         let types = Self.order.types(of: files)
@@ -78,7 +79,7 @@ struct StructureTests {
     }
 
     @Test(
-        "a use of what stands further right is found, however it is written",
+        "a use of a type further right is found, however it is written",
         arguments: [
             "let reader = Diff.make()", "func read(_ diff: Diff) {}", "let diffs: [Diff?] = []",
             "struct A: Diff {}", "extension Diff { var a: Int { 1 } }", "let a = b as? Diff",
@@ -95,7 +96,7 @@ struct StructureTests {
     }
 
     @Test(
-        "what only looks like such a use is none",
+        "text that only looks like such a use is ignored",
         arguments: [
             "// Diff is elsewhere", "let a = \"Diff\"", "let a = b.Diff", "enum Diff {}",
             "struct A<Diff> { let a: Diff }", "let aDiff = DiffOfTwo()",
@@ -118,12 +119,12 @@ struct StructureTests {
     }
 }
 
-/// One folder of KappaCore knows SQLite; all others ask it in words.
+/// Only one folder of KappaCore knows SQLite; the others use its Swift interface.
 @Suite("SQL in one place")
 struct SQLPlaceTests {
     private static let folder = "Sources/KappaCore/Store/SQLite/"
 
-    /// Where a file speaks to SQLite: names of its interface, and statements in text.
+    /// Where a file uses SQLite: names of its interface, and statements in text.
     static func uses(in file: SourceTree.File) -> [String] {
         let name =
             #/(?:^|[^\w])(CSQLite|sqlite3_\w+|SQLITE_\w+|SQLiteConnection|SQLiteStatement|ReadingConnection|VersionSchema|SQLGuard|SQLFunctions|SQLStatement)(?!\w)/#
@@ -143,13 +144,13 @@ struct SQLPlaceTests {
         where !file.path.hasPrefix(Self.folder) {
             #expect(Self.uses(in: file) == [], "\(file.path)")
         }
-        // The test sees what is there.
+        // The test finds the existing uses.
         let known = try SourceTree.files(String(Self.folder.dropLast()))
         #expect(known.filter { !Self.uses(in: $0).isEmpty }.count > 20)
     }
 
     @Test(
-        "each way to speak to SQLite is found",
+        "each way to use SQLite is found",
         arguments: [
             "import CSQLite", "sqlite3_step(handle)", "let a: SQLiteConnection",
             "[SQLiteStatement]",
@@ -166,7 +167,7 @@ struct SQLPlaceTests {
     }
 
     @Test(
-        "what only talks about it is none",
+        "text that only mentions SQLite is ignored",
         arguments: [
             "// SELECT a FROM b", "because: \"the SELECT of a gate has no text\"",
             "/// A `PRAGMA data_version`.", "readers (sqlite3)", "let connections = 3",
@@ -177,7 +178,7 @@ struct SQLPlaceTests {
     }
 }
 
-/// The house rules that a compiler does not hold.
+/// The house rules that a compiler does not check.
 @Suite("The sources are tidy")
 struct TidyTests {
     private static let swift = ["Sources", "Tests", "views", "Plugins", "fixtures"]
@@ -194,7 +195,7 @@ struct TidyTests {
         #expect(long == [])
     }
 
-    @Test("the sources hold no way to crash on data")
+    @Test("the sources use nothing that crashes on data")
     func crashes() throws {
         for file in try SourceTree.files("Sources") {
             let code = file.code
@@ -204,7 +205,7 @@ struct TidyTests {
         }
     }
 
-    @Test("whoever says @unchecked Sendable says why")
+    @Test("every @unchecked Sendable has a reason")
     func unchecked() throws {
         for file in try SourceTree.files("Sources") {
             let lines = file.text.split(separator: "\n", omittingEmptySubsequences: false)
@@ -220,7 +221,7 @@ struct TidyTests {
         }
     }
 
-    @Test("nothing is put off in a comment")
+    @Test("no comment postpones work")
     func marks() throws {
         let marks = ["TO" + "DO", "FIX" + "ME", "XX" + "X:"]
         for folder in Self.swift {

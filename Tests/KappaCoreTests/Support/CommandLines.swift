@@ -6,9 +6,9 @@ import Glibc
 /// Command lines of every command, made from its specification: a command that is added is tested with the
 /// others.
 enum CommandLines {
-    /// All commands that come to an end by themselves and are quick.
+    /// All commands that end on their own and are quick.
     static var specs: [CommandSpec] {
-        // `demo` tells a story of half a minute in a folder of its own.
+        // `demo` takes half a minute, in its own folder.
         Commands.all.filter { $0.name != "demo" }
     }
 
@@ -28,7 +28,7 @@ enum CommandLines {
         return spec.name.split(separator: " ").map(String.init) + arguments + needed(spec)
     }
 
-    /// Options without which the command does nothing, or never ends.
+    /// Options without which the command does nothing or never ends.
     private static func needed(_ spec: CommandSpec) -> [String] {
         switch spec.name {
         case "run": ["--until-caught-up"]
@@ -53,7 +53,7 @@ enum CommandLines {
         guard built.code == 0 else { throw KappaError(.bug, "\(built)") }
     }
 
-    /// As a word of `sh`.
+    /// Quoted as a word of `sh`.
     static func quoted(_ word: String) -> String {
         "'" + word.replacing("'", with: #"'\''"#) + "'"
     }
@@ -61,25 +61,25 @@ enum CommandLines {
     /// Whether the long sweeps run: `make test-faults` sets it.
     static var isLong: Bool { getenv("KAPPA_FAULTS") != nil }
 
-    /// The codes with which a command may end when it is used wrongly or something fails.
+    /// The exit codes that are allowed when a command is used wrongly or something fails.
     static let codes: Set<Int32> = [0, 1, 64, 65, 66, 69, 73, 74, 75, 77]
 }
 
-/// Runs many command lines, each over the same folder, by few shells.
+/// Runs many command lines, each over the same folder, in few shells.
 struct CommandSweep {
     struct Run {
         var words: [String]
         var code: Int32
-        /// What it said on standard error.
+        /// What it wrote to standard error.
         var errors: String
     }
 
     let kappa: KappaProgram
-    /// Of `sh`, behind each line.
+    /// Shell redirections after each line.
     var redirections = "> out"
-    /// Of `sh`, before each line: such as what puts the folder right again.
+    /// A shell command before each line, such as one that restores the folder.
     var before = ":"
-    /// Stands before the program, such as `timeout`.
+    /// A prefix of the program, such as `timeout`.
     var prefix = "timeout -s INT 20"
 
     func run(_ lines: [[String]]) throws -> [Run] {

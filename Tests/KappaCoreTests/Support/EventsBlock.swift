@@ -2,7 +2,7 @@ import Testing
 
 @testable import KappaCore
 
-/// Lines of events as a block of the log has them, extracted for a plan.
+/// Lines of events as a block of the log holds them, extracted for a plan.
 final class EventsBlock {
     let batch: EventBatch
     private let memory: UnsafeMutableRawBufferPointer
@@ -20,7 +20,7 @@ final class EventsBlock {
 
     deinit { memory.deallocate() }
 
-    /// What a reader makes of each event: an event, a reason, or nil where it is of another type.
+    /// A reader's result for each event: an event, a reason, or nil if it is of another type.
     static func read<E: Event & Equatable>(
         _ type: E.Type, _ lines: [String], plan: ExtractionPlan = ExtractionPlan()
     ) throws -> [Result<E, Refusal>?] {
@@ -33,7 +33,7 @@ final class EventsBlock {
             var results = [Result<E, Refusal>?](repeating: nil, count: lines.count)
             for row in selection {
                 results[Int(row)] = refusal { try reader.decode(Int(row)) }
-                // A struct that is put together in memory is the one that the decoder makes.
+                // A struct that is assembled in memory equals the one that the decoder makes.
                 let direct: Result<E, Refusal> = refusal {
                     var event: E?
                     try reader.with(Int(row)) { event = $0.pointee }
@@ -45,7 +45,7 @@ final class EventsBlock {
         }
     }
 
-    /// What the slow path makes of one event.
+    /// The slow path's result for one event.
     static func readSlowly<E: Event>(_ type: E.Type, _ line: String) -> Result<E, Refusal> {
         refusal {
             let times = try TimeRules(E.self, TimeZoneDatabase.clock)

@@ -4,8 +4,8 @@ import Testing
 @testable import KappaCore
 
 extension EventsReference {
-    /// Materializes the view over random readings, in several ways, and compares all that it holds.
-    /// - Parameter change: Makes of the reference's outcome what the view is to hold.
+    /// Materializes the view over random readings, in several ways, and compares everything that it holds.
+    /// - Parameter change: Turns the reference's outcome into the expected one of the view.
     func check(
         _ view: any AnyView, seed: UInt64, ways: Int = 3,
         _ change: (inout EventsOutcome) -> Void = { _ in }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import KappaCore
 
-/// Some aggregates of ``Reading``, and what each comes to, as functions of a group in log order.
+/// Some aggregates of ``Reading``, and their expected values, as functions of a group in log order.
 struct EventsChoice: Sendable, CustomStringConvertible {
     var name: String
     var aggregates: [Aggregate<Reading>]
@@ -53,7 +53,7 @@ struct EventsChoice: Sendable, CustomStringConvertible {
         try check(view, reference, seed: seed)
     }
 
-    /// Doubles may differ from the reference by a rounding, but not from way to way.
+    /// Doubles may differ from the reference by rounding, but not between ways.
     private func check(
         _ view: any AnyView, _ reference: EventsReference<Reading>, seed: UInt64
     ) throws {

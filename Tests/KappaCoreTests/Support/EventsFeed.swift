@@ -3,12 +3,11 @@ import Testing
 @testable import KappaCore
 
 extension EventsVersion {
-    /// Makes the rows of all tables out of the feed of changes alone. What is wrong with it, in
-    /// words; nil where the rows are those of the tables, and each change begins where the one before
-    /// it has ended.
+    /// Makes the rows of all tables from the change feed alone. Returns what is wrong with it; nil if the
+    /// rows equal those of the tables, and each change starts from the result of the one before it.
     func feedDifference() throws -> String? {
         let reader = try VersionReader(file)
-        // As bytes: Swift takes texts for equal that only look alike.
+        // As bytes: Swift treats canonically equivalent texts as equal.
         var fed: [[[UInt8]: [UInt8]]] = reader.tables.map { _ in [:] }
         var wrong: String?
         try reader.changes(after: 0) { _, change in

@@ -3,7 +3,7 @@ import KappaTesting
 
 @testable import KappaCore
 
-/// Types that decode themselves, as people write them.
+/// Types with their own `init(from:)`, as people write them.
 enum Kinds {
     /// A number or a text, under the same key.
     enum NumberOrText: Codable, Hashable, Sendable {
@@ -117,7 +117,7 @@ enum Kinds {
         var rawValue: String
     }
 
-    /// Takes three capital letters alone.
+    /// Accepts only three capital letters.
     struct Currency: Decodable, Hashable, Sendable {
         var code: String
         init(_ code: String) { self.code = code }
@@ -128,7 +128,7 @@ enum Kinds {
             }
         }
     }
-    /// Takes what no sample is.
+    /// Accepts nothing that kappa's made-up values contain.
     struct Picky: Decodable, Hashable, Sendable {
         var text: String
         init(_ text: String) { self.text = text }

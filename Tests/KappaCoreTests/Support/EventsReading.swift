@@ -19,7 +19,7 @@ struct Reading: Event {
 }
 
 extension Reading {
-    /// The time of any event that carries one, be it of another type or one that cannot be taken.
+    /// The time of any event that has one, even if it is of another type or cannot be taken.
     static func time(_ event: JSONValue) -> Timestamp? {
         event["at"].flatMap { try? ValueDecoder($0).decode(Timestamp.self) }
     }
@@ -34,7 +34,7 @@ struct ReadingMaker {
 
     mutating func lines(_ count: Int) -> [String] { (0..<count).map { _ in line() } }
 
-    // "é" twice: as one scalar and as two. Swift takes them for equal, the log and SQL do not.
+    // "é" twice: as one scalar and as two. They are equal in Swift, but not in the log and in SQL.
     private static let users = [
         #""ada""#, #""bob""#, #""""#, "\"\u{E9}\"", "\"e\u{301}\"", #""a\"\\\u0041\n""#,
         #""z\u0000""#,
@@ -57,7 +57,7 @@ struct ReadingMaker {
             ("at", time()),
         ]
         if random.chance(1, in: 3) { fields.removeAll { $0.1 == "null" } }
-        if random.chance(1, in: 15) { spoil(&fields) }
+        if random.chance(1, in: 15) { corrupt(&fields) }
         if random.chance(1, in: 4) { fields.shuffle(using: &random) }
         if random.chance(1, in: 6) {
             fields.insert((random.pick(["unknown", "userName", "at_"]), "[1,{\"user\":2}]"), at: 3)
@@ -67,7 +67,7 @@ struct ReadingMaker {
         return "{" + fields.map { "\"\($0.0)\"\(colon)\($0.1)" }.joined(separator: comma) + "}"
     }
 
-    private mutating func spoil(_ fields: inout [(String, String)]) {
+    private mutating func corrupt(_ fields: inout [(String, String)]) {
         let index = random.below(fields.count)
         switch random.below(3) {
         case 0: fields.remove(at: index)
@@ -90,11 +90,11 @@ struct ReadingMaker {
         ])
     }
 
-    /// Mostly up to twelve seconds back, sometimes far back; in all the ways that a time is written.
+    /// Mostly up to twelve seconds back, sometimes far back; in all spellings of a time.
     private mutating func time() -> String {
         let back = Int64(random.chance(1, in: 10) ? 120_000_000 : 12_000_000)
         var millis = (clock - .random(in: 0...back, using: &random)) / 1_000
-        // Whole seconds, so that times often stand exactly on a bound.
+        // Whole seconds, so that times are often exactly on a bound.
         if random.chance(2, in: 3) { millis = millis / 1_000 * 1_000 }
         switch random.below(3) {
         case 0: return "\(millis)"

@@ -1,6 +1,6 @@
 @testable import KappaCore
 
-/// A slow and obvious aggregation: it keeps every element of every group and looks at them at the end.
+/// A slow and obvious aggregation: it keeps every element of every group and aggregates them at the end.
 struct EventsReference<Element> {
     enum Cut {
         case none
@@ -11,7 +11,7 @@ struct EventsReference<Element> {
         case sliding(Int64)
     }
 
-    /// The elements of an event; throws where the view cannot take it, nil where it is of no interest.
+    /// The elements of an event; throws if the view cannot take it, nil if the view ignores it.
     var elements: (JSONValue) throws -> [(Element, Timestamp)]?
     var keys: [(Element) throws -> Value] = []
     var cut = Cut.none
@@ -20,7 +20,7 @@ struct EventsReference<Element> {
     var keep: Int64?
     /// Whether late events become dead letters.
     var lateAreDead = false
-    /// The time of any event that moves the stream time, whether or not the view takes it.
+    /// The time of any event that advances the stream time, whether or not the view takes it.
     var clock: (JSONValue) -> Timestamp? = { _ in nil }
     var windowFirst = true
     /// Functions of the elements of a group in log order.
@@ -32,7 +32,7 @@ struct EventsReference<Element> {
         var last: Int64
         var elements: [(place: Int, element: Element)]
     }
-    /// An element on its own, for windows that come later.
+    /// A single element, for windows that come later.
     private struct Single {
         var key: [Value]
         var time: Int64
@@ -52,7 +52,7 @@ struct EventsReference<Element> {
         case filtered, applied, late, dead
     }
 
-    /// The rows of the table in key order, and what became of the events.
+    /// The rows of the table in key order, and the outcome of the events.
     func run(_ lines: [String]) throws -> EventsOutcome {
         var groups: [Group] = []
         var singles: [Single] = []
@@ -164,7 +164,7 @@ struct EventsReference<Element> {
         return true
     }
 
-    /// Puts an element behind those of the same key and start.
+    /// Appends an element to those of the same key and start.
     private func join(_ new: Group, startingAt start: Int64, _ groups: inout [Group]) {
         let index = groups.firstIndex { $0.key == new.key && $0.start == start }
         if let index {
@@ -174,7 +174,7 @@ struct EventsReference<Element> {
         groups.append(Group(key: new.key, start: start, last: new.last, elements: new.elements))
     }
 
-    /// The start and the end of a group's window, where there are windows.
+    /// The start and the end of a group's window, if there are windows.
     private func window(_ group: Group) -> [Value] {
         let start = Value.timestamp(Timestamp(microseconds: group.start))
         switch cut {
@@ -236,7 +236,7 @@ enum EventsAggregates {
         if values.isEmpty { return .null }
         return .double(values.reduce(0, +).doubleValue / Double(values.count))
     }
-    /// By their bytes: text that only looks alike is different. Both zeros are one number.
+    /// By their bytes: canonically equivalent texts are different. Both zeros are one number.
     static func distinct<V: ColumnValue>(_ values: [V?]) -> Value {
         .integer(Int64(Set(there(values).map { Array(oneZero($0.cell).jsonText.utf8) }).count))
     }

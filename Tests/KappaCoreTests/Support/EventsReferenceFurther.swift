@@ -7,7 +7,7 @@ extension EventsAggregates {
         let values = there(values)
         let divisor = Double(values.count - (sample ? 1 : 0))
         guard divisor > 0 else { return .null }
-        // A mean is rounded: equal values would seem to stand apart.
+        // A mean is rounded, so equal values would seem to differ from it.
         if values.allSatisfy({ $0 == values[0] }) { return .double(0) }
         let mean = values.reduce(0, +) / Double(values.count)
         return .double(values.map { ($0 - mean) * ($0 - mean) }.reduce(0, +) / divisor)
@@ -18,7 +18,7 @@ extension EventsAggregates {
         return .double(variance.squareRoot())
     }
 
-    /// The value of the first element whose key no other one beats.
+    /// The value of the first element whose key no other key beats.
     static func arg<E, K>(
         _ elements: [E], value: (E) -> some ColumnValue, key: (E) -> K?,
         beats: (K, K) -> Bool
@@ -36,7 +36,7 @@ extension EventsAggregates {
         .json("[\(there(values).prefix(limit).map(\.cell.jsonText).joined(separator: ","))]")
     }
 
-    /// The sketch of the set of values, which knows nothing of orders, cuts and merges.
+    /// The sketch of the set of values, independent of orders, cuts and merges.
     static func sketched(_ values: [String?]) -> Value {
         let sketch = DistinctSketch()
         for bytes in Set(there(values).map { Array($0.utf8) }).sorted(by: { $0.count > $1.count }) {
@@ -61,7 +61,7 @@ extension EventsAggregates {
         return sorted[max(0, Int((fraction * Double(sorted.count)).rounded(.up)) - 1)].cell
     }
 
-    /// What the bucket of the exact quantile stands for.
+    /// The value that represents the bucket of the exact quantile.
     static func bucketed(_ values: [Double?], _ fraction: Double) -> Value {
         guard case .double(let exact) = quantile(values, fraction, by: <) else { return .null }
         return .double(QuantileBucket.value(QuantileBucket.number(exact)))
@@ -77,7 +77,7 @@ extension EventsAggregates {
         return .json("[\(best.map { value($0.0).cell.jsonText }.joined(separator: ","))]")
     }
 
-    /// For few small integers, whose quotient as a double is whole only where it is.
+    /// For few small integers, whose quotient as a double is whole only if the exact one is.
     static func wholeAverage(_ values: [Int?], _ rule: FloatingPointRoundingRule) -> Value {
         let values = there(values)
         if values.isEmpty { return .null }

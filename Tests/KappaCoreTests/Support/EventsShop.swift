@@ -2,8 +2,8 @@ import KappaTesting
 
 @testable import KappaCore
 
-/// A small shop: a fold over several types of events, with two tables, look-ups, deletes, and handlers
-/// that throw; and the same again, slow and obvious.
+/// A small shop: a fold over several event types, with two tables, look-ups, deletes, and handlers that
+/// throw; and a slow and obvious version of the same.
 enum EventsShop {
     struct CustomerNamed: Event { var customerID: String, name: String }
     struct CustomerGone: Event { var customerID: String }
@@ -72,7 +72,7 @@ enum EventsShop {
     @Sendable static func place(
         _ event: OrderPlaced, _ customer: Customer, over row: Order?
     ) throws -> Order {
-        // After the customer was changed: nothing of that may stay.
+        // After the customer was changed: this change must be undone.
         if event.parts == 3 { throw Refusal("three parts") }
         return Order(
             customer: customer.name, rest: event.amount,
@@ -98,7 +98,7 @@ enum EventsShop {
         var orders: [[UInt8]: Order] = [:]
         var customers: [[UInt8]: Customer] = [:]
 
-        /// False where the event is of no interest.
+        /// False if the event is ignored.
         mutating func apply(_ event: JSONValue) throws -> Bool {
             func read<E: Event>(_ type: E.Type) throws -> E? {
                 guard event["event_type"] == E.eventType.map(JSONValue.string) else { return nil }

@@ -3,7 +3,7 @@ import KappaCore
 import KappaTesting
 import Testing
 
-/// The folder of reference data beside the package; it is no part of the repository.
+/// The folder of reference data beside the package; it is not part of the repository.
 enum EventsShared {
     static let folder: String = {
         if let folder = Seeds.environment("KAPPA_SHARED") { return folder }
@@ -30,7 +30,7 @@ enum EventsShared {
         text.split(separator: "\n").map(String.init)
     }
 
-    /// What a shell command writes; it must succeed.
+    /// The output of a shell command, which must succeed.
     static func run(_ command: String) throws -> String {
         let pipe = try #require(popen(command, "r"))
         var bytes: [UInt8] = []

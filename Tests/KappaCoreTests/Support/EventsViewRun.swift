@@ -3,13 +3,13 @@ import Testing
 
 @testable import KappaCore
 
-/// All that a version holds after some events: what must not depend on how it came about.
+/// Everything that a version holds after some events; it must not depend on how it came about.
 struct EventsOutcome: Equatable {
     var tables: [[[Value]]]
     var counters: Counters
     var dead: [DeadLetter]
 
-    /// The first difference, in words; nil where all is equal. Doubles may differ by `tolerance`
+    /// A description of the first difference; nil if everything is equal. Doubles may differ by `tolerance`
     /// times their size.
     func difference(from expected: EventsOutcome, tolerance: Double = 0) -> String? {
         for (table, (found, wanted)) in zip(tables, expected.tables).enumerated() {
@@ -47,20 +47,21 @@ struct EventsOutcome: Equatable {
     }
 }
 
-/// One way to bring a view over a log: how it is appended, read, committed and interrupted.
+/// One way to run a view over a log: how the log is appended and read, and the view committed and
+/// interrupted.
 struct EventsWay: CustomStringConvertible {
     /// How many events each append has; none is zero.
     var appends: [Int]
-    /// Chances in a hundred that after an append the view is brought forward.
+    /// Percent chance that the view is brought forward after an append.
     var scans = 100
-    /// Chances in a hundred that it is reopened before it is brought forward.
+    /// Percent chance that it is reopened before it is brought forward.
     var restarts = 0
-    /// Whether a scan stops at an offset of its own before it goes to the end.
+    /// Whether a scan stops at an intermediate offset before it goes to the end.
     var stopsMidway = false
     var commitMilliseconds = 3_000
     var budgetBytes = 1 << 26
     var forbidColumns = false
-    /// Whether there is a feed of changes; then the rows are made of it again and compared.
+    /// Whether there is a change feed; then the rows are rebuilt from it and compared.
     var feeds = false
     var seed: UInt64 = 0
 
@@ -89,7 +90,7 @@ struct EventsWay: CustomStringConvertible {
             seed: random.next())
     }
 
-    /// Runs a view over all lines at once with columns, and over one after the other with structs: both
+    /// Runs a view over all lines at once with columns, and over one line after the other with structs: both
     /// must give the same.
     static func both(_ view: any AnyView, _ lines: [String]) throws -> EventsOutcome {
         let whole = try EventsWay.whole(lines.count).run(view, lines)
@@ -99,7 +100,7 @@ struct EventsWay: CustomStringConvertible {
         return whole
     }
 
-    /// Appends the lines and materializes the view, this way.
+    /// Appends the lines and materializes the view in this way.
     func run(_ view: any AnyView, _ lines: [String]) throws -> EventsOutcome {
         let folder = try TemporaryFolder(inMemory: true)
         let version = try EventsVersion(view, in: folder.path)
@@ -135,7 +136,7 @@ struct EventsWay: CustomStringConvertible {
     }
 }
 
-/// One version of a view in a folder of its own, which can be closed and opened again.
+/// One version of a view in its own folder, which can be closed and reopened.
 final class EventsVersion {
     let log: String
     let file: String
@@ -164,7 +165,7 @@ final class EventsVersion {
     ) throws {
         if open == nil {
             let plan = ExtractionPlan()
-            // A view that decodes structs does so field by field, too.
+            // If columns are forbidden, structs are also decoded field by field.
             let version = try ExpressionInputOptions.$forbidColumns.withValue(forbidColumns) {
                 try EventReaderOptions.$forbidLayouts.withValue(forbidColumns) {
                     try VersionMaterializer(

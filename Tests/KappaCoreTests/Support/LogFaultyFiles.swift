@@ -8,8 +8,8 @@ enum FileCall: String, CaseIterable, Sendable {
     case open, write, sync, syncFolder, truncate, rename, remove
 }
 
-/// Files whose calls fail when they are told to. They never wait for the disk, so that tests which
-/// have no need of it are quick.
+/// Files whose calls fail on request. They never wait for the disk, so that tests that do not need it are
+/// quick.
 final class FaultyFiles: FileSystem {
     struct Fault: Sendable {
         var call: FileCall
@@ -18,7 +18,7 @@ final class FaultyFiles: FileSystem {
         var after = 0
         /// Fails once, or from then on.
         var isForEver = false
-        /// Whether a failing write puts half of its bytes there.
+        /// Whether a failing write writes half of its bytes.
         var tears = false
     }
 

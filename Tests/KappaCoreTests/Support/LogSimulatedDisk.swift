@@ -7,19 +7,19 @@ import Synchronization
 
 /// A disk that loses power.
 ///
-/// What a process sees is in real files. What would be on the disk is kept beside it: a write, a
-/// truncation and a name are pending until a sync of their file or folder, and at a power cut any
-/// part of what is pending may have reached the disk: dropped, reordered, torn anywhere. Also:
-/// - the power may go in the middle of any call; from then on every call fails;
-/// - a sync may fail; the bytes then stay visible, and no later sync brings them to the disk
-///   unless they are written again (as Linux does it).
+/// The state that a process sees is in real files. The state of the disk is kept separately: a write, a
+/// truncation and a name are pending until a sync of their file or folder, and at a power cut any part of
+/// what is pending may have reached the disk: dropped, reordered, torn anywhere. Also:
+/// - the power may fail in the middle of any call; from then on every call fails;
+/// - a sync may fail; the bytes then stay visible, and no later sync brings them to the disk unless they are
+///   written again (as on Linux).
 final class SimulatedDisk: FileSystem {
     struct Options: Sendable {
-        /// The power goes at this call.
+        /// The power fails at this call.
         var cutAtCall = Int.max
         /// These calls of `sync` fail, counted from 0.
         var failingSyncs: Set<Int> = []
-        /// A disk that lies: for the control that shows that a test can fail.
+        /// A disk that only pretends to sync: for the control that shows that the test can fail.
         var skipsSync = false
     }
 
@@ -44,7 +44,7 @@ final class SimulatedDisk: FileSystem {
         var calls = 0
         var syncs = 0
         var files: [File] = []
-        /// What a process sees.
+        /// The files as a process sees them.
         var names: [String: Int] = [:]
         var durableNames: [String: Int] = [:]
         var pendingNames: [NameChange] = []
@@ -66,12 +66,12 @@ final class SimulatedDisk: FileSystem {
         self.state = Mutex(state)
     }
 
-    /// Whether the power is gone.
+    /// Whether the power has failed.
     var isDead: Bool { state.withLock { $0.calls >= $0.options.cutAtCall } }
 
-    // MARK: The power goes
+    // MARK: The power fails
 
-    /// Puts what is on the disk after a power cut into another folder.
+    /// Copies the contents of the disk after a power cut into another folder.
     func powerCut(to folder: LogFolder) throws {
         let (names, contents) = state.withLock { state -> ([String: Int], [[UInt8]]) in
             var names = state.durableNames
@@ -144,7 +144,7 @@ final class SimulatedDisk: FileSystem {
 
     // MARK: Calls
 
-    /// Counts a call and does it; at the last one before the power goes, perhaps.
+    /// Counts a call and does it; the last one before the power fails is perhaps not done.
     private func call(
         _ name: String, _ body: (inout State) throws(IOFailure) -> Void
     ) throws(IOFailure) {
@@ -197,7 +197,7 @@ final class SimulatedDisk: FileSystem {
             let fails = state.options.failingSyncs.contains(state.syncs)
             state.syncs += 1
             for change in state.files[number].pending {
-                // Of a failed sync some bytes may have come to the disk; the rest never will.
+                // A failed sync may have written some bytes to the disk; the rest will never get there.
                 if fails {
                     Self.tear(change, to: &state.files[number].durable, &state.random)
                 } else {

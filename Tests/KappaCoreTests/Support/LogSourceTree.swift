@@ -1,6 +1,6 @@
 import Foundation
 
-/// The package's own sources, for tests that hold its house rules.
+/// The package's own sources, for tests that check the house rules.
 enum SourceTree {
     static let package: URL = {
         var url = URL(fileURLWithPath: #filePath)
@@ -9,7 +9,7 @@ enum SourceTree {
     }()
 
     struct File {
-        /// From the package's folder on.
+        /// Relative to the package's folder.
         var path: String
         var text: String
         var name: String { (path as NSString).lastPathComponent }

@@ -9,7 +9,7 @@ final class LogFolder: Sendable {
     let path: String
 
     init() {
-        // In memory where that can be: what these tests ask of a disk, a simulated one does.
+        // In memory if possible: where these tests need a disk, they use a simulated one.
         let memory = "/dev/shm/"
         let parent = access(memory, W_OK) == 0 ? memory : NSTemporaryDirectory()
         path = parent + "kappa-log-\(UUID().uuidString)"
@@ -62,7 +62,7 @@ enum LogTesting {
         try bytes.withUnsafeBytes { try EventLines($0) }
     }
 
-    /// Events that tell who made them.
+    /// Events that contain their writer's name.
     static func numbered(_ range: Range<Int>, by name: String = "a") -> [String] {
         range.map { #"{"by":"\#(name)","n":\#($0)}"# }
     }
@@ -75,7 +75,7 @@ enum LogTesting {
         return try readOn(reader, upTo: end)
     }
 
-    /// Reads on to the end; checks on the way that digests and runs fit the events.
+    /// Continues reading to the end, and checks that digests and runs match the events.
     static func readOn(_ reader: LogReader, upTo end: Offset? = nil) throws -> [ReadEvent] {
         let buffer = BlockBuffer()
         var events: [ReadEvent] = []
@@ -107,7 +107,7 @@ enum LogTesting {
         return bytes.withUnsafeBytes { LogDigest.empty.appending($0) }
     }
 
-    /// The program that was built together with these tests; nil where only the tests were built.
+    /// The program that was built together with these tests; nil if only the tests were built.
     static let program: String? = {
         let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
         guard let folder = own.map({ ($0 as NSString).deletingLastPathComponent }) else {

@@ -2,7 +2,7 @@ import Testing
 
 @testable import KappaCore
 
-/// Two versions with a column of each type, and all the ways of asking them in SQL.
+/// Two versions with a column of each type, and all ways to query them in SQL.
 struct SQLQuestions {
     static let table = TableSchema(
         name: "t",
@@ -18,7 +18,7 @@ struct SQLQuestions {
     let old: VersionReader
     let new: VersionReader
 
-    /// Both versions have these rows, but for `mark`, which differs in all of them.
+    /// Both versions have these rows, except that `mark` differs in all of them.
     init(_ rows: [[Value]]) throws {
         folder = try VersionsFolder()
         func marked(_ mark: Int64) -> [[Value]] { rows.map { $0.dropLast() + [.integer(mark)] } }
@@ -26,7 +26,7 @@ struct SQLQuestions {
         new = try folder.make(2, [(Self.table, marked(2))])
     }
 
-    /// A row with a key of its own, and what is given by column.
+    /// A row with this key and the given cells by column.
     static func row(_ key: String, _ cells: [String: Value]) -> [Value] {
         table.columns.map { column in
             switch column.name {
@@ -67,7 +67,7 @@ struct SQLQuestions {
         return keys
     }
 
-    /// The keys of the rows that `diff --where` looks at.
+    /// The keys of the rows that `diff --where` compares.
     func diff(_ condition: String) throws -> [String] {
         var options = Diff.Options()
         options.condition = condition

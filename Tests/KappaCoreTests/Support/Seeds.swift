@@ -3,8 +3,9 @@ import KappaTesting
 
 /// Seeds of random tests. A failure names its seed, and `KAPPA_SEED=…` runs that one alone.
 ///
-/// Seeds are new each time. With `KAPPA_SEEDS_OF=TEXT` they follow from the text and the line that asks: `.ci/run`
-/// gives the commit, so that a commit passes or fails everywhere alike, and each commit tries other seeds.
+/// Seeds are new on each run. With `KAPPA_SEEDS_OF=TEXT` they are derived from the text and the calling line:
+/// `.ci/run` passes the commit, so that a commit passes or fails the same way everywhere, and each commit
+/// tries other seeds.
 enum Seeds {
     static func random(_ count: Int, file: String = #fileID, line: Int = #line) -> [UInt64] {
         if let seed = environment("KAPPA_SEED").flatMap({ UInt64($0) }) { return [seed] }
@@ -23,6 +24,6 @@ enum Seeds {
 
     static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
-    /// Few digits, to be typed.
+    /// Few digits, so that a seed is easy to type.
     private static let limit: UInt64 = 1_000_000_000
 }

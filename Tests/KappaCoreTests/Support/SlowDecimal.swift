@@ -1,7 +1,6 @@
 import KappaTesting
 
-/// Arithmetic as on paper, digit by digit: slow, and plain to see that it is right. The reference for
-/// kappa's decimals.
+/// Arithmetic as on paper, digit by digit: slow, and obviously correct. The reference for kappa's decimals.
 struct SlowDecimal {
     var isNegative = false
     /// Most significant first, without leading zeros: zero has none.
@@ -23,7 +22,7 @@ struct SlowDecimal {
         self.scale = scale
     }
 
-    /// Without zeros at its ends: `-12.5`.
+    /// Without leading and trailing zeros: `-12.5`.
     var text: String {
         var (digits, scale) = (digits, scale)
         while scale > 0, digits.last ?? 0 == 0 {
@@ -65,7 +64,7 @@ struct SlowDecimal {
             isNegative: a.isNegative != b.isNegative, digits: product, scale: a.scale + b.scale)
     }
 
-    /// The quotient with so many digits after the point, which may be negative.
+    /// The quotient with `scale` digits after the point, which may be negative.
     func divided(by other: Self, scale: Int, _ rule: FloatingPointRoundingRule) -> Self {
         let shift = scale + other.scale - self.scale
         let dividend = digits + [Int](repeating: 0, count: max(0, shift))
@@ -101,7 +100,7 @@ struct SlowDecimal {
         return result
     }
 
-    /// The quotient as SQL's functions give it: exact where 38 digits do, else of 28 digits.
+    /// The quotient as SQL's functions give it: exact if 38 digits suffice, else with 28 digits.
     func divided(by other: Self) -> Self {
         if digits.isEmpty { return Self("0") }
         let exact = divided(by: other, scale: 38, .towardZero)
@@ -152,7 +151,7 @@ struct SlowDecimal {
     }
 }
 
-/// What fits a decimal of kappa's: 38 digits after the point, and all of them as an integer of 128 bits.
+/// The texts that fit kappa's decimals: 38 digits after the point, and all digits as an integer of 128 bits.
 enum ExactDecimalText {
     private static let most = "170141183460469231731687303715884105727"
 
@@ -166,7 +165,7 @@ enum ExactDecimalText {
 }
 
 extension SplitMix {
-    /// The text of a decimal of any sign, scale and width, canonical; with a liking for the bounds.
+    /// The canonical text of a decimal of any sign, scale and width; often close to the bounds.
     mutating func decimalText() -> String {
         let edges = [
             "0", "1", "-1", "0.1", "9223372036854775807", "-9223372036854775808",

@@ -2,7 +2,7 @@ import KappaTesting
 
 @testable import KappaCore
 
-/// A market: two types of events with keys of every kind, for joins, rankings and second steps.
+/// A market: two event types with keys of every kind, for joins, rankings and second steps.
 enum StreamsMarket {
     struct Sale: Event, ViewRow {
         /// Random lines have times of all sizes.
@@ -60,7 +60,7 @@ struct MarketMaker {
 
     private init(random: SplitMix) { self.random = random }
 
-    // "é" twice: as one scalar and as two. Swift takes them for equal, the log and SQL do not.
+    // "é" twice: as one scalar and as two. They are equal in Swift, but not in the log and in SQL.
     private static let users = [
         #""ada""#, #""""#, "\"\u{E9}\"", "\"e\u{301}\"", #""z\u0000""#,
         #""a name that is far too long for a word or two of memory""#,
@@ -88,12 +88,12 @@ struct MarketMaker {
             fields += [("event_type", "\"\(type)\""), ("limit", "\(random.below(8))")]
         }
         if random.chance(1, in: 3) { fields.removeAll { $0.1 == "null" } }
-        if random.chance(1, in: 15) { spoil(&fields) }
+        if random.chance(1, in: 15) { corrupt(&fields) }
         if random.chance(1, in: 4) { fields.shuffle(using: &random) }
         return "{" + fields.map { "\"\($0.0)\":\($0.1)" }.joined(separator: ",") + "}"
     }
 
-    private mutating func spoil(_ fields: inout [(String, String)]) {
+    private mutating func corrupt(_ fields: inout [(String, String)]) {
         let index = random.below(fields.count)
         switch random.below(3) {
         case 0: fields.remove(at: index)

@@ -3,16 +3,16 @@ import Testing
 
 @testable import KappaCore
 
-/// What a slow, obvious reference of a view knows after some events. It is a value, so that an event
-/// that cannot be taken leaves it as it was.
+/// The state of a slow, obvious reference of a view after some events. It is a value, so that an event that
+/// cannot be taken leaves it unchanged.
 protocol StreamsModel {
-    /// An event of the log has a time, whatever becomes of it.
+    /// Notes the time of an event of the log, whatever its outcome.
     mutating func pass(_ time: Int64)
     /// The rows of the view's table, in key order.
     var rows: [[Value]] { get }
-    /// Whether something that the last event made came too late for a step behind.
+    /// Whether an element of the last event came too late for a later step.
     var hasLate: Bool { get }
-    /// Takes one event; returns how many elements came of it.
+    /// Takes one event; returns how many elements it made.
     mutating func take(_ event: JSONValue, offset: Int64) throws -> Int
 }
 
@@ -21,7 +21,7 @@ extension StreamsModel {
     var hasLate: Bool { false }
 }
 
-/// An event that comes after what it belongs to has closed.
+/// An event that comes after its window has closed.
 struct StreamsLate: Error {}
 
 enum StreamsReference {
@@ -58,7 +58,7 @@ enum StreamsReference {
         return outcome
     }
 
-    /// Holds a view to a model, brought forward whole and in random ways.
+    /// Compares a view with a model, brought forward at once and in random ways.
     static func check(
         _ view: any AnyView, _ model: some StreamsModel, seed: UInt64, events: Int = 100,
         ways: Int = 3
@@ -77,7 +77,7 @@ enum StreamsReference {
     }
 }
 
-/// A join by nested loops. Nothing is ever forgotten.
+/// A join by nested loops. Nothing is ever dropped.
 struct JoinModel<Left, Right> {
     private(set) var lefts: [(Left, Int64)] = []
     private(set) var rights: [(Right, Int64)] = []

@@ -15,7 +15,7 @@ final class Mirror {
         follower = ChangeFollower(view, try folder.catalog(), fromNow: fromNow)
     }
 
-    /// Only somebody who rolls back takes readers back.
+    /// Only a rollback takes readers back.
     /// - Parameter most: How many changes to visit.
     func poll(mayGoBack: Bool = false, atMost most: Int? = nil) throws {
         _ = try follower.poll(atMost: most) { change in
@@ -32,7 +32,7 @@ final class Mirror {
             #expect(change.version == version, "a change of a version that was not announced")
             #expect(mayGoBack || change.offset >= lastOffset)
             lastOffset = change.offset
-            // What a change says was there before is what the changes before it made.
+            // A change's row before must be the result of the earlier changes.
             #expect(rows[change.table]?[change.key] == change.before, "\(change)")
             #expect((change.before == nil) == (change.operation == .insert))
             #expect((change.after == nil) == (change.operation == .delete))
@@ -41,7 +41,7 @@ final class Mirror {
         }
     }
 
-    /// The rows of a version, as changes would tell them.
+    /// The rows of a version, in the form of changes.
     static func rows(_ reader: VersionReader) throws -> [String: [String: String]] {
         var rows: [String: [String: String]] = [:]
         for (index, table) in reader.tables.enumerated() {

@@ -5,14 +5,14 @@ import Testing
 
 @testable import KappaCore
 
-/// The built `kappa` program, in a folder of its own.
+/// The built `kappa` program, in its own folder.
 final class KappaProgram: Sendable {
     let folder: TemporaryFolder
     var data: DataFolder { DataFolder(folder.path + "/data") }
 
     init() throws { folder = try TemporaryFolder() }
 
-    /// Stands beside the test program.
+    /// It is beside the test program.
     static let path: String = {
         var buffer = [CChar](repeating: 0, count: 4_096)
         let count = max(0, readlink("/proc/self/exe", &buffer, buffer.count))
@@ -20,7 +20,7 @@ final class KappaProgram: Sendable {
         return own.split(separator: "/").dropLast().map { "/" + $0 }.joined() + "/kappa"
     }()
 
-    /// Whether a line of `sh` ends with 0: for what a machine may lack or forbid.
+    /// Whether a line of `sh` exits with 0: for features that a machine may lack or forbid.
     static func succeeds(_ line: String) -> Bool {
         (try? KappaProgram().shell("{ \(line); } > /dev/null 2>&1").code) == 0
     }
@@ -52,7 +52,7 @@ final class KappaProgram: Sendable {
         ).wait(seconds: seconds)
     }
 
-    /// Appends made-up events of some users.
+    /// Appends generated events of some users.
     func generate(_ count: Int, seed: Int = 1, users: Int = 50) throws {
         let events = try run(
             "generate", "user-events", "--count", "\(count)", "--seed", "\(seed)", "--users",
@@ -67,14 +67,14 @@ final class KappaProgram: Sendable {
         var output: String
         var errors: String
 
-        /// The records of JSON that it printed.
+        /// The JSON records that it printed.
         var records: [[String: any Sendable]] {
             output.split(separator: "\n").compactMap { line in
                 let value = try? JSONSerialization.jsonObject(with: Data(line.utf8))
                 return value as? [String: any Sendable]
             }
         }
-        /// The keys of a record as they stand in the text.
+        /// The keys of a record in the order of the text.
         var keys: [String] {
             guard let line = output.split(separator: "\n").first,
                 let json = try? JSONValue(parsing: String(line)), case .object(let members) = json
@@ -89,10 +89,10 @@ final class KappaProgram: Sendable {
     final class Child: Sendable {
         let pid: pid_t
         private let outputs: TemporaryFolder
-        /// The end to write to of its standard input.
+        /// The write end of its standard input.
         let inputEnd: Int32?
 
-        /// - Parameter input: What it reads; nil is nothing, and "|" a pipe that stays open.
+        /// - Parameter input: Its standard input; nil is nothing, and "|" a pipe that stays open.
         init(
             _ words: [String], in folder: String, input: String?, environment: [String: String]
         ) throws {
@@ -126,7 +126,7 @@ final class KappaProgram: Sendable {
             posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
             let base = ["PATH": "/usr/bin:/bin", "TMPDIR": folder]
             let variables = base.merging(environment) { $1 }.map { "\($0)=\($1)" }
-            // The shell goes to the folder, and then is the program.
+            // The shell changes to the folder and then becomes the program.
             let shell = ["/bin/sh", "-c", #"cd "$0" && exec "$@""#, folder]
             var arguments = (shell + words).map { strdup($0) } + [nil]
             var values = variables.map { strdup($0) } + [nil]
@@ -157,7 +157,7 @@ final class KappaProgram: Sendable {
             return String(decoding: data ?? Data(), as: UTF8.self)
         }
 
-        /// Waits for the end. The code is the exit code, or 128 and the signal.
+        /// Waits for the end. The code is the exit code, or 128 plus the signal.
         func wait(seconds: Double = 60) throws -> Finished {
             var status: Int32 = 0
             do {

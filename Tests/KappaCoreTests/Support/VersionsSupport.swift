@@ -4,7 +4,7 @@ import Testing
 
 @testable import KappaCore
 
-/// What the tests of versions count: a key and a number.
+/// The events of the tests of versions: a key and a number.
 struct Tick: Event, Encodable {
     var k: String
     var v: Int
@@ -14,7 +14,7 @@ struct Tick: Event, Encodable {
     static func line(_ k: String, _ v: Int) -> String { #"{"k":"\#(k)","v":\#(v)}"# }
 }
 
-/// How often each key comes and what its numbers make. Another digest is another build's definition.
+/// Counts the events of each key and sums their numbers. Another digest is another build's definition.
 func tally(_ digest: String, below limit: Int = .max, named name: String = "tally") -> View<Columns>
 {
     View(name, digest: digest) {
@@ -25,7 +25,7 @@ func tally(_ digest: String, below limit: Int = .max, named name: String = "tall
     }
 }
 
-/// A data folder of a test's own.
+/// A data folder for one test.
 final class VersionsFolder {
     let temporary: TemporaryFolder
     let data: DataFolder
@@ -88,7 +88,7 @@ final class VersionsFolder {
     }
 }
 
-/// A runner at work on a thread of its own: one build of a program.
+/// A runner on its own thread: one build of a program.
 final class RunningBuild: Sendable {
     let runner: ViewRunner
     private let thread: WorkerThread
@@ -118,7 +118,7 @@ final class RunningBuild: Sendable {
     var said: [String] { reports.withLock { $0 } }
     var isDone: Bool { result.withLock { $0 != nil } }
 
-    /// Waits for a condition that this build brings about; an error of the build comes at once.
+    /// Waits for a condition that this build brings about; throws an error of the build at once.
     func until(
         _ what: String, sourceLocation: SourceLocation = #_sourceLocation,
         _ isSo: () throws -> Bool
@@ -163,7 +163,7 @@ final class RunningBuild: Sendable {
     }
 }
 
-/// Waits for a condition; fails where it does not come about in good time.
+/// Waits for a condition; fails if it does not hold in reasonable time.
 func waitFor(
     _ what: String, seconds: Double = 30, sourceLocation: SourceLocation = #_sourceLocation,
     _ isSo: () throws -> Bool

@@ -1,6 +1,6 @@
 @testable import KappaCore
 
-/// Versions that are made of given rows, with no log.
+/// Versions made from given rows, without a log.
 extension VersionsFolder {
     typealias Rows = [[Value]]
 
@@ -15,7 +15,7 @@ extension VersionsFolder {
             tables: tables.map(\.0))
         try store.commit(Checkpoint(offset: Offset(offset))) { transaction in
             for (index, table) in tables.enumerated() {
-                // A new version's rows are written in the order of their keys.
+                // A new version's rows are written in key order.
                 for row in table.1.sorted(by: { Self.isOrdered($0, $1, table.0) }) {
                     let writer = transaction.upsert(into: index)
                     var sink = StoreSink(writer)

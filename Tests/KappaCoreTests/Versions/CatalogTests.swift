@@ -20,7 +20,7 @@ struct CatalogTests {
         withExtendedLifetime(lease) {}
     }
 
-    @Test("numbers count up for each view, and are never used again")
+    @Test("numbers increase per view, and are never reused")
     func numbers() throws {
         var catalog = try folder.catalog()
         #expect(try catalog.create(view: "tally", digest: "a") == id(1))
@@ -32,7 +32,7 @@ struct CatalogTests {
         #expect(try catalog.entries(of: "tally").map(\.id) == [id(1), id(3)])
     }
 
-    @Test("a version goes from building to live, and the one before it retires")
+    @Test("a version goes from building to live, and the previous one retires")
     func states() throws {
         try folder.append(ticks: 10)
         let catalog = try folder.catalog()
@@ -94,7 +94,7 @@ struct CatalogTests {
         _ = try Lease(id(1), in: data)
     }
 
-    @Test("the history tells every switch with its position and reason")
+    @Test("the history has every switch with its position and reason")
     func history() throws {
         try folder.append(ticks: 10)
         try folder.catchUp([tally("a")])
@@ -110,7 +110,7 @@ struct CatalogTests {
         #expect(history.allSatisfy { $0.atMicros > 1_600_000_000_000_000 })
     }
 
-    @Test("a live link that is missing or wrong is put right when the catalog is opened")
+    @Test("a missing or wrong live link is corrected when the catalog is opened")
     func mendsLinks() throws {
         try folder.append(ticks: 10)
         try folder.catchUp([tally("a")])
@@ -127,7 +127,9 @@ struct CatalogTests {
         #expect(try client.integer("SELECT sum(n) FROM tally") == 10)
     }
 
-    @Test("what a killed process left is removed at the next open, unless somebody works on it")
+    @Test(
+        "leftovers of a killed process are removed at the next open, unless a process works on them"
+    )
     func removesLeftovers() throws {
         try folder.append(ticks: 10)
         try folder.catchUp([tally("a")])
@@ -150,7 +152,7 @@ struct CatalogTests {
         withExtendedLifetime(held) {}
     }
 
-    @Test("a live version cannot be dropped; another is gone with its files")
+    @Test("a live version cannot be dropped; another one is removed with its files")
     func drops() throws {
         try folder.append(ticks: 10)
         try folder.catchUp([tally("a")])
@@ -165,7 +167,7 @@ struct CatalogTests {
         #expect(try folder.entry("tally", 2) == nil)
     }
 
-    @Test("garbage is what has retired or failed, but the newest few, and what nobody holds")
+    @Test("garbage is retired and failed versions that nobody holds, except the newest few")
     func garbage() throws {
         try folder.append(ticks: 10)
         for digest in ["a", "b", "c", "d"] { try folder.catchUp([tally(digest)]) }
@@ -179,11 +181,11 @@ struct CatalogTests {
         let dropped = try Garbage(catalog).collect(keep: 0)
         #expect(dropped.map(\.id) == [id(1), id(3)])
         #expect(dropped.allSatisfy { $0.bytes > 0 })
-        // The live one and the one that is ready stay.
+        // The live one and the ready one stay.
         #expect(try catalog.entries().map(\.id) == [id(4), id(5)])
     }
 
-    @Test("the same definition is one version, however many runners begin with it at once")
+    @Test("one definition makes one version, however many runners start it at once")
     func oneVersionForADefinition() throws {
         try folder.append(ticks: 10)
         let builds = try (0..<4).map { _ in try RunningBuild(data, [tally("a")]) }

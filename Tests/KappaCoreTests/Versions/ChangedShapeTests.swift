@@ -56,12 +56,12 @@ import Testing
         .check("counts") { $0.newRows >= 0 },
     ]
 
-    @Test("plan, diff, changes and gates take a definition of any other shape")
+    @Test("plan, diff, changes and gates work with a definition of any other shape")
     func pairs() throws {
         let seed = Seeds.one()
         var random = SplitMix(state: seed)
         for before in Self.shapes {
-            // All pairs would take long; a seed picks some of each.
+            // All pairs would take too long; a seed picks some for each shape.
             for after in Self.shapes.filter({ $0 != before }).shuffled(using: &random).prefix(4) {
                 let comment: Comment = "\(before) → \(after), KAPPA_SEED=\(seed)"
                 try check(before, after, comment, &random)
@@ -109,7 +109,7 @@ import Testing
             let judgement = try judge.judge(id, against: VersionID("shape", VersionNumber(1)))
             let finding = try #require(judgement?.findings.first, comment)
             if case .drift = gate.rule {
-                // A column that a version lacks, or that is no number there, has no sum.
+                // A column that a version lacks, or that is not numeric there, has no sum.
                 #expect(
                     finding.figures.contains("its sum")
                         || finding.figures.contains("cannot be judged"),
@@ -121,7 +121,7 @@ import Testing
         _ = try Promotion(folder.catalog()).promote([id], reason: "test")
         try mirror.poll()
         #expect(mirror.promotions == 1, comment)
-        // Of what a table has lost nothing is left.
+        // Nothing is left of the rows that a table has lost.
         let left = mirror.rows.filter { !$0.value.isEmpty }
         let wanted = try Mirror.rows(folder.reader("shape", 2))
         #expect(left == wanted, comment)

@@ -5,15 +5,16 @@ import Testing
 @testable import KappaCore
 
 /// Code of views that ends the process where no version is applied: while a sample is taken, while types are
-/// learned, in replays aside, in a promotion, in a server that nobody starts again but its owner.
-@Suite("Views whose code crashes aside") struct CrashAsideTests {
-    /// The views of the program whose types cannot be tried out.
+/// probed, in scratch replays, in a promotion, in a server that only its owner restarts.
+@Suite("Views whose code crashes outside of a version's work") struct CrashAsideTests {
+    /// The views of the program whose types crash when probed.
     private static let learningKinds = [
         "event", "row", "empty", "second", "joined", "outer", "mapped", "ranked",
         "upcaster",
     ]
 
-    @Test("a crash while a sample is taken costs the sample alone: the view stays live and goes on")
+    @Test(
+        "a crash while a sample is taken costs only the sample: the view stays live and continues")
     func sample() throws {
         let program = try FaultyProgram("sampled")
         let events = VersionSample.usualEvents + 10
@@ -30,14 +31,14 @@ import Testing
         #expect(status.first?["reason"] as? String == nil)
         let id = VersionID("sampled", VersionNumber(1))
         #expect(CrashStamp.read(program.data.sampleCrashMark(id))?.stamp != nil)
-        // A later run does without.
+        // A later run works without the sample.
         try program.append(FaultyProgram.calm(3))
         let again = try program.run("run", "--until-caught-up")
         #expect(again.code == 0 && !again.errors.contains("starting again"), "\(again)")
         #expect(try program.status("sampled").first?["position"] as? Int == events + 4)
     }
 
-    @Test("a view whose types cannot be tried out is invalid; all commands and other views go on")
+    @Test("a view whose types crash when probed is invalid; all commands and other views continue")
     func learning() throws {
         let program = try FaultyProgram("learning")
         try program.append(FaultyProgram.calm(9))
@@ -65,7 +66,8 @@ import Testing
         #expect(rows.code == 0 && rows.lines.count == 4, "\(rows)")
     }
 
-    /// A program with one event that each view cannot take, at the end of events that all can.
+    /// A program whose log ends with one event for each view that the view cannot take, after events that all
+    /// can.
     private func applied(_ seed: UInt64) throws -> (FaultyProgram, [String: Int]) {
         var random = SplitMix(state: seed)
         let program = try FaultyProgram("crashing")
@@ -78,7 +80,7 @@ import Testing
                     kind, CrashTests.traps[number % CrashTests.traps.count], number))
             lines += FaultyProgram.calm(Int.random(in: 0...2, using: &random))
         }
-        // A version that stands at the end is compared as it stands.
+        // A version at the log's end would be compared as it is.
         try program.append(lines + FaultyProgram.calm(2))
         return (program, offsets)
     }
@@ -117,7 +119,7 @@ import Testing
                 #expect(finished.errors.contains("event \(offset) of the log"), comment)
             }
         }
-        // Aside is aside: all versions stay live, and no scratch folder is left.
+        // Scratch replays touch no version: all stay live, and no scratch folder is left.
         let status = try program.run("status", "--format", "json").records
         #expect(status.allSatisfy { $0["state"] as? String == "live" }, "KAPPA_SEED=\(seed)")
         let left = Folder.names(in: program.data.path).filter { $0.hasPrefix("scratch") }
@@ -125,7 +127,8 @@ import Testing
     }
 
     @Test(
-        "why says on which event a view's code crashes, whether it looks for a key or applies all")
+        "why says on which event a view's code crashes, whether it looks for a key or applies all"
+    )
     func why() throws {
         let seed = Seeds.one()
         let (program, offsets) = try applied(seed)
@@ -144,7 +147,7 @@ import Testing
     }
 
     @Test(
-        "why says of each of two definitions on which event its code crashes",
+        "why says for each of two definitions on which event its code crashes",
         arguments: ["keyed", "folded"])
     func whyOfTwo(view: String) throws {
         let seed = Seeds.one()
@@ -208,7 +211,7 @@ import Testing
         #expect(promoted.code == 70, "\(promoted)")
         #expect(promoted.errors.contains("view fold crashes on event 29"), "\(promoted)")
         #expect(promoted.errors.contains("where: fold@2, offset 29"), "\(promoted)")
-        // Nothing was switched, nothing is held, and the others go on.
+        // Nothing was switched, nothing is held, and the others continue.
         let status = try program.status("fold")
         #expect(status.map { $0["live"] as? Bool } == [true, false], "\(status)")
         let lease = VersionID("fold", VersionNumber(2))
@@ -216,14 +219,14 @@ import Testing
         let run = try program.run("run", "--until-caught-up")
         #expect(run.code == 70, "\(run)")
         #expect(try program.status("whole").first?["position"] as? Int == 35)
-        // Mended, it is promoted.
-        let mended = try program.copied()
-        let again = try mended.run("promote", "fold@2", environment: ["FAULTY_SAFE": "1"])
+        // After the fix it is promoted.
+        let repaired = try program.copied()
+        let again = try repaired.run("promote", "fold@2", environment: ["FAULTY_SAFE": "1"])
         #expect(again.code == 0, "\(again)")
     }
 
     @Test(
-        "a server is not started again by kappa: its owner's starts find the event, and calls say so"
+        "kappa does not restart a server: its owner's restarts find the event, and calls say so"
     )
     func server() throws {
         let program = try FaultyProgram("server")
@@ -266,7 +269,7 @@ import Testing
     }
 
     @Test(
-        "a server whose view's types cannot be tried out dies once for each, then does without them"
+        "a server whose views' types crash when probed dies once for each, then runs without them"
     )
     func learningServer() throws {
         let program = try FaultyProgram("learning-server")
@@ -289,8 +292,8 @@ import Testing
                 #expect(line.contains("its code crashes when the types"), "\(start)\n\(served)")
             }
         }
-        // The owner's mended build tries again.
-        let mended = try program.copied().run(environment: ["FAULTY_SAFE": "1"])
-        #expect(mended.code == 0 && mended.lines.contains("position of row: 9"), "\(mended)")
+        // The owner's fixed build tries again.
+        let repaired = try program.copied().run(environment: ["FAULTY_SAFE": "1"])
+        #expect(repaired.code == 0 && repaired.lines.contains("position of row: 9"), "\(repaired)")
     }
 }

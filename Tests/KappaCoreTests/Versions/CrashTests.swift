@@ -4,8 +4,8 @@ import Testing
 
 @testable import KappaCore
 
-/// Code of views that ends the process: by a trap, a recursion without end, an abort, an address that is
-/// not there. The view fails with the event that its code cannot take; nobody else does.
+/// Code of views that ends the process: by a trap, infinite recursion, an abort, an invalid address. The view
+/// fails with the event that its code cannot take; no other view does.
 @Suite("Views whose code crashes") struct CrashTests {
     static let kinds = [
         "fold", "tables", "encoder", "decoder", "upcaster", "filter", "map", "flat", "key",
@@ -16,7 +16,7 @@ import Testing
         "overflow", "index", "unwrap", "fatal", "recursion", "division", "abort", "address",
     ]
 
-    @Test("whatever closure crashes in whatever way, only its view fails, and says on which event")
+    @Test("whichever closure crashes in whatever way, only its view fails, and says on which event")
     func sweep() throws {
         let seed = Seeds.one()
         var random = SplitMix(state: seed)
@@ -52,16 +52,16 @@ import Testing
         }
         let whole = try program.run("query", "whole", "--format", "csv")
         let counted = whole.lines.dropFirst().compactMap { Int($0.split(separator: ",")[1]) }
-        // All but the one that is of another shape.
+        // All but the one of another shape.
         #expect(counted.reduce(0, +) == lines.count - 1, "KAPPA_SEED=\(seed)\n\(whole)")
-        // A further run knows it all, and crashes no more.
+        // Another run knows about the failures, and crashes no more.
         let again = try program.run("run", "--until-caught-up")
         #expect(again.code == 70)
         #expect(!again.errors.contains("starting again"), "\(again)")
     }
 
     @Test(
-        "a live view whose code crashes keeps its rows; the others go on, and a mended build resumes it"
+        "a live view whose code crashes keeps its rows; others continue; a fixed build resumes it"
     )
     func live() throws {
         let program = try FaultyProgram("fold")
@@ -80,7 +80,7 @@ import Testing
         #expect(try program.run("plan").output.contains("crashes on event 9"))
         #expect(try program.run("views").output.contains("crashes on event 9"))
 
-        // By name it is tried again, in a version of its own.
+        // A rebuild by name tries it again, in a new version.
         let rebuild = try program.run("rebuild", "fold")
         #expect(rebuild.code == 70, "\(rebuild)")
         #expect(rebuild.errors.contains("where: fold@2, offset 9"), "\(rebuild)")
@@ -91,17 +91,17 @@ import Testing
         #expect(ended.code == 70, "\(ended)")
 
         // Another program tries the event again.
-        let mended = try program.copied()
-        let resumed = try mended.run(
+        let repaired = try program.copied()
+        let resumed = try repaired.run(
             "run", "--until-caught-up", environment: ["FAULTY_SAFE": "1"])
         #expect(resumed.code == 0, "\(resumed)")
-        let both = try mended.status("fold")
+        let both = try repaired.status("fold")
         #expect(both.first?["position"] as? Int == 15, "\(resumed)")
         #expect(both.first?["reason"] as? String == nil)
     }
 
     @Test(
-        "Swift's own backtrace is printed before the program goes on",
+        "Swift's own backtrace is printed before the program continues",
         arguments: [
             "overflow", "recursion",
         ])
@@ -145,7 +145,7 @@ import Testing
         #expect(try program.run("run", "--until-caught-up").code == 0)
     }
 
-    @Test("a gate whose code crashes holds its version back, and nobody else's")
+    @Test("a gate whose code crashes holds back only its version")
     func gate() throws {
         let program = try FaultyProgram("gated")
         try program.append(FaultyProgram.calm(9))
@@ -157,7 +157,7 @@ import Testing
         #expect(try program.run("promote", "gated", "--force").code == 0)
     }
 
-    @Test("records stay whole over a crash")
+    @Test("records stay whole across a crash")
     func records() throws {
         let program = try FaultyProgram("fold")
         try program.append(FaultyProgram.calm(9) + [FaultyProgram.blow("fold", "unwrap", 1)])
@@ -168,7 +168,7 @@ import Testing
     }
 }
 
-/// The program of views whose code is at fault, in a folder of its own.
+/// The program whose views have faulty code, in its own folder.
 struct FaultyProgram {
     private let program: KappaProgram
     private let path: String
@@ -188,15 +188,15 @@ struct FaultyProgram {
 
     var data: DataFolder { program.data }
 
-    /// The same program in another file: what a mended build would be.
+    /// The same program in another file: like a fixed build.
     func copied() throws -> FaultyProgram {
-        let copy = program.folder.path + "/mended"
+        let copy = program.folder.path + "/repaired"
         try FileCopy.copy(path, to: copy)
         chmod(copy, 0o755)
         return FaultyProgram(self, copy)
     }
 
-    /// The same program and folder with other views: what another build would be.
+    /// The same program and folder with other views: like another build.
     func with(views: String) throws -> FaultyProgram { FaultyProgram(self, path, views) }
 
     /// A program that is this one with other views, whatever its environment.
@@ -210,7 +210,7 @@ struct FaultyProgram {
         return script
     }
 
-    /// Events that no view minds.
+    /// Events that crash no view.
     static func calm(_ count: Int) -> [String] {
         (0..<count).map { #"{"k":"k\#($0 % 3)","v":\#($0),"at":"2024-01-01T00:00:00Z"}"# }
     }

@@ -4,7 +4,7 @@ import Testing
 @testable import KappaCLI
 @testable import KappaCore
 
-/// Versions that cannot take many of their events are not promoted by themselves.
+/// Versions that cannot take many of their events are not promoted automatically.
 @Suite("Dead letters and promotions") struct DeadLetterGateTests {
     private let folder: VersionsFolder
     init() throws { folder = try VersionsFolder() }
@@ -14,7 +14,7 @@ import Testing
         static let eventType: String? = nil
     }
 
-    /// Cannot take the ticks from a number on.
+    /// Cannot take ticks from a given number on.
     private func picky(_ digest: String, dies limit: Int, gates: [Gate] = []) -> View<Columns> {
         var view = View<Columns>("tally", digest: digest) {
             Events(Tick.self).filter {
@@ -28,12 +28,12 @@ import Testing
 
     private func live() throws -> Int? { try folder.catalog().live("tally")?.rawValue }
 
-    @Test("a share that rises by more than a percent point holds a version back, with reasons")
+    @Test("a share that rises by more than a percentage point holds a version back, with reasons")
     func rise() throws {
         try folder.append(ticks: 100)
         try folder.catchUp([picky("a", dies: 100)])
         #expect(try live() == 1)
-        // One of a hundred is a percent, and no more.
+        // One in a hundred is exactly one percent, not more.
         try folder.catchUp([picky("b", dies: 99)])
         #expect(try live() == 2)
         let build = try RunningBuild(folder.data, [picky("c", dies: 97)]) { $0.follows = false }
@@ -51,17 +51,18 @@ import Testing
         #expect(
             Judgement.refusal(of: [judgement], named: 1).advice?.contains("kappa dead tally@3")
                 == true)
-        // Who names it approves.
+        // Promoting it by name is an approval.
         _ = try NamedPromotion(folder.data, .empty).run([
             VersionReference("tally", VersionNumber(3))
         ])
         #expect(try live() == 3)
-        // From there it is no rise.
+        // Compared with that version it is no increase.
         try folder.catchUp([picky("d", dies: 97)])
         #expect(try live() == 4)
     }
 
-    @Test("a first version is promoted with some dead letters, and held back where most are dead")
+    @Test(
+        "a first version is promoted with some dead letters, and held back if most events are dead")
     func first() throws {
         try folder.append(ticks: 10)
         try folder.catchUp([picky("a", dies: 5)])
@@ -80,7 +81,7 @@ import Testing
                 == "not promoted: dead letters: 10 of 10 events (100%) are dead letters")
     }
 
-    @Test("a gate of one's own decides alone: by number or by share")
+    @Test("a view's own gate alone decides: by number or by share")
     func own() throws {
         try folder.append(ticks: 100)
         try folder.catchUp([picky("a", dies: 100)])

@@ -4,7 +4,7 @@ import Testing
 
 @testable import KappaCore
 
-/// Cleaning up beside everything else that goes on.
+/// Runs gc concurrently with everything else.
 @Suite("gc races")
 struct GarbageRaceTests {
     private let folder: VersionsFolder
@@ -26,7 +26,7 @@ struct GarbageRaceTests {
         @Sendable func finding(_ text: String) {
             findings.withLock { $0.append("\(text), KAPPA_SEED=\(seed)") }
         }
-        /// What people do may be refused, in words; nothing else may go wrong.
+        /// An action may be refused with a message; nothing else may go wrong.
         func thread(
             _ name: String, _ number: UInt64,
             _ body: @escaping @Sendable (inout SplitMix) throws -> Void
@@ -98,7 +98,7 @@ struct GarbageRaceTests {
         #expect(data.linkedNumber(of: "tally") == (try folder.catalog().live("tally")))
     }
 
-    @Test("a rollback to what was dropped a moment ago says so, and switches nothing")
+    @Test("a rollback to a version that was just dropped says so, and switches nothing")
     func dropped() throws {
         try folder.catchUp([tally("a")])
         try folder.catchUp([tally("b")])

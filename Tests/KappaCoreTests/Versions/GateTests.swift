@@ -30,7 +30,7 @@ struct GateTests {
         return try Promotion(folder.catalog(), judge).promote(ids, reason: "test")
     }
 
-    /// What a gate says of tally@2 beside tally@1, or of tally@1 alone.
+    /// What a gate says about tally@2 compared with tally@1, or about tally@1 alone.
     private func finding(
         _ gate: Gate, ofFirst isFirst: Bool = false
     ) throws -> Judgement.GateFinding {
@@ -39,7 +39,7 @@ struct GateTests {
         return try #require(judgement?.findings.first)
     }
 
-    @Test("each gate tells its figures, and shows what it complains about")
+    @Test("each gate reports its figures, and shows the rows that it refuses")
     func figures() throws {
         try folder.catchUp([tally("a")])
         try folder.catchUp([tally("b", below: 14)], promotes: false)
@@ -89,7 +89,7 @@ struct GateTests {
     }
 
     @Test(
-        "what cannot be judged is refused, and reads nothing but the two versions",
+        "a gate that cannot be checked refuses, and reads nothing but the two versions",
         arguments: [
             "SELECT nothing FROM new", "SELECT * FROM _kappa_version", "DELETE FROM old",
             "SELECT 1; SELECT 2", "SELECT * FROM sqlite_master", "ATTACH 'x' AS x",
@@ -103,7 +103,7 @@ struct GateTests {
         #expect(finding.figures.hasPrefix("it cannot be judged, "))
     }
 
-    @Test("a first version passes what compares; SQL and Swift look at it alone")
+    @Test("a first version passes gates that compare; SQL and Swift gates see only that version")
     func first() throws {
         try folder.catchUp([tally("a")], promotes: false)
         for gate in [
@@ -145,7 +145,7 @@ struct GateTests {
         #expect(kept.map { $0.findings[0].gate } == ["max-changed=0", "max-changed=5"])
     }
 
-    @Test("gates can be passed over, and the catalog tells")
+    @Test("gates can be skipped, and the catalog records it")
     func forced() throws {
         try folder.catchUp([tally("a")])
         let view = tally("b", below: 14).promote(when: .changedRows(atMost: 0), .manualApproval)
@@ -170,7 +170,7 @@ struct GateTests {
         #expect(try live() == 1)
     }
 
-    @Test("several views are judged together, and none is switched where one is refused")
+    @Test("several views are checked together, and none is switched if one is refused")
     func several() throws {
         try folder.catchUp([tally("a"), tally("a", named: "other")])
         try folder.append(ticks: 10, first: 20)
@@ -189,7 +189,8 @@ struct GateTests {
         #expect(try [live(), live("other")] == [1, 1])
     }
 
-    @Test("run promotes what has become ready together in one step, and the rest when it may")
+    @Test(
+        "run promotes versions that become ready together in one step, and the others when it may")
     func oneStep() throws {
         try folder.catchUp([tally("a"), tally("a", named: "other"), tally("a", named: "third")])
         let seen = Monitor<[VersionNumber?]>([])
@@ -206,7 +207,7 @@ struct GateTests {
         #expect(try [live(), live("other"), live("third")] == [2, 2, 1])
     }
 
-    @Test("a gate that names a column which is not there is refused when the view is defined")
+    @Test("a gate that names a missing column is refused when the view is defined")
     func columns() throws {
         let view = tally("a").promote(when: .columnDrift("revenue", atMost: 1))
         let error = #expect(throws: KappaError.self) { try ViewSet([view]).definitions() }
@@ -214,7 +215,7 @@ struct GateTests {
         #expect(error?.reason == "there are n, total")
     }
 
-    @Test("gates count for nothing in a digest")
+    @Test("gates do not affect a digest")
     func digests() throws {
         let plain = View("tally") { Events(Tick.self).grouped(by: \.k).aggregate(.count(as: "n")) }
         let gated = plain.promote(when: .changedRows(atMost: .percent(1)), .manualApproval)

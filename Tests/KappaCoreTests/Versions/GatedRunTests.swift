@@ -3,7 +3,7 @@ import Testing
 
 @testable import KappaCore
 
-/// Builds that run by themselves and obey gates.
+/// Builds that promote automatically and obey gates.
 @Suite("Running with gates")
 struct GatedRunTests {
     private let folder: VersionsFolder
@@ -19,7 +19,7 @@ struct GatedRunTests {
         try folder.reader("tally", number).checkpoint().offset.rawValue
     }
 
-    @Test("what is refused is followed and not judged again, until another version is live")
+    @Test("a refused version is kept current and not checked again until another version is live")
     func onceAndAgain() throws {
         try folder.catchUp([tally("c", below: 14)])
         try folder.catchUp([tally("a")])
@@ -33,14 +33,14 @@ struct GatedRunTests {
         #expect(build.said.count { $0 == "refused tally@3" } == 1)
         #expect(try live() == 2)
         #expect(try folder.entry("tally", 3)?.reason?.hasPrefix("not promoted: ") == true)
-        // Beside rows that are like its own it passes.
+        // Compared with rows equal to its own, it passes.
         _ = try Promotion(folder.catalog()).rollBack(["tally"])
         try build.until("it is promoted") { try live() == 3 }
         try build.stop()
         #expect(try folder.catalog().judgements(of: "tally").map(\.verdict).last == .passed)
     }
 
-    @Test("a build that does not follow ends with what was refused ready, and judges it again")
+    @Test("a build that does not follow leaves a refused version ready, and checks it again")
     func ends() throws {
         try folder.catchUp([tally("a")])
         let gated = tally("b", below: 14).promote(when: .changedRows(atMost: 0))
@@ -63,7 +63,7 @@ struct GatedRunTests {
         let gated = tally("b", below: 50).promote(
             when: .check("sums") { new in
                 let totals = try new.totals(of: "n")
-                // The old definition takes every event, so its sum tells where it stands.
+                // The old definition takes every event, so its sum equals its position.
                 return totals.old == Double(new.position.rawValue)
             })
         let new = try RunningBuild(folder.data, [gated])
@@ -81,7 +81,7 @@ struct GatedRunTests {
         #expect(judgement.position == change.position)
     }
 
-    @Test("a live version that nobody follows is compared where it stands")
+    @Test("a live version that no process keeps current is compared at its position")
     func standingStill() throws {
         try folder.catchUp([tally("a")])
         try folder.append(ticks: 30, first: 20)
@@ -98,7 +98,7 @@ struct GatedRunTests {
         #expect(!Folder.names(in: folder.data.path).contains { $0.hasPrefix("scratch") })
     }
 
-    @Test("another definition with the same rows is promoted, and said to be the same")
+    @Test("another definition with the same rows is promoted, and reported as identical")
     func identical() throws {
         try folder.catchUp([tally("a")])
         let build = try RunningBuild(folder.data, [tally("b", below: 1_000)]) { $0.follows = false }
@@ -110,7 +110,7 @@ struct GatedRunTests {
         #expect(try folder.entry("tally", 2)?.reason == text)
         let judgement = try #require(try folder.catalog().judgements(of: "tally").last)
         #expect(judgement.verdict == .identical && judgement.counts?.same == 5)
-        // One row is enough for it to be another; the same definition built again is no news.
+        // One differing row is enough to be different; the same definition built again is not reported.
         let other = try RunningBuild(folder.data, [tally("c", below: 19)]) { $0.follows = false }
         try other.wait()
         let again = try RunningBuild(folder.data, [tally("c", below: 19)]) {
@@ -132,7 +132,7 @@ struct GatedRunTests {
     }
 
     @Test(
-        "rows under another key are all removed and added: a gate of changed rows has none to count"
+        "with another key, all rows are removed and added: a gate on changed rows has none to count"
     )
     func otherKey() throws {
         try folder.catchUp([tally("a"), tally("a", named: "other")])
@@ -149,7 +149,7 @@ struct GatedRunTests {
             try folder.entry("tally", 2)?.reason?.contains("5 removed of 5 live rows") == true)
     }
 
-    @Test("an old build that is started again beside the new one does not take its place")
+    @Test("an old build that is restarted beside the new one does not replace it")
     func stray() throws {
         try folder.catchUp([tally("a")])
         let new = try RunningBuild(folder.data, [tally("b", below: 14)])
@@ -169,7 +169,7 @@ struct GatedRunTests {
         try new.until("its lease has ended") { new.said.last == "released tally@2" }
         try new.stop()
         try old.stop()
-        // With nobody beside it, a build that comes back does not undo that either.
+        // With no other process running, a returning build does not undo that either.
         try folder.catchUp([tally("b", below: 14)])
         #expect(try live() == 1)
     }

@@ -3,9 +3,9 @@ import Testing
 
 @testable import KappaCore
 
-/// Views that cannot be worked out: only they fail.
-@Suite("Views that cannot be worked out") struct InvalidViewTests {
-    /// Views that are wrong, each in its own way, with what is said of it.
+/// Invalid views: only they fail.
+@Suite("Invalid views") struct InvalidViewTests {
+    /// Views that are each invalid in a different way, with a part of the message.
     private static var wrong: [(view: any AnyView, what: String)] {
         let ticks = Events(Tick.self)
         return [
@@ -72,7 +72,8 @@ import Testing
         }
     }
 
-    @Test("of two views of one name neither is built, and the live version of that name stays")
+    @Test(
+        "of two views with the same name neither is built, and the live version of that name stays")
     func twins() throws {
         let folder = try VersionsFolder()
         try folder.append(ticks: 20)
@@ -87,7 +88,7 @@ import Testing
         #expect(try folder.rows("tally", 1).count == 5)
     }
 
-    @Test("a library's folder opens; calls about the wrong view throw what is wrong with it")
+    @Test("the library opens the folder; calls about the invalid view throw the reason")
     func library() async throws {
         let folder = try TemporaryFolder()
         let wrong = View("columns", digest: "1") {

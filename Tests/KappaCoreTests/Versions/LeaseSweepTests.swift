@@ -4,13 +4,13 @@ import Testing
 
 @testable import KappaCore
 
-/// Random sequences of what people and programs do to versions. KAPPA_SEED repeats one, and
-/// KAPPA_ROUNDS makes more of them.
-@Suite("Whoever has the definition follows what is live")
+/// Random sequences of actions by people and programs on versions. KAPPA_SEED repeats one, and KAPPA_ROUNDS
+/// runs more of them.
+@Suite("A process that has the definition keeps the live version current")
 struct LeaseSweepTests {
     private static let rounds = getenv("KAPPA_ROUNDS").flatMap { Int(String(cString: $0)) } ?? 3
 
-    @Test("after any sequence, live versions are followed, and no lease is held for nothing")
+    @Test("after any sequence, live versions are kept current, and no lease is held without work")
     func sequences() throws {
         let seed = Seeds.one()
         for round in 0..<Self.rounds {
@@ -25,13 +25,13 @@ struct LeaseSweepTests {
     }
 }
 
-/// One data folder, some runners, and what is done to them.
+/// One data folder, some runners, and the actions on them.
 private final class Sweep {
     private let folder: VersionsFolder
     private var random: SplitMix
     private var runners: [(digests: [String: String], build: RunningBuild)] = []
     /// Versions whose file says that they were made from another log: they fail for good.
-    private var spoilt: Set<VersionID> = []
+    private var corrupted: Set<VersionID> = []
     private var events = 0
     private(set) var story = ""
 
@@ -92,7 +92,7 @@ private final class Sweep {
         let view = Self.views.randomElement(using: &random) ?? "tally"
         let catalog = try folder.catalog()
         let entries = try catalog.entries(of: view)
-        let id = entries.filter { !spoilt.contains($0.id) && !$0.isLive }
+        let id = entries.filter { !corrupted.contains($0.id) && !$0.isLive }
             .randomElement(using: &random)?.id
         let kind = Int.random(in: 0..<10, using: &random)
         do {
@@ -103,7 +103,7 @@ private final class Sweep {
                 story += "stop \(runners[index].digests)\n"
                 let runner = runners.remove(at: index)
                 runner.build.runner.stop()
-                // It may have ended because nothing was left that it could do.
+                // It may have ended because nothing was left for it to do.
                 try? runner.build.wait()
             case 2, 3:
                 let digest = Self.digests.randomElement(using: &random) ?? "a"
@@ -130,8 +130,8 @@ private final class Sweep {
                 guard let id, Lease.holder(of: id, in: folder.data) == nil,
                     folder.data.hasFile(id)
                 else { return }
-                story += "spoil \(id)\n"
-                spoilt.insert(id)
+                story += "corrupt \(id)\n"
+                corrupted.insert(id)
                 try SQLiteConnection(folder.data.file(id), .readWrite)
                     .execute("UPDATE _kappa_checkpoint SET digest_crc = digest_crc + 1")
             default:
@@ -141,7 +141,7 @@ private final class Sweep {
                 try Garbage(catalog).removeLeftovers()
             }
         } catch let error as KappaError {
-            // What cannot be done is refused, in words.
+            // An impossible action is refused, with a message.
             story += "  \(error.what)\n"
             #expect(error.code != .bug, "\(error)\n\(story)")
         }
@@ -150,9 +150,9 @@ private final class Sweep {
     private func check() throws {
         let end = Offset(UInt64(events))
         for view in Self.views {
-            /// The definitions of the runners that are still there.
+            /// The definitions of the runners that are still running.
             func known() throws -> Set<String> {
-                // One with nothing left to do has ended.
+                // A runner with nothing left to do has ended.
                 let digests = runners.filter { !$0.build.isDone }.compactMap { $0.digests[view] }
                 return Set(try digests.map { try definition(view, $0).digest })
             }
@@ -164,11 +164,11 @@ private final class Sweep {
             try waitFor("the live version of \(view) is followed") {
                 try folder.catalog().entries(of: view).allSatisfy { entry in
                     guard entry.isLive, try known().contains(entry.digest) else { return true }
-                    if spoilt.contains(entry.id) { return entry.failure != nil }
+                    if corrupted.contains(entry.id) { return entry.failure != nil }
                     return try isHeld(entry.id) && isAtEnd(entry.id)
                 }
             }
-            // Who holds a lease works: the version gets where the log ends.
+            // The holder of a lease does its work: the version reaches the log's end.
             try waitFor("what is held of \(view) is worked on") {
                 try folder.catalog().entries(of: view).allSatisfy { entry in
                     try !isHeld(entry.id)

@@ -4,9 +4,8 @@ import Testing
 
 @testable import KappaCore
 
-/// A lease ends with the version's work, and whoever has the definition takes over what is free.
-/// Leases are locks of open files, so that two runners of one process are to each other what two
-/// processes are.
+/// A lease ends with the version's work, and a runner that has the definition takes over a free version.
+/// Leases are locks of open files, so two runners in one process behave like two processes.
 @Suite("A lease ends with the work")
 struct LeaseTests {
     private let folder: VersionsFolder
@@ -32,7 +31,7 @@ struct LeaseTests {
         Lease.holder(of: id(number, view), in: folder.data) != nil
     }
 
-    @Test("after a rollback to its own definition, a run follows the version that is live then")
+    @Test("after a rollback to its own definition, a run keeps the now live version current")
     func rollBackToOwn() throws {
         let build = try RunningBuild(folder.data, [tally("a"), tally("x", named: "more")])
         try build.until("both are live") { try live() == 1 && live("more") == 1 }
@@ -59,7 +58,7 @@ struct LeaseTests {
         let member = try RunnerMember(
             taken, catalog, plan: ExtractionPlan(), budgetBytes: 1 << 20)
         #expect(try catalog.entries(of: "tally").map(\.state) == [.live, .retired])
-        // So the first look at the catalog ends its work.
+        // So the first read of the catalog ends its work.
         #expect(member.isLive)
         member.end()
         #expect(!isHeld(2))
@@ -87,7 +86,7 @@ struct LeaseTests {
         try new.stop()
     }
 
-    @Test("a version that has failed is free, while its neighbours are followed")
+    @Test("a failed version is free, while the other views are kept current")
     func failed() throws {
         try folder.catchUp([tally("a"), tally("x", named: "more")])
         try SQLiteConnection(folder.data.file(id(1, "more")), .readWrite)
@@ -103,7 +102,7 @@ struct LeaseTests {
         #expect(!isHeld(1))
     }
 
-    @Test("a version whose file cannot be opened is free, and the others begin")
+    @Test("a version whose file cannot be opened is free, and the others start")
     func unopened() throws {
         try folder.catchUp([tally("a"), tally("x", named: "more")])
         for suffix in ["-wal", "-shm"] { unlink(folder.data.file(id(1, "more")) + suffix) }
@@ -117,14 +116,16 @@ struct LeaseTests {
             build.said.contains { $0.hasPrefix("failed more@1") } && !isHeld(1, "more")
         }
         #expect(build.runner.unresolved?.code == .damaged)
-        // A rebuild makes it good.
+        // A rebuild repairs it.
         try folder.catchUp([tally("x", named: "more")], rebuilds: true)
         try build.until("more@2 is followed") { isHeld(2, "more") }
         try build.until("nothing is unresolved") { build.runner.unresolved == nil }
         try build.stop()
     }
 
-    @Test("a run all of whose versions are held elsewhere stands by, and takes over what is free")
+    @Test(
+        "a run whose versions are all held elsewhere stands by, and takes over what becomes free"
+    )
     func hotStandby() throws {
         let views: [any AnyView] = [tally("a"), tally("x", named: "more")]
         let first = try RunningBuild(folder.data, views)
@@ -141,14 +142,14 @@ struct LeaseTests {
         #expect(try folder.catalog().entries().count == 2)
     }
 
-    @Test("several builds race at different speeds: the live number never goes down by itself")
+    @Test("several builds race at different speeds: the live number never goes down automatically")
     func race() throws {
         let seed = Seeds.one()
         var random = SplitMix(state: seed)
         try folder.append(ticks: 2_000, first: 20)
         try folder.catchUp([tally("a")])
         for round in 0..<3 {
-            // Entered in one order, ready in another: each is stopped half-way, then goes on.
+            // Created in one order, ready in another: each is stopped half-way, then resumed.
             let names = (0..<4).map { "\(round)-\($0)" }
             for name in names {
                 try folder.catchUp(
@@ -175,7 +176,7 @@ struct LeaseTests {
             "\(history.map(\.to)), KAPPA_SEED=\(seed)")
     }
 
-    @Test("a rebuild that was stopped is taken up by the next run, and promoted")
+    @Test("a stopped rebuild is finished by the next run, and promoted")
     func stoppedRebuild() throws {
         try folder.append(ticks: 50_000, first: 20)
         try folder.catchUp([tally("a")])

@@ -5,7 +5,8 @@ import Testing
 
 @testable import KappaCore
 
-/// Every file in a data folder has an owner; what has none is removed by the next process that may.
+/// Every file in a data folder belongs to something; a file that belongs to nothing is removed by the next
+/// process that may.
 @Suite("Leftovers of killed processes")
 struct LeftoverTests {
     private let folder: VersionsFolder
@@ -28,7 +29,7 @@ struct LeftoverTests {
         }
     }
 
-    @Test("whatever is left of a version that the catalog does not know is gone at the next open")
+    @Test("everything left of a version that the catalog does not know is removed at the next open")
     func unknown() throws {
         try folder.catchUp([tally("a")])
         try make(
@@ -37,7 +38,7 @@ struct LeftoverTests {
             "12.db.runs/0-0.run",
             "13.sample.db", "14.sample.db.loading", "15.db-wal", "snapshots/16@20.db",
             "snapshots/17@20.db.making-journal")
-        // What is not named as kappa names things is somebody else's.
+        // A file whose name does not follow kappa's scheme is foreign.
         try make("notes.db", "09.db", "9.notes", "-9.db", "9", "snapshots/x@1.db")
         _ = try folder.catalog()
         #expect(
@@ -51,7 +52,8 @@ struct LeftoverTests {
     }
 
     @Test(
-        "what is named as a version's file and is none stays, whatever opens or cleans the folder")
+        "a foreign file named like a version's file stays, whatever opens or cleans the folder"
+    )
     func foreign() throws {
         try folder.catchUp([tally("a")])
         let text = Data("somebody's notes".utf8)
@@ -79,7 +81,7 @@ struct LeftoverTests {
             try SQLiteConnection("\(place)/84.db", .readOnly).integer("SELECT x FROM t") == 1)
     }
 
-    @Test("the files of a version that was dropped by a process that was killed are removed")
+    @Test("the files of a version whose dropping was interrupted by a kill are removed")
     func dropped() throws {
         for digest in ["a", "b"] { try folder.catchUp([tally(digest)]) }
         try SQLiteConnection(folder.data.path + "/catalog.db", .readWrite).execute(
@@ -89,7 +91,7 @@ struct LeftoverTests {
         #expect(files.fileExists(atPath: place + "/2.db"))
     }
 
-    @Test("what is half-made of a version that nobody works on is removed, and the version stays")
+    @Test("half-made files of a version that nobody works on are removed, and the version stays")
     func known() throws {
         for digest in ["a", "b"] { try folder.catchUp([tally(digest)]) }
         let rows = try folder.rows("tally", 1)
@@ -118,12 +120,12 @@ struct LeftoverTests {
         #expect(Self.strays(in: folder.data) == [])
     }
 
-    @Test("a journal with which SQLite undoes what was begun is not just removed")
+    @Test("a journal with which SQLite rolls back is not just removed")
     func hotJournal() throws {
         for digest in ["a", "b"] { try folder.catchUp([tally(digest)]) }
         let rows = try folder.rows("tally", 1)
         let path = folder.data.file(id(1))
-        // As a process leaves it that is killed while it turns the write-ahead log on.
+        // As left by a process that is killed while it turns on the write-ahead log.
         do {
             let connection = try SQLiteConnection(path, .readWrite)
             try connection.execute("PRAGMA journal_mode = DELETE; PRAGMA cache_size = 1")
@@ -146,7 +148,7 @@ struct LeftoverTests {
     }
 
     @Test(
-        "a folder for a moment's work that was not marked yet is removed if it is empty and private"
+        "a scratch folder that was not marked yet is removed if it is empty and private"
     )
     func scratch() throws {
         let data = folder.data.path
@@ -165,15 +167,15 @@ struct LeftoverTests {
         }
     }
 
-    @Test("gc drops builds that nobody would finish, and keeps those that somebody would")
+    @Test("gc drops builds that nothing would finish, and keeps the others")
     func abandoned() throws {
-        // 1 and 4 were live; 2 and 3 were overtaken, one of them half-way.
+        // 1 and 4 were live; 2 and 3 were overtaken, one of them unfinished.
         try folder.catchUp([tally("a")])
         try folder.catchUp([tally("b")], until: Offset(9))
         try folder.catchUp([tally("c")], promotes: false)
         try folder.catchUp([tally("d")])
         let catalog = try folder.catalog()
-        // Half-way, as a process leaves them that was killed.
+        // Unfinished, as left by a killed process.
         func begin(_ digest: String, promotes: Bool? = nil) throws -> VersionID {
             let definition = try #require(try ViewSet([tally(digest)]).definitions().first)
             let id = try catalog.create(view: "tally", digest: definition.digest)
@@ -190,13 +192,13 @@ struct LeftoverTests {
         #expect(try Garbage(catalog).collect(keep: 0).map(\.id) == [id(3)])
         try folder.catchUp([tally("d")])
         #expect(try catalog.live("tally") == rebuild.number)
-        // What is ready and newer than all that was live waits for a person.
+        // A ready version that is newer than all that were live waits for a person.
         try folder.catchUp([tally("f")], promotes: false)
         try folder.catchUp([tally("g")], promotes: false)
         #expect(try Garbage(catalog).collect(keep: 0).map(\.id) == [id(4)])
     }
 
-    /// The files and folders in a data folder that nobody owns.
+    /// The files and folders in a data folder that belong to nothing.
     static func strays(in data: DataFolder) -> [String] {
         guard let catalog = try? Catalog(data), let entries = try? catalog.entries() else {
             return ["catalog.db"]
@@ -214,7 +216,7 @@ struct LeftoverTests {
                 for file in [number + ".db", number + ".sample.db"] {
                     for suffix in ["", "-wal", "-shm"] { owned.insert(file + suffix) }
                 }
-                // With these a build continues.
+                // A build continues from these.
                 if entry.isUnfinished, SpilledRuns.exist(data.file(entry.id)) {
                     owned.formUnion([number + ".db.runs", number + ".db.loading"])
                 }

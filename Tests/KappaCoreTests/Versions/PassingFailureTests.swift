@@ -3,8 +3,8 @@ import Testing
 
 @testable import KappaCore
 
-/// What passes is waited out, and shown; what does not ends a run that has nothing else to do.
-@Suite("Failures that pass, and those that do not")
+/// Transient failures are retried and shown; permanent ones end a run that has nothing else to do.
+@Suite("Transient and permanent failures")
 struct PassingFailureTests {
     private let folder: VersionsFolder
 
@@ -25,7 +25,7 @@ struct PassingFailureTests {
         try VersionStatus.all(folder.catalog(), view: view).first { $0.id == id(number, view) }
     }
 
-    /// Commits of a view fail while a folder has the name of its lock.
+    /// Makes commits of a view fail: a folder takes the name of its lock.
     private func block(_ view: String = "tally") {
         let lock = folder.data.switchLock(view)
         rename(lock, lock + ".aside")
@@ -38,7 +38,7 @@ struct PassingFailureTests {
         rename(lock + ".aside", lock)
     }
 
-    @Test("a live version that cannot commit is tried again until it can, and its status says so")
+    @Test("a live version that cannot commit is retried until it can, and its status says so")
     func live() throws {
         let build = try RunningBuild(folder.data, [tally("a"), tally("x", named: "more")])
         try build.until("both are live") {
@@ -57,7 +57,7 @@ struct PassingFailureTests {
         #expect(reason.contains("; it has stood still since 20"), "\(reason)")
         #expect(reason.hasSuffix("and resumes automatically once that has passed"), "\(reason)")
         let since = try folder.entry("tally", 1)?.failure?.sinceMicros
-        // Since when it stands still is kept over several tries.
+        // The time since when it is stuck is kept over several tries.
         for _ in 0..<10 { Pause.forALook() }
         #expect(try folder.entry("tally", 1)?.failure?.sinceMicros == since)
         unblock()
@@ -69,13 +69,13 @@ struct PassingFailureTests {
         try build.stop()
     }
 
-    @Test("what waits to be tried again is forgotten when another version is live in its place")
+    @Test("a version that waits for a retry is dropped when another version is live instead")
     func replaced() throws {
         let build = try RunningBuild(folder.data, [tally("a")])
         try build.until("it is live") { try status(1)?.isLive == true }
         block()
         try folder.append(ticks: 10, first: 20)
-        // By then it waits for seconds before it is tried again.
+        // After that it waits for seconds before each retry.
         try build.until("it has been tried for a while") {
             build.runner.state.withLock { state in
                 state.posts.contains { $0.retries.values.contains { $0.delay >= .seconds(3) } }
@@ -89,7 +89,7 @@ struct PassingFailureTests {
         try build.stop()
     }
 
-    @Test("a version on its way is paused, and resumes by itself")
+    @Test("a version being built is paused, and resumes automatically")
     func building() throws {
         let build = try RunningBuild(folder.data, [tally("x", named: "more")])
         try build.until("another view is live") { try status(1, "more")?.isLive == true }
@@ -105,7 +105,7 @@ struct PassingFailureTests {
         try again.stop()
     }
 
-    @Test("while one process waits a failure out, another that stands by takes over")
+    @Test("while one process waits for a retry, another that stands by takes over")
     func standbyTakesOver() throws {
         let first = try RunningBuild(folder.data, [tally("a")])
         try first.until("it is live") { try status(1)?.isLive == true }
@@ -118,8 +118,8 @@ struct PassingFailureTests {
         }
         unblock()
         try waitFor("one of them has it") { try position(1) == 30 }
-        // To the other one it is as any version that somebody else keeps current.
-        try waitFor("nothing is left to put right") {
+        // For the other one it is like any version that another process keeps current.
+        try waitFor("nothing is left to repair") {
             [first, second].allSatisfy { $0.runner.unresolved == nil }
         }
         try first.stop()
@@ -143,7 +143,7 @@ struct PassingFailureTests {
                 == "the log is not the one that this version was made from")
         #expect(try status(1)?.reason?.contains("it has stood still since") == true)
         #expect(try status(1)?.reason?.contains("tried again") == false)
-        // A rebuild puts it right, and leaves no trace of that.
+        // A rebuild repairs it, and leaves no trace of the failure.
         try folder.catchUp([tally("a")], rebuilds: true)
         #expect(try status(2)?.reason == nil)
         #expect(try status(1)?.reason == nil)
@@ -159,7 +159,7 @@ struct PassingFailureTests {
         try build.until("the other is current") { try position(1, "more") == 30 }
         try build.until("one has failed") { build.runner.unresolved != nil }
         #expect(!build.isDone)
-        // What is made live in its place is taken, and all is well again.
+        // The version that replaces it is taken over, and nothing has failed any more.
         try folder.catchUp([tally("a")], rebuilds: true)
         try folder.append(ticks: 10, first: 30)
         try build.until("the new one is current") { try position(2) == 40 }
@@ -168,14 +168,14 @@ struct PassingFailureTests {
     }
 
     @Test(
-        "a version that somebody aborts is left by the process that builds it, and not built anew")
+        "an aborted version is abandoned by the process that builds it, and not built again")
     func aborted() throws {
         try folder.catchUp([tally("a")])
         let gated = tally("b").promote(when: .manualApproval)
         let build = try RunningBuild(folder.data, [gated])
         try build.until("it waits for a person") { build.said.contains("refused tally@2") }
         try Garbage(folder.catalog()).abort(id(2))
-        try build.until("it has said so") { build.said.last == "released tally@2" }
+        try build.until("it has reported that") { build.said.last == "released tally@2" }
         #expect(try folder.entry("tally", 2) == nil)
         for _ in 0..<6 { Pause.forALook() }
         #expect(try folder.catalog().entries().map(\.id) == [id(1)])

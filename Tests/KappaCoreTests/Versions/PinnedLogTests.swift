@@ -4,7 +4,7 @@ import Testing
 
 @testable import KappaCore
 
-/// The write-ahead log of a file that somebody reads for long: it grows, and that is told.
+/// The write-ahead log of a file grows during a long read, and kappa reports it.
 @Suite("Write-ahead logs that a reader pins") struct PinnedLogTests {
     private struct Note: Event {
         var k: Int
@@ -16,7 +16,7 @@ import Testing
         Events(Note.self).grouped(by: \.k).aggregate(.last(\.text, as: "text"))
     }
 
-    /// Far less than what a commit adds, and more than what a log has when it was moved into its file.
+    /// Far less than a commit adds, and more than a log has after a checkpoint.
     private static let limit = 1 << 20
 
     private func append(_ count: Int, _ folder: VersionsFolder) throws {
@@ -24,7 +24,7 @@ import Testing
         try folder.append((0..<count).map { #"{"k":\#($0),"text":"\#(text)"}"# })
     }
 
-    @Test("status tells of it, and run warns once, until the reader has gone")
+    @Test("status reports it, and run warns once, until the reader has gone")
     func pinned() throws {
         let folder = try VersionsFolder()
         try append(10, folder)
@@ -55,7 +55,7 @@ import Testing
         #expect(warnings().count == 1, "\(build.said)")
         #expect(warnings()[0].contains("a reader holds an old snapshot"))
 
-        // Without the reader the log is moved into the file when the version ends, and nothing is said.
+        // Without the reader the log is moved into the file when the version ends, and nothing is reported.
         reader = nil
         try build.stop()
         let next = try RunningBuild(folder.data, [Self.notes]) { $0.mostLogBytes = Self.limit }

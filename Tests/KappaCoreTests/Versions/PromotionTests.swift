@@ -23,7 +23,7 @@ struct PromotionTests {
         try Promotion(folder.catalog()).promote(ids, reason: "test")
     }
 
-    /// Makes a version's checkpoint say something else.
+    /// Falsifies a version's checkpoint.
     private func tamper(_ id: VersionID, _ change: String) throws {
         try SQLiteConnection(folder.data.file(id), .readWrite)
             .execute("UPDATE _kappa_checkpoint SET \(change)")
@@ -65,7 +65,8 @@ struct PromotionTests {
         #expect(try live() == nil)
     }
 
-    @Test("a version behind what readers have seen is not promoted until it is there")
+    @Test(
+        "a version before the position that readers have seen is not promoted until it gets there")
     func neverBack() throws {
         try folder.catchUp([tally("a")])
         try folder.catchUp([tally("b")], promotes: false)
@@ -78,7 +79,7 @@ struct PromotionTests {
         #expect(try live() == 2)
     }
 
-    @Test("a version ahead of the log proves a loss: a rebuild says so and does not wait for ever")
+    @Test("a version ahead of the log proves a loss: a rebuild says so and does not wait forever")
     func shorterLog() throws {
         try folder.catchUp([tally("a")])
         Folder.remove(folder.data.log)
@@ -95,7 +96,7 @@ struct PromotionTests {
         #expect(status.reason?.contains("19 events that the log does not have") == true)
     }
 
-    @Test("a version that is live already is promoted again without a trace")
+    @Test("promoting a version that is live already leaves no trace")
     func again() throws {
         try folder.catchUp([tally("a")])
         guard case .switched(let switches) = try promote(id(1)) else {
@@ -106,7 +107,7 @@ struct PromotionTests {
         #expect(try folder.catalog().history(of: "tally").count == 1)
     }
 
-    @Test("a view that is named twice is refused, and nobody waits for ever")
+    @Test("a view that is named twice is refused, and nothing waits forever")
     func twice() throws {
         try folder.catchUp([tally("a")])
         try folder.catchUp([tally("b")], promotes: false)
@@ -125,7 +126,7 @@ struct PromotionTests {
         #expect(error?.code == .notFound)
     }
 
-    @Test("rolling back switches at once, says how stale that is, and can be undone")
+    @Test("rolling back switches at once, reports the lag, and can be undone")
     func rollBack() throws {
         try folder.catchUp([tally("a")])
         try folder.catchUp([tally("b")])
@@ -143,7 +144,7 @@ struct PromotionTests {
         #expect(forth.map(\.lag) == [0])
     }
 
-    @Test("the old build finds its version again and brings it forward, for a person to promote")
+    @Test("the old build finds its version and brings it forward, for a person to promote")
     func oldBuildAgain() throws {
         try folder.catchUp([tally("a")])
         try folder.catchUp([tally("b", below: 10)])
@@ -165,7 +166,7 @@ struct PromotionTests {
         #expect(try folder.rows("tally", 1) == fresh.rows("tally", 1))
     }
 
-    @Test("what somebody rolled back from is brought forward, and promoted by name only")
+    @Test("a version that somebody rolled back from is brought forward, and promoted by name only")
     func rolledBackFrom() throws {
         try folder.catchUp([tally("a")])
         try folder.catchUp([tally("b")])
@@ -178,12 +179,12 @@ struct PromotionTests {
         #expect(try folder.entry("tally", 2)?.state == .ready)
         #expect(try folder.reader("tally", 2).checkpoint().offset == Offset(24))
 
-        // By name it is.
+        // By name it is promoted.
         _ = try promote(id(2))
         #expect(try live() == 2)
         try folder.catchUp([tally("c")])
         #expect(try live() == 3)
-        // One that was overtaken stays so after a rollback, too.
+        // An overtaken version stays overtaken after a rollback, too.
         try folder.catchUp([tally("a")])
         _ = try promote(id(1))
         #expect(try live() == 1)
@@ -204,7 +205,7 @@ struct PromotionTests {
     }
 
     @Test(
-        "a live version whose file is gone is not filled again in place: a new one is built beside it",
+        "a live version whose file is gone is not refilled in place: a new one is built beside it",
         arguments: [false, true])
     func lostFile(rebuilds: Bool) throws {
         try folder.catchUp([tally("a")])
@@ -213,7 +214,7 @@ struct PromotionTests {
         let definition = try #require(try ViewSet([tally("b")]).definitions().first)
         #expect(try VersionAction.known(definition, folder.catalog()) == nil)
 
-        // Half-way it is not promoted, whoever asks for it: readers have seen more.
+        // Unfinished, it is never promoted, whoever asks: readers have seen more.
         try folder.catchUp([tally("b")], rebuilds: rebuilds, until: Offset(10))
         #expect(try folder.entry("tally", 2)?.state == .failed)
         #expect(try folder.entry("tally", 2)?.reason == "its file is gone")
@@ -225,12 +226,12 @@ struct PromotionTests {
         #expect(try folder.entry("tally", 2)?.state == .failed)
         #expect(try folder.reader("tally", 3).checkpoint().offset == Offset(20))
 
-        // Going back leads past what is not there.
+        // A rollback skips the version whose file is missing.
         _ = try Promotion(folder.catalog()).rollBack(["tally"])
         #expect(try live() == 1)
     }
 
-    @Test("where no earlier version is kept, there is nothing to roll back to")
+    @Test("without an earlier version there is nothing to roll back to")
     func noEarlier() throws {
         try folder.catchUp([tally("a")])
         func refuses() throws {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import KappaCore
 
-/// kappa removes what it can prove that it made, and nothing else.
+/// kappa removes only files that it can prove it made.
 @Suite("Removing leftovers")
 struct RemovalTests {
     private let folder: VersionsFolder
@@ -24,7 +24,7 @@ struct RemovalTests {
         ["a", ".hidden", "inner/b"].allSatisfy { files.fileExists(atPath: "\(path)/\($0)") }
     }
 
-    @Test("a link that is named like a scratch folder is not followed")
+    @Test("a link with the name of a scratch folder is not followed")
     func links() throws {
         defer { try? files.removeItem(atPath: foreign) }
         let link = folder.data.path + "/scratch-x"
@@ -35,7 +35,7 @@ struct RemovalTests {
         #expect(isWhole(foreign))
     }
 
-    @Test("a link inside of what is removed is removed, and what it points to stays")
+    @Test("a link inside a removed folder is removed, and its target stays")
     func innerLinks() throws {
         defer { try? files.removeItem(atPath: foreign) }
         let scratch = folder.data.path + "/scratch-abcdef"
@@ -62,7 +62,7 @@ struct RemovalTests {
         #expect(files.fileExists(atPath: notes + "/a"))
     }
 
-    @Test("runs that were spilled beside a version are not looked for through a link")
+    @Test("runs spilled beside a version are not searched through a link")
     func runs() throws {
         defer { try? files.removeItem(atPath: foreign) }
         try folder.catchUp([tally("a")])

@@ -4,7 +4,7 @@ import Testing
 
 private struct Seen: ViewRow { var seen = 0 }
 
-/// A closure without an end holds up what shares its scan: at least it is known whose it is.
+/// A closure that never returns blocks the other views of its scan: kappa at least reports whose it is.
 @Suite("Code of a view that does not return")
 struct SlowCodeTests {
     private let folder: VersionsFolder
@@ -14,7 +14,7 @@ struct SlowCodeTests {
         try VersionStatus.all(folder.catalog(), view: view).first
     }
 
-    /// Stops at an event until it is let go.
+    /// Blocks at an event until it is released.
     private func stuck(_ gate: Monitor<Bool>, at value: Int) -> any AnyView {
         View("stuck", initially: Seen(), digest: "1") {
             On(Tick.self, key: \.k) { event, row in
@@ -25,7 +25,7 @@ struct SlowCodeTests {
     }
 
     @Test(
-        "is reported with view and events, stands in its status, and is forgotten when it goes on")
+        "is reported with view and events, shown in its status, and cleared when it continues")
     func live() throws {
         try folder.append(ticks: 20)
         let gate = Monitor(false)
@@ -37,15 +37,15 @@ struct SlowCodeTests {
             try status("stuck")?.isLive == true && status("tally")?.isLive == true
         }
         try folder.append(ticks: 10, first: 20)
-        try build.until("it is told, and again after twice as long") {
+        try build.until("it is reported, and again after twice as long") {
             build.said.count { $0.hasPrefix("slow stuck@1: its code has been at work") } >= 2
         }
         #expect(build.said.contains { $0.contains("at offsets 20 to 30 for ") }, "\(build.said)")
         #expect(!build.said.contains { $0.hasPrefix("slow tally") })
-        try build.until("its status tells") { try status("stuck")?.reason != nil }
+        try build.until("its status shows it") { try status("stuck")?.reason != nil }
         let reason = try #require(try status("stuck")?.reason)
         #expect(reason.contains("has not returned; it has stood still since 20"), "\(reason)")
-        // Who waits is not told that the view has failed: it may yet go on.
+        // Waiting callers are not told that the view has failed: it may yet continue.
         #expect(try folder.catalog().standstill(of: "stuck") == nil)
         gate.withLock { $0 = true }
         try build.until("all is current") {
@@ -56,7 +56,7 @@ struct SlowCodeTests {
         try build.stop()
     }
 
-    @Test("is told of a version on its way, too")
+    @Test("is reported for a version being built, too")
     func building() throws {
         try folder.append(ticks: 20)
         let gate = Monitor(false)
@@ -65,7 +65,7 @@ struct SlowCodeTests {
             $0.follows = false
         }
         defer { gate.withLock { $0 = true } }
-        try build.until("its status tells") {
+        try build.until("its status shows it") {
             let status = try status("stuck")
             return status?.state == .building && status?.reason?.contains("not returned") == true
         }
@@ -75,7 +75,7 @@ struct SlowCodeTests {
         #expect(try status("stuck")?.reason == nil)
     }
 
-    @Test("work that goes on is never told, however long it takes in all")
+    @Test("work that progresses is never reported, however long it takes in total")
     func many() throws {
         try folder.append(ticks: 100)
         let pause = View("paused", initially: Seen(), digest: "1") {
@@ -84,15 +84,15 @@ struct SlowCodeTests {
                 Pause.briefly()
             }
         }
-        let told = Monitor(0)
-        let watch = SlowCodeWatch(limit: .seconds(1)) { _ in told.withLock { $0 += 1 } }
+        let reports = Monitor(0)
+        let watch = SlowCodeWatch(limit: .seconds(1)) { _ in reports.withLock { $0 += 1 } }
         let mark = CrashMark(for: "paused")
         watch.add(VersionID("paused", VersionNumber(1)), mark.pulse)
         let thread = try WorkerThread("watch") { watch.run() }
         for _ in 0..<300 { mark.during(.applying, .zero, Offset(1)) { Pause.briefly() } }
         watch.stop()
         thread.join()
-        #expect(told.withLock { $0 } == 0)
+        #expect(reports.withLock { $0 } == 0)
         let build = try RunningBuild(folder.data, [pause]) { $0.follows = false }
         try build.wait()
         #expect(!build.said.contains { $0.hasPrefix("slow") })

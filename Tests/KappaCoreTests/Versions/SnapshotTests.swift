@@ -20,14 +20,16 @@ struct SnapshotTests {
 
     private func offsets() -> [UInt64] { snapshots.all(of: id).map(\.offset.rawValue) }
 
-    /// The rows of a version that is built up to an offset in a folder of its own.
+    /// The rows of a version that is built up to an offset in a separate folder.
     private func rows(at offset: Offset) throws -> [String] {
         let scratch = try ScratchVersion(
             try #require(ViewSet([tally("a")]).definitions().first), to: offset, in: folder.data)
         return try folder.csv(scratch.reader)
     }
 
-    @Test("are made at the first commit at or past each so many events, and the newest are kept")
+    @Test(
+        "are made at the first commit at or past each multiple of N events, and the newest are kept"
+    )
     func everyEvents() throws {
         let policy = SnapshotPolicy(every: .events(10), keep: 3)
         var wanted: [[UInt64]] = []
@@ -45,13 +47,13 @@ struct SnapshotTests {
             #expect(try reader.checkpoint().offset == snapshot.offset)
             #expect(try folder.csv(reader) == rows(at: snapshot.offset))
         }
-        // One file each, and nothing beside it.
+        // One file each, and nothing else.
         #expect(Folder.names(in: folder.data.snapshots("tally")).count == 3)
         try catchUp(nil)
         #expect(offsets() == [25, 125, 130])
     }
 
-    @Test("a live version goes on while they are made, and each holds what it says")
+    @Test("a live version continues while they are made, and each has the rows of its offset")
     func live() throws {
         let running = try RunningBuild(folder.data, [tally("a")]) {
             $0.snapshots = SnapshotPolicy(every: .events(50), keep: 100)
@@ -80,7 +82,7 @@ struct SnapshotTests {
     }
 
     @Test(
-        "hold the moment of a commit, or one that came later, whole, while commits go on",
+        "hold the complete state of a commit, or of a later one, while commits continue",
         arguments: [true, false])
     func moment(clones: Bool) throws {
         try folder.append(ticks: 30)
@@ -96,7 +98,7 @@ struct SnapshotTests {
         try waitFor(40)
         try Folder.make(folder.data.snapshots("tally"))
         let copy = try SnapshotCopy(id, in: folder.data) { (source, target) throws(KappaError) in
-            // Nobody writes while this test copies: so a copy is as good as a clone.
+            // Nothing writes while this test copies, so a copy is as good as a clone.
             if clones { try FileCopy.copy(source, to: target) }
             return clones
         }
@@ -112,11 +114,11 @@ struct SnapshotTests {
         try running.stop()
     }
 
-    @Test("a snapshot leaves this process the locks that it has on the version's file")
+    @Test("a snapshot does not release this process's locks on the version's file")
     func locks() throws {
         try folder.append(ticks: 3)
         try catchUp(nil)
-        // Opened before and closed after all that: closing it drops the locks, too.
+        // Opened before all this and closed after it: closing it also drops the locks.
         let file = open(folder.data.file(id), O_RDWR)
         defer { close(file) }
         func isLocked() -> Bool {
@@ -135,7 +137,7 @@ struct SnapshotTests {
         reader.release()
     }
 
-    @Test("by time they are made where the log's own clock has gone on, never where it went back")
+    @Test("by time, they are made when the log's own clock has advanced, never when it went back")
     func everyTime() throws {
         try folder.append(ticks: 1)
         try catchUp(nil)
@@ -153,7 +155,7 @@ struct SnapshotTests {
         #expect(offsets() == [1])
     }
 
-    @Test("what a killed process left half-made is never used, and removed")
+    @Test("half-made snapshots of a killed process are removed and never used")
     func torn() throws {
         try folder.append(ticks: 30)
         try catchUp(SnapshotPolicy(every: .events(10)))
@@ -174,13 +176,13 @@ struct SnapshotTests {
         try folder.append(ticks: 5)
         try catchUp(nil)
         let path = folder.data.snapshots("tally")
-        // A folder stands where the snapshot would go.
+        // A folder has the snapshot's name.
         try Folder.make("\(path)/1@10.db/x")
         let running = try RunningBuild(folder.data, [tally("a")]) {
             $0.snapshots = SnapshotPolicy(every: .events(10))
         }
         try folder.append(ticks: 5, first: 5)
-        try running.until("the failure is told") {
+        try running.until("the failure is reported") {
             running.said.contains("no snapshot of tally@1 cannot put a snapshot in place")
         }
         try folder.append(ticks: 5)
@@ -191,7 +193,7 @@ struct SnapshotTests {
         #expect(Folder.names(in: path) == ["1@10.db"])
     }
 
-    @Test("go away with their version, and by number where somebody says how many stay")
+    @Test("are removed with their version, or beyond the number that is to be kept")
     func garbage() throws {
         for _ in 0..<3 {
             try folder.append(ticks: 10)
@@ -201,7 +203,7 @@ struct SnapshotTests {
         #expect(try garbage.collectSnapshots(keep: nil) == [])
         #expect(try garbage.collectSnapshots(keep: 2).map(\.offset.rawValue) == [10])
         #expect(offsets() == [20, 30])
-        // Those of a version that nobody knows.
+        // Snapshots of an unknown version.
         let stray = snapshots.path(VersionID("tally", VersionNumber(7)), Offset(3))
         try FileCopy.copy(snapshots.path(id, Offset(20)), to: stray)
         // A copy of another version's would be somebody's own.

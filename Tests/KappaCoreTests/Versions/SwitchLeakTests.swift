@@ -4,8 +4,7 @@ import Testing
 
 @testable import KappaCore
 
-/// What a runner takes for a version it gives back when that version's work ends. KAPPA_SWITCHES=1000 makes
-/// more of them.
+/// A runner releases a version's resources when the work on it ends. KAPPA_SWITCHES=1000 makes more switches.
 @Suite("A thousand switches")
 struct SwitchLeakTests {
     private let kappa: KappaProgram
@@ -13,7 +12,7 @@ struct SwitchLeakTests {
 
     init() throws { kappa = try KappaProgram() }
 
-    /// What a process holds.
+    /// The resources that a process holds.
     private struct Use: CustomStringConvertible {
         var descriptors: Int
         var threads: Int
@@ -58,7 +57,7 @@ struct SwitchLeakTests {
                 }
             }
         }
-        /// The least of a few looks: threads and files come and go with each commit.
+        /// The least of a few measurements: threads and files come and go with each commit.
         func use() throws -> Use {
             var least = try Use(of: run.pid)
             for _ in 0..<20 {

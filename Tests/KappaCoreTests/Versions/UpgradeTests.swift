@@ -3,8 +3,8 @@ import Testing
 
 @testable import KappaCore
 
-/// Builds that run side by side. Leases are locks of open files, so that two runners of one process
-/// are to each other what two processes are.
+/// Builds that run at the same time. Leases are locks of open files, so two runners in one process behave
+/// like two processes.
 @Suite("An upgrade while events flow")
 struct UpgradeTests {
     private let folder: VersionsFolder
@@ -29,7 +29,7 @@ struct UpgradeTests {
         let old = try RunningBuild(folder.data, [tally("a")])
         try old.until("tally@1 is live") { try live() == 1 }
 
-        // A reader that looks all the time, through the catalog as `query` does.
+        // A reader that reads all the time, through the catalog as `query` does.
         let isEnd = Monitor(false)
         let seen = Monitor<[(number: Int, position: UInt64, rows: Int64)]>([])
         let failure = Monitor<(any Error)?>(nil)
@@ -72,13 +72,15 @@ struct UpgradeTests {
         isEnd.withLock { $0 = true }
         polling.join()
         try failure.withLock { if let error = $0 { throw error } }
-        let looks = seen.withLock { $0 }
-        for (before, after) in zip(looks, looks.dropFirst()) {
+        let samples = seen.withLock { $0 }
+        for (before, after) in zip(samples, samples.dropFirst()) {
             #expect(before.position <= after.position, "readers went back")
             #expect(before.number <= after.number)
         }
-        // Rows and position belong together, always: the old definition takes every event.
-        for look in looks where look.number == 1 { #expect(look.rows == Int64(look.position)) }
+        // Rows and position always agree: the old definition takes every event.
+        for sample in samples where sample.number == 1 {
+            #expect(sample.rows == Int64(sample.position))
+        }
         try new.stop()
     }
 
@@ -90,7 +92,7 @@ struct UpgradeTests {
         let new = try RunningBuild(folder.data, [tally("b"), same])
         try new.until("the changed one is switched") { try live() == 2 }
         #expect(new.said.contains("left same@1"))
-        // The old build goes on with what has not changed.
+        // The old build continues with the unchanged view.
         try waitFor("the old one has ended that") { old.said.contains("released tally@1") }
         try folder.append(ticks: 10)
         try waitFor("both are current") {
@@ -105,7 +107,9 @@ struct UpgradeTests {
         #expect(try folder.catalog().entries().count == 3)
     }
 
-    @Test("a rebuild beside a running build of the same definition is followed on by that build")
+    @Test(
+        "a running build of the same definition keeps a rebuild beside it current afterwards"
+    )
     func rebuildBeside() throws {
         let running = try RunningBuild(folder.data, [tally("a")])
         try running.until("tally@1 is live") { try live() == 1 }
@@ -113,7 +117,7 @@ struct UpgradeTests {
         #expect(try live() == 2)
         try folder.append(ticks: 10)
         try waitFor("tally@2 is followed") { try position("tally", 2) == 60 }
-        try waitFor("it has said so") {
+        try waitFor("it has reported that") {
             // Which of the first two comes first is chance.
             let wanted: Set = ["released tally@1", "started tally@2 keep", "caught up tally@2"]
             return wanted.isSubset(of: running.said)
@@ -121,11 +125,11 @@ struct UpgradeTests {
         try running.stop()
     }
 
-    @Test("a build that waits does not bring back what a newer build has replaced")
+    @Test("a build that stands by does not bring back what a newer build has replaced")
     func waitingOld() throws {
         let old = try RunningBuild(folder.data, [tally("a")])
         try old.until("tally@1 is live") { try live() == 1 }
-        // A second process of the old build, with something of its own to do.
+        // A second process of the old build, with another view to work on.
         let standby = try RunningBuild(folder.data, [tally("a"), tally("x", named: "more")])
         try standby.until("the second has begun") { try live("more") == 1 }
         let new = try RunningBuild(folder.data, [tally("b")])
@@ -133,7 +137,7 @@ struct UpgradeTests {
         try old.stop()
         try folder.append(ticks: 10)
         try waitFor("tally@2 is current") { try position("tally", 2) == 60 }
-        // It looks at what it waits for every 50 ms; after a few looks it has had its chance.
+        // It tries the lease every 50 ms; after a few tries it has had its chance.
         for _ in 0..<6 { Pause.forALook() }
         #expect(try live() == 2)
         #expect(try position("tally", 1) == 50)
@@ -142,7 +146,9 @@ struct UpgradeTests {
         try new.stop()
     }
 
-    @Test("a build that does not follow ends with the holder's number where all is held elsewhere")
+    @Test(
+        "a build that does not follow names the holder's process if everything is held elsewhere"
+    )
     func allHeld() throws {
         let first = try RunningBuild(folder.data, [tally("a")])
         try first.until("tally@1 is live") { try live() == 1 }
@@ -153,7 +159,7 @@ struct UpgradeTests {
         try first.stop()
     }
 
-    @Test("a build that is stopped goes on from its checkpoint")
+    @Test("a stopped build resumes from its checkpoint")
     func resumes() throws {
         try folder.catchUp([tally("a")], until: Offset(30))
         let build = try RunningBuild(folder.data, [tally("a")]) { $0.follows = false }
@@ -168,7 +174,7 @@ struct UpgradeTests {
         let build = try RunningBuild(folder.data, [tally("a"), tally("x", named: "more")])
         try build.until("both are live") { try live() == 1 && live("more") == 1 }
         try build.stop()
-        // The log that this version applied is not the log that is there.
+        // This version has applied another log.
         try SQLiteConnection(folder.data.file(VersionID("more", VersionNumber(1))), .readWrite)
             .execute("UPDATE _kappa_checkpoint SET digest_crc = digest_crc + 1")
         try folder.append(ticks: 10)
@@ -182,7 +188,7 @@ struct UpgradeTests {
         try again.stop()
     }
 
-    @Test("a failure that the catalog could not take is written down when it can be")
+    @Test("a failure that could not be written to the catalog is written as soon as it can be")
     func failureLater() throws {
         try folder.catchUp([tally("a"), tally("x", named: "more")])
         try SQLiteConnection(folder.data.file(VersionID("more", VersionNumber(1))), .readWrite)
@@ -199,11 +205,11 @@ struct UpgradeTests {
         #expect(try folder.entry("more", 1)?.failure == nil)
         try catalog.execute("DROP TRIGGER full")
         try folder.append(ticks: 10)
-        try build.until("it is written down") { try folder.entry("more", 1)?.failure != nil }
+        try build.until("it is recorded") { try folder.entry("more", 1)?.failure != nil }
         try build.stop()
     }
 
-    @Test("a failure that is written down late changes nothing that was switched meanwhile")
+    @Test("a failure that is written late does not change what was switched meanwhile")
     func failureTooLate() throws {
         try folder.catchUp([tally("a")])
         try folder.catchUp([tally("b", below: 3)])

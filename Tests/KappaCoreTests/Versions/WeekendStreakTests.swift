@@ -50,7 +50,7 @@ private func weekendStreaks(_ gates: Gate...) -> View<WeekendStreak> {
     "Weekends do not break a streak, in the history of a real project",
     .enabled(if: EventsShared.isThere, EventsShared.reason))
 struct WeekendStreakTests {
-    /// Streaks by the calendar, from nothing but the lines.
+    /// Streaks by the calendar, computed only from the lines.
     private enum Reference {
         static func changedAuthors(_ lines: [String]) throws -> Int {
             var calendar = Calendar(identifier: .gregorian)
@@ -65,7 +65,7 @@ struct WeekendStreakTests {
                 let day = try #require(
                     calendar.date(
                         from: DateComponents(year: parts[0], month: parts[1], day: parts[2])))
-                // Days before the last one count for nothing.
+                // Days before the last one do not count.
                 if days[author]?.last.map({ day <= $0 }) ?? false { continue }
                 days[author, default: []].append(day)
             }

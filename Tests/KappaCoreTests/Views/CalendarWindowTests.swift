@@ -12,7 +12,7 @@ import Testing
     static let hasDatabase = access("/usr/share/zoneinfo/Europe/Berlin", R_OK) == 0
 
     @Test(
-        "clocks are as far ahead as Foundation says",
+        "offsets from UTC are those of Foundation",
         .enabled(if: hasDatabase), arguments: zones, Seeds.random(1))
     func offsets(name: String, seed: UInt64) throws {
         let rules = try TimeZoneDatabase.rules(of: name)
@@ -27,7 +27,7 @@ import Testing
         }
     }
 
-    /// Looks at the local date every quarter of an hour: no clock has ever changed in between.
+    /// Checks the local date every quarter of an hour: no clock has ever changed in between.
     private static func startOfDay(_ day: Int, _ zone: TimeZone) -> Int {
         var seconds = (day - 2) * 86_400
         while true {
@@ -38,7 +38,7 @@ import Testing
     }
 
     @Test(
-        "a day begins when clocks show it first",
+        "a day begins when clocks first show it",
         .enabled(if: hasDatabase), arguments: zones, Seeds.random(1))
     func dayStarts(name: String, seed: UInt64) throws {
         let rules = try TimeZoneDatabase.rules(of: name)
@@ -61,7 +61,7 @@ import Testing
     }
 
     @Test(
-        "windows hold their times and lie side by side", .enabled(if: hasDatabase), arguments: zones
+        "windows contain their times and are adjacent", .enabled(if: hasDatabase), arguments: zones
     )
     func sideBySide(name: String) throws {
         let rules = try TimeZoneDatabase.rules(of: name)
@@ -138,14 +138,14 @@ import Testing
                 "1969-12-28T05:00:00Z 1970-01-04T05:00:00Z 1",
                 "2024-02-25T05:00:00Z 2024-03-03T05:00:00Z 2",
             ])
-        // After the last change that the file names, its rule goes on.
+        // After the last change that the file lists, its rule applies.
         #expect(
             try windows(.monthly(in: "Europe/Berlin"), ["2199-03-31T12:00:00Z"]) == [
                 "2199-02-28T23:00:00Z 2199-03-31T22:00:00Z 1"
             ])
     }
 
-    @Test("a zone that is not there is told when the view is defined")
+    @Test("an unknown zone is reported when the view is defined")
     func unknownZone() throws {
         for name in ["Europe/Berlinn", "../../../etc/passwd", "", "/UTC", "Europe"] {
             let view = View("calendar") {
@@ -159,7 +159,7 @@ import Testing
         }
     }
 
-    @Test("the zone's file is a part of the digest", .enabled(if: hasDatabase))
+    @Test("the zone's file is part of the digest", .enabled(if: hasDatabase))
     func digests() throws {
         func digest(_ window: Window) throws -> String {
             let view = View("calendar") {
@@ -177,7 +177,7 @@ import Testing
         #expect(berlin.digest != paris.digest && berlin.digest != "")
     }
 
-    @Test("rules for years to come are read in all their forms; what is none is refused")
+    @Test("rules for future years are read in all their forms; anything else is refused")
     func rules() throws {
         func changes(_ text: String, _ year: Int) -> [Int]? {
             ZoneRule(text)?.changes(in: year).map {
@@ -192,7 +192,7 @@ import Testing
         #expect(changes("A0B,J60,J61", 2024) == [60 * day + 7_200, 61 * day + 3_600])
         #expect(changes("A0B,59/0,60/-1", 2024) == [59 * day, 60 * day - 7_200])
         #expect(changes("A0B0:30,M1.1.1/0,M1.5.1/0", 2024) == [0, 28 * day + 1_800])
-        // Summer in the south goes over the new year.
+        // Summer time in the southern hemisphere spans the new year.
         #expect(changes("A0B,M10.1.0,M4.1.0", 2023) == [91 * day + 3_600, 273 * day + 7_200])
         for text in [
             "", "A", "5", "A0B,", "A0B,M1.1.1", "A0B,M13.1.1,M1.1.1", "A0B,M1.6.1,J1",
@@ -211,7 +211,7 @@ import Testing
         for count in 0..<bytes.count - 1 {
             #expect(TimeZoneRules(file: Array(bytes[..<count])) == nil, "\(count) bytes")
         }
-        // Whatever stands in it, reading it does not trap.
+        // Whatever it contains, reading it does not trap.
         var random = SplitMix(state: 7)
         for _ in 0..<300 {
             var changed = bytes

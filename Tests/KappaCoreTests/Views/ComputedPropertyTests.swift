@@ -3,8 +3,8 @@ import Testing
 
 @testable import KappaCore
 
-/// Key paths of computed properties: Swift prints them with an address in memory, which is another one in
-/// each process. No message, no column and no digest may have it.
+/// Key paths of computed properties: Swift prints them with a memory address, which differs from process to
+/// process. No message, column or digest may contain it.
 @Suite("Computed properties as key paths") struct ComputedPropertyTests {
     struct Trip: Event, ViewRow {
         var rider: String
@@ -100,7 +100,7 @@ import Testing
         text.contains("0x") || text.contains("<computed")
     }
 
-    @Test("where a computed property would name a column, a name is asked for")
+    @Test("if a computed property would name a column, an explicit name is required")
     func namesAreAskedFor() throws {
         for (what, step) in Self.nameless {
             let view = View("v") { StepBox(step: step()) }
@@ -114,7 +114,7 @@ import Testing
         }
     }
 
-    @Test("definitions with computed properties have no address in what their digests are made of")
+    @Test("the input of the digests has no address of computed properties")
     func digests() throws {
         let trips = Self.trips
         let steps: [any ViewStep] = [
@@ -139,7 +139,7 @@ import Testing
         }
     }
 
-    @Test("mapping by properties names no address either")
+    @Test("mapping by properties has no address either")
     func maps() throws {
         let map = Self.trips.map(as: Short.self, .set(\.label, from: \.rider))
         let error = try #require(throws: KappaError.self) { try map.rows().define(view: "v") }
@@ -147,7 +147,7 @@ import Testing
         #expect(error.what.contains("a computed property"), "\(error)")
     }
 
-    @Test("a fold takes a computed key with a name of its own")
+    @Test("a fold takes a computed key with an explicit name")
     func foldKey() throws {
         try Scenario(Self.fold(as: "size"))
             .given([10, 2_000, 20].map { Self.trip("ann", $0) })

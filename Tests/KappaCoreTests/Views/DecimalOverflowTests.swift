@@ -30,7 +30,7 @@ import Testing
             EventsWay(appends: [4]), EventsWay(appends: [1, 1, 1, 1], restarts: 50),
             EventsWay(appends: [2, 2], forbidColumns: true),
         ] {
-            // What other code has left on this thread is not of these events.
+            // A mark that other code has left on this thread does not concern these events.
             _ = ExactDecimal.greatest + 1
             let run = try way.run(view, lines)
             let found = run.tables[0].map { $0.map(\.plainText).joined(separator: ",") }

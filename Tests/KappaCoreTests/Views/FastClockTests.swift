@@ -24,7 +24,7 @@ import Testing
         #"{"key":"k\#(number % 3)","at":"\#(time)"}"#
     }
 
-    @Test("one event from next week makes all others late, or is a dead letter by itself")
+    @Test("one event dated next week makes all others late, or is itself a dead letter")
     func one() throws {
         let now = Timestamp.now
         var lines = (0..<30).map { Self.line(now - .seconds(30 - $0), $0) }
@@ -37,7 +37,7 @@ import Testing
         #expect(kept.dead.first?.reason.contains("ahead") == true, "\(kept.dead)")
     }
 
-    @Test("what is ignored does not depend on how the log is cut", arguments: 0..<8)
+    @Test("which events are ignored does not depend on how the log is cut", arguments: 0..<8)
     func cuts(round: Int) throws {
         let seed = Seeds.one()
         var random = SplitMix(state: seed)
@@ -45,7 +45,7 @@ import Testing
         var expected: [Offset] = []
         var lines: [String] = []
         for number in 0..<80 {
-            // Not so near to the limit that the time of appending decides.
+            // Not so close to the limit that the time of the append decides.
             let isAhead = random.chance(1, in: 5)
             let minutes = isAhead ? 70 + random.below(100_000) : random.below(100) - 50
             if isAhead { expected.append(Offset(UInt64(number))) }
@@ -54,7 +54,7 @@ import Testing
         let view = Self.view(ignores: true)
         let whole = try EventsWay.whole(lines.count).run(view, lines)
         #expect(whole.dead.map(\.offset) == expected, "seed \(seed)")
-        // The reasons name when an event was appended, which each way does anew.
+        // The reasons contain the append time, which differs from way to way.
         let other = try EventsWay.random(lines.count, &random).run(view, lines)
         #expect(other.dead.map(\.offset) == expected, "seed \(seed)")
         #expect(other.tables == whole.tables, "seed \(seed)")

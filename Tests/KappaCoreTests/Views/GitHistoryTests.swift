@@ -95,7 +95,7 @@ struct GitHistoryTests {
         // A name that is not UTF-8, as Latin-1.
         #expect(changes("caf\u{E9}.txt") == [[.number("1"), .number("0")]])
         #expect(changes("renamed.txt") == [[.number("1"), .number("0")]])
-        // A commit stands before its files, and they name it.
+        // A commit comes before its files, and they name it.
         var commit: JSONValue?
         for event in events {
             if event["event_type"] == .string("commit") { commit = event }
@@ -133,14 +133,14 @@ struct GitHistoryTests {
                 let forms = Set(theirs.compactMap { $0[name].map(Self.form) })
                 for event in mine {
                     let form = Self.form(event[name] ?? .null)
-                    // Paths are whatever they are; and no binary file is among the first.
+                    // Paths may be anything; and no binary file is among the first.
                     #expect(name == "path" || form == "null" || forms.contains(form), "\(name)")
                 }
             }
         }
     }
 
-    /// A value with its digits and letters made alike.
+    /// A value with all digits and letters replaced by the same ones.
     private static func form(_ value: JSONValue) -> String {
         switch value {
         case .number: return "number"

@@ -9,14 +9,14 @@ import Testing
         var user: User
         var price: Int
     }
-    /// Its two keys would be named alike.
+    /// Its two keys would have the same name.
     struct Resold: Event, ViewRow {
         var user: User
         var userID: String
         var price: Int
     }
 
-    @Test("a nested property is a key of its own in front of a ranking's columns")
+    @Test("a nested property is a separate key before a ranking's columns")
     func nested() throws {
         let view = View("orders") { Events(Order.self).grouped(by: \.user.id).last() }
         try Scenario(view).given(
@@ -26,7 +26,7 @@ import Testing
         ).expect("user_id,price", "a,3", "b,2")
     }
 
-    @Test("a nested property is not taken for one whose column is named alike")
+    @Test("a nested property is not mistaken for one whose column has the same name")
     func alike() throws {
         let view = View("resold") { Events(Resold.self).grouped(by: \.user.id).last() }
         let error = try #require(throws: KappaError.self) {
@@ -66,7 +66,7 @@ import Testing
         #"{"event_type":"sale","user":"a","item":2,"price":7}"#,
     ]
 
-    @Test("a made row's property that is named as the key is the key")
+    @Test("a made row's property with the key's name is the key")
     func made() throws {
         let same = View("made") { Self.bests.grouped(by: \.user).reduce { $0.suffix(1) } }
         try Scenario(same).given(lines: Self.lines)
@@ -78,7 +78,7 @@ import Testing
             .expect("user,rank_number,item,most", "a,1,2,7")
     }
 
-    @Test("one that has another value is told, and not left out in silence")
+    @Test("one with another value is reported, not silently dropped")
     func madeOtherwise() throws {
         let other = View("made") {
             Self.bests.grouped(by: \.user).reduce { rows in

@@ -40,7 +40,7 @@ struct LateWindowTests {
         }
     }
 
-    /// Times with just three digits of a second.
+    /// Times with exactly three fractional digits.
     private static func millis(_ value: Value) -> String {
         guard case .timestamp(let time) = value else { return value.csvText }
         let text = time.description
@@ -78,7 +78,7 @@ struct LateWindowTests {
         }
     }
 
-    /// Rows of one list only, each as often as it is there.
+    /// Rows of one list only, each as often as it occurs.
     private static func differences(_ a: [String], _ b: [String]) -> ([String], [String]) {
         var counts: [String: Int] = [:]
         for row in a { counts[row, default: 0] += 1 }

@@ -30,7 +30,7 @@ import Testing
         }
     }
 
-    @Test("texts are as in SQL, and no time is out of reach")
+    @Test("texts are as in SQL, for every time")
     func texts() throws {
         let time = try #require(Timestamp("2024-03-31T01:00:00.25Z"))
         let local = try time.local(in: "Europe/Berlin")
@@ -142,7 +142,7 @@ import Testing
             lines: Self.sales
         ).expect(
             "month,shop,sales", "2024-03-01,north,2", "2024-03-01,south,1", "2024-04-01,north,1")
-        // Where it stands behind the keys, and where there is no key at all.
+        // With keys before it, and without any key.
         try Scenario(
             View("windows", digest: "1") {
                 Events(Sale.self, at: \.at).grouped(by: \.shop).window(.daily(dateColumn: "day"))

@@ -3,13 +3,13 @@ import Testing
 
 @testable import KappaCore
 
-/// How packed rows are ordered, beside the order of the values themselves.
+/// Compares the order of packed rows with the order of the values themselves.
 @Suite("The order of packed rows")
 struct OrderedCellsTests {
     private static func decimal(_ random: inout SplitMix) -> ExactDecimal {
         let digits = [2, 5, 14, 15, 16, 18].randomElement(using: &random) ?? 2
         let most = (0..<digits).reduce(Int64(1)) { power, _ in power * 10 } - 1
-        // Neighbours, so that the last digit counts.
+        // Neighbouring numbers, so that the last digit counts.
         let mantissa =
             Bool.random(using: &random)
             ? most - Int64.random(in: 0...3, using: &random)
@@ -43,7 +43,7 @@ struct OrderedCellsTests {
         }
     }
 
-    @Test("the last of the best is that of all rows, sorted")
+    @Test("the last of the best equals that of sorting all rows")
     func last() {
         for seed in Seeds.random(20) {
             var random = SplitMix(state: seed)

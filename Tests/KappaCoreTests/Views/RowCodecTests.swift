@@ -38,7 +38,7 @@ import Testing
         var ratio: Float
     }
 
-    /// What rows are once they have been stored, and their cells; `slowly` without their memory.
+    /// The rows after having been stored, and their cells; `slowly` means without their memory layout.
     private func stored<Row: ViewRow>(
         _ rows: [Row], slowly: Bool, spread: Bool = false
     ) throws -> (rows: [Row], cells: [[Value]], told: [[Value]]) {
@@ -82,7 +82,7 @@ import Testing
         var nights: Int64?
     }
 
-    @Test("structs inside of structs can have columns of their own", arguments: [false, true])
+    @Test("nested structs can have their own columns", arguments: [false, true])
     func spread(slowly: Bool) throws {
         let stays = Self.texts.enumerated().map { number, text in
             Stay(
@@ -101,7 +101,7 @@ import Testing
             names == [
                 "guest", "room_number", "room_bed_width", "room_bed_price", "room_note", "nights",
             ])
-        // Where an object may be missing, or two columns would have one name, all stays as it was.
+        // If an object may be missing, or two columns would have the same name, nothing is spread.
         let nested = try RowCodec<Nested>(spread: true).columns
         #expect(try nested == RowCodec<Nested>().columns)
     }
@@ -197,7 +197,7 @@ import Testing
         @Hidden var kept: Int
     }
 
-    @Test("hidden properties are refused: only a fold's rows keep what they do not show")
+    @Test("hidden properties are refused: only a fold's rows may have them")
     func hidden() throws {
         let error = #expect(throws: KappaError.self) { _ = try RowCodec<Secret>() }
         #expect(error?.what == "Secret hides kept")

@@ -4,8 +4,8 @@ import Views
 
 @testable import KappaCore
 
-/// The seven sample views over real and generated histories, against rows that a slow reference
-/// outside of this project has computed.
+/// The seven sample views over real and generated histories, against rows computed by a slow reference
+/// outside of this project.
 @Suite("The sample views", .enabled(if: EventsShared.isThere, EventsShared.reason))
 struct SampleViewTests {
     static let ofUsers: [any AnyView] = [actionCounts, userTotals, userSessions, purchaseFunnel]

@@ -7,7 +7,7 @@ import Views
 
 /// Scenarios of the sample views, as an author of views writes them, and scenarios that must fail.
 @Suite("Scenarios") struct ScenarioTests {
-    @Test("a streak grows by days, and a pause begins a new one")
+    @Test("a streak grows by days, and a pause starts a new one")
     func streaks() throws {
         func commit(_ day: String) -> String {
             #"{"event_type":"commit","author":"ada","committed_at":"\#(day)T23:59:59Z","files":1}"#
@@ -34,7 +34,7 @@ import Views
             .expect("user_id,views,clicks,purchases,conversions,stage", "u,1,2,3,1,new")
     }
 
-    @Test("an event between two sessions joins them")
+    @Test("an event between two sessions merges them")
     func sessions() throws {
         let both = Scenario(userSessions).given(user(0, "view", "1.10"), user(50, "view", "2.20"))
         try both.expect(
@@ -47,7 +47,7 @@ import Views
                 "u,2024-01-15T14:30:00Z,2024-01-15T14:31:20Z,3,6.6")
     }
 
-    @Test("typed events are given as well")
+    @Test("typed events can be given, too")
     func typed() throws {
         struct Sale: Event, Codable {
             var productID: String
@@ -115,7 +115,7 @@ import Views
         enum CodingKeys: CodingKey { case count }
     }
 
-    @Test("a row that forgets a part of itself at a restart fails")
+    @Test("a row that loses a part of itself at a restart fails")
     func forgetful() throws {
         let view = View("forgetful", initially: Seen()) {
             On(Tick.self, key: \.key) { _, row in
@@ -128,7 +128,7 @@ import Views
         #expect(wrong.what.contains("in pieces with restarts (seed 3)"))
     }
 
-    @Test("a view that remembers something outside of its rows fails")
+    @Test("a view that keeps state outside of its rows fails")
     func outside() throws {
         let calls = Mutex(0)
         let view = View("outside") {

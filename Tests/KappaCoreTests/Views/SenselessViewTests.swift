@@ -3,8 +3,8 @@ import Testing
 
 @testable import KappaCore
 
-/// Numbers and names that make no sense in the definition of a view: that view alone is invalid, with what is
-/// wrong in its reason; nothing ends the program.
+/// Numbers and names that make no sense in the definition of a view: only that view is invalid, with a
+/// reason; nothing ends the program.
 @Suite("Views defined with senseless arguments") struct SenselessViewTests {
     fileprivate struct Sale: Event, ViewRow {
         var k: String
@@ -208,7 +208,9 @@ import Testing
         static let eventType: String? = nil
     }
 
-    @Test("each is invalid alone, with a reason, in plan and in a run; the others are built")
+    @Test(
+        "only the view itself is invalid, with a reason, in plan and in a run; the others are built"
+    )
     func invalid() throws {
         let folder = try VersionsFolder()
         try folder.append(ticks: 5)
@@ -221,7 +223,7 @@ import Testing
             #expect([.usage, .badInput, .notFound].contains(error.code), "\(what): \(error)")
             #expect(error.place != nil && error.reason != nil, "\(what): \(error)")
         }
-        // The whole way, for some.
+        // Some of them in a real run.
         for (what, view) in Self.all.enumerated().filter({ $0.offset % 40 == 0 }).map(\.element) {
             let build = try RunningBuild(folder.data, [view, tally("a")]) { $0.follows = false }
             try build.wait()
@@ -232,7 +234,7 @@ import Testing
         }
     }
 
-    @Test("what is odd but can be meant works: the largest spans, limits, fractions and names")
+    @Test("odd but valid arguments work: the largest spans, limits, fractions and names")
     func odd() throws {
         let folder = try VersionsFolder()
         try folder.append(
@@ -306,7 +308,7 @@ import Testing
             try own.catchUp([view])
             #expect(try own.catalog().live("senseless") != nil, "\(what)")
             #expect(try own.reader("senseless", 1).rowCount(table: 0) > 0, "\(what)")
-            // It goes on from what it has written.
+            // It resumes from what it has written.
             try own.append(
                 (20..<30).map {
                     #"{"k":"k\#($0 % 3)","v":\#($0),"at":"1970-01-01T00:00:\#(10 + $0)Z"}"#

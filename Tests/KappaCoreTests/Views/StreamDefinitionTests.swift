@@ -3,8 +3,7 @@ import Testing
 
 @testable import KappaCore
 
-/// Joins, rankings and second steps that cannot be right: told when the view is defined, in four
-/// parts.
+/// Joins, rankings and second steps that cannot be valid: reported when the view is defined, in four parts.
 @Suite("Definitions of streams") struct StreamDefinitionTests {
     typealias Sale = StreamsMarket.Sale
     typealias Offer = StreamsMarket.Offer
@@ -40,7 +39,7 @@ import Testing
         }
     }
 
-    @Test("a bound in time needs the event times of both sides, wherever the join stands")
+    @Test("a time bound needs the event times of both sides, wherever the join is")
     func boundWithoutTimes() throws {
         let what = "a join has a bound in time, but its events have no time"
         let (timed, untimed) = (Events(Sale.self, at: \.at), Events(Sale.self))
@@ -68,7 +67,7 @@ import Testing
         _ = try free.rows().define(view: "v")
     }
 
-    @Test("what a join keeps and what makes rows hides nothing")
+    @Test("elements of joins and of rows have no hidden properties")
     func hidden() throws {
         let secrets = Events(Secret.self)
         let join = secrets.join(Events(Offer.self), on: \.item, equals: \.item) {
@@ -96,7 +95,7 @@ import Testing
         var total: Double
     }
 
-    @Test("a property that the step before does not make is refused, with those that it makes")
+    @Test("a property that the previous step does not make is refused, with those that it makes")
     func rowsAs() throws {
         let totals = Events(Sale.self).grouped(by: \.item).aggregate(.sum(\.price, as: "total"))
         let good = totals.rows(as: Total.self).grouped(by: \.item).aggregate(.count(as: "n"))
@@ -110,7 +109,7 @@ import Testing
         #expect(other.what == "Mistyped has total (double), which the step before does not make")
     }
 
-    @Test("two steps of one table name are refused, also where one is derived")
+    @Test("two steps with one table name are refused, even if one is derived")
     func names() throws {
         let rows = Events(Sale.self).rows()
         let view = View("v") {
@@ -131,7 +130,7 @@ import Testing
     }
     struct Total2: ViewRow { var item: Int }
 
-    @Test("the elements of windows are not ranked, and two columns of one name are refused")
+    @Test("ranking the elements of windows, and two columns with one name, are refused")
     func columns() throws {
         #expect(
             try refusal(Events(Sale.self).grouped(as: "user", by: { $0.item }).last()).what
@@ -153,7 +152,7 @@ import Testing
         var limit: Int
     }
 
-    @Test("a pair needs a property of its name and type for each of its own, or one that is named")
+    @Test("each property of a pair needs a source of the same name and type, or a named one")
     func pairsWithoutSource() throws {
         let (sales, offers) = (Events(Sale.self), Events(Offer.self))
         let wider = sales.join(offers, on: \.item, equals: \.item, as: Wider.self)

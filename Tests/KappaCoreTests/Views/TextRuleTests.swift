@@ -3,7 +3,7 @@ import Testing
 
 @testable import KappaCore
 
-/// kappa compares text by its bytes, wherever it does.
+/// kappa always compares text by its bytes.
 @Suite("Text is compared by its bytes") struct TextRuleTests {
     struct Note: Event {
         var key: String
@@ -12,7 +12,7 @@ import Testing
         var at: Timestamp
     }
 
-    /// Texts that Swift takes for equal to each other, and some that stand close by in any order.
+    /// Texts that are equal in Swift, and some that sort close to them in any order.
     static let texts = [
         "caf\u{E9}", "cafe\u{301}", "cafe", "caf\u{FF}", "K", "\u{212A}", "\u{1100}\u{1161}",
         "\u{AC00}", "\u{1E69}", "s\u{323}\u{307}", "s\u{307}\u{323}", "", "\u{10FFFF}", "\u{FFFD}",
@@ -98,7 +98,7 @@ import Testing
         }
     }
 
-    @Test("groups, distinct counts, least and largest are by bytes")
+    @Test("groups, distinct counts, minimum and maximum are by bytes")
     func groups() throws {
         let lines = Self.texts.enumerated().map { Self.line($0.element, nil, $0.offset) }
         let sorted = Self.texts.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
@@ -136,7 +136,7 @@ import Testing
         var m: Int
     }
 
-    @Test("event types are told apart by their bytes")
+    @Test("event types are distinguished by their bytes")
     func eventTypes() throws {
         let view = View("types") {
             Events(Composed.self).grouped(as: "all") { _ in 0 }.aggregate(.sum(\.n, as: "n"))

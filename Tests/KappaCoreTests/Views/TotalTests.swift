@@ -35,7 +35,7 @@ import Testing
         }
     }
 
-    @Test("the total of what a map makes, and of a table's rows, is one row as well")
+    @Test("the total after a map, and of a table's rows, is one row as well")
     func further() throws {
         let mapped = View("v") {
             Events(Sale.self).map { $0.amount % 2 }.filter { $0 == 0 }

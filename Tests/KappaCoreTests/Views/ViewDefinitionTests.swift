@@ -70,7 +70,7 @@ import Views
         #expect(try refusal(view).what == "view v has two tables named v")
     }
 
-    @Test("two columns of one name are refused, also where one is a key or a window's")
+    @Test("two columns of one name are refused, even if one is a key or a window's")
     func columns() throws {
         let twice = View("v") {
             Events(Entry.self).grouped(by: \.user).aggregate(.count(as: "n"), .count(as: "n"))
@@ -109,7 +109,7 @@ import Views
         #expect(try refusal(view).what == "the handlers of table v do not agree")
     }
 
-    @Test("a view without a digest is refused where versions are made from it")
+    @Test("a view without a digest is refused when versions are made from it")
     func digests() throws {
         let fold = View("v", row: Row.self) { On(Entry.self, key: \.user) { _, row in row = nil } }
         let error = try #require(throws: KappaError.self) { try ViewSet([fold]).definitions() }
@@ -126,7 +126,9 @@ import Views
         #expect(first.count == 16)
     }
 
-    @Test("tables look as the view is written: windows and keys in their order, then aggregates")
+    @Test(
+        "columns are in the order of the view: windows and keys in their order, then aggregates"
+    )
     func schemas() throws {
         let definitions = try sampleViews.definitions()
         func columns(_ name: String) -> [String]? {

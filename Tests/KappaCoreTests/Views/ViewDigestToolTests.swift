@@ -71,7 +71,7 @@ import Views
     }
 
     @Test(
-        "what a regular expression matches changes the digest, be it spaces, slashes or quotes",
+        "the contents of a regular expression change the digest, even spaces, slashes and quotes",
         arguments: [
             ("#/https://shop/#", "#/https://blog/#"), ("/blog  1/", "/blog 1/"),
             ("/[, ;]x/", "/[,;]x/"), (#"/\/*$/"#, #"/\/+$/"#),
@@ -94,7 +94,7 @@ import Views
         #expect(counted(old) != nil && counted(old) != counted(new))
     }
 
-    @Test("a division is no regular expression: comments and layout beside it do not count")
+    @Test("a division is not a regular expression: comments and layout beside it do not count")
     func division() {
         for line in ["let a = b / c", "let a = b/c", "let a = (b)/(c)", "let a = b[0]/c / d"] {
             #expect(text("\(line) // half\n") == text(line))
@@ -102,7 +102,7 @@ import Views
         }
     }
 
-    @Test("gates are left out of a view, and of nothing else")
+    @Test("gates are left out of a view's digest, and nothing else is")
     func gatesOfViews() throws {
         let view = "let v = View(\"v\") { Events(E.self) }"
         let digest = try #require(self.digest(view))
@@ -133,7 +133,7 @@ import Views
         #expect(self.digest(list("", 1)) != self.digest(list("", 2)))
     }
 
-    @Test("a line break that parts statements is not a space")
+    @Test("a line break that separates statements is not a space")
     func statements() {
         #expect(text("a\n-b") != text("a -b"))
         #expect(text("return\nf()") != text("return f()"))
@@ -156,7 +156,7 @@ import Views
         #expect(text("\"never closed") == "\"never closed")
     }
 
-    @Test("what calls View( is a view file, and what only speaks of it is not")
+    @Test("a file that calls View( is a view file, and one that only mentions it is not")
     func definesView() {
         func defines(_ source: String) -> Bool { SwiftText.definesView(Array(source.utf8)) }
         #expect(defines("let v = View(\"v\") {}"))
@@ -169,7 +169,7 @@ import Views
         #expect(!defines(""))
     }
 
-    @Test("a helper changes all views of its target, a list of views none")
+    @Test("a helper changes all views of its target, a list of views changes none")
     func helpers() throws {
         let digest = try #require(self.digest(Self.view, helpers: ["struct Entry {}"]))
         #expect(self.digest(Self.view, helpers: ["struct Entry { var a = 1 }"]) != digest)
@@ -180,13 +180,13 @@ import Views
             self.digest(Self.view, helpers: ["public let all = ViewSet(\($0))\nfunc f() {}"])
         }
         #expect(Set(digests).count == 1)
-        // What stands beside the list is a helper like any other.
+        // Code beside the list is a helper like any other.
         #expect(
             self.digest(Self.view, helpers: ["let all = ViewSet([a])\nfunc f() { g() }"])
                 != digests[0])
     }
 
-    @Test("gates and the wish for an index change no digest, however they are written")
+    @Test("gates and .indexed() change no digest, however they are written")
     func gates() throws {
         let digest = try #require(self.digest(Self.view))
         let gates = [

@@ -28,7 +28,7 @@ struct RecordListTests {
         case 2:
             let bits = Int64.random(in: 0...63, using: &random)
             let value = Int64.random(in: .min ... .max, using: &random) >> bits
-            // The ends of each size, too.
+            // The bounds of each size, too.
             return .integer(value &+ Int64.random(in: -1...1, using: &random))
         case 3: return .double(Double.random(in: -1e9...1e9, using: &random))
         case let kind:
@@ -66,7 +66,7 @@ struct RecordListTests {
         }
     }
 
-    @Test("come back as they were bound, whatever was taken back in between")
+    @Test("come back as they were bound, whatever was undone in between")
     func roundTrip() throws {
         for seed in Seeds.random(20) {
             var random = SplitMix(state: seed)
@@ -96,7 +96,7 @@ struct RecordListTests {
         }
     }
 
-    @Test("that are cut or of another table are refused")
+    @Test("that are truncated or of another table are refused")
     func damage() throws {
         let list = RecordList(Self.schema)
         Self.bind(
