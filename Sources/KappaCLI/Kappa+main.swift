@@ -50,7 +50,8 @@ struct Program {
         }
     }
 
-    private func dispatch(_ words: ArraySlice<String>) throws -> Int32 {
+    private func dispatch(_ all: ArraySlice<String>) throws -> Int32 {
+        let (leading, words) = Self.leadingOptions(all)
         guard let first = words.first else {
             try Help.overview()
             return KappaError.Code.usage.exitCode
@@ -66,31 +67,51 @@ struct Program {
             try Help.command(spec)
             return 0
         }
-        let arguments = try ParsedArguments(rest, spec)
+        var arguments = try ParsedArguments(leading + rest, spec)
         try arguments.checkCount()
+        let data = try Self.dataFolder(arguments)
+        arguments.settings = try Settings(Commands.settings, in: data)
         let command = try spec.make(arguments)
-        let context = try context(arguments)
+        let context = try context(arguments, data)
         try arguments.checkViews(context)
         if command.stopsGently { Interrupt.stopGently() }
         if isProcess { Restart.allow(always: command.restarts) }
         return try command.run(context)
     }
 
-    private func context(_ arguments: ParsedArguments) throws(KappaError) -> Context {
-        let environment = getenv("KAPPA_DATA").map { String(cString: $0) }
-        var path = arguments.string("--data") ?? environment ?? ".kappa"
+    /// The options before the command's name, which all commands take, and the other words.
+    private static func leadingOptions(
+        _ words: ArraySlice<String>
+    ) -> (options: ArraySlice<String>, rest: ArraySlice<String>) {
+        var rest = words
+        while let word = rest.first {
+            let name = word.prefix { $0 != "=" }
+            guard OptionSpec.common.contains(where: { $0.name == name && $0.value != nil }) else {
+                break
+            }
+            rest = rest.dropFirst(name == word ? 2 : 1)
+        }
+        return (words[..<rest.startIndex], rest)
+    }
+
+    private static func dataFolder(_ arguments: ParsedArguments) throws(KappaError) -> DataFolder {
+        let variable = OptionSpec.common.first.flatMap(Settings.variable)
+        var path = arguments.string("--data") ?? variable?.value ?? ".kappa"
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
         try DataFolder.checkName(path)
-        var format = RecordFormat.text
-        if let name = arguments.string("--format") {
-            guard let named = RecordFormat(rawValue: name) else {
-                throw KappaError(
-                    .usage, "there is no format \(name)", because: "formats are text, json and csv",
-                    advice: "Write --format json for programs, csv for spreadsheets")
-            }
-            format = named
+        return DataFolder(path)
+    }
+
+    private func context(
+        _ arguments: ParsedArguments, _ data: DataFolder
+    ) throws(KappaError) -> Context {
+        let name = "--format"
+        let text = arguments.string(name) ?? RecordFormat.text.rawValue
+        guard let format = RecordFormat(rawValue: text) else {
+            throw arguments.refusal(
+                name, text, because: "formats are text, json and csv", example: "json")
         }
-        return Context(data: DataFolder(path), views: views, format: format)
+        return Context(data: data, views: views, format: format)
     }
 
     /// The command that the words begin with, and what follows it.

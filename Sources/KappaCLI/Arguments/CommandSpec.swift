@@ -43,13 +43,27 @@ struct OptionSpec: Sendable {
     var value: String?
     var summary: String
     var repeats = false
+    /// The value that holds where none is given.
+    var defaultValue: String?
+    /// Whether a variable and `kappa.conf` set it, too; see ``Settings``.
+    var isSetting = false
+
+    /// What help says of it.
+    var explanation: String {
+        let known = [isSetting && !isInFile ? "$\(variable), else " : nil, defaultValue]
+        let text = known.compactMap { $0 }.joined()
+        return text.isEmpty ? summary : "\(summary) (\(text))"
+    }
 
     var usage: String { value.map { "\(name) \($0)" } ?? name }
 
     static let common = [
         OptionSpec(
-            name: "--data", value: "DIR", summary: "the data folder ($KAPPA_DATA, else .kappa)"),
-        OptionSpec(name: "--format", value: "FORMAT", summary: "text, json or csv"),
+            name: "--data", value: "DIR", summary: "the data folder", defaultValue: ".kappa",
+            isSetting: true),
+        OptionSpec(
+            name: "--format", value: "FORMAT", summary: "text, json or csv", defaultValue: "text",
+            isSetting: true),
         OptionSpec(name: "--help", summary: "explains the command"),
     ]
 }

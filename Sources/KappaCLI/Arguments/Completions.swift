@@ -98,7 +98,7 @@ enum Completions {
                 let takes = option.value == nil ? "" : " -r"
                 lines.append(
                     "complete -c kappa -n '__fish_seen_subcommand_from \(words[words.count - 1])' "
-                        + "-l \(flag)\(takes) -d '\(quotable(option.summary))'")
+                        + "-l \(flag)\(takes) -d '\(quotable(option.explanation))'")
             }
         }
         lines.append("complete -c kappa -l data -r -d 'the data folder'")

@@ -37,7 +37,7 @@ enum Help {
         text += "\noptions:\n"
         let width = (spec.allOptions.map(\.usage.count).max() ?? 0) + 2
         for option in spec.allOptions {
-            text += "  \(padded(option.usage, width))\(option.summary)\n"
+            text += "  \(padded(option.usage, width))\(option.explanation)\n"
         }
         text.removeLast()
         _ = try Program.print(text)

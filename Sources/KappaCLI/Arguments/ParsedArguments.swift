@@ -5,6 +5,8 @@ struct ParsedArguments: Sendable {
     private(set) var positional: [String] = []
     private var values: [String: [String]] = [:]
     let spec: CommandSpec
+    /// What is not on the command line.
+    var settings = Settings()
 
     /// - Throws: `.usage`; for a misspelt option, with the nearest one.
     init(_ words: ArraySlice<String>, _ spec: CommandSpec) throws(KappaError) {
@@ -68,7 +70,50 @@ struct ParsedArguments: Sendable {
     }
 
     func has(_ name: String) -> Bool { values[name] != nil }
-    func string(_ name: String) -> String? { values[name]?.last }
+
+    /// The last value on the command line; without one, what a setting of that name has.
+    func string(_ name: String) -> String? {
+        if let value = values[name]?.last { return value }
+        return isSetting(name) ? settings.entries[name]?.value : nil
+    }
+
+    /// Whether an option of this command can be set elsewhere. Another command's may have the same name and
+    /// mean something else.
+    private func isSetting(_ name: String) -> Bool {
+        spec.allOptions.first { $0.name == name }?.isSetting ?? true
+    }
+
+    /// Where the value of a setting comes from.
+    func origin(_ name: String) -> String {
+        if values[name] != nil { return name }
+        switch settings.entries[name]?.place {
+        case .variable(let variable): return variable
+        case .file(let path, let line): return "\(path), line \(line)"
+        case nil: return "default"
+        }
+    }
+
+    /// An option with a value, as it is written where the value comes from.
+    private func written(_ name: String, _ value: String) -> String {
+        switch values[name] == nil && isSetting(name) ? settings.entries[name]?.place : nil {
+        case .variable(let variable): "\(variable)=\(value)"
+        case .file: "\(name.drop { $0 == "-" }) = \(value)"
+        case nil: "\(name) \(value)"
+        }
+    }
+
+    /// The refusal of an option's value.
+    func refusal(
+        _ name: String, _ text: String, because reason: String, example: String,
+        _ more: String = ""
+    ) -> KappaError {
+        var place: String?
+        if values[name] == nil, case .file? = settings.entries[name]?.place { place = origin(name) }
+        return KappaError(
+            .usage, "\(written(name, text)) cannot be used", at: place, because: reason,
+            advice: "Write \(written(name, example)), for example\(more)")
+    }
+
     func strings(_ name: String) -> [String] { values[name] ?? [] }
 
     func integer(
@@ -76,11 +121,11 @@ struct ParsedArguments: Sendable {
     ) throws(KappaError) -> Int? {
         guard let text = string(name) else { return nil }
         guard let number = Int(text), number >= least, number <= most else {
-            throw KappaError(
-                .usage, "\(name) \(text) cannot be used",
+            throw refusal(
+                name, text,
                 because: "it takes a whole number from \(least)"
                     + (Int(text) != nil && most < .max ? " to \(most)" : ""),
-                advice: "Write \(name) \(max(least, 1)), for example")
+                example: "\(max(least, 1))")
         }
         return number
     }
@@ -88,11 +133,9 @@ struct ParsedArguments: Sendable {
     func offset(_ name: String) throws(KappaError) -> Offset? {
         try string(name).map { (text) throws(KappaError) in
             guard let offset = Offset(parsing: text) else {
-                throw KappaError(
-                    .usage, "\(name) \(text) cannot be used", because: "it takes an offset",
-                    advice:
-                        "Write \(name) 0, for example; `kappa log info` shows where the log ends"
-                )
+                throw refusal(
+                    name, text, because: "it takes an offset", example: "0",
+                    "; `kappa log info` shows where the log ends")
             }
             return offset
         }
@@ -101,9 +144,7 @@ struct ParsedArguments: Sendable {
     func double(_ name: String) throws(KappaError) -> Double? {
         guard let text = string(name) else { return nil }
         guard let number = Double(text), number >= 0, number.isFinite else {
-            throw KappaError(
-                .usage, "\(name) \(text) cannot be used", because: "it takes a number from 0",
-                advice: "Write \(name) 0.01, for example")
+            throw refusal(name, text, because: "it takes a number from 0", example: "0.01")
         }
         return number
     }
@@ -116,12 +157,23 @@ struct ParsedArguments: Sendable {
         let number = Int(unit == nil ? text[...] : text.dropLast()) ?? 0
         let (size, overflows) = number.multipliedReportingOverflow(by: unit ?? 1)
         guard number > 0, !overflows, size <= Self.mostBytes else {
-            throw KappaError(
-                .usage, "\(name) \(text) cannot be used",
-                because: "it takes a size from 1 byte to 1024T",
-                advice: "Write \(name) 512M, for example")
+            throw refusal(
+                name, text, because: "it takes a size from 1 byte to 1024T", example: "512M")
         }
         return size
+    }
+
+    /// Which snapshots to keep; nil for none.
+    func snapshotPolicy() throws(KappaError) -> SnapshotPolicy? {
+        let name = "--keep-snapshots"
+        guard let text = string(name) else { return nil }
+        guard let policy = SnapshotPolicy(text) else {
+            throw refusal(
+                name, text,
+                because: "it takes a number of events, or a time of log, and how many are kept",
+                example: "every=1h,keep=24", " (every=1000000 counts events; s, m, h, d)")
+        }
+        return policy
     }
 
     /// More memory than any machine has, and small enough that its multiples do not overflow.

@@ -8,8 +8,14 @@ enum Commands {
         DiffCommand.spec, WhyCommand.spec, VerifyCommand.spec, PromoteCommand.spec,
         RollbackCommand.spec, HistoryCommand.spec, AbortCommand.spec, SnapshotsCommand.spec,
         GCCommand.spec, DeadCommand.spec, GenerateCommand.spec, DemoCommand.spec,
-        CompletionsCommand.spec, ReplayAsideCommand.spec,
+        ConfigCommand.spec, CompletionsCommand.spec, ReplayAsideCommand.spec,
     ]
+
+    /// The options that variables and `kappa.conf` set, too.
+    static let settings: [OptionSpec] = {
+        let options = OptionSpec.common + RunnerSession.options + GCCommand.options
+        return options.filter(\.isSetting)
+    }()
 
     /// The commands that help and completions show.
     static var shown: [CommandSpec] { all.filter { !$0.isHidden } }

@@ -10,19 +10,22 @@ struct GCCommand: Command {
             that is live, waits to be promoted, or is held by a process stays. Unfinished files that
             killed processes have left are removed, too.
             """,
-        options: [
-            OptionSpec(
-                name: "--keep", value: "N",
-                summary: "keeps the newest N old versions of each view (1)"),
-            OptionSpec(
-                name: "--keep-snapshots", value: "N",
-                summary: "keeps the newest N snapshots of each version (all)"),
-        ],
+        options: Self.options,
         make: {
             GCCommand(
                 keep: try $0.integer("--keep") ?? 1,
                 keepSnapshots: try $0.integer("--keep-snapshots"))
         })
+
+    static let options = [
+        OptionSpec(
+            name: "--keep", value: "N",
+            summary: "keeps the newest N old versions of each view", defaultValue: "1",
+            isSetting: true),
+        OptionSpec(
+            name: "--keep-snapshots", value: "N",
+            summary: "keeps the newest N snapshots of each version", defaultValue: "all"),
+    ]
 
     let keep: Int
     let keepSnapshots: Int?

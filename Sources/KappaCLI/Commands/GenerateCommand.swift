@@ -10,14 +10,16 @@ struct GenerateCommand: Command {
             append`. --rate limits the pace; with --rate and without --count it never ends.
             """,
         options: [
-            OptionSpec(name: "--count", value: "N", summary: "how many events (1000)"),
-            OptionSpec(name: "--users", value: "N", summary: "how many users (100)"),
+            OptionSpec(
+                name: "--count", value: "N", summary: "how many events", defaultValue: "1000"),
+            OptionSpec(name: "--users", value: "N", summary: "how many users", defaultValue: "100"),
             OptionSpec(name: "--rate", value: "R", summary: "events a second"),
             OptionSpec(
-                name: "--seed", value: "S", summary: "the seed: another one, other events (1)"),
+                name: "--seed", value: "S", summary: "the seed: another one, other events",
+                defaultValue: "1"),
             OptionSpec(
                 name: "--disorder", value: "SECONDS",
-                summary: "how far event times may be out of order (0)"),
+                summary: "how far event times may be out of order", defaultValue: "0"),
         ],
         make: { try GenerateCommand($0) })
 

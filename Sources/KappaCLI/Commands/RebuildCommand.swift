@@ -37,12 +37,8 @@ struct RebuildCommand: Command {
         options.views = arguments.has("--all") ? nil : arguments.positional
         options.rebuilds = true
         options.follows = false
-        options.promotes = !arguments.has("--no-promote")
+        try RunnerSession.read(arguments, into: &options)
         options.end = try arguments.offset("--until")
-        options.memoryBytes = try arguments.bytes("--memory") ?? options.memoryBytes
-        options.snapshots = try arguments.string("--keep-snapshots").map {
-            (text) throws(KappaError) in try SnapshotPolicy(text)
-        }
         options.reason = "rebuild"
     }
 

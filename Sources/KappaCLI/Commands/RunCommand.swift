@@ -25,11 +25,7 @@ struct RunCommand: Command {
 
     init(_ arguments: ParsedArguments) throws(KappaError) {
         options.follows = !arguments.has("--until-caught-up")
-        options.promotes = !arguments.has("--no-promote")
-        options.memoryBytes = try arguments.bytes("--memory") ?? options.memoryBytes
-        options.snapshots = try arguments.string("--keep-snapshots").map {
-            (text) throws(KappaError) in try SnapshotPolicy(text)
-        }
+        try RunnerSession.read(arguments, into: &options)
         options.reason = "run"
     }
 

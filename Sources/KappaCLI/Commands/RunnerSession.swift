@@ -12,11 +12,21 @@ struct RunnerSession {
     static let options = [
         OptionSpec(name: "--no-promote", summary: "leaves new versions ready, not live"),
         OptionSpec(
-            name: "--memory", value: "SIZE", summary: "the memory for rows, such as 512M (1G)"),
+            name: "--memory", value: "SIZE", summary: "the memory for rows, such as 512M",
+            defaultValue: "1G", isSetting: true),
         OptionSpec(
             name: "--keep-snapshots", value: "POLICY",
-            summary: "keeps snapshots of the rows, such as every=1h,keep=24"),
+            summary: "keeps snapshots of the rows, such as every=1h,keep=24", isSetting: true),
     ]
+
+    /// Reads ``options``.
+    static func read(
+        _ arguments: ParsedArguments, into options: inout ViewRunner.Options
+    ) throws(KappaError) {
+        options.promotes = !arguments.has("--no-promote")
+        options.memoryBytes = try arguments.bytes("--memory") ?? options.memoryBytes
+        options.snapshots = try arguments.snapshotPolicy()
+    }
 
     init(_ context: Context, _ options: ViewRunner.Options) {
         self.context = context

@@ -7,7 +7,8 @@ struct DemoCommand: Command {
         name: "demo", summary: "the whole story in under a minute, in a temporary folder",
         options: [
             OptionSpec(
-                name: "--events", value: "N", summary: "how many events to begin with (2000000)"),
+                name: "--events", value: "N", summary: "how many events to begin with",
+                defaultValue: "2000000"),
             OptionSpec(name: "--keep", summary: "keeps the folder"),
         ],
         make: {

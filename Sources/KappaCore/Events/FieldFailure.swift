@@ -14,6 +14,12 @@ struct FieldFailure: Error, CustomStringConvertible {
         FieldFailure(description: "field \(name(path)) is not \(expected)")
     }
 
+    static func tooDeep(_ path: [String], _ levels: Int) -> FieldFailure {
+        FieldFailure(
+            description:
+                "field \(name(Array(path.prefix(1)))) is nested more than \(levels) levels deep")
+    }
+
     /// Why a field with this value in its column cannot be taken.
     static func of(
         _ path: [String], _ column: kj_column, _ row: Int, expected: String

@@ -45,7 +45,13 @@ package struct ValueDecoder: Decoder, TakesDecimals {
         SingleValue(decoder: self)
     }
 
+    /// The most levels of a value that are decoded: as many as Foundation's `JSONDecoder` decodes. A type
+    /// that contains itself takes some kilobytes of a thread's stack for each, and the log takes events of
+    /// 1,024 levels.
+    private static let mostLevels = 512
+
     package func decode<T: Decodable>(_ type: T.Type) throws -> T {
+        if path.count > Self.mostLevels { throw FieldFailure.tooDeep(path, Self.mostLevels) }
         let known: Any? =
             switch type {
             case is String.Type: try string()

@@ -82,7 +82,12 @@ final class BatchPipeline {
             return nextNumber - 1
         }
 
-        mutating func endWait() { turn = .free }
+        /// Ends the wait. The thread that waited keeps the turn, if there is a slot to read into: it is
+        /// awake, and waking another one takes longer than reading the few events that came.
+        mutating func endWait() -> Slot? {
+            turn = .free
+            return takeTurn()
+        }
 
         mutating func stop() { isStopped = true }
 
@@ -176,13 +181,17 @@ final class BatchPipeline {
                 }
                 switch work {
                 case .read(let slot): read(into: slot, by: extractor)
-                case .wait: wait()
+                case .wait: waitAndRead(by: extractor)
                 case .none: return
                 }
             }
         }
 
-        /// Reads a block and extracts it; another thread may read the next block meanwhile.
+        /// Below this, waking another thread takes longer than extracting the events.
+        private static let fewEvents = 100
+
+        /// Reads a block and extracts it. Meanwhile another thread may read the next block, unless this one
+        /// is short.
         func read(into slot: Slot, by extractor: BlockExtractor) {
             do {
                 guard let block = try reader.next(into: slot.buffer, upTo: nextCut) else {
@@ -192,11 +201,12 @@ final class BatchPipeline {
             } catch {
                 return state.withLock { $0.deliver(.failed(error), $0.passTurn(.over)) }
             }
-            let number = state.withLock { $0.passTurn(.free) }
+            let isShort = (slot.block?.events ?? 0) < Self.fewEvents
+            let number = isShort ? nil : state.withLock { $0.passTurn(.free) }
             var delivery = Delivery.batch(slot)
             do { try slot.extract(by: extractor) } catch { delivery = .failed(error) }
             let extracted = delivery
-            state.withLock { $0.deliver(extracted, number) }
+            state.withLock { $0.deliver(extracted, number ?? $0.passTurn(.free)) }
         }
 
         /// Handles the end of the log, or the requested end.
@@ -211,13 +221,15 @@ final class BatchPipeline {
             }
         }
 
-        func wait() {
+        /// Waits for the log to grow, and reads what has come.
+        func waitAndRead(by extractor: BlockExtractor) {
             do {
                 try watcher?.wait(past: reader.offset, timeoutMilliseconds: Self.tickMilliseconds)
-                state.withLock { $0.endWait() }
             } catch {
-                state.withLock { $0.deliver(.failed(error), $0.passTurn(.over)) }
+                return state.withLock { $0.deliver(.failed(error), $0.passTurn(.over)) }
             }
+            guard let slot = state.withLock({ $0.endWait() }) else { return }
+            read(into: slot, by: extractor)
         }
 
         /// The offset at which the next batch ends at the latest.
@@ -251,7 +263,7 @@ final class BatchPipeline {
             switch next {
             case .delivery(let delivery): return delivery
             case .read(let slot): source.read(into: slot, by: extractor)
-            case .wait: source.wait()
+            case .wait: source.waitAndRead(by: extractor)
             }
         }
     }

@@ -12,19 +12,23 @@ final class CapturingTransaction: StoreTransaction {
     }
 
     func upsert(into table: Int) -> any RowWriter {
-        guard let listener = listeners[table] else { return transaction.upsert(into: table) }
-        if let writer = writers[table] { return writer }
-        let writer = CapturingWriter(transaction.upsert(into: table), written: listener.take)
-        writers[table] = writer
-        return writer
+        writer(of: table, in: &writers, made: transaction.upsert) { $0.take }
     }
 
     func delete(from table: Int) -> any RowWriter {
-        guard let listener = listeners[table] else { return transaction.delete(from: table) }
-        if let deleter = deleters[table] { return deleter }
-        let deleter = CapturingWriter(transaction.delete(from: table), written: listener.remove)
-        deleters[table] = deleter
-        return deleter
+        writer(of: table, in: &deleters, made: transaction.delete) { $0.remove }
+    }
+
+    /// The one writer of a table that tells the table's listener; a plain one where nobody listens.
+    private func writer(
+        of table: Int, in kept: inout [Int: CapturingWriter], made make: (Int) -> any RowWriter,
+        telling method: (any RowListener) -> (any RowCursor) throws(KappaError) -> Void
+    ) -> any RowWriter {
+        guard let listener = listeners[table] else { return make(table) }
+        if let writer = kept[table] { return writer }
+        let writer = CapturingWriter(make(table), written: method(listener))
+        kept[table] = writer
+        return writer
     }
 
     func upsertRows(

@@ -348,8 +348,10 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         let lacking = members.filter { member in
             (member.isLive || promotes(member))
                 && member.version.offset >= Offset(UInt64(events))
-                && !VersionSample.hasCrashed(member.id, in: folder)
+                // Asked once for each version: this runs after each live commit, and the second
+                // condition opens a file.
                 && sampled.insert(member.id).inserted
+                && !VersionSample.hasCrashed(member.id, in: folder)
         }
         if lacking.isEmpty { return }
         samplers.append(

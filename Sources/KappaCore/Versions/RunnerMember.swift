@@ -24,6 +24,7 @@ final class RunnerMember {
     var hasToldOfDead = false
     /// Whether the runner has reported that its write-ahead log grows.
     private var hasToldOfLog = false
+    private var logTimer = IntervalTimer(milliseconds: 1_000)
     /// Whether it is being retried after a failure, or its status still shows one.
     var isRecovering: Bool
 
@@ -76,8 +77,9 @@ final class RunnerMember {
     }
 
     /// The report about a write-ahead log that a reader keeps from being moved into the file. It is made
-    /// once, until the log is small again.
+    /// once, until the log is small again. The log is measured once a second.
     func growingLog(past limit: Int, in folder: DataFolder) -> String? {
+        guard logTimer.isDue() else { return nil }
         let bytes = PinnedLog.bytes(of: id, in: folder)
         let isNews = bytes > limit && !hasToldOfLog
         hasToldOfLog = bytes > limit

@@ -17,21 +17,21 @@ package struct SnapshotPolicy: Equatable, Sendable {
         self.keep = keep
     }
 
-    /// Parses `every=1000000`, `every=1h`, `every=30m,keep=48`.
-    package init(_ text: String) throws(KappaError) {
+    /// Parses `every=1000000`, `every=1h`, `every=30m,keep=48`; nil for anything else.
+    package init?(_ text: String) {
         var every: Interval?
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
             let words = part.split(separator: "=", maxSplits: 1)
-            guard words.count == 2 else { throw Self.refusal(text) }
+            guard words.count == 2 else { return nil }
             switch words[0] {
             case "every": every = Self.interval(words[1])
             case "keep":
-                guard let number = Int(words[1]), number > 0 else { throw Self.refusal(text) }
+                guard let number = Int(words[1]), number > 0 else { return nil }
                 keep = number
-            default: throw Self.refusal(text)
+            default: return nil
             }
         }
-        guard let every else { throw Self.refusal(text) }
+        guard let every else { return nil }
         self.every = every
     }
 
@@ -42,13 +42,6 @@ package struct SnapshotPolicy: Equatable, Sendable {
             (1...1_000_000).contains(number)
         else { return nil }
         return .micros(number * unit * 1_000_000)
-    }
-
-    private static func refusal(_ text: String) -> KappaError {
-        KappaError(
-            .usage, "--keep-snapshots \(text) cannot be used",
-            because: "it takes a number of events, or a time of log, and how many are kept",
-            advice: "Write every=1000000 or every=1h (s, m, h, d), and add ,keep=24 to keep 24")
     }
 
     /// The interval that an offset of the log is in. A snapshot is due once the next interval has begun.

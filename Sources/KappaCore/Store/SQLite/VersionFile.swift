@@ -11,7 +11,7 @@ final class VersionFile {
     private let deletes: [SQLiteStatement]
     private let selects: [[SQLiteStatement]]
     private let records: VersionRecords
-    private let name: NamedFile
+    private var name: NamedFile
 
     init(_ path: String, _ tables: [TableSchema]) throws(KappaError) {
         let connection = try SQLiteConnection(path, .readWrite)

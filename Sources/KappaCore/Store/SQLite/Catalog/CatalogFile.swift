@@ -6,7 +6,7 @@
 final class CatalogFile {
     let database: SQLiteConnection
     private let dataVersion: SQLiteStatement
-    private let name: NamedFile
+    private var name: NamedFile
     /// Whether it has the tables of ``noteTables``: a catalog of an earlier build that cannot be written to
     /// lacks them.
     let hasNotes: Bool

@@ -1,0 +1,66 @@
+import Synchronization
+import Testing
+
+@testable import KappaCore
+
+/// Events whose values contain values of the same type, as deep as the log takes them.
+@Suite("Deep events") struct DeepEventTests {
+    struct Tree: Decodable, Equatable, Sendable {
+        var leaf: Int?
+        var below: [Tree]?
+        var named: [String: Tree]?
+    }
+    struct Trees: Event, Equatable {
+        static let eventType: String? = nil
+        var tree: Tree?
+        var any: Kinds.Anything?
+    }
+
+    /// An event whose value is nested so many levels deep.
+    private static func event(_ field: String, _ open: String, _ close: String, _ levels: Int)
+        -> String
+    {
+        let inside = field == "any" ? "1" : #"{"leaf":1}"#
+        return #"{"\#(field)":"# + String(repeating: open, count: levels) + inside
+            + String(repeating: close, count: levels) + "}"
+    }
+
+    private static let kinds = [
+        ("tree", #"{"below":["#, "]}", 2), ("tree", #"{"named":{"x":"#, "}}", 2),
+        ("any", "[", "]", 1), ("any", #"{"x":"#, "}", 1), ("any", #"[{"x":"#, "}]", 2),
+    ]
+
+    /// What is read on a thread of kappa's own, whose stack is smaller than the main thread's.
+    private static func read(_ lines: [String]) throws -> [Result<Trees, Refusal>?] {
+        let results = Mutex<Result<[Result<Trees, Refusal>?], any Error>>(.success([]))
+        let thread = try WorkerThread("deep") {
+            let found = Result { try EventsBlock.read(Trees.self, lines) }
+            results.withLock { $0 = found }
+        }
+        thread.join()
+        return try results.withLock { $0 }.get()
+    }
+
+    @Test("are decoded to 512 levels, and refused below that", arguments: kinds.indices)
+    func levels(kind: Int) throws {
+        let (field, open, close, each) = Self.kinds[kind]
+        let lines = [1, 100, 500, 520, 1_000].map {
+            Self.event(field, open, close, $0 / each)
+        }
+        for line in lines { _ = try EventLines(event: line) }
+        let found = try Self.read(lines)
+        try #require(found.count == lines.count)
+        for index in 0..<3 { #expect((try? found[index]?.get()) != nil, "\(index)") }
+        for index in 3..<5 {
+            guard case .failure(let refusal)? = found[index] else {
+                Issue.record("a value of more than 512 levels was taken")
+                continue
+            }
+            if field == "tree" {
+                #expect(
+                    "\(refusal)".contains("field tree is nested more than 512 levels deep"),
+                    "\(refusal)")
+            }
+        }
+    }
+}
