@@ -54,9 +54,8 @@ struct Settings: Sendable {
                 because: "the file is larger than \(Self.mostBytes >> 10) kB",
                 advice: "It takes lines of `name = value`")
         }
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false)
-            .enumerated()
-        {
+        let lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
+        for (index, line) in lines.enumerated() {
             try readLine(Self.trimmed(Self.withoutComment(line)), path, index + 1, options)
         }
     }

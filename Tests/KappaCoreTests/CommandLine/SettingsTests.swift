@@ -12,7 +12,7 @@ import Testing
 
     private func write(_ text: String) throws {
         try Folder.make(kappa.data.path)
-        try CommandLines.write(text, to: kappa.data.path + "/kappa.conf")
+        try CommandSweep.write(text, to: kappa.data.path + "/kappa.conf")
     }
 
     /// What `kappa config` says: the value and the place of each setting.

@@ -219,19 +219,18 @@ struct SnapshotTests {
     @Test("a policy is read as it is written, and anything else is refused")
     func policies() throws {
         #expect(
-            try SnapshotPolicy("every=1000000") == SnapshotPolicy(every: .events(1_000_000)))
+            SnapshotPolicy("every=1000000") == SnapshotPolicy(every: .events(1_000_000)))
         #expect(
-            try SnapshotPolicy("every=90s,keep=2")
+            SnapshotPolicy("every=90s,keep=2")
                 == SnapshotPolicy(every: .micros(90_000_000), keep: 2))
         #expect(
-            try SnapshotPolicy("keep=5,every=2h")
+            SnapshotPolicy("keep=5,every=2h")
                 == SnapshotPolicy(every: .micros(7_200_000_000), keep: 5))
         for text in [
             "", "every", "every=", "every=0", "every=-5", "every=1y", "every=h", "keep=3",
             "every=1h,keep=0", "every=1h,", "each=1h", "every=99999999999999999999d",
         ] {
-            let error = #expect(throws: KappaError.self) { try SnapshotPolicy(text) }
-            #expect(error?.code == .usage, "\(text)")
+            #expect(SnapshotPolicy(text) == nil, "\(text)")
         }
     }
 }
