@@ -47,12 +47,22 @@ struct Settings: Sendable {
     private mutating func readFile(
         _ path: String, _ options: [OptionSpec]
     ) throws(KappaError) {
-        if access(path, F_OK) != 0, errno == ENOENT || errno == ENOTDIR { return }
+        func refusal(because reason: String) -> KappaError {
+            KappaError(
+                .usage, "cannot use the settings", at: path, because: reason,
+                advice: "Write a file with lines of `name = value`, or remove it")
+        }
+        var status = stat()
+        if stat(path, &status) == 0 {
+            // Opening a pipe would wait for a writer.
+            guard status.st_mode & S_IFMT == S_IFREG else {
+                throw refusal(because: "it is not a file")
+            }
+        } else if errno == ENOENT || errno == ENOTDIR {
+            return
+        }
         guard let text = try InputFile.text(of: path, atMost: Self.mostBytes) else {
-            throw KappaError(
-                .usage, "cannot use the settings", at: path,
-                because: "the file is larger than \(Self.mostBytes >> 10) kB",
-                advice: "It takes lines of `name = value`")
+            throw refusal(because: "it is larger than \(Self.mostBytes >> 10) kB")
         }
         let lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
         for (index, line) in lines.enumerated() {

@@ -116,9 +116,13 @@ import Testing
 
     @Test("a file that cannot be read, or is none, is refused")
     func unreadable() throws {
-        try Folder.make(kappa.data.path + "/kappa.conf")
-        #expect(try kappa.run("config").code == 66)
-        #expect(rmdir(kappa.data.path + "/kappa.conf") == 0)
+        let path = kappa.data.path + "/kappa.conf"
+        try Folder.make(path)
+        #expect(try kappa.run("config").code == 64)
+        #expect(rmdir(path) == 0 && mkfifo(path, 0o600) == 0)
+        let pipe = try kappa.run("config")
+        #expect(pipe.code == 64 && pipe.errors.contains("it is not a file"), "\(pipe)")
+        #expect(unlink(path) == 0)
         try write(String(repeating: "# much\n", count: 20_000))
         #expect(try kappa.run("config").code == 64)
     }
