@@ -64,7 +64,8 @@ struct Settings: Sendable {
         guard let text = try InputFile.text(of: path, atMost: Self.mostBytes) else {
             throw refusal(because: "it is larger than \(Self.mostBytes >> 10) kB")
         }
-        let lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
+        let whole = text.hasPrefix("\u{FEFF}") ? text.dropFirst() : text[...]
+        let lines = whole.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
         for (index, line) in lines.enumerated() {
             try readLine(Self.trimmed(Self.withoutComment(line)), path, index + 1, options)
         }
@@ -115,7 +116,7 @@ struct Settings: Sendable {
     }
 
     private static func trimmed(_ text: Substring) -> Substring {
-        var text = text.drop { $0.isWhitespace || $0 == "\u{FEFF}" }
+        var text = text.drop { $0.isWhitespace }
         while text.last?.isWhitespace == true { text.removeLast() }
         return text
     }
