@@ -74,8 +74,25 @@ struct LogHead: Equatable, Sendable {
         return (Array(bytes[0..<40]) + count).withUnsafeBytes { crc32c($0) }
     }
 
+    /// Whether these are the bytes of a format of a later kappa. Whatever else a format changes in the log's
+    /// files, its head begins with `KPH` and a digit, and has this checksum in this place; so a damaged head
+    /// is not taken for a later one.
+    private static func isLater(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        bytes.prefix(3).elementsEqual("KPH".utf8)
+            && bytes.number(UInt32.self, at: 40) == checksum(bytes, isFirst: false)
+    }
+
+    private static func laterFormat(_ digit: UInt8, _ path: String) -> KappaError {
+        KappaError(
+            .usage, "the log cannot be read", at: path,
+            because:
+                "it has format \(Character(UnicodeScalar(digit))), and this kappa reads formats 1 and 2",
+            advice: "A newer kappa has written it: use that one. Nothing was changed")
+    }
+
     /// Reads the head through an open file. A reader may see a half-finished write, and retries. A caller
     /// that holds the log's lock need not.
+    /// - Throws: `.usage` if a later kappa has written it; `.inputOutput`.
     static func read(_ file: OpenFile, isLocked: Bool = false) throws(KappaError) -> LogHead? {
         for attempt in 0..<(isLocked ? 1 : 100) {
             var bytes = [UInt8](repeating: 0, count: size)
@@ -89,6 +106,7 @@ struct LogHead: Equatable, Sendable {
             if let failure { throw failure }
             if count < size { return nil }
             if let head = bytes.withUnsafeBytes({ LogHead($0) }) { return head }
+            if bytes.withUnsafeBytes(isLater) { throw laterFormat(bytes[3], file.path) }
             if attempt > 10 { usleep(100) }
         }
         return nil

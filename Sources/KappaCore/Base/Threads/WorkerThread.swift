@@ -24,6 +24,10 @@ package final class WorkerThread: Sendable {
         }
     }
 
+    /// A view's code may recurse, as the decoding of a type that contains itself does. Memory is used only
+    /// for what a thread reaches.
+    private static let stackBytes = 16 << 20
+
     /// Returns 0 or an error number.
     private static func start(_ box: WorkBox) -> Int32 {
         guard alive.add(1, ordering: .relaxed).newValue <= most.load(ordering: .relaxed) else {
@@ -35,7 +39,7 @@ package final class WorkerThread: Sendable {
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }
         pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        pthread_attr_setstacksize(&attributes, 4 << 20)
+        pthread_attr_setstacksize(&attributes, stackBytes)
         var thread = pthread_t()
         let code = pthread_create(
             &thread, &attributes,

@@ -14,6 +14,7 @@ final class CatalogFile {
     /// Opens it for writing, and creates it where it does not exist.
     convenience init(writing path: String) throws {
         let database = try SQLiteConnection(path, .create)
+        try Self.requireKnownFormat(database)
         try database.useWAL()
         database.keepWAL()
         try database.execute("PRAGMA synchronous = FULL")
@@ -42,9 +43,22 @@ final class CatalogFile {
 
     private init(_ database: SQLiteConnection) throws(KappaError) {
         self.database = database
+        try Self.requireKnownFormat(database)
         name = NamedFile(database.path)
         dataVersion = try database.prepare("PRAGMA data_version")
         hasNotes = try database.integer(Self.isMade) == 1
+    }
+
+    /// The format of its tables. Earlier builds have not written it, so that it is 0 in their files.
+    private static let format: Int64 = 1
+
+    private static func requireKnownFormat(_ database: SQLiteConnection) throws(KappaError) {
+        let found = try database.integer("PRAGMA user_version") ?? 0
+        guard !(0...format).contains(found) else { return }
+        throw KappaError(
+            .usage, "the catalog cannot be read", at: database.path,
+            because: "it has format \(found), and this kappa reads format \(format)",
+            advice: "A newer kappa has written it: use that one. Nothing was changed")
     }
 
     private static let isMade = "SELECT count(*) FROM sqlite_master WHERE name = 'failures'"
@@ -53,6 +67,7 @@ final class CatalogFile {
         try database.execute(tables)
         try database.execute(judgementTable)
         try database.execute(noteTables)
+        try database.execute("PRAGMA user_version = \(format)")
     }
 
     private static let tables = """

@@ -1,0 +1,85 @@
+import Foundation
+import Testing
+
+@testable import KappaCore
+
+/// Files that a later kappa has written are refused as such, and left as they are.
+@Suite("Files of later formats") struct LaterFormatTests {
+    private let kappa: KappaProgram
+
+    init() throws {
+        kappa = try KappaProgram()
+        try kappa.generate(50)
+        #expect(try kappa.run("run", "--until-caught-up").code == 0)
+    }
+
+    private func contents(_ path: String) throws -> [UInt8] {
+        [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
+    }
+
+    private func write(_ bytes: [UInt8], to path: String) throws {
+        try Data(bytes).write(to: URL(fileURLWithPath: path))
+    }
+
+    private func refuses(_ commands: [[String]], because reason: String) throws {
+        for words in commands {
+            let finished = try kappa.start(words, input: "{\"a\":1}\n").wait()
+            #expect(finished.code == 64, "\(words): \(finished)")
+            #expect(finished.errors.contains(reason), "\(words): \(finished)")
+            #expect(finished.errors.contains("A newer kappa"), "\(words): \(finished)")
+        }
+    }
+
+    @Test("a log whose head has a later format is neither read nor appended to, nor cut")
+    func log() throws {
+        let path = LogHead.path(kappa.data.log)
+        var head = try contents(path)
+        head[3] = UInt8(ascii: "3")
+        var checked = Array(head[0..<40])
+        checked += head[44..<48]
+        let sum = checked.withUnsafeBytes { crc32c($0) }
+        head.replaceSubrange(40..<44, with: withUnsafeBytes(of: sum.littleEndian, Array.init))
+        try write(head, to: path)
+        // What a later kappa may have written after the end that this one would find.
+        let segment = SegmentFiles.path(kappa.data.log, .zero)
+        let bytes = try contents(segment) + Array("KPB9 later".utf8)
+        try write(bytes, to: segment)
+        try refuses(
+            [
+                ["append"], ["log", "info"], ["log", "read"], ["log", "verify"], ["log", "seal"],
+                ["run", "--until-caught-up"], ["plan"],
+                ["why", "user_totals", "--key", "\"user_1\""],
+            ], because: "it has format 3, and this kappa reads formats 1 and 2")
+        #expect(try contents(path) == head)
+        #expect(try contents(segment) == bytes)
+    }
+
+    @Test("a damaged head is no later format: it is made again from the segments")
+    func damaged() throws {
+        let path = LogHead.path(kappa.data.log)
+        let head = try contents(path)
+        for bit in 0..<(8 * 4) {
+            var flipped = head
+            flipped[bit / 8] ^= 1 << (bit % 8)
+            try write(flipped, to: path)
+            _ = try LogWriter(kappa.data.log)
+            #expect(try contents(path) == head, "bit \(bit)")
+        }
+    }
+
+    @Test("a catalog of a later format is neither read nor written to")
+    func catalog() throws {
+        let path = kappa.data.path + "/catalog.db"
+        let database = try SQLiteConnection(path, .create)
+        #expect(try database.integer("PRAGMA user_version") == 1)
+        try database.execute("PRAGMA user_version = 2")
+        try refuses(
+            [
+                ["run", "--until-caught-up"], ["status"], ["query", "user_totals"], ["plan"],
+                ["gc"],
+                ["rebuild", "user_totals"], ["history"], ["promote", "user_totals"],
+            ], because: "it has format 2, and this kappa reads format 1")
+        // The log does not depend on it.
+        #expect(try kappa.start(["append"], input: "{\"a\":1}\n").wait().code == 0)
+    }
+}
