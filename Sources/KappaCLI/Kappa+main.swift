@@ -22,7 +22,22 @@ extension Kappa {
             Output.say(SafeText.line(line))
         }
         Interrupt.install()
+        requireText()
         exit(Program(views: views, isProcess: true).run(Array(CommandLine.arguments.dropFirst())))
+    }
+}
+
+/// Ends the program if an argument, or the variable with the data folder, is not UTF-8: Swift would put another
+/// character in its place, and name another folder or file.
+private func requireText() {
+    let data = OptionSpec.common.first.flatMap { getenv($0.variable) }
+    let words = (0..<Int(CommandLine.argc)).map { CommandLine.unsafeArgv[$0] } + [data]
+    for word in words {
+        guard let word, String(validatingCString: word) == nil else { continue }
+        Output.say(
+            "kappa: \(KappaError(.usage, "\"\(String(cString: word))\" is not UTF-8", advice: "Rename the file or folder"))"
+        )
+        exit(KappaError.Code.usage.exitCode)
     }
 }
 
@@ -51,7 +66,7 @@ struct Program {
     }
 
     private func dispatch(_ all: ArraySlice<String>) throws -> Int32 {
-        let (leading, words) = Self.leadingOptions(all)
+        let (leading, words) = try Self.leadingOptions(all)
         guard let first = words.first else {
             try Help.overview()
             return KappaError.Code.usage.exitCode
@@ -82,12 +97,15 @@ struct Program {
     /// The options before the command's name, which all commands take, and the other words.
     private static func leadingOptions(
         _ words: ArraySlice<String>
-    ) -> (options: ArraySlice<String>, rest: ArraySlice<String>) {
+    ) throws(KappaError) -> (options: ArraySlice<String>, rest: ArraySlice<String>) {
         var rest = words
         while let word = rest.first {
             let name = word.prefix { $0 != "=" }
-            guard OptionSpec.common.contains(where: { $0.name == name && $0.value != nil }) else {
-                break
+            guard let option = OptionSpec.common.first(where: { $0.name == name }),
+                let wanted = option.value
+            else { break }
+            if name == word, rest.count == 1 {
+                throw ParsedArguments.lacksValue(word, wanted)
             }
             rest = rest.dropFirst(name == word ? 2 : 1)
         }

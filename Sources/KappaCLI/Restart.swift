@@ -27,7 +27,9 @@ enum Restart {
         if past.count == 3 {
             run = past[0]
             InheritedLeases.find()
-            if now < past[2] + UInt64(resetSeconds) { (count, since) = (past[1], past[2]) }
+            if now >= past[2], now - past[2] < UInt64(resetSeconds) {
+                (count, since) = (past[1], past[2])
+            }
             // The restart lost the name that `ps` shows.
             let program = CommandLine.arguments.first ?? "kappa"
             kappa_name_thread(String(program.split(separator: "/").last ?? "kappa"))

@@ -43,14 +43,18 @@ struct ParsedArguments: Sendable {
             } else if let next = rest.popFirst() {
                 value = next
             } else {
-                throw KappaError(
-                    .usage, "\(name) lacks its value", because: "it takes \(wanted)",
-                    advice: "Write \(name) \(wanted)")
+                throw Self.lacksValue(name, wanted)
             }
         } else if parts.count == 2 {
             throw KappaError(.usage, "\(name) takes no value", advice: "Write just \(name)")
         }
         values[name, default: []].append(value)
+    }
+
+    static func lacksValue(_ name: String, _ wanted: String) -> KappaError {
+        KappaError(
+            .usage, "\(name) lacks its value", because: "it takes \(wanted)",
+            advice: "Write \(name) \(wanted)")
     }
 
     /// Checks the number of arguments.

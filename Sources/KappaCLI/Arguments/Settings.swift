@@ -53,12 +53,18 @@ struct Settings: Sendable {
                 advice: "Write a file with lines of `name = value`, or remove it")
         }
         var status = stat()
-        if stat(path, &status) == 0 {
+        // A link to a file that is missing is no absence of settings.
+        if lstat(path, &status) == 0 {
+            guard stat(path, &status) == 0 else {
+                throw refusal(
+                    because: "it is a link that cannot be followed: \(IOFailure.text(of: errno))")
+            }
             // Opening a pipe would wait for a writer.
             guard status.st_mode & S_IFMT == S_IFREG else {
                 throw refusal(because: "it is not a file")
             }
-        } else if errno == ENOENT || errno == ENOTDIR {
+        } else {
+            // Where the folder cannot be searched, what the command does there says so.
             return
         }
         guard let text = try InputFile.text(of: path, atMost: Self.mostBytes) else {
@@ -81,14 +87,16 @@ struct Settings: Sendable {
         let parts = line.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         guard parts.count == 2 else {
             throw refusal(
-                "\"\(line)\" is not a setting", because: nil, "Write a line such as memory = 512M")
+                "\"\(Self.shown(line))\" is not a setting", because: nil,
+                "Write a line such as memory = 512M")
         }
         let (name, value) = (String(Self.trimmed(parts[0])), String(Self.trimmed(parts[1])))
         let names = options.map(\.settingName)
         guard let option = options.first(where: { $0.settingName == name }) else {
             let other = Spelling.nearest(name, among: names)
             throw refusal(
-                "there is no setting \"\(name)\"", because: other.map { "did you mean \($0)?" },
+                "there is no setting \"\(Self.shown(parts[0]))\"",
+                because: other.map { "did you mean \($0)?" },
                 "`kappa help config` lists the settings")
         }
         guard option.isInFile else {
@@ -104,6 +112,12 @@ struct Settings: Sendable {
                 "\(name) is set twice", because: "line \(earlier) sets it, too", "Remove one")
         }
         entries[option.name] = Entry(value: value, place: .file(path, line: number))
+    }
+
+    /// The start of a text that may be long.
+    private static func shown(_ text: Substring) -> String {
+        let text = trimmed(text)
+        return text.count > 60 ? text.prefix(60) + "…" : String(text)
     }
 
     private static func withoutComment(_ line: Substring) -> Substring {

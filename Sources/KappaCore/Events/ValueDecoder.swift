@@ -32,10 +32,12 @@ package struct ValueDecoder: Decoder, TakesDecimals {
     package func container<Key: CodingKey>(
         keyedBy type: Key.Type
     ) throws -> KeyedDecodingContainer<Key> {
+        try requireFewLevels()
         guard case .object(let members) = value else { throw refuse("an object") }
         return KeyedDecodingContainer(ObjectContainer<Key>(decoder: self, members: members))
     }
     package func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
+        try requireFewLevels()
         guard case .array(let elements) = value else {
             throw refuse("an array")
         }
@@ -48,10 +50,16 @@ package struct ValueDecoder: Decoder, TakesDecimals {
     /// The most levels of a value that are decoded: as many as Foundation's `JSONDecoder` decodes. A type
     /// that contains itself takes some kilobytes of a thread's stack for each, and the log takes events of
     /// 1,024 levels.
-    private static let mostLevels = 512
+    static let mostLevels = 512
+
+    /// A row was checked when it was written.
+    private func requireFewLevels() throws {
+        guard origin == .event, path.count > Self.mostLevels else { return }
+        throw FieldFailure.tooDeep(path, Self.mostLevels)
+    }
 
     package func decode<T: Decodable>(_ type: T.Type) throws -> T {
-        if path.count > Self.mostLevels { throw FieldFailure.tooDeep(path, Self.mostLevels) }
+        try requireFewLevels()
         let known: Any? =
             switch type {
             case is String.Type: try string()

@@ -13,6 +13,8 @@ struct ValueEncoder: Encoder, TakesDecimals {
     /// Whether names of properties stay as they are, in events too. The names of an enum's cases do, because
     /// a reader could not tell what they were.
     var keepsNames = false
+    /// How deep in the encoded value it is.
+    fileprivate(set) var levels = 0
     var codingPath: [any CodingKey] { [] }
     var userInfo: [CodingUserInfoKey: Any] { [:] }
 
@@ -27,7 +29,9 @@ struct ValueEncoder: Encoder, TakesDecimals {
     func singleValueContainer() -> any SingleValueEncodingContainer { SingleEncoder(encoder: self) }
 
     fileprivate func inside(_ box: EncodingBox) -> ValueEncoder {
-        ValueEncoder(box: box, use: use, keepsNames: keepsNames)
+        var inner = ValueEncoder(box: box, use: use, keepsNames: keepsNames)
+        inner.levels = levels + 1
+        return inner
     }
     /// The same encoder, for what a type's own `encode(to:)` fills in.
     fileprivate var byHand: ValueEncoder {
@@ -36,6 +40,11 @@ struct ValueEncoder: Encoder, TakesDecimals {
     }
 
     func write<T: Encodable>(_ value: T) throws {
+        if levels > ValueDecoder.mostLevels {
+            throw EncodingFailure(
+                "it is nested more than \(ValueDecoder.mostLevels) levels deep",
+                advice: "Keep less of it, or a String")
+        }
         switch value {
         case let text as String: box.set(.string(text))
         case let bool as Bool: box.set(.bool(bool))

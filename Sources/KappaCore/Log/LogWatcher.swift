@@ -32,6 +32,7 @@ package final class LogWatcher: Sendable {
     }
 
     /// Blocks until the durable end is past `offset`, ``cancel()`` is called, or the timeout expires.
+    /// - Throws: `.inputOutput` where the head is removed or replaced meanwhile.
     package func wait(past offset: Offset, timeoutMilliseconds: Int? = nil) throws(KappaError) {
         let clock = ContinuousClock()
         let end = timeoutMilliseconds.map { clock.now + .milliseconds($0) }
@@ -51,7 +52,18 @@ package final class LogWatcher: Sendable {
             ]
             let ready = poll(&waits, 2, slice)
             if ready > 0, waits[0].revents != 0 { return }
+            if ready == 0 { try requireItsName() }
         }
+    }
+
+    /// A head that was removed or replaced says nothing about what is appended from then on.
+    /// - Throws: `.inputOutput`, as opening the log again may well succeed.
+    private func requireItsName() throws(KappaError) {
+        if headFile.hasItsName { return }
+        throw KappaError(
+            .inputOutput, "the log cannot be followed", at: headFile.path,
+            because: "somebody has removed, moved or replaced the file",
+            advice: "Put the folder back, or start again: the log recovers when it is opened")
     }
 
     /// Ends the current wait and every later one.

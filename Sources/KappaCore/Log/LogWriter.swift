@@ -175,13 +175,15 @@ package final class LogWriter: Sendable {
     /// What this writer remembers of the end never stands in for the head: another process may have appended
     /// since, and its events would be overwritten.
     private func catchUp(_ tail: inout LogTail) throws(KappaError) {
-        var status = stat()
-        guard fstat(headFile.descriptor, &status) == 0, status.st_nlink > 0,
+        // With another file under one of these names, other processes append to another log, or without
+        // waiting for this one.
+        guard lockFile.hasItsName, headFile.hasItsName,
             let head = try LogHead.read(headFile, isLocked: true)
         else {
+            let file = lockFile.hasItsName ? headFile : lockFile
             throw KappaError(
-                .damaged, "the log's end is not known", at: headFile.path,
-                because: "the file was removed or overwritten while the log was open",
+                .damaged, "the log's end is not known", at: file.path,
+                because: "the file was removed, replaced or overwritten while the log was open",
                 advice: "Nothing was appended. Start again: the log recovers when it is opened")
         }
         tail.follow(head)

@@ -187,8 +187,10 @@ final class BatchPipeline {
             }
         }
 
-        /// Below this, waking another thread takes longer than extracting the events.
-        private static let fewEvents = 100
+        /// Whether waking another thread takes longer than extracting a block's events.
+        private static func isShort(_ block: LogBlock) -> Bool {
+            block.events < 100 && block.payload.count < 32_768
+        }
 
         /// Reads a block and extracts it. Meanwhile another thread may read the next block, unless this one
         /// is short.
@@ -201,7 +203,7 @@ final class BatchPipeline {
             } catch {
                 return state.withLock { $0.deliver(.failed(error), $0.passTurn(.over)) }
             }
-            let isShort = (slot.block?.events ?? 0) < Self.fewEvents
+            let isShort = slot.block.map(Self.isShort) ?? true
             let number = isShort ? nil : state.withLock { $0.passTurn(.free) }
             var delivery = Delivery.batch(slot)
             do { try slot.extract(by: extractor) } catch { delivery = .failed(error) }

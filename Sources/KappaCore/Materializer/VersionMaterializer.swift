@@ -184,7 +184,7 @@ package final class VersionMaterializer {
                 DeadLetter(
                     offset: batch.firstOffset + event, reason: reason, event: batch.event(event)))
         }
-        firstDeadLetter = firstDeadLetter ?? deadLetters.all.first
+        firstDeadLetter = firstDeadLetter ?? deadLetters.all.min { $0.offset < $1.offset }
         pass.count(range, into: &checkpoint.counters)
         checkpoint.streamTimes = pass.streamTimes + states.clocks.map(\.time)
         checkpoint.offset = end

@@ -64,6 +64,9 @@ package final class VersionStore: RowStore {
         return reader.allTables
     }
 
+    /// Checks that nobody has removed, moved or replaced the version's file.
+    func requireItsName() throws(KappaError) { try file?.requireItsName() }
+
     package func lastCheckpoint() throws(KappaError) -> Checkpoint? {
         if let file { return try file.checkpoint() }
         return try runs?.checkpoint()

@@ -8,6 +8,7 @@ import Synchronization
 /// crash keeps its leases, so no other process takes a version over in between.
 package final class Lease: Sendable {
     package let id: VersionID
+    private let path: String
     /// Nil after the release.
     private let file: Mutex<OpenFile?>
 
@@ -26,6 +27,7 @@ package final class Lease: Sendable {
     /// - Throws: `.heldElsewhere` with the holder's process number.
     package init(_ id: VersionID, in folder: DataFolder) throws(KappaError) {
         self.id = id
+        path = folder.lease(id)
         try Folder.make(folder.view(id.view))
         let inherited = InheritedLeases.take(id, in: folder)
         let file = if let inherited { inherited } else { try Self.take(id, in: folder) }
@@ -64,14 +66,20 @@ package final class Lease: Sendable {
             guard isTaken else { throw heldElsewhere(id, by: read(file)?.pid, in: folder) }
             // The last holder may have dropped the version and removed the file: a lock on a file that no
             // longer has a name excludes no one.
-            if isFile(file, at: path) { return file }
+            if file.hasItsName { return file }
         }
     }
 
-    fileprivate static func isFile(_ file: OpenFile, at path: String) -> Bool {
-        var (own, named) = (stat(), stat())
-        return fstat(file.descriptor, &own) == 0 && stat(path, &named) == 0
-            && own.st_ino == named.st_ino && own.st_dev == named.st_dev
+    /// Checks that nobody has removed or replaced the lease's file: another process could then take the
+    /// version, too.
+    /// - Throws: `.heldElsewhere`
+    func requireItsName() throws(KappaError) {
+        let isHeld = file.withLock { $0?.isNamed(path) ?? true }
+        if isHeld { return }
+        throw KappaError(
+            .heldElsewhere, "the lease of \(id) is lost", at: path,
+            because: "somebody has removed, moved or replaced the file",
+            advice: "Leave a running program's files alone: another process may have taken \(id)")
     }
 
     /// The error for a lease that another process holds.
@@ -167,7 +175,7 @@ package enum InheritedLeases {
     private static func index(
         of id: VersionID, in folder: DataFolder, _ files: [OpenFile]
     ) -> Int? {
-        files.firstIndex { Lease.isFile($0, at: folder.lease(id)) }
+        files.firstIndex { $0.isNamed(folder.lease(id)) }
     }
 }
 

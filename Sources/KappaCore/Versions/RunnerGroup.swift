@@ -158,6 +158,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
 
     func commit(_ version: VersionMaterializer, _ perform: () throws -> Void) throws -> Bool {
         guard let member = members.first(where: { $0.version === version }) else { return false }
+        try member.requireFiles()
         member.report(eventsPerSecond: rate.perSecond)
         return try SwitchLock(member.id.view, in: folder).shared {
             try refresh()
@@ -272,7 +273,13 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
 
     func didCatchUp(at offset: Offset) throws {
         runner.note(number, at: offset)
+        rate.note(offset)
         for member in members {
+            do { try member.requireFiles() } catch {
+                didFail(member.version, error)
+                continue
+            }
+            member.report(eventsPerSecond: rate.perSecond)
             if member.isRecovering { try recovered(member) }
             if member.hasCaughtUp { continue }
             member.hasCaughtUp = true
@@ -375,26 +382,5 @@ extension VersionStore {
         try VersionStore(
             at: folder.file(id), view: id.view, number: id.number.rawValue,
             digest: definition.digest, tables: definition.tables)
-    }
-}
-
-/// Events per second over the last second or so, for display only.
-struct RateMeter {
-    private var start = SystemClock.monotonicSeconds()
-    private var startOffset: Offset?
-    private var last = Offset.zero
-    private(set) var perSecond = 0
-
-    mutating func note(_ offset: Offset) {
-        last = offset
-        guard let from = startOffset else {
-            startOffset = offset
-            return
-        }
-        let now = SystemClock.monotonicSeconds()
-        guard now - start >= 1 else { return }
-        perSecond = Int(Double(last - from) / (now - start))
-        start = now
-        startOffset = offset
     }
 }

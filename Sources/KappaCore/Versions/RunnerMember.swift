@@ -24,6 +24,8 @@ final class RunnerMember {
     var hasToldOfDead = false
     /// Whether the runner has reported that its write-ahead log grows.
     private var hasToldOfLog = false
+    private var fileTimer = IntervalTimer(milliseconds: 100)
+    private var reportedPerSecond = 0
     private var logTimer = IntervalTimer(milliseconds: 1_000)
     /// Whether it is being retried after a failure, or its status still shows one.
     var isRecovering: Bool
@@ -72,7 +74,18 @@ final class RunnerMember {
         !isLive && promotes && heldBack == nil && refusal == nil
     }
 
+    /// Checks that the version's file and its lease are still what their names name; ten times a second, as
+    /// it is called for each commit.
+    func requireFiles() throws(KappaError) {
+        guard fileTimer.isDue() else { return }
+        try store.requireItsName()
+        try lease.requireItsName()
+    }
+
+    /// Tells other processes how fast it is; it writes only what is news.
     func report(eventsPerSecond: Int) {
+        if eventsPerSecond == reportedPerSecond { return }
+        reportedPerSecond = eventsPerSecond
         lease.report(.init(eventsPerSecond: eventsPerSecond))
     }
 

@@ -83,6 +83,50 @@ struct VersionFileFaultTests {
         #expect(try kappa.run("query", "user_totals").code == 0)
     }
 
+    @Test("a run goes on following a log whose head was made anew")
+    func replacedHead() throws {
+        let run = try kappa.start(["run"])
+        try waitFor("it follows") { run.errors.contains("user_totals@1: live") }
+        var end = try LogReader(kappa.data.log).durableEnd().rawValue
+        let head = "'\(LogHead.path(kappa.data.log))'"
+        for line in ["rm \(head)", "cp \(head) x && mv x \(head)"] {
+            _ = try kappa.shell(line)
+            try kappa.generate(50, seed: 3)
+            end += 50
+            try waitFor("it has applied what came after: \(line)") {
+                try VersionStatus.all(Catalog(kappa.data)).allSatisfy {
+                    $0.position == Offset(end)
+                }
+            }
+        }
+        run.signal(SIGTERM)
+        #expect(try run.wait().code == 0)
+    }
+
+    @Test("a run whose lease is removed leaves the version to who takes it")
+    func removedLease() throws {
+        let first = try kappa.start(["run"])
+        try waitFor("it follows") { first.errors.contains("user_totals@1: live") }
+        let id = VersionID("user_totals", VersionNumber(1))
+        _ = try kappa.shell("rm '\(kappa.data.lease(id))'")
+        let second = try kappa.start(["run"])
+        try waitFor("the first one says so") {
+            first.errors.contains("lease of user_totals@1 is lost")
+        }
+        try kappa.generate(50, seed: 4)
+        try waitFor("the second one is current") {
+            let isCurrent = try VersionStatus.all(Catalog(kappa.data)).contains {
+                $0.id == id && $0.lag == 0
+            }
+            return isCurrent && Lease.holder(of: id, in: kappa.data)?.pid == second.pid
+        }
+        for run in [first, second] {
+            run.signal(SIGTERM)
+            _ = try run.wait()
+        }
+        #expect(try kappa.run("verify", "user_totals").code == 0)
+    }
+
     @Test("a run whose whole folder is moved or removed ends, and says so")
     func removedFolder() throws {
         for line in ["mv data aside", "rm -r data"] {

@@ -5,7 +5,7 @@ import Testing
 
 /// Events whose values contain values of the same type, as deep as the log takes them.
 @Suite("Deep events") struct DeepEventTests {
-    struct Tree: Decodable, Equatable, Sendable {
+    struct Tree: Codable, Equatable, Sendable {
         var leaf: Int?
         var below: [Tree]?
         var named: [String: Tree]?
@@ -61,5 +61,17 @@ import Testing
             }
         }
         #expect(refused == [false, false, false, true, true])
+    }
+
+    @Test("a row that could not be read back is not written", arguments: [255, 256, 450])
+    func rows(nodes: Int) throws {
+        // Each node takes two levels: the property and its element. The innermost leaf takes one more.
+        var tree = Tree(leaf: 1)
+        for _ in 0..<nodes { tree = Tree(below: [tree]) }
+        let written = try? JSONValue(encoding: tree, for: .row)
+        #expect((written != nil) == (2 * nodes + 1 <= 512))
+        if let written {
+            #expect(try ValueDecoder(written, origin: .row).decode(Tree.self) == tree)
+        }
     }
 }

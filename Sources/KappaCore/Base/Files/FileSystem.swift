@@ -29,7 +29,8 @@ package struct SystemFiles: FileSystem {
     package init() {}
 
     package func open(_ path: String, _ flags: Int32) throws(IOFailure) -> Int32 {
-        let file = Glibc.open(path, flags | O_CLOEXEC, 0o644)
+        // Opening a pipe that somebody has put in a file's place must not wait for its other end.
+        let file = Glibc.open(path, flags | O_CLOEXEC | O_NONBLOCK, 0o644)
         if file < 0 { throw IOFailure("open", errno) }
         return file
     }

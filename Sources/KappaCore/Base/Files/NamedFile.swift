@@ -5,7 +5,6 @@ import Glibc
 struct NamedFile {
     private let path: String
     private let identity: Identity?
-    private var timer = IntervalTimer(milliseconds: 100)
 
     private struct Identity: Equatable {
         var device: UInt64
@@ -23,11 +22,10 @@ struct NamedFile {
         return Identity(device: UInt64(status.st_dev), number: UInt64(status.st_ino))
     }
 
-    /// Checks that the file still has its name. Its folder is searched only ten times a second, as this is
-    /// called for each commit.
+    /// Checks that the file still has its name.
     /// - Parameter what: What the file is, such as "the catalog".
-    mutating func requireItsName(_ what: String, advice: String) throws(KappaError) {
-        guard let identity, timer.isDue() else { return }
+    func requireItsName(_ what: String, advice: String) throws(KappaError) {
+        guard let identity else { return }
         let present = Self.identity(path)
         if present == identity || present == nil && errno != ENOENT && errno != ENOTDIR { return }
         throw KappaError(

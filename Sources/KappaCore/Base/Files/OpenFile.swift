@@ -31,6 +31,16 @@ final class OpenFile: Sendable {
         return fstat(descriptor, &status) == 0 && status.st_nlink > 0 ? Int(status.st_size) : 0
     }
 
+    /// Whether its path still names this file: nobody has removed, moved or replaced it.
+    var hasItsName: Bool { isNamed(path) }
+
+    /// Whether a path names this file.
+    func isNamed(_ path: String) -> Bool {
+        var (own, named) = (stat(), stat())
+        return fstat(descriptor, &own) == 0 && stat(path, &named) == 0
+            && own.st_ino == named.st_ino && own.st_dev == named.st_dev
+    }
+
     /// Reads up to `bytes.count` bytes; fewer only at the file's end.
     func read(_ bytes: UnsafeMutableRawBufferPointer, at position: Int) throws(KappaError) -> Int {
         var done = 0

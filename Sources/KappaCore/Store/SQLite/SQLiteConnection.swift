@@ -31,6 +31,7 @@ package final class SQLiteConnection {
     ) throws(KappaError) {
         self.path = path
         name = path == ":memory:" ? path : Self.uri(path, parameters)
+        try Self.requireFile(path)
         var flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI
         switch mode {
         case .readOnly: flags |= SQLITE_OPEN_READONLY
@@ -51,6 +52,15 @@ package final class SQLiteConnection {
     }
 
     deinit { sqlite3_close_v2(handle) }
+
+    /// Reading a pipe that somebody has put in the file's place would wait for a writer.
+    private static func requireFile(_ path: String) throws(KappaError) {
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFIFO else { return }
+        throw KappaError(
+            .damaged, "cannot open a database", at: path, because: "it is a pipe, not a file",
+            advice: "Remove it, or put the file back")
+    }
 
     /// A path as SQLite's URI, escaped so that any file's name means just that file.
     private static func uri(_ path: String, _ parameters: String) -> String {
@@ -227,7 +237,9 @@ package final class SQLiteConnection {
         case SQLITE_CORRUPT, SQLITE_NOTADB:
             return KappaError(
                 .damaged, "a database is damaged", at: path, because: message,
-                advice: "If it is a version's, `kappa rebuild VIEW` makes a new one from the log")
+                advice:
+                    "If it is a version's, `kappa rebuild VIEW` makes a new one from the log; if it is "
+                    + "catalog.db, remove it and views/, and `kappa run` makes both again")
         case SQLITE_INTERRUPT:
             return KappaError(
                 .usage, "the query was ended", at: path, because: "it ran for too long",

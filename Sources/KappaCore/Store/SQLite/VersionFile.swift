@@ -11,7 +11,7 @@ final class VersionFile {
     private let deletes: [SQLiteStatement]
     private let selects: [[SQLiteStatement]]
     private let records: VersionRecords
-    private var name: NamedFile
+    private let name: NamedFile
 
     init(_ path: String, _ tables: [TableSchema]) throws(KappaError) {
         let connection = try SQLiteConnection(path, .readWrite)
@@ -114,13 +114,16 @@ final class VersionFile {
         return rows
     }
 
-    func commit(
-        _ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void
-    ) throws {
+    func requireItsName() throws(KappaError) {
         try name.requireItsName(
             "a version's file",
             advice:
                 "Put it back, or start `kappa run` again, which builds a new version from the log")
+    }
+
+    func commit(
+        _ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void
+    ) throws {
         try connection.transaction {
             let transaction = Transaction(self)
             try write(transaction)

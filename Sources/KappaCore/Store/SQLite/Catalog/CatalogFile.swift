@@ -6,7 +6,8 @@
 final class CatalogFile {
     let database: SQLiteConnection
     private let dataVersion: SQLiteStatement
-    private var name: NamedFile
+    private let name: NamedFile
+    private var nameTimer = IntervalTimer(milliseconds: 100)
     /// Whether it has the tables of ``noteTables``: a catalog of an earlier build that cannot be written to
     /// lacks them.
     let hasNotes: Bool
@@ -90,11 +91,13 @@ final class CatalogFile {
 
     /// A number that changes whenever another connection has changed the catalog.
     func changeCounter() throws(KappaError) -> Int64 {
-        try name.requireItsName(
-            "the catalog",
-            advice:
-                "Restore the data folder. Everything in it except the log can be rebuilt by "
-                + "`kappa run`")
+        if nameTimer.isDue() {
+            try name.requireItsName(
+                "the catalog",
+                advice:
+                    "Restore the data folder. Everything in it except the log can be rebuilt by "
+                    + "`kappa run`")
+        }
         defer { dataVersion.reset() }
         return try dataVersion.step() ? dataVersion.integer(0) : 0
     }
