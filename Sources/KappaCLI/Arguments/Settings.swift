@@ -31,13 +31,13 @@ struct Settings: Sendable {
         }
     }
 
-    /// What the variable of an option has; an empty variable has nothing.
+    /// What the variable of an option has. An empty variable has an empty value, which no setting takes: a
+    /// script whose own variable is empty must not use another folder.
     static func variable(of option: OptionSpec) -> Entry? {
         let name = option.variable
-        guard let value = getenv(name).map({ String(cString: $0) }), !value.isEmpty else {
-            return nil
+        return getenv(name).map {
+            Entry(value: String(cString: $0), place: .variable(name))
         }
-        return Entry(value: value, place: .variable(name))
     }
 
     // MARK: The file

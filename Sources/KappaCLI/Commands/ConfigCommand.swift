@@ -21,7 +21,7 @@ struct ConfigCommand: Command {
             text + String(repeating: " ", count: max(1, width - text.count))
         }
         let file = option.isInFile ? "\(option.settingName) = \(option.value ?? "")" : ""
-        return "  \(padded(file, 26))\(padded(option.variable, 24))\(option.summary)"
+        return "  \(padded(file, 25))\(padded(option.variable, 22))\(option.summary)"
     }
 
     func run(_ context: Context) throws -> Int32 {

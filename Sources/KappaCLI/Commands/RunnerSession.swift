@@ -16,7 +16,7 @@ struct RunnerSession {
             defaultValue: "1G", isSetting: true),
         OptionSpec(
             name: "--keep-snapshots", value: "POLICY",
-            summary: "keeps snapshots of the rows, such as every=1h,keep=24", isSetting: true),
+            summary: "keeps snapshots of rows, such as every=1h,keep=24", isSetting: true),
     ]
 
     /// Reads ``options``.
