@@ -53,7 +53,7 @@ enum Help {
         return lines.joined(separator: "\n")
     }
 
-    private static func padded(_ text: String, _ width: Int) -> String {
+    static func padded(_ text: String, _ width: Int) -> String {
         text + String(repeating: " ", count: max(1, width - text.count))
     }
 }

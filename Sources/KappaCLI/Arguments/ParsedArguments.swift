@@ -77,8 +77,12 @@ struct ParsedArguments: Sendable {
 
     /// The last value on the command line; without one, what a setting of that name has.
     func string(_ name: String) -> String? {
-        if let value = values[name]?.last { return value }
-        return isSetting(name) ? settings.entries[name]?.value : nil
+        values[name]?.last ?? setting(name)?.value
+    }
+
+    /// What a setting has that is not on the command line.
+    private func setting(_ name: String) -> Settings.Entry? {
+        values[name] == nil && isSetting(name) ? settings.entries[name] : nil
     }
 
     /// Whether an option of this command can be set elsewhere. Another command's may have the same name and
@@ -89,17 +93,16 @@ struct ParsedArguments: Sendable {
 
     /// Where the value of a setting comes from.
     func origin(_ name: String) -> String {
-        if values[name] != nil { return name }
-        switch settings.entries[name]?.place {
-        case .variable(let variable): return variable
-        case .file(let path, let line): return "\(path), line \(line)"
-        case nil: return "default"
+        switch setting(name)?.place {
+        case .variable(let variable): variable
+        case .file(let path, let line): "\(path), line \(line)"
+        case nil: values[name] == nil ? "default" : name
         }
     }
 
     /// An option with a value, as it is written where the value comes from.
     private func written(_ name: String, _ value: String) -> String {
-        switch values[name] == nil && isSetting(name) ? settings.entries[name]?.place : nil {
+        switch setting(name)?.place {
         case .variable(let variable): "\(variable)=\(value)"
         case .file: "\(name.drop { $0 == "-" }) = \(value)"
         case nil: "\(name) \(value)"
@@ -112,7 +115,7 @@ struct ParsedArguments: Sendable {
         _ more: String = ""
     ) -> KappaError {
         var place: String?
-        if values[name] == nil, case .file? = settings.entries[name]?.place { place = origin(name) }
+        if case .file? = setting(name)?.place { place = origin(name) }
         return KappaError(
             .usage, "\(written(name, text)) cannot be used", at: place, because: reason,
             advice: "Write \(written(name, example)), for example\(more)")

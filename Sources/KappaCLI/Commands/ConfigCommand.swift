@@ -17,11 +17,8 @@ struct ConfigCommand: Command {
     let arguments: ParsedArguments
 
     private static func line(_ option: OptionSpec) -> String {
-        func padded(_ text: String, _ width: Int) -> String {
-            text + String(repeating: " ", count: max(1, width - text.count))
-        }
         let file = option.isInFile ? "\(option.settingName) = \(option.value ?? "")" : ""
-        return "  \(padded(file, 25))\(padded(option.variable, 22))\(option.summary)"
+        return "  \(Help.padded(file, 25))\(Help.padded(option.variable, 22))\(option.summary)"
     }
 
     func run(_ context: Context) throws -> Int32 {

@@ -302,7 +302,8 @@ package final class LogReader {
     /// How many events a payload has, including a last one that lacks its newline.
     private static func lines(_ payload: UnsafeRawBufferPointer) -> Int {
         var count = 0
-        for byte in payload where byte == 0x0A { count += 1 }
+        // Without a branch, so that many bytes are compared at once.
+        for byte in payload { count &+= byte == 0x0A ? 1 : 0 }
         return payload.last == 0x0A || payload.isEmpty ? count : count + 1
     }
 

@@ -59,10 +59,10 @@ package final class LogWatcher: Sendable {
     /// A head that was removed or replaced says nothing about what is appended from then on.
     /// - Throws: `.inputOutput`, as opening the log again may well succeed.
     private func requireItsName() throws(KappaError) {
-        if headFile.hasItsName { return }
+        guard let loss = headFile.nameLoss else { return }
         throw KappaError(
             .inputOutput, "the log cannot be followed", at: headFile.path,
-            because: "somebody has removed, moved or replaced the file",
+            because: loss,
             advice: "Put the folder back, or start again: the log recovers when it is opened")
     }
 

@@ -177,16 +177,19 @@ package final class LogWriter: Sendable {
     private func catchUp(_ tail: inout LogTail) throws(KappaError) {
         // With another file under one of these names, other processes append to another log, or without
         // waiting for this one.
-        guard lockFile.hasItsName, headFile.hasItsName,
-            let head = try LogHead.read(headFile, isLocked: true)
-        else {
-            let file = lockFile.hasItsName ? headFile : lockFile
-            throw KappaError(
-                .damaged, "the log's end is not known", at: file.path,
-                because: "the file was removed, replaced or overwritten while the log was open",
-                advice: "Nothing was appended. Start again: the log recovers when it is opened")
+        for file in [lockFile, headFile] {
+            if let loss = file.nameLoss { throw Self.unknownEnd(file, because: loss) }
+        }
+        guard let head = try LogHead.read(headFile, isLocked: true) else {
+            throw Self.unknownEnd(headFile, because: "it was overwritten while the log was open")
         }
         tail.follow(head)
+    }
+
+    private static func unknownEnd(_ file: OpenFile, because reason: String) -> KappaError {
+        KappaError(
+            .damaged, "the log's end is not known", at: file.path, because: reason,
+            advice: "Nothing was appended. Start again: the log recovers when it is opened")
     }
 
     /// Commits the queued requests. The caller has set `isCommitting`; it is cleared on return.

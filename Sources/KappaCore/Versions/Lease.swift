@@ -66,7 +66,7 @@ package final class Lease: Sendable {
             guard isTaken else { throw heldElsewhere(id, by: read(file)?.pid, in: folder) }
             // The last holder may have dropped the version and removed the file: a lock on a file that no
             // longer has a name excludes no one.
-            if file.hasItsName { return file }
+            if file.nameLoss == nil { return file }
         }
     }
 
@@ -74,11 +74,10 @@ package final class Lease: Sendable {
     /// version, too.
     /// - Throws: `.heldElsewhere`
     func requireItsName() throws(KappaError) {
-        let isHeld = file.withLock { $0?.isNamed(path) ?? true }
-        if isHeld { return }
+        guard let loss = file.withLock({ $0?.identity?.loss(of: path) }) else { return }
         throw KappaError(
             .heldElsewhere, "the lease of \(id) is lost", at: path,
-            because: "somebody has removed, moved or replaced the file",
+            because: loss,
             advice: "Leave a running program's files alone: another process may have taken \(id)")
     }
 
@@ -175,7 +174,8 @@ package enum InheritedLeases {
     private static func index(
         of id: VersionID, in folder: DataFolder, _ files: [OpenFile]
     ) -> Int? {
-        files.firstIndex { $0.isNamed(folder.lease(id)) }
+        guard let lease = FileIdentity(of: folder.lease(id)) else { return nil }
+        return files.firstIndex { $0.identity == lease }
     }
 }
 

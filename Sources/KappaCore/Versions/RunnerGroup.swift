@@ -171,10 +171,14 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
                 member.hasToldOfDead = true
                 runner.tell(.deadLetter(member.id, letter))
             }
-            if let reason = member.growingLog(past: options.mostLogBytes, in: folder) {
-                runner.tell(.logGrows(member.id, because: reason))
-            }
+            reportGrowingLog(member)
             return true
+        }
+    }
+
+    private func reportGrowingLog(_ member: RunnerMember) {
+        if let reason = member.growingLog(past: options.mostLogBytes, in: folder) {
+            runner.tell(.logGrows(member.id, because: reason))
         }
     }
 
@@ -280,6 +284,8 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
                 continue
             }
             member.report(eventsPerSecond: rate.perSecond)
+            // The last commit before a pause may have come before the log was due to be measured.
+            reportGrowingLog(member)
             if member.isRecovering { try recovered(member) }
             if member.hasCaughtUp { continue }
             member.hasCaughtUp = true

@@ -103,6 +103,32 @@ struct VersionFileFaultTests {
         #expect(try run.wait().code == 0)
     }
 
+    @Test("a pipe in the place of any file keeps no command waiting, and nothing is lost")
+    func pipes() throws {
+        let script = """
+            cp -a "$KAPPA_DATA" sound
+            (cd sound && find . -type f) > files
+            while read file; do
+                rm -rf "$KAPPA_DATA"
+                cp -a sound "$KAPPA_DATA"
+                rm "$KAPPA_DATA/$file"
+                mkfifo "$KAPPA_DATA/$file"
+                for command in append 'run --until-caught-up' 'query user_totals' status 'log verify'; do
+                    timeout -k 1 20 kappa $command < /dev/null > out 2>&1
+                    code=$?
+                    if [ $code -ge 124 ]; then echo "$file: $command: exit $code"; fi
+                done
+                case $file in
+                ./log/0*) ;;
+                *) cmp sound/log/0* "$KAPPA_DATA"/log/0* 2>&1 ;;
+                esac
+            done < files
+            """
+        try CommandSweep.write(script, to: kappa.folder.path + "/pipes.sh")
+        let found = try kappa.shell("sh pipes.sh", seconds: 300)
+        #expect(found.output == "", "\(found)")
+    }
+
     @Test("a run whose lease is removed leaves the version to who takes it")
     func removedLease() throws {
         let first = try kappa.start(["run"])

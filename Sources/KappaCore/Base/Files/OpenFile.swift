@@ -31,15 +31,10 @@ final class OpenFile: Sendable {
         return fstat(descriptor, &status) == 0 && status.st_nlink > 0 ? Int(status.st_size) : 0
     }
 
-    /// Whether its path still names this file: nobody has removed, moved or replaced it.
-    var hasItsName: Bool { isNamed(path) }
+    var identity: FileIdentity? { FileIdentity(of: descriptor) }
 
-    /// Whether a path names this file.
-    func isNamed(_ path: String) -> Bool {
-        var (own, named) = (stat(), stat())
-        return fstat(descriptor, &own) == 0 && stat(path, &named) == 0
-            && own.st_ino == named.st_ino && own.st_dev == named.st_dev
-    }
+    /// Why its path no longer names this file; see ``FileIdentity/loss(of:)``.
+    var nameLoss: String? { identity?.loss(of: path) }
 
     /// Reads up to `bytes.count` bytes; fewer only at the file's end.
     func read(_ bytes: UnsafeMutableRawBufferPointer, at position: Int) throws(KappaError) -> Int {

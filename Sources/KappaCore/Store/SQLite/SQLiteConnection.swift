@@ -31,7 +31,7 @@ package final class SQLiteConnection {
     ) throws(KappaError) {
         self.path = path
         name = path == ":memory:" ? path : Self.uri(path, parameters)
-        try Self.requireFile(path)
+        try Self.refusePipes(path)
         var flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI
         switch mode {
         case .readOnly: flags |= SQLITE_OPEN_READONLY
@@ -53,13 +53,15 @@ package final class SQLiteConnection {
 
     deinit { sqlite3_close_v2(handle) }
 
-    /// Reading a pipe that somebody has put in the file's place would wait for a writer.
-    private static func requireFile(_ path: String) throws(KappaError) {
-        var status = stat()
-        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFIFO else { return }
-        throw KappaError(
-            .damaged, "cannot open a database", at: path, because: "it is a pipe, not a file",
-            advice: "Remove it, or put the file back")
+    /// SQLite would wait for the other end of a pipe that somebody has put in the place of one of its files.
+    private static func refusePipes(_ path: String) throws(KappaError) {
+        for file in [path, path + "-wal", path + "-shm", path + "-journal"] {
+            var status = stat()
+            guard stat(file, &status) == 0, status.st_mode & S_IFMT == S_IFIFO else { continue }
+            throw KappaError(
+                .damaged, "cannot open a database", at: file, because: "it is a pipe, not a file",
+                advice: "Remove it, or put the file back")
+        }
     }
 
     /// A path as SQLite's URI, escaped so that any file's name means just that file.

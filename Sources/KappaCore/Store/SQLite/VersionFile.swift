@@ -11,7 +11,9 @@ final class VersionFile {
     private let deletes: [SQLiteStatement]
     private let selects: [[SQLiteStatement]]
     private let records: VersionRecords
-    private let name: NamedFile
+    private let path: String
+    private let identity: FileIdentity?
+    private var nameTimer = IntervalTimer(milliseconds: 100)
 
     init(_ path: String, _ tables: [TableSchema]) throws(KappaError) {
         let connection = try SQLiteConnection(path, .readWrite)
@@ -43,7 +45,8 @@ final class VersionFile {
         self.deletes = deletes
         self.selects = selects
         records = try VersionRecords(connection)
-        name = NamedFile(path)
+        self.path = path
+        identity = FileIdentity(of: path)
     }
 
     /// When it closes, SQLite moves the write-ahead log into the file; the log's own file stays, empty.
@@ -114,16 +117,20 @@ final class VersionFile {
         return rows
     }
 
+    /// Checks that nobody has removed, moved or replaced the file.
     func requireItsName() throws(KappaError) {
-        try name.requireItsName(
-            "a version's file",
+        guard let loss = identity?.loss(of: path) else { return }
+        throw KappaError(
+            .damaged, "a version's file is gone", at: path, because: loss,
             advice:
                 "Put it back, or start `kappa run` again, which builds a new version from the log")
     }
 
+    /// Commits rows and checkpoint. Ten times a second it checks the file's name first.
     func commit(
         _ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void
     ) throws {
+        if nameTimer.isDue() { try requireItsName() }
         try connection.transaction {
             let transaction = Transaction(self)
             try write(transaction)

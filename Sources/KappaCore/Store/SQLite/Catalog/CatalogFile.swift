@@ -6,7 +6,7 @@
 final class CatalogFile {
     let database: SQLiteConnection
     private let dataVersion: SQLiteStatement
-    private let name: NamedFile
+    private let identity: FileIdentity?
     private var nameTimer = IntervalTimer(milliseconds: 100)
     /// Whether it has the tables of ``noteTables``: a catalog of an earlier build that cannot be written to
     /// lacks them.
@@ -28,7 +28,9 @@ final class CatalogFile {
     /// Opens it for reading only, where nothing can be written.
     /// - Parameter reason: Why nothing can be written; a change of the catalog fails with this error.
     convenience init(reading path: String, because reason: KappaError) throws(KappaError) {
-        try self.init(try ReadingConnection.open(path, lease: nil).connection)
+        let database = try ReadingConnection.open(path, lease: nil).connection
+        try Self.requireKnownFormat(database)
+        try self.init(database)
         database.whyReadOnly = reason
     }
 
@@ -44,8 +46,7 @@ final class CatalogFile {
 
     private init(_ database: SQLiteConnection) throws(KappaError) {
         self.database = database
-        try Self.requireKnownFormat(database)
-        name = NamedFile(database.path)
+        identity = FileIdentity(of: database.path)
         dataVersion = try database.prepare("PRAGMA data_version")
         hasNotes = try database.integer(Self.isMade) == 1
     }
@@ -91,9 +92,9 @@ final class CatalogFile {
 
     /// A number that changes whenever another connection has changed the catalog.
     func changeCounter() throws(KappaError) -> Int64 {
-        if nameTimer.isDue() {
-            try name.requireItsName(
-                "the catalog",
+        if nameTimer.isDue(), let loss = identity?.loss(of: database.path) {
+            throw KappaError(
+                .damaged, "the catalog is gone", at: database.path, because: loss,
                 advice:
                     "Restore the data folder. Everything in it except the log can be rebuilt by "
                     + "`kappa run`")
