@@ -34,7 +34,9 @@ struct AppendBench {
         var status = stat()
         let bytes = stat(path, &status) == 0 ? Int(status.st_size) : 0
         let figures = try Figures.of(events: input.events, bytes: bytes) {
-            _ = try SourceImport(writer, source: "pipe").run(reading, name: "the pipe")
+            var source = try SourceImport(writer, source: "pipe")
+            try source.run(reading, name: "the pipe")
+            try source.finish()
             return 0
         }
         feeder.join()

@@ -90,8 +90,10 @@ struct NexmarkRun {
         Folder.remove(log.path)
         try Folder.make(log.path)
         let writer = try LogWriter(log.log)
-        let (result, _) = try SourceImport(writer, source: "nexmark").run(file, name: events)
-        return result.appended
+        var source = try SourceImport(writer, source: "nexmark")
+        try source.run(file, name: events)
+        try source.finish()
+        return source.result.appended
     }
 
     /// The child's work, with the arguments `QUERY FOLDER EVENTS LATENESS`. An existing version continues

@@ -40,30 +40,25 @@ struct AppendCommand: Command {
         try LogLoss.check(context.data)
         let writer = try LogWriter(context.data.log)
         for warning in writer.warnings { Output.say("kappa: \(warning)") }
-        let source = try SourceImport(writer, source: source, batchEvents: batch)
+        var source = try SourceImport(writer, source: source, batchEvents: batch)
+        if let notice = source.notice { Output.say("kappa: \(notice)") }
         let progress = ProgressLine("append")
-        var total = SourceImport.Result()
-        var position: UInt64 = 0
         defer { progress.clear() }
-        for input in inputs {
-            let before = total
-            do {
-                (_, position) = try source.run(
-                    input.descriptor, from: position,
-                    name: input.name == "-" ? "standard input" : input.name
-                ) { result in
-                    total = before
-                    total.add(result)
-                    if total.appended > 0, !isTyped { progress.show(total.appended, of: 0) }
+        do {
+            for input in inputs where !Interrupt.wasAsked {
+                let name = input.name == "-" ? "standard input" : input.name
+                try source.run(input.descriptor, name: name) { result in
+                    if result.appended > 0, !isTyped { progress.show(result.appended, of: 0) }
                     return !Interrupt.wasAsked
                 }
-            } catch {
-                progress.clear()
-                throw Self.sayingWhatIsDurable(error, total, hasSource: self.source != nil)
+                if input.descriptor != 0 { close(input.descriptor) }
             }
-            if input.descriptor != 0 { close(input.descriptor) }
-            if Interrupt.wasAsked { break }
+            if !Interrupt.wasAsked { try source.finish() }
+        } catch {
+            progress.clear()
+            throw Self.sayingWhatIsDurable(error, source.result, hasSource: self.source != nil)
         }
+        let total = source.result
         progress.clear()
         let end = try LogReader(context.data.log).durableEnd()
         do { try print(total, end, context) } catch var error as KappaError {

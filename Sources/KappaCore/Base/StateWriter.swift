@@ -95,8 +95,13 @@ struct StateReader {
     mutating func readText() throws(KappaError) -> String {
         let count = try readInteger()
         guard count >= 0, count <= bytes.count - at else { throw damage() }
-        defer { at += Int(count) }
-        return String(decoding: bytes[at..<at + Int(count)], as: UTF8.self)
+        return try readText(ofBytes: Int(count))
+    }
+
+    mutating func readText(ofBytes count: Int) throws(KappaError) -> String {
+        guard count <= bytes.count - at else { throw damage() }
+        defer { at += count }
+        return String(decoding: bytes[at..<at + count], as: UTF8.self)
     }
 
     /// A text that `write(text:)` wrote; valid as long as the blob is.

@@ -67,16 +67,17 @@ enum BlockWalk {
         var position = bytes.lowerBound
         var next = first
         while position < limit {
-            let fixed = try window.bytes(of: file, at: position, count: BlockHeader.size, limit)
+            let fixed = try window.bytes(
+                of: file, at: position, count: BlockHeader.mostBytes, limit)
             guard let header = BlockHeader(fixed), position + header.blockSize <= limit else {
                 throw damage(file, position, "a block's header cannot be read")
             }
-            let size = BlockHeader.size + header.runsSize
+            let size = header.size + header.runsSize
             let whole = try window.bytes(of: file, at: position, count: size, limit)
             guard whole.count == size, BlockHeader.isSound(whole),
                 header.firstOffset == next, header.events > 0,
                 let runs = IngestionRun.decode(
-                    UnsafeRawBufferPointer(rebasing: whole[BlockHeader.size...]))
+                    UnsafeRawBufferPointer(rebasing: whole[header.size...]), header.format)
             else { throw damage(file, position, "a block's header cannot be read") }
             visit(Block(segment: segment, position: position, header: header, runs: runs))
             position += header.blockSize

@@ -57,12 +57,34 @@ package struct EventLines: Sendable {
     /// Drops the first events.
     mutating func removeFirst(_ events: Int) {
         guard events > 0 else { return }
-        var at = 0
-        for _ in 0..<min(events, count) {
-            at = (bytes[at...].firstIndex(of: 0x0A) ?? bytes.count - 1) + 1
-        }
-        bytes.removeFirst(at)
+        bytes.removeFirst(end(of: events))
         count -= min(events, count)
+    }
+
+    /// The digest of the first events, and of what comes before them.
+    func digest(ofFirst events: Int, after before: LogDigest) -> LogDigest {
+        let end = end(of: events)
+        return bytes.withUnsafeBytes { before.appending(.init(rebasing: $0[..<end])) }
+    }
+
+    /// CRC32C of a range of the lines' bytes.
+    func crc(of range: Range<Int>) -> UInt32 {
+        bytes.withUnsafeBytes { crc32c(.init(rebasing: $0[range])) }
+    }
+
+    /// Where the first events end.
+    private func end(of events: Int) -> Int {
+        if events >= count { return bytes.count }
+        return bytes.withUnsafeBytes { all in
+            var at = 0
+            for _ in 0..<events {
+                guard let base = all.baseAddress,
+                    let newline = memchr(base + at, 0x0A, all.count - at)
+                else { return all.count }
+                at = UnsafeRawPointer(newline) - base + 1
+            }
+            return at
+        }
     }
 
     /// Splits the lines into pieces of about `size` bytes, at least one event each.

@@ -6,8 +6,10 @@ import Glibc
 /// is not trusted beyond that: if it is missing or torn, it is rebuilt from the segments.
 struct LogHead: Equatable, Sendable {
     static let size = 48
-    /// `KPH2`. The first format, `KPH1`, does not say how many segments there are.
-    private static let magic: UInt32 = 0x3248_504B
+    /// `KPH3`: there may be blocks of format 2. In the formats before it, all blocks have format 1; the first
+    /// one, `KPH1`, does not say how many segments there are.
+    private static let magic: UInt32 = 0x3348_504B
+    private static let secondMagic: UInt32 = 0x3248_504B
     private static let firstMagic: UInt32 = 0x3148_504B
 
     /// The offset after the last durable event.
@@ -52,8 +54,9 @@ struct LogHead: Equatable, Sendable {
 
     private init?(_ bytes: UnsafeRawBufferPointer) {
         guard bytes.count == Self.size else { return nil }
-        let isFirst = bytes.number(UInt32.self, at: 0) == Self.firstMagic
-        guard isFirst || bytes.number(UInt32.self, at: 0) == Self.magic,
+        let magic = bytes.number(UInt32.self, at: 0)
+        let isFirst = magic == Self.firstMagic
+        guard isFirst || magic == Self.secondMagic || magic == Self.magic,
             bytes.number(UInt32.self, at: 40) == Self.checksum(bytes, isFirst: isFirst),
             !isFirst || bytes.number(UInt32.self, at: 44) == 0,
             let segmentBytes = Int(exactly: bytes.number(UInt64.self, at: 24)),
@@ -86,7 +89,7 @@ struct LogHead: Equatable, Sendable {
         KappaError(
             .usage, "the log cannot be read", at: path,
             because:
-                "it has format \(Character(UnicodeScalar(digit))), and this kappa reads formats 1 and 2",
+                "it has format \(Character(UnicodeScalar(digit))), and this kappa reads formats 1 to 3",
             advice: "A newer kappa has written it: use that one. Nothing was changed")
     }
 
@@ -148,6 +151,6 @@ enum SegmentFiles {
     /// Whether a segment's file is too short for a single block.
     static func isEmpty(_ folder: String, _ first: Offset) -> Bool {
         var status = stat()
-        return stat(path(folder, first), &status) == 0 && status.st_size < BlockHeader.size
+        return stat(path(folder, first), &status) == 0 && status.st_size < BlockHeader.mostBytes
     }
 }

@@ -203,15 +203,16 @@ package final class LogReader {
                 try open(offset)
                 continue
             }
-            let bytes = try window.bytes(of: segment, at: position, count: BlockHeader.size, limit)
+            let bytes = try window.bytes(
+                of: segment, at: position, count: BlockHeader.mostBytes, limit)
             guard let header = BlockHeader(bytes) else {
                 throw damage("it has no block where one must begin")
             }
-            let whole = try window.bytes(
-                of: segment, at: position, count: BlockHeader.size + header.runsSize, limit)
-            guard whole.count == BlockHeader.size + header.runsSize,
-                BlockHeader.isSound(whole)
-            else { throw damage("a block's header does not fit its checksum") }
+            let size = header.size + header.runsSize
+            let whole = try window.bytes(of: segment, at: position, count: size, limit)
+            guard whole.count == size, BlockHeader.isSound(whole) else {
+                throw damage("a block's header does not fit its checksum")
+            }
             guard position + header.blockSize <= limit else {
                 throw damage("a block is cut short")
             }
@@ -240,13 +241,13 @@ package final class LogReader {
         guard let segment else { return [] }
         buffer.reserve(at + header.rawSize, keeping: at)
         let head = try window.bytes(
-            of: segment, at: position, count: BlockHeader.size + header.runsSize,
+            of: segment, at: position, count: header.size + header.runsSize,
             position + header.blockSize)
-        let runBytes = UnsafeRawBufferPointer(rebasing: head[BlockHeader.size...])
-        guard let runs = IngestionRun.decode(runBytes),
+        let runBytes = UnsafeRawBufferPointer(rebasing: head[header.size...])
+        guard let runs = IngestionRun.decode(runBytes, header.format),
             runs.reduce(0, { $0 + $1.events }) == header.events
         else { throw damage("a block's runs cannot be read") }
-        let payloadAt = position + BlockHeader.size + header.runsSize
+        let payloadAt = position + header.size + header.runsSize
         let target = buffer.slice(at..<(at + header.rawSize))
         switch header.codec {
         case .raw:

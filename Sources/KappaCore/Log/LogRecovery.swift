@@ -122,7 +122,7 @@ enum LogRecovery {
         let rest = try bytes(file, position, file.size - position)
         let magic = Array("KPB1".utf8)
         var at = 1
-        while at + BlockHeader.size <= rest.count {
+        while at + BlockHeader.mostBytes <= rest.count {
             guard let start = rest[at...].firstIndex(of: magic[0]) else { return nil }
             at = start + 1
             guard rest[start...].starts(with: magic),
@@ -249,13 +249,13 @@ enum LogRecovery {
     private static func wholeBlock(
         _ file: OpenFile, at position: Int
     ) throws(KappaError) -> BlockHeader? {
-        let fixed = try bytes(file, position, BlockHeader.size)
+        let fixed = try bytes(file, position, BlockHeader.mostBytes)
         guard let header = fixed.withUnsafeBytes({ BlockHeader($0) }),
             position + header.blockSize <= file.size
         else { return nil }
         let whole = try bytes(file, position, header.blockSize)
         let isSound = whole.withUnsafeBytes { whole in
-            let headBytes = BlockHeader.size + header.runsSize
+            let headBytes = header.size + header.runsSize
             let head = UnsafeRawBufferPointer(rebasing: whole[0..<headBytes])
             guard BlockHeader.isSound(head) else { return false }
             // Compressed blocks come from sealing, which renames a complete file into place. Raw ones may

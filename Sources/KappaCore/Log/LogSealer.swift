@@ -91,7 +91,8 @@ package struct LogSealer {
         for run in Self.joined(block.runs) { run.encode(into: &runs) }
         var header = BlockHeader(
             firstOffset: block.firstOffset, events: block.events, runsSize: runs.count,
-            payload: block.payload, digestBefore: block.digestBefore)
+            payloadSize: block.payload.count, payloadCRC: crc32c(block.payload),
+            digestBefore: block.digestBefore)
         guard compress else { return header.encoded(runs: runs) + Array(block.payload) }
         var stored = [UInt8](repeating: 0, count: ZSTD_compressBound(block.payload.count))
         let count = stored.withUnsafeMutableBytes { target in
@@ -113,10 +114,10 @@ package struct LogSealer {
         var result: [IngestionRun] = []
         for run in runs {
             if var last = result.last, last.ingestedAtMicros == run.ingestedAtMicros,
-                last.source == run.source
+                last.source?.name == run.source?.name
             {
                 last.events += run.events
-                last.sourcePosition = max(last.sourcePosition, run.sourcePosition)
+                last.source = run.source
                 result[result.count - 1] = last
             } else {
                 result.append(run)

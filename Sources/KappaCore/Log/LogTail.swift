@@ -10,8 +10,8 @@ struct LogTail: Sendable {
     private var pending: [UInt8] = []
     private var pendingAt = 0
     private var isAtCommit = true
-    /// How many events of each source the log holds, up to `sourcesEnd`; filled on first use.
-    private var sources: [String: UInt64] = [:]
+    /// How far each source is, up to `sourcesEnd`; filled on first use.
+    private var sources: [String: SourcePoint] = [:]
     private var sourcesEnd: LogHead?
 
     private static let blockBytes = 1 << 20
@@ -33,25 +33,50 @@ struct LogTail: Sendable {
     }
 
     mutating func append(
-        _ lines: EventLines, source: LogWriter.SourceRange?, skipped: Int,
-        _ files: any FileSystem
+        _ lines: EventLines, _ files: any FileSystem
     ) throws(KappaError) {
         let now = SystemClock.wallMicroseconds()
-        var position = source.map { $0.position + UInt64(skipped) } ?? 0
         for piece in lines.pieces(of: Self.blockBytes) {
-            position += UInt64(source == nil ? 0 : piece.events)
-            let run = IngestionRun(
-                events: piece.events, ingestedAtMicros: now, source: source?.name,
-                sourcePosition: position)
-            try addBlock(lines, piece.range, run, files)
+            let run = IngestionRun(events: piece.events, ingestedAtMicros: now)
+            try addBlock(lines, piece.range, lines.crc(of: piece.range), run, files)
         }
-        guard sourcesEnd != nil else { return }
+        if sourcesEnd != nil { sourcesEnd = head }
+    }
+
+    /// Appends those events of a source's batch that the log does not have.
+    /// - Returns: How many of them it has.
+    /// - Throws: `.badInput` if events before the batch are missing, or if the log has others in its place.
+    mutating func append(
+        _ batch: SourceBatch, _ lines: EventLines, _ files: any FileSystem
+    ) throws(KappaError) -> Int {
+        let known = try sourcePoint(of: batch.name)
+        let skipped = try batch.known(of: lines, known)
+        var rest = lines
+        rest.removeFirst(skipped)
+        let now = SystemClock.wallMicroseconds()
+        var done = skipped
+        // Where the log has no digest, the caller may have made it from the log's own events.
+        var digest =
+            known.digest ?? batch.digest.map { lines.digest(ofFirst: skipped, after: $0) }
+        for piece in rest.pieces(of: Self.blockBytes) {
+            done += piece.events
+            let crc = rest.crc(of: piece.range)
+            digest = digest?.appending(bytes: piece.range.count, crc: crc)
+            let point = batch.point(after: done, of: lines.count, digest: digest)
+            let run = IngestionRun(
+                events: piece.events, ingestedAtMicros: now,
+                source: SourceMark(name: batch.name, point: point))
+            try addBlock(rest, piece.range, crc, run, files)
+            sources[batch.name] = point
+        }
+        if rest.count == 0 { sources[batch.name] = batch.point(passing: lines, known) }
         sourcesEnd = head
-        if let source { sources[source.name] = max(sources[source.name] ?? 0, position) }
+        return skipped
     }
 
     private mutating func addBlock(
-        _ lines: EventLines, _ range: Range<Int>, _ run: IngestionRun, _ files: any FileSystem
+        _ lines: EventLines, _ range: Range<Int>, _ crc: UInt32, _ run: IngestionRun,
+        _ files: any FileSystem
     ) throws(KappaError) {
         guard range.count < Int(UInt32.max) else {
             throw KappaError(
@@ -60,11 +85,9 @@ struct LogTail: Sendable {
         }
         var runs: [UInt8] = []
         run.encode(into: &runs)
-        var header = lines.bytes.withUnsafeBytes { bytes in
-            BlockHeader(
-                firstOffset: head.nextOffset, events: run.events, runsSize: runs.count,
-                payload: UnsafeRawBufferPointer(rebasing: bytes[range]), digestBefore: head.digest)
-        }
+        var header = BlockHeader(
+            firstOffset: head.nextOffset, events: run.events, runsSize: runs.count,
+            payloadSize: range.count, payloadCRC: crc, digestBefore: head.digest)
         header.beginsCommit = isAtCommit
         isAtCommit = false
         if pending.isEmpty { pendingAt = head.segmentBytes }
@@ -174,27 +197,19 @@ struct LogTail: Sendable {
         }
     }
 
-    /// How many events of a source the log holds.
-    mutating func sourcePosition(of name: String) throws(KappaError) -> UInt64 {
+    /// How far a source is in the log.
+    mutating func sourcePoint(of name: String) throws(KappaError) -> SourcePoint {
         if sourcesEnd?.nextOffset != head.nextOffset {
             precondition(pending.isEmpty, "sources are looked up before blocks are added")
-            try SourcePositions.collect(folder, behind: sourcesEnd, into: &sources)
+            var points = sources
+            try BlockWalk.headers(folder, behind: sourcesEnd) { block in
+                for source in block.runs.lazy.compactMap(\.source) {
+                    points[source.name] = source.point
+                }
+            }
+            sources = points
             sourcesEnd = head
         }
-        return sources[name] ?? 0
-    }
-}
-
-/// How many events of each source a log holds, according to its blocks.
-enum SourcePositions {
-    static func collect(
-        _ folder: String, behind known: LogHead?, into sources: inout [String: UInt64]
-    ) throws(KappaError) {
-        try BlockWalk.headers(folder, behind: known) { block in
-            for run in block.runs {
-                guard let source = run.source else { continue }
-                sources[source] = max(sources[source] ?? 0, run.sourcePosition)
-            }
-        }
+        return sources[name] ?? .start
     }
 }

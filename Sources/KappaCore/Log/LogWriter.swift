@@ -28,23 +28,11 @@ package final class LogWriter: Sendable {
     /// `@unchecked Sendable`: the result is only touched with the writer's state locked.
     private final class Request: @unchecked Sendable {
         let lines: EventLines
-        let source: SourceRange?
+        let source: SourceBatch?
         var result: Result<AppendResult, KappaError>?
-        init(_ lines: EventLines, _ source: SourceRange?) {
+        init(_ lines: EventLines, _ source: SourceBatch?) {
             self.lines = lines
             self.source = source
-        }
-    }
-
-    /// The position of a batch in its source.
-    package struct SourceRange: Sendable {
-        package var name: String
-        /// How many events of the source come before this batch.
-        package var position: UInt64
-
-        package init(name: String, position: UInt64) {
-            self.name = name
-            self.position = position
         }
     }
 
@@ -94,7 +82,7 @@ package final class LogWriter: Sendable {
     /// - Throws: `.inputOutput` if they could not be made durable; then none of them counts as appended.
     ///   After a failed fsync the writer refuses everything until the log is reopened.
     package func append(
-        _ lines: EventLines, source: SourceRange? = nil
+        _ lines: EventLines, source: SourceBatch? = nil
     ) throws(KappaError) -> AppendResult {
         let results = perform([Request(lines, source)])
         return try results[0].get()
@@ -123,9 +111,9 @@ package final class LogWriter: Sendable {
         }
     }
 
-    /// How many events of a source the log holds.
-    package func sourcePosition(of name: String) throws(KappaError) -> UInt64 {
-        try exclusively { tail throws(KappaError) in try tail.sourcePosition(of: name) }
+    /// How far a source is in the log.
+    package func sourcePoint(of name: String) throws(KappaError) -> SourcePoint {
+        try exclusively { tail throws(KappaError) in try tail.sourcePoint(of: name) }
     }
 
     /// Starts a new segment, so that those before it can be sealed.
@@ -231,7 +219,7 @@ package final class LogWriter: Sendable {
         var results: [Result<AppendResult, KappaError>] = []
         do throws(KappaError) {
             if let source = requests.lazy.compactMap(\.source).first {
-                _ = try tail.sourcePosition(of: source.name)
+                _ = try tail.sourcePoint(of: source.name)
             }
             var rest = requests[...]
             while let request = rest.first {
@@ -288,36 +276,30 @@ package final class LogWriter: Sendable {
                         firstOffset: first, nextOffset: first + request.lines.count,
                         appended: request.lines.count, skipped: 0)))
         }
-        try tail.append(lines, source: nil, skipped: 0, files)
+        try tail.append(lines, files)
         return results
     }
 
-    /// A gap in a source fails only that request, not those that share its fsync.
+    /// A batch that does not fit its source fails alone, not those that share its fsync.
     private func write(
         _ request: Request, _ tail: inout LogTail
     ) throws(KappaError) -> Result<AppendResult, KappaError> {
-        var lines = request.lines
-        var skipped = 0
-        if let source = request.source {
-            let known = try tail.sourcePosition(of: source.name)
-            if known > source.position {
-                skipped = min(lines.count, Int(known - source.position))
-                lines.removeFirst(skipped)
-            } else if known < source.position {
-                return .failure(
-                    KappaError(
-                        .badInput, "events of source \(source.name) are missing", at: folder,
-                        because: "the log holds \(known) of them, and these begin at "
-                            + "\(source.position)",
-                        advice: "Append the source from its beginning"))
-            }
-        }
         let first = tail.head.nextOffset
-        try tail.append(lines, source: request.source, skipped: skipped, files)
+        var skipped = 0
+        do throws(KappaError) {
+            if let source = request.source {
+                skipped = try tail.append(source, request.lines, files)
+            } else {
+                try tail.append(request.lines, files)
+            }
+        } catch {
+            guard error.code == .badInput, tail.head.nextOffset == first else { throw error }
+            return .failure(error)
+        }
         return .success(
             AppendResult(
-                firstOffset: first, nextOffset: tail.head.nextOffset, appended: lines.count,
-                skipped: skipped))
+                firstOffset: first, nextOffset: tail.head.nextOffset,
+                appended: request.lines.count - skipped, skipped: skipped))
     }
 
     // MARK: Files

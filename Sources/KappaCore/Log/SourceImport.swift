@@ -1,13 +1,19 @@
 import Glibc
 
-/// Appends NDJSON from a file or a pipe, batch by batch.
+/// Appends NDJSON from files or pipes, batch by batch.
 ///
-/// With a source, an import is repeatable: events that the log already holds, by their position in the
-/// source, are skipped. An import that was killed can simply be run again.
+/// With a source, an import is repeatable: the files are one source, in their order, and events that the log
+/// already holds are compared with it and skipped. An import that was killed can simply be run again.
 package struct SourceImport {
     private let writer: LogWriter
     private let source: String?
     private let batchEvents: Int
+    /// Compares what is skipped; nil without a source.
+    private var proof: SourceProof?
+    /// How many events were read.
+    private var position: UInt64 = 0
+    /// What has become of the events read so far.
+    package private(set) var result = Result()
 
     package struct Result: Equatable, Sendable {
         package var appended = 0
@@ -17,51 +23,34 @@ package struct SourceImport {
         package var nextOffset = Offset.zero
 
         package init() {}
-
-        /// Adds the result of a later import.
-        package mutating func add(_ later: Result) {
-            appended += later.appended
-            skipped += later.skipped
-            firstOffset = firstOffset ?? later.firstOffset
-            nextOffset = later.nextOffset
-        }
     }
 
     /// - Parameter batchEvents: The most events that are made durable together.
+    /// - Throws: `.usage` for a name that no source can have, or one whose positions do not count events.
     package init(_ writer: LogWriter, source: String?, batchEvents: Int = .max) throws(KappaError) {
-        if let source {
-            let bytes = source.utf8
-            guard (1...200).contains(bytes.count), !bytes.contains(where: { $0 < 0x20 }) else {
-                throw KappaError(
-                    .usage, "\"\(source)\" cannot name a source",
-                    because: "a name has 1 to 200 bytes and no control characters",
-                    advice: "Choose another name with --source")
-            }
-        }
         self.writer = writer
         self.source = source
         self.batchEvents = max(1, batchEvents)
+        guard let source else { return }
+        let point = try writer.sourcePoint(of: source)
+        // Earlier kappas took other names, too; such a source can be continued.
+        if point == .start { try SourceBatch.check(name: source) }
+        proof = try SourceProof(writer.folder, source, upTo: point)
     }
+
+    /// Why all events of the source must be read to prove what is skipped; nil if they need not.
+    package var notice: String? { proof?.notice }
 
     /// Reads a file descriptor to its end.
     /// - Parameters:
-    ///   - start: How many events of the source come before this file.
     ///   - name: The name of the input in errors.
     ///   - progress: Called after each batch, and while a pipe is idle, with the result so far; returning
     ///     false ends the import. It is also called before an error is thrown, with what is durable by then.
-    /// - Returns: What was appended, and the source's position where the import ended: `start` and the events
-    ///   that were read.
-    package func run(
-        _ input: Int32, from start: UInt64 = 0, name: String,
-        progress: (Result) -> Bool = { _ in true }
-    ) throws(KappaError) -> (result: Result, events: UInt64) {
-        var result = Result()
+    package mutating func run(
+        _ input: Int32, name: String, progress: (Result) -> Bool = { _ in true }
+    ) throws(KappaError) {
         var held: [UInt8] = []
         var line = 1
-        var position = start
-        let known = try source.map { (name) throws(KappaError) in
-            try writer.sourcePosition(of: name)
-        }
         let reader = try InputReader(input)
         while true {
             let delivery: InputReader.Delivery
@@ -78,9 +67,7 @@ package struct SourceImport {
             case .end: end = held.count
             }
             if end > 0 {
-                do throws(KappaError) {
-                    try append(held, end, &line, &position, known ?? 0, name, &result)
-                } catch {
+                do throws(KappaError) { try append(held, end, &line, name) } catch {
                     _ = progress(result)
                     throw error
                 }
@@ -88,29 +75,36 @@ package struct SourceImport {
             }
             let isEnd = if case .end = delivery { true } else { false }
             // The caller may want to stop while a pipe delivers nothing.
-            if !progress(result) || isEnd { return (result, position) }
+            if !progress(result) || isEnd { return }
         }
     }
 
-    private func append(
-        _ bytes: [UInt8], _ end: Int, _ line: inout Int, _ position: inout UInt64,
-        _ known: UInt64, _ name: String, _ result: inout Result
+    /// Ends the import after its last file.
+    /// - Throws: `.badInput` if the log has more events of the source than were read.
+    package mutating func finish() throws(KappaError) { try proof?.finish() }
+
+    private mutating func append(
+        _ bytes: [UInt8], _ end: Int, _ line: inout Int, _ name: String
     ) throws(KappaError) {
         var start = 0
         while start < end {
             let (stop, lines) = Self.batchEnd(bytes, start, end, batchEvents)
-            let batch = try Self.lines(bytes, start..<stop, line, name)
-            line += lines
+            let text = Self.text(bytes, start..<stop, line)
+            let batch = try Self.lines(bytes, text, line, name)
             let first = position
-            position += UInt64(batch.count)
+            let digest = proof?.digest
+            try proof?.pass(batch, bytes[text], at: "\(name), line", line)
+            line += lines
             start = stop
+            position += UInt64(batch.count)
             if batch.count == 0 { continue }
-            if source != nil, position <= known {
+            if let proof, position <= proof.known {
                 result.skipped += batch.count
                 continue
             }
             let appended = try writer.append(
-                batch, source: source.map { .init(name: $0, position: first) })
+                batch,
+                source: source.map { .init(name: $0, position: first, digest: digest) })
             result.appended += appended.appended
             result.skipped += appended.skipped
             if appended.appended > 0, result.firstOffset == nil {
@@ -137,19 +131,20 @@ package struct SourceImport {
         }
     }
 
+    /// The input may begin with a byte-order mark.
+    private static func text(_ bytes: [UInt8], _ range: Range<Int>, _ line: Int) -> Range<Int> {
+        let hasMark = line == 1 && bytes[range].starts(with: [0xEF, 0xBB, 0xBF])
+        return hasMark ? (range.lowerBound + 3)..<range.upperBound : range
+    }
+
     private static func lines(
         _ bytes: [UInt8], _ range: Range<Int>, _ firstLine: Int, _ name: String
     ) throws(KappaError) -> EventLines {
         var result = EventLines()
         var failure: KappaError?
         bytes.withUnsafeBytes { all in
-            var text = UnsafeRawBufferPointer(rebasing: all[range])
-            // The input may begin with a byte-order mark.
-            if firstLine == 1, text.starts(with: [0xEF, 0xBB, 0xBF]) {
-                text = UnsafeRawBufferPointer(rebasing: text[3...])
-            }
             do throws(KappaError) {
-                result = try EventLines(text, firstLine: firstLine)
+                result = try EventLines(.init(rebasing: all[range]), firstLine: firstLine)
             } catch { failure = error }
         }
         if var failure {
@@ -157,82 +152,5 @@ package struct SourceImport {
             throw failure
         }
         return result
-    }
-}
-
-/// Reads a file or a pipe ahead on its own thread: while one batch is made durable, the next one arrives. A
-/// batch is whatever has arrived when the next one is requested.
-final class InputReader: Sendable {
-    private struct State {
-        var bytes: [UInt8] = []
-        var isEnded = false
-        var failure: IOFailure?
-        var isCancelled = false
-        /// Counts the polls in which nothing arrived.
-        var idleMoments = 0
-    }
-
-    enum Delivery {
-        case bytes([UInt8])
-        /// Nothing has arrived for a moment; more may.
-        case nothing
-        case end
-    }
-
-    private let state = Monitor(State())
-    private let thread: WorkerThread
-
-    private static let mostBytes = 8 << 20
-    private static let readBytes = 1 << 20
-    private static let idleMilliseconds: Int32 = 200
-
-    init(_ input: Int32) throws(KappaError) {
-        let state = state
-        thread = try WorkerThread("kappa-input") {
-            var chunk = [UInt8](repeating: 0, count: Self.readBytes)
-            while Self.step(input, &chunk, state) {}
-        }
-    }
-
-    deinit { state.withLock { $0.isCancelled = true } }
-
-    /// Reads once; false at the end.
-    private static func step(
-        _ input: Int32, _ chunk: inout [UInt8], _ state: Monitor<State>
-    ) -> Bool {
-        let mayRead = state.wait { state -> Bool? in
-            if state.isCancelled { return false }
-            return state.bytes.count < mostBytes ? true : nil
-        }
-        guard mayRead else { return false }
-        var wanted = pollfd(fd: input, events: Int16(POLLIN), revents: 0)
-        guard poll(&wanted, 1, idleMilliseconds) != 0 else {
-            state.withLock { $0.idleMoments += 1 }
-            return true
-        }
-        let count = Glibc.read(input, &chunk, chunk.count)
-        let number = errno
-        if count < 0, number == EINTR { return true }
-        state.withLock { state in
-            if count > 0 { state.bytes += chunk[0..<count] }
-            if count < 0 { state.failure = IOFailure("read", number) }
-            state.isEnded = count <= 0
-        }
-        return count > 0
-    }
-
-    /// Waits for input, and returns what has arrived since the last call.
-    func next() throws(IOFailure) -> Delivery {
-        let before = state.withLock { $0.idleMoments }
-        let (delivery, failure) = state.wait { state -> (Delivery, IOFailure?)? in
-            if !state.bytes.isEmpty {
-                defer { state.bytes = [] }
-                return (.bytes(state.bytes), nil)
-            }
-            if state.isEnded { return (.end, state.failure) }
-            return state.idleMoments != before ? (.nothing, nil) : nil
-        }
-        if let failure { throw failure }
-        return delivery
     }
 }

@@ -123,7 +123,7 @@ struct LogLossTests {
         var bytes = [UInt8](repeating: 0, count: file.size)
         _ = try bytes.withUnsafeMutableBytes { try file.read($0, at: 0) }
         var header = try #require(bytes.withUnsafeBytes { BlockHeader($0) })
-        let payload = bytes[(BlockHeader.size + header.runsSize)...]
+        let payload = bytes[(header.size + header.runsSize)...]
         header.events = events
         var runs: [UInt8] = []
         IngestionRun(events: events, ingestedAtMicros: 1).encode(into: &runs)

@@ -50,7 +50,7 @@ struct AppendTests {
                     do {
                         let line = LogTesting.numbered(n..<(n + 1), by: "t\(thread)")
                         // Other uses of the writer in between must not let another process in.
-                        if n % 10 == 0 { _ = try writer.sourcePosition(of: "none") }
+                        if n % 10 == 0 { _ = try writer.sourcePoint(of: "none") }
                         if n % 25 == 0 { _ = try writer.roll() }
                         let result = try writer.append(try LogTesting.lines(line))
                         guard result.appended == 1 else { throw KappaError(.bug, "not one event") }
@@ -82,7 +82,7 @@ struct AppendTests {
                 for n in 0..<40 {
                     let line = LogTesting.numbered(n..<(n + 1), by: "t\(thread)")
                     guard let lines = try? LogTesting.lines(line) else { return }
-                    let gap = LogWriter.SourceRange(name: "s\(thread)", position: 7)
+                    let gap = SourceBatch(name: "s\(thread)", position: 7)
                     do {
                         _ = try writer.append(lines, source: thread < 2 ? gap : nil)
                     } catch { failures.withLock { $0 += 1 } }
@@ -208,7 +208,7 @@ struct AppendTests {
         #expect { _ = try writer.append(LogTesting.lines(["{}"])) } throws: { error in
             (error as? KappaError)?.code == .damaged
         }
-        #expect { _ = try writer.sourcePosition(of: "x") } throws: { error in
+        #expect { _ = try writer.sourcePoint(of: "x") } throws: { error in
             (error as? KappaError)?.code == .damaged
         }
         _ = try LogWriter(folder.path).append(LogTesting.lines(["{}"]))

@@ -28,8 +28,9 @@ struct BegunSegmentTests {
         #expect(info.nextOffset == Offset(100) && info.segments == 1)
         #expect(try IngestionTimes.end(asOfMicros: .max, in: folder.path) == Offset(100))
         #expect(try IngestionTimes.micros(before: Offset(100), in: folder.path) != nil)
-        var sources: [String: UInt64] = [:]
-        try SourcePositions.collect(folder.path, behind: nil, into: &sources)
+        var events = 0
+        try BlockWalk.headers(folder.path, behind: nil) { events += $0.header.events }
+        #expect(events == 100)
     }
 
     @Test("an empty one is not damage, and appends continue in it")

@@ -6,25 +6,28 @@ import Testing
 @Suite("Block headers, runs, and the log's head")
 struct BlockHeaderTests {
     private let runs = [
-        IngestionRun(events: 3, ingestedAtMicros: -1, source: nil),
+        IngestionRun(events: 3, ingestedAtMicros: -1),
         IngestionRun(
-            events: 4, ingestedAtMicros: .max, source: "orders-file é", sourcePosition: .max),
+            events: 4, ingestedAtMicros: .max,
+            source: SourceMark(
+                name: "orders-file é", point: SourcePoint(.max, eventsPast: .max))),
         IngestionRun(
             events: 1, ingestedAtMicros: 1_700_000_000_000_000,
-            source: String(repeating: "x", count: 200), sourcePosition: 17),
+            source: SourceMark(
+                name: String(repeating: "x", count: 200),
+                point: SourcePoint(17, digest: LogDigest(bytes: 1 << 40, crc: 0xABCD)))),
     ]
 
     private func encoded() -> (header: BlockHeader, bytes: [UInt8]) {
         var runBytes: [UInt8] = []
         for run in runs { run.encode(into: &runBytes) }
-        let payload = Array("{}\n".utf8)
-        var header = payload.withUnsafeBytes {
-            BlockHeader(
-                firstOffset: Offset(1 << 40), events: 8, runsSize: runBytes.count, payload: $0,
-                digestBefore: LogDigest(bytes: 1 << 50, crc: 0xDEAD_BEEF))
-        }
+        var header = BlockHeader(
+            firstOffset: Offset(1 << 40), events: 8, runsSize: runBytes.count, payloadSize: 3,
+            payloadCRC: 0x1234_5678, digestBefore: LogDigest(bytes: 1 << 50, crc: 0xDEAD_BEEF))
         header.codec = .zstd
         header.beginsCommit = true
+        header.appendedSize = 1 << 20
+        header.appendedCRC = 0x8765_4321
         return (header, header.encoded(runs: runBytes))
     }
 
@@ -35,8 +38,8 @@ struct BlockHeaderTests {
             #expect(BlockHeader(bytes) == header)
             #expect(BlockHeader.isSound(bytes))
             #expect(
-                IngestionRun.decode(UnsafeRawBufferPointer(rebasing: bytes[BlockHeader.size...]))
-                    == runs)
+                IngestionRun.decode(
+                    UnsafeRawBufferPointer(rebasing: bytes[header.size...]), header.format) == runs)
         }
     }
 
@@ -57,12 +60,19 @@ struct BlockHeaderTests {
 
     @Test("bytes that are not runs are not read as runs")
     func badRuns() {
-        let (_, bytes) = encoded()
-        let runBytes = Array(bytes[BlockHeader.size...])
-        for length in 1..<21 {
-            #expect(runBytes[..<length].withUnsafeBytes { IngestionRun.decode($0) } == nil)
+        let (header, bytes) = encoded()
+        let runBytes = Array(bytes[header.size...])
+        // Where a run ends, fewer runs are read.
+        let ends = [0, 13, 13 + 13 + 1 + 14 + 12]
+        for length in runBytes.indices {
+            let runs = runBytes[..<length].withUnsafeBytes { IngestionRun.decode($0, .second) }
+            #expect(runs?.count == ends.firstIndex(of: length), "\(length) bytes")
         }
-        #expect(runBytes.dropLast().withUnsafeBytes { IngestionRun.decode($0) } == nil)
+        for flags in UInt8(4)...255 {
+            var changed = runBytes
+            changed[4] = flags
+            #expect(changed.withUnsafeBytes { IngestionRun.decode($0, .second) } == nil)
+        }
     }
 
     private let head = LogHead(

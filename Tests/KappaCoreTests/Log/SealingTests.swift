@@ -13,7 +13,7 @@ struct SealingTests {
     private func fill(_ count: Int) throws -> LogWriter {
         let writer = try LogWriter(folder.path, segmentBytes: 4_000, files: FaultyFiles())
         for n in 0..<count {
-            let source: LogWriter.SourceRange? =
+            let source: SourceBatch? =
                 n % 3 == 0 ? nil : .init(name: "s\(n % 3)", position: UInt64(n / 3))
             _ = try writer.append(
                 LogTesting.lines(LogTesting.numbered(n..<(n + 1))), source: source)
@@ -42,7 +42,7 @@ struct SealingTests {
         }
         #expect(try LogVerification(folder.path).damage == nil)
         // The open writer continues, with its sources at the same positions.
-        #expect(try writer.sourcePosition(of: "s1") == 100)
+        #expect(try writer.sourcePoint(of: "s1").position == 100)
         _ = try writer.append(LogTesting.lines(["{}"]))
         #expect(try LogTesting.texts(folder.path) == before.map(\.text) + ["{}"])
         // Sealing again, the other way.

@@ -56,7 +56,7 @@ import Testing
     func empty() throws {
         let segments = try fill(folder)
         for segment in segments.dropLast() {
-            for bytes in [0, BlockHeader.size - 1] {
+            for bytes in [0, BlockHeader.mostBytes - 1] {
                 let copy = try folder.copy()
                 truncate(SegmentFiles.path(copy.path, segment), bytes)
                 let error = try refusal(copy)

@@ -10,14 +10,16 @@ struct SourceImportTests {
     private let folder = LogFolder()
 
     private func run(
-        _ texts: [String], source: String?, batch: Int = .max, from start: UInt64 = 0
+        _ texts: [String], source: String?, batch: Int = .max
     ) throws -> SourceImport.Result {
         try folder.write(Array(texts.joined(separator: "\n").utf8), to: "input")
         let input = open(folder.file("input"), O_RDONLY)
         defer { close(input) }
         let writer = try LogWriter(folder.file("log"))
-        return try SourceImport(writer, source: source, batchEvents: batch)
-            .run(input, from: start, name: "input").result
+        var source = try SourceImport(writer, source: source, batchEvents: batch)
+        try source.run(input, name: "input")
+        try source.finish()
+        return source.result
     }
 
     @Test("a source is appended once, however often it is imported")
@@ -49,20 +51,26 @@ struct SourceImportTests {
         #expect(try run(b + ["{}"], source: "b").appended == 1)
         #expect(try LogTesting.texts(folder.file("log")) == a + b + ["{}"])
         let writer = try LogWriter(folder.file("log"))
-        #expect(try writer.sourcePosition(of: "a") == 10)
-        #expect(try writer.sourcePosition(of: "b") == 6)
-        #expect(try writer.sourcePosition(of: "c") == 0)
+        #expect(try writer.sourcePoint(of: "a").position == 10)
+        #expect(try writer.sourcePoint(of: "b").position == 6)
+        #expect(try writer.sourcePoint(of: "c").position == 0)
     }
 
     @Test("a gap in a source is refused")
     func gap() throws {
         _ = try run(LogTesting.numbered(0..<5), source: "orders")
-        #expect { _ = try run(["{}"], source: "orders", from: 6) } throws: { error in
-            let error = error as? KappaError
-            return error?.code == .badInput && error?.reason?.contains("holds 5") == true
+        let writer = try LogWriter(folder.file("log"))
+        func append(_ texts: [String], at position: UInt64) throws -> LogWriter.AppendResult {
+            try writer.append(
+                LogTesting.lines(texts), source: .init(name: "orders", position: position))
         }
+        #expect { _ = try append(["{}"], at: 6) } throws: { error in
+            let error = error as? KappaError
+            return error?.code == .badInput && error?.reason?.contains("position 5") == true
+        }
+        #expect(throws: KappaError.self) { _ = try append(["{}", "{}"], at: .max - 1) }
         // The overlap is skipped, the rest is appended.
-        #expect(try run(["{}", "{}", #"{"new":1}"#], source: "orders", from: 3).appended == 1)
+        #expect(try append(["{}", "{}", #"{"new":1}"#], at: 3).appended == 1)
         #expect(
             try LogTesting.texts(folder.file("log"))
                 == LogTesting.numbered(0..<5) + [#"{"new":1}"#])
@@ -123,7 +131,7 @@ struct SourceImportTests {
         }
         for n in 0..<60 {
             let lines = try LogTesting.lines(LogTesting.numbered(n..<(n + 1)))
-            let source = LogWriter.SourceRange(name: "orders", position: UInt64(n))
+            let source = SourceBatch(name: "orders", position: UInt64(n))
             let first = try writers[n % 2].append(lines, source: source)
             let second = try writers[(n + n / 7) % 2].append(lines, source: source)
             #expect(first.appended == 1 && second.appended == 0 && second.skipped == 1)
@@ -134,7 +142,7 @@ struct SourceImportTests {
 
     @Test(
         "names that a source cannot have are refused",
-        arguments: ["", "a\nb", "\u{1}", String(repeating: "x", count: 201)])
+        arguments: ["", "a\nb", "\u{1}", "a b", "é", ".hidden", String(repeating: "x", count: 201)])
     func names(name: String) throws {
         #expect { _ = try run(["{}"], source: name) } throws: { error in
             (error as? KappaError)?.code == .usage

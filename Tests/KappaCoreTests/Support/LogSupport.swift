@@ -7,8 +7,10 @@ import Testing
 /// A folder for one test, removed with the object.
 final class LogFolder: Sendable {
     let path: String
+    private let isKept: Bool
 
     init() {
+        isKept = false
         // In memory if possible: where these tests need a disk, they use a simulated one.
         let memory = "/dev/shm/"
         let parent = access(memory, W_OK) == 0 ? memory : NSTemporaryDirectory()
@@ -17,7 +19,13 @@ final class LogFolder: Sendable {
             atPath: path, withIntermediateDirectories: true)
     }
 
-    deinit { try? FileManager.default.removeItem(atPath: path) }
+    /// A folder that is there already, and stays.
+    init(at path: String) {
+        self.path = path
+        isKept = true
+    }
+
+    deinit { if !isKept { try? FileManager.default.removeItem(atPath: path) } }
 
     var names: [String] {
         ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted()
@@ -86,7 +94,7 @@ enum LogTesting {
             #expect(block.digestAfter == digest)
             #expect(block.runs.reduce(0) { $0 + $1.events } == block.events)
             let sources = block.runs.flatMap { run in
-                Array(repeating: run.source, count: run.events)
+                Array(repeating: run.source?.name, count: run.events)
             }
             block.forEachEvent { offset, micros, json in
                 events.append(

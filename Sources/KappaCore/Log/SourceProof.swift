@@ -1,0 +1,270 @@
+/// Proves that the events which an import skips are those that the log has of the source.
+///
+/// The log's runs have digests of the source. Some of them are checkpoints: where the import reaches one, the
+/// digest of what it has read must be the same. If it is not, the events since the checkpoint before it are
+/// compared with the log's, one by one, to name the line that differs.
+struct SourceProof {
+    private let folder: String
+    private let name: String
+    /// How many events of the source the log has.
+    let known: UInt64
+    let notice: String?
+    private var checkpoints: ArraySlice<SourceCheckpoint>
+    /// The digest of the events that were read.
+    private(set) var digest = LogDigest.empty
+    private var position: UInt64 = 0
+    /// The texts that were read since the last checkpoint, or the last of them.
+    private var held: [HeldText] = []
+    private static let mostHeldBytes = 16 << 20
+    /// The last checkpoint that was reached.
+    private var proven: SourceCheckpoint?
+
+    private struct HeldText {
+        var bytes: [UInt8]
+        var place: String
+        var firstLine: Int
+        /// The position of its first event.
+        var position: UInt64
+    }
+
+    /// - Throws: `.usage` if the source's positions do not count events.
+    init(_ folder: String, _ name: String, upTo point: SourcePoint) throws(KappaError) {
+        self.folder = folder
+        self.name = name
+        known = point.position
+        if point == .start {
+            (checkpoints, notice) = ([], nil)
+            return
+        }
+        let (stated, counted) = try SourceCheckpoint.stated(folder, name, upTo: point)
+        guard point.eventsPast == 0, counted == point.position else {
+            throw KappaError(
+                .usage, "source \(name) cannot be appended from a file",
+                because: "its positions do not count events", advice: "Choose another name")
+        }
+        if point.digest != nil {
+            (checkpoints, notice) = (stated[...], nil)
+        } else {
+            checkpoints = try SourceCheckpoint.read(folder, name, upTo: point.position)[...]
+            notice =
+                "an earlier kappa imported source \(name), without a digest; its events in the log "
+                + "were read to make one"
+        }
+    }
+
+    /// Takes the next events.
+    /// - Parameters:
+    ///   - text: The lines as they were read, from line `firstLine` of a file on.
+    ///   - place: What comes before the number of a line in errors.
+    /// - Throws: `.badInput`, with the line, if the log has another event in its place.
+    mutating func pass(
+        _ lines: EventLines, _ text: ArraySlice<UInt8>, at place: String, _ firstLine: Int
+    ) throws(KappaError) {
+        defer {
+            position += UInt64(lines.count)
+            digest = lines.digest(ofFirst: lines.count, after: digest)
+        }
+        if checkpoints.isEmpty { return }
+        held.append(
+            HeldText(bytes: Array(text), place: place, firstLine: firstLine, position: position))
+        while let next = checkpoints.first, next.position <= position + UInt64(lines.count) {
+            let count = Int(next.position - position)
+            if lines.digest(ofFirst: count, after: digest) != next.digest {
+                throw try difference(before: next.position)
+            }
+            proven = next
+            checkpoints = checkpoints.dropFirst()
+            held.removeFirst(held.count - 1)
+        }
+        if checkpoints.isEmpty { held = [] }
+        // Runs of an earlier kappa have no digests, so that the next checkpoint may be far.
+        var bytes = held.reduce(0) { $0 + $1.bytes.count }
+        while bytes > Self.mostHeldBytes, held.count > 1 { bytes -= held.removeFirst().bytes.count }
+    }
+
+    /// - Throws: `.badInput` if the log has more events than were passed.
+    func finish() throws(KappaError) {
+        if position >= known { return }
+        if let error = try differing(before: position) { throw error }
+        throw KappaError(
+            .badInput, "this is not the whole of source \(name)",
+            because: "it ends after \(position) events, and the log has \(known) of it",
+            advice: "A source may only grow at its end. Append other events under another name")
+    }
+
+    // MARK: Finding the event that differs
+
+    private func difference(before end: UInt64) throws(KappaError) -> KappaError {
+        if let error = try differing(before: end) { return error }
+        let first = held.first
+        if let first, first.position > proven?.position ?? 0 {
+            return refusal("\(first.place) \(first.firstLine)", "an event before it differs")
+        }
+        return KappaError(
+            .damaged, "the log's digest of source \(name) is wrong", at: folder,
+            because: "its events before position \(end) are those that were read",
+            advice: "Run `kappa log verify`")
+    }
+
+    /// The refusal of the first held event before a position that differs from the log's; nil if none does.
+    private func differing(before end: UInt64) throws(KappaError) -> KappaError? {
+        var events = SourceEvents(folder, name, after: proven)
+        var position = proven?.position ?? 0
+        for text in held {
+            while position < text.position {
+                _ = try events.next()
+                position += 1
+            }
+            var line = text.firstLine
+            var refusal: KappaError?
+            var failure: KappaError?
+            text.bytes.withUnsafeBytes { bytes in
+                var at = text.position
+                EventLines.forEachLine(bytes) { own, _ in
+                    defer { line += 1 }
+                    if EventLines.isBlank(own) || refusal != nil || failure != nil { return }
+                    defer { at += 1 }
+                    if at < position || at >= end { return }
+                    position += 1
+                    do throws(KappaError) {
+                        let event = try events.next()
+                        if event.line.elementsEqual(own) { return }
+                        refusal = self.refusal(
+                            "\(text.place) \(line)",
+                            "event \(at + 1) differs from the log's, at offset \(event.offset)")
+                    } catch { failure = error }
+                }
+            }
+            if let failure { throw failure }
+            if let refusal { return refusal }
+        }
+        return nil
+    }
+
+    private func refusal(_ place: String, _ reason: String) -> KappaError {
+        KappaError(
+            .badInput, "this is not what was appended as source \(name)", at: place,
+            because: reason,
+            advice:
+                "A source may only grow at its end. Append other events under another name, or correct "
+                + "the file; `kappa log read --from OFFSET` shows the log's events")
+    }
+}
+
+/// Where the log has so many events of a source, with such a digest.
+struct SourceCheckpoint: Equatable {
+    var position: UInt64
+    var digest: LogDigest
+    /// An offset after the last of these events, and before the next one.
+    var offset: Offset
+
+    /// How many bytes of a source come between two checkpoints, at least.
+    private static let spacing: UInt64 = 256 << 10
+
+    /// The checkpoints that the headers of the log's blocks state, the last one at `point`.
+    /// - Returns: Also how many events the log has of the source.
+    static func stated(
+        _ folder: String, _ name: String, upTo point: SourcePoint
+    ) throws(KappaError) -> (checkpoints: [SourceCheckpoint], events: UInt64) {
+        var checkpoints: [SourceCheckpoint] = []
+        var events: UInt64 = 0
+        try BlockWalk.headers(folder, behind: nil) { block in
+            var offset = block.header.firstOffset
+            for run in block.runs {
+                offset = offset + run.events
+                guard run.source?.name == name, events < point.position else { continue }
+                events += UInt64(run.events)
+                // A run that an earlier kappa appended has none.
+                guard let digest = run.source?.point.digest else { continue }
+                add(
+                    .init(position: events, digest: digest, offset: offset), to: &checkpoints, point
+                )
+            }
+        }
+        return (checkpoints, events)
+    }
+
+    /// The checkpoints that the log's events give.
+    static func read(
+        _ folder: String, _ name: String, upTo end: UInt64
+    ) throws(KappaError) -> [SourceCheckpoint] {
+        var checkpoints: [SourceCheckpoint] = []
+        var events = SourceEvents(folder, name, after: nil)
+        var next = SourceCheckpoint(position: 0, digest: .empty, offset: .zero)
+        while next.position < end {
+            let event = try events.next()
+            let line = Array(event.line) + [0x0A]
+            next.digest = line.withUnsafeBytes { next.digest.appending($0) }
+            next.position += 1
+            next.offset = event.offset + 1
+            add(next, to: &checkpoints, SourcePoint(end))
+        }
+        return checkpoints
+    }
+
+    private static func add(
+        _ next: SourceCheckpoint, to checkpoints: inout [SourceCheckpoint], _ end: SourcePoint
+    ) {
+        let last = checkpoints.last?.digest.bytes ?? 0
+        guard next.position == end.position || next.digest.bytes - last >= spacing else { return }
+        checkpoints.append(next)
+    }
+}
+
+/// The events that the log has of a source, one after the other.
+private struct SourceEvents {
+    private let folder: String
+    private let name: String
+    private var reader: LogReader?
+    private let buffer = BlockBuffer()
+    private var start: Offset
+    private var block: LogBlock?
+    private var run = 0
+    private var left = 0
+    private var at = 0
+    private var offset = Offset.zero
+
+    init(_ folder: String, _ name: String, after checkpoint: SourceCheckpoint?) {
+        self.folder = folder
+        self.name = name
+        start = checkpoint?.offset ?? .zero
+    }
+
+    /// The next event, without its newline; valid until the next call.
+    /// - Throws: `.damaged` if the log has no more of them.
+    mutating func next() throws(KappaError) -> (line: UnsafeRawBufferPointer, offset: Offset) {
+        while true {
+            while let block, run < block.runs.count {
+                if left == 0 {
+                    run += 1
+                    left = run < block.runs.count ? block.runs[run].events : 0
+                    continue
+                }
+                let end = block.payload[at...].firstIndex(of: 0x0A) ?? block.payload.count
+                let line = UnsafeRawBufferPointer(rebasing: block.payload[at..<end])
+                at = min(end + 1, block.payload.count)
+                left -= 1
+                offset = offset + 1
+                if block.runs[run].source?.name == name {
+                    return (line, Offset(offset.rawValue - 1))
+                }
+            }
+            try readBlock()
+        }
+    }
+
+    private mutating func readBlock() throws(KappaError) {
+        if reader == nil {
+            let reader = try LogReader(folder, countsEvents: true)
+            try reader.seek(to: start)
+            self.reader = reader
+        }
+        guard let next = try reader?.next(into: buffer) else {
+            throw KappaError(
+                .damaged, "the log lacks events of source \(name)", at: folder,
+                because: "its blocks state more of them", advice: "Run `kappa log verify`")
+        }
+        (block, run, at, offset) = (next, 0, 0, next.firstOffset)
+        left = next.runs.first?.events ?? 0
+    }
+}
