@@ -8,7 +8,7 @@ struct AppendCommand: Command {
         discussion: """
             Reads files, or standard input if none is named (or if - is), one JSON object a line.
             When it ends with 0, every event is on disk. With --source, an import can be repeated:
-            events that the log already has from this source are skipped.
+            events that the log already has from this source are compared with it, and skipped.
             """,
         arguments: [ArgumentSpec(name: "FILE", isRequired: false, repeats: true)],
         options: [
