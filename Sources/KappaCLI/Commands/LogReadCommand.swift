@@ -47,13 +47,15 @@ struct LogReadCommand: Command {
             try block.forEachEvent { offset, time, event in
                 left -= 1
                 if context.format == .text {
+                    // The lines are events that can be appended to another log.
+                    if event.isEmpty { return left > 0 && !Interrupt.wasAsked }
                     try output.write(event)
                     try output.write("\n")
                 } else {
                     try printer.print([
                         .integer(Int64(offset.rawValue)),
                         .timestamp(Timestamp(microseconds: time)),
-                        .json(String(decoding: event, as: UTF8.self)),
+                        event.isEmpty ? .null : .json(String(decoding: event, as: UTF8.self)),
                     ])
                 }
                 return left > 0 && !Interrupt.wasAsked

@@ -72,7 +72,11 @@ final class WhyMerge {
     /// An event of the log as it was appended.
     private func event(at offset: Offset) throws -> String {
         try log.seek(to: offset)
-        guard let block = try log.next(into: buffer, upTo: offset + 1) else { return "null" }
-        return String(decoding: block.payload.prefix { $0 != 0x0A }, as: UTF8.self)
+        var event = "null"
+        try log.next(into: buffer, upTo: offset + 1)?.forEachEvent { _, _, line in
+            if !line.isEmpty { event = String(decoding: line, as: UTF8.self) }
+            return false
+        }
+        return event
     }
 }

@@ -13,6 +13,8 @@ package final class EventBatch {
     private var contents: [ColumnContents] = []
     private var ingestion: IngestionColumn?
     private var limited: [LimitedTimes] = []
+    /// The indices of erased events, which nobody takes.
+    private(set) var erased: Set<Int32> = []
 
     package init(plan: ExtractionPlan) {
         self.plan = plan
@@ -50,6 +52,7 @@ package final class EventBatch {
         columns = (0..<plan.columnCount).map { kj_batch_column(batch, UInt32($0)) }
         for (column, clock) in plan.zoned { clock.place(columns[column], count) }
         contents = columns.map { ColumnContents($0, count) }
+        findErased(runs)
         guard plan.hasIngestionTimes else { return }
         let ingestion = ingestion ?? IngestionColumn()
         ingestion.fill(runs, count: count)
@@ -58,6 +61,17 @@ package final class EventBatch {
         for (times, limit) in zip(limited, plan.limited) {
             times.fill(
                 columns[limit.column], ingestion.column, atMostAhead: limit.ahead, count: count)
+        }
+    }
+
+    private func findErased(_ runs: [IngestionRun]) {
+        if !erased.isEmpty { erased = [] }
+        var first = 0
+        for run in runs {
+            for event in run.erased {
+                erased.insert(Int32(truncatingIfNeeded: first + event.index))
+            }
+            first += run.events
         }
     }
 

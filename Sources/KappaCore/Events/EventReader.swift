@@ -62,6 +62,16 @@ final class EventReader<E: Event> {
     /// Appends the indices of the events in `range` that are of this type.
     func select(_ range: Range<Int>, into selection: inout [Int32]) {
         guard let batch else { return }
+        let known = selection.count
+        select(range, of: batch, into: &selection)
+        if batch.erased.isEmpty { return }
+        let taken = selection[known...].filter { !batch.erased.contains($0) }
+        selection.replaceSubrange(known..., with: taken)
+    }
+
+    private func select(
+        _ range: Range<Int>, of batch: EventBatch, into selection: inout [Int32]
+    ) {
         let types = batch.columns[typeColumn]
         guard upcasters.isEmpty else {
             for row in range where isOfAnyType(types, row) { selection.append(Int32(row)) }

@@ -33,12 +33,9 @@ final class EventPicker {
             rebasing: block.payload[at..<(try lineEnd(block, offset))])
         var before = 0
         for run in block.runs {
+            let own = index - before
             before += run.events
-            if index < before {
-                return Picked(
-                    line: line,
-                    run: IngestionRun(events: 1, ingestedAtMicros: run.ingestedAtMicros))
-            }
+            if index < before { return Picked(line: line, run: run.part(own..<(own + 1))) }
         }
         throw Self.damage(offset)
     }

@@ -3,38 +3,95 @@
 /// | bytes | what |
 /// |---|---|
 /// | 4 | events |
-/// | 1 | bit 0: they have a source; bit 1: and its digest is known; the other bits are 0 |
+/// | 1 | bit 0: they have a source; bit 1: and its digest is known; bit 2: some are erased |
 /// | 8 | when they were appended |
 /// | 1 | with a source: the length of its name |
 /// | … | its name |
 /// | 8 | its position |
 /// | 4 | how many events past that position |
 /// | 8, 4 | with a digest: the number of bytes, and their CRC32C |
+/// | 4 | with erased events: how many, |
+/// | 4, 4, 4 | and of each its index in the run, and the size and CRC32C of its line as it was appended |
 package struct IngestionRun: Equatable, Sendable {
     package var events: Int
     /// When they were appended, in microseconds since 1970-01-01T00:00:00Z.
     package var ingestedAtMicros: Int64
     /// The source of the events, and how far it is in the log with them.
     package var source: SourceMark?
+    /// Tombstones, in ascending order: events whose line is now `{}`, and which nobody takes.
+    package var erased: [ErasedEvent] = []
+
+    /// What is left of an erased event, so that the log's digests still hold.
+    package struct ErasedEvent: Equatable, Sendable {
+        /// Which of the run's events it was.
+        package var index: Int
+        /// The size and CRC32C of its line as it was appended, with the newline.
+        var bytes: Int
+        var crc: UInt32
+    }
+
+    /// The line in the place of an erased event.
+    static let tombstone: [UInt8] = Array("{}\n".utf8)
 
     private static let hasSource: UInt8 = 1
     private static let hasDigest: UInt8 = 2
+    private static let hasErased: UInt8 = 4
+
+    /// Whether the event with this index is erased.
+    func hasErased(_ index: Int) -> Bool {
+        !erased.isEmpty && erased.contains { $0.index == index }
+    }
+
+    /// Adds the events of the next run, which has the same time and source.
+    mutating func append(_ next: IngestionRun) {
+        let first = events
+        events += next.events
+        source = next.source
+        erased += next.erased.map { event in
+            var event = event
+            event.index += first
+            return event
+        }
+    }
+
+    /// Some of its events.
+    func part(_ events: Range<Int>) -> IngestionRun {
+        var part = self
+        part.events = events.count
+        if erased.isEmpty { return part }
+        part.erased = erased.filter { events.contains($0.index) }.map { erased in
+            var erased = erased
+            erased.index -= events.lowerBound
+            return erased
+        }
+        return part
+    }
 
     func encode(into bytes: inout [UInt8]) {
         bytes.append(number: UInt32(events))
         var flags: UInt8 = 0
         if source != nil { flags |= Self.hasSource }
         if source?.point.digest != nil { flags |= Self.hasDigest }
+        if !erased.isEmpty { flags |= Self.hasErased }
         bytes.append(number: flags)
         bytes.append(number: ingestedAtMicros)
-        guard let source else { return }
-        bytes.append(number: UInt8(source.name.utf8.count))
-        bytes.append(contentsOf: source.name.utf8)
-        bytes.append(number: source.point.position)
-        bytes.append(number: source.point.eventsPast)
-        guard let digest = source.point.digest else { return }
-        bytes.append(number: digest.bytes)
-        bytes.append(number: digest.crc)
+        if let source {
+            bytes.append(number: UInt8(source.name.utf8.count))
+            bytes.append(contentsOf: source.name.utf8)
+            bytes.append(number: source.point.position)
+            bytes.append(number: source.point.eventsPast)
+        }
+        if let digest = source?.point.digest {
+            bytes.append(number: digest.bytes)
+            bytes.append(number: digest.crc)
+        }
+        if erased.isEmpty { return }
+        bytes.append(number: UInt32(erased.count))
+        for event in erased {
+            bytes.append(number: UInt32(event.index))
+            bytes.append(number: UInt32(event.bytes))
+            bytes.append(number: event.crc)
+        }
     }
 
     /// The runs of a block; nil if the bytes are not runs.
@@ -68,19 +125,37 @@ package struct IngestionRun: Equatable, Sendable {
     ) throws(KappaError) -> IngestionRun {
         let events = Int(try reader.readWord())
         let flags = try reader.readByte()
-        guard [0, hasSource, hasSource | hasDigest].contains(flags) else {
-            throw StateReader.damage("a run has unknown flags")
-        }
+        guard flags <= hasSource | hasDigest | hasErased,
+            flags & hasSource != 0 || flags & hasDigest == 0
+        else { throw StateReader.damage("a run has unknown flags") }
         var run = IngestionRun(events: events, ingestedAtMicros: try reader.readInteger())
-        if flags & hasSource == 0 { return run }
-        let name = try reader.readText(ofBytes: Int(try reader.readByte()))
-        var point = SourcePoint(
-            UInt64(bitPattern: try reader.readInteger()), eventsPast: try reader.readWord())
+        if flags & hasSource != 0 {
+            let name = try reader.readText(ofBytes: Int(try reader.readByte()))
+            let position = UInt64(bitPattern: try reader.readInteger())
+            let point = SourcePoint(position, eventsPast: try reader.readWord())
+            run.source = SourceMark(name: name, point: point)
+        }
         if flags & hasDigest != 0 {
-            point.digest = LogDigest(
+            run.source?.point.digest = LogDigest(
                 bytes: UInt64(bitPattern: try reader.readInteger()), crc: try reader.readWord())
         }
-        run.source = SourceMark(name: name, point: point)
+        if flags & hasErased != 0 { run.erased = try erased(&reader, of: events) }
         return run
+    }
+
+    private static func erased(
+        _ reader: inout StateReader, of events: Int
+    ) throws(KappaError) -> [ErasedEvent] {
+        var erased: [ErasedEvent] = []
+        for _ in 0..<(try reader.readWord()) {
+            let event = ErasedEvent(
+                index: Int(try reader.readWord()), bytes: Int(try reader.readWord()),
+                crc: try reader.readWord())
+            guard event.index < events, event.index > erased.last?.index ?? -1 else {
+                throw StateReader.damage("its erased events are not in order")
+            }
+            erased.append(event)
+        }
+        return erased
     }
 }

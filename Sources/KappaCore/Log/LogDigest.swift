@@ -27,6 +27,13 @@ public struct LogDigest: Hashable, Sendable {
             crc: kappa_crc32c_combine(crc, other, UInt64(count)))
     }
 
+    /// What has to be appended to an earlier digest for this one: how many bytes, and their CRC32C.
+    func suffix(after before: LogDigest) -> (bytes: Int, crc: UInt32) {
+        let count = bytes &- before.bytes
+        // Combining is linear: the CRC of zeros' worth of bytes leaves what the earlier bytes contribute.
+        return (Int(truncatingIfNeeded: count), crc ^ kappa_crc32c_combine(before.crc, 0, count))
+    }
+
     func appending(_ payload: UnsafeRawBufferPointer) -> LogDigest {
         appending(bytes: payload.count, crc: crc32c(payload))
     }

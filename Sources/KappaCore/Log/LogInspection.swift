@@ -67,7 +67,8 @@ package struct LogVerification: Sendable {
 }
 
 extension LogBlock {
-    /// Visits the block's events: offset, ingestion time in microseconds, and JSON without newline.
+    /// Visits the block's events: offset, ingestion time in microseconds, and JSON without newline. Of an
+    /// erased event it is empty.
     package func forEachEvent(
         _ body: (Offset, Int64, UnsafeRawBufferPointer) throws -> Bool
     ) rethrows {
@@ -81,8 +82,11 @@ extension LogBlock {
             }
             left -= 1
             let end = payload[at...].firstIndex(of: 0x0A) ?? payload.count
-            let line = UnsafeRawBufferPointer(rebasing: payload[at..<end])
+            var line = UnsafeRawBufferPointer(rebasing: payload[at..<end])
             let time = run < runs.count ? runs[run].ingestedAtMicros : 0
+            if run < runs.count, runs[run].hasErased(runs[run].events - left - 1) {
+                line = .init(start: nil, count: 0)
+            }
             if try !body(firstOffset + index, time, line) { return }
             at = min(end + 1, payload.count)
         }

@@ -157,14 +157,14 @@ package final class LogReader {
             }
             used += range.bytes.upperBound
             block?.events += range.events.count
-            block?.runs += Self.cut(runs, to: range.events)
             let isWhole = range.events == 0..<header.events
+            let parts = isWhole ? runs : BlockLines.cut(runs, to: range.events)
+            block?.runs += parts
             digest =
                 isWhole
                 ? header.digestAfter
-                : digest.appending(
-                    UnsafeRawBufferPointer(
-                        buffer.slice((used - range.bytes.count)..<used)))
+                : try digest(
+                    .init(buffer.slice((used - range.bytes.count)..<used)), parts, after: digest)
             offset = header.firstOffset + range.events.upperBound
             if range.events.upperBound < header.events {
                 // The next call reads the block again, from the same position, for the rest.
@@ -271,9 +271,19 @@ package final class LogReader {
             throw damage("a block does not follow the one before it")
         }
         if countsEvents {
-            let count = Self.lines(UnsafeRawBufferPointer(target))
+            let count = BlockLines.count(UnsafeRawBufferPointer(target))
             guard count == header.events else {
                 throw damage("a block has \(count) events and its header says \(header.events)")
+            }
+        }
+        let isErased = runs.contains { !$0.erased.isEmpty }
+        let isAsAppended =
+            header.appendedSize == header.rawSize && header.appendedCRC == header.rawCRC
+        guard isErased || isAsAppended else { throw damage("a block lacks what was appended") }
+        if isErased, countsEvents {
+            let payload = UnsafeRawBufferPointer(target)
+            guard try digest(payload, runs, after: header.digestBefore) == header.digestAfter else {
+                throw damage("a block's erased events do not fit its digest")
             }
         }
         return runs
@@ -294,57 +304,34 @@ package final class LogReader {
             return Wanted(events: 0..<last, bytes: 0..<header.rawSize)
         }
         let payload = UnsafeRawBufferPointer(buffer.slice(at..<(at + header.rawSize)))
-        guard let lower = Self.end(of: skipping, in: payload),
-            let upper = Self.end(of: last, in: payload)
+        guard let lower = BlockLines.end(of: skipping, in: payload),
+            let upper = BlockLines.end(of: last, in: payload)
         else { throw damage("a block has fewer events than its header states") }
         return Wanted(events: skipping..<last, bytes: lower..<upper)
     }
 
-    /// How many events a payload has, including a last one that lacks its newline.
-    private static func lines(_ payload: UnsafeRawBufferPointer) -> Int {
-        var count = 0
-        // Without a branch, so that many bytes are compared at once.
-        for byte in payload { count &+= byte == 0x0A ? 1 : 0 }
-        return payload.last == 0x0A || payload.isEmpty ? count : count + 1
-    }
-
-    /// Where the first `events` lines end; nil if there are fewer.
-    private static func end(of events: Int, in payload: UnsafeRawBufferPointer) -> Int? {
-        var at = 0
-        for _ in 0..<events {
-            guard at < payload.count, let base = payload.baseAddress,
-                let newline = memchr(base + at, 0x0A, payload.count - at)
-            else { return nil }
-            at = UnsafeRawPointer(newline) - base + 1
+    private func digest(
+        _ payload: UnsafeRawBufferPointer, _ runs: [IngestionRun], after before: LogDigest
+    ) throws(KappaError) -> LogDigest {
+        guard let digest = BlockLines.digest(payload, runs, after: before) else {
+            throw damage("a block has fewer events than its header states")
         }
-        return at
+        return digest
     }
 
     private func digestInside(_ header: BlockHeader, events: Int) throws(KappaError) -> LogDigest {
         let buffer = BlockBuffer(capacity: header.rawSize)
         let saved = skipping
         skipping = 0
-        _ = try read(header, into: buffer, at: 0)
+        let runs = try read(header, into: buffer, at: 0)
         skipping = saved
         let payload = UnsafeRawBufferPointer(buffer.slice(0..<header.rawSize))
-        guard let end = Self.end(of: events, in: payload) else {
+        guard let end = BlockLines.end(of: events, in: payload) else {
             throw damage("a block has fewer events than its header states")
         }
-        return header.digestBefore.appending(UnsafeRawBufferPointer(rebasing: payload[0..<end]))
-    }
-
-    private static func cut(_ runs: [IngestionRun], to events: Range<Int>) -> [IngestionRun] {
-        var first = 0
-        var result: [IngestionRun] = []
-        for run in runs {
-            let range = (first..<(first + run.events)).clamped(to: events)
-            first += run.events
-            if range.isEmpty { continue }
-            var part = run
-            part.events = range.count
-            result.append(part)
-        }
-        return result
+        return try digest(
+            .init(rebasing: payload[0..<end]), BlockLines.cut(runs, to: 0..<events),
+            after: header.digestBefore)
     }
 
     // MARK: Errors

@@ -96,14 +96,11 @@ struct SourceProof {
 
     private func difference(before end: UInt64) throws(KappaError) -> KappaError {
         if let error = try differing(before: end) { return error }
+        // The event that differs was read too long ago, or the log has erased it.
         let first = held.first
-        if let first, first.position > proven?.position ?? 0 {
-            return refusal("\(first.place) \(first.firstLine)", "an event before it differs")
-        }
-        return KappaError(
-            .damaged, "the log's digest of source \(name) is wrong", at: folder,
-            because: "its events before position \(end) are those that were read",
-            advice: "Run `kappa log verify`")
+        return refusal(
+            first.map { "\($0.place) \($0.firstLine)" } ?? folder,
+            "one of the events up to number \(end) differs from the log's")
     }
 
     /// The refusal of the first held event before a position that differs from the log's; nil if none does.
@@ -128,7 +125,8 @@ struct SourceProof {
                     position += 1
                     do throws(KappaError) {
                         let event = try events.next()
-                        if event.line.elementsEqual(own) { return }
+                        // An erased event can no longer be compared.
+                        if event.erased != nil || event.line.elementsEqual(own) { return }
                         refusal = self.refusal(
                             "\(text.place) \(line)",
                             "event \(at + 1) differs from the log's, at offset \(event.offset)")
@@ -193,8 +191,12 @@ struct SourceCheckpoint: Equatable {
         var next = SourceCheckpoint(position: 0, digest: .empty, offset: .zero)
         while next.position < end {
             let event = try events.next()
-            let line = Array(event.line) + [0x0A]
-            next.digest = line.withUnsafeBytes { next.digest.appending($0) }
+            if let erased = event.erased {
+                next.digest = next.digest.appending(bytes: erased.bytes, crc: erased.crc)
+            } else {
+                let line = Array(event.line) + [0x0A]
+                next.digest = line.withUnsafeBytes { next.digest.appending($0) }
+            }
             next.position += 1
             next.offset = event.offset + 1
             add(next, to: &checkpoints, SourcePoint(end))
@@ -209,6 +211,15 @@ struct SourceCheckpoint: Equatable {
         guard next.position == end.position || next.digest.bytes - last >= spacing else { return }
         checkpoints.append(next)
     }
+}
+
+/// An event that the log has of a source.
+private struct SourceEvent {
+    /// Its JSON without the newline.
+    var line: UnsafeRawBufferPointer
+    var offset: Offset
+    /// What is left of it if it is erased.
+    var erased: IngestionRun.ErasedEvent?
 }
 
 /// The events that the log has of a source, one after the other.
@@ -232,7 +243,7 @@ private struct SourceEvents {
 
     /// The next event, without its newline; valid until the next call.
     /// - Throws: `.damaged` if the log has no more of them.
-    mutating func next() throws(KappaError) -> (line: UnsafeRawBufferPointer, offset: Offset) {
+    mutating func next() throws(KappaError) -> SourceEvent {
         while true {
             while let block, run < block.runs.count {
                 if left == 0 {
@@ -245,9 +256,12 @@ private struct SourceEvents {
                 at = min(end + 1, block.payload.count)
                 left -= 1
                 offset = offset + 1
-                if block.runs[run].source?.name == name {
-                    return (line, Offset(offset.rawValue - 1))
-                }
+                let own = block.runs[run]
+                guard own.source?.name == name else { continue }
+                let index = own.events - left - 1
+                return SourceEvent(
+                    line: line, offset: Offset(offset.rawValue - 1),
+                    erased: own.erased.first { $0.index == index })
             }
             try readBlock()
         }

@@ -90,7 +90,7 @@ enum LogTesting {
         var digest = reader.digest
         while let block = try reader.next(into: buffer, upTo: end) {
             #expect(block.digestBefore == digest)
-            digest = digest.appending(block.payload)
+            digest = slowDigest(block, after: digest)
             #expect(block.digestAfter == digest)
             #expect(block.runs.reduce(0) { $0 + $1.events } == block.events)
             let sources = block.runs.flatMap { run in
@@ -106,6 +106,25 @@ enum LogTesting {
             }
         }
         return events
+    }
+
+    /// The digest after a block, line by line; what is left of an erased event stands for its line.
+    private static func slowDigest(_ block: LogBlock, after before: LogDigest) -> LogDigest {
+        if block.runs.allSatisfy({ $0.erased.isEmpty }) { return before.appending(block.payload) }
+        var digest = before
+        var lines = block.payload.split(separator: 0x0A)[...]
+        for run in block.runs {
+            for index in 0..<run.events {
+                let line = Array(lines.removeFirst()) + [0x0A]
+                if let erased = run.erased.first(where: { $0.index == index }) {
+                    #expect(line == Array("{}\n".utf8))
+                    digest = digest.appending(bytes: erased.bytes, crc: erased.crc)
+                } else {
+                    digest = line.withUnsafeBytes { digest.appending($0) }
+                }
+            }
+        }
+        return digest
     }
 
     static func texts(_ folder: String) throws -> [String] { try read(folder).map(\.text) }
