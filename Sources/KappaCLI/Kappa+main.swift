@@ -74,8 +74,13 @@ struct Program {
         switch first {
         case "--version": return try Self.print("kappa \(Self.version)")
         case "--help", "-h": return try help([])
-        case "help": return try help(Array(words.dropFirst()))
+        case "help": return try help(words.dropFirst().filter { $0 != "help" })
         default: break
+        }
+        if let second = words.dropFirst().first, ["--help", "-h"].contains(second),
+            Commands.all.contains(where: { $0.name.hasPrefix(first + " ") })
+        {
+            return try help([first])
         }
         let (spec, rest) = try Self.find(words)
         if rest.contains("--help") || rest.contains("-h") {

@@ -48,6 +48,10 @@ struct ParsedArguments: Sendable {
         } else if parts.count == 2 {
             throw KappaError(.usage, "\(name) takes no value", advice: "Write just \(name)")
         }
+        let isCommon = OptionSpec.common.contains { $0.name == name }
+        if values[name] != nil, option.value != nil, !option.repeats, !isCommon {
+            throw KappaError(.usage, "\(name) is given twice", advice: "Give it once")
+        }
         values[name, default: []].append(value)
     }
 

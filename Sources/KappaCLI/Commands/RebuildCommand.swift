@@ -5,7 +5,7 @@ struct RebuildCommand: Command {
     static let spec = CommandSpec(
         name: "rebuild", summary: "builds new versions from offset zero and promotes them",
         discussion: """
-            The live version keeps its rows and stays current during the rebuild. A rebuild that is
+            The live version keeps its rows during the rebuild; `kappa run` keeps it current. A rebuild that is
             stopped or killed is finished by the next `kappa run` or `kappa rebuild` of the same
             definition, or by a `kappa run` that is already running; one with --until is not.
             """,

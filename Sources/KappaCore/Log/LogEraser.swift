@@ -51,11 +51,7 @@ package struct LogEraser {
         for (first, next) in zip(firsts, firsts.dropFirst()) {
             let own = wanted.filter { (first..<next).contains($0) }
             if own.isEmpty { continue }
-            var isCompressed = false
-            try BlockWalk.headers(folder, ofSegment: first) { block in
-                if block.header.codec == .zstd { isCompressed = true }
-            }
-            let rewrite = SegmentRewrite(folder, first..<next, compress: isCompressed, files)
+            let rewrite = SegmentRewrite(folder, first..<next, compress: false, files)
             try rewrite.run { block throws(KappaError) in
                 let change = Self.erase(own, in: block)
                 erased += change?.erased ?? 0

@@ -6,6 +6,7 @@ import Glibc
 struct SegmentRewrite {
     private let folder: String
     private let events: Range<Offset>
+    /// Whether raw blocks are compressed. Those of a compressed segment stay so.
     private let compress: Bool
     private let files: any FileSystem
     private var path: String { SegmentFiles.path(folder, events.lowerBound) }
@@ -24,6 +25,10 @@ struct SegmentRewrite {
             runs: [IngestionRun], payload: [UInt8]
         )? = { _ throws(KappaError) in nil }
     ) throws(KappaError) {
+        var isCompressed = compress
+        try BlockWalk.headers(folder, ofSegment: events.lowerBound) { block in
+            if block.header.codec == .zstd { isCompressed = true }
+        }
         let newPath = path + SealLock.suffix
         let output: OpenFile
         do throws(IOFailure) {
@@ -32,7 +37,7 @@ struct SegmentRewrite {
         } catch {
             throw error.error("cannot create a new segment", at: newPath)
         }
-        do throws(KappaError) { try write(to: output, change) } catch {
+        do throws(KappaError) { try write(to: output, compress: isCompressed, change) } catch {
             try? files.remove(newPath)
             throw error
         }
@@ -47,7 +52,7 @@ struct SegmentRewrite {
     }
 
     private func write(
-        to output: OpenFile,
+        to output: OpenFile, compress: Bool,
         _ change: (LogBlock) throws(KappaError) -> (runs: [IngestionRun], payload: [UInt8])?
     ) throws(KappaError) {
         let reader = try LogReader(folder, countsEvents: true)
@@ -57,7 +62,8 @@ struct SegmentRewrite {
         while let block = try reader.next(into: buffer, upTo: events.upperBound) {
             let changed = try change(block)
             let bytes = try encoded(
-                block, changed?.runs ?? block.runs, changed?.payload ?? Array(block.payload))
+                block, changed?.runs ?? block.runs, changed?.payload ?? Array(block.payload),
+                compress: compress)
             do throws(IOFailure) {
                 try files.write(output.descriptor, bytes, at: position)
             } catch {
@@ -73,7 +79,7 @@ struct SegmentRewrite {
     }
 
     private func encoded(
-        _ block: LogBlock, _ runs: [IngestionRun], _ payload: [UInt8]
+        _ block: LogBlock, _ runs: [IngestionRun], _ payload: [UInt8], compress: Bool
     ) throws(KappaError) -> [UInt8] {
         var runBytes: [UInt8] = []
         for run in Self.joined(runs) { run.encode(into: &runBytes) }

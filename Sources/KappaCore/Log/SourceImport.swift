@@ -10,6 +10,8 @@ package struct SourceImport {
     private let batchEvents: Int
     /// Compares what is skipped; nil without a source.
     private var proof: SourceProof?
+    /// The name of the last input.
+    private var lastInput = ""
     /// How many events were read.
     private var position: UInt64 = 0
     /// What has become of the events read so far.
@@ -49,6 +51,7 @@ package struct SourceImport {
     package mutating func run(
         _ input: Int32, name: String, progress: (Result) -> Bool = { _ in true }
     ) throws(KappaError) {
+        lastInput = name
         var held: [UInt8] = []
         var line = 1
         let reader = try InputReader(input)
@@ -81,7 +84,7 @@ package struct SourceImport {
 
     /// Ends the import after its last file.
     /// - Throws: `.badInput` if the log has more events of the source than were read.
-    package mutating func finish() throws(KappaError) { try proof?.finish() }
+    package func finish() throws(KappaError) { try proof?.finish(lastInput) }
 
     private mutating func append(
         _ bytes: [UInt8], _ end: Int, _ line: inout Int, _ name: String

@@ -82,14 +82,23 @@ struct SourceProof {
         while bytes > Self.mostHeldBytes, held.count > 1 { bytes -= held.removeFirst().bytes.count }
     }
 
+    /// - Parameter input: The name of the last input, for errors.
     /// - Throws: `.badInput` if the log has more events than were passed.
-    func finish() throws(KappaError) {
+    func finish(_ input: String) throws(KappaError) {
         if position >= known { return }
         if let error = try differing(before: position) { throw error }
+        if position == 0 {
+            throw KappaError(
+                .badInput, "source \(name) is empty", at: input,
+                because: "the log has \(known) events of it",
+                advice: "Nothing was appended. Check where the events come from")
+        }
         throw KappaError(
-            .badInput, "this is not the whole of source \(name)",
-            because: "it ends after \(position) events, and the log has \(known) of it",
-            advice: "A source may only grow at its end. Append other events under another name")
+            .badInput, "this is only a part of source \(name)", at: input,
+            because: "it ends after event \(position), and the log has \(known) of it",
+            advice:
+                "Give the whole source: all its files in their order, the oldest first. Append other "
+                + "events under another name")
     }
 
     // MARK: Finding the event that differs
