@@ -19,6 +19,12 @@ enum InputFile {
         return descriptor
     }
 
+    /// Whether it is a file on a disk, which can be opened and read again.
+    static func isFile(_ descriptor: Int32) -> Bool {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+    }
+
     /// The text of a file of at most `most` bytes; nil for a longer one.
     static func text(of path: String, atMost most: Int) throws(KappaError) -> String? {
         let descriptor = try open(path)

@@ -32,7 +32,8 @@ struct AppendCommand: Command {
     }
 
     func run(_ context: Context) throws -> Int32 {
-        let inputs = try files.map { (name: $0, descriptor: try Self.open($0)) }
+        // A name that is wrong is refused before anything is appended.
+        let inputs = try files.map { (name: $0, pipe: try Self.pipe($0)) }
         let isTyped = isatty(0) == 1 && files == ["-"]
         if isTyped, Output.errorIsTerminal {
             Output.say("kappa: reading events from the terminal, one a line; Ctrl-D ends")
@@ -46,12 +47,13 @@ struct AppendCommand: Command {
         defer { progress.clear() }
         do {
             for input in inputs where !Interrupt.wasAsked {
+                let descriptor = try input.pipe ?? InputFile.open(input.name)
+                defer { if descriptor != 0 { close(descriptor) } }
                 let name = input.name == "-" ? "standard input" : input.name
-                try source.run(input.descriptor, name: name) { result in
+                try source.run(descriptor, name: name) { result in
                     if result.appended > 0, !isTyped { progress.show(result.appended, of: 0) }
                     return !Interrupt.wasAsked
                 }
-                if input.descriptor != 0 { close(input.descriptor) }
             }
             if !Interrupt.wasAsked { try source.finish() }
         } catch {
@@ -97,9 +99,19 @@ struct AppendCommand: Command {
         return error
     }
 
-    private static func open(_ name: String) throws(KappaError) -> Int32 {
-        if name == "-" { return 0 }
-        return try InputFile.open(name)
+    /// Opens what can be opened only once. A file is opened again when it is its turn: there may be more of
+    /// them than a process may have open.
+    private static func pipe(_ name: String) throws(KappaError) -> Int32? {
+        if name != "-" {
+            let descriptor = try InputFile.open(name)
+            guard InputFile.isFile(descriptor) else { return descriptor }
+            close(descriptor)
+            return nil
+        }
+        if Output.hadStandardInput { return 0 }
+        throw KappaError(
+            .usage, "cannot read standard input", because: "it is closed",
+            advice: "Name files, or give events as standard input")
     }
 
     private func print(

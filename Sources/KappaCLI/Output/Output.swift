@@ -1,5 +1,6 @@
 import Glibc
 import KappaCore
+import Synchronization
 
 /// Buffered standard output. Used by one thread.
 ///
@@ -85,9 +86,16 @@ final class Output {
         }
     }
 
+    private static let standardInput = Atomic(true)
+
+    /// Whether the program was started with an open standard input.
+    static var hadStandardInput: Bool { standardInput.load(ordering: .relaxed) }
+
     /// Makes sure that the first three descriptors are open, whatever the program was started with. Otherwise
     /// the first file that it opens could become its standard output, and records would go into the log.
     static func holdStandardDescriptors() {
+        let hadInput = fcntl(0, F_GETFD) >= 0
+        standardInput.store(hadInput, ordering: .relaxed)
         while true {
             // Opened for reading only, so that writing fails as it does on a closed descriptor.
             let descriptor = Glibc.open("/dev/null", O_RDONLY)

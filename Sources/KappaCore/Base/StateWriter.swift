@@ -101,7 +101,10 @@ struct StateReader {
     mutating func readText(ofBytes count: Int) throws(KappaError) -> String {
         guard count <= bytes.count - at else { throw damage() }
         defer { at += count }
-        return String(decoding: bytes[at..<at + count], as: UTF8.self)
+        guard let text = String(validating: bytes[at..<at + count], as: UTF8.self) else {
+            throw Self.damage("a text is not UTF-8")
+        }
+        return text
     }
 
     /// A text that `write(text:)` wrote; valid as long as the blob is.

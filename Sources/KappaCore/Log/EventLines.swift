@@ -114,7 +114,7 @@ package struct EventLines: Sendable {
 
     // MARK: Lines
 
-    /// Visits each line, without its newline and carriage return, and its number, counted from zero.
+    /// Visits each line, without its newline and the carriage returns before it, and its number, counted from zero.
     static func forEachLine(
         _ text: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer, Int) -> Void
     ) {
@@ -124,7 +124,7 @@ package struct EventLines: Sendable {
             let newline = memchr(base + at, 0x0A, text.count - at)
             let end = newline.map { UnsafeRawPointer($0) - base } ?? text.count
             var last = end
-            if last > at, text[last - 1] == 0x0D { last -= 1 }
+            while last > at, text[last - 1] == 0x0D { last -= 1 }
             body(UnsafeRawBufferPointer(rebasing: text[at..<last]), number)
             number += 1
             at = end + 1

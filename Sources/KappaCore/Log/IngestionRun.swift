@@ -38,8 +38,16 @@ package struct IngestionRun: Equatable, Sendable {
     private static let hasErased: UInt8 = 4
 
     /// Whether the event with this index is erased.
-    func hasErased(_ index: Int) -> Bool {
-        !erased.isEmpty && erased.contains { $0.index == index }
+    func hasErased(_ index: Int) -> Bool { erasedEvent(index) != nil }
+
+    /// What is left of the event with this index, if it is erased.
+    func erasedEvent(_ index: Int) -> ErasedEvent? {
+        var (low, high) = (0, erased.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if erased[middle].index < index { low = middle + 1 } else { high = middle }
+        }
+        return low < erased.count && erased[low].index == index ? erased[low] : nil
     }
 
     /// Adds the events of the next run, which has the same time and source.

@@ -67,6 +67,7 @@ package struct LogEraser {
         _ offsets: Set<Offset>, in block: LogBlock
     ) -> (runs: [IngestionRun], payload: [UInt8], erased: Int)? {
         var runs = block.runs
+        let old = block.runs
         var payload: [UInt8] = []
         var erased = 0
         var (run, first) = (0, 0)
@@ -81,7 +82,7 @@ package struct LogEraser {
             rest = .init(rebasing: rest[end...])
             let isNew =
                 offsets.contains(block.firstOffset + index)
-                && !runs[run].hasErased(index - first)
+                && !old[run].hasErased(index - first)
             guard isNew else {
                 payload += line
                 continue

@@ -82,6 +82,7 @@ struct LogHead: Equatable, Sendable {
     /// is not taken for a later one.
     private static func isLater(_ bytes: UnsafeRawBufferPointer) -> Bool {
         bytes.prefix(3).elementsEqual("KPH".utf8)
+            && (UInt8(ascii: "4")...UInt8(ascii: "9")).contains(bytes[3])
             && bytes.number(UInt32.self, at: 40) == checksum(bytes, isFirst: false)
     }
 
@@ -136,8 +137,11 @@ enum SegmentFiles {
                 advice: "Append events first (`kappa append FILE`), or name the folder with --data")
         }
         let firsts = names.compactMap { name -> Offset? in
-            guard name.utf8.count == 24, name.hasSuffix(".log") else { return nil }
-            return UInt64(name.dropLast(4)).flatMap { Offset(stored: $0) }
+            guard name.utf8.count == 24, name.hasSuffix(".log"),
+                // Digits only: `+1` is a number, too.
+                let first = Offset(parsing: String(name.dropLast(4)))
+            else { return nil }
+            return first
         }
         return firsts.sorted()
     }

@@ -132,6 +132,7 @@ package final class LogReader {
     ) throws(KappaError) -> LogBlock? {
         if let end, offset >= end { return nil }
         var used = 0
+        var appended = 0
         var start = 0
         var block: LogBlock?
         while true {
@@ -140,7 +141,9 @@ package final class LogReader {
             let range: Wanted
             do throws(KappaError) {
                 guard let next = try peekHeader() else { break }
-                if block != nil, used + next.rawSize > Self.targetBytes { break }
+                // Of an erased block little is left; together they must not have been too large.
+                let size = max(used + next.rawSize, appended + next.appendedSize)
+                if block != nil, size > Self.targetBytes { break }
                 header = next
                 runs = try read(header, into: buffer, at: used)
                 range = try wanted(header, in: buffer, at: used, upTo: end)
@@ -156,6 +159,7 @@ package final class LogReader {
                     digestBefore: digest, digestAfter: digest)
             }
             used += range.bytes.upperBound
+            appended += header.appendedSize
             block?.events += range.events.count
             let isWhole = range.events == 0..<header.events
             let parts = isWhole ? runs : BlockLines.cut(runs, to: range.events)

@@ -36,11 +36,13 @@ struct LogTail: Sendable {
         _ lines: EventLines, _ files: any FileSystem
     ) throws(KappaError) {
         let now = SystemClock.wallMicroseconds()
+        let knowsSources = sourcesEnd?.nextOffset == head.nextOffset
         for piece in lines.pieces(of: Self.blockBytes) {
             let run = IngestionRun(events: piece.events, ingestedAtMicros: now)
             try addBlock(lines, piece.range, lines.crc(of: piece.range), run, files)
         }
-        if sourcesEnd != nil { sourcesEnd = head }
+        // Otherwise another process has appended since, perhaps of a source.
+        if knowsSources { sourcesEnd = head }
     }
 
     /// Appends those events of a source's batch that the log does not have.
@@ -102,24 +104,34 @@ struct LogTail: Sendable {
     /// Writes the pending blocks; they are not durable yet.
     mutating func flush(_ files: any FileSystem) throws(KappaError) {
         guard !pending.isEmpty else { return }
-        let path = SegmentFiles.path(folder, head.segment)
-        var size = 0
+        let (file, size) = try soundFile(files, durableBytes: pendingAt)
         do throws(IOFailure) {
-            let file = try openFile(files, durableBytes: pendingAt)
-            size = file.sizeByName
-        } catch {
-            throw error.error("cannot append to the log", at: path)
-        }
-        if size < pendingAt { throw Self.cutShort(path, size, durableBytes: pendingAt) }
-        do throws(IOFailure) {
-            let file = try openFile(files, durableBytes: pendingAt)
             // A writer that died may have left bytes past the durable end: they are all removed.
             if size > pendingAt { try files.truncate(file.descriptor, to: pendingAt) }
             try files.write(file.descriptor, pending, at: pendingAt)
         } catch {
-            throw error.error("cannot append to the log", at: path)
+            throw error.error("cannot append to the log", at: file.path)
         }
         pending.removeAll(keepingCapacity: pending.capacity <= 2 * Self.pendingBytes)
+    }
+
+    /// The segment that is written to, and its size, if it has its name and all that is durable.
+    private mutating func soundFile(
+        _ files: any FileSystem, durableBytes: Int
+    ) throws(KappaError) -> (file: OpenFile, size: Int) {
+        let path = SegmentFiles.path(folder, head.segment)
+        let file: OpenFile
+        do throws(IOFailure) { file = try openFile(files, durableBytes: durableBytes) } catch {
+            throw error.error("cannot append to the log", at: path)
+        }
+        if let loss = file.nameLoss {
+            throw KappaError(
+                .damaged, "a segment of the log is gone", at: path, because: loss,
+                advice: "Nothing was appended. Put the file back")
+        }
+        let size = file.size
+        if size < durableBytes { throw Self.cutShort(path, size, durableBytes: durableBytes) }
+        return (file, size)
     }
 
     /// Acknowledged bytes are gone, and writing past them would only hide that.
@@ -167,18 +179,8 @@ struct LogTail: Sendable {
 
     /// Starts a new segment. From then on, the one before it ends where its file ends.
     mutating func roll(_ files: any FileSystem) throws(KappaError) {
-        var size = 0
-        let path = SegmentFiles.path(folder, head.segment)
+        let (old, size) = try soundFile(files, durableBytes: head.segmentBytes)
         do throws(IOFailure) {
-            size = try openFile(files, durableBytes: head.segmentBytes).sizeByName
-        } catch {
-            throw error.error("cannot end a segment of the log", at: path)
-        }
-        if size < head.segmentBytes {
-            throw Self.cutShort(path, size, durableBytes: head.segmentBytes)
-        }
-        do throws(IOFailure) {
-            let old = try openFile(files, durableBytes: head.segmentBytes)
             if size > head.segmentBytes {
                 try files.truncate(old.descriptor, to: head.segmentBytes)
                 try files.sync(old.descriptor)

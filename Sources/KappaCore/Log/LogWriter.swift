@@ -293,7 +293,8 @@ package final class LogWriter: Sendable {
                 try tail.append(request.lines, files)
             }
         } catch {
-            guard error.code == .badInput, tail.head.nextOffset == first else { throw error }
+            let isOwn = [.badInput, .usage, .heldElsewhere].contains(error.code)
+            guard isOwn, tail.head.nextOffset == first else { throw error }
             return .failure(error)
         }
         return .success(

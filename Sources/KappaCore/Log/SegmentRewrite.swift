@@ -25,6 +25,7 @@ struct SegmentRewrite {
             runs: [IngestionRun], payload: [UInt8]
         )? = { _ throws(KappaError) in nil }
     ) throws(KappaError) {
+        precondition(!events.isEmpty, "a segment that is no longer written to has events")
         var isCompressed = compress
         try BlockWalk.headers(folder, ofSegment: events.lowerBound) { block in
             if block.header.codec == .zstd { isCompressed = true }

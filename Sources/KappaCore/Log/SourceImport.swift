@@ -12,8 +12,6 @@ package struct SourceImport {
     private var proof: SourceProof?
     /// The name of the last input.
     private var lastInput = ""
-    /// How many events were read.
-    private var position: UInt64 = 0
     /// What has become of the events read so far.
     package private(set) var result = Result()
 
@@ -47,10 +45,12 @@ package struct SourceImport {
     /// - Parameters:
     ///   - name: The name of the input in errors.
     ///   - progress: Called after each batch, and while a pipe is idle, with the result so far; returning
-    ///     false ends the import. It is also called before an error is thrown, with what is durable by then.
+    ///     false ends the import.
+    /// - Returns: False if `progress` ended it.
+    @discardableResult
     package mutating func run(
         _ input: Int32, name: String, progress: (Result) -> Bool = { _ in true }
-    ) throws(KappaError) {
+    ) throws(KappaError) -> Bool {
         lastInput = name
         var held: [UInt8] = []
         var line = 1
@@ -70,15 +70,12 @@ package struct SourceImport {
             case .end: end = held.count
             }
             if end > 0 {
-                do throws(KappaError) { try append(held, end, &line, name) } catch {
-                    _ = progress(result)
-                    throw error
-                }
+                if try !append(held, end, &line, name, progress) { return false }
                 held.removeFirst(end)
             }
-            let isEnd = if case .end = delivery { true } else { false }
+            if case .end = delivery { return true }
             // The caller may want to stop while a pipe delivers nothing.
-            if !progress(result) || isEnd { return }
+            if case .nothing = delivery, !progress(result) { return false }
         }
     }
 
@@ -87,34 +84,56 @@ package struct SourceImport {
     package func finish() throws(KappaError) { try proof?.finish(lastInput) }
 
     private mutating func append(
-        _ bytes: [UInt8], _ end: Int, _ line: inout Int, _ name: String
-    ) throws(KappaError) {
+        _ bytes: [UInt8], _ end: Int, _ line: inout Int, _ name: String,
+        _ progress: (Result) -> Bool
+    ) throws(KappaError) -> Bool {
         var start = 0
         while start < end {
             let (stop, lines) = Self.batchEnd(bytes, start, end, batchEvents)
             let text = Self.text(bytes, start..<stop, line)
             let batch = try Self.lines(bytes, text, line, name)
-            let first = position
-            let digest = proof?.digest
-            try proof?.pass(batch, bytes[text], at: "\(name), line", line)
+            if batch.count > 0 { try append(batch, bytes[text], name, line..<(line + lines)) }
             line += lines
             start = stop
-            position += UInt64(batch.count)
-            if batch.count == 0 { continue }
-            if let proof, position <= proof.known {
-                result.skipped += batch.count
-                continue
-            }
-            let appended = try writer.append(
-                batch,
-                source: source.map { .init(name: $0, position: first, digest: digest) })
-            result.appended += appended.appended
-            result.skipped += appended.skipped
-            if appended.appended > 0, result.firstOffset == nil {
-                result.firstOffset = appended.firstOffset
-            }
-            result.nextOffset = appended.nextOffset
+            if !progress(result) { return false }
         }
+        return true
+    }
+
+    /// Appends what the log does not have of a batch.
+    private mutating func append(
+        _ batch: EventLines, _ text: ArraySlice<UInt8>, _ name: String, _ lines: Range<Int>
+    ) throws(KappaError) {
+        guard let source, var proof else { return add(try writer.append(batch)) }
+        self.proof = nil
+        defer { self.proof = proof }
+        while true {
+            try proof.compare(batch, text, at: "\(name), line", lines)
+            if proof.known >= proof.position + UInt64(batch.count) {
+                result.skipped += batch.count
+                break
+            }
+            let place = SourceBatch(name: source, position: proof.position, digest: proof.digest)
+            do throws(KappaError) {
+                add(try writer.append(batch, source: place))
+                break
+            } catch {
+                // Another import of the source has been faster. The batch is compared with what it appended.
+                let point = try writer.sourcePoint(of: source)
+                guard point.position > proof.known else { throw error }
+                try proof.update(point)
+            }
+        }
+        proof.pass(batch)
+    }
+
+    private mutating func add(_ appended: LogWriter.AppendResult) {
+        result.appended += appended.appended
+        result.skipped += appended.skipped
+        if appended.appended > 0, result.firstOffset == nil {
+            result.firstOffset = appended.firstOffset
+        }
+        result.nextOffset = appended.nextOffset
     }
 
     /// Where a batch of at most `events` lines ends, and how many lines it has.

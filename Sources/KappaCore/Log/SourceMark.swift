@@ -49,7 +49,13 @@ package struct SourceBatch: Sendable {
     /// - Throws: `.badInput` if events between the log's and these are missing, or if the log has others.
     func known(of lines: EventLines, _ point: SourcePoint) throws(KappaError) -> Int {
         if let next {
-            if point.position >= next, next > position { return lines.count }
+            guard next > position else {
+                throw KappaError(
+                    .usage, "a batch of source \(name) ends where it begins",
+                    because: "its positions are \(position) and \(next)",
+                    advice: "Give the position after its last event, which must be larger")
+            }
+            if point.position >= next { return lines.count }
             guard point.position == position else { throw missing(point) }
             return min(lines.count, Int(point.eventsPast))
         }
@@ -57,7 +63,9 @@ package struct SourceBatch: Sendable {
             position <= UInt64.max - UInt64(lines.count)
         else { throw missing(point) }
         let count = Int(clamping: point.position - position)
-        if count <= lines.count, let digest, let stored = point.digest,
+        // Where the log has more than the batch, its digest says nothing of the batch alone.
+        if count > lines.count, digest != nil { throw Self.ahead }
+        if let digest, let stored = point.digest,
             lines.digest(ofFirst: count, after: digest) != stored
         {
             throw KappaError(
@@ -68,6 +76,11 @@ package struct SourceBatch: Sendable {
         }
         return min(lines.count, count)
     }
+
+    /// The log has events of the source past the batch, so that the batch must be compared by other means.
+    static let ahead = KappaError(
+        .heldElsewhere, "another process imports the same source",
+        because: "the log has its events already", advice: "Try again when it has ended")
 
     /// How far the source is after the first `events` of the batch's `count`.
     func point(

@@ -6,16 +6,21 @@
 struct SourceProof {
     private let folder: String
     private let name: String
-    /// How many events of the source the log has.
-    let known: UInt64
-    let notice: String?
-    private var checkpoints: ArraySlice<SourceCheckpoint>
-    /// The digest of the events that were read.
+    /// How many events of the source the log has, as far as this import knows.
+    private(set) var known: UInt64 = 0
+    /// Why all events of the source had to be read; nil if they had not.
+    private(set) var notice: String?
+    private var checkpoints: ArraySlice<SourceCheckpoint> = []
+    /// The digest of the events that were passed.
     private(set) var digest = LogDigest.empty
-    private var position: UInt64 = 0
+    /// How many events were passed.
+    private(set) var position: UInt64 = 0
     /// The texts that were read since the last checkpoint, or the last of them.
     private var held: [HeldText] = []
     private static let mostHeldBytes = 16 << 20
+    private static let textBytes = 64 << 10
+    /// The position of the last text that is held.
+    private var heldPosition: UInt64?
     /// The last checkpoint that was reached.
     private var proven: SourceCheckpoint?
 
@@ -23,6 +28,8 @@ struct SourceProof {
         var bytes: [UInt8]
         var place: String
         var firstLine: Int
+        /// The line after its last one.
+        var nextLine: Int
         /// The position of its first event.
         var position: UInt64
     }
@@ -31,42 +38,40 @@ struct SourceProof {
     init(_ folder: String, _ name: String, upTo point: SourcePoint) throws(KappaError) {
         self.folder = folder
         self.name = name
+        try update(point)
+    }
+
+    /// Learns what the log has, which may have grown since: another process may import the same source.
+    /// - Throws: `.usage` if the source's positions do not count events.
+    mutating func update(_ point: SourcePoint) throws(KappaError) {
         known = point.position
-        if point == .start {
-            (checkpoints, notice) = ([], nil)
-            return
-        }
+        if point == .start { return }
         let (stated, counted) = try SourceCheckpoint.stated(folder, name, upTo: point)
         guard point.eventsPast == 0, counted == point.position else {
             throw KappaError(
                 .usage, "source \(name) cannot be appended from a file",
                 because: "its positions do not count events", advice: "Choose another name")
         }
-        if point.digest != nil {
-            (checkpoints, notice) = (stated[...], nil)
-        } else {
-            checkpoints = try SourceCheckpoint.read(folder, name, upTo: point.position)[...]
+        var all = stated
+        if point.digest == nil {
+            all = try SourceCheckpoint.read(folder, name, upTo: point.position)
             notice =
                 "an earlier kappa imported source \(name), without a digest; its events in the log "
                 + "were read to make one"
         }
+        checkpoints = all.filter { $0.position > position }[...]
     }
 
-    /// Takes the next events.
+    /// Compares the next events with what the log has of them.
     /// - Parameters:
     ///   - text: The lines as they were read, from line `firstLine` of a file on.
     ///   - place: What comes before the number of a line in errors.
     /// - Throws: `.badInput`, with the line, if the log has another event in its place.
-    mutating func pass(
-        _ lines: EventLines, _ text: ArraySlice<UInt8>, at place: String, _ firstLine: Int
+    mutating func compare(
+        _ lines: EventLines, _ text: ArraySlice<UInt8>, at place: String, _ range: Range<Int>
     ) throws(KappaError) {
-        defer {
-            position += UInt64(lines.count)
-            digest = lines.digest(ofFirst: lines.count, after: digest)
-        }
         if checkpoints.isEmpty { return }
-        held.append(
-            HeldText(bytes: Array(text), place: place, firstLine: firstLine, position: position))
+        hold(text, place, range)
         while let next = checkpoints.first, next.position <= position + UInt64(lines.count) {
             let count = Int(next.position - position)
             if lines.digest(ofFirst: count, after: digest) != next.digest {
@@ -76,7 +81,33 @@ struct SourceProof {
             checkpoints = checkpoints.dropFirst()
             held.removeFirst(held.count - 1)
         }
+    }
+
+    /// Goes past events that the log has now.
+    mutating func pass(_ lines: EventLines) {
+        position += UInt64(lines.count)
+        digest = lines.digest(ofFirst: lines.count, after: digest)
         if checkpoints.isEmpty { held = [] }
+    }
+
+    /// Keeps a text until the next checkpoint has been reached.
+    private mutating func hold(_ text: ArraySlice<UInt8>, _ place: String, _ range: Range<Int>) {
+        // It is compared once more where the log has grown meanwhile.
+        if heldPosition == position { return }
+        heldPosition = position
+        let last = held.count - 1
+        // Many small texts make few large ones.
+        if last >= 0, held[last].place == place, held[last].nextLine == range.lowerBound,
+            held[last].bytes.count < Self.textBytes
+        {
+            held[last].bytes += text
+            held[last].nextLine = range.upperBound
+            return
+        }
+        held.append(
+            HeldText(
+                bytes: Array(text), place: place, firstLine: range.lowerBound,
+                nextLine: range.upperBound, position: position))
         // Runs of an earlier kappa have no digests, so that the next checkpoint may be far.
         var bytes = held.reduce(0) { $0 + $1.bytes.count }
         while bytes > Self.mostHeldBytes, held.count > 1 { bytes -= held.removeFirst().bytes.count }
@@ -135,7 +166,9 @@ struct SourceProof {
                     do throws(KappaError) {
                         let event = try events.next()
                         // An erased event can no longer be compared.
-                        if event.erased != nil || event.line.elementsEqual(own) { return }
+                        if event.erased != nil || event.line.dropLast().elementsEqual(own) {
+                            return
+                        }
                         refusal = self.refusal(
                             "\(text.place) \(line)",
                             "event \(at + 1) differs from the log's, at offset \(event.offset)")
@@ -203,8 +236,7 @@ struct SourceCheckpoint: Equatable {
             if let erased = event.erased {
                 next.digest = next.digest.appending(bytes: erased.bytes, crc: erased.crc)
             } else {
-                let line = Array(event.line) + [0x0A]
-                next.digest = line.withUnsafeBytes { next.digest.appending($0) }
+                next.digest = next.digest.appending(event.line)
             }
             next.position += 1
             next.offset = event.offset + 1
@@ -217,14 +249,18 @@ struct SourceCheckpoint: Equatable {
         _ next: SourceCheckpoint, to checkpoints: inout [SourceCheckpoint], _ end: SourcePoint
     ) {
         let last = checkpoints.last?.digest.bytes ?? 0
-        guard next.position == end.position || next.digest.bytes - last >= spacing else { return }
+        // A digest that shrinks is wrong; it is compared like any other.
+        guard
+            next.position == end.position || next.digest.bytes < last
+                || next.digest.bytes - last >= spacing
+        else { return }
         checkpoints.append(next)
     }
 }
 
 /// An event that the log has of a source.
 private struct SourceEvent {
-    /// Its JSON without the newline.
+    /// Its JSON, with the newline.
     var line: UnsafeRawBufferPointer
     var offset: Offset
     /// What is left of it if it is erased.
@@ -260,9 +296,10 @@ private struct SourceEvents {
                     left = run < block.runs.count ? block.runs[run].events : 0
                     continue
                 }
-                let end = block.payload[at...].firstIndex(of: 0x0A) ?? block.payload.count
-                let line = UnsafeRawBufferPointer(rebasing: block.payload[at..<end])
-                at = min(end + 1, block.payload.count)
+                let rest = UnsafeRawBufferPointer(rebasing: block.payload[at...])
+                guard let end = BlockLines.end(of: 1, in: rest) else { throw damage() }
+                let line = UnsafeRawBufferPointer(rebasing: rest[..<end])
+                at += end
                 left -= 1
                 offset = offset + 1
                 let own = block.runs[run]
@@ -270,10 +307,16 @@ private struct SourceEvents {
                 let index = own.events - left - 1
                 return SourceEvent(
                     line: line, offset: Offset(offset.rawValue - 1),
-                    erased: own.erased.first { $0.index == index })
+                    erased: own.erasedEvent(index))
             }
             try readBlock()
         }
+    }
+
+    private func damage() -> KappaError {
+        KappaError(
+            .damaged, "the log lacks events of source \(name)", at: folder,
+            because: "its blocks state more of them", advice: "Run `kappa log verify`")
     }
 
     private mutating func readBlock() throws(KappaError) {
@@ -282,11 +325,7 @@ private struct SourceEvents {
             try reader.seek(to: start)
             self.reader = reader
         }
-        guard let next = try reader?.next(into: buffer) else {
-            throw KappaError(
-                .damaged, "the log lacks events of source \(name)", at: folder,
-                because: "its blocks state more of them", advice: "Run `kappa log verify`")
-        }
+        guard let next = try reader?.next(into: buffer) else { throw damage() }
         (block, run, at, offset) = (next, 0, 0, next.firstOffset)
         left = next.runs.first?.events ?? 0
     }

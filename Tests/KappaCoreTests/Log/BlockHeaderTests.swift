@@ -75,6 +75,25 @@ struct BlockHeaderTests {
         }
     }
 
+    @Test("a source's name that is not UTF-8 is damage in either format, not another name")
+    func badNames() throws {
+        for name in [[0xFF], [0xC3, 0x28], [UInt8](repeating: 0xFF, count: 200)] as [[UInt8]] {
+            var first: [UInt8] = []
+            first.append(number: UInt32(1))
+            first.append(number: Int64(1))
+            first.append(number: UInt64(1))
+            first.append(number: UInt8(name.count))
+            first += name
+            #expect(first.withUnsafeBytes { IngestionRun.decode($0, .first) } == nil)
+            var second: [UInt8] = []
+            IngestionRun(
+                events: 1, ingestedAtMicros: 1, source: SourceMark(name: "x", point: .init(1))
+            ).encode(into: &second)
+            second.replaceSubrange(13..<15, with: [UInt8(name.count)] + name)
+            #expect(second.withUnsafeBytes { IngestionRun.decode($0, .second) } == nil)
+        }
+    }
+
     private let head = LogHead(
         nextOffset: Offset(12_345), segment: Offset(12_000), segmentBytes: 6_789,
         digest: LogDigest(bytes: 99, crc: 7))

@@ -20,7 +20,8 @@ import Testing
         "appending refuses, and every acknowledged event can be read",
         arguments: [
             "head moved", "head linked and removed", "head removed", "lock removed", "lock moved",
-            "lock replaced", "folder copied and swapped",
+            "lock replaced", "segment copied over", "segment linked and copied over",
+            "folder copied and swapped",
         ])
     func refused(kind: String) throws {
         let writer = try LogWriter(folder.path)
@@ -36,6 +37,11 @@ import Testing
         case "lock replaced":
             try folder.write([], to: "new")
             move("new", "lock")
+        case "segment copied over", "segment linked and copied over":
+            let segment = "00000000000000000000.log"
+            if kind.contains("linked") { #expect(link(path + "/" + segment, path + "/x") == 0) }
+            try folder.write(folder.bytes(segment), to: "new")
+            move("new", segment)
         default:
             let copy = try folder.copy()
             #expect(rename(path, path + ".old") == 0 && rename(copy.path, path) == 0)

@@ -76,6 +76,22 @@ import Testing
         #expect(error?.place == "\(path), offset \(segments[1] + 1)")
     }
 
+    @Test("files with names like a segment's are none, and sealing leaves the log whole")
+    func strayNames() throws {
+        let segments = try fill(folder)
+        let texts = try LogTesting.texts(folder.path)
+        let first = try folder.bytes("00000000000000000000.log")
+        for name in [
+            "+0000000000000000000.log", "-0000000000000000000.log", " 0000000000000000000.log",
+            "0000000000000000000\u{3000}.log", "99999999999999999999.log",
+        ] { try folder.write(first, to: name) }
+        #expect(try SegmentFiles.list(folder.path) == segments)
+        _ = try LogSealer(folder.path, zstd: true, files: FaultyFiles()).seal()
+        #expect(try LogTesting.texts(folder.path) == texts)
+        _ = try LogWriter(folder.path).append(LogTesting.lines(["{}"]))
+        #expect(try LogTesting.texts(folder.path) == texts + ["{}"])
+    }
+
     @Test("a head of the first format is read, and knows the number of segments from then on")
     func firstFormat() throws {
         let segments = try fill(folder)

@@ -97,6 +97,50 @@ struct SourceImportTests {
         #expect(try LogTesting.texts(folder.file("log")) == [#"{"a":1}"#, #"{"a":2}"#])
     }
 
+    @Test("any number of carriage returns ends a line, so what is read back is the same source")
+    func carriageReturns() throws {
+        let text = #"{"a":1}"# + "\r\r\n\r\r\n" + #"{"a":2}"# + "\r\r"
+        #expect(try run([text], source: "w").appended == 2)
+        let texts = try LogTesting.texts(folder.file("log"))
+        #expect(texts == [#"{"a":1}"#, #"{"a":2}"#])
+        #expect(try run(texts, source: "w").skipped == 2)
+    }
+
+    @Test("an import is ended between two batches")
+    func ended() throws {
+        try folder.write(
+            Array(LogTesting.numbered(0..<50).joined(separator: "\n").utf8), to: "input")
+        for stop in [1, 7] {
+            let input = open(folder.file("input"), O_RDONLY)
+            defer { close(input) }
+            var source = try SourceImport(
+                LogWriter(folder.file("log")), source: "s\(stop)", batchEvents: 2)
+            var batches = 0
+            let isWhole = try source.run(input, name: "input") { _ in
+                batches += 1
+                return batches < stop
+            }
+            #expect(!isWhole && source.result.appended == 2 * stop)
+        }
+    }
+
+    @Test(
+        "a writer knows of the source's events that another process appended before its own others")
+    func otherProcess() throws {
+        let log = folder.file("log")
+        let (first, second) = (try LogWriter(log), try LogWriter(log))
+        func append(_ writer: LogWriter, _ range: Range<Int>) throws -> LogWriter.AppendResult {
+            try writer.append(
+                LogTesting.lines(LogTesting.numbered(range)),
+                source: SourceBatch(name: "shop", position: UInt64(range.lowerBound)))
+        }
+        #expect(try append(first, 0..<2).appended == 2)
+        #expect(try append(second, 2..<4).appended == 2)
+        _ = try first.append(LogTesting.lines(["{}"]))
+        #expect(try append(first, 2..<4).skipped == 2)
+        #expect(try LogTesting.texts(log) == LogTesting.numbered(0..<4) + ["{}"])
+    }
+
     @Test("a source's position survives sealing")
     func sealed() throws {
         _ = try run(LogTesting.numbered(0..<50), source: "orders", batch: 1)

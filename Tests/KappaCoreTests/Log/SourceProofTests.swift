@@ -173,6 +173,66 @@ import Testing
         #expect(try LogTesting.texts(log) == texts)
     }
 
+    @Test("an import that another one has overtaken is compared with it", arguments: 0..<60)
+    func overtaken(round: Int) throws {
+        var random = SplitMix(state: LogTesting.seed &+ UInt64(round))
+        let comment: Comment = "seed \(LogTesting.seed)"
+        let texts = LogTesting.numbered(0..<60)
+        let before = Int.random(in: 0...20, using: &random)
+        if before > 0 { _ = try run([Array(texts[..<before])]) }
+        if before > 0, round % 3 == 0 { try FirstFormat.rewrite(LogFolder(at: log)) }
+        let batch = Int.random(in: 1...30, using: &random)
+        var early = try SourceImport(LogWriter(log), source: "shop", batchEvents: batch)
+        let overtaken = Int.random(in: before...60, using: &random)
+        _ = try run([Array(texts[..<overtaken])], batch: Int.random(in: 1...30, using: &random))
+        var own = Array(texts[..<Int.random(in: before...60, using: &random)])
+        let changed = Int.random(in: 0..<60, using: &random)
+        if round % 2 == 0, changed < own.count { own[changed] = "{}" }
+        try folder.write(Array(own.joined(separator: "\n").utf8), to: "early")
+        let input = open(folder.file("early"), O_RDONLY)
+        defer { close(input) }
+        var error: KappaError?
+        do throws(KappaError) {
+            try early.run(input, name: "early")
+            try early.finish()
+        } catch let refusal { error = refusal }
+        let differs = zip(own, texts[..<overtaken]).enumerated().first {
+            $0.element.0 != $0.element.1
+        }
+        if let differs {
+            #expect(error?.code == .badInput, comment)
+            #expect(error?.place == "early, line \(differs.offset + 1)", comment)
+            #expect(try LogTesting.texts(log) == Array(texts[..<overtaken]), comment)
+        } else {
+            // Where it was overtaken, it may see that it is not the whole source, or end before that.
+            if own.count >= overtaken { #expect(error == nil, comment) }
+            #expect(
+                try LogTesting.texts(log)
+                    == (own.count > overtaken ? own : Array(texts[..<overtaken])),
+                comment)
+        }
+    }
+
+    @Test("digests that no kappa writes are refused, and end nothing")
+    func shrinkingDigests() throws {
+        let texts = LogTesting.numbered(0..<6)
+        let lines = try texts.map { try LogTesting.lines([$0]) }
+        for claims in [[1_000_000_000, 10, 27], [0, 0, 0], [UInt64.max, 5, UInt64.max]] {
+            Folder.remove(log)
+            let writer = try LogWriter(log)
+            for (index, claim) in claims.enumerated() {
+                _ = try writer.append(
+                    lines[index], source: SourceBatch(name: "shop", position: UInt64(index)))
+                try FirstFormat.rewrite(LogFolder(at: log), format: .second) { run in
+                    guard run.source?.point.position == UInt64(index + 1) else { return }
+                    run.source?.point.digest = LogDigest(bytes: claim, crc: 7)
+                }
+            }
+            let error = try refusal([texts])
+            #expect(error?.code == .badInput || error?.code == .damaged)
+        }
+    }
+
     @Test("positions with gaps: a batch that a dead writer left in part is completed, not repeated")
     func gaps() throws {
         let writer = try LogWriter(log, files: FaultyFiles())

@@ -5,7 +5,11 @@ import Glibc
 /// Writes a log as kappa did before format 2, by the description in `docs/log.md`.
 enum FirstFormat {
     /// Rewrites all segments of a log, and its head.
-    static func rewrite(_ log: LogFolder) throws {
+    /// - Parameter change: Changes each run first.
+    static func rewrite(
+        _ log: LogFolder, format: BlockHeader.Format = .first,
+        _ change: (inout IngestionRun) -> Void = { _ in }
+    ) throws {
         var head: LogHead?
         for segment in try SegmentFiles.list(log.path) {
             let name = String(SegmentFiles.path(log.path, segment).split(separator: "/").last ?? "")
@@ -14,8 +18,12 @@ enum FirstFormat {
             try BlockWalk.headers(log.path, ofSegment: segment) { block in
                 var header = block.header
                 let payload = block.position + header.size + header.runsSize
-                let runs = block.runs.flatMap(bytes)
-                header.format = .first
+                var runs: [UInt8] = []
+                for var run in block.runs {
+                    change(&run)
+                    if format == .first { runs += bytes(of: run) } else { run.encode(into: &runs) }
+                }
+                header.format = format
                 header.runsSize = runs.count
                 new += header.encoded(runs: runs)
                 new += old[payload..<(payload + header.storedSize)]
@@ -24,7 +32,8 @@ enum FirstFormat {
             head = try LogHead.read(OpenFile(reading: log.file("head")))
             head?.segmentBytes = new.count
         }
-        if let head { try log.write(bytes(of: head), to: "head") }
+        guard let head else { return }
+        try log.write(format == .first ? bytes(of: head) : head.encoded, to: "head")
     }
 
     private static func bytes(of run: IngestionRun) -> [UInt8] {

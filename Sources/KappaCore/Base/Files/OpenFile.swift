@@ -25,12 +25,6 @@ final class OpenFile: Sendable {
         return fstat(descriptor, &status) == 0 ? Int(status.st_size) : 0
     }
 
-    /// The same, but zero where the file no longer has a name: what is written to it is lost.
-    var sizeByName: Int {
-        var status = stat()
-        return fstat(descriptor, &status) == 0 && status.st_nlink > 0 ? Int(status.st_size) : 0
-    }
-
     var identity: FileIdentity? { FileIdentity(of: descriptor) }
 
     /// Why its path no longer names this file; see ``FileIdentity/loss(of:)``.
