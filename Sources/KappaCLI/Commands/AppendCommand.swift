@@ -58,6 +58,8 @@ struct AppendCommand: Command {
             if !Interrupt.wasAsked { try source.finish() }
         } catch {
             progress.clear()
+            // Another file is not cured by running the import again.
+            if source.isRefused { throw error }
             throw Self.sayingWhatIsDurable(error, source.result, hasSource: self.source != nil)
         }
         let total = source.result

@@ -45,10 +45,10 @@ struct LogReadCommand: Command {
                 continue
             }
             try block.forEachEvent { offset, time, event in
+                // As text, the lines are events that can be appended to another log.
+                if event.isEmpty, context.format == .text { return !Interrupt.wasAsked }
                 left -= 1
                 if context.format == .text {
-                    // The lines are events that can be appended to another log.
-                    if event.isEmpty { return left > 0 && !Interrupt.wasAsked }
                     try output.write(event)
                     try output.write("\n")
                 } else {

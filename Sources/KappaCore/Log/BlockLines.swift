@@ -24,7 +24,8 @@ enum BlockLines {
 
     /// The digest of the log after these lines: of the events as they were appended, also of those that are
     /// erased.
-    /// - Returns: Nil if there are fewer lines than the runs have events.
+    /// - Returns: Nil if there are fewer lines than the runs have events, or if one that is erased is no
+    ///   tombstone.
     static func digest(
         _ payload: UnsafeRawBufferPointer, _ runs: [IngestionRun], after before: LogDigest
     ) -> LogDigest? {
@@ -38,6 +39,7 @@ enum BlockLines {
                 guard let start = end(of: index - passed, in: rest),
                     let next = end(of: index + 1 - passed, in: rest)
                 else { return nil }
+                guard rest[start..<next].elementsEqual(IngestionRun.tombstone) else { return nil }
                 digest = digest.appending(.init(rebasing: rest[..<start]))
                     .appending(bytes: erased.bytes, crc: erased.crc)
                 rest = .init(rebasing: rest[next...])

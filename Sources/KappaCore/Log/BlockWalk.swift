@@ -12,12 +12,15 @@ enum BlockWalk {
         _ folder: String, behind known: LogHead?, _ visit: (Block) -> Void
     ) throws(KappaError) {
         let headFile = try OpenFile(reading: LogHead.path(folder))
-        guard let head = try LogHead.read(headFile) else {
+        func readHead() throws(KappaError) -> LogHead {
+            if let head = try LogHead.read(headFile) { return head }
             throw KappaError(
                 .damaged, "the log's end is not known", at: headFile.path,
                 because: "the file was overwritten while the log was open",
                 advice: "Start again: the log recovers when it is opened")
         }
+        var head = try readHead()
+        let end = head.nextOffset
         let start = known?.nextOffset ?? .zero
         var segment = try SegmentFiles.durable(folder, head).last { $0 <= start } ?? .zero
         var next = segment
@@ -27,8 +30,11 @@ enum BlockWalk {
             // been sealed meanwhile, and then hold different blocks.)
             (segment, next, position) = (known.segment, start, known.segmentBytes)
         }
-        while next < head.nextOffset {
+        while next < end {
             let file = try OpenFile(reading: SegmentFiles.path(folder, segment))
+            // The head is read after the file was opened, because sealing replaces a segment's file: it is then
+            // no longer the last one, and has another size.
+            head = try readHead()
             let limit = segment == head.segment ? head.segmentBytes : file.size
             next = try walk(file, segment, position..<limit, next) { block in
                 if block.header.nextOffset > start { visit(block) }

@@ -58,6 +58,7 @@ package struct LogVerification: Sendable {
                 blocks = reader.blocksRead
                 if !progress(block.nextOffset) { return }
             }
+            try reader.checkEnd()
             pastEnd = try reader.pastEnd()
         } catch {
             guard error.code == .damaged else { throw error }

@@ -56,6 +56,24 @@ package final class LogReader {
         return try LogRecovery.pastEnd(folder, head)
     }
 
+    /// Checks that the head states what the blocks hold that were read, from the first to the last, and the
+    /// number of their segments.
+    func checkEnd() throws(KappaError) {
+        let segments = try segments().count
+        guard offset == head.nextOffset else { return }
+        var reason: String?
+        if digest != head.digest { reason = "its digest is not that of the log's events" }
+        if let earlier = head.earlierSegments, segments > 0, earlier + 1 != segments {
+            reason = "it states \(earlier + 1) segments, and there are \(segments)"
+        }
+        guard let reason else { return }
+        throw KappaError(
+            .damaged, "the log's head does not fit the log", at: headFile.path, because: reason,
+            advice:
+                "Restore the folder from a copy, or remove the head: it is made again from the segments"
+        )
+    }
+
     package var firstOffset: Offset {
         get throws(KappaError) { try segments().first ?? .zero }
     }
@@ -284,7 +302,7 @@ package final class LogReader {
         let isAsAppended =
             header.appendedSize == header.rawSize && header.appendedCRC == header.rawCRC
         guard isErased || isAsAppended else { throw damage("a block lacks what was appended") }
-        if isErased, countsEvents {
+        if isErased {
             let payload = UnsafeRawBufferPointer(target)
             guard try digest(payload, runs, after: header.digestBefore) == header.digestAfter else {
                 throw damage("a block's erased events do not fit its digest")
@@ -318,7 +336,7 @@ package final class LogReader {
         _ payload: UnsafeRawBufferPointer, _ runs: [IngestionRun], after before: LogDigest
     ) throws(KappaError) -> LogDigest {
         guard let digest = BlockLines.digest(payload, runs, after: before) else {
-            throw damage("a block has fewer events than its header states")
+            throw damage("a block does not hold the events that its header states")
         }
         return digest
     }

@@ -38,6 +38,9 @@ package struct SourceImport {
         proof = try SourceProof(writer.folder, source, upTo: point)
     }
 
+    /// Whether it ended because the input is not the source.
+    package private(set) var isRefused = false
+
     /// Why all events of the source must be read to prove what is skipped; nil if they need not.
     package var notice: String? { proof?.notice }
 
@@ -81,7 +84,12 @@ package struct SourceImport {
 
     /// Ends the import after its last file.
     /// - Throws: `.badInput` if the log has more events of the source than were read.
-    package func finish() throws(KappaError) { try proof?.finish(lastInput) }
+    package mutating func finish() throws(KappaError) {
+        do { try proof?.finish(lastInput) } catch {
+            isRefused = true
+            throw error
+        }
+    }
 
     private mutating func append(
         _ bytes: [UInt8], _ end: Int, _ line: inout Int, _ name: String,
@@ -108,7 +116,10 @@ package struct SourceImport {
         self.proof = nil
         defer { self.proof = proof }
         while true {
-            try proof.compare(batch, text, at: "\(name), line", lines)
+            do { try proof.compare(batch, text, at: "\(name), line", lines) } catch {
+                isRefused = true
+                throw error
+            }
             if proof.known >= proof.position + UInt64(batch.count) {
                 result.skipped += batch.count
                 break

@@ -136,7 +136,7 @@ struct SourceProof {
 
     private func difference(before end: UInt64) throws(KappaError) -> KappaError {
         if let error = try differing(before: end) { return error }
-        // The event that differs was read too long ago, or the log has erased it.
+        // The event that differs was read too long ago.
         let first = held.first
         return refusal(
             first.map { "\($0.place) \($0.firstLine)" } ?? folder,
@@ -165,10 +165,7 @@ struct SourceProof {
                     position += 1
                     do throws(KappaError) {
                         let event = try events.next()
-                        // An erased event can no longer be compared.
-                        if event.erased != nil || event.line.dropLast().elementsEqual(own) {
-                            return
-                        }
+                        if event.isSame(as: own) { return }
                         refusal = self.refusal(
                             "\(text.place) \(line)",
                             "event \(at + 1) differs from the log's, at offset \(event.offset)")
@@ -265,6 +262,14 @@ private struct SourceEvent {
     var offset: Offset
     /// What is left of it if it is erased.
     var erased: IngestionRun.ErasedEvent?
+
+    /// Whether a line without its newline is this event, as it was appended.
+    func isSame(as own: UnsafeRawBufferPointer) -> Bool {
+        guard let erased else { return line.dropLast().elementsEqual(own) }
+        let newline: [UInt8] = [0x0A]
+        let crc = newline.withUnsafeBytes { crc32c($0, from: crc32c(own)) }
+        return own.count + 1 == erased.bytes && crc == erased.crc
+    }
 }
 
 /// The events that the log has of a source, one after the other.

@@ -92,6 +92,22 @@ import Testing
         #expect(try LogTesting.texts(folder.path) == texts + ["{}"])
     }
 
+    @Test("verifying notices a head that does not fit the segments")
+    func wrongHead() throws {
+        _ = try fill(folder)
+        #expect(try LogVerification(folder.path).damage == nil)
+        let sound = try #require(try LogHead.read(OpenFile(reading: folder.file("head"))))
+        var heads = [sound, sound, sound]
+        heads[0].digest.crc ^= 1
+        heads[1].digest.bytes += 1
+        heads[2].earlierSegments = 1
+        for head in heads {
+            try folder.write(head.encoded, to: "head")
+            let damage = try LogVerification(folder.path).damage
+            #expect(damage?.place == folder.file("head"))
+        }
+    }
+
     @Test("a head of the first format is read, and knows the number of segments from then on")
     func firstFormat() throws {
         let segments = try fill(folder)

@@ -213,6 +213,34 @@ import Testing
         }
     }
 
+    @Test("headers can be read while segments are rewritten")
+    func whileSealing() throws {
+        let log = log
+        let writer = try LogWriter(log, segmentBytes: 2_000, files: FaultyFiles())
+        for (index, text) in LogTesting.numbered(0..<300).enumerated() {
+            _ = try writer.append(
+                LogTesting.lines([text]),
+                source: SourceBatch(name: "shop", position: UInt64(index)))
+        }
+        let isOver = Monitor(false)
+        let sealer = try WorkerThread("seals") {
+            var round = 0
+            while !isOver.withLock({ $0 }) {
+                round += 1
+                _ = try? LogSealer(log, zstd: round % 2 == 0, files: FaultyFiles()).seal()
+                _ = try? writer.append(LogTesting.lines(["{}", "{}"]))
+            }
+        }
+        defer {
+            isOver.withLock { $0 = true }
+            sealer.join()
+        }
+        for _ in 0..<200 {
+            let stated = try SourceCheckpoint.stated(log, "shop", upTo: SourcePoint(300))
+            #expect(stated.events == 300)
+        }
+    }
+
     @Test("digests that no kappa writes are refused, and end nothing")
     func shrinkingDigests() throws {
         let texts = LogTesting.numbered(0..<6)
