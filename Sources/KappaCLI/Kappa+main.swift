@@ -10,7 +10,11 @@ extension Kappa {
     /// import KappaCLI
     /// Kappa.main(views: ViewSet([orders], digests: viewDigests))
     /// ```
-    public static func main(views: ViewSet) -> Never {
+    /// - Parameters:
+    ///   - views: The views that the program knows.
+    ///   - connectors: What it can pull from, beside files, pipes and other data folders. A program links only
+    ///     those that it names.
+    public static func main(views: ViewSet, connectors: [any Connector] = []) -> Never {
         Restart.begin()
         Output.holdStandardDescriptors()
         LockWatch.listen { path, holder in
@@ -23,7 +27,8 @@ extension Kappa {
         }
         Interrupt.install()
         requireText()
-        exit(Program(views: views, isProcess: true).run(Array(CommandLine.arguments.dropFirst())))
+        let program = Program(views: views, connectors: connectors, isProcess: true)
+        exit(program.run(Array(CommandLine.arguments.dropFirst())))
     }
 }
 
@@ -45,6 +50,7 @@ private func requireText() {
 struct Program {
     static let version = "0.1.0"
     let views: ViewSet
+    var connectors: [any Connector] = []
     /// Whether this process is the program rather than a test that runs its commands.
     var isProcess = false
 
@@ -134,7 +140,7 @@ struct Program {
             throw arguments.refusal(
                 name, text, because: "formats are text, json and csv", example: "json")
         }
-        return Context(data: data, views: views, format: format)
+        return Context(data: data, views: views, connectors: connectors, format: format)
     }
 
     /// The command that the words begin with, and what follows it.
