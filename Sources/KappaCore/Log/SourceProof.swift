@@ -232,6 +232,7 @@ struct SourceCheckpoint: Equatable {
         _ folder: String, _ name: String, upTo point: SourcePoint, from base: UInt64 = 0
     ) throws(KappaError) -> Stated {
         var stated = Stated()
+        var digest: LogDigest?
         try BlockWalk.headers(folder, behind: nil) { block in
             var offset = block.header.firstOffset
             for run in block.runs {
@@ -241,8 +242,9 @@ struct SourceCheckpoint: Equatable {
                 else { continue }
                 if source.point.position < base, source.point.eventsPast == 0 {
                     stated = Stated(before: source.point.position)
-                    let digest = source.point.digest ?? .empty
-                    stated.start = .init(position: base, digest: digest, offset: offset)
+                    digest = source.point.digest
+                    stated.start = .init(
+                        position: base, digest: digest ?? .empty, offset: offset)
                     continue
                 }
                 stated.events += UInt64(run.events)
@@ -252,6 +254,10 @@ struct SourceCheckpoint: Equatable {
                     position: base + stated.events, digest: digest, offset: offset)
                 add(next, to: &stated.checkpoints, point)
             }
+        }
+        if let before = stated.before, digest == nil {
+            let last = try read(folder, name, upTo: before).last
+            stated.start?.digest = last?.digest ?? .empty
         }
         return stated
     }

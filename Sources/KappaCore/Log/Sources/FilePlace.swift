@@ -5,12 +5,22 @@
 struct FilePlace {
     /// The file in which the place is, and those that came after it, the oldest first.
     var files: [GrowingFile]
+    /// All files that there were.
+    var known: [OpenFile]
 
     /// Finds the place in a file, or in one that it was before it was rotated.
     /// - Returns: Nil if it is not there.
     /// - Throws: `.badInput` if several files could be the one.
     static func find(_ path: String, _ history: SourceHistory) throws(KappaError) -> FilePlace? {
-        try FilePlaceSearch(path, history).find()
+        var found: [FilePlace] = []
+        // The files may be rotated while they are compared.
+        for _ in 0..<4 {
+            found = try FilePlaceSearch(path, history).find()
+            if found.count == 1 { return found[0] }
+            Pause.forALook()
+        }
+        if found.count > 1 { throw RotatedFiles.uncertain(found.map { $0.files[0].path }) }
+        return nil
     }
 
     /// The error for a place that is not found.
@@ -60,20 +70,21 @@ private struct FilePlaceSearch {
             history.log, history.name, upTo: point, from: FilePosition(end).start.rawValue)
     }
 
-    func find() throws(KappaError) -> FilePlace? {
+    /// The places that there may be; more than one where files begin with the same events.
+    func find() throws(KappaError) -> [FilePlace] {
         var found: [(first: Int, place: FilePlace)] = []
         for first in files.indices {
+            // A file without events begins nothing.
+            if try GrowingFile(files[first]).hasNoEvent() { continue }
             if case .found(let place) = try place(first) { found.append((first, place)) }
         }
+        var proven: [FilePlace] = []
         if found.count > 1 {
-            var proven: [(first: Int, place: FilePlace)] = []
             for candidate in found where try followsTheOneBefore(candidate.first) {
-                proven.append(candidate)
+                proven.append(candidate.place)
             }
-            if proven.count != 1 { throw ambiguous(found.map { files[$0.first].path }) }
-            found = proven
         }
-        return found.first?.place
+        return proven.count == 1 ? proven : found.map(\.place)
     }
 
     /// The refusal that names the line where a file differs from the log; nil if it is too short.
@@ -104,7 +115,9 @@ private struct FilePlaceSearch {
             }
             if proof.position == proof.known {
                 return .found(
-                    FilePlace(files: [file] + files[(index + 1)...].map { GrowingFile($0) }))
+                    FilePlace(
+                        files: [file] + files[(index + 1)...].map { GrowingFile($0) },
+                        known: files))
             }
         }
         return .ends
@@ -116,13 +129,13 @@ private struct FilePlaceSearch {
         var earlier = try Self.proof(history, of: before)
         for index in files.indices[..<first].reversed() {
             var file = GrowingFile(files[index])
-            if try file.eventsLeft() == 0 { continue }
+            if try file.hasNoEvent() { continue }
             do throws(KappaError) { try Self.pass(&file, &earlier) } catch {
                 guard error.code == .badInput else { throw error }
                 return false
             }
-            let left = try file.eventsLeft()
-            return earlier.position == earlier.known && left == 0
+            let isWhole = try file.hasNoEvent()
+            return isWhole && earlier.position == earlier.known
         }
         return false
     }
@@ -144,13 +157,5 @@ private struct FilePlaceSearch {
             proof.pass(events)
             file.take(text, lines: piece.lines)
         }
-    }
-
-    private func ambiguous(_ paths: [String]) -> KappaError {
-        KappaError(
-            .badInput, "the place in source \(history.name) is not certain",
-            at: paths.joined(separator: ", "),
-            because: "each of these files begins with the events that were read last",
-            advice: "Nothing was appended. Move away the file that is a copy, and pull again")
     }
 }

@@ -10,6 +10,9 @@ package final class FileSource: EventSource {
     private var isFollowing = false
     /// Those that are still to be read, the oldest first; empty where the file does not exist yet.
     private var files: [GrowingFile] = []
+    /// All files that there were when they were last looked at, and their sizes. They are kept open, so that no
+    /// new file has the number of one of them.
+    private var known: [(file: OpenFile, size: Int)] = []
     /// The sizes of the files when the source was opened, where it is not followed.
     private var ends: [Int] = []
     private var position = FilePosition(0)
@@ -75,33 +78,67 @@ package final class FileSource: EventSource {
         }
         guard let history else { return }
         if position.rawValue == 0 {
-            files = try RotatedFiles.open(path).suffix(1).map { GrowingFile($0) }
+            try beginFile()
             return
         }
         guard let place = try FilePlace.find(path, history) else {
             throw try FilePlace.missing(path, history)
         }
+        use(place)
+    }
+
+    /// Reads the file from its beginning.
+    private func beginFile() throws(KappaError) {
+        let all = try RotatedFiles.open(path)
+        know(all)
+        files = all.filter { $0.path == path }.map { GrowingFile($0) }
+    }
+
+    private func know(_ files: [OpenFile]) { known = files.map { ($0, $0.size) } }
+
+    private func use(_ place: FilePlace) {
+        know(place.known)
         files = place.files
     }
 
-    /// What to do where the file that is read was cut short or rewritten: go on in its copy, if there is one.
+    /// What to do where a file was cut short or rewritten: go on in its copy, if there is one.
     private func beginAfterTruncation() throws(KappaError) {
         guard isFollowing else {
             throw KappaError(
                 .inputOutput, "a file was cut short while it was read", at: path,
                 advice: "Pull again: it goes on where it stopped")
         }
+        if position.rawValue == 0 {
+            let new = try RotatedFiles.open(path).filter { $0.path == path || isNew($0) }
+            files = new.map { GrowingFile($0) }
+            known += new.map { ($0, $0.size) }
+            return
+        }
         let now = try history?.updated()
         history = now
         if let now, let place = try FilePlace.find(path, now) {
-            files = place.files
+            use(place)
+            beginsFile = false
             return
         }
         notices.append(
             "\(path) was cut short, and there is no copy of what was read; it is read from its "
                 + "beginning. Lines that were written to it just before are not in the log")
-        files = try RotatedFiles.open(path).suffix(1).map { GrowingFile($0) }
+        try beginFile()
         beginsFile = true
+    }
+
+    /// Whether what was read is what follows the part of the file that was taken. Before anything of it is taken,
+    /// only a copy that has appeared beside it shows that it was cut short.
+    private func isIntact() throws(KappaError) -> Bool {
+        if files[0].offset > 0 { return try files[0].isIntact() }
+        return try RotatedFiles.open(path).allSatisfy { $0.path == path || !isNew($0) }
+    }
+
+    /// Whether a file has appeared since the files were last looked at. An empty one may have been one that the
+    /// file was copied into later.
+    private func isNew(_ file: OpenFile) -> Bool {
+        !known.contains { $0.file.identity == file.identity && $0.size >= file.size }
     }
 
     /// Adds the files that came after the last one that is known.
@@ -111,9 +148,14 @@ package final class FileSource: EventSource {
             return false
         }
         let all = try RotatedFiles.open(path)
-        // The file that is open keeps its number, so no other one has it.
         let index = all.lastIndex { $0.identity == last.file.identity }
-        let newer = index.map { all[($0 + 1)...] } ?? all.suffix(1).filter { $0.path == path }[...]
+        if let index, all[..<index].contains(where: isNew) {
+            // A copy of the last one, which is no longer what it was.
+            try beginAfterTruncation()
+            return true
+        }
+        know(all)
+        let newer = index.map { Array(all[($0 + 1)...]) } ?? all.filter { $0.path == path }
         files += newer.map { GrowingFile($0) }
         return !newer.isEmpty
     }
@@ -123,9 +165,11 @@ package final class FileSource: EventSource {
     private func nextBatch() throws(KappaError) -> SourceLines? {
         while !files.isEmpty {
             let lines = try files[0].lines(upTo: ends.first)
-            guard try files[0].isIntact() else {
-                try beginAfterTruncation()
-                continue
+            if !lines.isEmpty || files[0].offset > 0 {
+                guard try isIntact() else {
+                    try beginAfterTruncation()
+                    continue
+                }
             }
             if !lines.isEmpty {
                 if let batch = try batch(of: lines) { return batch }

@@ -13,13 +13,13 @@ struct GrowingFile {
     private var sizeWithoutLine: Int?
 
     private static let lastBytes = 256
-    private static let pieceBytes = 1 << 20
+    private static let pieceBytes = 4 << 20
 
     init(_ file: OpenFile) { self.file = file }
 
     var path: String { file.path }
 
-    /// Whole lines past the offset, about a megabyte of them; empty if there are none.
+    /// Whole lines past the offset, a few megabytes of them; empty if there are none.
     /// - Parameter limit: Where the file ends for the caller.
     mutating func lines(upTo limit: Int?) throws(KappaError) -> [UInt8] {
         let end = min(file.size, limit ?? .max)
@@ -57,7 +57,19 @@ struct GrowingFile {
     /// Whether what was taken is still there. What was read before is then what follows it.
     func isIntact() throws(KappaError) -> Bool {
         if file.size < offset { return false }
-        return try bytes(at: offset - last.count, count: last.count) == last
+        return try file.bytes(at: offset - last.count, count: last.count) == last
+    }
+
+    /// Whether nothing but blank lines is past the offset.
+    func hasNoEvent() throws(KappaError) -> Bool {
+        var rest = self
+        while true {
+            var bytes = try rest.lines(upTo: nil)
+            if bytes.isEmpty { bytes = try rest.rest(upTo: nil) }
+            if bytes.isEmpty { return true }
+            if NDJSON.end(ofEvents: 1, in: bytes).events > 0 { return false }
+            rest.take(bytes[...], lines: 0)
+        }
     }
 
     /// How many events are past the offset, in whole lines.
@@ -79,15 +91,18 @@ struct GrowingFile {
     }
 
     private func read(_ count: Int) throws(KappaError) -> [UInt8] {
-        try bytes(at: offset, count: count)
+        try file.bytes(at: offset, count: count)
     }
+}
 
-    private func bytes(at position: Int, count: Int) throws(KappaError) -> [UInt8] {
+extension OpenFile {
+    /// Some of its bytes; fewer only at its end.
+    func bytes(at position: Int, count: Int) throws(KappaError) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         var read = 0
         var failure: KappaError?
         bytes.withUnsafeMutableBytes { memory in
-            do throws(KappaError) { read = try file.read(memory, at: position) } catch {
+            do throws(KappaError) { read = try self.read(memory, at: position) } catch {
                 failure = error
             }
         }

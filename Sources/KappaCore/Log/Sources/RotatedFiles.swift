@@ -4,22 +4,71 @@ import Glibc
 /// `app.log.2`; or `app.log-20260131`. Compressed ones are left out.
 enum RotatedFiles {
     /// Opens them, the oldest first. The file itself, which comes last, may be missing for a moment.
-    /// - Throws: `.notPermitted`, `.inputOutput`
+    /// - Throws: `.badInput` if one of them is a copy of the file, which still has what was copied;
+    ///   `.notPermitted`, `.inputOutput`
     static func open(_ path: String) throws(KappaError) -> [OpenFile] {
-        // While they are renamed, a name may be found twice or not at all.
-        for _ in 0..<100 {
-            let names = names(path)
-            var files: [OpenFile] = []
-            for name in names {
-                if let file = try openExisting(name) { files.append(file) }
-            }
-            let isSame = files.count == names.count && files.allSatisfy { $0.nameLoss == nil }
-            if isSame, names == Self.names(path) { return files }
-            Pause.briefly()
-        }
-        throw KappaError(
+        var failure = KappaError(
             .inputOutput, "cannot read a file that is rotated", at: path,
             because: "its files are renamed over and over", advice: "Try again")
+        for _ in 0..<patience {
+            if let files = try openOnce(path) {
+                guard let copy = try copy(files, of: path) else { return files }
+                failure = uncertain([copy, path])
+            }
+            Pause.forALook()
+        }
+        throw failure
+    }
+
+    /// How often the files are looked at while they are renamed or copied.
+    private static let patience = 60
+
+    /// The error where several files could be the one that is read.
+    static func uncertain(_ paths: [String]) -> KappaError {
+        KappaError(
+            .badInput, "it is not certain which file comes next",
+            at: paths.joined(separator: ", "), because: "these files begin with the same events",
+            advice: "Nothing was appended. Move away the one that is a copy, and pull again")
+    }
+
+    /// Nil where the files are renamed at the moment: a name may then be found twice or not at all.
+    private static func openOnce(_ path: String) throws(KappaError) -> [OpenFile]? {
+        let names = names(path)
+        var files: [OpenFile] = []
+        for name in names {
+            guard let file = try openExisting(name) else { return nil }
+            files.append(file)
+        }
+        let isSame = files.allSatisfy { $0.nameLoss == nil } && names == Self.names(path)
+        return isSame ? files : nil
+    }
+
+    /// A rotated file that has the first bytes of the file itself: logrotate copies it, and has not cut it short
+    /// yet.
+    private static func copy(
+        _ files: [OpenFile], of path: String
+    ) throws(KappaError) -> String? {
+        guard let own = files.last, own.path == path else { return nil }
+        for file in files.dropLast() where try isCopy(file, of: own) { return file.path }
+        return nil
+    }
+
+    private static func isCopy(
+        _ file: OpenFile, of own: OpenFile
+    ) throws(KappaError) -> Bool {
+        let size = file.size
+        if size == 0 || size > own.size { return false }
+        var at = 0
+        // Files that differ do so at their beginning.
+        var piece = 4_096
+        while at < size {
+            let bytes = try file.bytes(at: at, count: min(piece, size - at))
+            if try bytes != own.bytes(at: at, count: bytes.count) { return false }
+            if bytes.isEmpty { break }
+            at += bytes.count
+            piece = 1 << 20
+        }
+        return true
     }
 
     /// Nil if it does not exist, or is no file.

@@ -13,10 +13,14 @@ struct SourceLock {
         } catch {
             throw error.error("cannot open the lock of a source", at: path)
         }
-        if flock(file.descriptor, LOCK_EX | LOCK_NB) == 0 { return }
-        let number = errno
-        guard number == EWOULDBLOCK else {
-            throw IOFailure("flock", number).error("cannot lock a source", at: path)
+        // A holder that has ended may have just started another process, which has the lock until it runs.
+        for _ in 0..<20 {
+            if flock(file.descriptor, LOCK_EX | LOCK_NB) == 0 { return }
+            let number = errno
+            guard number == EWOULDBLOCK || number == EINTR else {
+                throw IOFailure("flock", number).error("cannot lock a source", at: path)
+            }
+            Pause.forALook()
         }
         let holder = LockWatch.holder(of: path)
         throw KappaError(
