@@ -22,8 +22,8 @@ enum FoundationBench {
         let buffer = BlockBuffer()
         var lines: [Data] = []
         while lines.count < events, let block = try reader.next(into: buffer) {
-            block.forEachEvent { _, _, line in
-                lines.append(Data(line))
+            block.forEachEvent { event in
+                lines.append(Data(event.json ?? .init(start: nil, count: 0)))
                 return lines.count < events
             }
         }

@@ -212,12 +212,9 @@ public final class EventSourceConformance {
             let buffer = BlockBuffer()
             var events: [(source: String, text: String)] = []
             while let block = try reader.next(into: buffer) {
-                let sources = block.runs.flatMap { run in
-                    Array(repeating: run.source?.name ?? "", count: run.events)
-                }
-                block.forEachEvent { offset, _, event in
-                    let text = String(decoding: event, as: UTF8.self)
-                    events.append((sources[offset - block.firstOffset], text))
+                block.forEachEvent { event in
+                    let text = event.json.map { String(decoding: $0, as: UTF8.self) } ?? ""
+                    events.append((event.run.source?.name ?? "", text))
                     return true
                 }
             }

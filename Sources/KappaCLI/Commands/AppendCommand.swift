@@ -16,6 +16,10 @@ struct AppendCommand: Command {
                 name: "--source", value: "NAME",
                 summary: "names the input, so that the import can be repeated"),
             OptionSpec(
+                name: "--time-partition",
+                summary:
+                    "stream time and lateness are judged for this source by itself, from now on"),
+            OptionSpec(
                 name: "--batch", value: "N", summary: "at most N events for each fsync"),
         ],
         make: { try AppendCommand($0) })
@@ -23,11 +27,19 @@ struct AppendCommand: Command {
     var stopsGently: Bool { true }
     private let files: [String]
     private let source: String?
+    private let isTimePartition: Bool
     private let batch: Int
 
     init(_ arguments: ParsedArguments) throws(KappaError) {
         files = arguments.positional.isEmpty ? ["-"] : arguments.positional
         source = arguments.string("--source")
+        isTimePartition = arguments.has("--time-partition")
+        if isTimePartition, source == nil {
+            throw KappaError(
+                .usage, "--time-partition needs --source",
+                because: "a time partition is named after its source",
+                advice: "Write --source NAME --time-partition")
+        }
         batch = try arguments.integer("--batch", least: 1) ?? .max
     }
 
@@ -43,6 +55,7 @@ struct AppendCommand: Command {
         for warning in writer.warnings { Output.say("kappa: \(warning)") }
         var source = try SourceImport(writer, source: source, batchEvents: batch)
         if let notice = source.notice { Output.say("kappa: \(notice)") }
+        if isTimePartition, let name = self.source { _ = try writer.append(.declaration(name)) }
         let progress = ProgressLine("append")
         defer { progress.clear() }
         do {

@@ -9,12 +9,16 @@ struct LogInfoCommand: Command {
         try context.data.require()
         let info = try LogInfo(context.data.log)
         let printer = RecordPrinter(
-            ["first_offset", "next_offset", "events", "bytes", "segments", "partitions"],
+            [
+                "first_offset", "next_offset", "events", "bytes", "segments", "partitions",
+                "erased",
+            ],
             context.format, Output())
         try printer.print([
             .integer(Int64(info.firstOffset.rawValue)), .integer(Int64(info.nextOffset.rawValue)),
             .integer(Int64(info.events)), .integer(Int64(info.bytes)),
-            .integer(Int64(info.segments)), .integer(1),
+            .integer(Int64(info.segments)), .integer(Int64(info.partitions)),
+            .integer(Int64(info.erased)),
         ])
         try printer.finish()
         return 0

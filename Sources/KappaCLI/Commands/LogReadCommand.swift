@@ -6,7 +6,8 @@ struct LogReadCommand: Command {
         name: "log read", summary: "prints events as they were appended",
         discussion: """
             As text, only the events, so that the output can be appended to another log. As json, each
-            event with its offset and the time at which it was appended.
+            event with its offset and the time at which it was appended; of an erased event, null. A
+            tick has no event either, but a time, and its time partition unless it is for all.
             """,
         options: [
             OptionSpec(name: "--from", value: "OFFSET", summary: "begins here"),
@@ -34,7 +35,8 @@ struct LogReadCommand: Command {
         let watcher = follows ? try LogWatcher(context.data.log) : nil
         if let watcher { Interrupt.onStop { watcher.cancel() } }
         let output = Output()
-        let printer = RecordPrinter(["offset", "ingested_at", "event"], context.format, output)
+        let printer = RecordPrinter(
+            ["offset", "ingested_at", "event", "tick", "partition"], context.format, output)
         let buffer = BlockBuffer()
         var left = limit ?? .max
         while left > 0, !Interrupt.wasAsked {
@@ -44,24 +46,32 @@ struct LogReadCommand: Command {
                 try watcher.wait(past: reader.offset)
                 continue
             }
-            try block.forEachEvent { offset, time, event in
-                // As text, the lines are events that can be appended to another log.
-                if event.isEmpty, context.format == .text { return !Interrupt.wasAsked }
-                left -= 1
-                if context.format == .text {
-                    try output.write(event)
+            try block.forEachEvent { event in
+                if context.format != .text {
+                    try printer.print(Self.cells(event))
+                } else if let json = event.json {
+                    try output.write(json)
                     try output.write("\n")
                 } else {
-                    try printer.print([
-                        .integer(Int64(offset.rawValue)),
-                        .timestamp(Timestamp(microseconds: time)),
-                        event.isEmpty ? .null : .json(String(decoding: event, as: UTF8.self)),
-                    ])
+                    // As text, the lines are events that can be appended to another log.
+                    return !Interrupt.wasAsked
                 }
+                left -= 1
                 return left > 0 && !Interrupt.wasAsked
             }
         }
         if context.format == .text { try output.flush() } else { try printer.finish() }
         return 0
+    }
+
+    private static func cells(_ event: LoggedEvent) -> [Value] {
+        let time = event.run.tick.map(\.timeMicros).flatMap { $0 == .min ? nil : $0 }
+        return [
+            .integer(Int64(event.offset.rawValue)),
+            .timestamp(Timestamp(microseconds: event.run.ingestedAtMicros)),
+            event.json.map { .json(String(decoding: $0, as: UTF8.self)) } ?? .null,
+            time.map { .timestamp(Timestamp(microseconds: $0)) } ?? .null,
+            event.run.partition.map { .text($0) } ?? .null,
+        ]
     }
 }

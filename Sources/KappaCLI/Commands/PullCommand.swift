@@ -17,6 +17,10 @@ struct PullCommand: Command {
                 name: "--source", value: "NAME",
                 summary: "names the source in the log; by default, the name of the file or folder"),
             OptionSpec(
+                name: "--time-partition",
+                summary: "stream time and lateness are judged for each partition of it, from now on"
+            ),
+            OptionSpec(
                 name: "--batch", value: "N", summary: "at most N events for each fsync"),
         ],
         make: { try PullCommand($0) })
@@ -25,12 +29,14 @@ struct PullCommand: Command {
     private let place: String
     private let name: String?
     private let follows: Bool
+    private let isTimePartition: Bool
     private let batch: Int
 
     init(_ arguments: ParsedArguments) throws(KappaError) {
         place = arguments.positional[0]
         name = arguments.string("--source")
         follows = arguments.has("--follow")
+        isTimePartition = arguments.has("--time-partition")
         batch = try arguments.integer("--batch", least: 1) ?? .max
     }
 
@@ -42,7 +48,9 @@ struct PullCommand: Command {
         try LogLoss.check(context.data)
         let writer = try LogWriter(context.data.log)
         for warning in writer.warnings { Output.say("kappa: \(warning)") }
-        var pull = try SourcePull(source, into: writer, following: follows, batchEvents: batch)
+        var pull = try SourcePull(
+            source, into: writer, following: follows, asTimePartitions: isTimePartition,
+            batchEvents: batch)
         for notice in pull.notices { Output.say("kappa: \(notice)") }
         let progress = ProgressLine("pull")
         defer { progress.clear() }

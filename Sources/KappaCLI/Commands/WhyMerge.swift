@@ -73,8 +73,8 @@ final class WhyMerge {
     private func event(at offset: Offset) throws -> String {
         try log.seek(to: offset)
         var event = "null"
-        try log.next(into: buffer, upTo: offset + 1)?.forEachEvent { _, _, line in
-            if !line.isEmpty { event = String(decoding: line, as: UTF8.self) }
+        try log.next(into: buffer, upTo: offset + 1)?.forEachEvent { logged in
+            if let json = logged.json { event = String(decoding: json, as: UTF8.self) }
             return false
         }
         return event

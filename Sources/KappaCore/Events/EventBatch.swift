@@ -13,8 +13,17 @@ package final class EventBatch {
     private var contents: [ColumnContents] = []
     private var ingestion: IngestionColumn?
     private var limited: [LimitedTimes] = []
-    /// The indices of erased events, which nobody takes.
-    private(set) var erased: Set<Int32> = []
+    /// The indices of erased events and of ticks, which nobody takes.
+    private(set) var withheld: Set<Int32> = []
+    /// The events in the order in which their times count.
+    private(set) var stretches: [Stretch] = []
+
+    enum Stretch {
+        /// Consecutive events of one time partition; nil for the one of all sources that declare none.
+        case events(Range<Int>, partition: String?)
+        /// A tick, with its index and its run.
+        case tick(Int, IngestionRun)
+    }
 
     package init(plan: ExtractionPlan) {
         self.plan = plan
@@ -52,7 +61,7 @@ package final class EventBatch {
         columns = (0..<plan.columnCount).map { kj_batch_column(batch, UInt32($0)) }
         for (column, clock) in plan.zoned { clock.place(columns[column], count) }
         contents = columns.map { ColumnContents($0, count) }
-        findErased(runs)
+        take(runs)
         guard plan.hasIngestionTimes else { return }
         let ingestion = ingestion ?? IngestionColumn()
         ingestion.fill(runs, count: count)
@@ -64,15 +73,32 @@ package final class EventBatch {
         }
     }
 
-    private func findErased(_ runs: [IngestionRun]) {
-        if !erased.isEmpty { erased = [] }
+    private func take(_ runs: [IngestionRun]) {
+        if !withheld.isEmpty { withheld = [] }
+        stretches.removeAll(keepingCapacity: true)
+        // Where the current stretch begins, and of which partition it is.
+        var (start, partition) = (0, String?.none)
+        func end(at event: Int) {
+            if event > start { stretches.append(.events(start..<event, partition: partition)) }
+            start = event
+        }
         var first = 0
         for run in runs {
             for event in run.erased {
-                erased.insert(Int32(truncatingIfNeeded: first + event.index))
+                withheld.insert(Int32(truncatingIfNeeded: first + event.index))
+            }
+            if run.tick != nil {
+                end(at: first)
+                stretches.append(.tick(first, run))
+                withheld.insert(Int32(truncatingIfNeeded: first))
+                start = first + 1
+            } else if run.partition != partition {
+                end(at: first)
+                partition = run.partition
             }
             first += run.events
         }
+        end(at: count)
     }
 
     /// Whether a column has a value in every event, and no decimal whose digits are too many for the column.
@@ -80,10 +106,36 @@ package final class EventBatch {
     /// Whether a column is missing or null in every event.
     func isEmpty(_ column: Int) -> Bool { contents[column].isEmpty }
 
-    /// When one event was appended, for a batch of only that event.
+    /// What is known of one event beside its JSON, for a batch of only that event.
     func runs(of event: Int) -> [IngestionRun] {
-        guard let time = ingestion?.column.integers[event] else { return [] }
-        return [IngestionRun(events: 1, ingestedAtMicros: time)]
+        var run = IngestionRun(
+            events: 1, ingestedAtMicros: ingestion?.column.integers[event] ?? 0)
+        for stretch in stretches {
+            switch stretch {
+            case .tick(event, let tick): return [tick]
+            case .events(let range, let partition) where range.contains(event):
+                run.partition = partition
+            default: continue
+            }
+        }
+        if withheld.contains(Int32(truncatingIfNeeded: event)) {
+            run.erased = [.init(index: 0, bytes: 0, crc: 0)]
+        }
+        return [run]
+    }
+
+    /// The time to which a tick moves a clock; nil if it does not.
+    /// - Parameter columns: The columns of the event times that the clock follows; none if they are computed.
+    func time(of tick: IngestionRun.Tick, _ run: IngestionRun, on columns: [Int]) -> Int64? {
+        if tick.timeMicros == .min { return nil }
+        if columns.isEmpty { return tick.timeMicros }
+        return columns.compactMap { column in
+            if column >= 0 { return tick.timeMicros }
+            if column == ExtractionPlan.ingestionTimes { return run.ingestedAtMicros }
+            let limit = plan.limited[ExtractionPlan.ingestionTimes - 1 - column]
+            let (latest, overflow) = run.ingestedAtMicros.addingReportingOverflow(limit.ahead)
+            return overflow || tick.timeMicros <= latest ? tick.timeMicros : nil
+        }.max()
     }
 
     /// A column of times: one of the plan's columns, a limited one, or the ingestion times.

@@ -64,8 +64,8 @@ final class EventReader<E: Event> {
         guard let batch else { return }
         let known = selection.count
         select(range, of: batch, into: &selection)
-        if batch.erased.isEmpty { return }
-        let taken = selection[known...].filter { !batch.erased.contains($0) }
+        if batch.withheld.isEmpty { return }
+        let taken = selection[known...].filter { !batch.withheld.contains($0) }
         selection.replaceSubrange(known..., with: taken)
     }
 

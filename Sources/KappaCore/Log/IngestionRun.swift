@@ -1,9 +1,20 @@
+/// What is appended to move stream time alone.
+package enum LogTick: Equatable, Sendable {
+    /// Moves it to a time at least, in microseconds since 1970-01-01T00:00:00Z: in the time partition of a source, or
+    /// in all.
+    case time(Int64, source: String?)
+    /// Makes a source a time partition of its own. Its next events are in it, and until then it holds all
+    /// others back.
+    case declaration(String)
+}
+
 /// Consecutive events of a block that were appended together.
 ///
 /// | bytes | what |
 /// |---|---|
 /// | 4 | events |
-/// | 1 | bit 0: they have a source; bit 1: and its digest is known; bit 2: some are erased |
+/// | 1 | bit 0: they have a source; bit 1: and its digest is known; bit 2: some are erased; |
+/// |   | bit 3: their time partition is declared; bit 4: it is a tick; bit 5: of all partitions |
 /// | 8 | when they were appended |
 /// | 1 | with a source: the length of its name |
 /// | … | its name |
@@ -12,6 +23,8 @@
 /// | 8, 4 | with a digest: the number of bytes, and their CRC32C |
 /// | 4 | with erased events: how many, |
 /// | 4, 4, 4 | and of each its index in the run, and the size and CRC32C of its line as it was appended |
+/// | 1, … | with a time partition: the length of its name, and the name; 0 for the source's name |
+/// | 8 | with a tick: its time |
 package struct IngestionRun: Equatable, Sendable {
     package var events: Int
     /// When they were appended, in microseconds since 1970-01-01T00:00:00Z.
@@ -20,6 +33,24 @@ package struct IngestionRun: Equatable, Sendable {
     package var source: SourceMark?
     /// Tombstones, in ascending order: events whose line is now `{}`, and which nobody takes.
     package var erased: [ErasedEvent] = []
+    /// The time partition of the events, if it is declared. All other events share one.
+    package var partition: String?
+    /// Set if the run's only event is a tick.
+    package var tick: Tick?
+
+    /// A recorded event that only moves stream time. Its line is `{}`, and nobody takes it.
+    package struct Tick: Equatable, Sendable {
+        /// What the stream time reaches at least, in microseconds since 1970-01-01T00:00:00Z; `Int64.min` to
+        /// declare a partition and no more.
+        package var timeMicros: Int64
+        /// Whether it moves all partitions, and not only that of its run.
+        package var movesAll: Bool
+
+        package init(timeMicros: Int64, movesAll: Bool) {
+            self.timeMicros = timeMicros
+            self.movesAll = movesAll
+        }
+    }
 
     /// What is left of an erased event, so that the log's digests still hold.
     package struct ErasedEvent: Equatable, Sendable {
@@ -30,12 +61,15 @@ package struct IngestionRun: Equatable, Sendable {
         var crc: UInt32
     }
 
-    /// The line in the place of an erased event.
+    /// The line in the place of an erased event, and of a tick.
     static let tombstone: [UInt8] = Array("{}\n".utf8)
 
     private static let hasSource: UInt8 = 1
     private static let hasDigest: UInt8 = 2
     private static let hasErased: UInt8 = 4
+    private static let hasPartition: UInt8 = 8
+    private static let isTick: UInt8 = 16
+    private static let movesAll: UInt8 = 32
 
     /// Whether the event with this index is erased.
     func hasErased(_ index: Int) -> Bool { erasedEvent(index) != nil }
@@ -50,7 +84,13 @@ package struct IngestionRun: Equatable, Sendable {
         return low < erased.count && erased[low].index == index ? erased[low] : nil
     }
 
-    /// Adds the events of the next run, which has the same time and source.
+    /// Whether the next run's events can be added: it has the same time, source and partition.
+    func continues(in next: IngestionRun) -> Bool {
+        ingestedAtMicros == next.ingestedAtMicros && source?.name == next.source?.name
+            && partition == next.partition && tick == nil && next.tick == nil
+    }
+
+    /// Adds the events of a run that ``continues(in:)``.
     mutating func append(_ next: IngestionRun) {
         let first = events
         events += next.events
@@ -81,6 +121,8 @@ package struct IngestionRun: Equatable, Sendable {
         if source != nil { flags |= Self.hasSource }
         if source?.point.digest != nil { flags |= Self.hasDigest }
         if !erased.isEmpty { flags |= Self.hasErased }
+        if partition != nil { flags |= Self.hasPartition }
+        if let tick { flags |= tick.movesAll ? Self.isTick | Self.movesAll : Self.isTick }
         bytes.append(number: flags)
         bytes.append(number: ingestedAtMicros)
         if let source {
@@ -93,13 +135,20 @@ package struct IngestionRun: Equatable, Sendable {
             bytes.append(number: digest.bytes)
             bytes.append(number: digest.crc)
         }
-        if erased.isEmpty { return }
-        bytes.append(number: UInt32(erased.count))
-        for event in erased {
-            bytes.append(number: UInt32(event.index))
-            bytes.append(number: UInt32(event.bytes))
-            bytes.append(number: event.crc)
+        if !erased.isEmpty {
+            bytes.append(number: UInt32(erased.count))
+            for event in erased {
+                bytes.append(number: UInt32(event.index))
+                bytes.append(number: UInt32(event.bytes))
+                bytes.append(number: event.crc)
+            }
         }
+        if let partition {
+            let name = partition == source?.name ? "" : partition
+            bytes.append(number: UInt8(name.utf8.count))
+            bytes.append(contentsOf: name.utf8)
+        }
+        if let tick { bytes.append(number: tick.timeMicros) }
     }
 
     /// The runs of a block; nil if the bytes are not runs.
@@ -133,8 +182,9 @@ package struct IngestionRun: Equatable, Sendable {
     ) throws(KappaError) -> IngestionRun {
         let events = Int(try reader.readWord())
         let flags = try reader.readByte()
-        guard flags <= hasSource | hasDigest | hasErased,
-            flags & hasSource != 0 || flags & hasDigest == 0
+        guard flags <= hasSource | hasDigest | hasErased | hasPartition | isTick | movesAll,
+            flags & hasSource != 0 || flags & hasDigest == 0,
+            flags & isTick != 0 ? events == 1 : flags & movesAll == 0
         else { throw StateReader.damage("a run has unknown flags") }
         var run = IngestionRun(events: events, ingestedAtMicros: try reader.readInteger())
         if flags & hasSource != 0 {
@@ -148,6 +198,14 @@ package struct IngestionRun: Equatable, Sendable {
                 bytes: UInt64(bitPattern: try reader.readInteger()), crc: try reader.readWord())
         }
         if flags & hasErased != 0 { run.erased = try erased(&reader, of: events) }
+        if flags & hasPartition != 0 {
+            let name = try reader.readText(ofBytes: Int(try reader.readByte()))
+            run.partition = name.isEmpty ? run.source?.name : name
+        }
+        if flags & isTick != 0 {
+            run.tick = Tick(
+                timeMicros: try reader.readInteger(), movesAll: flags & movesAll != 0)
+        }
         return run
     }
 

@@ -82,7 +82,7 @@ package struct LogEraser {
             rest = .init(rebasing: rest[end...])
             let isNew =
                 offsets.contains(block.firstOffset + index)
-                && !old[run].hasErased(index - first)
+                && !old[run].hasErased(index - first) && old[run].tick == nil
             guard isNew else {
                 payload += line
                 continue

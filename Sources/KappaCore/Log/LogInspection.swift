@@ -6,6 +6,10 @@ package struct LogInfo: Equatable, Sendable {
     package var bytes: Int
     package var segments: Int
     package var events: Int { nextOffset - firstOffset }
+    /// How many events are erased.
+    package var erased = 0
+    /// How many time partitions there are: those that are declared, and one of all other sources.
+    package var partitions = 1
 
     /// Inspects the log in `folder`.
     package init(_ folder: String) throws(KappaError) {
@@ -19,6 +23,15 @@ package struct LogInfo: Equatable, Sendable {
             total += try OpenFile(reading: SegmentFiles.path(folder, first)).size
         }
         bytes = total
+        var (erased, declared) = (0, Set<String>())
+        try BlockWalk.headers(folder, behind: nil) { block in
+            for run in block.runs {
+                erased += run.erased.count
+                if let partition = run.partition { declared.insert(partition) }
+            }
+        }
+        self.erased = erased
+        partitions = 1 + declared.count
     }
 }
 
@@ -67,29 +80,30 @@ package struct LogVerification: Sendable {
     }
 }
 
+/// An event as a block has it.
+package struct LoggedEvent {
+    package var offset: Offset
+    /// What is known of it beside its JSON. A part of the run holds other events.
+    package var run: IngestionRun
+    /// Its JSON without newline; nil of an erased event, and of a tick. Valid as long as the block's payload.
+    package var json: UnsafeRawBufferPointer?
+}
+
 extension LogBlock {
-    /// Visits the block's events: offset, ingestion time in microseconds, and JSON without newline. Of an
-    /// erased event it is empty.
-    package func forEachEvent(
-        _ body: (Offset, Int64, UnsafeRawBufferPointer) throws -> Bool
-    ) rethrows {
-        var run = 0
-        var left = runs.first?.events ?? 0
+    /// Visits the block's events, until `body` returns false.
+    package func forEachEvent(_ body: (LoggedEvent) throws -> Bool) rethrows {
+        var offset = firstOffset
         var at = 0
-        for index in 0..<events {
-            while left == 0, run + 1 < runs.count {
-                run += 1
-                left = runs[run].events
+        for run in runs {
+            for index in 0..<run.events {
+                let end = payload[at...].firstIndex(of: 0x0A) ?? payload.count
+                let line = UnsafeRawBufferPointer(rebasing: payload[at..<end])
+                let isWithheld = run.tick != nil || run.hasErased(index)
+                let event = LoggedEvent(offset: offset, run: run, json: isWithheld ? nil : line)
+                if try !body(event) { return }
+                offset = offset + 1
+                at = min(end + 1, payload.count)
             }
-            left -= 1
-            let end = payload[at...].firstIndex(of: 0x0A) ?? payload.count
-            var line = UnsafeRawBufferPointer(rebasing: payload[at..<end])
-            let time = run < runs.count ? runs[run].ingestedAtMicros : 0
-            if run < runs.count, runs[run].hasErased(runs[run].events - left - 1) {
-                line = .init(start: nil, count: 0)
-            }
-            if try !body(firstOffset + index, time, line) { return }
-            at = min(end + 1, payload.count)
         }
     }
 }

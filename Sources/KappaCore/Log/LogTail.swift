@@ -12,6 +12,8 @@ struct LogTail: Sendable {
     private var isAtCommit = true
     /// How far each source is, up to `sourcesEnd`; filled on first use.
     private var sources: [String: SourcePoint] = [:]
+    /// The sources that are time partitions.
+    private var partitions: Set<String> = []
     private var sourcesEnd: LogHead?
 
     private static let blockBytes = 1 << 20
@@ -67,13 +69,50 @@ struct LogTail: Sendable {
             let point = batch.point(after: done, of: lines.count, digest: digest)
             let run = IngestionRun(
                 events: piece.events, ingestedAtMicros: now,
-                source: SourceMark(name: batch.name, point: point))
+                source: SourceMark(name: batch.name, point: point),
+                partition: partitions.contains(batch.name) ? batch.name : nil)
             try addBlock(rest, piece.range, crc, run, files)
             sources[batch.name] = point
         }
         if rest.count == 0 { sources[batch.name] = batch.point(passing: lines, known) }
         sourcesEnd = head
         return skipped
+    }
+
+    /// Appends a tick; a declaration only if the source is not declared.
+    /// - Throws: `.notFound` if the log has no such source.
+    mutating func append(
+        _ tick: LogTick, _ files: any FileSystem
+    ) throws(KappaError) {
+        try findSources()
+        var run = IngestionRun(events: 1, ingestedAtMicros: SystemClock.wallMicroseconds())
+        switch tick {
+        case .declaration(let source):
+            guard partitions.insert(source).inserted else { return }
+            run.partition = source
+            run.tick = .init(timeMicros: .min, movesAll: false)
+        case .time(let time, let source):
+            if let source {
+                guard sources[source] != nil || partitions.contains(source) else {
+                    throw missing(source: source)
+                }
+                run.partition = partitions.contains(source) ? source : nil
+            }
+            run.tick = .init(timeMicros: time, movesAll: source == nil)
+        }
+        let line = IngestionRun.tombstone.withUnsafeBytes { EventLines(unchecked: $0) }
+        try addBlock(line, line.bytes.indices, line.crc(of: line.bytes.indices), run, files)
+        sourcesEnd = head
+    }
+
+    private func missing(source: String) -> KappaError {
+        let names = Set(sources.keys).union(partitions)
+        return KappaError(
+            .notFound, "the log has no source \(source)", at: folder,
+            because: names.isEmpty
+                ? "none of its events has a source"
+                : "its sources are " + names.sorted().prefix(20).joined(separator: ", "),
+            advice: "Append or pull its events first; a time partition is declared then")
     }
 
     private mutating func addBlock(
@@ -201,17 +240,22 @@ struct LogTail: Sendable {
 
     /// How far a source is in the log.
     mutating func sourcePoint(of name: String) throws(KappaError) -> SourcePoint {
-        if sourcesEnd?.nextOffset != head.nextOffset {
-            precondition(pending.isEmpty, "sources are looked up before blocks are added")
-            var points = sources
-            try BlockWalk.headers(folder, behind: sourcesEnd) { block in
-                for source in block.runs.lazy.compactMap(\.source) {
-                    points[source.name] = source.point
-                }
-            }
-            sources = points
-            sourcesEnd = head
-        }
+        try findSources()
         return sources[name] ?? .start
+    }
+
+    /// Finds the log's sources up to its end.
+    mutating func findSources() throws(KappaError) {
+        if sourcesEnd?.nextOffset == head.nextOffset { return }
+        precondition(pending.isEmpty, "sources are looked up before blocks are added")
+        var (points, partitions) = (sources, partitions)
+        try BlockWalk.headers(folder, behind: sourcesEnd) { block in
+            for run in block.runs {
+                if let source = run.source { points[source.name] = source.point }
+                if let partition = run.partition { partitions.insert(partition) }
+            }
+        }
+        (sources, self.partitions) = (points, partitions)
+        sourcesEnd = head
     }
 }

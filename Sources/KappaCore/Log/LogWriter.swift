@@ -29,10 +29,12 @@ package final class LogWriter: Sendable {
     private final class Request: @unchecked Sendable {
         let lines: EventLines
         let source: SourceBatch?
+        let tick: LogTick?
         var result: Result<AppendResult, KappaError>?
-        init(_ lines: EventLines, _ source: SourceBatch?) {
+        init(_ lines: EventLines, source: SourceBatch? = nil, tick: LogTick? = nil) {
             self.lines = lines
             self.source = source
+            self.tick = tick
         }
     }
 
@@ -84,14 +86,22 @@ package final class LogWriter: Sendable {
     package func append(
         _ lines: EventLines, source: SourceBatch? = nil
     ) throws(KappaError) -> AppendResult {
-        let results = perform([Request(lines, source)])
+        let results = perform([Request(lines, source: source)])
         return try results[0].get()
     }
 
     /// Appends the lines of several callers, with one fsync for all of them if they fit in one commit;
     /// returns the result of each.
     func append(group: [EventLines]) -> [Result<AppendResult, KappaError>] {
-        group.isEmpty ? [] : perform(group.map { Request($0, nil) })
+        group.isEmpty ? [] : perform(group.map { Request($0) })
+    }
+
+    /// Appends a tick and returns once it is durable.
+    /// - Returns: Where it is; nothing is appended if a source is declared already.
+    /// - Throws: `.notFound` if the log has no such source; else as ``append(_:source:)``.
+    package func append(_ tick: LogTick) throws(KappaError) -> AppendResult {
+        if case .declaration(let source) = tick { try SourceBatch.check(name: source) }
+        return try perform([Request(EventLines(), tick: tick)])[0].get()
     }
 
     /// Waits until the requests are committed, by this thread or by one that is already committing.
@@ -218,13 +228,13 @@ package final class LogWriter: Sendable {
         let before = tail
         var results: [Result<AppendResult, KappaError>] = []
         do throws(KappaError) {
-            if let source = requests.lazy.compactMap(\.source).first {
-                _ = try tail.sourcePoint(of: source.name)
+            if requests.contains(where: { $0.source != nil || $0.tick != nil }) {
+                try tail.findSources()
             }
             var rest = requests[...]
             while let request = rest.first {
                 // Appends without a source that wait together share blocks.
-                let together = rest.prefix { $0.source == nil }
+                let together = rest.prefix { $0.source == nil && $0.tick == nil }
                 if together.count > 1 {
                     results += try write(together, &tail)
                     rest = rest.dropFirst(together.count)
@@ -287,20 +297,22 @@ package final class LogWriter: Sendable {
         let first = tail.head.nextOffset
         var skipped = 0
         do throws(KappaError) {
-            if let source = request.source {
+            if let tick = request.tick {
+                try tail.append(tick, files)
+            } else if let source = request.source {
                 skipped = try tail.append(source, request.lines, files)
             } else {
                 try tail.append(request.lines, files)
             }
         } catch {
-            let isOwn = [.badInput, .usage, .heldElsewhere].contains(error.code)
+            let isOwn = [.badInput, .usage, .heldElsewhere, .notFound].contains(error.code)
             guard isOwn, tail.head.nextOffset == first else { throw error }
             return .failure(error)
         }
         return .success(
             AppendResult(
                 firstOffset: first, nextOffset: tail.head.nextOffset,
-                appended: request.lines.count - skipped, skipped: skipped))
+                appended: tail.head.nextOffset - first, skipped: skipped))
     }
 
     // MARK: Files

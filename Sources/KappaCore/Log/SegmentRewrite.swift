@@ -108,13 +108,11 @@ struct SegmentRewrite {
         return header.encoded(runs: runBytes) + stored[0..<count]
     }
 
-    /// Combines consecutive runs that have the same time and source.
+    /// Combines consecutive runs where they continue each other.
     private static func joined(_ runs: [IngestionRun]) -> [IngestionRun] {
         var result: [IngestionRun] = []
         for run in runs {
-            if var last = result.last, last.ingestedAtMicros == run.ingestedAtMicros,
-                last.source?.name == run.source?.name
-            {
+            if var last = result.last, last.continues(in: run) {
                 last.append(run)
                 result[result.count - 1] = last
             } else {

@@ -50,11 +50,12 @@ package struct SourcePull {
     /// Opens a source where the log's events of it end.
     /// - Parameters:
     ///   - following: Whether to wait for more at the source's end.
+    ///   - asTimePartitions: Whether stream time and lateness are judged for each partition by itself, from now on.
     ///   - batchEvents: The most events that are made durable together.
     /// - Throws: `.heldElsewhere` if another process pulls it; what the source throws.
     package init(
         _ source: any EventSource, into writer: LogWriter, following: Bool,
-        batchEvents: Int = .max
+        asTimePartitions: Bool = false, batchEvents: Int = .max
     ) throws(KappaError) {
         self.writer = writer
         self.source = source
@@ -69,6 +70,8 @@ package struct SourcePull {
         }
         notices = partitions.compactMap(\.history.notice)
         try source.open(partitions.map(\.history), following: following)
+        // All of them before the first event, so that none can be late because another one comes first.
+        if asTimePartitions { for name in names { _ = try writer.append(.declaration(name)) } }
     }
 
     /// Appends what the source delivers, until it ends.

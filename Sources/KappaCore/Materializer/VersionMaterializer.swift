@@ -21,9 +21,10 @@ package final class VersionMaterializer {
     private(set) var applyNanoseconds = 0
     private let steps: [any StepRunner]
     private let states: StateTables
+    private let clocks: PartitionClocks
     private let indexes: KeyIndexes
     private let budgetBytes: Int
-    private let pass: BatchPass
+    private let pass = BatchPass()
     /// Dead letters not committed yet.
     private var deadLetters = DeadLetters()
     /// The first dead letter since the version was opened.
@@ -46,15 +47,13 @@ package final class VersionMaterializer {
         let stored = try store.lastCheckpoint()
         hasCommitted = stored != nil
         var checkpoint = stored ?? Checkpoint()
-        let missing = view.steps.count - checkpoint.streamTimes.count
-        checkpoint.streamTimes += [Int64](repeating: .min, count: max(0, missing))
         committedOffset = checkpoint.offset
+        let clocks = PartitionClocks(checkpoint.streamTimes)
+        self.clocks = clocks
+        let stepClocks = view.steps.map { _ in clocks.add(columns: nil) }
         let states = StateTables(
-            plan, store, firstTable: view.tables.count { !$0.isInternal },
-            clockTimes: checkpoint.streamTimes[view.steps.count...])
+            plan, store, firstTable: view.tables.count { !$0.isInternal }, clocks)
         self.states = states
-        checkpoint.streamTimes.removeSubrange(view.steps.count...)
-        pass = BatchPass(streamTimes: checkpoint.streamTimes)
         let indexes = KeyIndexes(store, stored)
         self.indexes = indexes
         // The notes for a key index get a part of the budget of their own.
@@ -68,11 +67,11 @@ package final class VersionMaterializer {
                 defer { table += step.tables.count }
                 return try Self.runner(
                     step, states: states, indexes: indexes, store: store, table: table,
-                    step: index, budgetBytes: stepBytes)
+                    clock: stepClocks[index], budgetBytes: stepBytes)
             }
         }
         steps = try crashMark?.during(.opening, .zero, .zero, open) ?? open()
-        checkpoint.streamTimes += states.clocks.map(\.time)
+        checkpoint.streamTimes = clocks.times
         self.checkpoint = checkpoint
     }
 
@@ -80,7 +79,7 @@ package final class VersionMaterializer {
 
     private static func runner(
         _ step: StepDefinition, states: StateTables, indexes: KeyIndexes, store: any RowStore,
-        table: Int?, step index: Int, budgetBytes: Int
+        table: Int?, clock: PartitionClock, budgetBytes: Int
     ) throws -> any StepRunner {
         // A table that readers do not see comes after the states of its streams.
         func place() -> Int { table ?? states.reserve() }
@@ -106,27 +105,28 @@ package final class VersionMaterializer {
         case .derived(let derived):
             let upstream = try runner(
                 derived.upstream, states: states, indexes: indexes, store: store, table: nil,
-                step: index, budgetBytes: budgetBytes)
+                clock: clock, budgetBytes: budgetBytes)
             return try DerivedRunner(
                 derived, upstream: upstream, upstreamTable: states.lastTable, store: store,
                 table: place(), budgetBytes: budgetBytes)
         case .aggregation(let aggregation):
             let input = try aggregation.open(states)
+            if aggregation.window != nil { clock.columns = input.timeColumns }
             if case .sliding(let size) = aggregation.window, let elements = aggregation.elements {
                 let state = states.reserve()
                 return try SlidingRunner(
                     aggregation, size: size, input: input, store: store, table: place(),
-                    elements: elements, elementsTable: state, step: index)
+                    elements: elements, elementsTable: state, clock: clock)
             }
             let keyIndex = try indexes.writer(of: table, keepsTimes: aggregation.judgesLateness)
             let table = place()
             if case .session(let gap) = aggregation.window {
                 return try SessionRunner(
-                    aggregation, gap: gap, input: input, store: store, table: table, step: index,
+                    aggregation, gap: gap, input: input, store: store, table: table, clock: clock,
                     keyIndex: keyIndex, budgetBytes: budgetBytes)
             }
             return try AggregationRunner(
-                aggregation, input: input, store: store, table: table, step: index,
+                aggregation, input: input, store: store, table: table, clock: clock,
                 keyIndex: keyIndex, budgetBytes: budgetBytes)
         }
     }
@@ -173,10 +173,8 @@ package final class VersionMaterializer {
         let range = first..<batch.count
         pass.begin(count: batch.count)
         try watched(.applying, checkpoint.offset, end) {
-            for step in steps {
-                do { try step.apply(batch, range, pass) } catch let error as KappaError {
-                    throw located(error, batch.firstOffset, end)
-                }
+            do { try apply(batch, range) } catch let error as KappaError {
+                throw located(error, batch.firstOffset, end)
             }
         }
         for (event, reason) in pass.dead {
@@ -186,9 +184,23 @@ package final class VersionMaterializer {
         }
         firstDeadLetter = firstDeadLetter ?? deadLetters.all.min { $0.offset < $1.offset }
         pass.count(range, into: &checkpoint.counters)
-        checkpoint.streamTimes = pass.streamTimes + states.clocks.map(\.time)
+        checkpoint.streamTimes = clocks.times
         checkpoint.offset = end
         checkpoint.digest = after
+    }
+
+    private func apply(_ batch: EventBatch, _ range: Range<Int>) throws {
+        for stretch in batch.stretches {
+            switch stretch {
+            case .events(let events, let partition):
+                let own = events.clamped(to: range)
+                if own.isEmpty { continue }
+                clocks.enter(partition)
+                for step in steps { try step.apply(batch, own, pass) }
+            case .tick(let event, let run):
+                if range.contains(event) { clocks.pass(run, in: batch) }
+            }
+        }
     }
 
     /// Runs the view's code, so that a crash in it can be attributed to this version.
@@ -200,13 +212,13 @@ package final class VersionMaterializer {
     }
 
     /// Skips events that are known not to change its rows.
-    /// - Parameter streamTimes: The stream time of each step at `offset`.
-    func skip(to offset: Offset, digest: LogDigest, streamTimes: [Int64]) {
+    /// - Parameter streamTimes: The stream times at `offset`; nil if they do not matter.
+    func skip(to offset: Offset, digest: LogDigest, streamTimes: StreamTimes?) {
         if dirtyRows == 0 { committedOffset = offset }
         checkpoint.offset = offset
         checkpoint.digest = digest
-        checkpoint.streamTimes = streamTimes
-        pass.streamTimes = streamTimes
+        if let streamTimes { clocks.set(streamTimes) }
+        checkpoint.streamTimes = clocks.times
     }
 
     private func located(_ error: KappaError, _ first: Offset, _ end: Offset) -> KappaError {

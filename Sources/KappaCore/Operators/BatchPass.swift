@@ -10,11 +10,6 @@ final class BatchPass {
 
     private(set) var outcomes: [UInt8] = []
     private(set) var dead: [(event: Int, reason: String)] = []
-    /// The largest event time seen, for each step of the view; `Int64.min` before the first.
-    var streamTimes: [Int64]
-
-    init(streamTimes: [Int64]) { self.streamTimes = streamTimes }
-
     func begin(count: Int) {
         outcomes.removeAll(keepingCapacity: true)
         outcomes.append(contentsOf: repeatElement(Outcome.filtered.rawValue, count: count))

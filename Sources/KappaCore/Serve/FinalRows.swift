@@ -71,10 +71,9 @@ package struct FinalRows: Sendable {
 
     /// Rows whose window has ended by this time are final; nil while no row is.
     package func until(_ checkpoint: Checkpoint) -> Int64? {
-        guard step < checkpoint.streamTimes.count, checkpoint.streamTimes[step] > .min else {
-            return nil
-        }
-        let (until, overflow) = checkpoint.streamTimes[step].subtractingReportingOverflow(lateness)
+        let passed = checkpoint.streamTimes.least
+        guard step < passed.count, passed[step] > .min else { return nil }
+        let (until, overflow) = passed[step].subtractingReportingOverflow(lateness)
         return overflow ? nil : until
     }
 }

@@ -5,13 +5,12 @@ package struct Checkpoint: Equatable, Sendable {
     /// The digest of all event bytes below `offset`, as this version read them.
     package var digest: LogDigest
     package var counters: Counters
-    /// Event-time state for each source of the view: the largest event time seen, in microseconds
-    /// (`Int64.min` before the first event). Indexed as the view's sources are.
-    package var streamTimes: [Int64]
+    /// How far the event times have come.
+    package var streamTimes: StreamTimes
 
     package init(
         offset: Offset = .zero, digest: LogDigest = .empty, counters: Counters = Counters(),
-        streamTimes: [Int64] = []
+        streamTimes: StreamTimes = StreamTimes()
     ) {
         self.offset = offset
         self.digest = digest

@@ -134,8 +134,8 @@ struct PastVersionTests {
         let reader = try LogReader(folder.data.log)
         let buffer = BlockBuffer()
         while let block = try reader.next(into: buffer) {
-            block.forEachEvent { _, time, _ in
-                times.append(time)
+            block.forEachEvent { event in
+                times.append(event.run.ingestedAtMicros)
                 return true
             }
         }

@@ -203,8 +203,8 @@ struct RecoveryTests {
             var read: [String] = []
             if block > 0 {
                 let before = try #require(try reader.next(into: buffer))
-                before.forEachEvent { _, _, json in
-                    read.append(String(decoding: json, as: UTF8.self))
+                before.forEachEvent { event in
+                    read.append(event.json.map { String(decoding: $0, as: UTF8.self) } ?? "")
                     return true
                 }
             }
@@ -281,8 +281,8 @@ struct RecoveryTests {
                 guard let reader else { throw KappaError(.damaged, "it does not open") }
                 let buffer = BlockBuffer()
                 while let block = try reader.next(into: buffer) {
-                    block.forEachEvent { _, _, json in
-                        read.append(String(decoding: json, as: UTF8.self))
+                    block.forEachEvent { event in
+                        read.append(event.json.map { String(decoding: $0, as: UTF8.self) } ?? "")
                         return true
                     }
                 }

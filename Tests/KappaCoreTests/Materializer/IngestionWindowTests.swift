@@ -29,8 +29,8 @@ import Testing
         let buffer = BlockBuffer()
         var times: [Int64] = []
         while let block = try reader.next(into: buffer) {
-            block.forEachEvent { _, time, _ in
-                times.append(time)
+            block.forEachEvent { event in
+                times.append(event.run.ingestedAtMicros)
                 return true
             }
         }

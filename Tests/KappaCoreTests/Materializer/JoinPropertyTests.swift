@@ -47,7 +47,7 @@ import Testing
 
         var rows: [[Value]] { makesRows(made) }
 
-        mutating func pass(_ time: Int64) { join.pass(time) }
+        mutating func pass(_ time: SlowTime) { join.pass(time) }
 
         mutating func take(_ event: JSONValue, offset: Int64) throws -> Int {
             var part: Int64 = 0
@@ -207,7 +207,7 @@ import Testing
 
         // The elements that are kept of each side.
         let lines = MarketMaker.lines(100, seed: seed)
-        _ = try StreamsReference.run(lines, &model)
+        _ = try StreamsReference.run(lines, [], &model)
         let (keptSales, keptOffers) = (model.join.lefts, model.join.rights)
         let folder = try TemporaryFolder(inMemory: true)
         let version = try EventsVersion(view, in: folder.path)

@@ -22,10 +22,10 @@ struct LatenessBehindPropertyTests {
         let size: Int64
         let isSliding: Bool
         let lateness: Int64
-        private var clock = Int64.min
+        private var clock = SlowTime()
         private(set) var hasLate = false
-        /// All pairs, with the stream time when they came.
-        private var pairs: [(pair: Pair, time: Int64, clock: Int64)] = []
+        /// All pairs, with what all partitions had passed when they came.
+        private var pairs: [(pair: Pair, time: Int64, passed: Int64)] = []
 
         init(
             _ join: JoinModel<Sale, Offer>, size: Int64, isSliding: Bool, lateness: Int64
@@ -34,8 +34,8 @@ struct LatenessBehindPropertyTests {
             self.lateness = lateness
         }
 
-        mutating func pass(_ time: Int64) {
-            clock = max(clock, time)
+        mutating func pass(_ time: SlowTime) {
+            clock = time
             join.pass(time)
         }
 
@@ -54,8 +54,8 @@ struct LatenessBehindPropertyTests {
                     (Pair(item: sale.item, weight: sale.weight, limit: offer.limit), time))
             }
             for (pair, time) in made {
-                if isOpen(isSliding ? time + size : start(time) + size, clock) {
-                    pairs.append((pair, time, clock))
+                if isOpen(isSliding ? time + size : start(time) + size, clock.own) {
+                    pairs.append((pair, time, clock.passed))
                 } else {
                     hasLate = true
                 }
@@ -67,11 +67,11 @@ struct LatenessBehindPropertyTests {
             var rows: [[Value]] = []
             for item in Set(pairs.map(\.pair.item)) {
                 let mine = pairs.filter { $0.pair.item == item }
-                let opened = isSliding ? mine.filter { isOpen($0.time, $0.clock) } : mine
+                let opened = isSliding ? mine.filter { isOpen($0.time, $0.passed) } : mine
                 for end in Set(opened.map { isSliding ? $0.time : start($0.time) + size }) {
                     let inside = mine.filter {
                         isSliding
-                            ? (end - size...end).contains($0.time) && isOpen(end, $0.clock)
+                            ? (end - size...end).contains($0.time) && isOpen(end, $0.passed)
                             : start($0.time) + size == end
                     }.map(\.pair)
                     rows.append([

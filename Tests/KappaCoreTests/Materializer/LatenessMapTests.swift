@@ -16,20 +16,20 @@ import Testing
     private static let second: Int64 = 1_000_000
 
     private struct Model: StreamsModel {
-        var clock = Int64.min
+        var clock = SlowTime()
         var rows: [[Value]] = []
         let lateness: Int64?
         /// Nil if each sale makes one element.
         var copies: ((Sale) -> Int)?
 
-        mutating func pass(_ time: Int64) { clock = max(clock, time) }
+        mutating func pass(_ time: SlowTime) { clock = time }
 
         mutating func take(_ event: JSONValue, offset: Int64) throws -> Int {
             let sales = try StreamsMarket.sales(event)
             for (sale, time) in sales {
                 if sale.note == "X" { throw StreamsMarket.Refusal("X") }
                 let end = (time - ((time % (5 * second)) + 5 * second) % (5 * second)) + 5 * second
-                let isLate = lateness.map { end + $0 <= clock } ?? false
+                let isLate = lateness.map { end + $0 <= clock.own } ?? false
                 let cells = [Value.integer(Int64(sale.item)), .bool(isLate)]
                 guard let copies else {
                     rows.append([.integer(offset)] + cells)

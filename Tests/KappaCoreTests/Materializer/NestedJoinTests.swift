@@ -32,7 +32,7 @@ import Testing
         var outer: JoinModel<Twins, Offer>?
         var rows: [[Value]] = []
 
-        mutating func pass(_ time: Int64) {
+        mutating func pass(_ time: SlowTime) {
             inner.pass(time)
             outer?.pass(time)
         }

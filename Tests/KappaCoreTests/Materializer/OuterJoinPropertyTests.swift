@@ -57,12 +57,13 @@ import Testing
         private func end(_ time: Int64, _ size: Int64) -> Int64 { (time / size + 1) * size }
     }
 
-    /// An accepted element, with the stream time at its arrival.
+    /// An accepted element, with the time of its arrival.
     struct Came<Element> {
         var element: Element
         var time: Int64
         var offset: Int64
-        var clock: Int64
+        /// What all partitions had passed.
+        var passed: Int64
     }
 
     /// Keeps all accepted elements, and computes the rows from scratch.
@@ -70,7 +71,7 @@ import Testing
         let kind: Kind
         let bound: Bound
         let areEqual: (Sale, Offer) -> Bool
-        private var clock = Int64.min
+        private var clock = SlowTime()
         private(set) var sales: [Came<Sale>] = []
         private(set) var offers: [Came<Offer>] = []
 
@@ -78,7 +79,7 @@ import Testing
             (self.kind, self.bound, self.areEqual) = (kind, bound, areEqual)
         }
 
-        mutating func pass(_ time: Int64) { clock = max(clock, time) }
+        mutating func pass(_ time: SlowTime) { clock = time }
 
         /// Whether two met: the later one arrived before the earlier one expired.
         private func haveMet(_ sale: Came<Sale>, _ offer: Came<Offer>) throws -> Bool {
@@ -87,14 +88,14 @@ import Testing
             }
             let isPast =
                 sale.offset < offer.offset
-                ? bound.isPast(sale.time, offer.clock) : bound.isPast(offer.time, sale.clock)
+                ? bound.isPast(sale.time, offer.passed) : bound.isPast(offer.time, sale.passed)
             return try !isPast && Pair.isJoined(sale.element, offer.element)
         }
 
         mutating func take(_ event: JSONValue, offset: Int64) throws -> Int {
             for (sale, time) in try StreamsMarket.sales(event) {
-                let new = Came(element: sale, time: time, offset: offset, clock: clock)
-                if bound.isPast(time, clock) { throw StreamsLate() }
+                let new = Came(element: sale, time: time, offset: offset, passed: clock.passed)
+                if bound.isPast(time, clock.own) { throw StreamsLate() }
                 var isAlone = true
                 for offer in offers where try haveMet(new, offer) {
                     isAlone = false
@@ -105,8 +106,8 @@ import Testing
                 return 1
             }
             for (offer, time) in try StreamsMarket.offers(event) {
-                let new = Came(element: offer, time: time, offset: offset, clock: clock)
-                if bound.isPast(time, clock) { throw StreamsLate() }
+                let new = Came(element: offer, time: time, offset: offset, passed: clock.passed)
+                if bound.isPast(time, clock.own) { throw StreamsLate() }
                 var isAlone = true
                 for sale in sales where try haveMet(sale, new) {
                     isAlone = false
@@ -204,7 +205,7 @@ import Testing
         var seenSales: Set<Int> = []
         var seenOffers: Set<Int> = []
         var rows: [[Value]] { model.rows }
-        mutating func pass(_ time: Int64) { model.pass(time) }
+        mutating func pass(_ time: SlowTime) { model.pass(time) }
         mutating func take(_ event: JSONValue, offset: Int64) throws -> Int {
             for (sale, _) in try StreamsMarket.sales(event) where left {
                 if !seenSales.insert(sale.item).inserted || sale.weight < 0 { return 0 }

@@ -59,7 +59,7 @@ import Testing
         let isIncluded: (Named) -> Bool
         var rows: [[Value]] = []
 
-        mutating func pass(_ time: Int64) { join.pass(time) }
+        mutating func pass(_ time: SlowTime) { join.pass(time) }
 
         mutating func take(_ event: JSONValue, offset: Int64) throws -> Int {
             let offers = try StreamsMarket.offers(event).filter {

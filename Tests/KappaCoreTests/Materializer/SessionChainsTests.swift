@@ -44,13 +44,17 @@ import Testing
         let indexed = try chains(
             gap: gap, lateness: lateness, mostSteps: Int(random.next() % 4))
         var streamTime = Int64.min / 4
+        var passed = streamTime
         for _ in 0..<3_000 {
             let time = Int64(random.next() % UInt64(span))
             streamTime = max(streamTime, time)
+            if round % 4 < 2 || time % 7 == 0 { passed = streamTime }
             var taken: [[Int64]?] = []
             for chains in [walked, indexed] {
                 let key = key(7, in: chains)
-                let id = try chains.session(for: time, of: key, streamTime: streamTime) {}
+                let id = try chains.session(
+                    for: time, of: key, streamTime: streamTime, passed: passed
+                ) {}
                 taken.append(id.map { [chains.sessions.start($0), chains.sessions.last($0)] })
             }
             try #require(taken[0] == taken[1], "seed \(seed)")

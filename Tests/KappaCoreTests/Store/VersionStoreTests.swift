@@ -38,7 +38,12 @@ struct VersionStoreTests {
     private func checkpoint(_ offset: UInt64) -> Checkpoint {
         Checkpoint(
             offset: Offset(offset), digest: LogDigest(bytes: offset * 10, crc: 0xFFFF_FFFF),
-            streamTimes: [.min, 42])
+            streamTimes: StreamTimes(
+                partitions: [
+                    .init(name: "", hasEvents: true, times: [.min, 42]),
+                    .init(name: "orders/3", hasEvents: true, times: [5, -7]),
+                    .init(name: "a@b.c", hasEvents: false, times: [.min, .min]),
+                ], least: [.min, -7]))
     }
 
     private func row(_ id: String, count: Int64 = 1) -> [Value] {

@@ -12,13 +12,14 @@ extension EventsReference {
     ) throws {
         var random = SplitMix(state: seed)
         var maker = ReadingMaker(random)
-        let lines = maker.lines(40 + random.below(160))
-        var expected = try run(lines)
+        var lines = maker.lines(40 + random.below(160))
+        let places = try EventsPlace.random(&lines, &random)
+        var expected = try run(lines, places)
         change(&expected)
         for number in 0..<ways {
             var way = number == 0 ? .whole(lines.count) : EventsWay.random(lines.count, &random)
             if number == 0 { way.forbidColumns = seed % 2 == 0 }
-            let found = try way.run(view, lines)
+            let found = try way.run(view, lines, places)
             #expect(found.difference(from: expected) == nil, "seed \(seed), \(way)")
         }
     }

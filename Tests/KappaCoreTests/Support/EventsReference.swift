@@ -53,16 +53,20 @@ struct EventsReference<Element> {
     }
 
     /// The rows of the table in key order, and the outcome of the events.
-    func run(_ lines: [String]) throws -> EventsOutcome {
+    func run(_ lines: [String], _ places: [EventsPlace] = []) throws -> EventsOutcome {
         var groups: [Group] = []
         var singles: [Single] = []
-        var streamTime = Int64.min
+        var clocks = SlowClocks()
         var outcome = EventsOutcome(tables: [], counters: Counters(), dead: [])
         var place = 0
         for (offset, line) in lines.enumerated() {
             var fate = Fate.filtered
+            if !places.isEmpty, !clocks.turn(to: places[offset]) {
+                outcome.counters.filtered += 1
+                continue
+            }
             let event = try JSONValue(parsing: line)
-            if let time = clock(event) { streamTime = max(streamTime, time.microseconds) }
+            if let time = clock(event) { clocks.meet(time.microseconds) }
             do {
                 let taken = try elements(event) ?? []
                 let keyed = try taken.map { element, time in
@@ -70,13 +74,15 @@ struct EventsReference<Element> {
                 }
                 for (element, time, key) in keyed {
                     place += 1
-                    streamTime = max(streamTime, time.microseconds)
+                    clocks.meet(time.microseconds)
                     let isTaken = add(
-                        element, place, key, time.microseconds, streamTime, to: &groups,
+                        element, place, key, time.microseconds, clocks.time, to: &groups,
                         &singles)
                     fate = Fate(rawValue: max(fate.rawValue, isTaken ? 1 : 2)) ?? fate
                     if !isTaken, lateAreDead {
-                        throw Late(time: time, streamTime: Timestamp(microseconds: streamTime))
+                        throw Late(
+                            time: time,
+                            streamTime: Timestamp(microseconds: clocks.time.own))
                     }
                 }
             } catch {
@@ -96,7 +102,7 @@ struct EventsReference<Element> {
         if let keep {
             groups.removeAll { group in
                 guard case .timestamp(let end) = window(group)[1] else { return false }
-                return end.microseconds + keep + endsInside <= streamTime
+                return end.microseconds + keep + endsInside <= clocks.time.passed
             }
         }
         outcome.tables = [groups.map(row).sorted { isOrdered($0.key, $1.key) }.map(\.row)]
@@ -105,11 +111,11 @@ struct EventsReference<Element> {
 
     /// Puts an element into its groups; false if it is late.
     private func add(
-        _ element: Element, _ place: Int, _ key: [Value], _ time: Int64, _ streamTime: Int64,
+        _ element: Element, _ place: Int, _ key: [Value], _ time: Int64, _ now: SlowTime,
         to groups: inout [Group], _ singles: inout [Single]
     ) -> Bool {
-        func isOpen(_ end: Int64) -> Bool {
-            (lateness ?? keep).map { end + $0 + endsInside > streamTime } ?? true
+        func isOpen(_ end: Int64, at streamTime: Int64? = nil) -> Bool {
+            (lateness ?? keep).map { end + $0 + endsInside > streamTime ?? now.own } ?? true
         }
         let new = Group(key: key, start: time, last: time, elements: [(place, element)])
         switch cut {
@@ -128,12 +134,12 @@ struct EventsReference<Element> {
             guard isOpen(time + size) else { return false }
             for index in groups.indices
             where groups[index].key == key && (time...time + size).contains(groups[index].last)
-                && isOpen(groups[index].last)
+                && isOpen(groups[index].last, at: now.passed)
             {
                 groups[index].elements += new.elements
             }
             let isThere = groups.contains { $0.key == key && $0.last == time }
-            if !isThere, isOpen(time) {
+            if !isThere, isOpen(time, at: now.passed) {
                 let before = singles.filter {
                     $0.key == key && (time - size...time).contains($0.time)
                 }
@@ -146,7 +152,8 @@ struct EventsReference<Element> {
         case .session(let gap):
             let joined = groups.indices.filter {
                 groups[$0].key == key && time >= groups[$0].start - gap
-                    && time <= groups[$0].last + gap && isOpen(groups[$0].last + gap)
+                    && time <= groups[$0].last + gap
+                    && isOpen(groups[$0].last + gap, at: now.passed)
             }
             let start = joined.reduce(time) { min($0, groups[$1].start) }
             let last = joined.reduce(time) { max($0, groups[$1].last) }

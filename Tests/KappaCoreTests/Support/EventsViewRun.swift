@@ -101,18 +101,17 @@ struct EventsWay: CustomStringConvertible {
     }
 
     /// Appends the lines and materializes the view in this way.
-    func run(_ view: any AnyView, _ lines: [String]) throws -> EventsOutcome {
+    func run(
+        _ view: any AnyView, _ lines: [String], _ places: [EventsPlace] = []
+    ) throws -> EventsOutcome {
         let folder = try TemporaryFolder(inMemory: true)
         let version = try EventsVersion(view, in: folder.path)
         let writer = try LogWriter(version.log)
         var random = SplitMix(state: seed)
         var first = 0
+        var positions: [String: UInt64] = [:]
         for (index, count) in appends.enumerated() {
-            var batch = EventLines()
-            for line in lines[first..<(first + count)] {
-                batch.append(try EventLines(event: line))
-            }
-            _ = try writer.append(batch)
+            try EventsPlace.append(lines[first..<(first + count)], places, writer, &positions)
             first += count
             guard index == appends.count - 1 || random.chance(scans, in: 100) else { continue }
             if random.chance(restarts, in: 100) { version.close() }

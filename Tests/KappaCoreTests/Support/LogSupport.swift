@@ -93,15 +93,12 @@ enum LogTesting {
             digest = slowDigest(block, after: digest)
             #expect(block.digestAfter == digest)
             #expect(block.runs.reduce(0) { $0 + $1.events } == block.events)
-            let sources = block.runs.flatMap { run in
-                Array(repeating: run.source?.name, count: run.events)
-            }
-            block.forEachEvent { offset, micros, json in
+            block.forEachEvent { event in
                 events.append(
                     ReadEvent(
-                        offset: offset, micros: micros,
-                        source: sources[offset - block.firstOffset],
-                        text: String(decoding: json, as: UTF8.self)))
+                        offset: event.offset, micros: event.run.ingestedAtMicros,
+                        source: event.run.source?.name,
+                        text: event.json.map { String(decoding: $0, as: UTF8.self) } ?? ""))
                 return true
             }
         }

@@ -6,8 +6,8 @@ import Testing
 /// The state of a slow, obvious reference of a view after some events. It is a value, so that an event that
 /// cannot be taken leaves it unchanged.
 protocol StreamsModel {
-    /// Notes the time of an event of the log, whatever its outcome.
-    mutating func pass(_ time: Int64)
+    /// Notes the stream time at an event of the log, whatever its outcome.
+    mutating func pass(_ time: SlowTime)
     /// The rows of the view's table, in key order.
     var rows: [[Value]] { get }
     /// Whether an element of the last event came too late for a later step.
@@ -17,7 +17,7 @@ protocol StreamsModel {
 }
 
 extension StreamsModel {
-    mutating func pass(_ time: Int64) {}
+    mutating func pass(_ time: SlowTime) {}
     var hasLate: Bool { false }
 }
 
@@ -26,13 +26,21 @@ struct StreamsLate: Error {}
 
 enum StreamsReference {
     /// Takes one event after another.
-    static func run(_ lines: [String], _ model: inout some StreamsModel) throws -> EventsOutcome {
+    static func run(
+        _ lines: [String], _ places: [EventsPlace] = [], _ model: inout some StreamsModel
+    ) throws -> EventsOutcome {
         var outcome = EventsOutcome(tables: [], counters: Counters(), dead: [])
+        var clocks = SlowClocks()
         for (offset, line) in lines.enumerated() {
+            if !places.isEmpty, !clocks.turn(to: places[offset]) {
+                outcome.counters.filtered += 1
+                continue
+            }
             let event = try JSONValue(parsing: line)
             if let at = event["at"], let time = try? ValueDecoder(at).decode(Timestamp.self) {
-                model.pass(time.microseconds)
+                clocks.meet(time.microseconds)
             }
+            model.pass(clocks.time)
             var next = model
             do {
                 let count = try next.take(event, offset: Int64(offset))
@@ -64,12 +72,13 @@ enum StreamsReference {
         ways: Int = 3
     ) throws {
         var random = SplitMix(state: seed)
-        let lines = MarketMaker.lines(20 + random.below(events), seed: seed)
+        var lines = MarketMaker.lines(20 + random.below(events), seed: seed)
+        let places = try EventsPlace.random(&lines, &random)
         var model = model
-        let expected = try run(lines, &model)
+        let expected = try run(lines, places, &model)
         for number in 0..<ways {
             let way = number == 0 ? .whole(lines.count) : EventsWay.random(lines.count, &random)
-            let found = try way.run(view, lines)
+            let found = try way.run(view, lines, places)
             #expect(
                 found.difference(from: expected) == nil,
                 "seed \(seed), KAPPA_SEED, \(view.name), \(way)")
@@ -81,7 +90,7 @@ enum StreamsReference {
 struct JoinModel<Left, Right> {
     private(set) var lefts: [(Left, Int64)] = []
     private(set) var rights: [(Right, Int64)] = []
-    private var clock = Int64.min
+    private var clock = SlowTime()
     let bound: Bound
     let areEqual: (Left, Right) -> Bool
 
@@ -97,21 +106,21 @@ struct JoinModel<Left, Right> {
         self.areEqual = areEqual
     }
 
-    mutating func pass(_ time: Int64) { clock = max(clock, time) }
+    mutating func pass(_ time: SlowTime) { clock = time }
 
     mutating func take(
         _ newLefts: [(Left, Int64)], _ newRights: [(Right, Int64)],
         _ body: (Left, Right, Int64) throws -> Void
     ) throws {
         for (left, time) in newLefts {
-            if isPast(time) { throw StreamsLate() }
+            if isPast(time, clock.own) { throw StreamsLate() }
             for (right, other) in rights where areEqual(left, right) && canMeet(time, other) {
                 try body(left, right, max(time, other))
             }
             lefts.append((left, time))
         }
         for (right, time) in newRights {
-            if isPast(time) { throw StreamsLate() }
+            if isPast(time, clock.own) { throw StreamsLate() }
             for (left, other) in lefts where areEqual(left, right) && canMeet(time, other) {
                 try body(left, right, max(time, other))
             }
@@ -120,7 +129,7 @@ struct JoinModel<Left, Right> {
     }
 
     private func canMeet(_ time: Int64, _ other: Int64) -> Bool {
-        if isPast(other) { return false }
+        if isPast(other, clock.passed) { return false }
         return switch bound {
         case .none: true
         case .within(let span, _): abs(time - other) <= span
@@ -128,7 +137,7 @@ struct JoinModel<Left, Right> {
         }
     }
 
-    private func isPast(_ time: Int64) -> Bool {
+    private func isPast(_ time: Int64, _ clock: Int64) -> Bool {
         switch bound {
         case .within(let span, let lateness?): time + span + lateness <= clock
         case .sameWindow(let size, let lateness?): start(time, size) + size + lateness <= clock

@@ -211,7 +211,7 @@ package enum SystemClock {
     package static func monotonicSeconds() -> Double { Double(monotonicNanoseconds()) / 1e9 }
 
     /// Microseconds since 1970-01-01T00:00:00Z. It goes back when somebody sets the clock back.
-    static func wallMicroseconds() -> Int64 {
+    package static func wallMicroseconds() -> Int64 {
         let time = read(CLOCK_REALTIME)
         return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000
     }

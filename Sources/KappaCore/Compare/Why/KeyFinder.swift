@@ -4,8 +4,8 @@ import CKappaJSON
 struct KeyCandidate {
     /// Its index in the batch.
     var event: Int
-    /// The step's stream time before it.
-    var streamTime = Int64.min
+    /// The step's stream times before it; nil if they do not matter.
+    var streamTimes: StreamTimes?
 }
 
 /// Finds the events that may touch the row of a key, by the columns of the key alone.
@@ -22,7 +22,8 @@ final class GroupFinder: KeyFinder {
     /// The bounds of the requested window.
     private let window: Range<Int64>?
     private let isWindowed: Bool
-    private var streamTime = Int64.min
+    private let clocks = PartitionClocks(StreamTimes())
+    private let clock: PartitionClock
 
     /// Nil if the stream keeps state from event to event: what it makes of an event then depends on earlier
     /// ones.
@@ -45,32 +46,47 @@ final class GroupFinder: KeyFinder {
             WindowCut(definition).map { start..<max(start, $0.end(ofStart: start)) }
         }
         input = try definition.open(PlanContext(plan))
+        clock = clocks.add(columns: isWindowed ? input.timeColumns : nil)
     }
 
     func find(in batch: EventBatch, into candidates: inout [KeyCandidate]) {
-        let rows = input.rows(of: batch, 0..<batch.count).value
+        for stretch in batch.stretches {
+            switch stretch {
+            case .events(let events, let partition):
+                clocks.enter(partition)
+                find(events, of: batch, into: &candidates)
+            case .tick(_, let run): clocks.pass(run, in: batch)
+            }
+        }
+    }
+
+    private func find(
+        _ events: Range<Int>, of batch: EventBatch, into candidates: inout [KeyCandidate]
+    ) {
+        let rows = input.rows(of: batch, events).value
         let times = isWindowed ? rows.time?.integers : nil
-        var clock = StreamClock(
-            streamTime, columns: isWindowed ? rows.clockColumns : [], from: 0)
-        var before = streamTime
+        var running = clock.start(batch, from: events.lowerBound)
+        var before = running.reached
         var event: Int32 = -1
         for (row, of) in zip(rows.rows, rows.events) {
             if of != event {
                 event = of
-                clock.advance(through: Int(of) - 1)
-                before = clock.time
+                running.advance(through: Int(of) - 1)
+                before = running.reached
             }
             if let time = times?[Int(row)] {
-                clock.meet(time)
+                running.meet(time)
                 if let window, !window.contains(time) { continue }
             }
             guard candidates.last?.event != Int(of), key.matches(rows.keys, Int(row)) else {
                 continue
             }
-            candidates.append(KeyCandidate(event: Int(of), streamTime: before))
+            clock.stop(reached: before)
+            candidates.append(
+                KeyCandidate(event: Int(of), streamTimes: isWindowed ? clocks.times : nil))
         }
-        clock.advance(through: batch.count - 1)
-        streamTime = clock.time
+        running.advance(through: events.upperBound - 1)
+        clock.stop(running)
     }
 }
 
@@ -86,7 +102,9 @@ private final class PlanContext: StreamContext {
         throw KappaError(.bug, "a stream remembers more than it says")
     }
 
-    func clock(columns: [Int]) -> StreamTimekeeper { StreamTimekeeper(.min, columns: columns) }
+    func clock(columns: [Int]) -> StreamTimekeeper {
+        StreamTimekeeper(PartitionClocks(StreamTimes()).add(columns: columns))
+    }
 }
 
 /// Finds the events that the handlers of one table of a fold apply to a key.

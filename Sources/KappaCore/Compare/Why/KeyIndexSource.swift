@@ -40,6 +40,14 @@ struct KeyIndexSource {
                         + "`kappa rebuild \(id.view)` makes a version whose index is whole"
                     : "the index of \(id) ends at offset \(indexed), as its rows do")
         }
+        let times = try reader.checkpoint().streamTimes
+        if times.partitions.count > 1,
+            case .aggregation(let step) = definition.steps[place.step].kind,
+            step.judgesLateness
+        {
+            throw Unused(
+                reason: "the log has time partitions, and the index has the times of one only")
+        }
         let key = try place.schema.key(question.key).compactMap { KeyPart($0) }
         guard let hashes = place.hashes(key) else {
             throw Unused(reason: "a window of table \(name) has too many panes for its index")

@@ -111,7 +111,9 @@ final class KeyTrace {
     /// - Parameter streamTime: The step's stream time before the event.
     func load(_ single: EventBatch, streamTime: Int64) {
         load(single)
-        for index in candidates.indices { candidates[index].streamTime = streamTime }
+        for index in candidates.indices {
+            candidates[index].streamTimes = StreamTimes([streamTime])
+        }
     }
 
     /// The first candidate of the batch that has not been applied, as an index into the batch.
@@ -126,7 +128,7 @@ final class KeyTrace {
         let digest = version.checkpoint.digest
         if skips {
             version.skip(
-                to: single.firstOffset, digest: digest, streamTimes: [candidate.streamTime])
+                to: single.firstOffset, digest: digest, streamTimes: candidate.streamTimes)
         }
         try version.apply(single, from: digest, to: digest)
         // While looking for a crash, commit after each event: only then is a crash in a commit due to one

@@ -59,11 +59,11 @@ package final class LogSource: EventSource {
 
     private func batch(of block: LogBlock, isAtEnd: Bool) -> SourceLines {
         var lines: [UInt8] = []
-        if block.runs.allSatisfy(\.erased.isEmpty) {
+        if block.runs.allSatisfy({ $0.erased.isEmpty && $0.tick == nil }) {
             lines = Array(block.payload)
         } else {
-            block.forEachEvent { _, _, event in
-                if !event.isEmpty { lines += event + [0x0A] }
+            block.forEachEvent { event in
+                if let json = event.json { lines += json + [0x0A] }
                 return true
             }
         }

@@ -9,8 +9,6 @@ struct AggregationRows {
     /// The event of each row, as an index into the batch.
     var events: [Int32] = []
     var time: kj_column?
-    /// The batch's columns of the view's event times, for all events.
-    var clockColumns: [kj_column] = []
     var keys: [kj_column] = []
     /// The input of each aggregate.
     var inputs: [AggregateColumns] = []
@@ -39,6 +37,8 @@ extension AggregationRows {
 package protocol AggregationInput: AnyObject {
     /// The rows of the events in `range`; valid until the next call.
     func rows(of batch: EventBatch, _ range: Range<Int>) -> AggregationRowsRef
+    /// The plan's columns of the event times; see ``PartitionClocks/add(columns:)``.
+    var timeColumns: [Int] { get }
 }
 
 /// Keeps ``AggregationRows`` in one place, so that its arrays are reused from batch to batch.
@@ -81,6 +81,8 @@ final class ExpressionInput<Element>: AggregationInput {
             self.keys.needsStructs
             || all.contains { if case .computed = $0 { true } else { false } }
     }
+
+    var timeColumns: [Int] { reader.timeColumns }
 
     func rows(of batch: EventBatch, _ range: Range<Int>) -> AggregationRowsRef {
         reader.load(batch)
@@ -144,7 +146,6 @@ final class ExpressionInput<Element>: AggregationInput {
             case .late, .applied: result.value.late.append(event)
             }
         }
-        result.value.clockColumns = reader.timeColumns.map { batch.times($0) }
         result.value.time = reader.times
         result.value.keys = keys.columns
         conditions.evaluate(result.value.rows[...]) { reader.column($0) }

@@ -6,7 +6,7 @@ final class AggregationRunner: StepRunner {
     private let input: any AggregationInput
     private let store: any RowStore
     private let tableIndex: Int
-    private let stepIndex: Int
+    private let clock: PartitionClock
     private let cut: WindowCut?
     /// Which part of the group's key is the window's start.
     private let windowPart: Int
@@ -28,17 +28,17 @@ final class AggregationRunner: StepRunner {
 
     init(
         _ definition: AggregationDefinition, input: any AggregationInput, store: any RowStore,
-        table index: Int, step: Int, keyIndex: KeyIndexWriter?, budgetBytes: Int
+        table index: Int, clock: PartitionClock, keyIndex: KeyIndexWriter?, budgetBytes: Int
     ) throws {
         self.definition = definition
         self.input = input
         self.store = store
         tableIndex = index
-        stepIndex = step
+        self.clock = clock
         self.keyIndex = keyIndex
         self.budgetBytes = budgetBytes
         cut = WindowCut(definition)
-        retention = Retention(definition)
+        retention = Retention(definition, clock)
         var keyIsText = definition.keyKinds.map { $0 == .text || $0 == .json }
         let windowIsFirst = if case .windowStart? = definition.origins.first { true } else { false }
         windowPart = windowIsFirst ? 0 : keyIsText.count
@@ -74,10 +74,7 @@ final class AggregationRunner: StepRunner {
         reference.value.noteRefused(in: pass)
         keyIndex?.begin(events: batch.count)
         if let sorter {
-            let time = sorter.sort(
-                &reference.value, range, streamTime: pass.streamTimes[stepIndex], pass)
-            pass.streamTimes[stepIndex] = time
-            retention?.streamTime = time
+            sorter.sort(&reference.value, range, of: batch, clock, pass)
         }
         let input = reference.value
         guard !input.rows.isEmpty else { return }

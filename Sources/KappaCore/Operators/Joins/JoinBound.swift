@@ -60,8 +60,9 @@ public struct JoinBound: Sendable {
     }
 
     /// Whether the times of two elements with the same key allow them to match.
-    func canMeet(_ a: JoinMeta, _ b: JoinMeta, now: Int64) -> Bool {
-        if isPast(b.time, streamTime: now) { return false }
+    /// - Parameter passed: The time that all partitions have passed; elements before it may be gone.
+    func canMeet(_ a: JoinMeta, _ b: JoinMeta, passed: Int64) -> Bool {
+        if isPast(b.time, streamTime: passed) { return false }
         guard case .within(let span) = kind else { return true }
         return abs(a.time &- b.time) <= span
     }

@@ -61,7 +61,7 @@ final class JoinHalves {
 
     func load(_ batch: EventBatch) {
         firstOffset = Int64(truncatingIfNeeded: batch.firstOffset.rawValue)
-        let past = bound.past(streamTime: clock.time)
+        let past = bound.past(streamTime: clock.least)
         clock.load(batch)
         left.load(batch, past: past)
         right.load(batch, past: past)
@@ -211,14 +211,14 @@ final class JoinHalves {
     ) throws -> Bool {
         met.truncate(to: 0)
         let key = try mine.keyID(index)
-        let now = try admit(event, meta)
+        let passed = try admit(event, meta)
         let side = theirs.side
         guard let first = side.first(key) else { return theirs.hasRefused(key) }
         var next: UInt32? = first
         while let number = next {
             next = side.next(number)
             let other = side.meta(number)
-            guard bound.canMeet(meta, other, now: now) else { continue }
+            guard bound.canMeet(meta, other, passed: passed) else { continue }
             met.append(Met(number: number, time: max(meta.time, other.time)))
             // No other element of this key will come on this side, so its match need not wait any longer.
             if mine.isUnique { theirs.forgetLater(number, event) }
@@ -226,13 +226,13 @@ final class JoinHalves {
         return !met.isEmpty
     }
 
-    /// Returns the stream time at an element.
+    /// Returns the time that all partitions have passed at an element.
     /// - Throws: ``LateElement``.
     private func admit(_ event: Int32, _ meta: JoinMeta) throws -> Int64 {
         guard bound.needsTime else { return .min }
-        let now = clock.time(at: Int(event), meta.time)
+        let (now, passed) = clock.times(at: Int(event), meta.time)
         try bound.admit(meta, now: now)
-        return now
+        return passed
     }
 
     func settle() {

@@ -1,8 +1,8 @@
 /// The sessions of every key; finds the session that an event belongs to.
 ///
 /// Each key has a chain of sessions, the one with the latest last event first. So, if there is a lateness,
-/// the open sessions come before the closed ones, which no longer change. Two open sessions are always more
-/// than the gap apart. A chain that is too long to walk gets an index.
+/// the open sessions come before the closed ones, which no longer change: those that have closed in all time
+/// partitions. Two open sessions are always more than the gap apart. A chain that is too long to walk gets an index.
 final class SessionChains {
     /// One record for each key; its state is the newest session's number plus one, 0 for none, followed by
     /// the time of that session's last event.
@@ -44,23 +44,28 @@ final class SessionChains {
     /// Returns the session of an event at `time`, extended to include it; nil if the event is late.
     ///
     /// As in Flink, an event starts as a session of its own, which merges with the open ones that it overlaps
-    /// or touches; it is late if the resulting session has closed.
-    /// - Parameter beforeMerge: Called before two sessions merge. When it returns, the aggregates of both
-    ///   must include all their events.
+    /// or touches; it is late if the resulting session has closed in the event's partition.
+    /// - Parameters:
+    ///   - streamTime: That of the event's partition.
+    ///   - passed: The time that all partitions have passed.
+    ///   - beforeMerge: Called before two sessions merge. When it returns, the aggregates of both must
+    ///     include all their events.
     func session(
-        for time: Int64, of key: UInt32, streamTime: Int64,
+        for time: Int64, of key: UInt32, streamTime: Int64, passed: Int64,
         beforeMerge: () throws(KappaError) -> Void
     ) throws(KappaError) -> UInt32? {
-        // A session has closed if its last event is at this time or before.
-        let closed = lateness.map { streamTime &- $0 &- gap } ?? .min
+        // A session has closed if its last event is at this time or before: in this partition, and in all.
+        let late = lateness.map { streamTime &- $0 &- gap } ?? .min
+        let closed = lateness.map { passed > .min ? passed &- $0 &- gap : .min } ?? .min
         if let newest = newest(of: key) {
             let last = newestLast(of: key)
             // Later than all sessions of the key by more than the gap: no search is needed.
             if time > last &+ gap {
-                return time > closed ? begin(key, time, older: newest, newer: nil) : nil
+                return time > late ? begin(key, time, older: newest, newer: nil) : nil
             }
             // At the end of the newest session, as most events are: it cannot reach another session.
             if time >= last, last > closed {
+                if time <= late { return nil }
                 touch(newest)
                 if time > last {
                     sessions.setLast(newest, time)
@@ -73,6 +78,7 @@ final class SessionChains {
             sessions.last($0) > closed && time < sessions.start($0) &- gap
         }
         if let id = current, sessions.last(id) > closed, time <= sessions.last(id) &+ gap {
+            if max(time, sessions.last(id)) <= late { return nil }
             if time <= closed, time < sessions.start(id), isTaken(time, key, after: id) {
                 return nil
             }
@@ -80,7 +86,7 @@ final class SessionChains {
             return try grow(id, to: time, newer: newer, closed: closed, beforeMerge)
         }
         // A newer session is more than the gap away, or the search would have found it.
-        return time > closed ? begin(key, time, older: current, newer: newer) : nil
+        return time > late ? begin(key, time, older: current, newer: newer) : nil
     }
 
     /// Adds a session between its neighbours.

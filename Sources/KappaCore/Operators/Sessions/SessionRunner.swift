@@ -6,7 +6,7 @@ final class SessionRunner: StepRunner {
     private let input: any AggregationInput
     private let store: any RowStore
     private let tableIndex: Int
-    private let stepIndex: Int
+    private let clock: PartitionClock
     private let gap: Int64
     private let windowIsFirst: Bool
     private let rows: GroupRows
@@ -25,7 +25,7 @@ final class SessionRunner: StepRunner {
 
     init(
         _ definition: AggregationDefinition, gap: Int64, input: any AggregationInput,
-        store: any RowStore, table index: Int, step: Int, keyIndex: KeyIndexWriter?,
+        store: any RowStore, table index: Int, clock: PartitionClock, keyIndex: KeyIndexWriter?,
         budgetBytes: Int
     ) throws {
         self.definition = definition
@@ -33,10 +33,10 @@ final class SessionRunner: StepRunner {
         self.input = input
         self.store = store
         tableIndex = index
-        stepIndex = step
+        self.clock = clock
         self.keyIndex = keyIndex
         self.budgetBytes = budgetBytes
-        retention = Retention(definition)
+        retention = Retention(definition, clock)
         windowIsFirst = if case .windowStart? = definition.origins.first { true } else { false }
         rows = GroupRows(definition.layout, at: Sessions.stateOffset)
         let stored = try StoredTable(store, index, keyColumns: definition.layout.keyColumns)
@@ -62,13 +62,11 @@ final class SessionRunner: StepRunner {
         let reference = input.rows(of: batch, range)
         reference.value.noteRefused(in: pass)
         let input = reference.value
-        var clock = StreamClock(
-            pass.streamTimes[stepIndex], columns: input.clockColumns, from: range.lowerBound)
+        var running = clock.start(batch, from: range.lowerBound)
         keyIndex?.begin(events: batch.count)
-        try take(input, firstOffset: batch.firstOffset, &clock, pass)
-        clock.advance(through: range.upperBound - 1)
-        pass.streamTimes[stepIndex] = clock.time
-        retention?.streamTime = clock.time
+        try take(input, firstOffset: batch.firstOffset, &running, pass)
+        running.advance(through: range.upperBound - 1)
+        clock.stop(running)
     }
 
     private func take(
@@ -120,7 +118,8 @@ final class SessionRunner: StepRunner {
             clock.advance(through: Int(event))
             clock.meet(time)
             let session = try chains.session(
-                for: time, of: key, streamTime: clock.time, beforeMerge: addPending)
+                for: time, of: key, streamTime: clock.time, passed: clock.least,
+                beforeMerge: addPending)
             if let session {
                 pending.append(session, row: row, event: event)
             } else {

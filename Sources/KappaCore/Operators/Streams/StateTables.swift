@@ -6,20 +6,16 @@ final class StateTables: StreamContext {
     private let firstTable: Int
     /// By table; nil if a step manages the table itself.
     private var tables: [JoinRows?] = []
-    private(set) var clocks: [StreamTimekeeper] = []
-    private let clockTimes: ArraySlice<Int64>
+    private let clocks: PartitionClocks
 
-    /// - Parameters:
-    ///   - firstTable: The index of the first table that readers do not see.
-    ///   - clockTimes: The times of the clocks at the last checkpoint.
+    /// - Parameter firstTable: The index of the first table that readers do not see.
     init(
-        _ plan: ExtractionPlan, _ store: any RowStore, firstTable: Int,
-        clockTimes: ArraySlice<Int64>
+        _ plan: ExtractionPlan, _ store: any RowStore, firstTable: Int, _ clocks: PartitionClocks
     ) {
         self.plan = plan
         self.store = store
         self.firstTable = firstTable
-        self.clockTimes = clockTimes
+        self.clocks = clocks
     }
 
     func joinSides(
@@ -56,11 +52,7 @@ final class StateTables: StreamContext {
     }
 
     func clock(columns: [Int]) -> StreamTimekeeper {
-        let index = clockTimes.startIndex + clocks.count
-        let clock = StreamTimekeeper(
-            clockTimes.indices.contains(index) ? clockTimes[index] : .min, columns: columns)
-        clocks.append(clock)
-        return clock
+        StreamTimekeeper(clocks.add(columns: columns))
     }
 
     func write(to transaction: any StoreTransaction) throws {

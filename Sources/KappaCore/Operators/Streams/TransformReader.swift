@@ -59,7 +59,7 @@ final class TransformReader<Old, New>: MakingReader {
             let row = Int(rows[number])
             guard times.states[row] == UInt8(KJ_VALUE.rawValue) else { continue }
             let time = times.integers[row]
-            let now = judging.clock.time(at: Int(events[number]), time)
+            let now = judging.clock.times(at: Int(events[number]), time).time
             if judging.bound.isPast(time, streamTime: now) { isLate[number] = true }
         }
         return isLate

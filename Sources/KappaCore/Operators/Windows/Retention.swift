@@ -1,22 +1,23 @@
 /// Deletes the rows of old windows from a table.
 ///
-/// A row is kept as long as `window_end + keep > stream time`, as of the last event of a commit. So the rows
+/// A row is kept as long as `window_end + keep > stream time`, as of the last event of a commit, in the
+/// least of the time partitions. So the rows
 /// at an offset do not depend on where earlier commits fell. An event whose window has been deleted is late,
 /// so no deleted row comes back.
 struct Retention {
     private let keep: Int64
-    /// The stream time as of the last event.
-    var streamTime = Int64.min
+    private let clock: PartitionClock
     private var deletedUntil = Int64.min
 
-    init?(_ definition: AggregationDefinition) {
+    init?(_ definition: AggregationDefinition, _ clock: PartitionClock) {
         guard let keep = definition.keepMicroseconds else { return nil }
         self.keep = keep
+        self.clock = clock
     }
 
     /// Rows whose window has ended at this time or earlier are gone; nil while no row is.
     private var until: Int64? {
-        let (until, overflow) = streamTime.subtractingReportingOverflow(keep)
+        let (until, overflow) = clock.least.subtractingReportingOverflow(keep)
         return overflow ? nil : until
     }
 

@@ -101,7 +101,7 @@ final class SlidingElements {
     func offset(_ id: UInt32) -> Int64 { record(id).load(fromByteOffset: 24, as: Int64.self) }
     /// The element's index among those of its event.
     func part(_ id: UInt32) -> Int64 { record(id).load(fromByteOffset: 32, as: Int64.self) }
-    /// The stream time when it came.
+    /// The time that all partitions had passed when it came.
     func streamTime(_ id: UInt32) -> Int64 { record(id).load(fromByteOffset: 40, as: Int64.self) }
 
     /// Whether one element precedes another in the log.

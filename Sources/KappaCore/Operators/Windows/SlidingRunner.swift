@@ -10,7 +10,7 @@ final class SlidingRunner: StepRunner {
     private let store: any RowStore
     private let table: Int
     private let elementsTable: Int
-    private let stepIndex: Int
+    private let clock: PartitionClock
     private let size: Int64
     /// A window has closed once its end plus this is at most the stream time.
     private let lateness: Int64?
@@ -23,7 +23,6 @@ final class SlidingRunner: StepRunner {
     /// among elements of one time, the first is marked.
     private let elements: SlidingElements
     private var retention: Retention?
-    private var streamTime = Int64.min
 
     /// Elements not yet in the store, in log order.
     private var added: [UInt32] = []
@@ -36,7 +35,7 @@ final class SlidingRunner: StepRunner {
     init(
         _ definition: AggregationDefinition, size: Int64, input: any AggregationInput,
         store: any RowStore, table: Int, elements layout: RowLayout, elementsTable: Int,
-        step: Int
+        clock: PartitionClock
     ) throws {
         self.definition = definition
         self.size = size
@@ -44,9 +43,9 @@ final class SlidingRunner: StepRunner {
         self.store = store
         self.table = table
         self.elementsTable = elementsTable
-        stepIndex = step
+        self.clock = clock
         lateness = definition.latenessMicroseconds
-        retention = Retention(definition)
+        retention = Retention(definition, clock)
         windowIsFirst = if case .windowStart? = definition.origins.first { true } else { false }
         rows = GroupRows(definition.layout, at: SlidingElements.stateOffset)
         elementRows = GroupRows(layout, at: SlidingElements.stateOffset)
@@ -72,13 +71,10 @@ final class SlidingRunner: StepRunner {
         let reference = input.rows(of: batch, range)
         reference.value.noteRefused(in: pass)
         let input = reference.value
-        var clock = StreamClock(
-            pass.streamTimes[stepIndex], columns: input.clockColumns, from: range.lowerBound)
-        try take(input, firstOffset: batch.firstOffset, &clock, pass)
-        clock.advance(through: range.upperBound - 1)
-        pass.streamTimes[stepIndex] = clock.time
-        streamTime = clock.time
-        retention?.streamTime = clock.time
+        var running = clock.start(batch, from: range.lowerBound)
+        try take(input, firstOffset: batch.firstOffset, &running, pass)
+        running.advance(through: range.upperBound - 1)
+        clock.stop(running)
     }
 
     private func take(
@@ -104,15 +100,16 @@ final class SlidingRunner: StepRunner {
             }
             pass.mark(Int(event), .applied)
             let offset = firstOffset + Int64(event)
+            // The windows that it is in are those that no partition's element has seen closed.
+            let passed = clock.least
             let (id, place) = elements.insert(
-                key: ids[index], time: time, offset: offset, part: part,
-                streamTime: clock.time)
+                key: ids[index], time: time, offset: offset, part: part, streamTime: passed)
             added.append(id)
-            if isClosed(time, at: clock.time) { lateElements[ids[index], default: []].append(id) }
+            if isClosed(time, at: passed) { lateElements[ids[index], default: []].append(id) }
             for (accumulator, column) in zip(elementRows.accumulators, input.inputs) {
                 try accumulator.add(elements.record(id), column, row, offset: offset)
             }
-            touchWindows(of: id, at: place, streamTime: clock.time)
+            touchWindows(of: id, at: place, streamTime: passed)
         }
     }
 
@@ -156,8 +153,8 @@ final class SlidingRunner: StepRunner {
 
     /// Elements of this time or earlier are in no open window; nil if there are none.
     private var expiry: Int64? {
-        guard let lateness, streamTime > .min else { return nil }
-        let (until, overflow) = streamTime.subtractingReportingOverflow(lateness &+ size)
+        guard let lateness, clock.least > .min else { return nil }
+        let (until, overflow) = clock.least.subtractingReportingOverflow(lateness &+ size)
         return overflow ? nil : until
     }
 

@@ -30,22 +30,21 @@ final class WindowSorter {
 
     /// - Parameters:
     ///   - range: The events of the rows.
-    ///   - streamTime: The step's stream time before these events.
-    /// - Returns: The step's stream time after these events.
+    ///   - clock: The step's clock. It passes these events.
     func sort(
-        _ input: inout AggregationRows, _ range: Range<Int>, streamTime: Int64, _ pass: BatchPass
-    ) -> Int64 {
-        let clock = StreamClock(
-            streamTime, columns: input.clockColumns, from: range.lowerBound)
+        _ input: inout AggregationRows, _ range: Range<Int>, of batch: EventBatch,
+        _ clock: PartitionClock, _ pass: BatchPass
+    ) {
+        let start = clock.start(batch, from: range.lowerBound)
         // Without rows there are no times.
         let times = input.time?.integers
         reserve(rows: Int(input.rows.last ?? -1) + 1)
         var kept = 0
         let count = input.rows.count
-        let time = input.rows.withUnsafeMutableBufferPointer { rows in
+        input.rows.withUnsafeMutableBufferPointer { rows in
             input.events.withUnsafeMutableBufferPointer { events in
                 var sorting = Sorting(
-                    clock: clock, rows: rows, events: events, times: times, pass: pass)
+                    clock: start, rows: rows, events: events, times: times, pass: pass)
                 var first = 0
                 while times != nil, first < count {
                     let piece = first..<min(first + Self.pieceRows, count)
@@ -54,12 +53,11 @@ final class WindowSorter {
                 }
                 sorting.clock.advance(through: range.upperBound - 1)
                 kept = sorting.kept
-                return sorting.clock.time
+                clock.stop(sorting.clock)
             }
         }
         input.rows.removeLast(count - kept)
         input.events.removeLast(count - kept)
-        return time
     }
 
     /// Rows are judged in pieces, small enough that their times seldom lie further apart than the windows'

@@ -303,7 +303,7 @@ package final class VersionReader {
         checkpoint.counters.filtered = UInt64(bitPattern: select.integer(4))
         checkpoint.counters.late = UInt64(bitPattern: select.integer(5))
         checkpoint.counters.dead = UInt64(bitPattern: select.integer(6))
-        checkpoint.streamTimes = select.string(7).split(separator: ",").compactMap { Int64($0) }
+        checkpoint.streamTimes = try StreamTimes(select.string(7))
         return checkpoint
     }
 }

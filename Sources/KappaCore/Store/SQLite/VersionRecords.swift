@@ -32,8 +32,7 @@ struct VersionRecords {
         saveCheckpoint.bind(4, Int64(bitPattern: checkpoint.counters.filtered))
         saveCheckpoint.bind(5, Int64(bitPattern: checkpoint.counters.late))
         saveCheckpoint.bind(6, Int64(bitPattern: checkpoint.counters.dead))
-        saveCheckpoint.bind(
-            7, checkpoint.streamTimes.map(String.init).joined(separator: ","))
+        saveCheckpoint.bind(7, checkpoint.streamTimes.text)
         try saveCheckpoint.execute()
     }
 
