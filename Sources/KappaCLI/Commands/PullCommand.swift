@@ -21,6 +21,10 @@ struct PullCommand: Command {
                 summary: "stream time and lateness are judged for each partition of it, from now on"
             ),
             OptionSpec(
+                name: "--tick-after", value: "SECONDS",
+                summary:
+                    "with both: a tick for a partition that is silent so long, to that long ago"),
+            OptionSpec(
                 name: "--batch", value: "N", summary: "at most N events for each fsync"),
         ],
         make: { try PullCommand($0) })
@@ -30,6 +34,7 @@ struct PullCommand: Command {
     private let name: String?
     private let follows: Bool
     private let isTimePartition: Bool
+    private let tickAfter: Duration?
     private let batch: Int
 
     init(_ arguments: ParsedArguments) throws(KappaError) {
@@ -37,6 +42,16 @@ struct PullCommand: Command {
         name = arguments.string("--source")
         follows = arguments.has("--follow")
         isTimePartition = arguments.has("--time-partition")
+        tickAfter = try arguments.integer("--tick-after", least: 1, most: 1 << 31).map {
+            .seconds($0)
+        }
+        if tickAfter != nil, !isTimePartition || !follows {
+            throw KappaError(
+                .usage, "--tick-after needs --follow and --time-partition",
+                because:
+                    "it closes the windows of partitions that are silent while they are followed",
+                advice: "Write both, or append a tick by hand: kappa tick")
+        }
         batch = try arguments.integer("--batch", least: 1) ?? .max
     }
 
@@ -50,6 +65,7 @@ struct PullCommand: Command {
         for warning in writer.warnings { Output.say("kappa: \(warning)") }
         var pull = try SourcePull(
             source, into: writer, following: follows, asTimePartitions: isTimePartition,
+            tickAfter: tickAfter,
             batchEvents: batch)
         for notice in pull.notices { Output.say("kappa: \(notice)") }
         let progress = ProgressLine("pull")

@@ -112,7 +112,7 @@ struct LogTail: Sendable {
             because: names.isEmpty
                 ? "none of its events has a source"
                 : "its sources are " + names.sorted().prefix(20).joined(separator: ", "),
-            advice: "Append or pull its events first; a time partition is declared then")
+            advice: "Append or pull its events first")
     }
 
     private mutating func addBlock(

@@ -10,6 +10,8 @@ package struct SourcePull {
     package private(set) var notices: [String] = []
     /// How many events were appended, of all partitions.
     package private(set) var appended = 0
+    /// After how long without an event a partition gets a tick; nil for never.
+    private let tickAfter: Duration?
 
     /// What has become of a partition of the source.
     package struct Result: Equatable, Sendable {
@@ -24,6 +26,8 @@ package struct SourcePull {
     private struct Partition {
         var history: SourceHistory
         var appended = 0
+        /// When it had its last event or tick.
+        var heard = ContinuousClock.now
         /// The position in the log.
         var position: UInt64
         /// The position after what was delivered. Past the log's where there are no events in between.
@@ -51,15 +55,18 @@ package struct SourcePull {
     /// - Parameters:
     ///   - following: Whether to wait for more at the source's end.
     ///   - asTimePartitions: Whether stream time and lateness are judged for each partition by itself, from now on.
+    ///   - tickAfter: After how long without an event a partition gets a tick: nothing older than that will come.
+    ///     Nil for never.
     ///   - batchEvents: The most events that are made durable together.
     /// - Throws: `.heldElsewhere` if another process pulls it; what the source throws.
     package init(
         _ source: any EventSource, into writer: LogWriter, following: Bool,
-        asTimePartitions: Bool = false, batchEvents: Int = .max
+        asTimePartitions: Bool = false, tickAfter: Duration? = nil, batchEvents: Int = .max
     ) throws(KappaError) {
         self.writer = writer
         self.source = source
         self.batchEvents = max(1, batchEvents)
+        self.tickAfter = tickAfter
         let names = try source.partitions
         for name in names { try SourceBatch.check(name: name) }
         var locks: [SourceLock] = []
@@ -86,7 +93,7 @@ package struct SourcePull {
         while progress(self) {
             switch try source.next(waitingAtMost: Self.wait) {
             case .batch(let batch): if try !append(batch, progress) { return false }
-            case .nothing: continue
+            case .nothing: try tickIdle()
             case .notice(let notice): observer(notice)
             case .end: return true
             }
@@ -108,6 +115,19 @@ package struct SourcePull {
     }
 
     package func close() { source.close() }
+
+    /// Appends a tick for each partition that has been silent for long enough. The source has nothing at present, so
+    /// none of them lags.
+    private mutating func tickIdle() throws(KappaError) {
+        guard let tickAfter else { return }
+        let now = ContinuousClock.now
+        for index in partitions.indices where now - partitions[index].heard >= tickAfter {
+            partitions[index].heard = now
+            let time = Timestamp(microseconds: SystemClock.wallMicroseconds()) - tickAfter
+            let name = partitions[index].history.name
+            _ = try writer.append(.time(time.microseconds, source: name))
+        }
+    }
 
     // MARK: Appending
 
@@ -143,6 +163,7 @@ package struct SourcePull {
         }
         if let failure { throw failure }
         partitions[index].delivered = batch.next
+        partitions[index].heard = .now
         return true
     }
 

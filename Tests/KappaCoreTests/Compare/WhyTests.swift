@@ -28,6 +28,14 @@ struct WhyTests {
         return steps
     }
 
+    /// Appends lines, some of them in time partitions, and ticks, which become lines too.
+    private func appendInPartitions(_ lines: inout [String], _ random: inout SplitMix) throws {
+        let places = try EventsPlace.random(&lines, &random)
+        var positions: [String: UInt64] = [:]
+        let writer = try LogWriter(folder.data.log)
+        try EventsPlace.append(lines[...], places, writer, &positions)
+    }
+
     /// The rows of each table after each event, the slow way; the first are those before any event.
     private func history(_ view: any AnyView, _ count: Int) throws -> [String: [[[Value]]]] {
         let fresh = try TemporaryFolder(inMemory: true)
@@ -57,9 +65,9 @@ struct WhyTests {
         var random = SplitMix(state: seed &+ UInt64(index))
         let comment: Comment = "KAPPA_SEED=\(seed)"
         let (view, table) = HitViews.all[index]
-        let count = 70
-        let lines = (0..<count).map { _ in HitViews.line(&random) }
-        try folder.append(lines)
+        var lines = (0..<70).map { _ in HitViews.line(&random) }
+        try appendInPartitions(&lines, &random)
+        let count = lines.count
         let schema = try #require(
             definition(view).tables.first { $0.name == table ?? view.name })
         let rows = try history(view, count)[schema.name] ?? []
@@ -102,9 +110,9 @@ struct WhyTests {
         var random = SplitMix(state: seed)
         let comment: Comment = "KAPPA_SEED=\(seed)"
         let view = HitViews.all[3].view
-        let count = 60
-        let lines = (0..<count).map { _ in HitViews.line(&random) }
-        try folder.append(lines)
+        var lines = (0..<60).map { _ in HitViews.line(&random) }
+        try appendInPartitions(&lines, &random)
+        let count = lines.count
         let schema = try definition(view).tables[0]
         let rows = try history(view, count)[schema.name] ?? []
         let start = try #require(schema.columns.firstIndex { $0.name == "window_start" })

@@ -16,13 +16,23 @@ struct BlockHeaderTests {
             source: SourceMark(
                 name: String(repeating: "x", count: 200),
                 point: SourcePoint(17, digest: LogDigest(bytes: 1 << 40, crc: 0xABCD)))),
+        IngestionRun(
+            events: 2, ingestedAtMicros: 0,
+            source: SourceMark(name: "orders/3", point: SourcePoint(2)),
+            erased: [.init(index: 1, bytes: 9, crc: 8)], partition: "orders/3"),
+        IngestionRun(
+            events: 1, ingestedAtMicros: 5, partition: "é",
+            tick: .init(timeMicros: -7, movesAll: false)),
+        IngestionRun(
+            events: 1, ingestedAtMicros: 6, tick: .init(timeMicros: .min, movesAll: true)),
     ]
 
     private func encoded() -> (header: BlockHeader, bytes: [UInt8]) {
         var runBytes: [UInt8] = []
         for run in runs { run.encode(into: &runBytes) }
         var header = BlockHeader(
-            firstOffset: Offset(1 << 40), events: 8, runsSize: runBytes.count, payloadSize: 3,
+            firstOffset: Offset(1 << 40), events: runs.reduce(0) { $0 + $1.events },
+            runsSize: runBytes.count, payloadSize: 3,
             payloadCRC: 0x1234_5678, digestBefore: LogDigest(bytes: 1 << 50, crc: 0xDEAD_BEEF))
         header.codec = .zstd
         header.beginsCommit = true
@@ -63,12 +73,18 @@ struct BlockHeaderTests {
         let (header, bytes) = encoded()
         let runBytes = Array(bytes[header.size...])
         // Where a run ends, fewer runs are read.
-        let ends = [0, 13, 13 + 13 + 1 + 14 + 12]
+        let sizes = [
+            13, 13 + 1 + 14 + 12, 13 + 1 + 200 + 12 + 12, 13 + 1 + 8 + 12 + 16 + 1, 13 + 3 + 8,
+            13 + 8,
+        ]
+        let ends = (0..<sizes.count).map { sizes[..<$0].reduce(0, +) }
         for length in runBytes.indices {
             let runs = runBytes[..<length].withUnsafeBytes { IngestionRun.decode($0, .second) }
             #expect(runs?.count == ends.firstIndex(of: length), "\(length) bytes")
         }
-        for flags in UInt8(4)...255 {
+        // Flags that are unknown, or do not go together.
+        for flags in UInt8.min...255
+        where flags > 63 || flags & 3 == 2 || flags & 48 == 32 || flags & 16 != 0 {
             var changed = runBytes
             changed[4] = flags
             #expect(changed.withUnsafeBytes { IngestionRun.decode($0, .second) } == nil)
