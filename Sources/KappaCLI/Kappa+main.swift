@@ -4,13 +4,15 @@ import KappaCore
 extension Kappa {
     /// Runs the `kappa` program over the given views, with this process's arguments, and exits.
     ///
+    /// The connectors are what `kappa publish` can publish to: the program links only those that it names.
+    ///
     /// SIGINT and SIGTERM then ask for a stop at the next commit. The exit codes are those of sysexits; see
     /// ``KappaError/Code``.
     /// ```swift
     /// import KappaCLI
     /// Kappa.main(views: ViewSet([orders], digests: viewDigests))
     /// ```
-    public static func main(views: ViewSet) -> Never {
+    public static func main(views: ViewSet, connectors: [any SinkConnector] = []) -> Never {
         Restart.begin()
         Output.holdStandardDescriptors()
         LockWatch.listen { path, holder in
@@ -23,7 +25,8 @@ extension Kappa {
         }
         Interrupt.install()
         requireText()
-        exit(Program(views: views, isProcess: true).run(Array(CommandLine.arguments.dropFirst())))
+        let program = Program(views: views, connectors: connectors, isProcess: true)
+        exit(program.run(Array(CommandLine.arguments.dropFirst())))
     }
 }
 
@@ -45,6 +48,7 @@ private func requireText() {
 struct Program {
     static let version = "0.1.0"
     let views: ViewSet
+    var connectors: [any SinkConnector] = []
     /// Whether this process is the program rather than a test that runs its commands.
     var isProcess = false
 
@@ -134,7 +138,7 @@ struct Program {
             throw arguments.refusal(
                 name, text, because: "formats are text, json and csv", example: "json")
         }
-        return Context(data: data, views: views, format: format)
+        return Context(data: data, views: views, connectors: connectors, format: format)
     }
 
     /// The command that the words begin with, and what follows it.

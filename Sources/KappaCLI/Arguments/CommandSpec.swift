@@ -84,9 +84,10 @@ extension Command {
     var restarts: Bool { false }
 }
 
-/// What every command needs: the data folder, the views, and the output format.
+/// What every command needs: the data folder, the views, the connectors, and the output format.
 struct Context {
     var data: DataFolder
     var views: ViewSet
+    var connectors: [any SinkConnector]
     var format: RecordFormat
 }

@@ -50,6 +50,10 @@ package final class ChangeFollower {
         self.start = start
     }
 
+    /// What a reader that has received all changes so far may resume after; nil before it has begun, and
+    /// while rows of another version arrive.
+    var place: ChangeID? { move == nil && held == nil ? current?.id : nil }
+
     /// Visits the changes since the last call; returns whether there were any.
     /// - Parameter most: How many changes to visit at most; the rest come with the next call.
     package func poll(
