@@ -4,15 +4,17 @@ import KappaCore
 extension Kappa {
     /// Runs the `kappa` program over the given views, with this process's arguments, and exits.
     ///
-    /// The connectors are what `kappa publish` can publish to: the program links only those that it names.
-    ///
     /// SIGINT and SIGTERM then ask for a stop at the next commit. The exit codes are those of sysexits; see
     /// ``KappaError/Code``.
     /// ```swift
     /// import KappaCLI
     /// Kappa.main(views: ViewSet([orders], digests: viewDigests))
     /// ```
-    public static func main(views: ViewSet, connectors: [any SinkConnector] = []) -> Never {
+    /// - Parameters:
+    ///   - views: The views that the program knows.
+    ///   - connectors: What it can pull from, beside files, pipes and other data folders, and what it can
+    ///     publish to. A program links only those that it names.
+    public static func main(views: ViewSet, connectors: [any Connector] = []) -> Never {
         Restart.begin()
         Output.holdStandardDescriptors()
         LockWatch.listen { path, holder in
@@ -48,7 +50,7 @@ private func requireText() {
 struct Program {
     static let version = "0.1.0"
     let views: ViewSet
-    var connectors: [any SinkConnector] = []
+    var connectors: [any Connector] = []
     /// Whether this process is the program rather than a test that runs its commands.
     var isProcess = false
 

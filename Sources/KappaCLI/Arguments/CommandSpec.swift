@@ -88,6 +88,6 @@ extension Command {
 struct Context {
     var data: DataFolder
     var views: ViewSet
-    var connectors: [any SinkConnector]
+    var connectors: [any Connector]
     var format: RecordFormat
 }

@@ -1,7 +1,7 @@
 /// All commands, in the order of the help.
 enum Commands {
     static let all: [CommandSpec] = [
-        AppendCommand.spec,
+        AppendCommand.spec, PullCommand.spec,
         LogInfoCommand.spec, LogReadCommand.spec, LogVerifyCommand.spec, LogSealCommand.spec,
         ViewsCommand.spec, PlanCommand.spec, RebuildCommand.spec, RunCommand.spec,
         StatusCommand.spec, QueryCommand.spec, SQLCommand.spec, TailCommand.spec,

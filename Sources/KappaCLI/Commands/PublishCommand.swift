@@ -72,14 +72,14 @@ struct PublishCommand: Command {
 
     private func connector(_ context: Context) throws(KappaError) -> any SinkConnector {
         let scheme = url.prefix { $0 != ":" }
-        let known = context.connectors
+        let known = context.connectors.compactMap { $0 as? any SinkConnector }
         if let connector = known.first(where: { $0.scheme == scheme }), url.contains(":") {
             return connector
         }
         throw KappaError(
             .usage, "kappa cannot publish to \"\(url)\"",
             because: known.isEmpty
-                ? "this program has no connectors"
+                ? "this program has no connector for it"
                 : "it can publish to \(known.map(\.usage).joined(separator: ", "))",
             advice: "Write one of these after --to")
     }

@@ -14,6 +14,11 @@ package struct EventLines: Sendable {
     /// - Throws: `.badInput` with line and column if a line is not one JSON object.
     package init(_ text: UnsafeRawBufferPointer, firstLine: Int = 1) throws(KappaError) {
         try Self.validate(text, firstLine: firstLine)
+        self.init(unchecked: text)
+    }
+
+    /// Takes lines that are only compared with what the log has, or that it had already.
+    init(unchecked text: UnsafeRawBufferPointer) {
         bytes.reserveCapacity(text.count + 1)
         Self.forEachLine(text) { line, _ in
             if Self.isBlank(line) { return }
@@ -59,6 +64,19 @@ package struct EventLines: Sendable {
         guard events > 0 else { return }
         bytes.removeFirst(end(of: events))
         count -= min(events, count)
+    }
+
+    /// Takes the first events out, at most so many.
+    mutating func removeFirst(upTo most: Int) -> EventLines {
+        if most >= count {
+            defer { self = EventLines() }
+            return self
+        }
+        var first = EventLines()
+        first.bytes = Array(bytes[..<end(of: most)])
+        first.count = most
+        removeFirst(most)
+        return first
     }
 
     /// The digest of the first events, and of what comes before them.

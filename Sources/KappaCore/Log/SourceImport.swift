@@ -55,30 +55,20 @@ package struct SourceImport {
         _ input: Int32, name: String, progress: (Result) -> Bool = { _ in true }
     ) throws(KappaError) -> Bool {
         lastInput = name
-        var held: [UInt8] = []
         var line = 1
-        let reader = try InputReader(input)
+        var reader = try LineReader(input)
         while true {
-            let delivery: InputReader.Delivery
+            let delivery: LineReader.Delivery
             do { delivery = try reader.next() } catch {
                 throw error.error("cannot read", at: name)
             }
-            var end = 0
             switch delivery {
-            case .bytes(let bytes):
-                // The bytes held over from before have no newline.
-                end = bytes.lastIndex(of: 0x0A).map { held.count + $0 + 1 } ?? 0
-                held += bytes
-            case .nothing: break
-            case .end: end = held.count
-            }
-            if end > 0 {
-                if try !append(held, end, &line, name, progress) { return false }
-                held.removeFirst(end)
-            }
-            if case .end = delivery { return true }
+            case .lines(let bytes):
+                if try !append(bytes, &line, name, progress) { return false }
             // The caller may want to stop while a pipe delivers nothing.
-            if case .nothing = delivery, !progress(result) { return false }
+            case .nothing: if !progress(result) { return false }
+            case .end: return true
+            }
         }
     }
 
@@ -92,14 +82,13 @@ package struct SourceImport {
     }
 
     private mutating func append(
-        _ bytes: [UInt8], _ end: Int, _ line: inout Int, _ name: String,
-        _ progress: (Result) -> Bool
+        _ bytes: [UInt8], _ line: inout Int, _ name: String, _ progress: (Result) -> Bool
     ) throws(KappaError) -> Bool {
         var start = 0
-        while start < end {
-            let (stop, lines) = Self.batchEnd(bytes, start, end, batchEvents)
-            let text = Self.text(bytes, start..<stop, line)
-            let batch = try Self.lines(bytes, text, line, name)
+        while start < bytes.count {
+            let (stop, lines) = NDJSON.end(ofLines: batchEvents, in: bytes, from: start)
+            let text = NDJSON.withoutMark(bytes, start..<stop, line)
+            let batch = try NDJSON.events(bytes, text, line, name)
             if batch.count > 0 { try append(batch, bytes[text], name, line..<(line + lines)) }
             line += lines
             start = stop
@@ -145,45 +134,5 @@ package struct SourceImport {
             result.firstOffset = appended.firstOffset
         }
         result.nextOffset = appended.nextOffset
-    }
-
-    /// Where a batch of at most `events` lines ends, and how many lines it has.
-    private static func batchEnd(
-        _ bytes: [UInt8], _ start: Int, _ end: Int, _ events: Int
-    ) -> (Int, Int) {
-        bytes.withUnsafeBytes { all in
-            guard let base = all.baseAddress else { return (end, 0) }
-            var at = start
-            var lines = 0
-            while at < end, lines < events {
-                lines += 1
-                guard let newline = memchr(base + at, 0x0A, end - at) else { return (end, lines) }
-                at = UnsafeRawPointer(newline) - base + 1
-            }
-            return (at, lines)
-        }
-    }
-
-    /// The input may begin with a byte-order mark.
-    private static func text(_ bytes: [UInt8], _ range: Range<Int>, _ line: Int) -> Range<Int> {
-        let hasMark = line == 1 && bytes[range].starts(with: [0xEF, 0xBB, 0xBF])
-        return hasMark ? (range.lowerBound + 3)..<range.upperBound : range
-    }
-
-    private static func lines(
-        _ bytes: [UInt8], _ range: Range<Int>, _ firstLine: Int, _ name: String
-    ) throws(KappaError) -> EventLines {
-        var result = EventLines()
-        var failure: KappaError?
-        bytes.withUnsafeBytes { all in
-            do throws(KappaError) {
-                result = try EventLines(.init(rebasing: all[range]), firstLine: firstLine)
-            } catch { failure = error }
-        }
-        if var failure {
-            failure.place = failure.place.map { "\(name), \($0)" }
-            throw failure
-        }
-        return result
     }
 }

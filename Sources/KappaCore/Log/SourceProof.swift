@@ -3,18 +3,24 @@
 /// The log's runs have digests of the source. Some of them are checkpoints: where the import reaches one, the
 /// digest of what it has read must be the same. If it is not, the events since the checkpoint before it are
 /// compared with the log's, one by one, to name the line that differs.
+///
+/// Positions count events from a base on: for the files of an import from 0, for a file that rotates from
+/// where its present file begins (see ``FileSource``).
 struct SourceProof {
     private let folder: String
     private let name: String
-    /// How many events of the source the log has, as far as this import knows.
+    private let base: UInt64
+    /// The log's position before the base; nil if the source begins there.
+    private(set) var before: UInt64?
+    /// The position after the source's events in the log, as far as this import knows.
     private(set) var known: UInt64 = 0
     /// Why all events of the source had to be read; nil if they had not.
     private(set) var notice: String?
     private var checkpoints: ArraySlice<SourceCheckpoint> = []
     /// The digest of the events that were passed.
     private(set) var digest = LogDigest.empty
-    /// How many events were passed.
-    private(set) var position: UInt64 = 0
+    /// The position after the events that were passed.
+    private(set) var position: UInt64
     /// The texts that were read since the last checkpoint, or the last of them.
     private var held: [HeldText] = []
     private static let mostHeldBytes = 16 << 20
@@ -35,9 +41,13 @@ struct SourceProof {
     }
 
     /// - Throws: `.usage` if the source's positions do not count events.
-    init(_ folder: String, _ name: String, upTo point: SourcePoint) throws(KappaError) {
+    init(
+        _ folder: String, _ name: String, upTo point: SourcePoint, from base: UInt64 = 0
+    ) throws(KappaError) {
         self.folder = folder
         self.name = name
+        self.base = base
+        position = base
         try update(point)
     }
 
@@ -46,20 +56,28 @@ struct SourceProof {
     mutating func update(_ point: SourcePoint) throws(KappaError) {
         known = point.position
         if point == .start { return }
-        let (stated, counted) = try SourceCheckpoint.stated(folder, name, upTo: point)
-        guard point.eventsPast == 0, counted == point.position else {
+        let stated = try SourceCheckpoint.stated(folder, name, upTo: point, from: base)
+        guard point.eventsPast == 0, base + stated.events == point.position else {
             throw KappaError(
                 .usage, "source \(name) cannot be appended from a file",
                 because: "its positions do not count events", advice: "Choose another name")
         }
-        var all = stated
+        if position == base, let start = stated.start {
+            before = stated.before
+            digest = start.digest
+            proven = start
+        }
+        var all = stated.checkpoints
         if point.digest == nil {
             all = try SourceCheckpoint.read(folder, name, upTo: point.position)
-            notice =
-                "an earlier kappa imported source \(name), without a digest; its events in the log "
-                + "were read to make one"
+            notice = Self.noDigest(name)
         }
         checkpoints = all.filter { $0.position > position }[...]
+    }
+
+    static func noDigest(_ name: String) -> String {
+        "an earlier kappa imported source \(name), without a digest; its events in the log "
+            + "were read to make one"
     }
 
     /// Compares the next events with what the log has of them.
@@ -168,7 +186,8 @@ struct SourceProof {
                         if event.isSame(as: own) { return }
                         refusal = self.refusal(
                             "\(text.place) \(line)",
-                            "event \(at + 1) differs from the log's, at offset \(event.offset)")
+                            "event \(at - base + 1) differs from the log's, at offset \(event.offset)"
+                        )
                     } catch { failure = error }
                 }
             }
@@ -198,27 +217,49 @@ struct SourceCheckpoint: Equatable {
     /// How many bytes of a source come between two checkpoints, at least.
     private static let spacing: UInt64 = 256 << 10
 
-    /// The checkpoints that the headers of the log's blocks state, the last one at `point`.
-    /// - Returns: Also how many events the log has of the source.
-    static func stated(
-        _ folder: String, _ name: String, upTo point: SourcePoint
-    ) throws(KappaError) -> (checkpoints: [SourceCheckpoint], events: UInt64) {
+    /// What the headers of the log's blocks state of a source.
+    struct Stated {
         var checkpoints: [SourceCheckpoint] = []
+        /// How many events the log has of the source from the base on.
         var events: UInt64 = 0
+        /// Where they begin, and the source's position there; nil if it has none before them.
+        var start: SourceCheckpoint?
+        var before: UInt64?
+    }
+
+    /// The checkpoints that the headers of the log's blocks state past a base, the last one at `point`.
+    static func stated(
+        _ folder: String, _ name: String, upTo point: SourcePoint, from base: UInt64 = 0
+    ) throws(KappaError) -> Stated {
+        var stated = Stated()
+        var digest: LogDigest?
         try BlockWalk.headers(folder, behind: nil) { block in
             var offset = block.header.firstOffset
             for run in block.runs {
                 offset = offset + run.events
-                guard run.source?.name == name, events < point.position else { continue }
-                events += UInt64(run.events)
+                guard let source = run.source, source.name == name,
+                    base + stated.events < point.position
+                else { continue }
+                if source.point.position < base, source.point.eventsPast == 0 {
+                    stated = Stated(before: source.point.position)
+                    digest = source.point.digest
+                    stated.start = .init(
+                        position: base, digest: digest ?? .empty, offset: offset)
+                    continue
+                }
+                stated.events += UInt64(run.events)
                 // A run that an earlier kappa appended has none.
-                guard let digest = run.source?.point.digest else { continue }
-                add(
-                    .init(position: events, digest: digest, offset: offset), to: &checkpoints, point
-                )
+                guard let digest = source.point.digest else { continue }
+                let next = SourceCheckpoint(
+                    position: base + stated.events, digest: digest, offset: offset)
+                add(next, to: &stated.checkpoints, point)
             }
         }
-        return (checkpoints, events)
+        if let before = stated.before, digest == nil {
+            let last = try read(folder, name, upTo: before).last
+            stated.start?.digest = last?.digest ?? .empty
+        }
+        return stated
     }
 
     /// The checkpoints that the log's events give.

@@ -72,12 +72,8 @@ public struct SinkChange: Equatable, Sendable {
     }
 }
 
-/// Opens sinks for URLs of one scheme; a program has those that are handed to `Kappa.main(views:connectors:)`.
-public protocol SinkConnector: Sendable {
-    /// What its URLs begin with, before the colon, such as `csv`.
-    var scheme: String { get }
-    /// How its URLs are written, for people: `csv:DIR`.
-    var usage: String { get }
+/// A connector whose URLs can be published to.
+public protocol SinkConnector: Connector {
     /// Opens the sink of one view.
     /// - Parameter url: The whole URL, with its scheme.
     /// - Throws: ``KappaError`` with `.usage` for a URL that it cannot understand.
