@@ -6,6 +6,7 @@ let package = Package(
     products: [
         .library(name: "KappaCore", targets: ["KappaCore"]),
         .library(name: "KappaCLI", targets: ["KappaCLI"]),
+        .library(name: "KappaSinks", targets: ["KappaSinks"]),
         .library(name: "KappaTesting", targets: ["KappaTesting"]),
         .executable(name: "kappa", targets: ["kappa"]),
         .executable(name: "kappa-bench", targets: ["KappaBenchmarks"]),
@@ -28,11 +29,14 @@ let package = Package(
         .target(name: "KappaCore", dependencies: ["CKappa", "CKappaJSON", "CSQLite", "CZstd"]),
         .target(name: "KappaTesting", dependencies: ["KappaCore"]),
 
+        // Where views can be published: files.
+        .target(name: "KappaSinks", dependencies: ["KappaCore"]),
+
         // The program: a library that works with any views, and our executable with the sample views.
         .target(name: "KappaCLI", dependencies: ["KappaCore", "CKappa"]),
         .target(
             name: "Views", dependencies: ["KappaCore"], path: "views", plugins: ["ViewDigests"]),
-        .executableTarget(name: "kappa", dependencies: ["KappaCLI", "Views"]),
+        .executableTarget(name: "kappa", dependencies: ["KappaCLI", "KappaSinks", "Views"]),
 
         // What `make bench` runs.
         .executableTarget(
@@ -54,7 +58,7 @@ let package = Package(
         .testTarget(
             name: "KappaCoreTests",
             dependencies: [
-                "KappaCore", "KappaCLI", "KappaTesting", "KappaBenchmarks", "Views",
+                "KappaCore", "KappaCLI", "KappaSinks", "KappaTesting", "KappaBenchmarks", "Views",
                 "ViewDigestsTool",
             ]),
     ],

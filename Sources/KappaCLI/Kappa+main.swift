@@ -12,8 +12,8 @@ extension Kappa {
     /// ```
     /// - Parameters:
     ///   - views: The views that the program knows.
-    ///   - connectors: What it can pull from, beside files, pipes and other data folders. A program links only
-    ///     those that it names.
+    ///   - connectors: What it can pull from, beside files, pipes and other data folders, and what it can
+    ///     publish to. A program links only those that it names.
     public static func main(views: ViewSet, connectors: [any Connector] = []) -> Never {
         Restart.begin()
         Output.holdStandardDescriptors()

@@ -1,5 +1,6 @@
 import KappaCLI
 import KappaCore
+import KappaSinks
 import Views
 
-Kappa.main(views: sampleViews)
+Kappa.main(views: sampleViews, connectors: [CSVSinkConnector(), SQLiteSinkConnector()])

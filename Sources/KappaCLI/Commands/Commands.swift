@@ -5,6 +5,7 @@ enum Commands {
         LogInfoCommand.spec, LogReadCommand.spec, LogVerifyCommand.spec, LogSealCommand.spec,
         ViewsCommand.spec, PlanCommand.spec, RebuildCommand.spec, RunCommand.spec,
         StatusCommand.spec, QueryCommand.spec, SQLCommand.spec, TailCommand.spec,
+        PublishCommand.spec,
         DiffCommand.spec, WhyCommand.spec, VerifyCommand.spec, PromoteCommand.spec,
         RollbackCommand.spec, HistoryCommand.spec, AbortCommand.spec, SnapshotsCommand.spec,
         GCCommand.spec, DeadCommand.spec, GenerateCommand.spec, DemoCommand.spec,

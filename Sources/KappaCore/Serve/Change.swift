@@ -7,16 +7,19 @@ public struct Change: Equatable, Sendable {
         /// versions follow as ordinary changes. They carry this offset, or a later one if the version
         /// advanced while a large difference was being read.
         case promoted
+        /// No row has changed: forget all rows received so far. All present rows follow as inserts. It comes
+        /// only to a reader that resumes after a change from which the view can no longer be followed.
+        case reset
     }
 
     /// The offset after the last event of the commit that made the change visible; with `promoted`,
     /// the position of the version that readers now see.
     public var offset: Offset
-    /// The view's table that holds the row; empty with `promoted`.
+    /// The view's table that holds the row; empty with `promoted` and `reset`.
     public var table: String
     /// What happened to the row.
     public var operation: Operation
-    /// The row's key as a JSON array of its parts; empty with `promoted`.
+    /// The row's key as a JSON array of its parts; empty with `promoted` and `reset`.
     public var key: String
     /// The row's columns before and after the change, as JSON objects.
     public var before: String?
@@ -25,6 +28,11 @@ public struct Change: Equatable, Sendable {
     public var version: VersionNumber
     /// The version that readers saw until then; set with `promoted` only.
     public var previous: VersionNumber?
+    /// What to resume after, once this change is stored: see ``Kappa/changes(of:from:)``. Nil while the
+    /// present rows arrive: only the last of them has one. From `promoted` to the last difference it is the
+    /// id of the last change before; the last difference, or `promoted` where there is none, has that of the
+    /// new version.
+    public var id: ChangeID?
 
     /// The memory it takes while it waits for a reader.
     var bytes: Int {

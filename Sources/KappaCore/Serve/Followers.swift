@@ -4,8 +4,15 @@
 /// step, as long as it has room. So no follower waits for a slow one. A round checks the catalog and each
 /// version's file once, however many followers there are. The thread ends when the last follower is gone.
 final class Followers: Sendable {
+    /// A follower that the thread has yet to take over.
+    fileprivate struct Added {
+        let view: String
+        let start: FollowStart
+        let buffer: ChangeBuffer
+    }
+
     fileprivate struct State {
-        var added: [(view: String, buffer: ChangeBuffer)] = []
+        var added: [Added] = []
         /// A reader has room again, or is gone.
         var isSignalled = false
         var hasThread = false
@@ -28,21 +35,21 @@ final class Followers: Sendable {
         self.defined = defined
     }
 
-    /// The changes of a view, beginning with its present rows.
-    func follow(_ view: String) -> ChangeStream {
+    /// The changes of a view.
+    func follow(_ view: String, from start: FollowStart) -> ChangeStream {
         let buffer = ChangeBuffer(view) { [weak self] in
             self?.state.withLock { $0.isSignalled = true }
         }
         let (isClosing, needsThread) = state.withLock { state in
             if state.isClosing { return (true, false) }
-            state.added.append((view, buffer))
+            state.added.append(Added(view: view, start: start, buffer: buffer))
             defer { state.hasThread = true }
             return (false, !state.hasThread)
         }
         if isClosing {
             buffer.finish(.failure(KappaError.closed(data.path)))
         } else if needsThread {
-            start()
+            startThread()
         }
         return ChangeStream(buffer)
     }
@@ -60,12 +67,12 @@ final class Followers: Sendable {
         }
     }
 
-    private func start() {
+    private func startThread() {
         do throws(KappaError) {
             _ = try WorkerThread("kappa-follow") { self.work() }
         } catch {
             let (added, closers) = state.withLock { $0.end() }
-            for (_, buffer) in added { buffer.finish(.failure(error)) }
+            for follower in added { follower.buffer.finish(.failure(error)) }
             for closer in closers { closer.resume() }
         }
     }
@@ -82,7 +89,7 @@ final class Followers: Sendable {
                 defer { state.takeWork() }
                 return (state.added, state.isClosing)
             }
-            for (view, buffer) in added { views.add(view, buffer) }
+            for follower in added { views.add(follower) }
             isBusy = views.goRound(isClosing: isClosing, isSignalled: isWoken || !added.isEmpty)
             if views.isEmpty, endIfIdle() { return }
         }
@@ -112,7 +119,7 @@ extension Followers.State {
     }
 
     fileprivate mutating func end() -> (
-        added: [(view: String, buffer: ChangeBuffer)], closers: [CheckedContinuation<Void, Never>]
+        added: [Followers.Added], closers: [CheckedContinuation<Void, Never>]
     ) {
         defer {
             hasThread = false
@@ -163,7 +170,8 @@ private final class FollowedViews {
 
     var isEmpty: Bool { views.isEmpty }
 
-    func add(_ view: String, _ buffer: ChangeBuffer) {
+    func add(_ follower: Followers.Added) {
+        let (view, buffer) = (follower.view, follower.buffer)
         do {
             let versions = try versions ?? FollowedVersions(Catalog(data))
             self.versions = versions
@@ -178,7 +186,7 @@ private final class FollowedViews {
                     live: versions.catalog.live(view),
                     standstill: versions.catalog.standstill(of: view))
             followed.followers.append(
-                Follower(buffer, ChangeFollower(view, versions, fromNow: false)))
+                Follower(buffer, ChangeFollower(view, versions, from: follower.start)))
             followed.hasMore = true
             views[view] = followed
         } catch {

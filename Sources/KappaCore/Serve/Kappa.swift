@@ -304,7 +304,61 @@ public final class Kappa: Sendable {
     /// that lags further gets ``KappaError``, `.notFound`, as does a reader of a view that neither this
     /// `Kappa` nor the folder has. If a version has stopped for good, `.inputOutput` follows its last change.
     /// While the present rows are still arriving, changes to rows that have arrived may come between them.
-    public func changes(of view: some AnyView) -> ChangeStream { followers.follow(view.name) }
+    public func changes(of view: some AnyView) -> ChangeStream {
+        followers.follow(view.name, from: .rows)
+    }
+
+    /// The changes of a view's rows after a change whose ``Change/id`` you have stored, in this process or an
+    /// earlier one. If the view can no longer be followed from there, the stream begins with one change
+    /// `reset`, and all present rows follow as inserts.
+    ///
+    /// Whoever writes each row under its table and key, deletes the deleted ones, forgets all rows at a
+    /// `reset`, and now and then stores the last id ends up with the view's rows, however often it stops and
+    /// resumes: changes that it has received after the stored one come again, or others that lead to the
+    /// same rows. (Without a stored id, it begins with no rows and ``changes(of:)``.) An id is good for as
+    /// long as the 200,000 changes after it are kept, and across one promotion or rollback; after more of
+    /// them, and if the version was dropped or the derived files were deleted and built again, a `reset`
+    /// comes. Everything else is as with ``changes(of:)``.
+    public func changes(of view: some AnyView, from id: ChangeID) -> ChangeStream {
+        followers.follow(view.name, from: .after(id))
+    }
+
+    /// Keeps a sink equal to a view's live version, until the task is cancelled or, if so asked, until the
+    /// sink has all that the live version has. It goes on from the sink's position, and loads all rows anew
+    /// where that is not possible.
+    ///
+    /// The sink is used on a thread of its own. What fails and may pass is tried again, at first after 0.1 s,
+    /// at most every 30 s.
+    /// - Parameters:
+    ///   - open: Opens the sink; called again after an error.
+    ///   - untilCaughtUp: Whether to return once the sink has caught up.
+    ///   - observer: Called for each report, on the thread that does the work.
+    /// - Throws: ``KappaError``: what will not pass by itself, and with `untilCaughtUp` also what has not
+    ///   passed after five tries; `.notFound` if neither this `Kappa` nor the folder has the view, or if it
+    ///   is to catch up and there is no live version.
+    public func publish(
+        _ view: some AnyView,
+        to open: @escaping @Sendable () throws(KappaError) -> any ChangeSink,
+        untilCaughtUp: Bool = false,
+        observer: @escaping @Sendable (PublicationReport) -> Void = { _ in }
+    ) async throws {
+        try enter()
+        defer { leave() }
+        let (name, data, defined) = (view.name, data, workedOut.names)
+        let isStopped = Monitor(false)
+        try await withTaskCancellationHandler {
+            try await Self.onThread { [weak self] in
+                let catalog = try Catalog(data)
+                try catalog.requireView(name, among: defined)
+                try Publication(name, catalog, to: open).run(
+                    untilCaughtUp: untilCaughtUp,
+                    isStopped: { isStopped.withLock { $0 } || self?.isClosed != false },
+                    observer: observer)
+            }
+        } onCancel: {
+            isStopped.withLock { $0 = true }
+        }
+    }
 
     /// The first table of a fold, and the digest of its definition.
     func foldTable<Row: ViewRow>(

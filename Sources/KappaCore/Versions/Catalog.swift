@@ -139,6 +139,24 @@ package final class Catalog {
         }
     }
 
+    /// A time during which a version was live.
+    struct LivePeriod {
+        var number: VersionNumber
+        /// The number of the newest change in its feed when it became live.
+        var feedStart: Int64
+    }
+
+    /// Which versions of a view were live, one after the other; the last one is.
+    func livePeriods(of view: String) throws(KappaError) -> [LivePeriod] {
+        let switches = try file.switches(of: view)
+        return switches.map { change in
+            // Earlier builds recorded no number. A version that was live once has had no changes before.
+            func isOnly() -> Bool { switches.count { $0.to == change.to } == 1 }
+            return LivePeriod(
+                number: change.to, feedStart: change.feedStart ?? (isOnly() ? 0 : .max))
+        }
+    }
+
     // MARK: Changing
 
     /// Adds a new version; its file is made when it is first opened.
@@ -172,8 +190,10 @@ package final class Catalog {
     }
 
     /// Points a view at a version and records the switch. Called inside of a transaction.
+    /// - Parameter feedStart: The number of the newest change in the feed of `to`, which stands still.
     func point(
-        _ view: String, from: VersionNumber?, to: VersionNumber, position: Offset, reason: String
+        _ view: String, from: VersionNumber?, to: VersionNumber, position: Offset, reason: String,
+        feedStart: Int64
     ) throws(KappaError) {
         try file.setLive(view, to)
         if let from, from != to { try retire(VersionID(view, from)) }
@@ -181,7 +201,7 @@ package final class Catalog {
         try file.add(
             SwitchRecord(
                 view: view, from: from, to: to, position: position, reason: reason,
-                atMicros: SystemClock.wallMicroseconds()))
+                atMicros: SystemClock.wallMicroseconds(), feedStart: feedStart))
     }
 
     /// Retires a version, unless it has failed: a failed version stays failed, so that no one goes back to

@@ -344,10 +344,14 @@ package struct Promotion {
                 if let judgement = change.judgement { try catalog.add(judgement) }
                 try catalog.point(
                     change.view, from: change.from, to: change.to, position: change.position,
-                    reason: change.reason)
+                    reason: change.reason, feedStart: try feedStart(of: change))
                 if let judgement = change.judgement { try catalog.markIdentical(judgement) }
             }
         }
         for change in switches { try folder.pointLink(of: change.view, to: change.to) }
+    }
+
+    private func feedStart(of change: Catalog.Switch) throws(KappaError) -> Int64 {
+        try folder.reader(VersionID(change.view, change.to)).newestChange()
     }
 }

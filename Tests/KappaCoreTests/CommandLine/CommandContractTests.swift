@@ -265,12 +265,12 @@ struct CommandContractTests {
         tail.signal(2)
         let ended = try tail.wait()
         #expect(ended.code == 0)
-        #expect(ended.keys == ["offset", "op", "table", "key", "before", "after"])
+        #expect(ended.keys == ["offset", "op", "table", "key", "before", "after", "id"])
         #expect(
-            ended.lines.last
+            ended.lines.last?.replacing(#/"1:\d+"/#, with: "an id")
                 == #"{"offset":2001,"op":"insert","table":"user_totals","key":["new"],"before":null,"#
                 + #""after":{"user_id":"new","events":1,"revenue":0.1,"#
-                + #""last_seen":"2024-01-15T14:30:00Z","last_action":"view"}}"#)
+                + #""last_seen":"2024-01-15T14:30:00Z","last_action":"view"},"id":an id}"#)
     }
 
     @Test("tail prints a promotion, with both versions, and then the difference")
@@ -290,7 +290,9 @@ struct CommandContractTests {
         tail.signal(2)
         let lines = try tail.wait().lines
         let told = try #require(
-            lines.firstIndex(of: #"{"offset":2000,"op":"promoted","from":1,"to":2}"#))
+            lines.firstIndex {
+                $0.hasPrefix(#"{"offset":2000,"op":"promoted","from":1,"to":2,"id":"1:"#)
+            })
         #expect(
             lines[told + 1].hasPrefix(
                 #"{"offset":2000,"op":"delete","table":"user_totals","key":["user_1"],"before":{"#))

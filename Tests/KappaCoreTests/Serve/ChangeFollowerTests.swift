@@ -63,8 +63,13 @@ struct ChangeFollowerTests {
     func marker() throws {
         try folder.append(ticks: 10)
         try folder.catchUp([tally("a")])
-        let follower = ChangeFollower("tally", try folder.catalog(), fromNow: false)
-        _ = try follower.poll { #expect($0.version == VersionNumber(1)) }
+        let follower = ChangeFollower("tally", try folder.catalog(), from: .rows)
+        var last: ChangeID?
+        _ = try follower.poll {
+            #expect($0.version == VersionNumber(1))
+            #expect(last == nil, "only the last of the first rows has an id")
+            last = $0.id
+        }
         func switched() throws -> [Change] {
             var changes: [Change] = []
             _ = try follower.poll { changes.append($0) }
@@ -78,7 +83,10 @@ struct ChangeFollowerTests {
             promoted.first
                 == Change(
                     offset: Offset(15), table: "", operation: .promoted, key: "",
-                    version: VersionNumber(2), previous: VersionNumber(1)))
+                    version: VersionNumber(2), previous: VersionNumber(1), id: last))
+        #expect(last?.version == VersionNumber(1))
+        #expect(promoted.dropLast().allSatisfy { $0.id == last })
+        #expect(promoted.last?.id?.version == VersionNumber(2))
         #expect(promoted.dropFirst().allSatisfy { $0.offset == Offset(15) && $0.previous == nil })
         #expect(promoted.allSatisfy { $0.version == VersionNumber(2) })
         _ = try Promotion(folder.catalog()).rollBack(["tally"])
@@ -107,7 +115,7 @@ struct ChangeFollowerTests {
     func fromNow() throws {
         try folder.append(ticks: 10)
         try folder.catchUp([tally("a")])
-        let follower = ChangeFollower("tally", try folder.catalog(), fromNow: true)
+        let follower = ChangeFollower("tally", try folder.catalog(), from: .now)
         #expect(try follower.poll { _ in Issue.record("nothing has changed yet") } == false)
         try folder.append([Tick.line("new", 1), Tick.line("k0", 1)])
         try folder.catchUp([tally("a")])
@@ -125,7 +133,7 @@ struct ChangeFollowerTests {
     func portions() throws {
         try folder.append(ticks: 10)
         try folder.catchUp([tally("a")])
-        let follower = ChangeFollower("tally", try folder.catalog(), fromNow: true)
+        let follower = ChangeFollower("tally", try folder.catalog(), from: .now)
         _ = try follower.poll { _ in }
         try folder.append(ticks: 10)
         try folder.catchUp([tally("a")])
@@ -156,12 +164,14 @@ struct ChangeFollowerTests {
     func tooFarBehind() throws {
         try folder.append(ticks: 10)
         try folder.catchUp([tally("a")])
-        let follower = ChangeFollower("tally", try folder.catalog(), fromNow: false)
+        let follower = ChangeFollower("tally", try folder.catalog(), from: .rows)
         _ = try follower.poll { _ in }
         try folder.append(ticks: 10)
         try folder.catchUp([tally("a")])
         try SQLiteConnection(folder.data.file(VersionID("tally", VersionNumber(1))), .readWrite)
-            .execute("DELETE FROM _kappa_changes WHERE seq < 3")
+            .execute(
+                "UPDATE _kappa_feed SET floor = (SELECT min(seq) + 1 FROM _kappa_changes); "
+                    + "DELETE FROM _kappa_changes WHERE seq <= (SELECT floor FROM _kappa_feed)")
         let error = #expect(throws: KappaError.self) { try follower.poll { _ in } }
         #expect(error?.code == .notFound)
         #expect(error?.what == "changes of tally@1 are no longer kept")

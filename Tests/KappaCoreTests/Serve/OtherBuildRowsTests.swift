@@ -301,7 +301,7 @@ struct OtherBuildRowsTests {
         let folder = try VersionsFolder()
         try folder.append([try Kappa.json(of: Fact(key: "a", n: 5))])
         try folder.catchUp([view(Whole.self, "old")])
-        let follower = ChangeFollower("orders", try folder.catalog(), fromNow: false)
+        let follower = ChangeFollower("orders", try folder.catalog(), from: .rows)
         _ = try follower.poll { _ in }
         try folder.catchUp([view(Time.self, "new")])
         var changes: [Change] = []

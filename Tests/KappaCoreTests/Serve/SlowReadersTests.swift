@@ -15,7 +15,7 @@ struct SlowReadersTests {
         var offset = Offset.zero
 
         init(_ view: String, _ catalog: Catalog, step: Int) {
-            follower = ChangeFollower(view, catalog, fromNow: false)
+            follower = ChangeFollower(view, catalog, from: .rows)
             self.step = step
         }
 
@@ -107,7 +107,7 @@ struct SlowReadersTests {
         let folder = try VersionsFolder()
         try folder.append((0..<10).map { Tick.line("k\($0)", 1) })
         try folder.catchUp([tally("a")])
-        let follower = ChangeFollower("tally", try folder.catalog(), fromNow: false)
+        let follower = ChangeFollower("tally", try folder.catalog(), from: .rows)
         var seen: [String] = []
         var offsets: [Offset] = []
         func read(_ most: Int) throws {
@@ -122,11 +122,11 @@ struct SlowReadersTests {
         try folder.catchUp([tally("a")])
         try read(100)
         #expect(
-            seen == (0..<5).map { "insert [\"k\($0)\"]" } + ["update [\"k1\"]"]
-                + (5..<10).map { "insert [\"k\($0)\"]" })
+            seen == (0..<6).map { "insert [\"k\($0)\"]" } + ["update [\"k1\"]"]
+                + (6..<10).map { "insert [\"k\($0)\"]" })
         #expect(
-            offsets == Array(repeating: Offset(10), count: 5)
-                + Array(repeating: Offset(12), count: 6))
+            offsets == Array(repeating: Offset(10), count: 6)
+                + Array(repeating: Offset(12), count: 5))
     }
 
     @Test("no transaction stays open between two steps: the write-ahead log can be emptied")
@@ -134,7 +134,7 @@ struct SlowReadersTests {
         let folder = try VersionsFolder()
         try folder.append(ticks: 100, keys: 100)
         try folder.catchUp([tally("a")])
-        let follower = ChangeFollower("tally", try folder.catalog(), fromNow: false)
+        let follower = ChangeFollower("tally", try folder.catalog(), from: .rows)
         #expect(try follower.poll(atMost: 10) { _ in })
         let file = folder.data.file(VersionID("tally", VersionNumber(1)))
         let checkpoint = try SQLiteConnection(file, .readWrite).prepare(

@@ -10,7 +10,7 @@ extension EventsVersion {
         // As bytes: Swift treats canonically equivalent texts as equal.
         var fed: [[[UInt8]: [UInt8]]] = reader.tables.map { _ in [:] }
         var wrong: String?
-        try reader.changes(after: 0) { _, change in
+        try reader.changes(after: reader.feedFloor()) { _, change in
             let key = Array(change.key.utf8)
             let (before, after) = (change.before, change.after)
             let (old, new) = (before.map { Array($0.utf8) }, after.map { Array($0.utf8) })

@@ -11,8 +11,8 @@ final class Mirror {
     private var version: VersionNumber?
     private var lastOffset = Offset.zero
 
-    init(_ view: String, _ folder: VersionsFolder, fromNow: Bool = false) throws {
-        follower = ChangeFollower(view, try folder.catalog(), fromNow: fromNow)
+    init(_ view: String, _ folder: VersionsFolder, from start: FollowStart = .rows) throws {
+        follower = ChangeFollower(view, try folder.catalog(), from: start)
     }
 
     /// Only a rollback takes readers back.

@@ -83,7 +83,7 @@ struct GarbageRaceTests {
             },
         ]
         let follower = try thread("tail", 6) { _ in
-            let follower = ChangeFollower("tally", try Catalog(data), fromNow: false)
+            let follower = ChangeFollower("tally", try Catalog(data), from: .rows)
             for _ in 0..<20 { _ = try follower.poll { _ in } }
         }
         usleep(UInt32(Self.milliseconds) * 1_000)

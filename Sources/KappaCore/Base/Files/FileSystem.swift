@@ -15,7 +15,7 @@ package protocol FileSystem: Sendable {
 }
 
 extension FileSystem {
-    func write(_ file: Int32, _ bytes: [UInt8], at position: Int) throws(IOFailure) {
+    package func write(_ file: Int32, _ bytes: [UInt8], at position: Int) throws(IOFailure) {
         var failure: IOFailure?
         bytes.withUnsafeBytes { bytes in
             do throws(IOFailure) { try write(file, bytes, at: position) } catch { failure = error }

@@ -1,11 +1,11 @@
 import Glibc
 
 /// An open file that closes itself.
-final class OpenFile: Sendable {
-    let descriptor: Int32
+package final class OpenFile: Sendable {
+    package let descriptor: Int32
     let path: String
 
-    init(_ descriptor: Int32, path: String) {
+    package init(_ descriptor: Int32, path: String) {
         self.descriptor = descriptor
         self.path = path
     }

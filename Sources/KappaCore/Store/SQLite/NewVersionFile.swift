@@ -134,6 +134,7 @@ final class NewVersionFile {
             version.bind(2, identity.digest)
             version.bind(3, Int64(VersionSchema.format))
             try version.execute()
+            try FeedRecords.begin(connection)
             try describe(tables, connection)
             for table in tables { try connection.execute(VersionSchema.create(table)) }
             try ReadableViews.add(to: connection, of: tables)
@@ -177,7 +178,7 @@ final class NewVersionFile {
         try connection.transaction {
             try deadLetters { try records.add($0) }
             for letter in transaction.deadLetters { try records.add(letter) }
-            for change in transaction.changes { try records.add(change) }
+            for change in transaction.changes { try records.feed.add(change) }
             try records.save(checkpoint)
         }
     }

@@ -131,11 +131,16 @@ final class VersionFile {
         _ checkpoint: Checkpoint, write: (any StoreTransaction) throws -> Void
     ) throws {
         if nameTimer.isDue() { try requireItsName() }
-        try connection.transaction {
-            let transaction = Transaction(self)
-            try write(transaction)
-            if transaction.addedChanges { try records.trimChanges() }
-            try records.save(checkpoint)
+        do {
+            try connection.transaction {
+                let transaction = Transaction(self)
+                try write(transaction)
+                if transaction.addedChanges { try records.feed.trim() }
+                try records.save(checkpoint)
+            }
+        } catch {
+            records.feed.wasUndone()
+            throw error
         }
     }
 
@@ -160,7 +165,7 @@ final class VersionFile {
         }
         func add(_ change: ChangeRecord) throws(KappaError) {
             addedChanges = true
-            try file.records.add(change)
+            try file.records.feed.add(change)
         }
     }
 }

@@ -215,48 +215,12 @@ package final class VersionReader {
     /// The dead letters, in the order of their offsets.
     func deadLetters() throws(KappaError) -> DeadLetterCursor { try DeadLetterCursor(connection) }
 
-    /// The number of the newest change in the feed; zero before the first.
-    package func newestChange() throws(KappaError) -> Int64 {
-        try connection.integer(
-            "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = '_kappa_changes'), 0)")
-            ?? 0
-    }
-
     /// A number that changes whenever another connection has changed the file.
     func changeCounter() throws(KappaError) -> Int64 {
         if dataVersion == nil { dataVersion = try connection.prepare("PRAGMA data_version") }
         guard let statement = dataVersion else { return 0 }
         defer { statement.reset() }
         return try statement.step() ? statement.integer(0) : 0
-    }
-
-    /// Visits the changes after number `after`, the oldest first, for as long as they are wanted.
-    /// - Throws: `.notFound` if some of them are no longer kept.
-    package func changes(
-        after: Int64, while isWanted: () -> Bool = { true },
-        _ visit: (Int64, ChangeRecord) throws -> Void
-    ) throws {
-        let oldest = try connection.integer("SELECT min(seq) FROM _kappa_changes")
-        if let oldest, oldest > after + 1 {
-            throw KappaError(
-                .notFound, "changes of \(view)@\(number) are no longer kept",
-                because: "the follower is at change \(after), and the oldest one is \(oldest)",
-                advice: "Read the view's rows again and follow from there")
-        }
-        let select = try connection.prepare(
-            """
-            SELECT seq, offset, table_index, key, before, after FROM _kappa_changes
-            WHERE seq > ? ORDER BY seq
-            """)
-        select.bind(0, after)
-        while isWanted(), try select.step() {
-            try visit(
-                select.integer(0),
-                ChangeRecord(
-                    offset: Offset(UInt64(bitPattern: select.integer(1))),
-                    table: Int(select.integer(2)), key: select.string(3),
-                    before: select.optionalString(4), after: select.optionalString(5)))
-        }
     }
 
     // MARK: Shared with the store

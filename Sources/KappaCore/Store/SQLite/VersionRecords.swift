@@ -2,26 +2,13 @@
 struct VersionRecords {
     private let saveCheckpoint: SQLiteStatement
     private let addDead: SQLiteStatement
-    private let addChange: SQLiteStatement
-    private let trim: SQLiteStatement
-
-    /// How many changes are kept for followers.
-    private static let keptChanges = 200_000
+    let feed: FeedRecords
 
     init(_ connection: SQLiteConnection) throws(KappaError) {
         saveCheckpoint = try connection.prepare(
             "INSERT OR REPLACE INTO _kappa_checkpoint VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)")
         addDead = try connection.prepare("INSERT OR REPLACE INTO _kappa_dead VALUES (?, ?, ?)")
-        addChange = try connection.prepare(
-            """
-            INSERT INTO _kappa_changes (offset, table_index, key, before, after)
-            VALUES (?, ?, ?, ?, ?)
-            """)
-        trim = try connection.prepare(
-            """
-            DELETE FROM _kappa_changes
-            WHERE seq <= (SELECT max(seq) FROM _kappa_changes) - \(Self.keptChanges)
-            """)
+        feed = try FeedRecords(connection)
     }
 
     func save(_ checkpoint: Checkpoint) throws(KappaError) {
@@ -42,16 +29,4 @@ struct VersionRecords {
         addDead.bind(2, deadLetter.event)
         try addDead.execute()
     }
-
-    func add(_ change: ChangeRecord) throws(KappaError) {
-        addChange.bind(0, Int64(bitPattern: change.offset.rawValue))
-        addChange.bind(1, Int64(change.table))
-        addChange.bind(2, change.key)
-        addChange.bind(3, change.before)
-        addChange.bind(4, change.after)
-        try addChange.execute()
-    }
-
-    /// Deletes the oldest changes beyond those that are kept.
-    func trimChanges() throws(KappaError) { try trim.execute() }
 }

@@ -33,6 +33,7 @@ enum VersionSchema {
         CREATE TABLE _kappa_changes (
             seq INTEGER PRIMARY KEY AUTOINCREMENT, offset INTEGER NOT NULL,
             table_index INTEGER NOT NULL, key TEXT NOT NULL, before TEXT, after TEXT) STRICT;
+        \(FeedRecords.create)
         """
 
     static func create(_ table: TableSchema) -> String {

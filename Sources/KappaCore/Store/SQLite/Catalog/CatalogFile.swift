@@ -11,6 +11,8 @@ final class CatalogFile {
     /// Whether it has the tables of ``noteTables``: a catalog of an earlier build that cannot be written to
     /// lacks them.
     let hasNotes: Bool
+    /// Whether it has ``feedTable``, which catalogs of earlier builds lack as well.
+    private let hasFeedStarts: Bool
 
     /// Opens it for writing, and creates it where it does not exist.
     convenience init(writing path: String) throws {
@@ -19,7 +21,7 @@ final class CatalogFile {
         try database.useWAL()
         database.keepWAL()
         try database.execute("PRAGMA synchronous = FULL")
-        if try database.integer(Self.isMade) == 0 {
+        if try database.integer(Self.has("feed_starts")) == 0 {
             try database.transaction { try Self.makeTables(database) }
         }
         try self.init(database)
@@ -48,7 +50,8 @@ final class CatalogFile {
         self.database = database
         identity = FileIdentity(of: database.path)
         dataVersion = try database.prepare("PRAGMA data_version")
-        hasNotes = try database.integer(Self.isMade) == 1
+        hasNotes = try database.integer(Self.has("failures")) == 1
+        hasFeedStarts = try database.integer(Self.has("feed_starts")) == 1
     }
 
     /// The format of its tables. Earlier builds have not written it, so that it is 0 in their files.
@@ -63,12 +66,15 @@ final class CatalogFile {
             advice: "A newer kappa has written it: use that one. Nothing was changed")
     }
 
-    private static let isMade = "SELECT count(*) FROM sqlite_master WHERE name = 'failures'"
+    private static func has(_ table: String) -> String {
+        "SELECT count(*) FROM sqlite_master WHERE name = '\(table)'"
+    }
 
     private static func makeTables(_ database: SQLiteConnection) throws(KappaError) {
         try database.execute(tables)
         try database.execute(judgementTable)
         try database.execute(noteTables)
+        try database.execute(feedTable)
         try database.execute("PRAGMA user_version = \(format)")
     }
 
@@ -82,6 +88,12 @@ final class CatalogFile {
             id INTEGER PRIMARY KEY AUTOINCREMENT, view TEXT NOT NULL, from_number INTEGER,
             to_number INTEGER NOT NULL, position INTEGER NOT NULL, reason TEXT NOT NULL,
             at INTEGER NOT NULL) STRICT;
+        """
+
+    /// For each switch, the number of the newest change in the feed of the version that became live.
+    private static let feedTable = """
+        CREATE TABLE IF NOT EXISTS feed_starts (
+            switch INTEGER PRIMARY KEY, change INTEGER NOT NULL) STRICT
         """
 
     /// Why it can only be read; nil where it can be written to.
@@ -213,13 +225,18 @@ final class CatalogFile {
         insert.bind(4, change.reason)
         insert.bind(5, change.atMicros)
         try insert.execute()
+        guard let start = change.feedStart else { return }
+        try database.execute(
+            "INSERT INTO feed_starts VALUES (last_insert_rowid(), \(start))")
     }
 
     /// Every switch of a view, oldest first.
     func switches(of view: String) throws(KappaError) -> [SwitchRecord] {
         let select = try database.prepare(
             """
-            SELECT from_number, to_number, position, reason, at FROM history
+            SELECT from_number, to_number, position, reason, at,
+                \(hasFeedStarts ? "change" : "NULL")
+            FROM history \(hasFeedStarts ? "LEFT JOIN feed_starts ON switch = id" : "")
             WHERE view = ? ORDER BY id
             """)
         select.bind(0, view)
@@ -229,7 +246,8 @@ final class CatalogFile {
                 SwitchRecord(
                     view: view, from: select.optionalNumber(0), to: select.number(1),
                     position: Offset(UInt64(bitPattern: select.integer(2))),
-                    reason: select.string(3), atMicros: select.integer(4)))
+                    reason: select.string(3), atMicros: select.integer(4),
+                    feedStart: select.isNull(5) ? nil : select.integer(5)))
         }
         return switches
     }
@@ -291,6 +309,8 @@ struct SwitchRecord {
     var reason: String
     /// When, in microseconds since 1970-01-01T00:00:00Z.
     var atMicros: Int64
+    /// The number of the newest change in the feed of `to`; nil if an earlier build made the switch.
+    var feedStart: Int64?
 }
 
 extension SQLiteStatement {
