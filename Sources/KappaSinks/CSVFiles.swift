@@ -13,6 +13,8 @@ struct CSVManifest {
     /// Counts the commits.
     var generation: Int
     var tables: [Table]
+    /// The files of the manifest before, which stay for readers that are at them.
+    var previous: [String]
 
     private static let name = "manifest.json"
     private static let format = 1
@@ -54,6 +56,7 @@ struct CSVManifest {
             ("id", .string(position.change.description)),
             ("offset", .unsigned(position.offset.rawValue)), ("digest", .string(position.digest)),
             ("generation", .integer(Int64(generation))),
+            ("previous", .array(previous.map { .string($0) })),
             (
                 "tables",
                 .array(
@@ -85,11 +88,13 @@ extension CSVManifest {
             case .string(let digest)? = json["digest"], let change = try? ChangeID(id),
             let offset = json["offset"].flatMap({ UInt64($0.json) }),
             let generation = json["generation"].flatMap({ Int($0.json) }),
-            case .array(let tables)? = json["tables"]
+            case .array(let tables)? = json["tables"],
+            case .array(let previous)? = json["previous"]
         else { return nil }
         position = SinkPosition(
             view: view, change: change, offset: Offset(offset), digest: digest)
         self.generation = generation
+        self.previous = previous.compactMap { if case .string(let name) = $0 { name } else { nil } }
         self.tables = []
         for table in tables {
             guard case .string(let name)? = table["name"], case .string(let file)? = table["file"],

@@ -28,8 +28,6 @@ public final class CSVSink: ChangeSink {
     private let lock: OpenFile
     private var manifest: CSVManifest?
     private var transaction: Transaction?
-    /// The files of the manifest before.
-    private var previous: Set<String> = []
 
     private struct Transaction {
         var tables: [TableSchema]
@@ -61,6 +59,7 @@ public final class CSVSink: ChangeSink {
                 because: "it holds the lock", advice: "End one of the two")
         }
         manifest = try CSVManifest.read(folder)
+        removeOldFiles()
     }
 
     public func position() -> SinkPosition? { manifest?.position }
@@ -87,9 +86,10 @@ public final class CSVSink: ChangeSink {
     }
 
     public func commit(_ position: SinkPosition) throws(KappaError) {
-        guard let transaction else { return }
+        guard let transaction = self.transaction else { return }
         var next = CSVManifest(
-            position: position, generation: (manifest?.generation ?? 0) + 1, tables: [])
+            position: position, generation: (manifest?.generation ?? 0) + 1, tables: [],
+            previous: manifest?.tables.map(\.file) ?? [])
         for schema in transaction.tables {
             let old = manifest?.tables.first { $0.schema.name == schema.name }
             let changes = transaction.changes[schema.name]
@@ -104,10 +104,8 @@ public final class CSVSink: ChangeSink {
             next.tables.append(.init(schema: schema, file: file))
         }
         try next.write(to: folder)
-        let present = Set(manifest?.tables.map(\.file) ?? [])
-        let kept = present.union(next.tables.map(\.file))
-        for file in previous.subtracting(kept) { unlink("\(folder)/\(file)") }
-        (manifest, previous, self.transaction) = (next, present, nil)
+        (manifest, self.transaction) = (next, nil)
+        removeOldFiles()
     }
 
     public func rollBack() { transaction = nil }
@@ -118,6 +116,18 @@ public final class CSVSink: ChangeSink {
     }
 
     // MARK: Files
+
+    /// Removes the files that neither the manifest nor the one before names: older ones, and those of a commit that
+    /// was not completed.
+    private func removeOldFiles() {
+        let kept = Set((manifest?.tables.map(\.file) ?? []) + (manifest?.previous ?? []))
+        for file in Folder.names(in: folder) where !kept.contains(file) {
+            guard file.hasSuffix(".csv"), let dash = file.lastIndex(of: "-"),
+                UInt64(file[file.index(after: dash)...].dropLast(4)) != nil
+            else { continue }
+            unlink("\(folder)/\(file)")
+        }
+    }
 
     /// Writes a table: the rows of its file so far, with the changes.
     private func write(

@@ -32,7 +32,7 @@ public final class Kappa: Sendable {
 
     private static let cores = Int(kappa_core_count())
 
-    private struct Life {
+    struct Life {
         var isClosed = false
         var running: [ViewRunner] = []
         /// Calls in progress, except those of ``Kappa/run()``.
@@ -218,7 +218,7 @@ public final class Kappa: Sendable {
     var isClosed: Bool { life.withLock { $0.isClosed } }
 
     /// Begins a call: ``close()`` waits until ``leave(_:)``.
-    private func enter() throws(KappaError) {
+    func enter() throws(KappaError) {
         let isOpen = life.withLock { life in
             if !life.isClosed { life.calls += 1 }
             return !life.isClosed
@@ -226,7 +226,7 @@ public final class Kappa: Sendable {
         if !isOpen { throw KappaError.closed(folder) }
     }
 
-    private func leave(_ change: (inout Life) -> Void = { $0.calls -= 1 }) {
+    func leave(_ change: (inout Life) -> Void = { $0.calls -= 1 }) {
         let closers = life.withLock { life in
             change(&life)
             return life.takeClosers()
@@ -323,43 +323,6 @@ public final class Kappa: Sendable {
         followers.follow(view.name, from: .after(id))
     }
 
-    /// Keeps a sink equal to a view's live version, until the task is cancelled or, if so asked, until the
-    /// sink has all that the live version has. It goes on from the sink's position, and loads all rows anew
-    /// where that is not possible.
-    ///
-    /// The sink is used on a thread of its own. What fails and may pass is tried again, at first after 0.1 s,
-    /// at most every 30 s.
-    /// - Parameters:
-    ///   - open: Opens the sink; called again after an error.
-    ///   - untilCaughtUp: Whether to return once the sink has caught up.
-    ///   - observer: Called for each report, on the thread that does the work.
-    /// - Throws: ``KappaError``: what will not pass by itself, and with `untilCaughtUp` also what has not
-    ///   passed after five tries; `.notFound` if neither this `Kappa` nor the folder has the view, or if it
-    ///   is to catch up and there is no live version.
-    public func publish(
-        _ view: some AnyView,
-        to open: @escaping @Sendable () throws(KappaError) -> any ChangeSink,
-        untilCaughtUp: Bool = false,
-        observer: @escaping @Sendable (PublicationReport) -> Void = { _ in }
-    ) async throws {
-        try enter()
-        defer { leave() }
-        let (name, data, defined) = (view.name, data, workedOut.names)
-        let isStopped = Monitor(false)
-        try await withTaskCancellationHandler {
-            try await Self.onThread { [weak self] in
-                let catalog = try Catalog(data)
-                try catalog.requireView(name, among: defined)
-                try Publication(name, catalog, to: open).run(
-                    untilCaughtUp: untilCaughtUp,
-                    isStopped: { isStopped.withLock { $0 } || self?.isClosed != false },
-                    observer: observer)
-            }
-        } onCancel: {
-            isStopped.withLock { $0 = true }
-        }
-    }
-
     /// The first table of a fold, and the digest of its definition.
     func foldTable<Row: ViewRow>(
         _ view: View<Row>
@@ -393,7 +356,7 @@ public final class Kappa: Sendable {
     // MARK: Threads
 
     /// Runs `body`, which may take as long as the program runs, on a new thread.
-    private static func onThread<R: Sendable>(
+    static func onThread<R: Sendable>(
         _ body: @escaping @Sendable () throws -> R
     ) async throws -> R {
         try await withCheckedThrowingContinuation { continuation in

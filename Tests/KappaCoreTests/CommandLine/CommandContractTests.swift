@@ -53,12 +53,13 @@ struct CommandContractTests {
         #expect(
             info.keys == [
                 "first_offset", "next_offset", "events", "bytes", "segments", "partitions",
+                "erased",
             ])
         #expect(info.output.hasPrefix(#"{"first_offset":0,"next_offset":3,"events":3,"#))
         let read = try json("log", "read", "--from", "1", "--limit", "1")
-        #expect(read.keys == ["offset", "ingested_at", "event"])
+        #expect(read.keys == ["offset", "ingested_at", "event", "tick", "partition"])
         #expect(read.lines.count == 1)
-        #expect(read.output.hasSuffix(#""event":{"b":"x"}}"# + "\n"))
+        #expect(read.output.hasSuffix(#""event":{"b":"x"},"tick":null,"partition":null}"# + "\n"))
         let text = try kappa.run("log", "read")
         #expect(text.output == "{\"a\":1.50}\n{\"b\":\"x\"}\n{\"c\":null}\n")
         let verify = try json("log", "verify")

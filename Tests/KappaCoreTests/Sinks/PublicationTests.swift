@@ -135,7 +135,8 @@ struct PublicationTests {
         #expect(loads == 1)
         #expect(
             place.position?.change.version == VersionNumber(3) && place.position?.change != first)
-        #expect(place.position?.digest == "c" && place.position?.offset == Offset(3_010))
+        #expect(try place.position?.digest == folder.reader("tally", 3).digest)
+        #expect(place.position?.offset == Offset(3_010))
         try folder.catchUp([
             View("tally", digest: "d") {
                 Events(Tick.self).grouped(by: \.k).aggregate(.count(as: "n"))
