@@ -174,6 +174,20 @@ struct ParsedArguments: Sendable {
         return size
     }
 
+    /// How much of the log to keep; nil for all.
+    func retention() throws(KappaError) -> LogRetention? {
+        var retention = LogRetention(bytes: try bytes("--retain-size"))
+        if let text = string("--retain") {
+            guard let age = LogRetention.age(text) else {
+                throw refusal(
+                    "--retain", text, because: "it takes an age in days, hours, minutes or seconds",
+                    example: "400d")
+            }
+            retention.ageMicros = age
+        }
+        return retention == LogRetention() ? nil : retention
+    }
+
     /// Which snapshots to keep; nil for none.
     func snapshotPolicy() throws(KappaError) -> SnapshotPolicy? {
         let name = "--keep-snapshots"

@@ -3,6 +3,7 @@ enum Commands {
     static let all: [CommandSpec] = [
         AppendCommand.spec, PullCommand.spec, TickCommand.spec,
         LogInfoCommand.spec, LogReadCommand.spec, LogVerifyCommand.spec, LogSealCommand.spec,
+        LogTrimCommand.spec,
         ViewsCommand.spec, PlanCommand.spec, RebuildCommand.spec, RunCommand.spec,
         StatusCommand.spec, QueryCommand.spec, SQLCommand.spec, TailCommand.spec,
         PublishCommand.spec,

@@ -17,21 +17,21 @@ struct LogReadCommand: Command {
         make: { try LogReadCommand($0) })
 
     var stopsGently: Bool { true }
-    private let from: Offset
+    private let from: Offset?
     private let limit: Int?
     private let follows: Bool
 
     init(_ arguments: ParsedArguments) throws(KappaError) {
-        from = try arguments.offset("--from") ?? .zero
+        from = try arguments.offset("--from")
         limit = try arguments.integer("--limit")
         follows = arguments.has("--follow")
     }
 
     func run(_ context: Context) throws -> Int32 {
         try context.data.require()
-        try context.data.requireLog(reaches: from)
+        if let from { try context.data.requireLog(reaches: from) }
         let reader = try LogReader(context.data.log, countsEvents: true)
-        try reader.seek(to: from)
+        if let from { try reader.seek(to: from) }
         let watcher = follows ? try LogWatcher(context.data.log) : nil
         if let watcher { Interrupt.onStop { watcher.cancel() } }
         let output = Output()

@@ -17,6 +17,12 @@ struct RunnerSession {
         OptionSpec(
             name: "--keep-snapshots", value: "POLICY",
             summary: "keeps snapshots of rows, such as every=1h,keep=24", isSetting: true),
+        OptionSpec(
+            name: "--retain", value: "AGE",
+            summary: "trims events that were appended longer ago, such as 400d", isSetting: true),
+        OptionSpec(
+            name: "--retain-size", value: "SIZE",
+            summary: "trims the log's oldest segments beyond this, such as 100G", isSetting: true),
     ]
 
     /// Reads ``options``.
@@ -26,6 +32,7 @@ struct RunnerSession {
         options.promotes = !arguments.has("--no-promote")
         options.memoryBytes = try arguments.bytes("--memory") ?? options.memoryBytes
         options.snapshots = try arguments.snapshotPolicy()
+        options.retention = try arguments.retention()
     }
 
     init(_ context: Context, _ options: ViewRunner.Options) {
@@ -91,14 +98,25 @@ struct RunnerSession {
             }
         case .caughtUp, .promoted, .identical, .heldBack, .released, .heldElsewhere, .failed,
             .retrying, .recovered, .slow, .snapshotFailed, .deadLetter, .invalid, .suspected,
-            .logGrows:
+            .logGrows, .trimmed, .trimFailed:
             break
         }
     }
 
     private func say(_ report: ViewRunner.Report) {
         switch report {
-        case .started(let id, .build): Output.say("\(id): building from offset 0")
+        case .started(let id, .build):
+            let first = (try? LogReader(context.data.log).firstOffset) ?? .zero
+            let why = first > .zero ? ": the log was trimmed before that" : ""
+            Output.say("\(id): building from offset \(first)\(why)")
+        case .trimmed(let outcome):
+            if outcome.isNew {
+                Output.say("kappa: trimmed the log: it begins at offset \(outcome.first)")
+            }
+            if let need = outcome.heldBack {
+                Output.say("kappa: more is to be trimmed, but \(need)")
+            }
+        case .trimFailed(let error): Output.say("kappa: \(error)")
         case .started(let id, .resume): Output.say("\(id): resumes from its checkpoint")
         case .started(let id, .keep): Output.say("\(id): live")
         case .caughtUp(let id, let offset): Output.say("\(id): caught up at offset \(offset)")
@@ -156,7 +174,7 @@ struct RunnerSession {
             id = version
         case .promoted(let change): id = VersionID(change.view, change.to)
         case .refused(let judgement), .identical(let judgement): id = judgement.candidate
-        case .invalid: return
+        case .invalid, .trimmed, .trimFailed: return
         }
         guard let catalog = try? Catalog(context.data),
             let status = try? VersionStatus.all(catalog, view: id.view).first(where: { $0.id == id }
@@ -180,7 +198,9 @@ extension ViewRunner.Report {
     /// state.
     fileprivate var isForPeople: Bool {
         switch self {
-        case .snapshotFailed, .deadLetter, .suspected, .invalid, .logGrows, .slow: true
+        case .snapshotFailed, .deadLetter, .suspected, .invalid, .logGrows, .slow, .trimmed,
+            .trimFailed:
+            true
         default: false
         }
     }

@@ -37,12 +37,28 @@ package final class GateJudge: Gatekeeper {
 
     private func gates(of view: String) -> [Gate] { (gates[view] ?? []) + further }
 
-    package func compares(_ view: String) -> Bool {
-        promoter != .force && gates(of: view).contains(where: \.compares)
+    package func compares(_ candidate: VersionID, with live: VersionID?) -> Bool {
+        promoter != .force
+            && (gates(of: candidate.view).contains(where: \.compares)
+                || lack(of: candidate, beside: live) != nil)
+    }
+
+    /// What a version lacks that the live one has, because the log was trimmed in between; nil if it lacks nothing.
+    private func lack(of candidate: VersionID, beside live: VersionID?) -> String? {
+        guard let live, let new = try? folder.reader(candidate).checkpoint(),
+            let old = try? folder.reader(live).checkpoint(), new.began > old.began
+        else { return nil }
+        return
+            "the log was trimmed: \(candidate) begins at offset \(new.began), and \(live) began at "
+            + "\(old.began)"
     }
 
     package func judge(_ candidate: VersionID, against live: VersionID?) throws -> Judgement? {
-        let gates = gates(of: candidate.view)
+        var gates = gates(of: candidate.view)
+        // Rows of events that were trimmed do not vanish unless a gate of the view's own allows it.
+        let lack =
+            gates.contains(where: \.limitsRemovedRows) ? nil : lack(of: candidate, beside: live)
+        if lack != nil { gates.append(.removedRows(atMost: 0)) }
         if gates.isEmpty {
             guard promoter == .program else { return nil }
             let events = try EventsGate(candidate, beside: live, in: folder)
@@ -52,6 +68,9 @@ package final class GateJudge: Gatekeeper {
             }
         }
         var judgement = try judge(candidate, against: live, gates)
+        if let lack, let last = judgement.findings.indices.last, !judgement.findings[last].passes {
+            judgement.findings[last].figures += "; \(lack)"
+        }
         guard promoter == .program, !gates.contains(where: \.countsDead) else { return judgement }
         let events = try EventsGate(candidate, beside: live, in: folder)
         if let finding = try events.usual() { judgement.findings.append(finding) }

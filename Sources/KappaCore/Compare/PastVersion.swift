@@ -89,8 +89,9 @@ package final class PastVersion {
     ) throws -> Snapshots.Snapshot? {
         let ids = Set(try catalog.entries(of: view).filter { $0.digest == digest }.map(\.id))
         let log = try LogReader(catalog.folder.log)
+        let first = log.offset
         return try Snapshots(catalog.folder).all(of: view)
-            .filter { ids.contains($0.id) && $0.offset <= offset }
+            .filter { ids.contains($0.id) && (first...max(first, offset)).contains($0.offset) }
             .sorted { $0.offset > $1.offset }
             .first { snapshot in
                 let checkpoint = try? VersionReader(snapshot.path).checkpoint()
@@ -117,6 +118,7 @@ package final class PastVersion {
                 // A snapshot policy has just removed it: replay from zero.
             }
         }
+        try folder.requireReplay(of: id)
         let scratch = try ScratchVersion(
             definition, number: id.number.rawValue, to: end, in: folder, progress: progress)
         return (scratch, .builtAside)

@@ -63,6 +63,7 @@ package struct Verifier {
     package func verify(_ reference: VersionReference) throws -> Verification {
         let entry = try catalog.resolve(reference)
         let definition = try views.definition(of: entry)
+        try folder.requireReplay(of: entry.id)
         var result = Verification(entry.id)
         let scratch = try ScratchFolder(folder)
         guard let stored = try examine(entry, scratch, &result) else { return result }

@@ -8,8 +8,11 @@ enum BlockWalk {
     }
 
     /// Visits the blocks after an earlier end of the log, up to the durable end.
+    /// - Parameter trimmed: Called before the first block, if the log has been trimmed past the known end: what
+    ///   was known before is to be replaced by it. Called again if the log is trimmed meanwhile.
     static func headers(
-        _ folder: String, behind known: LogHead?, _ visit: (Block) -> Void
+        _ folder: String, behind known: LogHead?, trimmed: (LogBeginning) -> Void = { _ in },
+        visit: (Block) -> Void
     ) throws(KappaError) {
         let headFile = try OpenFile(reading: LogHead.path(folder))
         func readHead() throws(KappaError) -> LogHead {
@@ -21,8 +24,14 @@ enum BlockWalk {
         }
         var head = try readHead()
         let end = head.nextOffset
-        let start = known?.nextOffset ?? .zero
-        var segment = try SegmentFiles.durable(folder, head).last { $0 <= start } ?? .zero
+        var start = known?.nextOffset ?? .zero
+        var beginning = try LogBeginning.read(folder)
+        if beginning.first > start {
+            trimmed(beginning)
+            start = beginning.first
+        }
+        var segment =
+            try SegmentFiles.durable(folder, head).last { $0 <= start } ?? beginning.first
         var next = segment
         var position = 0
         if let known, known.segment == head.segment {
@@ -31,7 +40,17 @@ enum BlockWalk {
             (segment, next, position) = (known.segment, start, known.segmentBytes)
         }
         while next < end {
-            let file = try OpenFile(reading: SegmentFiles.path(folder, segment))
+            let path = SegmentFiles.path(folder, segment)
+            if try !IOFailure.isThere(path) {
+                beginning = try LogBeginning.read(folder)
+                if beginning.first > segment {
+                    trimmed(beginning)
+                    (start, segment, next) = (beginning.first, beginning.first, beginning.first)
+                    position = 0
+                    continue
+                }
+            }
+            let file = try OpenFile(reading: path)
             // The head is read after the file was opened, because sealing replaces a segment's file: it is then
             // no longer the last one, and has another size.
             head = try readHead()

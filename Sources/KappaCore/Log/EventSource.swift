@@ -103,7 +103,10 @@ public struct SourceHistory: Sendable {
     /// - Throws: `.usage` for a name that no source can have.
     package init(of name: String, in log: String) throws(KappaError) {
         var (point, exact) = (SourcePoint.start, SourcePoint.start)
-        try BlockWalk.headers(log, behind: nil) { block in
+        try BlockWalk.headers(log, behind: nil) { beginning in
+            point = beginning.sources[name]?.point ?? .start
+            exact = point
+        } visit: { block in
             for run in block.runs {
                 guard let source = run.source, source.name == name else { continue }
                 point = source.point

@@ -124,8 +124,15 @@ enum SegmentFiles {
         return folder + "/" + String(repeating: "0", count: 20 - digits.count) + digits + ".log"
     }
 
-    /// The first offsets of all segments, ascending.
+    /// The first offsets of all segments, ascending. Those that were trimmed do not count.
     static func list(_ folder: String) throws(KappaError) -> [Offset] {
+        // The beginning is read first: what is listed after it is not older.
+        let first = try LogBeginning.read(folder).first
+        return try all(folder).filter { $0 >= first }
+    }
+
+    /// The same, with the files of trimmed segments that are still there.
+    static func all(_ folder: String) throws(KappaError) -> [Offset] {
         guard let names = Folder.allNames(in: folder) else {
             let number = errno
             guard IOFailure.isAbsence(number) else {

@@ -15,7 +15,7 @@ package struct LogInfo: Equatable, Sendable {
     package init(_ folder: String) throws(KappaError) {
         let reader = try LogReader(folder)
         let firsts = try reader.segments()
-        firstOffset = firsts.first ?? .zero
+        firstOffset = try reader.firstOffset
         nextOffset = try reader.durableEnd()
         segments = firsts.count
         var total = 0
@@ -24,7 +24,9 @@ package struct LogInfo: Equatable, Sendable {
         }
         bytes = total
         var (erased, declared) = (0, Set<String>())
-        try BlockWalk.headers(folder, behind: nil) { block in
+        try BlockWalk.headers(folder, behind: nil) { beginning in
+            (erased, declared) = (0, beginning.partitions)
+        } visit: { block in
             for run in block.runs {
                 erased += run.erased.count
                 if let partition = run.partition { declared.insert(partition) }
@@ -32,6 +34,21 @@ package struct LogInfo: Equatable, Sendable {
         }
         self.erased = erased
         partitions = 1 + declared.count
+    }
+}
+
+extension LogInfo {
+    /// The first offset of the newest segments that have so many bytes together.
+    static func offset(keeping bytes: Int, in folder: String) throws(KappaError) -> Offset {
+        let reader = try LogReader(folder)
+        var left = bytes
+        var first = try reader.durableEnd()
+        for segment in try reader.segments().reversed() {
+            left -= try OpenFile(reading: SegmentFiles.path(folder, segment)).size
+            first = segment
+            if left <= 0 { break }
+        }
+        return first
     }
 }
 
@@ -64,7 +81,7 @@ package struct LogVerification: Sendable {
         do throws(KappaError) {
             let reader = try LogReader(folder, countsEvents: true)
             let buffer = BlockBuffer()
-            try reader.seek(to: try reader.firstOffset)
+            try reader.checkBeginning()
             while let block = try reader.next(into: buffer) {
                 events += block.events
                 bytes += block.payload.count

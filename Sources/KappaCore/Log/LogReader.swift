@@ -27,7 +27,7 @@ package final class LogReader {
     /// Up to how many bytes small blocks are combined.
     private static let targetBytes = 1 << 20
 
-    /// Opens the log in `folder` at offset zero.
+    /// Opens the log in `folder` at its first offset.
     /// - Parameter countsEvents: Whether each block's events are counted and compared with its header. An
     ///   ``ExtractionPlan`` checks this itself; other callers ask for it here.
     package init(_ folder: String, countsEvents: Bool = false) throws(KappaError) {
@@ -41,7 +41,7 @@ package final class LogReader {
                 advice: "Remove the file: it is rebuilt from the segments")
         }
         self.head = head
-        try seek(to: .zero)
+        try seekToBeginning()
     }
 
     /// The offset after the last durable event, looked up now.
@@ -63,8 +63,11 @@ package final class LogReader {
         guard offset == head.nextOffset else { return }
         var reason: String?
         if digest != head.digest { reason = "its digest is not that of the log's events" }
-        if let earlier = head.earlierSegments, segments > 0, earlier + 1 != segments {
-            reason = "it states \(earlier + 1) segments, and there are \(segments)"
+        let trimmed = try LogBeginning.read(folder).segments
+        if let earlier = head.earlierSegments, segments > 0, earlier + 1 != segments + trimmed {
+            reason =
+                "it states \(earlier + 1) segments, and there are \(segments)"
+                + (trimmed > 0 ? " beside \(trimmed) that were trimmed" : "")
         }
         guard let reason else { return }
         throw KappaError(
@@ -74,8 +77,30 @@ package final class LogReader {
         )
     }
 
+    /// The offset of the log's first event, looked up now: 0 unless the log was trimmed.
     package var firstOffset: Offset {
-        get throws(KappaError) { try segments().first ?? .zero }
+        get throws(KappaError) { try LogBeginning.read(folder).first }
+    }
+
+    /// Moves to the log's first event, and checks that its block follows what was trimmed.
+    func checkBeginning() throws(KappaError) {
+        try seekToBeginning()
+        let beginning = try LogBeginning.read(folder)
+        if offset == beginning.first, digest != beginning.digest {
+            throw damage("it does not follow what was trimmed before it")
+        }
+    }
+
+    /// Moves to the log's first event.
+    package func seekToBeginning() throws(KappaError) {
+        while true {
+            let first = try firstOffset
+            do throws(KappaError) { return try seek(to: first) } catch {
+                // It may have been trimmed meanwhile.
+                if error.code != .notFound { throw error }
+                if try firstOffset == first { throw error }
+            }
+        }
     }
 
     /// The first offsets of the segments that hold durable events, ascending, looked up now.
@@ -96,7 +121,9 @@ package final class LogReader {
         let firsts = try SegmentFiles.durable(folder, head)
         guard let first = firsts.last(where: { $0 <= target }) else {
             if target == .zero, head.nextOffset == .zero { return }
-            throw missing(segment: .zero, wanted: target)
+            let beginning = try LogBeginning.read(folder)
+            if target < beginning.first { throw beginning.lacks(target, folder) }
+            throw missing(segment: beginning.first, wanted: target)
         }
         try open(first)
         offset = first
@@ -123,7 +150,9 @@ package final class LogReader {
     func seek(toBlockOf target: Offset) throws(KappaError) {
         let first = try segments().last { $0 <= target }
         guard let first, head.nextOffset > target else {
-            throw missing(segment: first ?? .zero, wanted: target)
+            let beginning = try LogBeginning.read(folder)
+            if target < beginning.first { throw beginning.lacks(target, folder) }
+            throw missing(segment: first ?? beginning.first, wanted: target)
         }
         if segment == nil || first != segmentFirst || target < offset || skipping > 0 {
             try open(first)
@@ -248,7 +277,11 @@ package final class LogReader {
 
     private func open(_ first: Offset) throws(KappaError) {
         let path = SegmentFiles.path(folder, first)
-        if try !IOFailure.isThere(path) { throw missing(segment: first, wanted: first) }
+        if try !IOFailure.isThere(path) {
+            let beginning = try LogBeginning.read(folder)
+            if first < beginning.first { throw beginning.lacks(first, folder) }
+            throw missing(segment: first, wanted: first)
+        }
         segment = try OpenFile(reading: path)
         segmentFirst = first
         position = 0

@@ -34,6 +34,8 @@ enum LogRecovery {
     static func recover(
         _ folder: String, published: LogHead?, files: any FileSystem
     ) throws(KappaError) -> Result {
+        let beginning = try LogBeginning.read(folder)
+        try beginning.removeSegments(folder, files)
         let segments = try SegmentFiles.list(folder)
         var head: LogHead
         if let published {
@@ -44,10 +46,12 @@ enum LogRecovery {
         } else {
             head = LogHead(nextOffset: .zero, segment: .zero, segmentBytes: 0, digest: .empty)
         }
-        if let first = segments.first, first != .zero {
-            throw missing(.zero, folder, "the log begins at offset \(first)")
+        if let first = segments.first ?? (beginning.first > .zero ? head.segment : nil),
+            first != beginning.first
+        {
+            throw missing(beginning.first, folder, "the log begins at offset \(first)")
         }
-        try checkEarlier(&head, segments, folder)
+        try checkEarlier(&head, segments, beginning, folder)
         var warnings: [String] = []
         while segments.contains(head.segment) {
             let file = try openForRepair(SegmentFiles.path(folder, head.segment), files)
@@ -153,13 +157,15 @@ enum LogRecovery {
     /// the folder and their sizes, since appending does not need them. If the head does not say how many
     /// there are, their number is filled in.
     private static func checkEarlier(
-        _ head: inout LogHead, _ segments: [Offset], _ folder: String
+        _ head: inout LogHead, _ segments: [Offset], _ beginning: LogBeginning, _ folder: String
     ) throws(KappaError) {
         let earlier = segments.filter { $0 < head.segment }
-        if earlier.count != head.earlierSegments ?? earlier.count {
+        // Those that were trimmed are counted, too.
+        let count = beginning.segments + earlier.count
+        if count != head.earlierSegments ?? count {
             throw try gap(earlier + [head.segment], folder)
         }
-        head.earlierSegments = earlier.count
+        head.earlierSegments = count
         for segment in earlier where SegmentFiles.isEmpty(folder, segment) {
             throw KappaError(
                 .damaged, "a segment of the log is cut short",
@@ -211,12 +217,14 @@ enum LogRecovery {
     ) throws(KappaError) -> LogHead {
         let file = try OpenFile(reading: SegmentFiles.path(folder, first))
         var head = LogHead(nextOffset: first, segment: first, segmentBytes: 0, digest: .empty)
-        if first == .zero { return head }
+        let beginning = try LogBeginning.read(folder)
+        head.digest = first == beginning.first ? beginning.digest : .empty
+        if first == beginning.first { return head }
         guard let block = try wholeBlock(file, at: 0), block.firstOffset == first else {
             // The digest of everything before it comes from reading the segment before it.
             let before = try SegmentFiles.list(folder).last { $0 < first }
             guard let before else {
-                throw missing(.zero, folder, "the log begins at offset \(first)")
+                throw missing(beginning.first, folder, "the log begins at offset \(first)")
             }
             var earlier = try start(ofSegment: before, folder)
             let file = try OpenFile(reading: SegmentFiles.path(folder, before))

@@ -249,7 +249,10 @@ struct LogTail: Sendable {
         if sourcesEnd?.nextOffset == head.nextOffset { return }
         precondition(pending.isEmpty, "sources are looked up before blocks are added")
         var (points, partitions) = (sources, partitions)
-        try BlockWalk.headers(folder, behind: sourcesEnd) { block in
+        try BlockWalk.headers(folder, behind: sourcesEnd) { beginning in
+            for (name, source) in beginning.sources { points[name] = source.point }
+            partitions.formUnion(beginning.partitions)
+        } visit: { block in
             for run in block.runs {
                 if let source = run.source { points[source.name] = source.point }
                 if let partition = run.partition { partitions.insert(partition) }

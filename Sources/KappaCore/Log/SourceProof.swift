@@ -29,6 +29,8 @@ struct SourceProof {
     private var heldPosition: UInt64?
     /// The last checkpoint that was reached.
     private var proven: SourceCheckpoint?
+    /// The log no longer has the events before this.
+    private var trimmed: SourceCheckpoint?
 
     private struct HeldText {
         var bytes: [UInt8]
@@ -67,6 +69,7 @@ struct SourceProof {
             digest = start.digest
             proven = start
         }
+        trimmed = stated.trimmed
         var all = stated.checkpoints
         if point.digest == nil {
             all = try SourceCheckpoint.read(folder, name, upTo: point.position)
@@ -163,8 +166,10 @@ struct SourceProof {
 
     /// The refusal of the first held event before a position that differs from the log's; nil if none does.
     private func differing(before end: UInt64) throws(KappaError) -> KappaError? {
-        var events = SourceEvents(folder, name, after: proven)
-        var position = proven?.position ?? 0
+        var start = proven
+        if let trimmed, trimmed.position > start?.position ?? 0 { start = trimmed }
+        var events = SourceEvents(folder, name, after: start)
+        var position = start?.position ?? 0
         for text in held {
             while position < text.position {
                 _ = try events.next()
@@ -225,6 +230,8 @@ struct SourceCheckpoint: Equatable {
         /// Where they begin, and the source's position there; nil if it has none before them.
         var start: SourceCheckpoint?
         var before: UInt64?
+        /// Up to where they were trimmed; nil if none were.
+        var trimmed: SourceCheckpoint?
     }
 
     /// The checkpoints that the headers of the log's blocks state past a base, the last one at `point`.
@@ -233,7 +240,22 @@ struct SourceCheckpoint: Equatable {
     ) throws(KappaError) -> Stated {
         var stated = Stated()
         var digest: LogDigest?
-        try BlockWalk.headers(folder, behind: nil) { block in
+        try BlockWalk.headers(folder, behind: nil) { beginning in
+            stated = Stated()
+            guard let source = beginning.sources[name] else { return }
+            let (position, at) = (source.point.position, beginning.first)
+            digest = source.point.digest
+            if position < base {
+                stated.before = position
+                stated.start = .init(position: base, digest: digest ?? .empty, offset: at)
+                return
+            }
+            // Only those of the present file count from a base on.
+            stated.events = base > 0 ? position - base : source.events
+            stated.trimmed = .init(
+                position: base + stated.events, digest: digest ?? .empty, offset: at)
+            if let trimmed = stated.trimmed { stated.checkpoints = [trimmed] }
+        } visit: { block in
             var offset = block.header.firstOffset
             for run in block.runs {
                 offset = offset + run.events
@@ -269,6 +291,13 @@ struct SourceCheckpoint: Equatable {
         var checkpoints: [SourceCheckpoint] = []
         var events = SourceEvents(folder, name, after: nil)
         var next = SourceCheckpoint(position: 0, digest: .empty, offset: .zero)
+        let beginning = try LogBeginning.read(folder)
+        if let source = beginning.sources[name] {
+            next.position = source.events
+            next.digest = source.point.digest ?? .empty
+            next.offset = beginning.first
+            add(next, to: &checkpoints, SourcePoint(end))
+        }
         while next.position < end {
             let event = try events.next()
             if let erased = event.erased {
@@ -368,7 +397,7 @@ private struct SourceEvents {
     private mutating func readBlock() throws(KappaError) {
         if reader == nil {
             let reader = try LogReader(folder, countsEvents: true)
-            try reader.seek(to: start)
+            try reader.seek(to: max(start, try reader.firstOffset))
             self.reader = reader
         }
         guard let next = try reader?.next(into: buffer) else { throw damage() }

@@ -61,7 +61,9 @@ package final class Scan {
         commitMilliseconds = options.commitMilliseconds
         self.observer = observer
         let reader = try LogReader(log)
-        let start = versions.map(\.offset).min() ?? .zero
+        let (first, digest) = (reader.offset, reader.digest)
+        for version in versions { version.begin(at: first, digest) }
+        let start = versions.map(\.offset).min() ?? first
         try reader.seek(to: start)
         pipeline = try BatchPipeline(
             reader, plan: plan, upTo: options.end, batchEvents: options.batchEvents,

@@ -211,6 +211,15 @@ package final class VersionMaterializer {
         if let crashMark { try crashMark.during(stage, first, end, body) } else { try body() }
     }
 
+    /// Begins at the first event of the log, unless it has begun already.
+    /// - Parameter digest: That of all events before it.
+    func begin(at first: Offset, _ digest: LogDigest) {
+        guard checkpoint.offset == .zero, !hasCommitted else { return }
+        checkpoint.offset = first
+        checkpoint.digest = digest
+        committedOffset = first
+    }
+
     /// Skips events that are known not to change its rows.
     /// - Parameter streamTimes: The stream times at `offset`; nil if they do not matter.
     func skip(to offset: Offset, digest: LogDigest, streamTimes: StreamTimes?) {

@@ -34,7 +34,8 @@ package final class ChangeFollower {
     private struct Move {
         var old: Place?
         var frontier: RowFrontier
-        /// Whether the changes in the feed of the new version come first, wanted or not.
+        /// Whether all changes in the feed of the new version are visited: a reader that resumes may have rows of
+        /// it that the frontier has not reached yet.
         var repeatsFeed = false
         /// What the reader would resume after if it stopped now.
         var id: ChangeID?
@@ -189,17 +190,14 @@ package final class ChangeFollower {
             (change.version, change.id) = (number, id)
             try hold(change, visit)
         }
-        if move.repeatsFeed {
-            guard try drain(&current, &room, moved) else { return false }
-            self.move?.repeatsFeed = false
-        }
         // First the changes since the last step to rows that the reader already has. Then these rows, and
         // those that the frontier passes now, are of the same moment.
         var old = move.old
         let isOldDrained = try drain(&old, &room, only: frontier.isOld, moved)
         self.move?.old = old
         guard isOldDrained else { return false }
-        guard try drain(&current, &room, only: frontier.isNew, moved) else { return false }
+        let isWanted = move.repeatsFeed ? nil : frontier.isNew
+        guard try drain(&current, &room, only: isWanted, moved) else { return false }
         let offset = try new.checkpoint().offset
         let isDone =
             try self.move?.frontier.advance(&room) { operation, table, key, before, after in

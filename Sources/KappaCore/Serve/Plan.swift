@@ -39,6 +39,8 @@ package struct Plan {
     private let catalog: Catalog
     /// All definitions that versions can be replayed with, including earlier ones.
     private let comparable: [ViewDefinition]
+    /// The log's first offset, and its end.
+    private let first: Offset
     private let end: Offset
     /// How many events to try, from the beginning of the log.
     private let sampleEvents: Int
@@ -48,9 +50,10 @@ package struct Plan {
     package static func steps(
         _ folder: DataFolder, _ views: ViewSet, sampleEvents: Int = VersionSample.usualEvents
     ) throws -> [Step] {
+        let log = try LogReader(folder.log)
         let plan = Plan(
             folder: folder, catalog: try Catalog(folder), comparable: views.comparable(),
-            end: try LogReader(folder.log).durableEnd(), sampleEvents: sampleEvents)
+            first: log.offset, end: try log.durableEnd(), sampleEvents: sampleEvents)
         let workedOut = views.workedOut()
         let steps = try workedOut.sound.map(plan.step) + workedOut.invalid.map(plan.step)
         let orphans = try plan.catalog.entries().filter { entry in
@@ -110,7 +113,7 @@ package struct Plan {
         let position = try reader?.checkpoint().offset ?? .zero
         if position < end {
             try tryOut(definition, against: nil, &step)
-            let share = Double(end - position) / Double(end.rawValue)
+            let share = Double(end - max(position, first)) / Double(end - first)
             step.seconds = step.seconds.map { Self.rounded($0 * share) }
             step.bytes = nil
         } else {
@@ -143,13 +146,14 @@ package struct Plan {
     private func tryOut(
         _ definition: ViewDefinition, against live: VersionID?, _ step: inout Step
     ) throws {
-        let sample = min(Int(end.rawValue), sampleEvents)
-        guard sample > 1 else { return }
+        let events = min(end - first, sampleEvents)
+        guard events > 1 else { return }
+        let sample = first + events
         let crash = AsideCrash(of: definition, in: folder)
         do {
             // Its code crashed in the last attempt: first find out on which event.
             if crash.isKnown {
-                _ = try ScratchVersion(definition, to: Offset(UInt64(sample)), in: folder)
+                _ = try ScratchVersion(definition, to: sample, in: folder)
             }
         } catch let error as KappaError where error.code == .bug {
             step.action = .invalid
@@ -185,7 +189,7 @@ package struct Plan {
             try Scan(folder.log, [version], plan: extraction, options: .init(end: offset)).run()
             took += SystemClock.monotonicSeconds() - start
         }
-        let half = Offset(UInt64(sample / 2))
+        let half = first + events / 2
         let comparedAt = try old?.checkpoint().offset
         if let old, let comparedAt, comparedAt <= half {
             try scan(to: comparedAt)
@@ -197,12 +201,12 @@ package struct Plan {
             try scan(to: comparedAt)
             step.diff = try diff(old, path, live)
         }
-        try scan(to: Offset(UInt64(sample)))
+        try scan(to: sample)
         let all = try Self.rows(VersionReader(path))
         try store.finish()
         var status = stat()
         let bytes = stat(path, &status) == 0 ? Double(status.st_size) : 0
-        let times = Double(end.rawValue) / Double(sample)
+        let times = Double(end - first) / Double(events)
         let rows = Double(all) + Double(all - early) * 2 * (times - 1)
         step.seconds = Self.rounded(took * times)
         step.rows = Int(rows)
@@ -212,11 +216,12 @@ package struct Plan {
 
     /// The live version's rows after the sample, replayed if this build still has its definition among the
     /// earlier ones.
-    private func replay(_ live: VersionID, to sample: Int) throws -> ScratchVersion? {
+    private func replay(_ live: VersionID, to sample: Offset) throws -> ScratchVersion? {
+        if (try? folder.requireReplay(of: live)) == nil { return nil }
         let digest = try catalog.entries(of: live.view).first { $0.id == live }?.digest
         let known = comparable.first { $0.name == live.view && $0.digest == digest }
         return try known.map {
-            try ScratchVersion($0, to: Offset(UInt64(sample)), in: folder) { _, _ in }
+            try ScratchVersion($0, to: sample, in: folder) { _, _ in }
         }
     }
 
@@ -226,8 +231,9 @@ package struct Plan {
         for path in [folder.file(live), VersionSample.path(of: live, in: folder)] {
             guard let path, let reader = try? VersionReader(path) else { continue }
             try reader.hold()
-            let offset = try reader.checkpoint().offset
-            if offset <= min(end, Offset(UInt64(sampleEvents))) { return reader }
+            let checkpoint = try reader.checkpoint()
+            let isSame = checkpoint.began == first || checkpoint.offset == .zero
+            if isSame, checkpoint.offset <= min(end, first + sampleEvents) { return reader }
         }
         return nil
     }

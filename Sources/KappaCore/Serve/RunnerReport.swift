@@ -51,6 +51,11 @@ public enum RunnerReport: Sendable {
     case logGrows(VersionID, reason: String)
     /// A snapshot could not be made; the work on the version continues.
     case snapshotFailed(VersionID, KappaError)
+    /// The log was trimmed to begin at an offset; or it was to be trimmed further, and a version still needs events,
+    /// which `heldBack` says.
+    case trimmed(first: Offset, heldBack: String?)
+    /// The log could not be trimmed; it is tried again.
+    case trimFailed(KappaError)
 
     init(_ report: ViewRunner.Report) {
         self =
@@ -74,6 +79,9 @@ public enum RunnerReport: Sendable {
             case .deadLetter(let id, let letter): .firstDeadLetter(id, letter)
             case .logGrows(let id, let reason): .logGrows(id, reason: reason)
             case .snapshotFailed(let id, let error): .snapshotFailed(id, error)
+            case .trimmed(let outcome):
+                .trimmed(first: outcome.first, heldBack: outcome.heldBack)
+            case .trimFailed(let error): .trimFailed(error)
             }
     }
 
@@ -86,7 +94,7 @@ public enum RunnerReport: Sendable {
             .suspected(let id, _, _), .firstDeadLetter(let id, _), .logGrows(let id, _),
             .snapshotFailed(let id, _):
             id
-        case .invalid: nil
+        case .invalid, .trimmed, .trimFailed: nil
         case .promoted(let promoted): promoted.version
         }
     }

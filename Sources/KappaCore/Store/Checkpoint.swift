@@ -17,9 +17,16 @@ package struct Checkpoint: Equatable, Sendable {
         self.counters = counters
         self.streamTimes = streamTimes
     }
+
+    /// The offset of the version's first event: each event since then is counted once. It is 0 unless the log had
+    /// been trimmed when the version was begun.
+    package var began: Offset {
+        let counted = counters.applied + counters.filtered + counters.late + counters.dead
+        return Offset(offset.rawValue - min(counted, offset.rawValue))
+    }
 }
 
-/// Counts of events since offset zero. Each event is counted once, as the first that fits of dead, late,
+/// Counts of events since the version's first. Each event is counted once, as the first that fits of dead, late,
 /// applied, filtered.
 public struct Counters: Equatable, Sendable {
     /// Events that changed, or could have changed, a row.

@@ -86,9 +86,12 @@ package struct DataFolder: Sendable {
             advice: "Append events first (`kappa append FILE`), or name the folder with --data")
     }
 
-    /// - Throws: `.notFound` if the log ends before an offset.
+    /// - Throws: `.notFound` if the log ends before an offset, or was trimmed past it.
     package func requireLog(reaches offset: Offset) throws(KappaError) {
-        let end = try LogReader(log).durableEnd()
+        let reader = try LogReader(log)
+        let end = try reader.durableEnd()
+        let beginning = try LogBeginning.read(log)
+        if offset < beginning.first { throw beginning.lacks(offset, log) }
         if offset <= end { return }
         throw KappaError(
             .notFound, "offset \(offset) is past the end of the log", at: log,

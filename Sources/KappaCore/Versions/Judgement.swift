@@ -97,8 +97,8 @@ package struct Judgement: Equatable, Sendable {
 
 /// Judges versions that are about to become live. A promotion calls it while the versions stand still.
 package protocol Gatekeeper: Sendable {
-    /// Whether versions of a view are compared, so that both must be at the same position.
-    func compares(_ view: String) -> Bool
+    /// Whether a version is compared with the live one, so that both must be at the same position.
+    func compares(_ candidate: VersionID, with live: VersionID?) -> Bool
 
     /// Judges a version; nil if its view has no gates. Both versions stand still during the call.
     /// - Parameter live: The version that it would replace; nil for a first version.

@@ -108,7 +108,7 @@ package struct Promotion {
     }
 
     private func isCompared(_ pair: Candidacy) -> Bool {
-        pair.seen != nil && gatekeeper?.compares(pair.candidate.view) == true
+        pair.seen != nil && gatekeeper?.compares(pair.candidate, with: pair.live) == true
     }
 
     private func pair(_ candidate: VersionID) throws -> Candidacy {
@@ -162,7 +162,7 @@ package struct Promotion {
     /// Has the gates judge a version. Their code may crash and take the process with it; the next start then
     /// finds the crash mark, and the version waits for a person.
     private func judge(_ candidate: VersionID, against live: VersionID?) throws -> Judgement? {
-        guard let gatekeeper, gatekeeper.compares(candidate.view) else {
+        guard let gatekeeper, gatekeeper.compares(candidate, with: live) else {
             return try gatekeeper?.judge(candidate, against: live)
         }
         let path = folder.gatesCrashMark(candidate)
@@ -298,7 +298,17 @@ package struct Promotion {
     }
 
     private func prove(_ id: VersionID, _ checkpoint: Checkpoint) throws(KappaError) {
-        let log = try LogReader(folder.log).digest(at: checkpoint.offset)
+        let reader = try LogReader(folder.log)
+        let first = try reader.firstOffset
+        if checkpoint.offset < first {
+            throw KappaError(
+                .refused, "\(id) cannot become live", at: "offset \(checkpoint.offset)",
+                because:
+                    "the log was trimmed: it begins at offset \(first), and the version lacks the "
+                    + "events in between",
+                advice: "`kappa rebuild \(id.view)` builds a version from what the log has")
+        }
+        let log = try reader.digest(at: checkpoint.offset)
         if log != checkpoint.digest {
             throw KappaError(
                 .refused, "\(id) did not apply exactly the events of the log",

@@ -277,6 +277,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
 
     func didCatchUp(at offset: Offset) throws {
         runner.note(number, at: offset)
+        runner.trimLog()
         rate.note(offset)
         for member in members {
             do { try member.requireFiles() } catch {

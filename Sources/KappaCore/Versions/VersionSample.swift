@@ -23,7 +23,7 @@ package struct VersionSample {
         in folder: DataFolder, begin: (_ stopper: @escaping @Sendable () -> Void) -> Bool
     ) throws {
         let plan = ExtractionPlan()
-        let end = Offset(UInt64(events))
+        let end = try LogReader(folder.log).firstOffset + events
         let materializers = try versions.map { id, definition in
             let store = try VersionStore(
                 at: folder.sample(id), view: id.view, number: id.number.rawValue,

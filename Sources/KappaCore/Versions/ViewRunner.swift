@@ -20,6 +20,8 @@ package final class ViewRunner: Sendable {
         package var memoryBytes = 1 << 30
         /// Which snapshots of the versions are kept; nil for none.
         package var snapshots: SnapshotPolicy?
+        /// How much of the log is kept; nil for all.
+        package var retention: LogRetention?
         /// After how many events a version's sample is taken.
         package var sampleEvents = VersionSample.usualEvents
         /// The size from which a version's write-ahead log is reported.
@@ -67,6 +69,10 @@ package final class ViewRunner: Sendable {
         case logGrows(VersionID, because: String)
         /// A snapshot could not be made; the work on the version continues.
         case snapshotFailed(VersionID, KappaError)
+        /// The log was trimmed, or a version keeps it from being trimmed.
+        case trimmed(LogTrim.Outcome)
+        /// The log could not be trimmed; it is tried again.
+        case trimFailed(KappaError)
     }
 
     let folder: DataFolder
@@ -102,6 +108,9 @@ package final class ViewRunner: Sendable {
         var watching: WorkerThread?
         /// Failures that could not be recorded yet.
         var unsaved: [Failure] = []
+        var trimTimer = IntervalTimer(milliseconds: 60_000)
+        /// What the last trim reported.
+        var trimmed: LogTrim.Outcome?
 
         /// Whether there is nothing left to do or to wait for.
         var isOver: Bool { posts.allSatisfy(\.isLost) && active == 0 }
@@ -303,5 +312,29 @@ extension KappaError {
             because: names.isEmpty
                 ? "the build defines no views" : "it defines \(names.joined(separator: ", "))",
             advice: "Check the name; `kappa views` lists them")
+    }
+}
+
+extension ViewRunner {
+    /// Trims the log now and then, if so asked. A version that holds it up is reported once.
+    func trimLog() {
+        guard let retention = options.retention, state.withLock({ $0.trimTimer.isDue() }) else {
+            return
+        }
+        do {
+            let outcome = try LogTrim(folder).apply(retention)
+            let isNews = state.withLock { state in
+                let last = state.trimmed
+                state.trimmed = outcome
+                let isHeldNow = outcome.heldBack != nil && last?.heldBack == nil
+                return outcome.isNew || isHeldNow
+            }
+            if isNews { tell(.trimmed(outcome)) }
+        } catch let error as KappaError {
+            // Segments are being sealed; the next time is soon.
+            if error.code != .heldElsewhere { tell(.trimFailed(error)) }
+        } catch {
+            tell(.trimFailed(KappaError(.bug, "the log cannot be trimmed: \(error)")))
+        }
     }
 }

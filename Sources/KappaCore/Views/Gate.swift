@@ -104,6 +104,11 @@ public struct Gate: Sendable, CustomStringConvertible {
         }
     }
 
+    /// Whether it says how many live rows may be missing.
+    package var limitsRemovedRows: Bool {
+        if case .rows(let rows, _) = rule { rows == .removed || rows == .differing } else { false }
+    }
+
     /// Whether judging it compares rows.
     package var compares: Bool {
         switch rule {

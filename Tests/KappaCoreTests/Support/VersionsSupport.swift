@@ -159,6 +159,8 @@ final class RunningBuild: Sendable {
         case .deadLetter(let id, let letter): "dead letter of \(id) at \(letter.offset)"
         case .logGrows(let id, let reason): "log of \(id) grows: \(reason)"
         case .snapshotFailed(let id, let error): "no snapshot of \(id) \(error.what)"
+        case .trimmed(let outcome): "trimmed \(outcome.first) \(outcome.heldBack ?? "")"
+        case .trimFailed(let error): "not trimmed \(error.what)"
         }
     }
 }

@@ -68,6 +68,8 @@ final class KeyTrace {
         version = try VersionMaterializer(
             applied, store: store, plan: singles, budgetBytes: Self.budgetBytes,
             crashMark: crash.mark)
+        let log = try LogReader(folder.log)
+        version.begin(at: log.offset, log.digest)
         // The first commit makes the file that single events are committed to.
         try version.commit()
     }

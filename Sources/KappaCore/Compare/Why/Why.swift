@@ -27,6 +27,8 @@ package struct Why {
     private let question: KeyTrace.Question
     private let end: Offset
     private let folder: DataFolder
+    /// The log's first offset: what earlier events did to the row is not known.
+    package let first: Offset
     /// The key index of each definition's version; empty if the log is read.
     private var indexes: [KeyIndexSource]
     /// Why the log is read although a definition asks for an index.
@@ -48,6 +50,7 @@ package struct Why {
     ) throws {
         self.end = end
         self.folder = folder
+        first = try LogReader(folder.log).firstOffset
         let question = KeyTrace.Question(key: key, table: table, isThorough: isThorough)
         self.question = question
         let found = definitions.map { definition in
@@ -200,6 +203,10 @@ package struct Why {
         let picker = EventPicker(try LogReader(folder.log, countsEvents: true))
         while let next = cursors.compactMap({ $0.entry?.offset }).min(), next < end.rawValue {
             let offset = Offset(next)
+            if offset < first {
+                for cursor in cursors { try cursor.advance(past: next) }
+                continue
+            }
             let picked = try picker.event(at: offset)
             try single.load(picked.line, at: offset, [picked.run])
             for trace in traces {
@@ -230,8 +237,8 @@ package struct Why {
             try KeyTrace($0, question, plan: plan, singles: singles, in: folder)
         }
         let single = SingleEvent(singles)
-        var offset = Offset.zero
-        for piece in AsideCrash.pieces(traces.map { $0.stretches(from: .zero, to: end) }) {
+        var offset = first
+        for piece in AsideCrash.pieces(traces.map { $0.stretches(from: first, to: end) }) {
             for (trace, isSuspect) in zip(traces, piece.isSuspect) { trace.isSuspect = isSuspect }
             let reader = try LogReader(folder.log)
             try reader.seek(to: offset)

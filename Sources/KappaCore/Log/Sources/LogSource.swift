@@ -7,6 +7,8 @@ package final class LogSource: EventSource {
     private var reader: LogReader?
     private var watcher: LogWatcher?
     private let buffer = BlockBuffer()
+    /// The position after what was delivered.
+    private var position: UInt64 = 0
     /// Where it ends, if it is not followed.
     private var end: Offset?
 
@@ -29,7 +31,9 @@ package final class LogSource: EventSource {
         }
         let reader = try LogReader(folder, countsEvents: true)
         try prove(history, reader)
-        try reader.seek(to: Offset(history.position))
+        position = history.position
+        // The first pull of a log that was trimmed begins with what is there.
+        if position > 0 { try reader.seek(to: Offset(position)) }
         self.reader = reader
         if following { watcher = try LogWatcher(folder) } else { end = try reader.durableEnd() }
     }
@@ -67,8 +71,9 @@ package final class LogSource: EventSource {
                 return true
             }
         }
+        defer { position = block.nextOffset.rawValue }
         return SourceLines(
-            partition: name, position: block.firstOffset.rawValue,
+            partition: name, position: position,
             next: block.nextOffset.rawValue, lines: lines,
             origin: "\(folder), from offset \(block.firstOffset)", isAtEnd: isAtEnd)
     }
@@ -95,8 +100,9 @@ package final class LogSource: EventSource {
                     + "with --source NAME")
         }
         if try reader.digest(at: position) == history.digest { return }
-        // Events that were erased before they were pulled are not in the digest.
-        guard try hasErased(before: position), try endsTheSame(history, reader) else {
+        // Ticks, what was trimmed, and events that were erased before they were pulled are not in the digest.
+        let mayDiffer = first > .zero ? true : try hasWithheld(before: position)
+        guard mayDiffer, try endsTheSame(history, reader) else {
             throw refusal("its events before offset \(position) are not those that were pulled")
         }
     }
@@ -110,12 +116,13 @@ package final class LogSource: EventSource {
                 + "source, with --source NAME")
     }
 
-    private func hasErased(before end: Offset) throws(KappaError) -> Bool {
+    private func hasWithheld(before end: Offset) throws(KappaError) -> Bool {
         var found = false
         try BlockWalk.headers(folder, behind: nil) { block in
             var offset = block.header.firstOffset
             for run in block.runs {
                 if let erased = run.erased.first, offset + erased.index < end { found = true }
+                if run.tick != nil, offset < end { found = true }
                 offset = offset + run.events
             }
         }
@@ -144,7 +151,9 @@ package final class LogSource: EventSource {
         var offset = history.position
         while offset > 0 {
             offset -= 1
+            if try Offset(offset) < reader.firstOffset { return false }
             let event = try picker.event(at: Offset(offset))
+            if event.run.tick != nil { continue }
             if Self.mark(of: event) == wanted { return true }
             if event.run.erased.isEmpty { return false }
         }
