@@ -18,7 +18,8 @@ package struct LogTrim {
     /// - Returns: The log's first offset now.
     /// - Throws: `.refused` if a version has not applied all of these events; `.notFound` if the log ends before.
     package func trim(before offset: Offset) throws -> Offset {
-        if let need = try needs(), need.offset < offset {
+        let end = try LogReader(folder.log).durableEnd()
+        if offset <= end, let need = try needs(), need.offset < offset {
             throw KappaError(
                 .refused, "the log cannot be trimmed before offset \(offset)", at: folder.log,
                 because: "\(need.text), and needs the events from there on",

@@ -212,6 +212,7 @@ package struct Promotion {
             for view in views {
                 let live = try catalog.live(view)
                 let (previous, old) = try previousVersion(of: view, live)
+                try requireEvents(of: previous, after: old)
                 let seen = try live.map { try seenOffset(VersionID(view, $0)) } ?? old.offset
                 let change = Catalog.Switch(
                     view: view, from: live, to: previous.number, position: old.offset,
@@ -297,18 +298,22 @@ package struct Promotion {
         try folder.reader(id).checkpoint()
     }
 
+    /// Checks that a version can go on: the log may have been trimmed past its position.
+    private func requireEvents(
+        of id: VersionID, after checkpoint: Checkpoint
+    ) throws(KappaError) {
+        let first = try LogReader(folder.log).firstOffset
+        if checkpoint.offset >= first { return }
+        throw KappaError(
+            .refused, "\(id) cannot become live", at: "offset \(checkpoint.offset)",
+            because: "the log was trimmed: it begins at offset \(first), and the version lacks the "
+                + "events in between",
+            advice: "`kappa rebuild \(id.view)` builds a version from what the log has")
+    }
+
     private func prove(_ id: VersionID, _ checkpoint: Checkpoint) throws(KappaError) {
-        let reader = try LogReader(folder.log)
-        let first = try reader.firstOffset
-        if checkpoint.offset < first {
-            throw KappaError(
-                .refused, "\(id) cannot become live", at: "offset \(checkpoint.offset)",
-                because:
-                    "the log was trimmed: it begins at offset \(first), and the version lacks the "
-                    + "events in between",
-                advice: "`kappa rebuild \(id.view)` builds a version from what the log has")
-        }
-        let log = try reader.digest(at: checkpoint.offset)
+        try requireEvents(of: id, after: checkpoint)
+        let log = try LogReader(folder.log).digest(at: checkpoint.offset)
         if log != checkpoint.digest {
             throw KappaError(
                 .refused, "\(id) did not apply exactly the events of the log",

@@ -108,7 +108,7 @@ package final class ViewRunner: Sendable {
         var watching: WorkerThread?
         /// Failures that could not be recorded yet.
         var unsaved: [Failure] = []
-        var trimTimer = IntervalTimer(milliseconds: 60_000)
+        var trimTimer = IntervalTimer(milliseconds: 60_000, isDueAtOnce: true)
         /// What the last trim reported.
         var trimmed: LogTrim.Outcome?
 

@@ -76,10 +76,10 @@ enum LogTesting {
     }
 
     static func read(
-        _ folder: String, from: Offset = .zero, upTo end: Offset? = nil
+        _ folder: String, from: Offset? = nil, upTo end: Offset? = nil
     ) throws -> [ReadEvent] {
         let reader = try LogReader(folder)
-        try reader.seek(to: from)
+        if let from { try reader.seek(to: from) }
         return try readOn(reader, upTo: end)
     }
 

@@ -3,10 +3,10 @@ struct IntervalTimer {
     private let nanoseconds: Int
     private var due: Int
 
-    /// A timer that is first due when the time has passed once.
-    init(milliseconds: Int) {
+    /// - Parameter isDueAtOnce: Whether it is due before the time has passed once.
+    init(milliseconds: Int, isDueAtOnce: Bool = false) {
         nanoseconds = milliseconds * 1_000_000
-        due = SystemClock.monotonicNanoseconds() + nanoseconds
+        due = SystemClock.monotonicNanoseconds() + (isDueAtOnce ? 0 : nanoseconds)
     }
 
     /// Whether the time has passed; it then starts again.
