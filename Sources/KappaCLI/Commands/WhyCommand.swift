@@ -134,6 +134,12 @@ struct WhyCommand: Command {
         _ context: Context, _ progress: ScratchProgress,
         _ tell: @escaping (WhyMoment) throws -> Bool
     ) throws {
+        let first = try LogReader(context.data.log).firstOffset
+        if first > .zero {
+            Output.say(
+                "kappa: the log was trimmed: it begins at offset \(first). What earlier events did to the "
+                    + "row is not known here")
+        }
         let known = targets.map { try? definitions.definition(of: $0) }
         let foreign = targets.indices.filter { known[$0] == nil }
         guard let program, foreign.count == 1, targets.count == 2,

@@ -38,7 +38,8 @@ import Testing
             found == [
                 "data": [kappa.data.path, "KAPPA_DATA"], "format": ["json", "--format"],
                 "memory": ["1G", "default"], "keep-snapshots": ["null", "default"],
-                "keep": ["1", "default"],
+                "keep": ["1", "default"], "retain": ["null", "default"],
+                "retain-size": ["null", "default"],
             ])
         try write("memory = 64M\nkeep=3\n\nkeep-snapshots = every=10,keep=2\nformat=csv\n")
         let path = kappa.data.path + "/kappa.conf"

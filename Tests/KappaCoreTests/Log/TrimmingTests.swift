@@ -170,6 +170,42 @@ import Testing
         #expect(after > 0 || call == .truncate)
     }
 
+    @Test("survives a power cut at any call, as erasing does", arguments: [false, true])
+    func powerCut(erases: Bool) throws {
+        var random = SplitMix(state: Self.seed)
+        try fill(0..<150, &random)
+        let (events, digests) = try read()
+        for cut in 1... {
+            let copy = try folder.copy()
+            var options = SimulatedDisk.Options()
+            options.cutAtCall = cut
+            let disk = try SimulatedDisk(copy, seed: random.next(), options: options)
+            let isDone: Bool
+            if erases {
+                let eraser = LogEraser(copy.path, files: disk)
+                isDone = (try? eraser.erase([Offset(3), Offset(100)])) != nil
+            } else {
+                isDone = (try? LogTrimmer(copy.path, files: disk).trim(before: Offset(100))) != nil
+            }
+            let after = LogFolder()
+            try disk.powerCut(to: after)
+            let writer = try LogWriter(after.path, files: FaultyFiles())
+            let rest = try LogTesting.readOn(LogReader(after.path))
+            let first = events.count - rest.count
+            #expect(first <= 100, "call \(cut)")
+            for (old, new) in zip(events.suffix(rest.count), rest) {
+                let isGone = erases && [3, 100].contains(old.offset.rawValue) && new.text.isEmpty
+                #expect(isGone || old == new, "call \(cut)")
+            }
+            for (index, digest) in digests.enumerated() where index >= first {
+                #expect(try LogReader(after.path).digest(at: Offset(UInt64(index))) == digest)
+            }
+            _ = try writer.append(LogTesting.lines(["{}"]))
+            #expect(try LogVerification(after.path).damage == nil, "call \(cut)")
+            if isDone, !disk.isDead { break }
+        }
+    }
+
     @Test(
         "a damaged file is not believed; one of a later kappa is refused; a lost segment is missed")
     func damaged() throws {
