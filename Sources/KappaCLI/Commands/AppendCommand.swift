@@ -18,7 +18,7 @@ struct AppendCommand: Command {
             OptionSpec(
                 name: "--time-partition",
                 summary:
-                    "stream time and lateness are judged for this source by itself, from now on"),
+                    "judges lateness in this source by itself, from now on"),
             OptionSpec(
                 name: "--batch", value: "N", summary: "at most N events for each fsync"),
         ],

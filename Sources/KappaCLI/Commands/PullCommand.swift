@@ -18,12 +18,12 @@ struct PullCommand: Command {
                 summary: "names the source in the log; by default, the name of the file or folder"),
             OptionSpec(
                 name: "--time-partition",
-                summary: "stream time and lateness are judged for each partition of it, from now on"
+                summary: "judges lateness in each of its partitions by itself, from now on"
             ),
             OptionSpec(
                 name: "--tick-after", value: "SECONDS",
                 summary:
-                    "with both: a tick for a partition that is silent so long, to that long ago"),
+                    "with both: ticks partitions that are silent for so long"),
             OptionSpec(
                 name: "--batch", value: "N", summary: "at most N events for each fsync"),
         ],

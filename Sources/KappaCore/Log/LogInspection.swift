@@ -81,7 +81,13 @@ package struct LogVerification: Sendable {
         do throws(KappaError) {
             let reader = try LogReader(folder, countsEvents: true)
             let buffer = BlockBuffer()
-            try reader.checkBeginning()
+            let beginning = try LogBeginning.read(folder)
+            if reader.offset == beginning.first, reader.digest != beginning.digest {
+                throw KappaError(
+                    .damaged, "the log is damaged", at: "\(folder), offset \(reader.offset)",
+                    because: "its first block does not follow what was trimmed before it",
+                    advice: "Restore the folder from a copy")
+            }
             while let block = try reader.next(into: buffer) {
                 events += block.events
                 bytes += block.payload.count

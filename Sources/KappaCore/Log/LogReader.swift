@@ -28,8 +28,7 @@ package final class LogReader {
     private static let targetBytes = 1 << 20
 
     /// Opens the log in `folder` at its first offset.
-    /// - Parameter countsEvents: Whether each block's events are counted and compared with its header. An
-    ///   ``ExtractionPlan`` checks this itself; other callers ask for it here.
+    /// - Parameter countsEvents: Whether each block's events are counted and compared with its header.
     package init(_ folder: String, countsEvents: Bool = false) throws(KappaError) {
         self.folder = folder
         self.countsEvents = countsEvents
@@ -82,15 +81,6 @@ package final class LogReader {
         get throws(KappaError) { try LogBeginning.read(folder).first }
     }
 
-    /// Moves to the log's first event, and checks that its block follows what was trimmed.
-    func checkBeginning() throws(KappaError) {
-        try seekToBeginning()
-        let beginning = try LogBeginning.read(folder)
-        if offset == beginning.first, digest != beginning.digest {
-            throw damage("it does not follow what was trimmed before it")
-        }
-    }
-
     /// Moves to the log's first event.
     package func seekToBeginning() throws(KappaError) {
         while true {
@@ -121,9 +111,7 @@ package final class LogReader {
         let firsts = try SegmentFiles.durable(folder, head)
         guard let first = firsts.last(where: { $0 <= target }) else {
             if target == .zero, head.nextOffset == .zero { return }
-            let beginning = try LogBeginning.read(folder)
-            if target < beginning.first { throw beginning.lacks(target, folder) }
-            throw missing(segment: beginning.first, wanted: target)
+            throw try absent(target, .zero)
         }
         try open(first)
         offset = first
@@ -150,9 +138,7 @@ package final class LogReader {
     func seek(toBlockOf target: Offset) throws(KappaError) {
         let first = try segments().last { $0 <= target }
         guard let first, head.nextOffset > target else {
-            let beginning = try LogBeginning.read(folder)
-            if target < beginning.first { throw beginning.lacks(target, folder) }
-            throw missing(segment: first ?? beginning.first, wanted: target)
+            throw try absent(target, first ?? .zero)
         }
         if segment == nil || first != segmentFirst || target < offset || skipping > 0 {
             try open(first)
@@ -277,11 +263,7 @@ package final class LogReader {
 
     private func open(_ first: Offset) throws(KappaError) {
         let path = SegmentFiles.path(folder, first)
-        if try !IOFailure.isThere(path) {
-            let beginning = try LogBeginning.read(folder)
-            if first < beginning.first { throw beginning.lacks(first, folder) }
-            throw missing(segment: first, wanted: first)
-        }
+        if try !IOFailure.isThere(path) { throw try absent(first, first) }
         segment = try OpenFile(reading: path)
         segmentFirst = first
         position = 0
@@ -398,6 +380,14 @@ package final class LogReader {
             because: why,
             advice: "Nothing was skipped or cut. Restore the file from a copy; "
                 + "`kappa log verify` shows how far the log is sound")
+    }
+
+    /// The error for an event whose segment is not there.
+    private func absent(_ offset: Offset, _ segment: Offset) throws(KappaError) -> KappaError {
+        let beginning = try LogBeginning.read(folder)
+        return offset < beginning.first
+            ? beginning.lacks(offset, folder)
+            : missing(segment: max(segment, beginning.first), wanted: offset)
     }
 
     private func missing(segment: Offset, wanted: Offset) -> KappaError {

@@ -155,7 +155,8 @@ import Testing
             .verify(VersionReference("tally", VersionNumber(2)))
         #expect(result.fault == nil)
         // A plan tries out what is there.
-        let steps = try Plan.steps(folder.data, ViewSet([tally("c", below: 1_000)]), sampleEvents: 20)
+        let changed = ViewSet([tally("c", below: 1_000)])
+        let steps = try Plan.steps(folder.data, changed, sampleEvents: 20)
         #expect(steps.first?.rows == 5)
     }
 

@@ -87,6 +87,7 @@ final class AggregationRunner: StepRunner {
         while start < input.rows.count {
             let chunk = start..<min(start + chunkRows, input.rows.count)
             if let panes {
+                panes.mayReopen = clock.hasPartitions
                 panes.find(input, chunk, keys: keys, in: table, into: &pairs)
                 keyIndex?.add(
                     input.events[chunk], panes.paneIDs, of: panes.panes,

@@ -154,6 +154,9 @@ package final class PartitionClock {
 
     // MARK: Partitions
 
+    /// Whether the log declares time partitions.
+    var hasPartitions: Bool { times.count > 1 }
+
     fileprivate func set(_ times: [Int64], least: Int64) {
         self.times = times
         self.least = least

@@ -58,9 +58,10 @@ struct StreamClock {
         }
     }
 
-    /// Takes in the time of an element, which need not be in a column.
+    /// Takes in the time of an element, if times are computed. A time in a column was taken in with its event; that of
+    /// a pair may be of an event in another partition.
     @inline(__always)
-    mutating func meet(_ own: Int64) { reached = max(reached, own) }
+    mutating func meet(_ own: Int64) { if states == nil { reached = max(reached, own) } }
 }
 
 /// The clock of a stream that judges lateness before any step does: a join, or a stream that passes the

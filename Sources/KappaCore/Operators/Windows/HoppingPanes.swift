@@ -19,7 +19,10 @@ final class HoppingPanes {
     /// The pane of each row of the last chunk.
     private(set) var paneIDs: [UInt32] = []
     private var freshPanes: [UInt32] = []
-    private var unfilled: [(row: Int32, pane: UInt32)] = []
+    private var unfilled: [(row: Int32, pane: UInt32, from: Int)] = []
+    /// Whether rows may need windows that were closed for an earlier row of their pane: those of a time partition that
+    /// lags behind another one.
+    var mayReopen = false
     private var unfilledRows: [Int32] = []
     private var found: [UInt32] = []
 
@@ -106,7 +109,7 @@ final class HoppingPanes {
         panes.find(
             rows: input.rows[chunk], keys: adding(paneStarts, to: keys), into: &paneIDs,
             fresh: &freshPanes)
-        if !freshPanes.isEmpty {
+        if !freshPanes.isEmpty || mayReopen {
             fill(input.rows[chunk], adding(windowStarts, to: keys), groups)
         }
         let (rows, ids) = (input.rows[chunk], paneIDs)
@@ -146,24 +149,30 @@ final class HoppingPanes {
     @inline(__always)
     private func windows(_ pane: UInt32) -> UnsafeMutablePointer<UInt32> { filled(pane) + 1 }
 
-    /// Looks up the open windows of the new panes. Closed windows stay closed and are never needed.
+    /// Looks up the open windows that no row of their panes has needed before.
     private func fill(
         _ chunk: ArraySlice<Int32>, _ keys: [KeyColumn], _ groups: KeyedTable
     ) {
         unfilled.removeAll(keepingCapacity: true)
-        for (row, pane) in zip(chunk, paneIDs) where filled(pane).pointee == 0 {
-            filled(pane).pointee = UInt32(rows[Int(row)].open)
-            unfilled.append((row, pane))
+        for (row, pane) in zip(chunk, paneIDs) {
+            let (known, open) = (filled(pane).pointee, UInt32(rows[Int(row)].open))
+            if known >= open { continue }
+            filled(pane).pointee = open
+            unfilled.append((row, pane, Int(known)))
         }
         var window = 0
         while !unfilled.isEmpty {
             unfilledRows.removeAll(keepingCapacity: true)
-            for (row, _) in unfilled {
+            for (row, _, from) in unfilled where from <= window {
                 unfilledRows.append(row)
                 windowStarts[Int(row)] = rows[Int(row)].newest &- Int64(window) &* every
             }
             groups.find(rows: unfilledRows[...], keys: keys, into: &found)
-            for (index, id) in found.enumerated() { windows(unfilled[index].pane)[window] = id }
+            var index = 0
+            for (_, pane, from) in unfilled where from <= window {
+                windows(pane)[window] = found[index]
+                index += 1
+            }
             window += 1
             unfilled.removeAll { rows[Int($0.row)].open <= window }
         }
