@@ -19,10 +19,10 @@ struct RunnerSession {
             summary: "keeps snapshots of rows, such as every=1h,keep=24", isSetting: true),
         OptionSpec(
             name: "--retain", value: "AGE",
-            summary: "trims events that were appended longer ago, such as 400d", isSetting: true),
+            summary: "trims events appended longer ago, such as 400d", isSetting: true),
         OptionSpec(
             name: "--retain-size", value: "SIZE",
-            summary: "trims the log's oldest segments beyond this, such as 100G", isSetting: true),
+            summary: "trims the log to this size, such as 100G", isSetting: true),
     ]
 
     /// Reads ``options``.

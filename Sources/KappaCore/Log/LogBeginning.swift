@@ -58,8 +58,8 @@ struct LogBeginning: Equatable, Sendable {
             if bytes.prefix(3).elementsEqual("KPT".utf8) {
                 throw KappaError(
                     .usage, "the log cannot be read", at: path,
-                    because: "a newer kappa has trimmed it",
-                    advice: "Use that one. Nothing was changed")
+                    because: "where it begins has a later format, and this kappa reads format 1",
+                    advice: "A newer kappa has trimmed it: use that one. Nothing was changed")
             }
         }
         throw KappaError(

@@ -113,6 +113,15 @@ enum EraseIntent {
         defer { memory.deallocate() }
         let count = try file.read(memory, at: 0)
         let bytes = UnsafeRawBufferPointer(memory)
+        if count == bytes.count, count >= 8, bytes.prefix(3).elementsEqual("KPE".utf8),
+            bytes.number(UInt32.self, at: 0) != magic,
+            bytes.number(UInt32.self, at: 4) == crc32c(.init(rebasing: bytes[8...]))
+        {
+            throw KappaError(
+                .usage, "the list of events to be erased cannot be read", at: path,
+                because: "it has a later format, and this kappa reads format 1",
+                advice: "A newer kappa has written it: use that one. Nothing was changed")
+        }
         guard count == bytes.count, count >= 8, count % 8 == 0,
             bytes.number(UInt32.self, at: 0) == magic,
             bytes.number(UInt32.self, at: 4) == crc32c(.init(rebasing: bytes[8...]))

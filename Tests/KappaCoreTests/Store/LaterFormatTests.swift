@@ -54,6 +54,41 @@ import Testing
         #expect(try contents(segment) == bytes)
     }
 
+    /// A file of a magic, the checksum of the rest, and the rest.
+    private func checked(_ magic: String, _ rest: [UInt8]) -> [UInt8] {
+        let sum = rest.withUnsafeBytes { crc32c($0) }
+        return Array(magic.utf8) + withUnsafeBytes(of: sum.littleEndian, Array.init) + rest
+    }
+
+    @Test("so are a list of what was trimmed, a list of what is to be erased, and spilled rows")
+    func others() throws {
+        let trimmed = LogBeginning.path(kappa.data.log)
+        try write(checked("KPT2", [1, 2, 3]), to: trimmed)
+        try refuses(
+            [["append"], ["log", "info"], ["log", "read"], ["run", "--until-caught-up"]],
+            because: "where it begins has a later format")
+        unlink(trimmed)
+        let erasing = kappa.data.log + "/erasing"
+        try write(checked("KPE2", [UInt8](repeating: 0, count: 16)), to: erasing)
+        let error = #expect(throws: KappaError.self) { try LogEraser(kappa.data.log).resume() }
+        #expect(error?.code == .usage)
+        #expect(error?.advice?.contains("A newer kappa") == true)
+        unlink(erasing)
+        let path = kappa.folder.path + "/records.db"
+        _ = try SpillRecords(path)
+        try SQLiteConnection(path, .create).execute("PRAGMA user_version = 3")
+        let spilled = #expect(throws: KappaError.self) { try SpillRecords(path) }
+        #expect(spilled?.code == .usage && spilled?.reason?.contains("format 3") == true)
+    }
+
+    @Test("a version's file of a later format is not read")
+    func version() throws {
+        let path = kappa.data.file(VersionID("user_totals", VersionNumber(1)))
+        try SQLiteConnection(path, .create).execute("UPDATE _kappa_version SET format = 99")
+        let finished = try kappa.run("query", "user_totals")
+        #expect(finished.code != 0 && finished.errors.contains("format 99"), "\(finished)")
+    }
+
     @Test("a damaged head is no later format: it is made again from the segments")
     func damaged() throws {
         let path = LogHead.path(kappa.data.log)

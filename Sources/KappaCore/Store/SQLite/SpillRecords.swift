@@ -4,21 +4,38 @@ final class SpillRecords {
     private let connection: SQLiteConnection
     private let records: VersionRecords
 
+    /// The format of the runs and of these records. Earlier kappas wrote none.
+    private static let format: Int64 = 2
+
     init(_ path: String) throws {
         let connection = try SQLiteConnection(path, .create)
         self.connection = connection
         try connection.useWAL()
+        try Self.requireKnownFormat(connection)
         if try connection.integer("SELECT count(*) FROM sqlite_schema") == 0 {
             try connection.transaction {
                 try connection.execute(VersionSchema.own)
                 try connection.execute(
                     """
                     CREATE TABLE runs (number INTEGER PRIMARY KEY) STRICT;
-                    CREATE TABLE ahead (progress BLOB NOT NULL) STRICT
+                    CREATE TABLE ahead (progress BLOB NOT NULL) STRICT;
+                    PRAGMA user_version = \(Self.format)
                     """)
             }
         }
         records = try VersionRecords(connection)
+    }
+
+    private static func requireKnownFormat(
+        _ connection: SQLiteConnection
+    ) throws(KappaError) {
+        let found = try connection.integer("PRAGMA user_version") ?? 0
+        if (0...format).contains(found) { return }
+        throw KappaError(
+            .usage, "the spilled rows of a rebuild cannot be read", at: connection.path,
+            because: "they have format \(found), and this kappa reads formats up to \(format)",
+            advice: "A newer kappa has written them: use that one, or remove their folder, and the "
+                + "rebuild begins again")
     }
 
     /// The checkpoint of the runs, without opening them for writing.
