@@ -35,12 +35,23 @@ public final class SQLiteSink: ChangeSink {
             PRAGMA synchronous = FULL;
             CREATE TABLE IF NOT EXISTS kappa_publication (
                 view TEXT PRIMARY KEY, change TEXT NOT NULL, position INTEGER NOT NULL,
-                digest TEXT NOT NULL) STRICT;
+                digest TEXT NOT NULL, format INTEGER NOT NULL) STRICT;
             CREATE TABLE IF NOT EXISTS kappa_publication_tables (
                 name TEXT PRIMARY KEY, view TEXT NOT NULL) STRICT;
             """)
+        let found = try connection.integer("SELECT max(format) FROM kappa_publication") ?? 0
+        guard found <= Self.format else {
+            throw KappaError(
+                .usage, "cannot publish to this file", at: path,
+                because:
+                    "its tables have format \(found), and this kappa writes format \(Self.format)",
+                advice: "A newer kappa has published to it: use that one, or name another file")
+        }
         known = try position()
     }
+
+    /// What the tables of this sink mean.
+    private static let format: Int64 = 1
 
     public func position() throws(KappaError) -> SinkPosition? {
         let select = try connection.prepare(
@@ -78,7 +89,7 @@ public final class SQLiteSink: ChangeSink {
 
     public func commit(_ position: SinkPosition) throws(KappaError) {
         let save = try connection.prepare(
-            "INSERT OR REPLACE INTO kappa_publication VALUES (?, ?, ?, ?)")
+            "INSERT OR REPLACE INTO kappa_publication VALUES (?, ?, ?, ?, \(Self.format))")
         save.bind(0, view)
         save.bind(1, position.change.description)
         save.bind(2, Int64(bitPattern: position.offset.rawValue))

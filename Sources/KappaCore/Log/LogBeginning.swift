@@ -154,7 +154,14 @@ struct LogBeginning: Equatable, Sendable {
         let old = try SegmentFiles.all(folder).filter { $0 < first }
         if old.isEmpty { return }
         do throws(IOFailure) {
-            for segment in old { try files.remove(SegmentFiles.path(folder, segment)) }
+            for segment in old {
+                do throws(IOFailure) {
+                    try files.remove(SegmentFiles.path(folder, segment))
+                } catch {
+                    // Another process removes them, too.
+                    if !IOFailure.isAbsence(error.number) { throw error }
+                }
+            }
             try files.syncFolder(folder)
         } catch {
             throw error.error("cannot remove a trimmed segment", at: folder)

@@ -131,6 +131,18 @@ enum SegmentFiles {
         return try all(folder).filter { $0 >= first }
     }
 
+    /// The same, and where the log began when they were listed.
+    static func present(
+        _ folder: String
+    ) throws(KappaError) -> (beginning: LogBeginning, firsts: [Offset]) {
+        while true {
+            let beginning = try LogBeginning.read(folder)
+            let firsts = try list(folder)
+            // It may have been trimmed in between.
+            if try LogBeginning.read(folder) == beginning { return (beginning, firsts) }
+        }
+    }
+
     /// The same, with the files of trimmed segments that are still there.
     static func all(_ folder: String) throws(KappaError) -> [Offset] {
         guard let names = Folder.allNames(in: folder) else {

@@ -55,14 +55,14 @@ package final class LogReader {
         return try LogRecovery.pastEnd(folder, head)
     }
 
-    /// Checks that the head states what the blocks hold that were read, from the first to the last, and the
-    /// number of their segments.
+    /// Checks that the head fits the blocks that were read, from the first to the last, and their segments.
     func checkEnd() throws(KappaError) {
-        let segments = try segments().count
+        _ = try durableEnd()
+        let (beginning, firsts) = try SegmentFiles.present(folder)
+        let (segments, trimmed) = (firsts.count { $0 <= head.segment }, beginning.segments)
         guard offset == head.nextOffset else { return }
         var reason: String?
         if digest != head.digest { reason = "its digest is not that of the log's events" }
-        let trimmed = try LogBeginning.read(folder).segments
         if let earlier = head.earlierSegments, segments > 0, earlier + 1 != segments + trimmed {
             reason =
                 "it states \(earlier + 1) segments, and there are \(segments)"

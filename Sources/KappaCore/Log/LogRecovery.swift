@@ -34,9 +34,8 @@ enum LogRecovery {
     static func recover(
         _ folder: String, published: LogHead?, files: any FileSystem
     ) throws(KappaError) -> Result {
-        let beginning = try LogBeginning.read(folder)
+        let (beginning, segments) = try SegmentFiles.present(folder)
         try beginning.removeSegments(folder, files)
-        let segments = try SegmentFiles.list(folder)
         var head: LogHead
         if let published {
             head = published

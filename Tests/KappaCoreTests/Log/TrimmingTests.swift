@@ -206,6 +206,36 @@ import Testing
         }
     }
 
+    @Test("several may trim, open and read at once")
+    func atOnce() throws {
+        var random = SplitMix(state: Self.seed)
+        try fill(0..<400, &random)
+        let path = folder.path
+        let failures = Monitor<[String]>([])
+        let threads = try (0..<4).map { number in
+            try WorkerThread("test-trim") {
+                for step in 0..<30 {
+                    do {
+                        switch number {
+                        case 0, 1:
+                            let offset = Offset(UInt64(step * 12))
+                            _ = try LogTrimmer(path).trim(before: offset)
+                        case 2: _ = try LogWriter(path)
+                        default: _ = try LogVerification(path).damage.map { throw $0 }
+                        }
+                    } catch let error as KappaError {
+                        // Somebody else trims, or a reader has lost its segment.
+                        if [.heldElsewhere, .notFound].contains(error.code) { continue }
+                        failures.withLock { $0.append("\(number): \(error)") }
+                    } catch { failures.withLock { $0.append("\(error)") } }
+                }
+            }
+        }
+        for thread in threads { thread.join() }
+        #expect(failures.withLock { $0 } == [])
+        #expect(try LogReader(path).firstOffset > Offset(200))
+    }
+
     @Test(
         "a damaged file is not believed; one of a later kappa is refused; a lost segment is missed")
     func damaged() throws {

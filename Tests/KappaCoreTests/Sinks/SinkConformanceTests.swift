@@ -69,6 +69,21 @@ struct SinkConformanceTests {
         try sinks[0].commit(position(2))
     }
 
+    @Test("a file to which a later kappa has published is refused")
+    func later() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/a.db"
+        let sink = try SQLiteSink(path, view: "t")
+        try sink.begin(anew: [])
+        try sink.commit(
+            SinkPosition(
+                view: "t", change: ChangeID(VersionNumber(1), 1), offset: .zero, digest: "d"))
+        _ = try SQLiteSink(path, view: "t")
+        try SQLiteConnection(path, .readWrite).execute("UPDATE kappa_publication SET format = 2")
+        let error = #expect(throws: KappaError.self) { try SQLiteSink(path, view: "t") }
+        #expect(error?.code == .usage && error?.reason?.contains("format 2") == true)
+    }
+
     @Test("a table of somebody else is not touched")
     func foreign() throws {
         let folder = try TemporaryFolder()
