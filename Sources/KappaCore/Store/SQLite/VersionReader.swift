@@ -18,19 +18,26 @@ package final class VersionReader {
     let allTables: [TableSchema]
     private var dataVersion: SQLiteStatement?
 
+    private static func missing(_ path: String) -> KappaError {
+        KappaError(
+            .notFound, "the file of a version is not there", at: path,
+            because: "nothing was committed to it yet, or it was removed",
+            advice: "`kappa run` builds what is missing; `kappa status` lists the versions")
+    }
+
     /// Opens a version's file for reading.
     package init(_ path: String) throws(KappaError) {
-        guard try IOFailure.isThere(path) else {
-            throw KappaError(
-                .notFound, "the file of a version is not there", at: path,
-                because: "nothing was committed to it yet, or it was removed",
-                advice: "`kappa run` builds what is missing; `kappa status` lists the versions")
-        }
+        guard try IOFailure.isThere(path) else { throw Self.missing(path) }
         guard !Folder.isFolder(path) else {
             throw Self.damage(at: path, because: "it is a folder")
         }
         let lease = path.hasSuffix(".db") ? path.dropLast(2) + "lease" : nil
-        (connection, lock) = try ReadingConnection.open(path, lease: lease.map(String.init))
+        do throws(KappaError) {
+            (connection, lock) = try ReadingConnection.open(path, lease: lease.map(String.init))
+        } catch {
+            // It may have been dropped meanwhile.
+            throw try IOFailure.isThere(path) ? error : Self.missing(path)
+        }
         try connection.execute("PRAGMA cache_size = -16384; PRAGMA temp_store = FILE")
         // An empty file is a database without tables.
         let hasIdentity = try connection.integer(
