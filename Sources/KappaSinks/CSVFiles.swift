@@ -24,15 +24,18 @@ struct CSVManifest {
         let path = "\(folder)/\(name)"
         guard try IOFailure.isThere(path) else { return nil }
         let bytes = try CSVFile.read(path)
-        guard let json = try? bytes.withUnsafeBytes({ try JSONValue(parsing: $0) }),
-            let manifest = CSVManifest(json)
-        else {
+        let json = try? bytes.withUnsafeBytes { try JSONValue(parsing: $0) }
+        if let json, let manifest = CSVManifest(json) { return manifest }
+        if let found = json?["format"]?.json, found != "\(format)" {
             throw KappaError(
-                .damaged, "a manifest cannot be read", at: path,
-                because: "it is damaged, or a newer kappa made it",
-                advice: "Remove the folder, and publish again")
+                .usage, "a manifest cannot be read", at: path,
+                because: "it has format \(found), and this kappa knows format \(format)",
+                advice: "A newer kappa has written it: use that one, or name another folder")
         }
-        return manifest
+        throw KappaError(
+            .damaged, "a manifest is damaged", at: path,
+            because: "it is not the JSON that kappa writes",
+            advice: "Remove the folder, and publish again")
     }
 
     /// Puts it in the place of the one before; durable when it returns.

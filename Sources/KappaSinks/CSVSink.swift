@@ -21,7 +21,7 @@ public struct CSVSinkConnector: SinkConnector {
 /// manifest first sees rows of one moment. Files of the commit before stay, for readers that are at them.
 ///
 /// A changed table is written whole, and a transaction is held in memory: for views of up to a few million rows.
-/// A missing cell and an empty text are the same in CSV.
+/// A missing cell is an empty field, and an empty text is `""`.
 public final class CSVSink: ChangeSink {
     private let folder: String
     private let view: String
@@ -46,14 +46,21 @@ public final class CSVSink: ChangeSink {
     public init(_ folder: String, view: String) throws(KappaError) {
         self.folder = folder
         self.view = view
-        try Folder.make(folder)
+        do { try Folder.make(folder) } catch {
+            var error = error
+            if error.code == .cannotCreate { error.advice = "Check the folder above it" }
+            throw error
+        }
         let path = folder + "/.lock"
         do {
             lock = OpenFile(try SystemFiles().open(path, O_RDWR | O_CREAT), path: path)
         } catch {
             throw error.error("cannot open a lock", at: path)
         }
-        guard flock(lock.descriptor, LOCK_EX | LOCK_NB) == 0 else {
+        if flock(lock.descriptor, LOCK_EX | LOCK_NB) != 0 {
+            guard errno == EWOULDBLOCK else {
+                throw IOFailure("flock", errno).error("cannot lock a folder", at: folder)
+            }
             throw KappaError(
                 .heldElsewhere, "another process publishes \(view)", at: folder,
                 because: "it holds the lock", advice: "End one of the two")
@@ -155,6 +162,6 @@ public final class CSVSink: ChangeSink {
     }
 
     private static func line(_ cells: [Value]) -> String {
-        cells.map(\.csvText).joined(separator: ",")
+        cells.map { $0 == .text("") ? "\"\"" : $0.csvText }.joined(separator: ",")
     }
 }

@@ -17,7 +17,7 @@ public struct SQLiteSinkConnector: SinkConnector {
 /// to one file.
 ///
 /// Decimals and times are text, booleans 0 and 1. The table `kappa_publication` has the position of each view,
-/// and is committed with the rows.
+/// and is committed with the rows. Indexes that others have made on a table stay for as long as its columns do.
 public final class SQLiteSink: ChangeSink {
     private let connection: SQLiteConnection
     private let view: String
@@ -25,20 +25,28 @@ public final class SQLiteSink: ChangeSink {
     private var statements: [String: (upsert: SQLiteStatement, delete: SQLiteStatement)] = [:]
 
     /// Opens the file, and makes it if it is not there.
-    /// - Throws: `KappaError`, `.inputOutput`, `.notPermitted` or `.damaged`.
+    /// - Throws: `KappaError`: `.damaged` if it is no SQLite file, `.usage` if a newer kappa publishes the view to
+    ///   it, and what the system says.
     public init(_ path: String, view: String) throws(KappaError) {
-        connection = try SQLiteConnection(path, .create)
         self.view = view
-        try connection.useWAL()
-        try connection.execute(
-            """
-            PRAGMA synchronous = FULL;
-            CREATE TABLE IF NOT EXISTS kappa_publication (
-                view TEXT PRIMARY KEY, change TEXT NOT NULL, position INTEGER NOT NULL,
-                digest TEXT NOT NULL, format INTEGER NOT NULL) STRICT;
-            CREATE TABLE IF NOT EXISTS kappa_publication_tables (
-                name TEXT PRIMARY KEY, view TEXT NOT NULL) STRICT;
-            """)
+        do {
+            connection = try SQLiteConnection(path, .create, busyMilliseconds: 2_000)
+            try connection.useWAL()
+            try connection.execute(
+                """
+                PRAGMA synchronous = FULL;
+                CREATE TABLE IF NOT EXISTS kappa_publication (
+                    view TEXT PRIMARY KEY, change TEXT NOT NULL, position INTEGER NOT NULL,
+                    digest TEXT NOT NULL, format INTEGER NOT NULL) STRICT;
+                CREATE TABLE IF NOT EXISTS kappa_publication_tables (
+                    name TEXT PRIMARY KEY, view TEXT NOT NULL) STRICT;
+                """)
+        } catch {
+            guard error.code == .damaged else { throw error }
+            throw KappaError(
+                .damaged, "cannot publish to a file", at: path, because: error.reason,
+                advice: "Name a SQLite file, or one that does not exist yet")
+        }
         let found = try connection.integer("SELECT max(format) FROM kappa_publication") ?? 0
         guard found <= Self.format else {
             throw KappaError(
@@ -64,11 +72,12 @@ public final class SQLiteSink: ChangeSink {
     }
 
     public func begin(anew tables: [TableSchema]?) throws(KappaError) {
+        try takeTurn()
         try connection.execute("BEGIN IMMEDIATE")
         guard try position() == known else {
             throw KappaError(
                 .heldElsewhere, "another process publishes \(view)", at: connection.path,
-                because: "the position has moved", advice: "End one of the two")
+                because: "it has moved the position meanwhile", advice: "End one of the two")
         }
         if let tables { try make(tables) }
         if statements.isEmpty { try prepare() }
@@ -96,6 +105,7 @@ public final class SQLiteSink: ChangeSink {
         save.bind(3, position.digest)
         try save.execute()
         try connection.execute("COMMIT")
+        giveTurn()
         known = position
     }
 
@@ -103,34 +113,88 @@ public final class SQLiteSink: ChangeSink {
         // The tables may be others than those of the transaction.
         statements = [:]
         if connection.isInTransaction { try? connection.execute("ROLLBACK") }
+        giveTurn()
     }
 
     public func close() { rollBack() }
 
+    deinit { rollBack() }
+
+    // MARK: Several views in one file
+
+    /// The files that this process has a transaction in. SQLite lets a second one wait for a while only, and one that
+    /// writes all rows of a view may take long.
+    private static let written = Monitor<Set<String>>([])
+    private static let longestWait = Duration.seconds(600)
+    private var hasTurn = false
+
+    private func takeTurn() throws(KappaError) {
+        if hasTurn { return }
+        let path = connection.path
+        let isMine = Self.written.wait(atMost: Self.longestWait) { files in
+            files.insert(path).inserted ? true : nil
+        }
+        guard isMine == true else {
+            throw KappaError(
+                .heldElsewhere, "another view is being written to the file", at: path,
+                because: "its transaction takes long", advice: "Try again")
+        }
+        hasTurn = true
+    }
+
+    private func giveTurn() {
+        guard hasTurn else { return }
+        let path = connection.path
+        hasTurn = false
+        Self.written.withLock { _ = $0.remove(path) }
+    }
+
     // MARK: Tables
 
+    /// Makes the tables empty, and those new that are others than before.
     private func make(_ tables: [TableSchema]) throws(KappaError) {
         statements = [:]
-        for name in try names() { try connection.execute("DROP TABLE \(Self.quoted(name))") }
-        let forget = try connection.prepare("DELETE FROM kappa_publication_tables WHERE view = ?")
-        forget.bind(0, view)
-        try forget.execute()
+        var old = Set(try names())
         for table in tables {
-            let exists = try connection.prepare("SELECT 1 FROM sqlite_schema WHERE name = ?")
-            exists.bind(0, table.name)
-            if try exists.step() {
-                throw KappaError(
-                    .usage, "there is a table \(table.name) already", at: connection.path,
-                    because: "kappa did not make it for \(view)",
-                    advice: "Name another file, or rename the table")
+            let definition = try definition(of: table.name)
+            let isOwn = old.remove(table.name) != nil
+            if isOwn, definition == Self.create(table) {
+                try connection.execute("DELETE FROM \(Self.quoted(table.name))")
+                continue
             }
-            exists.reset()
+            if definition != nil {
+                guard isOwn else { throw foreign(table.name) }
+                try connection.execute("DROP TABLE \(Self.quoted(table.name))")
+            }
             try connection.execute(Self.create(table))
-            let note = try connection.prepare("INSERT INTO kappa_publication_tables VALUES (?, ?)")
+            let note = try connection.prepare(
+                "INSERT OR REPLACE INTO kappa_publication_tables VALUES (?, ?)")
             note.bind(0, table.name)
             note.bind(1, view)
             try note.execute()
         }
+        for name in old {
+            try connection.execute("DROP TABLE IF EXISTS \(Self.quoted(name))")
+            let forget = try connection.prepare(
+                "DELETE FROM kappa_publication_tables WHERE name = ?")
+            forget.bind(0, name)
+            try forget.execute()
+        }
+    }
+
+    private func foreign(_ table: String) -> KappaError {
+        KappaError(
+            .usage, "there is a table \(table) already", at: connection.path,
+            because: "kappa did not make it for \(view)",
+            advice: "Name another file, or rename the table")
+    }
+
+    /// The statement that has made a table, or whatever else has its name; nil if there is none.
+    private func definition(of table: String) throws(KappaError) -> String? {
+        let select = try connection.prepare(
+            "SELECT coalesce(sql, '') FROM sqlite_schema WHERE lower(name) = lower(?)")
+        select.bind(0, table)
+        return try select.step() ? select.string(0) : nil
     }
 
     private func names() throws(KappaError) -> [String] {
@@ -153,6 +217,7 @@ public final class SQLiteSink: ChangeSink {
                 marks.append("?")
                 if columns.integer(1) > 0 { keys.append("\(Self.quoted(columns.string(0))) = ?") }
             }
+            if marks.isEmpty { throw gone(name) }
             let table = Self.quoted(name)
             statements[name] = (
                 upsert: try connection.prepare(
@@ -161,6 +226,14 @@ public final class SQLiteSink: ChangeSink {
                     "DELETE FROM \(table) WHERE \(keys.joined(separator: " AND "))")
             )
         }
+    }
+
+    private func gone(_ table: String) -> KappaError {
+        KappaError(
+            .usage, "the table \(table) is gone", at: connection.path,
+            because: "somebody has dropped or renamed it",
+            advice: "To have it written anew, delete what kappa knows of it: "
+                + "DELETE FROM kappa_publication WHERE view = '\(view)'")
     }
 
     private static func create(_ table: TableSchema) -> String {

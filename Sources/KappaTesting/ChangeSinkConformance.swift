@@ -16,8 +16,8 @@ import KappaCore
 /// back, drops sinks in the middle of a transaction, as a killed process does, and looks at what readers see: during a
 /// transaction, after it, and after opening the sink anew.
 public struct ChangeSinkConformance {
-    /// The rows that readers of the sink see: for each table, its rows as texts, in any order. A missing cell is
-    /// an empty text. There is no table before the first commit.
+    /// The rows that readers of the sink see: for each table, its rows, in any order, and of each row the cells in
+    /// the order of the columns, as `Value.plainText` writes them. Before the first commit there are no tables.
     public typealias Rows = [String: [[String]]]
 
     /// What a sink did wrong.
@@ -89,7 +89,9 @@ extension ChangeSinkConformance {
                 TableSchema(
                     name: "conformance_more",
                     columns: [
-                        ColumnSchema("id", .integer, isKey: true), ColumnSchema("count", .integer),
+                        ColumnSchema("ratio", .double), ColumnSchema("word", .text, isKey: true),
+                        ColumnSchema("open", .bool, isKey: true),
+                        ColumnSchema("day", .timestamp, isKey: true),
                     ]),
             ],
             [
@@ -206,7 +208,7 @@ extension ChangeSinkConformance {
                         Int.random(in: 0..<4, using: &random) == 0
                         ? nil : table.columns.map { cell($0, id) }
                     model[table.name, default: [:]][id] = row
-                    batch.append(SinkChange(table: table.name, key: [.integer(id)], row: row))
+                    batch.append(SinkChange(table: table.name, key: Self.key(id, table), row: row))
                 }
                 try sink?.apply(batch)
             }
@@ -216,7 +218,7 @@ extension ChangeSinkConformance {
         }
 
         private mutating func cell(_ column: ColumnSchema, _ id: Int64) -> Value {
-            if column.isKey { return .integer(id) }
+            if column.isKey { return Self.key(id, column) }
             if Int.random(in: 0..<8, using: &random) == 0 { return .null }
             let number = Int64.random(in: -1_000...1_000, using: &random)
             switch column.kind {
@@ -227,6 +229,20 @@ extension ChangeSinkConformance {
             case .timestamp: return .timestamp(Timestamp(microseconds: number * 1_234_567))
             case .json: return .json(#"{"a":[\#(number),"x, \"y\""]}"#)
             case .text: return .text(["plain", "a, \"b\"\nc", "é\u{1F600}", " "][Int(number & 3)])
+            }
+        }
+
+        /// The key of a row: its number in the model, in all parts of the key together.
+        private static func key(_ id: Int64, _ table: TableSchema) -> [Value] {
+            table.keyColumns.map { key(id, table.columns[$0]) }
+        }
+
+        private static func key(_ id: Int64, _ column: ColumnSchema) -> Value {
+            switch column.kind {
+            case .text: .text(["", "a", "A", "a, \"b\"\nc", "\u{E9}"][Int(id % 5)])
+            case .bool: .bool(id / 5 % 2 == 1)
+            case .timestamp: .timestamp(Timestamp(microseconds: id / 10 * 86_400_000_000))
+            default: .integer(id)
             }
         }
 

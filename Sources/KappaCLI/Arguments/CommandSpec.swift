@@ -23,7 +23,7 @@ struct CommandSpec: Sendable {
             let text = argument.name + (argument.repeats ? "…" : "")
             return argument.isRequired ? text : "[\(text)]"
         }
-        return words + options.map { "[\($0.usage)]" }
+        return words + options.map { $0.isRequired ? $0.usage : "[\($0.usage)]" }
     }
 }
 
@@ -42,6 +42,7 @@ struct OptionSpec: Sendable {
     /// The placeholder for its value; nil for a flag.
     var value: String?
     var summary: String
+    var isRequired = false
     var repeats = false
     /// The value that holds where none is given.
     var defaultValue: String?

@@ -8,14 +8,17 @@ struct PublishCommand: Command {
             Rows and position are written there in one transaction, so that publishing goes on where it
             stopped, whatever dies when. The live version is published; a promotion arrives as one
             transaction. It changes nothing in the data folder: `kappa run` keeps the versions current.
-            Prints a record for each view that has caught up.
+
+            It goes on until it is stopped. Prints a record each time a view has caught up: the version,
+            the offset and the id of the last change that is published.
             """,
         arguments: [
             ArgumentSpec(name: "VIEW", repeats: true, isView: true, takesVersion: false)
         ],
         options: [
             OptionSpec(
-                name: "--to", value: "URL", summary: "where to, such as csv:DIR or sqlite:FILE"),
+                name: "--to", value: "URL", summary: "where to, such as csv:DIR or sqlite:FILE",
+                isRequired: true),
             OptionSpec(
                 name: "--until-caught-up",
                 summary: "ends when all that the live versions have is published"),
@@ -39,8 +42,21 @@ struct PublishCommand: Command {
     private struct State {
         let printer: RecordPrinter
         var failures: [KappaError] = []
+        var caughtUp: Set<String> = []
+        /// For each view, why it is tried again: said once.
+        var retried: [String: KappaError] = [:]
         /// Why nothing can be printed any more.
         var printingFailure: (any Error)?
+
+        /// Whether nobody reads the records any more.
+        var cannotPrint: Bool {
+            mutating get {
+                if printingFailure == nil {
+                    do { try Output.checkReader() } catch { printingFailure = error }
+                }
+                return printingFailure != nil
+            }
+        }
     }
 
     func run(_ context: Context) throws -> Int32 {
@@ -64,9 +80,11 @@ struct PublishCommand: Command {
         for thread in threads { thread.join() }
         return try state.withLock { state in
             if let failure = state.printingFailure { throw failure }
-            try state.printer.finish()
             if let failure = state.failures.first { return failure.code.exitCode }
-            return Interrupt.wasAsked && untilCaughtUp ? Interrupt.exitCode : 0
+            try state.printer.finish()
+            guard untilCaughtUp, state.caughtUp.count < views.count else { return 0 }
+            Output.say("kappa: stopped before all was published; what is printed above is")
+            return Interrupt.exitCode
         }
     }
 
@@ -95,9 +113,7 @@ struct PublishCommand: Command {
             }
             try publication.run(
                 untilCaughtUp: untilCaughtUp,
-                isStopped: {
-                    Interrupt.wasAsked || state.withLock { $0.printingFailure != nil }
-                },
+                isStopped: { Interrupt.wasAsked || state.withLock { $0.cannotPrint } },
                 observer: { report(view, $0, state) })
         } catch {
             let failure =
@@ -111,10 +127,23 @@ struct PublishCommand: Command {
         _ view: String, _ report: PublicationReport, _ state: Monitor<State>
     ) {
         switch report {
-        case .loading(let version): Output.say("kappa: writing all rows of \(version)")
+        case .waiting:
+            Output.say(
+                "kappa: \(view) has no live version yet; `kappa run` makes one. Waiting for it")
+        case .loading(let version, let reason):
+            Output.say("kappa: writing all rows of \(version)\(reason.text)")
         case .retrying(let error, let delay):
-            Output.say("kappa: \(view): \(error.what); trying again in \(delay)")
+            let isKnown = state.withLock { $0.retried.updateValue(error, forKey: view) == error }
+            if isKnown { return }
+            Output.say("kappa: \(view): \(error)")
+            Output.say(
+                "kappa: \(view): retrying in \(delay), then less and less often, until that passes")
         case .caughtUp(let position):
+            let wasRetried = state.withLock { state in
+                state.caughtUp.insert(view)
+                return state.retried.removeValue(forKey: view) != nil
+            }
+            if wasRetried { Output.say("kappa: \(view): published again") }
             let id = position.change
             let cells: [Value] = [
                 .text(position.view), .integer(Int64(id.version.rawValue)),
@@ -126,6 +155,16 @@ struct PublishCommand: Command {
                     try state.printer.flush()
                 } catch { state.printingFailure = error }
             }
+        }
+    }
+}
+
+extension PublicationReport.LoadReason {
+    fileprivate var text: String {
+        switch self {
+        case .isEmpty: ""
+        case .otherColumns: ", which has other columns"
+        case .notKept: " anew: what has changed since is no longer known"
         }
     }
 }

@@ -201,8 +201,9 @@ extension Value {
 
     package var jsonText: String { JSONText.string { append(to: &$0) } }
 
-    /// Without quotes, and empty for null.
-    package var plainText: String {
+    /// The cell as text, without quotes, and empty for null: decimals and integers with all their digits, times in
+    /// RFC 3339 and UTC.
+    public var plainText: String {
         switch self {
         case .null: ""
         case .text(let string): string

@@ -4,23 +4,25 @@
 /// transaction. So whatever dies when, its rows are those of its position, and publishing goes on from there.
 /// Its readers see whole transactions only.
 ///
-/// One thread uses a sink at a time; its calls may block. What they may be relied on for can be tested with
-/// `ChangeSinkConformance` of KappaTesting. ``Kappa/publish(_:to:untilCaughtUp:observer:)`` drives it.
+/// One thread uses a sink at a time; its calls may block. `ChangeSinkConformance` of KappaTesting tests whether a
+/// sink keeps what these methods promise. ``Kappa/publish(_:to:untilCaughtUp:observer:)`` calls them.
 ///
-/// A method that throws a ``KappaError`` of the code `.unreachable`, `.inputOutput`, `.heldElsewhere`,
-/// `.cannotCreate` or `.notPermitted` is tried again later, with a sink that is opened anew. Other codes end the
-/// publication.
+/// After an error the sink is closed. If it may pass, by its code, a new one is opened later and asked for its
+/// position: `.unreachable`, `.inputOutput`, `.heldElsewhere`, `.cannotCreate`, `.notPermitted`, `.notFound`. Until
+/// the place was opened once, only `.unreachable` and `.heldElsewhere` are tried again, as the others mean a
+/// wrong place then. Other codes end the publication.
 public protocol ChangeSink: AnyObject {
-    /// What its rows are of, as last committed; nil if nothing ever was.
+    /// Of which change its rows are, as last committed; nil if nothing ever was.
     func position() throws(KappaError) -> SinkPosition?
 
     /// Begins a transaction.
-    /// - Parameter tables: If not nil, the transaction begins with no rows, in tables of these columns: the
-    ///   rows that the sink has go away when it is committed, and no sooner. If nil, the tables stay.
+    /// - Parameter tables: If not nil, the transaction begins without rows, in tables of these columns. What the
+    ///   sink had goes away when the transaction is committed, and no sooner. If nil, tables and rows stay.
     /// - Throws: ``KappaError``; `.heldElsewhere` if another process has moved the position meanwhile.
     func begin(anew tables: [TableSchema]?) throws(KappaError)
 
-    /// Applies changes in the transaction, in their order. There may be any number of calls.
+    /// Applies changes in the transaction, in their order. There may be any number of calls in a transaction,
+    /// and several changes of one row.
     func apply(_ changes: [SinkChange]) throws(KappaError)
 
     /// Commits the transaction and its position, both or neither. When it returns, they are durable.
@@ -40,9 +42,9 @@ public struct SinkPosition: Equatable, Sendable {
     public var view: String
     /// The last change that the rows include.
     public var change: ChangeID
-    /// The offset of that change.
+    /// The offset after the last event of the commit that made that change.
     public var offset: Offset
-    /// The digest of the definition of the version.
+    /// The digest of the version's definition.
     public var digest: String
 
     /// A position.

@@ -38,9 +38,15 @@ extension FollowedVersions {
         _ view: String, after id: ChangeID, isExact: Bool
     ) throws(KappaError) -> ResumePoint? {
         // The version may have been dropped, or its file be another one that does not know the number.
-        guard let reader = try? reader(of: VersionID(view, id.version)),
-            (try? reader.keepsChanges(after: id.sequence)) == true
-        else { return nil }
+        let reader: VersionReader
+        do {
+            reader = try self.reader(of: VersionID(view, id.version))
+            guard try reader.keepsChanges(after: id.sequence) else { return nil }
+        } catch {
+            // A reader would otherwise begin again for nothing.
+            if error.passes { throw error }
+            return nil
+        }
         if isExact { return ResumePoint(reader: reader) }
         let periods = try catalog.livePeriods(of: view)
         guard let live = periods.last,

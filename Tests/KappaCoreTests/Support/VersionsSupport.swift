@@ -31,8 +31,9 @@ final class VersionsFolder {
     let data: DataFolder
     let writer: LogWriter
 
-    init() throws {
-        temporary = try TemporaryFolder()
+    /// - Parameter inMemory: Whether commits need not wait for a disk.
+    init(inMemory: Bool = false) throws {
+        temporary = try TemporaryFolder(inMemory: inMemory)
         data = DataFolder(temporary.path)
         writer = try LogWriter(data.log)
     }
