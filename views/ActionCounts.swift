@@ -5,5 +5,5 @@ public let actionCounts = View("action_counts") {
     Events(UserEvent.self, at: \.timestamp)
         .window(.tumbling(.seconds(10)), lateness: .seconds(30))
         .grouped(by: \.action)
-        .aggregate(.count(as: "events"), .sum(\.amount, as: "revenue"))
+        .aggregate(.count().as("events"), .sum(\.amount).as("revenue"))
 }

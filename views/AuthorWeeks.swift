@@ -5,5 +5,5 @@ public let authorWeeks = View("author_weeks") {
     Events(Commit.self, at: \.committedAt)
         .window(.tumbling(.days(7)))
         .grouped(by: \.author)
-        .aggregate(.count(as: "commits"), .sum(\.files, as: "files"))
+        .aggregate(.count().as("commits"), .sum(\.files).as("files"))
 }

@@ -5,5 +5,5 @@ public let userSessions = View("user_sessions") {
     Events(UserEvent.self, at: \.timestamp)
         .grouped(by: \.userID)
         .window(.session(gap: .seconds(30)))
-        .aggregate(.count(as: "events"), .sum(\.amount, as: "revenue"))
+        .aggregate(.count().as("events"), .sum(\.amount).as("revenue"))
 }

@@ -89,7 +89,7 @@ struct Workload {
 private let actionTotals = View("action_totals", digest: "1") {
     Events(BenchEvent.self)
         .grouped(by: \.action)
-        .aggregate(.count(as: "events"), .sum(\.amount, as: "revenue"))
+        .aggregate(.count().as("events"), .sum(\.amount).as("revenue"))
 }
 
 struct BenchEvent: Event {

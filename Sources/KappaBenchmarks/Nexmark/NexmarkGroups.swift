@@ -10,7 +10,7 @@ extension NexmarkQuery {
                 Events(PlainBid.self, at: \.dateTime)
                     .window(.hopping(.seconds(10), every: .seconds(2)), lateness: lateness)
                     .grouped(by: \.auction)
-                    .aggregate(.count(as: "num"))
+                    .aggregate(.count().as("num"))
                     .rows(as: AuctionBids.self)
                     .grouped(by: \.windowStart)
                     .top(1, by: .descending(\.num), ties: .all)
@@ -92,7 +92,7 @@ extension NexmarkQuery {
                 Events(PlainBid.self, at: \.dateTime)
                     .grouped(by: \.bidder)
                     .window(.session(gap: .seconds(10)), lateness: lateness)
-                    .aggregate(.count(as: "bid_count"))
+                    .aggregate(.count().as("bid_count"))
             },
             [
                 "bidder", "bid_count", .named("starttime", "window_start"),
@@ -106,18 +106,18 @@ extension NexmarkQuery {
             Events(PlainBid.self, at: \.dateTime)
                 .window(.tumbling(.days(1)))
                 .aggregate(
-                    .count(as: "total_bids"),
-                    .count(as: "rank1_bids", where: low),
-                    .count(as: "rank2_bids", where: middle),
-                    .count(as: "rank3_bids", where: high),
-                    .countDistinct(\.bidder, as: "total_bidders"),
-                    .countDistinct(\.bidder, as: "rank1_bidders", where: low),
-                    .countDistinct(\.bidder, as: "rank2_bidders", where: middle),
-                    .countDistinct(\.bidder, as: "rank3_bidders", where: high),
-                    .countDistinct(\.auction, as: "total_auctions"),
-                    .countDistinct(\.auction, as: "rank1_auctions", where: low),
-                    .countDistinct(\.auction, as: "rank2_auctions", where: middle),
-                    .countDistinct(\.auction, as: "rank3_auctions", where: high))
+                    .count().as("total_bids"),
+                    .count().where(low).as("rank1_bids"),
+                    .count().where(middle).as("rank2_bids"),
+                    .count().where(high).as("rank3_bids"),
+                    .countDistinct(\.bidder).as("total_bidders"),
+                    .countDistinct(\.bidder).where(low).as("rank1_bidders"),
+                    .countDistinct(\.bidder).where(middle).as("rank2_bidders"),
+                    .countDistinct(\.bidder).where(high).as("rank3_bidders"),
+                    .countDistinct(\.auction).as("total_auctions"),
+                    .countDistinct(\.auction).where(low).as("rank1_auctions"),
+                    .countDistinct(\.auction).where(middle).as("rank2_auctions"),
+                    .countDistinct(\.auction).where(high).as("rank3_auctions"))
         },
         [.day("day", "window_start")] + ranked)
 
@@ -137,19 +137,19 @@ extension NexmarkQuery {
                 .window(.tumbling(.days(1)))
                 .grouped(by: \.channel)
                 .aggregate(
-                    .max(\.dateTime, as: "last_bid"),
-                    .count(as: "total_bids"),
-                    .count(as: "rank1_bids", where: ChannelBid.low),
-                    .count(as: "rank2_bids", where: ChannelBid.middle),
-                    .count(as: "rank3_bids", where: ChannelBid.high),
-                    .countDistinct(\.bidder, as: "total_bidders"),
-                    .countDistinct(\.bidder, as: "rank1_bidders", where: ChannelBid.low),
-                    .countDistinct(\.bidder, as: "rank2_bidders", where: ChannelBid.middle),
-                    .countDistinct(\.bidder, as: "rank3_bidders", where: ChannelBid.high),
-                    .countDistinct(\.auction, as: "total_auctions"),
-                    .countDistinct(\.auction, as: "rank1_auctions", where: ChannelBid.low),
-                    .countDistinct(\.auction, as: "rank2_auctions", where: ChannelBid.middle),
-                    .countDistinct(\.auction, as: "rank3_auctions", where: ChannelBid.high))
+                    .max(\.dateTime).as("last_bid"),
+                    .count().as("total_bids"),
+                    .count().where(ChannelBid.low).as("rank1_bids"),
+                    .count().where(ChannelBid.middle).as("rank2_bids"),
+                    .count().where(ChannelBid.high).as("rank3_bids"),
+                    .countDistinct(\.bidder).as("total_bidders"),
+                    .countDistinct(\.bidder).where(ChannelBid.low).as("rank1_bidders"),
+                    .countDistinct(\.bidder).where(ChannelBid.middle).as("rank2_bidders"),
+                    .countDistinct(\.bidder).where(ChannelBid.high).as("rank3_bidders"),
+                    .countDistinct(\.auction).as("total_auctions"),
+                    .countDistinct(\.auction).where(ChannelBid.low).as("rank1_auctions"),
+                    .countDistinct(\.auction).where(ChannelBid.middle).as("rank2_auctions"),
+                    .countDistinct(\.auction).where(ChannelBid.high).as("rank3_auctions"))
         },
         ["channel", .day("day", "window_start"), .minute("minute", "last_bid")] + ranked)
 
@@ -172,12 +172,12 @@ extension NexmarkQuery {
                 .window(.tumbling(.days(1)))
                 .grouped(by: \.auction)
                 .aggregate(
-                    .count(as: "total_bids"),
-                    .count(as: "rank1_bids", where: low),
-                    .count(as: "rank2_bids", where: middle),
-                    .count(as: "rank3_bids", where: high),
-                    .min(\.price, as: "min_price"), .max(\.price, as: "max_price"),
-                    .sum(\.price, as: "sum_price"))
+                    .count().as("total_bids"),
+                    .count().where(low).as("rank1_bids"),
+                    .count().where(middle).as("rank2_bids"),
+                    .count().where(high).as("rank3_bids"),
+                    .min(\.price).as("min_price"), .max(\.price).as("max_price"),
+                    .sum(\.price).as("sum_price"))
         },
         [
             "auction", .day("day", "window_start"), "total_bids", "rank1_bids", "rank2_bids",

@@ -48,10 +48,10 @@ extension NexmarkQuery {
     /// The average final price in each category.
     static let q4 = NexmarkQuery(
         View("q4", digest: "1") {
-            validBids.grouped(by: \.category, \.auction).aggregate(.max(\.price, as: "final"))
+            validBids.grouped(by: \.category, \.auction).aggregate(.max(\.price).as("final"))
                 .rows(as: FinalPrice.self)
                 .grouped(by: \.category)
-                .aggregate(.sum(\.final, as: "sum"), .count(as: "auctions"))
+                .aggregate(.sum(\.final).as("sum"), .count().as("auctions"))
         },
         [.named("id", "category"), .quotient("final", "sum", "auctions")])
 

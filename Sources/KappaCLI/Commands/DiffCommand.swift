@@ -143,6 +143,10 @@ struct DiffCommand: Command {
 }
 
 extension ParsedArguments {
+    func rowKey(_ name: String) throws(KappaError) -> RowKey? {
+        try key(name).map { RowKey(json: $0.json) }
+    }
+
     /// A key as JSON; a bare word is taken as a text.
     func key(_ name: String) throws(KappaError) -> JSONValue? {
         guard let text = string(name) else { return nil }

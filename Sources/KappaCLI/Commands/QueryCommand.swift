@@ -22,6 +22,12 @@ struct QueryCommand: Command {
                 name: "--order", value: "COLUMNS", summary: "such as 'revenue desc, user_id'"),
             OptionSpec(name: "--limit", value: "N", summary: "at most N rows"),
             OptionSpec(
+                name: "--after", value: "KEY",
+                summary: "only rows after this key, as JSON: the next page"),
+            OptionSpec(
+                name: "--parameter", value: "V", summary: "the value of a ? of --where, in order",
+                repeats: true),
+            OptionSpec(
                 name: "--final-only",
                 summary: "only rows of closed windows, which never change again"),
             OptionSpec(
@@ -47,7 +53,9 @@ struct QueryCommand: Command {
         query.order = (arguments.string("--order") ?? "").split(separator: ",").map { part in
             part.split(separator: " ").joined(separator: " ")
         }
-        query.key = try arguments.key("--key")
+        query.key = try arguments.rowKey("--key")
+        query.after = try arguments.rowKey("--after")
+        query.parameters = arguments.strings("--parameter").map { .text($0) }
     }
 
     func run(_ context: Context) throws -> Int32 {
@@ -68,24 +76,16 @@ struct QueryCommand: Command {
         _ reader: VersionReader, _ id: VersionID, _ context: Context
     ) throws {
         let schema = reader.tables[try reader.table(query.table)]
-        let final = finalOnly ? try finalRows(reader, id, context) : nil
         let printer = RecordPrinter(schema.columns.map(\.name), context.format, Output())
         try reader.snapshot {
             var query = query
-            if let final {
-                query.ended = (nil, try final.until(reader.checkpoint()) ?? .min)
+            if finalOnly {
+                query.ended = try FinalRows.ended(
+                    reader, id, query.table, among: context.views.sound)
             }
             try query.run(on: reader) { try printer.print($0) }
         }
         try printer.finish()
-    }
-
-    private func finalRows(
-        _ reader: VersionReader, _ id: VersionID, _ context: Context
-    ) throws -> FinalRows {
-        let definition = try FinalRows.definition(
-            of: reader, id, among: context.views.sound)
-        return try FinalRows(definition, table: query.table)
     }
 }
 

@@ -17,7 +17,7 @@ enum DemoViews {
         View("spending", digest: "before") {
             Events(DemoEvent.self)
                 .grouped(by: \.userID)
-                .aggregate(.count(as: "events"), .sum(\.amount, as: "revenue"))
+                .aggregate(.count().as("events"), .sum(\.amount).as("revenue"))
         }
     ])
 
@@ -26,7 +26,7 @@ enum DemoViews {
             Events(DemoEvent.self)
                 .filter { $0.amount < 199 }
                 .grouped(by: \.userID)
-                .aggregate(.count(as: "events"), .sum(\.amount, as: "revenue"))
+                .aggregate(.count().as("events"), .sum(\.amount).as("revenue"))
         }
     ])
 
@@ -34,7 +34,7 @@ enum DemoViews {
         View("spending") {
             Events(UserEvent.self)
                 .grouped(by: \\.userID)
-                .aggregate(.count(as: "events"), .sum(\\.amount, as: "revenue"))
+                .aggregate(.count().as("events"), .sum(\\.amount).as("revenue"))
         }
         """
 

@@ -53,6 +53,17 @@ package struct EventShape: Sendable {
         case object(Node, isOptional: Bool)
     }
 
+    /// The type's own properties; one that is a struct is a field of JSON.
+    var outerFields: [EventField] {
+        zip(root.keys, root.entries).map { key, entry in
+            switch entry {
+            case .field(let index): fields[index]
+            case .object(_, let isOptional):
+                EventField(path: [key], kind: .json, isOptional: isOptional, isPlain: false)
+            }
+        }
+    }
+
     /// Probes a type.
     /// - Throws: `.usage` if the type's fields cannot be learned, with advice on how to change the type.
     package init(of type: any Decodable.Type) throws(KappaError) {

@@ -75,6 +75,8 @@ public protocol ViewStep: Sendable {
 
 /// A step of a view that makes one table.
 public protocol TableStep: ViewStep {
+    /// What the table's rows are read as.
+    associatedtype Row: Sendable
     /// The table's name; nil if it is the view's.
     var tableName: String? { get set }
 }

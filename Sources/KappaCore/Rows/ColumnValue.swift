@@ -4,6 +4,11 @@
 /// these conform. An enum with a raw value conforms by declaration: `enum Action: String, Codable,
 /// ColumnValue`.
 public protocol ColumnValue: Hashable, Sendable {
+    /// The type without nil: `Int` for `Int?`.
+    associatedtype Unwrapped: ColumnValue = Self
+    /// The type of what a column holds. It is optional for doubles, since a column holds null for what is not
+    /// a number.
+    associatedtype Stored = Self
     /// What a column of such values holds.
     static var columnKind: ColumnKind { get }
     /// The value as a cell of a table; `.null` for nil.
@@ -19,6 +24,7 @@ extension Bool: ColumnValue {
     public var cell: Value { .bool(self) }
 }
 extension Double: ColumnValue {
+    public typealias Stored = Double?
     public static var columnKind: ColumnKind { .double }
     public var cell: Value { .double(self) }
 }
@@ -47,6 +53,8 @@ extension UInt32: ColumnValue {
     public var cell: Value { .integer(Int64(self)) }
 }
 extension Optional: ColumnValue where Wrapped: ColumnValue {
+    public typealias Unwrapped = Wrapped.Unwrapped
+    public typealias Stored = Wrapped.Unwrapped?
     public static var columnKind: ColumnKind { Wrapped.columnKind }
     public var cell: Value { self?.cell ?? .null }
 }
@@ -66,14 +74,19 @@ extension UInt32: KeyValue {}
 extension Timestamp: KeyValue {}
 
 /// A value that can be summed and averaged.
-public protocol SummableValue: ColumnValue {}
-extension Int: SummableValue {}
-extension Int64: SummableValue {}
-extension Int32: SummableValue {}
-extension UInt32: SummableValue {}
-extension Double: SummableValue {}
-extension ExactDecimal: SummableValue {}
-extension Optional: SummableValue where Wrapped: SummableValue {}
+public protocol SummableValue: ColumnValue {
+    /// The type of a sum: integers are summed in 64 bits.
+    associatedtype Sum
+}
+extension Int: SummableValue { public typealias Sum = Int }
+extension Int64: SummableValue { public typealias Sum = Int }
+extension Int32: SummableValue { public typealias Sum = Int }
+extension UInt32: SummableValue { public typealias Sum = Int }
+extension Double: SummableValue { public typealias Sum = Double }
+extension ExactDecimal: SummableValue { public typealias Sum = ExactDecimal }
+extension Optional: SummableValue where Wrapped: SummableValue {
+    public typealias Sum = Wrapped.Sum
+}
 
 /// An integer, whose average can be an integer too.
 public protocol WholeValue: SummableValue {}

@@ -21,20 +21,8 @@ final class RowCodec<Row: ViewRow> {
         try Unordered.check(row: Row.self)
         let shape = try EventShape(of: Row.self)
         let isSpread = spread && Self.canSpread(shape)
-        var fields: [EventField] = isSpread ? shape.fields : []
-        var isFlat = true
-        if !isSpread {
-            for (key, entry) in zip(shape.root.keys, shape.root.entries) {
-                switch entry {
-                case .field(let index): fields.append(shape.fields[index])
-                case .object(_, let isOptional):
-                    isFlat = false
-                    fields.append(
-                        EventField(
-                            path: [key], kind: .json, isOptional: isOptional, isPlain: false))
-                }
-            }
-        }
+        let fields = isSpread ? shape.fields : shape.outerFields
+        let isFlat = isSpread || shape.fields.allSatisfy { $0.path.count == 1 }
         if let hidden = fields.first(where: \.isHidden) {
             throw KappaError(
                 .usage, "\(Row.self) hides \(hidden.columnName)", at: "\(Row.self)",

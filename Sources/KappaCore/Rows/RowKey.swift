@@ -1,154 +1,105 @@
-import Glibc
+/// The key of a row: its parts, in the order of the table's key columns.
+public struct RowKey: Equatable, Sendable {
+    private enum Form: Equatable {
+        case parts([Value])
+        case json(String)
+    }
+    private let form: Form
 
-/// The key of a row as bytes that `memcmp` orders as the store orders keys: integers by value, texts by
-/// their bytes.
-///
-/// An integer is its eight bytes, the highest first, with the sign bit inverted. A text is its bytes, each
-/// zero byte followed by 0xFF, and two zeros at the end. So no key is a prefix of another one, and the first
-/// byte in which two keys differ decides their order.
-final class RowKey {
-    /// The column of each part of the key, and whether it is a text.
-    private let columns: [(column: Int, isText: Bool)]
-    private var memory = UnsafeMutableRawPointer.allocate(byteCount: leastBytes, alignment: 8)
-    private var capacity = leastBytes
-    private var count = 0
+    /// A key of one or more parts.
+    public init<each Part: KeyValue>(_ parts: repeat each Part) {
+        var cells: [Value] = []
+        for part in repeat each parts { cells.append(part.cell) }
+        form = .parts(cells)
+    }
 
-    private static let leastBytes = 64
+    /// A key as ``Change/key`` has it: a JSON value, or an array or object of the parts.
+    public init(json: String) { form = .json(json) }
 
-    init(_ schema: TableSchema) {
-        columns = schema.keyColumns.map { column in
-            (column, [.text, .json].contains(schema.columns[column].kind))
+    package init(cells: [Value]) { form = .parts(cells) }
+
+    /// The key as JSON: a value, or an array of the parts.
+    public var json: String {
+        switch form {
+        case .json(let text): text
+        case .parts(let cells):
+            cells.count == 1
+                ? cells[0].jsonText : "[" + cells.map(\.jsonText).joined(separator: ",") + "]"
         }
     }
 
-    deinit { memory.deallocate() }
-
-    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: memory, count: count) }
-
-    func isBefore(_ other: RowKey) -> Bool { ByteOrder.compare(bytes, other.bytes) < 0 }
-
-    /// The beginning of a key.
-    struct Start {
-        /// Its first 16 bytes as a number that is ordered as keys are.
-        var word: UInt128 = 0
-        /// Whether the word is the whole key, so that no other key has the same word.
-        var isWhole = false
-    }
-
-    /// The key's first 16 bytes; a shorter key is padded with zeros.
-    var start: Start {
-        let high = memory.bigEndian(UInt64.self)
-        let low = memory.bigEndian(UInt64.self, at: 8)
-        var word = UInt128(high) << 64 | UInt128(low)
-        if count < 16 { word &= UInt128.max << UInt128(8 * (16 - count)) }
-        return Start(word: word, isWhole: count <= 16)
-    }
-
-    // MARK: Setting
-
-    func set(_ other: RowKey) {
-        count = 0
-        reserve(other.count)
-        memory.copyMemory(from: other.memory, byteCount: other.count)
-        count = other.count
-    }
-
-    /// Takes the key of a cursor's current row.
-    func set(_ row: RecordCursor) {
-        begin()
-        for (column, isText) in columns {
-            if isText { add(row.text(column)) } else { add(row.integer(column)) }
+    /// The cells of a table's key columns.
+    /// - Throws: `.usage` if it is no key of the table.
+    package func cells(of schema: TableSchema) throws(KappaError) -> [Value] {
+        switch form {
+        case .json(let text):
+            guard let json = try? JSONValue(parsing: text) else { throw schema.noKey() }
+            return try schema.key(json)
+        case .parts(let cells):
+            let kinds = schema.keyColumns.map { schema.columns[$0].kind }
+            guard cells.count == kinds.count, zip(cells, kinds).allSatisfy({ $0.kind == $1 }) else {
+                throw schema.noKey()
+            }
+            return cells
         }
     }
+}
 
-    /// Begins a key whose parts are added one by one.
-    func begin() { count = 0 }
-
-    func add(_ integer: Int64) {
-        reserve(8)
-        memory.store(bigEndian: ByteOrder.word(integer), at: count)
-        count += 8
+extension Value {
+    /// The kind of the columns that hold such cells; nil for null.
+    var kind: ColumnKind? {
+        switch self {
+        case .null: nil
+        case .bool: .bool
+        case .integer: .integer
+        case .double: .double
+        case .decimal: .decimal
+        case .text: .text
+        case .timestamp: .timestamp
+        case .json: .json
+        }
     }
+}
 
-    func add(_ text: UnsafeRawBufferPointer) {
-        reserve(2 * text.count + 2)
-        if let source = text.baseAddress {
-            if memchr(source, 0, text.count) == nil {
-                (memory + count).copyMemory(from: source, byteCount: text.count)
-                count += text.count
-            } else {
-                for byte in text {
-                    put(byte)
-                    if byte == 0 { put(0xFF) }
-                }
+extension TableSchema {
+    /// The parts of a key from JSON: a value, or an array or object of the parts.
+    package func key(_ json: JSONValue) throws(KappaError) -> [Value] {
+        let columns = keyColumns.map { self.columns[$0] }
+        let parts: [JSONValue?] =
+            switch json {
+            case .array(let elements): elements.count == columns.count ? elements : []
+            case .object: columns.map { json[$0.name] }
+            default: [json]
+            }
+        var values: [Value] = []
+        for (part, column) in zip(parts, columns) {
+            if let part, let value = Value(part, kind: column.kind), value != .null {
+                values.append(value)
             }
         }
-        put(0)
-        put(0)
+        guard values.count == columns.count, parts.count == columns.count else { throw noKey() }
+        return values
     }
 
-    private func put(_ byte: UInt8) {
-        memory.storeBytes(of: byte, toByteOffset: count, as: UInt8.self)
-        count += 1
+    fileprivate func noKey() -> KappaError {
+        let columns = keyColumns.map { self.columns[$0] }
+        let names = columns.map { "\($0.name) (\($0.kind.rawValue))" }.joined(separator: ", ")
+        return KappaError(
+            .usage, "this is no key of \(name)", because: "its key is \(names)",
+            advice: columns.count == 1
+                ? columns[0].kind.howToWrite : "Write a JSON array of the parts, in this order")
     }
+}
 
-    /// Makes room for `size` more bytes.
-    private func reserve(_ size: Int) {
-        guard count + size > capacity else { return }
-        capacity = max(count + size, 2 * capacity)
-        let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 8)
-        larger.copyMemory(from: memory, byteCount: count)
-        memory.deallocate()
-        memory = larger
-    }
-
-    // MARK: Saving and loading
-
-    /// Writes each part in the form that it has in other states; an empty part for each if there is no key.
-    func save(to state: inout StateWriter) {
-        var at = 0
-        for (_, isText) in columns {
-            if count == 0 {
-                state.write(short: 0)
-            } else if isText {
-                let text = text(&at)
-                text.withUnsafeBytes { state.write(text: $0) }
-            } else {
-                state.write(short: 8)
-                state.write(ByteOrder.integer(memory.bigEndian(UInt64.self, at: at)))
-                at += 8
-            }
+extension ColumnKind {
+    /// Advice for somebody whose value is of another kind.
+    fileprivate var howToWrite: String {
+        switch self {
+        case .integer: "Write a whole number, such as 5"
+        case .double, .decimal: "Write a number, such as 12.5"
+        case .bool: "Write true or false"
+        case .timestamp: "Write a time in double quotes, such as \"2024-01-15T14:30:00Z\""
+        case .text, .json: "Write the value as JSON, a text in double quotes"
         }
-    }
-
-    func load(from state: inout StateReader) throws(KappaError) {
-        begin()
-        var isKey = true
-        for (_, isText) in columns {
-            let part = try state.readBytes()
-            if isText {
-                add(part)
-            } else if part.count == 8 {
-                add(part.number(Int64.self, at: 0))
-            } else if part.isEmpty {
-                isKey = false
-            } else {
-                throw StateReader.damage("a number of a key has \(part.count) bytes")
-            }
-        }
-        if !isKey { begin() }
-    }
-
-    /// The text that begins at `at`. Moves `at` past it.
-    private func text(_ at: inout Int) -> [UInt8] {
-        var text: [UInt8] = []
-        while at + 1 < count {
-            let byte = memory.load(fromByteOffset: at, as: UInt8.self)
-            let next = memory.load(fromByteOffset: at + 1, as: UInt8.self)
-            at += byte == 0 ? 2 : 1
-            if byte == 0, next == 0 { break }
-            text.append(byte)
-        }
-        return text
     }
 }

@@ -69,6 +69,15 @@ package struct FinalRows: Sendable {
             advice: "Use the program that built the version, or rebuild the view")
     }
 
+    /// The windows of a table whose rows are final in one version, for ``RowQuery/ended``.
+    /// - Throws: `.usage` if its rows never become final, or if this build defines the view differently.
+    package static func ended(
+        _ reader: VersionReader, _ id: VersionID, _ table: String?, among views: [ViewDefinition]
+    ) throws -> (after: Int64?, until: Int64) {
+        let rows = try FinalRows(try definition(of: reader, id, among: views), table: table)
+        return (nil, try rows.until(reader.checkpoint()) ?? .min)
+    }
+
     /// Rows whose window has ended by this time are final; nil while no row is.
     package func until(_ checkpoint: Checkpoint) -> Int64? {
         let passed = checkpoint.streamTimes.least

@@ -17,14 +17,14 @@ public final class Kappa: Sendable {
     let workedOut: WorkedOutViews
     var definitions: [ViewDefinition] { workedOut.sound }
     private let appends: AppendQueue
-    private let readers: LiveReaders
+    let readers: LiveReaders
     private let followers: Followers
     private let life = Monitor(Life())
 
     /// Threads for reading one row, for reading all rows of a view, and for longer work. They are separate so
     /// that short calls do not wait for long ones.
-    private let lookUps = CallThreads("kappa-read", limit: max(8, cores))
-    private let scans = CallThreads("kappa-rows", limit: max(4, cores / 2))
+    let lookUps = CallThreads("kappa-read", limit: max(8, cores))
+    let scans = CallThreads("kappa-rows", limit: max(4, cores / 2))
     private let works = CallThreads("kappa-work", limit: max(4, cores / 2))
 
     /// The row counts that ``status()`` has taken.
@@ -241,59 +241,7 @@ public final class Kappa: Sendable {
         return try await works.perform(body)
     }
 
-    // MARK: Reading
-
-    /// The row of a fold with the given key; nil if there is none, or if the view has no live version.
-    /// - Throws: ``KappaError``: `.notFound` if the view is not one of this `Kappa`'s; `.refused` if another
-    ///   build made the live version and its columns, or their types, differ from those of `Row`.
-    public func row<Row: ViewRow, Key: KeyValue>(
-        of view: View<Row>, key: Key
-    ) async throws -> Row? {
-        let (table, digest) = try foldTable(view)
-        try table.check(key: Key.self)
-        let key = key.cell
-        return try await reading(view.name, on: lookUps) { reader in
-            try StoredRows(table, digest: digest, in: reader).row(Row.self, key: key, in: reader)
-        } ?? nil
-    }
-
-    /// All rows of a fold, in key order, as of one commit; none if the view has no live version.
-    /// - Throws: ``KappaError``: `.notFound` if the view is not one of this `Kappa`'s; `.refused` if another
-    ///   build made the live version and its columns, or their types, differ from those of `Row`.
-    public func rows<Row: ViewRow>(of view: View<Row>) async throws -> [Row] {
-        let (table, digest) = try foldTable(view)
-        return try await reading(view.name, on: scans) { reader in
-            try StoredRows(table, digest: digest, in: reader).rows(Row.self, in: reader)
-        } ?? []
-    }
-
-    /// All rows of a declarative view's first table, in key order, as of one commit; none if the view
-    /// has no live version.
-    /// - Throws: ``KappaError``: `.notFound` if neither this `Kappa` nor the folder has the view.
-    public func rows(of view: View<Columns>) async throws -> [Columns] {
-        try await columns(of: view)
-    }
-
-    /// All rows of any view's first table, as cells by column name, in key order, as of one commit; none if
-    /// the view has no live version. The columns are those of the live version, whichever build made it.
-    /// - Throws: ``KappaError``: `.notFound` if neither this `Kappa` nor the folder has the view.
-    public func columns(of view: some AnyView) async throws -> [Columns] {
-        try await reading(view.name, on: scans) { try $0.columns() } ?? []
-    }
-
-    /// The position of a view's live version: the offset of the next event it will apply. Nil if the view has
-    /// no live version.
-    /// - Throws: ``KappaError``: `.notFound` if neither this `Kappa` nor the folder has the view;
-    ///   `.inputOutput`, with the reason, if the live version has stopped for good, or if no version has
-    ///   become live yet and the newest one has stopped for good: a caller that waits for a position would
-    ///   wait for ever. While a version that stopped is being retried, its position is that of its last
-    ///   commit, and ``status()`` has the reason.
-    public func position(of view: some AnyView) async throws -> Offset? {
-        try enter()
-        defer { leave() }
-        let (name, readers) = (view.name, readers)
-        return try await lookUps.perform { try readers.position(name) }
-    }
+    // MARK: Following
 
     /// The changes of a view's rows as they commit, beginning with the present rows (as inserts). A promotion
     /// arrives as its own change and then as the differences between the two versions. The stream ends with
@@ -321,36 +269,6 @@ public final class Kappa: Sendable {
     /// comes. Everything else is as with ``changes(of:)``.
     public func changes(of view: some AnyView, from id: ChangeID) -> ChangeStream {
         followers.follow(view.name, from: .after(id))
-    }
-
-    /// The first table of a fold, and the digest of its definition.
-    func foldTable<Row: ViewRow>(
-        _ view: View<Row>
-    ) throws(KappaError) -> (table: FoldTable, digest: String) {
-        let definition = try workedOut.definition(of: view.name)
-        for step in definition.steps {
-            guard case .fold(let fold) = step.kind, let table = fold.tables.first else { continue }
-            if table.rowType == Row.self { return (table, definition.digest) }
-            throw KappaError(
-                .usage, "view \(view.name) has no rows of type \(Row.self)", at: definition.name,
-                because: "this Kappa was opened with a view of that name whose rows are "
-                    + "\(table.rowType)",
-                advice: "Read with the view that this Kappa was opened with")
-        }
-        throw KappaError(
-            .usage, "view \(view.name) is not a fold", because: "it has no handlers",
-            advice: "Read its rows with columns(of:)")
-    }
-
-    /// Reads from the live version; nil if there is none.
-    private func reading<R: Sendable>(
-        _ view: String, on threads: CallThreads,
-        _ body: @escaping @Sendable (VersionReader) throws -> R
-    ) async throws -> R? {
-        try enter()
-        defer { leave() }
-        let readers = readers
-        return try await threads.perform { try readers.read(view, body) }
     }
 
     // MARK: Threads

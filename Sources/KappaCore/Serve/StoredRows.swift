@@ -5,7 +5,7 @@
 /// build's row type needs.
 struct StoredRows {
     private let table: FoldTable
-    private let index: Int
+    let index: Int
     /// The stored column of each field of the row.
     private let columns: [Int]
     /// The stored column of the row's hidden fields.
@@ -57,23 +57,7 @@ struct StoredRows {
         self.columns = columns
     }
 
-    /// The row of a key; nil if there is none.
-    func row<Row: ViewRow>(
-        _ type: Row.Type, key: Value, in reader: VersionReader
-    ) throws -> Row? {
-        var row: Row?
-        try reader.forRow(table: index, key: [key]) { row = try decode(type, $0) }
-        return row
-    }
-
-    /// All rows, in key order.
-    func rows<Row: ViewRow>(_ type: Row.Type, in reader: VersionReader) throws -> [Row] {
-        var rows: [Row] = []
-        try reader.forEachRow(table: index) { rows.append(try decode(type, $0)) }
-        return rows
-    }
-
-    private func decode<Row: ViewRow>(_ type: Row.Type, _ cursor: any RowCursor) throws -> Row {
+    func decode<Row: ViewRow>(_ type: Row.Type, _ cursor: any RowCursor) throws -> Row {
         do {
             let row = try table.decode(
                 type, cursor, columns: columns, state: state, isOwn: isOwn)
@@ -134,33 +118,6 @@ struct StoredRows {
 
     private static func text(_ columns: [ColumnSchema]) -> String {
         columns.map { "\($0.name) (\($0.kind.rawValue))" }.joined(separator: ", ")
-    }
-}
-
-extension FoldTable {
-    /// - Throws: `.usage` if rows are not keyed by values of this type.
-    func check<Key: KeyValue>(key: Key.Type) throws(KappaError) {
-        if Key.columnKind == keyKind { return }
-        let column = schema.columns[keyColumn]
-        throw KappaError(
-            .usage, "table \(schema.name) has no keys of type \(Key.self)",
-            at: "column \(column.name)",
-            because:
-                "its keys are \(keyKind.rawValue), and \(Key.self) is \(Key.columnKind.rawValue)",
-            advice: "Give the key as what the view's handlers are keyed by")
-    }
-}
-
-extension VersionReader {
-    /// The rows of the first table, as cells by column name.
-    func columns() throws -> [Columns] {
-        guard let schema = tables.first else { return [] }
-        let names = schema.columns.map(\.name)
-        var rows: [Columns] = []
-        try forEachRow(table: 0) { cursor in
-            rows.append(Columns(cells: Array(zip(names, schema.values(cursor)))))
-        }
-        return rows
     }
 }
 

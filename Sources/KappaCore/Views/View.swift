@@ -4,7 +4,7 @@
 /// public let userTotals = View("user_totals") {
 ///     Events(UserEvent.self, at: \.timestamp)
 ///         .grouped(by: \.userID)
-///         .aggregate(.count(as: "events"), .sum(\.amount, as: "revenue"))
+///         .aggregate(.count().as("events"), .sum(\.amount).as("revenue"))
 /// }
 /// ```
 /// A view is a function of the log alone: its closures must not use the clock, random numbers, or anything
@@ -23,18 +23,18 @@ public struct View<Row: Sendable>: AnyView {
     /// Whether versions keep an index from keys to the events that touched them.
     public private(set) var isIndexed = false
 
-    /// A declarative view: each step makes one table.
+    /// A declarative view: each step makes one table. Its rows are those of the first one.
     /// - Parameters:
     ///   - name: `[a-z][a-z0-9_]{0,62}`; also the name of its first table.
     ///   - digest: Identifies the definition where the build plugin does not see it (a view made at run
     ///     time). A changed digest makes a new version.
     public init(
         _ name: String, digest: String? = nil, file: String = #fileID,
-        @ViewBuilder _ steps: () -> [any ViewStep]
-    ) where Row == Columns {
+        @ViewBuilder _ steps: () -> ViewSteps<Row>
+    ) {
         self.name = name
         self.file = file
-        self.steps = steps()
+        self.steps = steps().list
         explicitDigest = digest
     }
 
@@ -125,9 +125,22 @@ extension AnyView {
 @resultBuilder
 public enum ViewBuilder {
     /// One step: a table.
-    public static func buildExpression(_ step: some ViewStep) -> [any ViewStep] { [step] }
-    /// All steps, in the order in which they are written.
-    public static func buildBlock(_ steps: [any ViewStep]...) -> [any ViewStep] {
-        steps.flatMap { $0 }
+    public static func buildExpression<Step: TableStep>(_ step: Step) -> ViewSteps<Step.Row> {
+        ViewSteps(list: [step])
     }
+    /// All steps, in the order in which they are written.
+    public static func buildBlock<Row, each Other>(
+        _ first: ViewSteps<Row>, _ others: repeat ViewSteps<each Other>
+    ) -> ViewSteps<Row> {
+        var list = first.list
+        for other in repeat each others { list += other.list }
+        return ViewSteps(list: list)
+    }
+    /// No steps: an error once the view is worked out.
+    public static func buildBlock() -> ViewSteps<Columns> { ViewSteps(list: []) }
+}
+
+/// What ``ViewBuilder`` collects. `Row` is what the first table's rows are read as.
+public struct ViewSteps<Row: Sendable>: Sendable {
+    let list: [any ViewStep]
 }

@@ -21,7 +21,7 @@ package struct ViewDefinition: Sendable {
                 .usage, "view \(view.name) has no steps", at: view.file,
                 because: "each step makes a table of events, and there is none",
                 advice: "Add one, such as Events(SomeEvent.self).grouped(by: \\.id)"
-                    + ".aggregate(.count(as: \"events\"))")
+                    + ".aggregate(.count().as(\"events\"))")
         }
         self.steps = steps
         let visible = steps.flatMap(\.tables)

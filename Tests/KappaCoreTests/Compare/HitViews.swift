@@ -28,41 +28,41 @@ enum HitViews {
     static let all: [(view: any AnyView, table: String?)] = [
         (
             View("by_user", digest: "1") {
-                hits.grouped(by: \.user).aggregate(.count(as: "n"), .max(\.amount, as: "most"))
+                hits.grouped(by: \.user).aggregate(.count().as("n"), .max(\.amount).as("most"))
             }, nil
         ),
         (
             View("by_window", digest: "1") {
                 hits.window(.tumbling(.seconds(10)), lateness: .seconds(5)).grouped(by: \.user)
-                    .aggregate(.count(as: "n"), .countDistinct(\.words, as: "words"))
+                    .aggregate(.count().as("n"), .countDistinct(\.words).as("words"))
             }, nil
         ),
         (
             View("windows", digest: "1") {
-                hits.window(.tumbling(.seconds(20))).aggregate(.sum(\.amount, as: "sum"))
+                hits.window(.tumbling(.seconds(20))).aggregate(.sum(\.amount).as("sum"))
             }, nil
         ),
         (
             View("sessions", digest: "1") {
                 hits.grouped(by: \.user).window(.session(gap: .seconds(6)))
-                    .aggregate(.count(as: "n"), .first(\.amount, as: "first"))
+                    .aggregate(.count().as("n"), .first(\.amount).as("first"))
             }, nil
         ),
         (
             View("late_sessions", digest: "1") {
                 hits.window(.session(gap: .seconds(4)), lateness: .seconds(8))
-                    .grouped(by: \.user).aggregate(.count(as: "n"))
+                    .grouped(by: \.user).aggregate(.count().as("n"))
             }, nil
         ),
         (
             View("hopping", digest: "1") {
                 hits.window(.hopping(.seconds(12), every: .seconds(5)), lateness: .seconds(3))
-                    .grouped(by: \.user).aggregate(.count(as: "n"))
+                    .grouped(by: \.user).aggregate(.count().as("n"))
             }, nil
         ),
         (
             View("computed", digest: "1") {
-                hits.grouped(as: "parity") { $0.amount % 2 }.aggregate(.count(as: "n"))
+                hits.grouped(as: "parity") { $0.amount % 2 }.aggregate(.count().as("n"))
             }, nil
         ),
         (
@@ -71,7 +71,7 @@ enum HitViews {
                     hit.words.split(separator: " ").map {
                         Word(word: String($0), amount: hit.amount)
                     }
-                }.grouped(by: \.word).aggregate(.count(as: "n"), .last(\.amount, as: "last"))
+                }.grouped(by: \.word).aggregate(.count().as("n"), .last(\.amount).as("last"))
             }, nil
         ),
         (
@@ -93,14 +93,14 @@ enum HitViews {
         ),
         (
             View("two", digest: "1") {
-                hits.grouped(by: \.user).aggregate(.count(as: "n"))
+                hits.grouped(by: \.user).aggregate(.count().as("n"))
                 hits.filter { $0.amount > 4 }.grouped(by: \.words)
-                    .aggregate(.count(as: "n")).into("by_words")
+                    .aggregate(.count().as("n")).into("by_words")
             }, "by_words"
         ),
         (
             View("first_words", digest: "1") {
-                hits.unique(by: \.words).grouped(by: \.user).aggregate(.count(as: "n"))
+                hits.unique(by: \.words).grouped(by: \.user).aggregate(.count().as("n"))
             }, nil
         ),
         (

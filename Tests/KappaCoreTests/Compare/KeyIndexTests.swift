@@ -95,7 +95,7 @@ struct KeyIndexTests {
             (
                 View("kept", digest: "1") {
                     HitViews.hits.window(.tumbling(.seconds(5)), keep: .seconds(20))
-                        .grouped(by: \.user).aggregate(.count(as: "n"))
+                        .grouped(by: \.user).aggregate(.count().as("n"))
                 }, nil
             ),
             (
@@ -262,7 +262,7 @@ struct KeyIndexTests {
     func someTables() throws {
         let view = View("mixed", digest: "1") {
             HitViews.hits.grouped(by: \.user).top(2, by: .descending(\.amount))
-            HitViews.hits.grouped(by: \.user).aggregate(.count(as: "n")).into("counts")
+            HitViews.hits.grouped(by: \.user).aggregate(.count().as("n")).into("counts")
         }.indexed()
         var random = SplitMix(state: 4)
         try folder.append((0..<40).map { _ in HitViews.line(&random) })

@@ -31,23 +31,23 @@ import Testing
         let byK = sales.grouped(by: \.k)
         let byV = sales.grouped(by: \.v)
         return switch shape {
-        case 0: Shaped(0, byK.aggregate(.count(as: "n")))
-        case 1: Shaped(1, byV.aggregate(.count(as: "n")))
-        case 2: Shaped(2, sales.grouped(by: \.k, \.v).aggregate(.count(as: "n")))
-        case 3: Shaped(3, sales.grouped(by: \.v, \.k).aggregate(.count(as: "n")))
-        case 4: Shaped(4, sales.grouped(as: "other") { $0.k }.aggregate(.count(as: "n")))
-        case 5: Shaped(5, sales.grouped(as: "k") { $0.v % 2 == 0 }.aggregate(.count(as: "n")))
-        case 6: Shaped(6, sales.aggregate(.count(as: "n")))
-        case 7: Shaped(7, byK.aggregate(.sum(as: "n", of: { $0.amount }), .last(\.v, as: "last")))
-        case 8: Shaped(8, byK.aggregate(.sum(as: "n", of: { Double($0.v) })))
-        case 9: Shaped(9, byK.aggregate(.sum(\.v, as: "n")))
+        case 0: Shaped(0, byK.aggregate(.count().as("n")))
+        case 1: Shaped(1, byV.aggregate(.count().as("n")))
+        case 2: Shaped(2, sales.grouped(by: \.k, \.v).aggregate(.count().as("n")))
+        case 3: Shaped(3, sales.grouped(by: \.v, \.k).aggregate(.count().as("n")))
+        case 4: Shaped(4, sales.grouped(as: "other") { $0.k }.aggregate(.count().as("n")))
+        case 5: Shaped(5, sales.grouped(as: "k") { $0.v % 2 == 0 }.aggregate(.count().as("n")))
+        case 6: Shaped(6, sales.aggregate(.count().as("n")))
+        case 7: Shaped(7, byK.aggregate(.sum(of: { $0.amount }).as("n"), .last(\.v).as("last")))
+        case 8: Shaped(8, byK.aggregate(.sum(of: { Double($0.v) }).as("n")))
+        case 9: Shaped(9, byK.aggregate(.sum(\.v).as("n")))
         case 10: Shaped(10, sales.rows())
         case 11: Shaped(11, byK.top(2, by: .descending(\.v)))
         case 12:
             Shaped(
-                12, byV.aggregate(.count(as: "n")).into("further"),
-                byK.aggregate(.count(as: "n")).into("shape"))
-        default: Shaped(13, byV.aggregate(.sum(\.v, as: "n")).into("further"))
+                12, byV.aggregate(.count().as("n")).into("further"),
+                byK.aggregate(.count().as("n")).into("shape"))
+        default: Shaped(13, byV.aggregate(.sum(\.v).as("n")).into("further"))
         }
     }
 

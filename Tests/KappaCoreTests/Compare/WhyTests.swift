@@ -189,7 +189,7 @@ struct WhyTests {
     func invisible() throws {
         try folder.append([Tick.line("a", 5), Tick.line("b", 5), Tick.line("a", 3)])
         let view = View("most", digest: "1") {
-            Events(Tick.self).grouped(by: \.k).aggregate(.max(\.v, as: "most"))
+            Events(Tick.self).grouped(by: \.k).aggregate(.max(\.v).as("most"))
         }
         let found = try steps([view], .string("a"), to: 3)
         #expect(found.map(\.offset) == [Offset(0), Offset(2)])

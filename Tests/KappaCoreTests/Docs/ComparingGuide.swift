@@ -10,12 +10,12 @@ struct OrderTotalled: Event {
 
 let orderTotals = View("order_totals", digest: "new") {
     Events(OrderTotalled.self).grouped(by: \.orderID)
-        .aggregate(.count(as: "orders"), .sum(\.total, as: "revenue"))
+        .aggregate(.count().as("orders"), .sum(\.total).as("revenue"))
 }
 
 // docs: earlier
 let orderTotalsBefore = View("order_totals", digest: "=925be1daf1f96b23") {
-    Events(OrderTotalled.self).grouped(by: \.orderID).aggregate(.count(as: "orders"))
+    Events(OrderTotalled.self).grouped(by: \.orderID).aggregate(.count().as("orders"))
 }
 
 let orderViews = ViewSet([orderTotals], earlier: [orderTotalsBefore])
@@ -23,7 +23,7 @@ let orderViews = ViewSet([orderTotals], earlier: [orderTotalsBefore])
 
 // docs: indexed
 let revenueByOrder = View("revenue_by_order", digest: "1") {
-    Events(OrderTotalled.self).grouped(by: \.orderID).aggregate(.sum(\.total, as: "revenue"))
+    Events(OrderTotalled.self).grouped(by: \.orderID).aggregate(.sum(\.total).as("revenue"))
 }.indexed()
 // docs: end
 

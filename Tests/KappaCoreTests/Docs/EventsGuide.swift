@@ -13,6 +13,6 @@ struct ChargeMade: Event {
 let paidByDay = View("paid_by_day") {
     Events(ChargeMade.self, at: \.created)
         .window(.tumbling(.days(1)))
-        .aggregate(.count(as: "payments"), .max(\.settled, as: "last_settled"))
+        .aggregate(.count().as("payments"), .max(\.settled).as("last_settled"))
 }
 // docs: end

@@ -44,6 +44,23 @@ func shipAnOrder(in folder: String) async throws -> Order? {
 }
 // docs: end
 
+struct OpenOrder: Decodable, Sendable {
+    var orderID: String
+    var total: ExactDecimal
+}
+
+// docs: query
+func printLargeOrders(_ kappa: Kappa, above total: ExactDecimal) async throws {
+    var query = RowQuery(where: "total > ?", parameters: [.decimal(total)], limit: 100)
+    repeat {
+        // All rows of a page come as of one commit.
+        let page = try await kappa.query(orders, as: OpenOrder.self, query)
+        for order in page.rows { print(order.orderID, order.total) }
+        query.after = page.next
+    } while query.after != nil
+}
+// docs: end
+
 // docs: follow
 func firstChange(of kappa: Kappa) async throws -> Change? {
     for try await change in kappa.changes(of: orders) {
@@ -69,7 +86,7 @@ func runAndReport(_ kappa: Kappa, log: @escaping @Sendable (String) -> Void) asy
 // docs: end
 
 private let orderCounts = View("order_counts", digest: "1") {
-    Events(OrderPlaced.self).grouped(by: \.orderID).aggregate(.count(as: "orders"))
+    Events(OrderPlaced.self).grouped(by: \.orderID).aggregate(.count().as("orders"))
 }
 
 // docs: promote

@@ -57,7 +57,7 @@ enum MoneyGuide {
 let salesByDay = View("sales_by_day") {
     Events(Receipt.self)
         .grouped(by: \.shop, as: "day", by: .localDate(of: \.at, in: "Europe/Berlin"))
-        .aggregate(.sum(\.net, as: "net"))
+        .aggregate(.sum(\.net).as("net"))
 }
 // docs: end
 
@@ -66,6 +66,6 @@ let dailySales = View("daily_sales") {
     Events(Receipt.self, at: \.at)
         .window(.daily(in: "Europe/Berlin", dateColumn: "day"))
         .grouped(by: \.shop)
-        .aggregate(.sum(\.net, as: "net"))
+        .aggregate(.sum(\.net).as("net"))
 }
 // docs: end

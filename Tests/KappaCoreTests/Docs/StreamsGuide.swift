@@ -103,7 +103,7 @@ let paidByItem = View("paid_by_item") {
             as: ItemPayment.self
         )
         .grouped(by: \.item)
-        .aggregate(.sum(\.amount, as: "paid"))
+        .aggregate(.sum(\.amount).as("paid"))
 }
 // docs: end
 
@@ -127,7 +127,7 @@ let shelfRevenue = View("shelf_revenue") {
             ShelfOrder(shelf: shelf.shelf, price: order.price)
         }
         .grouped(by: \.shelf)
-        .aggregate(.sum(\.price, as: "revenue"))
+        .aggregate(.sum(\.price).as("revenue"))
 }
 // docs: end
 
@@ -161,7 +161,7 @@ let itemsSold = View("items_sold") {
     Events(Ordered.self)
         .unique(by: \.orderID)
         .grouped(by: \.item)
-        .aggregate(.count(as: "orders"), .sum(\.price, as: "revenue"))
+        .aggregate(.count().as("orders"), .sum(\.price).as("revenue"))
 }
 // docs: end
 
@@ -204,7 +204,7 @@ let bestCustomers = View("best_customers") {
     Events(Ordered.self, at: \.at)
         .window(.tumbling(.days(1)))
         .grouped(by: \.userID)
-        .aggregate(.sum(\.price, as: "spent"))
+        .aggregate(.sum(\.price).as("spent"))
         .rows(as: SpentInDay.self)
         .grouped(by: \.windowStart)
         .top(1, by: .descending(\.spent), ties: .all)
@@ -213,10 +213,10 @@ let bestCustomers = View("best_customers") {
 let averageBest = View("average_best") {
     Events(Ordered.self)
         .grouped(by: \.item, \.userID)
-        .aggregate(.max(\.price, as: "best"))
+        .aggregate(.max(\.price).as("best"))
         .rows(as: BestPrice.self)
         .grouped(by: \.item)
-        .aggregate(.average(\.best, as: "average"), .count(as: "users"))
+        .aggregate(.average(\.best).as("average"), .count().as("users"))
 }
 
 struct BestPrice: ViewRow {
@@ -234,7 +234,7 @@ struct Median: ViewRow {
 let medianBest = View("median_best") {
     Events(Ordered.self)
         .grouped(by: \.item, \.userID)
-        .aggregate(.max(\.price, as: "best"))
+        .aggregate(.max(\.price).as("best"))
         .rows(as: BestPrice.self)
         .grouped(by: \.item)
         .reduce(by: .ascending(\.best)) { rows in

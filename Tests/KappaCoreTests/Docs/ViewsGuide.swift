@@ -17,7 +17,7 @@ struct Purchase: Event {
 let spending = View("spending") {
     Events(Purchase.self)
         .grouped(by: \.userID)
-        .aggregate(.count(as: "purchases"), .sum(\.price, as: "spent"))
+        .aggregate(.count().as("purchases"), .sum(\.price).as("spent"))
 }
 // docs: end
 
@@ -41,7 +41,7 @@ struct Trip: Event {
 let trips = View("trips") {
     Events(Trip.self)
         .grouped(by: \.vehicle, \.start.city)
-        .aggregate(.count(as: "trips"), .max(\.startedAt, as: "last_started"))
+        .aggregate(.count().as("trips"), .max(\.startedAt).as("last_started"))
 }
 // docs: end
 
@@ -53,7 +53,7 @@ let citiesVisited = View("cities_visited") {
         .compactMap { $0.country == nil ? nil : $0.city }
         .map { city in (city: city, letters: city.count) }
         .grouped(as: "city") { $0.city }
-        .aggregate(.count(as: "stops"), .sum(as: "letters") { $0.letters })
+        .aggregate(.count().as("stops"), .sum { $0.letters }.as("letters"))
 }
 // docs: end
 
@@ -80,16 +80,16 @@ let shops = View("shops") {
     Events(Purchase.self, at: \.at)
         .grouped(by: \.shop)
         .aggregate(
-            .count(as: "purchases"),
-            .count(\.coupon, as: "with_coupon"),
-            .sum(\.price, as: "revenue"),
-            .sum(as: "doubled") { $0.price + $0.price },
-            .average(\.price, as: "average_price"),
-            .min(\.price, as: "cheapest"),
-            .max(\.at, as: "last_at"),
-            .first(\.userID, as: "first_user"),
-            .last(\.coupon, as: "last_coupon"),
-            .countDistinct(\.userID, as: "users"))
+            .count().as("purchases"),
+            .count(\.coupon).as("with_coupon"),
+            .sum(\.price).as("revenue"),
+            .sum { $0.price + $0.price }.as("doubled"),
+            .average(\.price).as("average_price"),
+            .min(\.price).as("cheapest"),
+            .max(\.at).as("last_at"),
+            .first(\.userID).as("first_user"),
+            .last(\.coupon).as("last_coupon"),
+            .countDistinct(\.userID).as("users"))
 }
 // docs: end
 
@@ -98,12 +98,12 @@ let priceSpread = View("price_spread") {
     Events(Purchase.self)
         .grouped(by: \.shop)
         .aggregate(
-            .variance(\.price, .population, as: "variance"),
-            .standardDeviation(\.price, .sample, as: "deviation"),
-            .argMax(\.userID, by: \.price, as: "best_customer"),
-            .argMin(\.at, by: \.price, as: "cheapest_at"),
-            .collect(\.userID, limit: 2, as: "first_users"),
-            .approximateDistinct(\.userID, as: "users"))
+            .variance(\.price, .population).as("variance"),
+            .standardDeviation(\.price, .sample).as("deviation"),
+            .argMax(\.userID, by: \.price).as("best_customer"),
+            .argMin(\.at, by: \.price).as("cheapest_at"),
+            .collect(\.userID, limit: 2).as("first_users"),
+            .approximateDistinct(\.userID).as("users"))
 }
 // docs: end
 
@@ -112,12 +112,29 @@ let priceLevels = View("price_levels") {
     Events(Purchase.self)
         .grouped(by: \.shop)
         .aggregate(
-            .median(\.price, as: "median"),
-            .quantile(\.price, 0.9, as: "p90"),
-            .approximateQuantile(\.price, 0.99, as: "about_p99"),
-            .top(2, \.price, as: "largest"),
-            .bottom(1, \.userID, by: \.price, as: "thriftiest"),
-            .average(rounding: .towardZero, as: "name_length", of: { $0.userID.count }))
+            .median(\.price).as("median"),
+            .quantile(\.price, 0.9).as("p90"),
+            .approximateQuantile(\.price, 0.99).as("about_p99"),
+            .top(2, \.price).as("largest"),
+            .bottom(1, \.userID, by: \.price).as("thriftiest"),
+            .average(rounding: .towardZero, of: { $0.userID.count }).as("name_length"))
+}
+// docs: end
+
+// docs: typedRows
+struct ShopTotals: Codable, Equatable, Sendable {
+    var shop: String
+    var purchases: Int
+    var revenue: ExactDecimal
+    var averagePrice: Double?
+}
+
+let shopTotals = View("shop_totals") {
+    Events(Purchase.self)
+        .grouped(by: \.shop)
+        .aggregate(
+            as: ShopTotals.self, .count().as(\.purchases), .sum(\.price).as(\.revenue),
+            .average(\.price).as(\.averagePrice))
 }
 // docs: end
 
@@ -126,10 +143,10 @@ let priceRanks = View("price_ranks") {
     Events(Purchase.self)
         .grouped(by: \.shop)
         .aggregate(
-            .count(as: "cheap", where: \.price < 5),
-            .count(as: "dear", where: \.price >= 5 && \.userID != "bob"),
-            .sum(\.price, as: "with_coupon", where: \.coupon != nil),
-            .last(\.userID, as: "last_long_name", where: { $0.userID.count > 3 }))
+            .count().where(\.price < 5).as("cheap"),
+            .count().where(\.price >= 5 && \.userID != "bob").as("dear"),
+            .sum(\.price).where(\.coupon != nil).as("with_coupon"),
+            .last(\.userID).where({ $0.userID.count > 3 }).as("last_long_name"))
 }
 // docs: end
 
@@ -138,7 +155,7 @@ let hourly = View("hourly") {
     Events(Purchase.self, at: \.at)
         .window(.tumbling(.hours(1)), lateness: .minutes(10))
         .grouped(by: \.shop)
-        .aggregate(.count(as: "purchases"), .sum(\.price, as: "revenue"))
+        .aggregate(.count().as("purchases"), .sum(\.price).as("revenue"))
 }
 // docs: end
 
@@ -147,7 +164,7 @@ let steadyHours = View("steady_hours") {
     Events(Purchase.self, at: \.at)
         .ignoringTimes(furtherAheadThan: .hours(1))
         .window(.tumbling(.hours(1)), lateness: .minutes(10))
-        .aggregate(.count(as: "purchases"))
+        .aggregate(.count().as("purchases"))
 }
 // docs: end
 
@@ -156,7 +173,7 @@ let busyHours = View("busy_hours") {
     Events(Purchase.self, at: \.at)
         .window(.hopping(.hours(1), every: .minutes(30)), lateness: .minutes(10))
         .grouped(by: \.shop, \.userID)
-        .aggregate(.count(as: "purchases"))
+        .aggregate(.count().as("purchases"))
 }
 // docs: end
 
@@ -165,7 +182,7 @@ let lastHour = View("last_hour") {
     Events(Purchase.self, at: \.at)
         .grouped(by: \.userID)
         .window(.sliding(.hours(1)), lateness: .minutes(30))
-        .aggregate(.count(as: "purchases"), .sum(\.price, as: "spent"))
+        .aggregate(.count().as("purchases"), .sum(\.price).as("spent"))
 }
 // docs: end
 
@@ -174,7 +191,7 @@ let monthly = View("monthly") {
     Events(Purchase.self, at: \.at)
         .window(.monthly(in: "Europe/Berlin"))
         .grouped(by: \.shop)
-        .aggregate(.sum(\.price, as: "revenue"))
+        .aggregate(.sum(\.price).as("revenue"))
 }
 // docs: end
 
@@ -182,7 +199,7 @@ let monthly = View("monthly") {
 let arrivals = View("arrivals") {
     Events(Purchase.self, at: .ingestion)
         .window(.tumbling(.minutes(1)))
-        .aggregate(.count(as: "purchases"))
+        .aggregate(.count().as("purchases"))
 }
 // docs: end
 
@@ -191,7 +208,7 @@ let visits = View("visits") {
     Events(Purchase.self, at: \.at)
         .grouped(by: \.userID)
         .window(.session(gap: .minutes(30)))
-        .aggregate(.count(as: "purchases"), .first(\.shop, as: "first_shop"))
+        .aggregate(.count().as("purchases"), .first(\.shop).as("first_shop"))
 }
 // docs: end
 
@@ -199,10 +216,10 @@ let visits = View("visits") {
 let revenue = View("revenue") {
     Events(Purchase.self)
         .grouped(by: \.shop)
-        .aggregate(.sum(\.price, as: "revenue"))
+        .aggregate(.sum(\.price).as("revenue"))
     Events(Purchase.self, at: \.at)
         .window(.tumbling(.days(1)))
-        .aggregate(.sum(\.price, as: "revenue"))
+        .aggregate(.sum(\.price).as("revenue"))
         .into("revenue_by_day")
 }
 // docs: end
@@ -314,6 +331,6 @@ struct Temperature: Event {
 let hottest = View("hottest") {
     Events(Temperature.self)
         .grouped(by: \.sensor)
-        .aggregate(.max(\.celsius, as: "celsius"))
+        .aggregate(.max(\.celsius).as("celsius"))
 }
 // docs: end

@@ -7,7 +7,7 @@ let hourlyKept = View("hourly_kept") {
     Events(Purchase.self, at: \.at)
         .window(.tumbling(.hours(1)), lateness: .minutes(10), late: .deadLetters)
         .grouped(by: \.shop)
-        .aggregate(.count(as: "purchases"))
+        .aggregate(.count().as("purchases"))
 }
 // docs: end
 
@@ -25,7 +25,7 @@ let timely = View("timely") {
         }
         .grouped(by: \.shop)
         .aggregate(
-            .count(as: "purchases"), .count(as: "late_ones", where: { $0.isLate }))
+            .count().as("purchases"), .count().where({ $0.isLate }).as("late_ones"))
 }
 // docs: end
 
@@ -34,7 +34,7 @@ let thirtyDays = View("thirty_days") {
     Events(Purchase.self, at: \.at)
         .window(.tumbling(.hours(1)), lateness: .minutes(10), keep: .days(30))
         .grouped(by: \.shop)
-        .aggregate(.count(as: "purchases"))
+        .aggregate(.count().as("purchases"))
 }
 // docs: end
 
@@ -43,25 +43,25 @@ let withCoupon = View("with_coupon") {
     Events(Purchase.self, at: \.at)
         .grouped(by: \.shop)
         .aggregate(
-            .count(as: "purchases", where: \.coupon != nil),
-            .count(\.coupon, as: "coupons", where: \.coupon != nil),
-            .sum(\.price, as: "revenue", where: \.coupon != nil),
-            .average(\.price, as: "average", where: \.coupon != nil),
-            .min(\.price, as: "cheapest", where: \.coupon != nil),
-            .max(\.price, as: "dearest", where: \.coupon != nil),
-            .first(\.userID, as: "first_user", where: \.coupon != nil),
-            .last(\.userID, as: "last_user", where: \.coupon != nil),
-            .argMin(\.userID, by: \.price, as: "thriftiest", where: \.coupon != nil),
-            .argMax(\.userID, by: \.price, as: "best_customer", where: \.coupon != nil),
-            .variance(\.price, .population, as: "variance", where: \.coupon != nil),
-            .standardDeviation(\.price, .population, as: "deviation", where: \.coupon != nil),
-            .median(\.price, as: "median", where: \.coupon != nil),
-            .quantile(\.price, 0.9, as: "p90", where: \.coupon != nil),
-            .approximateQuantile(\.price, 0.9, as: "about_p90", where: \.coupon != nil),
-            .countDistinct(\.userID, as: "users", where: \.coupon != nil),
-            .approximateDistinct(\.userID, as: "about_users", where: \.coupon != nil),
-            .top(2, \.price, as: "largest", where: \.coupon != nil),
-            .bottom(2, \.price, as: "smallest", where: \.coupon != nil),
-            .collect(\.userID, limit: 5, as: "names", where: \.coupon != nil))
+            .count().where(\.coupon != nil).as("purchases"),
+            .count(\.coupon).where(\.coupon != nil).as("coupons"),
+            .sum(\.price).where(\.coupon != nil).as("revenue"),
+            .average(\.price).where(\.coupon != nil).as("average"),
+            .min(\.price).where(\.coupon != nil).as("cheapest"),
+            .max(\.price).where(\.coupon != nil).as("dearest"),
+            .first(\.userID).where(\.coupon != nil).as("first_user"),
+            .last(\.userID).where(\.coupon != nil).as("last_user"),
+            .argMin(\.userID, by: \.price).where(\.coupon != nil).as("thriftiest"),
+            .argMax(\.userID, by: \.price).where(\.coupon != nil).as("best_customer"),
+            .variance(\.price, .population).where(\.coupon != nil).as("variance"),
+            .standardDeviation(\.price, .population).where(\.coupon != nil).as("deviation"),
+            .median(\.price).where(\.coupon != nil).as("median"),
+            .quantile(\.price, 0.9).where(\.coupon != nil).as("p90"),
+            .approximateQuantile(\.price, 0.9).where(\.coupon != nil).as("about_p90"),
+            .countDistinct(\.userID).where(\.coupon != nil).as("users"),
+            .approximateDistinct(\.userID).where(\.coupon != nil).as("about_users"),
+            .top(2, \.price).where(\.coupon != nil).as("largest"),
+            .bottom(2, \.price).where(\.coupon != nil).as("smallest"),
+            .collect(\.userID, limit: 5).where(\.coupon != nil).as("names"))
 }
 // docs: end

@@ -68,14 +68,7 @@ struct WindowsGuideTests {
         #expect(letters.first?.reason.hasPrefix("late: its time is 2024-03-01T09:59:00Z") == true)
     }
 
-    /// A guide's only step, for a view with another digest.
-    private struct Step: ViewStep {
-        let step: any ViewStep
-        func define(view: String) throws(KappaError) -> StepDefinition {
-            try step.define(view: view)
-        }
-    }
-    private static func step(_ view: any AnyView) -> Step { Step(step: view.steps[0]) }
+    private static func step(_ view: any AnyView) -> BoxedStep { BoxedStep(view.steps[0]) }
 
     @Test("the rows of a window are deleted once its end is long enough ago")
     func retention() throws {
@@ -118,26 +111,26 @@ struct WindowsGuideTests {
             .filter { $0.coupon != nil }
             .grouped(by: \.shop)
             .aggregate(
-                .count(as: "purchases"),
-                .count(\.coupon, as: "coupons"),
-                .sum(\.price, as: "revenue"),
-                .average(\.price, as: "average"),
-                .min(\.price, as: "cheapest"),
-                .max(\.price, as: "dearest"),
-                .first(\.userID, as: "first_user"),
-                .last(\.userID, as: "last_user"),
-                .argMin(\.userID, by: \.price, as: "thriftiest"),
-                .argMax(\.userID, by: \.price, as: "best_customer"),
-                .variance(\.price, .population, as: "variance"),
-                .standardDeviation(\.price, .population, as: "deviation"),
-                .median(\.price, as: "median"),
-                .quantile(\.price, 0.9, as: "p90"),
-                .approximateQuantile(\.price, 0.9, as: "about_p90"),
-                .countDistinct(\.userID, as: "users"),
-                .approximateDistinct(\.userID, as: "about_users"),
-                .top(2, \.price, as: "largest"),
-                .bottom(2, \.price, as: "smallest"),
-                .collect(\.userID, limit: 5, as: "names"))
+                .count().as("purchases"),
+                .count(\.coupon).as("coupons"),
+                .sum(\.price).as("revenue"),
+                .average(\.price).as("average"),
+                .min(\.price).as("cheapest"),
+                .max(\.price).as("dearest"),
+                .first(\.userID).as("first_user"),
+                .last(\.userID).as("last_user"),
+                .argMin(\.userID, by: \.price).as("thriftiest"),
+                .argMax(\.userID, by: \.price).as("best_customer"),
+                .variance(\.price, .population).as("variance"),
+                .standardDeviation(\.price, .population).as("deviation"),
+                .median(\.price).as("median"),
+                .quantile(\.price, 0.9).as("p90"),
+                .approximateQuantile(\.price, 0.9).as("about_p90"),
+                .countDistinct(\.userID).as("users"),
+                .approximateDistinct(\.userID).as("about_users"),
+                .top(2, \.price).as("largest"),
+                .bottom(2, \.price).as("smallest"),
+                .collect(\.userID, limit: 5).as("names"))
     }
 
     @Test("a condition on every aggregate is a filter in front of it")

@@ -55,7 +55,7 @@ import Testing
     @Test("a type without a name takes the events that carry none")
     func untyped() throws {
         let view = View("untyped") {
-            Events(Untyped.self).grouped(as: "all") { _ in 0 }.aggregate(.sum(\.n, as: "n"))
+            Events(Untyped.self).grouped(as: "all") { _ in 0 }.aggregate(.sum(\.n).as("n"))
         }
         let outcome = try run(view, Self.lines)
         #expect(outcome.tables == [[[.integer(0), .integer(1 + 2 + 16 + 64)]]])
@@ -66,7 +66,7 @@ import Testing
     @Test("the field with the type can have another name")
     func typeField() throws {
         let view = View("kinded") {
-            Events(Kinded.self).grouped(as: "all") { _ in 0 }.aggregate(.sum(\.n, as: "n"))
+            Events(Kinded.self).grouped(as: "all") { _ in 0 }.aggregate(.sum(\.n).as("n"))
         }
         #expect(try run(view, Self.lines).tables == [[[.integer(0), .integer(16)]]])
     }
@@ -74,7 +74,7 @@ import Testing
     @Test("old shapes are converted: of the same type and of their own type")
     func upcasters() throws {
         let view = View("orders") {
-            Events(OrderPlaced.self).grouped(by: \.orderID).aggregate(.sum(\.cents, as: "cents"))
+            Events(OrderPlaced.self).grouped(by: \.orderID).aggregate(.sum(\.cents).as("cents"))
         }
         let outcome = try run(
             view,
@@ -108,7 +108,7 @@ import Testing
     @Test("invalid events become dead letters with reason and event, and the others are applied")
     func poison() throws {
         let view = View("poison") {
-            Events(Untyped.self).grouped(as: "all") { _ in 0 }.aggregate(.sum(\.n, as: "n"))
+            Events(Untyped.self).grouped(as: "all") { _ in 0 }.aggregate(.sum(\.n).as("n"))
         }
         let deep = String(repeating: "[", count: 900) + String(repeating: "]", count: 900)
         let long = String(repeating: "x", count: 3_000_000)
@@ -145,7 +145,7 @@ import Testing
         let view = View("visits") {
             Events(Visit.self)
                 .grouped(by: \.who.name)
-                .aggregate(.count(\.who.address.city, as: "cities"), .sum(\.minutes, as: "minutes"))
+                .aggregate(.count(\.who.address.city).as("cities"), .sum(\.minutes).as("minutes"))
         }
         let outcome = try run(
             view,

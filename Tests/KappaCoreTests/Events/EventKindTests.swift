@@ -247,12 +247,12 @@ import Testing
             Events(Sale.self)
                 .grouped(as: "id") { "\($0.id)" }
                 .aggregate(
-                    .sum(as: "amount") { sale in
+                    .sum { sale in
                         switch sale.amount {
                         case .number(let number): number
                         case .text(let text): Int(text)
                         }
-                    })
+                    }.as("amount"))
         }
         let lines = [
             #"{"id":18446744073709551615,"amount":1}"#,

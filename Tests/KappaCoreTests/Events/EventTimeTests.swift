@@ -263,7 +263,7 @@ import Testing
     @Test("a key of such a time has its property's name")
     func named() throws {
         let view = View("created") {
-            Events(Plain.self).grouped(by: \.created).aggregate(.count(as: "n"))
+            Events(Plain.self).grouped(by: \.created).aggregate(.count().as("n"))
         }
         let definition = try #require(ViewSet([view]).definitions(allowUndigested: true).first)
         #expect(definition.tables[0].columns.map(\.name) == ["created", "n"])
@@ -276,8 +276,8 @@ import Testing
                 .window(.tumbling(.days(1)))
                 .grouped(by: \.data.at)
                 .aggregate(
-                    .count(as: "n"), .max(\.created, as: "last"), .min(\.closed, as: "closed"),
-                    .max(\.latest, as: "latest"), .sum(\.amount, as: "amount"))
+                    .count().as("n"), .max(\.created).as("last"), .min(\.closed).as("closed"),
+                    .max(\.latest).as("latest"), .sum(\.amount).as("amount"))
         }
         let lines = (0..<6).map { number in
             #"{"id":"a","created":\#(1_709_284_200 + number * 20_000).5,"amount":1,"#

@@ -23,7 +23,7 @@ import Testing
     static let calls = View("calls") {
         Events(Call.self, at: \.eventTime)
             .grouped(by: \.eventSource, \.eventName)
-            .aggregate(.count(as: "calls"), .countDistinct(\.eventType, as: "types"))
+            .aggregate(.count().as("calls"), .countDistinct(\.eventType).as("types"))
     }
 
     @Test("CloudTrail has a field eventType and no event_type: every line counts")
@@ -77,7 +77,7 @@ import Testing
         Events(Webhook.self, at: \.created)
             .window(.monthly(in: "UTC"))
             .grouped(by: \.data.object.currency)
-            .aggregate(.sum(\.data.object.amountPaid, as: "paid"), .count(as: "invoices"))
+            .aggregate(.sum(\.data.object.amountPaid).as("paid"), .count().as("invoices"))
     }
 
     @Test(
@@ -103,7 +103,8 @@ import Testing
             var created: Timestamp
         }
         let view = View("wrong") {
-            Events(Wrong.self, at: \.created).window(.tumbling(.days(1))).aggregate(.count(as: "n"))
+            Events(Wrong.self, at: \.created).window(.tumbling(.days(1))).aggregate(
+                .count().as("n"))
         }
         let outcome = try EventsWay.both(view, [#"{"created":1705340983}"#])
         #expect(outcome.tables[0].isEmpty)

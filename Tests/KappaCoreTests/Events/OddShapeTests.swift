@@ -22,7 +22,7 @@ import Testing
             Events(Entry.self, at: \.time)
                 .window(.tumbling(.hours(1)))
                 .grouped(by: \.unit)
-                .aggregate(.count(as: "entries"), .max(\.time, as: "last"))
+                .aggregate(.count().as("entries"), .max(\.time).as("last"))
         }
         let line = { (micros: Int) in
             #"{"__REALTIME_TIMESTAMP":"\#(micros)","_SYSTEMD_UNIT":"ssh.service","PRIORITY":"6"}"#
@@ -60,7 +60,7 @@ import Testing
         let view = View("logs") {
             Events(Log.self, at: \.time)
                 .grouped(by: \.level, \.http.response.status)
-                .aggregate(.count(as: "n"), .last(\.host, as: "host"))
+                .aggregate(.count().as("n"), .last(\.host).as("host"))
         }
         let outcome = try EventsWay.both(
             view,
@@ -88,7 +88,7 @@ import Testing
         let view = View("builds") {
             Events(Started.self, at: \.time)
                 .grouped(by: \.id)
-                .aggregate(.last(\.trace, as: "trace"), .sum(as: "n") { $0.data["n-1"] })
+                .aggregate(.last(\.trace).as("trace"), .sum { $0.data["n-1"] }.as("n"))
         }
         let outcome = try EventsWay.both(
             view,
@@ -122,8 +122,8 @@ import Testing
             Events(Span.self, at: \.start)
                 .grouped(by: \.name)
                 .aggregate(
-                    .count(as: "n"), .max(\.end, as: "last_end"),
-                    .sum(as: "attributes") { $0.attributes.count })
+                    .count().as("n"), .max(\.end).as("last_end"),
+                    .sum { $0.attributes.count }.as("attributes"))
         }
         let outcome = try EventsWay.both(
             view,
@@ -159,7 +159,7 @@ import Testing
         let view = View("samples") {
             Events(Sample.self)
                 .grouped(as: "job") { $0.metric["job"] ?? "" }
-                .aggregate(.max(as: "at") { $0.value.time }, .last(as: "value") { $0.value.number })
+                .aggregate(.max { $0.value.time }.as("at"), .last { $0.value.number }.as("value"))
         }
         let outcome = try EventsWay.both(
             view, [#"{"metric":{"__name__":"up","job":"api"},"value":[1709284200.781,"1.5"]}"#])
@@ -183,7 +183,7 @@ import Testing
         let view = View("pushes") {
             Events(Push.self, at: \.createdAt)
                 .grouped(by: \.actor.login)
-                .aggregate(.sum(\.payload.size, as: "commits"))
+                .aggregate(.sum(\.payload.size).as("commits"))
         }
         let outcome = try EventsWay.both(
             view,
@@ -210,7 +210,7 @@ import Testing
         let view = View("trips") {
             Events(Trip.self, at: \.pickup)
                 .window(.daily(in: "America/New_York"))
-                .aggregate(.sum(\.total, as: "total"), .min(\.pickup, as: "first"))
+                .aggregate(.sum(\.total).as("total"), .min(\.pickup).as("first"))
         }
         let outcome = try EventsWay.both(
             view,

@@ -173,7 +173,7 @@ import Testing
         let view = View("by_currency") {
             Events(Lenient.self, at: \.at)
                 .grouped(by: \.currency)
-                .aggregate(.count(as: "events"), .sum(\.amount, as: "amount"))
+                .aggregate(.count().as("events"), .sum(\.amount).as("amount"))
         }
         let lines = [
             #"{"currency":"USD","amount":5,"at":0}"#, #"{"amount":7,"at":0}"#,

@@ -240,19 +240,19 @@ import Testing
     private static let views: [any AnyView] = [
         View("loose", digest: "1") {
             Events(Loose.self).grouped(by: \.key).aggregate(
-                .count(as: "n"), .last(\.n, as: "last"))
+                .count().as("n"), .last(\.n).as("last"))
         },
         View("strict", digest: "1") {
             Events(Strict.self).filter { $0.n >= 0 }.grouped(by: \.key).aggregate(
-                .sum(\.n, as: "n"))
+                .sum(\.n).as("n"))
         },
         View("windows", digest: "1") {
             Events(Strict.self, at: \.at).grouped(by: \.key)
-                .window(.tumbling(.seconds(10)), lateness: .seconds(5)).aggregate(.count(as: "n"))
+                .window(.tumbling(.seconds(10)), lateness: .seconds(5)).aggregate(.count().as("n"))
         },
         View("sessions", digest: "1") {
             Events(Strict.self, at: \.at).grouped(by: \.key)
-                .window(.session(gap: .seconds(4))).aggregate(.sum(\.n, as: "n"))
+                .window(.session(gap: .seconds(4))).aggregate(.sum(\.n).as("n"))
         },
         View("folded", initially: Seen(), digest: "1") {
             On(Strict.self, key: \.key) { event, seen in seen.numbers.append(event.n) }

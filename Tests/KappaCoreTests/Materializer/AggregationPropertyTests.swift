@@ -29,18 +29,18 @@ import Testing
             Events(Reading.self, at: \.at)
                 .grouped(by: \.user)
                 .aggregate(
-                    .count(as: "events"), .count(\.note, as: "notes"), .sum(\.count, as: "counts"),
-                    .sum(\.extra, as: "extras"), .sum(\.amount, as: "amounts"),
-                    .sum(\.price, as: "prices"), .sum(\.weight, as: "weights"),
-                    .average(\.amount, as: "mean_amount"), .average(\.ratio, as: "mean_ratio"),
-                    .min(\.amount, as: "least_amount"), .max(\.price, as: "largest_price"),
-                    .min(\.note, as: "least_note"), .max(\.at, as: "latest"),
-                    .min(\.ratio, as: "least_ratio"), .max(\.extra, as: "largest_extra"),
-                    .first(\.note, as: "first_note"), .last(\.amount, as: "last_amount"),
-                    .first(\.at, as: "first_at"), .last(\.isGood, as: "last_is_good"),
-                    .countDistinct(\.note, as: "different_notes"),
-                    .countDistinct(\.price, as: "different_prices"),
-                    .countDistinct(\.weight, as: "different_weights"))
+                    .count().as("events"), .count(\.note).as("notes"), .sum(\.count).as("counts"),
+                    .sum(\.extra).as("extras"), .sum(\.amount).as("amounts"),
+                    .sum(\.price).as("prices"), .sum(\.weight).as("weights"),
+                    .average(\.amount).as("mean_amount"), .average(\.ratio).as("mean_ratio"),
+                    .min(\.amount).as("least_amount"), .max(\.price).as("largest_price"),
+                    .min(\.note).as("least_note"), .max(\.at).as("latest"),
+                    .min(\.ratio).as("least_ratio"), .max(\.extra).as("largest_extra"),
+                    .first(\.note).as("first_note"), .last(\.amount).as("last_amount"),
+                    .first(\.at).as("first_at"), .last(\.isGood).as("last_is_good"),
+                    .countDistinct(\.note).as("different_notes"),
+                    .countDistinct(\.price).as("different_prices"),
+                    .countDistinct(\.weight).as("different_weights"))
         }
         try check(view, Self.all(keys: [{ $0.user.cell }]), seed: seed)
     }
@@ -77,8 +77,8 @@ import Testing
                 .window(.tumbling(.seconds(5)), lateness: .seconds(3))
                 .grouped(by: \.place, \.user)
                 .aggregate(
-                    .count(as: "events"), .sum(\.amount, as: "amounts"),
-                    .sum(\.weight, as: "weights"), .last(\.note, as: "last_note"))
+                    .count().as("events"), .sum(\.amount).as("amounts"),
+                    .sum(\.weight).as("weights"), .last(\.note).as("last_note"))
         }
         let reference = EventsReference<Reading>(
             elements: Self.readings, keys: [{ $0.place.cell }, { $0.user.cell }],
@@ -96,7 +96,7 @@ import Testing
             Events(Reading.self, at: \.at)
                 .grouped(by: \.isGood)
                 .window(.tumbling(.seconds(7)))
-                .aggregate(.average(\.count, as: "mean"), .countDistinct(\.user, as: "users"))
+                .aggregate(.average(\.count).as("mean"), .countDistinct(\.user).as("users"))
         }
         let reference = EventsReference<Reading>(
             elements: Self.readings, keys: [{ $0.isGood.cell }], cut: .tumbling(7 * Self.second),
@@ -117,11 +117,11 @@ import Testing
                 .grouped(by: \.user)
                 .window(.session(gap: .seconds(6)), lateness: duration)
                 .aggregate(
-                    .count(as: "events"), .sum(\.amount, as: "amounts"),
-                    .sum(\.count, as: "counts"), .average(\.price, as: "mean_price"),
-                    .min(\.at, as: "first_at"), .max(\.note, as: "largest_note"),
-                    .first(\.note, as: "first_note"), .last(\.place, as: "last_place"),
-                    .countDistinct(\.place, as: "places"), .min(\.amount, as: "least"))
+                    .count().as("events"), .sum(\.amount).as("amounts"),
+                    .sum(\.count).as("counts"), .average(\.price).as("mean_price"),
+                    .min(\.at).as("first_at"), .max(\.note).as("largest_note"),
+                    .first(\.note).as("first_note"), .last(\.place).as("last_place"),
+                    .countDistinct(\.place).as("places"), .min(\.amount).as("least"))
         }
         typealias A = EventsAggregates
         let reference = EventsReference<Reading>(
@@ -148,7 +148,7 @@ import Testing
             Events(Reading.self, at: \.at)
                 .window(.session(gap: .seconds(2)), lateness: .seconds(10))
                 .grouped(by: \.place)
-                .aggregate(.count(as: "events"), .last(\.user, as: "last_user"))
+                .aggregate(.count().as("events"), .last(\.user).as("last_user"))
         }
         let reference = EventsReference<Reading>(
             elements: Self.readings, keys: [{ $0.place.cell }], cut: .session(2 * Self.second),
@@ -189,8 +189,8 @@ import Testing
                 .window(.tumbling(.seconds(8)), lateness: .seconds(1))
                 .grouped(as: "part", by: Self.key)
                 .aggregate(
-                    .count(as: "events"), .sum(\.share, as: "shares"),
-                    .sum(as: "numbers", of: { $0.number * 2 }))
+                    .count().as("events"), .sum(\.share).as("shares"),
+                    .sum(of: { $0.number * 2 }).as("numbers"))
         }
         let reference = EventsReference<Part>(
             elements: { event in
@@ -214,7 +214,7 @@ import Testing
         let view = View("no_key") {
             Events(Reading.self, at: \.at)
                 .window(.tumbling(.seconds(20)), lateness: .zero)
-                .aggregate(.count(as: "events"), .sum(\.ratio, as: "ratios"))
+                .aggregate(.count().as("events"), .sum(\.ratio).as("ratios"))
         }
         let reference = EventsReference<Reading>(
             elements: Self.readings, cut: .tumbling(20 * Self.second), lateness: 0,
@@ -238,12 +238,12 @@ import Testing
     func sharedScan(seed: UInt64) throws {
         let views: [any AnyView] = [
             View("places") {
-                Events(Reading.self).grouped(by: \.place).aggregate(.sum(\.amount, as: "amounts"))
+                Events(Reading.self).grouped(by: \.place).aggregate(.sum(\.amount).as("amounts"))
             },
             View("loose") {
                 Events(LooseReading.self)
                     .grouped(as: "user") { $0.user ?? "" }
-                    .aggregate(.max(\.place, as: "place"), .last(\.amount, as: "amount"))
+                    .aggregate(.max(\.place).as("place"), .last(\.amount).as("amount"))
             },
             EventsShop.view,
         ]

@@ -57,8 +57,8 @@ import Testing
     private static let firstStep = Events(Sale.self)
         .grouped(by: \.item, \.user)
         .aggregate(
-            .max(\.price, as: "best"), .sum(\.weight, as: "weight"), .last(\.note, as: "note"),
-            .count(as: "sales"))
+            .max(\.price).as("best"), .sum(\.weight).as("weight"), .last(\.note).as("note"),
+            .count().as("sales"))
 
     @Test(
         "aggregates of aggregates: old values of a row are taken back, sums agree bit for bit",
@@ -70,10 +70,10 @@ import Testing
                 .filter { $0.sales % 3 != 0 }
                 .grouped(by: \.item)
                 .aggregate(
-                    .average(\.best, as: "mean_best"), .sum(\.weight, as: "weights"),
-                    .first(\.user, as: "first_user"), .max(\.note, as: "largest_note"),
-                    .countDistinct(\.note, as: "notes"), .count(as: "many", where: \.sales > 2),
-                    .sum(\.best, as: "bests"))
+                    .average(\.best).as("mean_best"), .sum(\.weight).as("weights"),
+                    .first(\.user).as("first_user"), .max(\.note).as("largest_note"),
+                    .countDistinct(\.note).as("notes"), .count().where(\.sales > 2).as("many"),
+                    .sum(\.best).as("bests"))
         }
         typealias A = EventsAggregates
         let model = Model { sales in
@@ -109,7 +109,7 @@ import Testing
             Events(Sale.self, at: \.at)
                 .window(.tumbling(.seconds(12)))
                 .grouped(by: \.item)
-                .aggregate(.count(as: "sales"))
+                .aggregate(.count().as("sales"))
                 .rows(as: Counted.self)
                 .grouped(by: \.windowStart)
                 .top(limit, by: .descending(\.sales), ties: ties)
@@ -207,12 +207,12 @@ import Testing
             Events(Sale.self, at: \.at)
                 .grouped(by: \.user)
                 .window(.session(gap: .seconds(5)))
-                .aggregate(.count(as: "sales"))
+                .aggregate(.count().as("sales"))
                 .rows(as: Session.self)
                 .grouped(as: "length") { min($0.sales, 4) }
                 .aggregate(
-                    .count(as: "sessions"), .min(\.windowStart, as: "first"),
-                    .max(\.windowEnd, as: "last"), .last(\.user, as: "last_user"))
+                    .count().as("sessions"), .min(\.windowStart).as("first"),
+                    .max(\.windowEnd).as("last"), .last(\.user).as("last_user"))
         }
         let gap = 5 * Self.second
         let model = Model { sales in
@@ -264,7 +264,7 @@ import Testing
                 .grouped(by: \.user).top(2, by: .descending(\.weight), ties: .all)
                 .rows(as: Ranked.self)
                 .grouped(by: \.day)
-                .aggregate(.sum(\.weight, as: "weights"), .countDistinct(\.user, as: "users"))
+                .aggregate(.sum(\.weight).as("weights"), .countDistinct(\.user).as("users"))
                 .rows(as: DayTotal.self)
                 .map { DayTotal(day: $0.day, weights: $0.weights * 2, users: $0.users) }
                 .grouped(as: "parity") { $0.users % 2 == 0 }

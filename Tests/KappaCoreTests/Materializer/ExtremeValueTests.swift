@@ -52,17 +52,17 @@ import Testing
 
     private static let items = Events(Item.self, at: \.at)
 
-    private static let sums: [Aggregate<Item>] = [
-        .count(as: "n"), .sum(\.real, as: "real"), .average(\.real, as: "real_mean"),
-        .average(\.whole, as: "mean"), .average(\.whole, rounding: .up, as: "whole_mean"),
-        .variance(\.whole, .population, as: "spread"),
-        .standardDeviation(\.real, .sample, as: "deviation"),
-        .min(\.whole, as: "least"), .max(\.exact, as: "most"), .median(\.whole, as: "middle"),
-        .quantile(\.exact, 0.9, as: "high"), .approximateQuantile(\.real, 0.5, as: "about"),
-        .approximateQuantile(\.whole, 0.1, as: "low"), .countDistinct(\.exact, as: "kinds"),
-        .approximateDistinct(\.whole, as: "about_kinds"), .argMax(\.at, by: \.real, as: "when"),
-        .collect(\.maybe, limit: 4, as: "some"), .top(2, \.exact, as: "best"),
-        .sum(\.whole, as: "ones", where: \.whole == 1),
+    private static let sums: [Aggregate<Item, Columns>] = [
+        .count().as("n"), .sum(\.real).as("real"), .average(\.real).as("real_mean"),
+        .average(\.whole).as("mean"), .average(\.whole, rounding: .up).as("whole_mean"),
+        .variance(\.whole, .population).as("spread"),
+        .standardDeviation(\.real, .sample).as("deviation"),
+        .min(\.whole).as("least"), .max(\.exact).as("most"), .median(\.whole).as("middle"),
+        .quantile(\.exact, 0.9).as("high"), .approximateQuantile(\.real, 0.5).as("about"),
+        .approximateQuantile(\.whole, 0.1).as("low"), .countDistinct(\.exact).as("kinds"),
+        .approximateDistinct(\.whole).as("about_kinds"), .argMax(\.at, by: \.real).as("when"),
+        .collect(\.maybe, limit: 4).as("some"), .top(2, \.exact).as("best"),
+        .sum(\.whole).where(\.whole == 1).as("ones"),
     ]
 
     private static func aggregated(_ name: String, _ window: Window?, keep: Bool) -> View<Columns> {
@@ -72,7 +72,7 @@ import Testing
                     source: items.source,
                     keys: [GroupKey(name: nil, expression: Expression(\Item.key))], window: window,
                     latenessMicroseconds: keep ? .max / 2 : nil,
-                    keepMicroseconds: keep ? .max / 2 : nil), sums)
+                    keepMicroseconds: keep ? .max / 2 : nil), NamedAggregates(sums))
         }
     }
 
@@ -104,15 +104,15 @@ import Testing
         views += [
             View("sums", digest: "1") {
                 items.grouped(by: \.key).aggregate(
-                    .sum(\.whole, as: "sum"), .sum(\.exact, as: "total"))
+                    .sum(\.whole).as("sum"), .sum(\.exact).as("total"))
             },
             View("seconds", digest: "1") {
                 items.grouped(by: \.key).aggregate(
-                    .sum(\.whole, as: "sum", where: \.whole == 1),
-                    .max(\.exact, as: "total")
+                    .sum(\.whole).where(\.whole == 1).as("sum"),
+                    .max(\.exact).as("total")
                 )
                 .rows(as: Best.self)
-                .aggregate(.sum(\.sum, as: "sum"), .sum(\.total, as: "total"))
+                .aggregate(.sum(\.sum).as("sum"), .sum(\.total).as("total"))
             },
             View("ranked", digest: "1") {
                 items.grouped(by: \.key).top(2, by: .descending(\.exact), .ascending(\.real))
@@ -126,7 +126,7 @@ import Testing
             },
             View("local", digest: "1") {
                 items.grouped(as: "day", by: .localDate(of: \.at, in: "Asia/Kathmandu"))
-                    .aggregate(.count(as: "n"))
+                    .aggregate(.count().as("n"))
             },
         ]
         return views

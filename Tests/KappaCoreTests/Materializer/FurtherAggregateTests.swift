@@ -8,11 +8,11 @@ import Testing
 @Suite("Further aggregates equal the reference") struct FurtherAggregateTests {
     private typealias A = EventsAggregates
 
-    private static let spreads: [Aggregate<Reading>] = [
-        .variance(\.count, .population, as: "counts"),
-        .variance(\.amount, .sample, as: "amounts"),
-        .standardDeviation(\.ratio, .population, as: "ratios"),
-        .standardDeviation(\.price, .sample, as: "prices"),
+    private static let spreads: [Aggregate<Reading, Columns>] = [
+        .variance(\.count, .population).as("counts"),
+        .variance(\.amount, .sample).as("amounts"),
+        .standardDeviation(\.ratio, .population).as("ratios"),
+        .standardDeviation(\.price, .sample).as("prices"),
     ]
     private static var spreadsExpected: [([Reading]) -> Value] {
         [
@@ -23,16 +23,16 @@ import Testing
         ]
     }
 
-    private static let picks: [Aggregate<Reading>] = [
-        .argMin(\.note, by: \.count, as: "note_of_least"),
-        .argMax(\.user, by: \.price, as: "user_of_largest"),
-        .argMax(\.amount, by: \.note, as: "amount_of_largest_note"),
-        .argMin(\.isGood, by: \.ratio, as: "good_of_least"),
-        .argMax(\.place, by: \.at, as: "place_of_latest"),
-        .collect(\.note, limit: 3, as: "notes"),
-        .collect(\.amount, limit: 1_000, as: "amounts"),
-        .approximateDistinct(\.user, as: "users"),
-        .approximateDistinct(\.count, as: "counts"),
+    private static let picks: [Aggregate<Reading, Columns>] = [
+        .argMin(\.note, by: \.count).as("note_of_least"),
+        .argMax(\.user, by: \.price).as("user_of_largest"),
+        .argMax(\.amount, by: \.note).as("amount_of_largest_note"),
+        .argMin(\.isGood, by: \.ratio).as("good_of_least"),
+        .argMax(\.place, by: \.at).as("place_of_latest"),
+        .collect(\.note, limit: 3).as("notes"),
+        .collect(\.amount, limit: 1_000).as("amounts"),
+        .approximateDistinct(\.user).as("users"),
+        .approximateDistinct(\.count).as("counts"),
     ]
     private static var picksExpected: [([Reading]) -> Value] {
         [
@@ -51,17 +51,17 @@ import Testing
     private static let odd = ExactDecimal(mantissa: 12_345, scale: 3)
 
     /// Conditions that can be evaluated on columns.
-    private static let conditions: [Aggregate<Reading>] = [
-        .count(as: "small", where: \.count < 100),
-        .count(\.note, as: "notes", where: \.isGood == true),
-        .sum(\.amount, as: "amounts", where: \.note == "x" || \.note == nil),
-        .sum(\.weight, as: "weights", where: \.extra != -7),
-        .max(\.count, as: "largest", where: \.price >= 5 && \.price <= 500),
-        .first(\.note, as: "first_note", where: !(\.ratio > 0.1)),
-        .last(\.user, as: "last_user", where: \.user > "b"),
-        .average(\.count, as: "mean", where: \.at < Timestamp(microseconds: 1_700_000_100_000_000)),
-        .countDistinct(\.user, as: "users", where: \.weight <= 0.1),
-        .collect(\.place, limit: 5, as: "places", where: \.amount != odd),
+    private static let conditions: [Aggregate<Reading, Columns>] = [
+        .count().where(\.count < 100).as("small"),
+        .count(\.note).where(\.isGood == true).as("notes"),
+        .sum(\.amount).where(\.note == "x" || \.note == nil).as("amounts"),
+        .sum(\.weight).where(\.extra != -7).as("weights"),
+        .max(\.count).where(\.price >= 5 && \.price <= 500).as("largest"),
+        .first(\.note).where(!(\.ratio > 0.1)).as("first_note"),
+        .last(\.user).where(\.user > "b").as("last_user"),
+        .average(\.count).where(\.at < Timestamp(microseconds: 1_700_000_100_000_000)).as("mean"),
+        .countDistinct(\.user).where(\.weight <= 0.1).as("users"),
+        .collect(\.place, limit: 5).where(\.amount != odd).as("places"),
     ]
     private static var conditionsExpected: [([Reading]) -> Value] {
         [
@@ -87,22 +87,22 @@ import Testing
     }
 
     /// Conditions that are equal, or have equal parts, and ranges of integers.
-    private static let shared: [Aggregate<Reading>] = [
-        .count(as: "low", where: \.count < -300),
-        .sum(\.amount, as: "low_sum", where: \.count < -300),
-        .count(as: "middle", where: \.count >= -300 && \.count < 300),
-        .countDistinct(\.user, as: "middle_users", where: \.count >= -300 && \.count < 300),
-        .last(\.note, as: "middle_note", where: \.count >= -300 && \.count < 300),
-        .count(as: "high", where: \.count >= 300), .max(\.at, as: "high_at", where: \.count >= 300),
-        .count(as: "good", where: \.count >= -300 && \.count < 300 && \.isGood == true),
-        .count(as: "others", where: !(\.count >= -300 && \.count < 300)),
-        .count(as: "none", where: \.count > 5 && \.count < 3),
-        .count(as: "ends", where: \.count > .max),
-        .count(as: "seven", where: \.extra == -7), .count(as: "not_seven", where: \.extra != -7),
-        .count(
-            as: "then",
-            where: \.at > Timestamp(microseconds: 1_700_000_050_000_000)
-                && \.at <= Timestamp(microseconds: 1_700_000_150_000_000)),
+    private static let shared: [Aggregate<Reading, Columns>] = [
+        .count().where(\.count < -300).as("low"),
+        .sum(\.amount).where(\.count < -300).as("low_sum"),
+        .count().where(\.count >= -300 && \.count < 300).as("middle"),
+        .countDistinct(\.user).where(\.count >= -300 && \.count < 300).as("middle_users"),
+        .last(\.note).where(\.count >= -300 && \.count < 300).as("middle_note"),
+        .count().where(\.count >= 300).as("high"), .max(\.at).where(\.count >= 300).as("high_at"),
+        .count().where(\.count >= -300 && \.count < 300 && \.isGood == true).as("good"),
+        .count().where(!(\.count >= -300 && \.count < 300)).as("others"),
+        .count().where(\.count > 5 && \.count < 3).as("none"),
+        .count().where(\.count > .max).as("ends"),
+        .count().where(\.extra == -7).as("seven"), .count().where(\.extra != -7).as("not_seven"),
+        .count().where(
+            \.at > Timestamp(microseconds: 1_700_000_050_000_000)
+                && \.at <= Timestamp(microseconds: 1_700_000_150_000_000)
+        ).as("then"),
     ]
     private static var sharedExpected: [([Reading]) -> Value] {
         let middle: (Reading) -> Bool = { -300..<300 ~= $0.count }
@@ -148,12 +148,12 @@ import Testing
     }
 
     /// The same with closures, for which the elements must be made.
-    private static let closures: [Aggregate<Reading>] = [
-        .count(as: "small", where: { $0.count < 100 }),
-        .sum(as: "doubled", of: { $0.amount + $0.amount }, where: { $0.note != "x" }),
-        .variance(\.count, .population, as: "spread", where: { $0.isGood }),
-        .argMax(\.note, by: \.at, as: "note", where: { $0.extra != nil }),
-        .approximateDistinct(\.user, as: "users", where: { $0.user.count > 3 }),
+    private static let closures: [Aggregate<Reading, Columns>] = [
+        .count().where({ $0.count < 100 }).as("small"),
+        .sum(of: { $0.amount + $0.amount }).where({ $0.note != "x" }).as("doubled"),
+        .variance(\.count, .population).where({ $0.isGood }).as("spread"),
+        .argMax(\.note, by: \.at).where({ $0.extra != nil }).as("note"),
+        .approximateDistinct(\.user).where({ $0.user.count > 3 }).as("users"),
     ]
     private static var closuresExpected: [([Reading]) -> Value] {
         [

@@ -13,12 +13,12 @@ import Testing
             Events(Tick.self, at: .ingestion)
                 .window(.hopping(.milliseconds(3), every: .milliseconds(2)), lateness: .seconds(9))
                 .grouped(by: \.key)
-                .aggregate(.count(as: "events"))
+                .aggregate(.count().as("events"))
             Events(Tick.self, at: .ingestion)
                 .filter { $0.key != "b" }
                 .grouped(by: \.key)
                 .window(.session(gap: .milliseconds(1)))
-                .aggregate(.count(as: "events"))
+                .aggregate(.count().as("events"))
                 .into("\(name)_sessions")
         }
     }

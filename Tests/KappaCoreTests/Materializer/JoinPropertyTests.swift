@@ -124,8 +124,8 @@ import Testing
         let view = View("aggregated") {
             Self.joined(seed, bound.0).grouped(by: \.item, \.user)
                 .aggregate(
-                    .count(as: "pairs"), .sum(\.price, as: "prices"),
-                    .sum(\.weight, as: "weights"), .last(\.note, as: "last_note"))
+                    .count().as("pairs"), .sum(\.price).as("prices"),
+                    .sum(\.weight).as("weights"), .last(\.note).as("last_note"))
         }
         var model = Model(join: JoinModel(bound.1, where: Self.areEqual(seed)))
         model.makesRows = { made in

@@ -113,8 +113,8 @@ struct LatenessBehindPropertyTests {
                     lateness: .seconds(lateness)
                 )
                 .aggregate(
-                    .count(as: "pairs"), .sum(\.weight, as: "weights"),
-                    .last(\.limit, as: "last_limit"))
+                    .count().as("pairs"), .sum(\.weight).as("weights"),
+                    .last(\.limit).as("last_limit"))
         }
         let model = Model(
             JoinModel(bound.1) { $0.item == $1.item }, size: 4 * Self.second,
@@ -147,12 +147,12 @@ struct LatenessBehindPropertyTests {
                     window, lateness: .seconds(lateness), keep: keep.map { .seconds($0) }
                 )
                 .grouped(by: \.user)
-                .aggregate(.count(as: "events"))
+                .aggregate(.count().as("events"))
                 .rows(as: Counted.self)
                 .grouped(by: \.user)
                 .aggregate(
-                    .count(as: "windows"), .sum(\.events, as: "events"),
-                    .max(\.windowEnd, as: "last_end"))
+                    .count().as("windows"), .sum(\.events).as("events"),
+                    .max(\.windowEnd).as("last_end"))
         }
         let reference = EventsReference<Reading>(
             elements: { event in

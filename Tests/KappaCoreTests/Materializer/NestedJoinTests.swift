@@ -208,8 +208,8 @@ import Testing
                 }
                 .grouped(by: \.item)
                 .aggregate(
-                    .count(as: "sales"), .sum(\.weight, as: "weights"),
-                    .first(\.user, as: "first_user"))
+                    .count().as("sales"), .sum(\.weight).as("weights"),
+                    .first(\.user).as("first_user"))
         }
         try StreamsReference.check(view, FirstModel(), seed: seed)
     }

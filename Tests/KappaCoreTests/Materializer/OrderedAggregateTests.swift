@@ -11,16 +11,16 @@ import Testing
     private static let quantiles = EventsChoice(
         "quantiles",
         [
-            .median(\.count, as: "count"), .quantile(\.count, 0.9, as: "count_90"),
-            .quantile(\.amount, 0, as: "amount_0"), .quantile(\.price, 1, as: "price_1"),
-            .quantile(\.weight, 0.07, as: "weight_7"), .median(\.ratio, as: "ratio"),
-            .quantile(\.at, 0.25, as: "at_25"), .median(\.note, as: "note"),
-            .quantile(\.user, 0.99, as: "user_99"),
-            .approximateQuantile(\.count, 0.5, as: "about_count"),
-            .approximateQuantile(\.weight, 0.9, as: "about_weight"),
-            .approximateQuantile(\.price, 0.99, as: "about_price"),
-            .quantile(\.extra, 0.3, as: "extra", where: \.isGood == true),
-            .approximateQuantile(\.amount, 0.2, as: "about_amount", where: \.note == "x"),
+            .median(\.count).as("count"), .quantile(\.count, 0.9).as("count_90"),
+            .quantile(\.amount, 0).as("amount_0"), .quantile(\.price, 1).as("price_1"),
+            .quantile(\.weight, 0.07).as("weight_7"), .median(\.ratio).as("ratio"),
+            .quantile(\.at, 0.25).as("at_25"), .median(\.note).as("note"),
+            .quantile(\.user, 0.99).as("user_99"),
+            .approximateQuantile(\.count, 0.5).as("about_count"),
+            .approximateQuantile(\.weight, 0.9).as("about_weight"),
+            .approximateQuantile(\.price, 0.99).as("about_price"),
+            .quantile(\.extra, 0.3).where(\.isGood == true).as("extra"),
+            .approximateQuantile(\.amount, 0.2).where(\.note == "x").as("about_amount"),
         ]
     ) {
         [
@@ -44,13 +44,13 @@ import Testing
     private static let ranked = EventsChoice(
         "ranked",
         [
-            .top(3, \.count, as: "largest"), .bottom(2, \.price, as: "least_prices"),
-            .top(1_000, \.weight, as: "weights"), .bottom(4, \.note, as: "least_notes"),
-            .top(3, \.note, by: \.place, as: "notes"),
-            .bottom(3, \.at, by: \.isGood.rank, as: "good_at"),
-            .top(2, \.user, by: \.price, as: "users", where: \.count > 0),
-            .top(1, \.user, by: \.note, as: "one_user"),
-            .bottom(5, \.amount, by: \.at, as: "early", where: { $0.isGood }),
+            .top(3, \.count).as("largest"), .bottom(2, \.price).as("least_prices"),
+            .top(1_000, \.weight).as("weights"), .bottom(4, \.note).as("least_notes"),
+            .top(3, \.note, by: \.place).as("notes"),
+            .bottom(3, \.at, by: \.isGood.rank).as("good_at"),
+            .top(2, \.user, by: \.price).where(\.count > 0).as("users"),
+            .top(1, \.user, by: \.note).as("one_user"),
+            .bottom(5, \.amount, by: \.at).where({ $0.isGood }).as("early"),
         ]
     ) {
         [
@@ -70,12 +70,12 @@ import Testing
     private static let averages = EventsChoice(
         "averages",
         [
-            .average(\.count, rounding: .towardZero, as: "cut"),
-            .average(\.count, rounding: .down, as: "down"),
-            .average(\.place, rounding: .toNearestOrEven, as: "even"),
-            .average(\.place, rounding: .toNearestOrAwayFromZero, as: "away"),
-            .average(\.count, rounding: .up, as: "up", where: \.note != nil),
-            .bottom(3, \.place, as: "places"), .quantile(\.place, 0.5, as: "place"),
+            .average(\.count, rounding: .towardZero).as("cut"),
+            .average(\.count, rounding: .down).as("down"),
+            .average(\.place, rounding: .toNearestOrEven).as("even"),
+            .average(\.place, rounding: .toNearestOrAwayFromZero).as("away"),
+            .average(\.count, rounding: .up).where(\.note != nil).as("up"),
+            .bottom(3, \.place).as("places"), .quantile(\.place, 0.5).as("place"),
         ]
     ) {
         [
@@ -93,27 +93,27 @@ import Testing
     private static let computed = EventsChoice(
         "computed",
         [
-            .count(as: "notes", of: { $0.note }),
-            .sum(as: "places", of: { $0.place * 2 }, where: \.isGood == true),
-            .average(as: "mean", of: { $0.count }, where: { $0.place > 0 }),
-            .average(rounding: .awayFromZero, as: "whole", of: { $0.count + 1 }),
-            .min(as: "least", of: { $0.price.map { $0 + 1 } }),
-            .max(as: "largest", of: { $0.user + "!" }, where: \.count < 0),
-            .first(as: "first", of: { $0.note }, where: \.isGood == true),
-            .last(as: "last", of: { $0.place + 1 }),
-            .countDistinct(as: "different", of: { $0.count % 7 }),
-            .approximateDistinct(as: "about", of: { $0.count % 7 }),
-            .variance(.population, as: "variance", of: { $0.place }),
-            .standardDeviation(.sample, as: "deviation", of: { $0.place }),
-            .argMin(as: "arg_min", of: { $0.user }, by: { $0.count }),
-            .argMax(as: "arg_max", of: { $0.note }, by: { $0.price }, where: \.place == 0),
-            .collect(limit: 2, as: "users", of: { $0.user }),
-            .top(2, as: "top", of: { $0.count }), .bottom(2, as: "bottom", of: { $0.count }),
-            .top(2, as: "top_by", of: { $0.user }, by: { $0.count }),
-            .bottom(2, as: "bottom_by", of: { $0.user }, by: { $0.ratio }),
-            .median(as: "median", of: { $0.count }),
-            .quantile(0.9, as: "late", of: { $0.at }),
-            .approximateQuantile(0.9, as: "about_ratio", of: { $0.ratio }, where: { $0.isGood }),
+            .count(of: { $0.note }).as("notes"),
+            .sum(of: { $0.place * 2 }).where(\.isGood == true).as("places"),
+            .average(of: { $0.count }).where({ $0.place > 0 }).as("mean"),
+            .average(rounding: .awayFromZero, of: { $0.count + 1 }).as("whole"),
+            .min(of: { $0.price.map { $0 + 1 } }).as("least"),
+            .max(of: { $0.user + "!" }).where(\.count < 0).as("largest"),
+            .first(of: { $0.note }).where(\.isGood == true).as("first"),
+            .last(of: { $0.place + 1 }).as("last"),
+            .countDistinct(of: { $0.count % 7 }).as("different"),
+            .approximateDistinct(of: { $0.count % 7 }).as("about"),
+            .variance(.population, of: { $0.place }).as("variance"),
+            .standardDeviation(.sample, of: { $0.place }).as("deviation"),
+            .argMin(of: { $0.user }, by: { $0.count }).as("arg_min"),
+            .argMax(of: { $0.note }, by: { $0.price }).where(\.place == 0).as("arg_max"),
+            .collect(limit: 2, of: { $0.user }).as("users"),
+            .top(2, of: { $0.count }).as("top"), .bottom(2, of: { $0.count }).as("bottom"),
+            .top(2, of: { $0.user }, by: { $0.count }).as("top_by"),
+            .bottom(2, of: { $0.user }, by: { $0.ratio }).as("bottom_by"),
+            .median(of: { $0.count }).as("median"),
+            .quantile(0.9, of: { $0.at }).as("late"),
+            .approximateQuantile(0.9, of: { $0.ratio }).where({ $0.isGood }).as("about_ratio"),
         ]
     ) {
         [
@@ -154,15 +154,15 @@ import Testing
     private static let noNumbers = EventsChoice(
         "no numbers",
         [
-            .count(as: "count", of: { Optional(noNumber($0)) }), .sum(as: "sum", of: noNumber),
-            .average(as: "mean", of: noNumber), .min(as: "least", of: noNumber),
-            .max(as: "largest", of: noNumber), .first(as: "first", of: noNumber),
-            .last(as: "last", of: noNumber), .countDistinct(as: "different", of: noNumber),
-            .variance(.population, as: "variance", of: noNumber),
-            .argMin(as: "arg", of: { $0.user }, by: noNumber), .top(3, as: "top", of: noNumber),
-            .median(as: "median", of: noNumber),
-            .approximateQuantile(0.5, as: "about", of: noNumber),
-            .sum(as: "endless", of: { $0.isGood ? $0.weight / 0 : -.infinity }),
+            .count(of: { Optional(noNumber($0)) }).as("count"), .sum(of: noNumber).as("sum"),
+            .average(of: noNumber).as("mean"), .min(of: noNumber).as("least"),
+            .max(of: noNumber).as("largest"), .first(of: noNumber).as("first"),
+            .last(of: noNumber).as("last"), .countDistinct(of: noNumber).as("different"),
+            .variance(.population, of: noNumber).as("variance"),
+            .argMin(of: { $0.user }, by: noNumber).as("arg"), .top(3, of: noNumber).as("top"),
+            .median(of: noNumber).as("median"),
+            .approximateQuantile(0.5, of: noNumber).as("about"),
+            .sum(of: { $0.isGood ? $0.weight / 0 : -.infinity }).as("endless"),
         ]
     ) {
         [

@@ -127,14 +127,14 @@ import Testing
         case 0:
             return pairs.grouped(by: \.user, \.item)
                 .aggregate(
-                    .count(as: "pairs", where: \.at < \.offeredAt), .sum(\.price, as: "price"),
-                    .sum(\.weight, as: "weight"), .last(\.note, as: "note"),
-                    .max(\.ratio, as: "ratio"))
+                    .count().where(\.at < \.offeredAt).as("pairs"), .sum(\.price).as("price"),
+                    .sum(\.weight).as("weight"), .last(\.note).as("note"),
+                    .max(\.ratio).as("ratio"))
         case 1: return pairs.grouped(by: \.item).top(3, by: .descending(\.price))
         case 2: return pairs.grouped(by: \.user).last(by: \.offeredAt)
         case 3:
             return pairs.window(.tumbling(.seconds(10)), lateness: .seconds(3)).grouped(by: \.user)
-                .aggregate(.count(as: "pairs"), .first(\.note, as: "note"))
+                .aggregate(.count().as("pairs"), .first(\.note).as("note"))
         default:
             let offers = Events(Offer.self, at: \.at)
             if pairing {
@@ -151,14 +151,6 @@ import Testing
         }
     }
 
-    private struct StepBox: ViewStep {
-        let step: any ViewStep
-        init(_ step: any ViewStep) { self.step = step }
-        func define(view: String) throws(KappaError) -> StepDefinition {
-            try step.define(view: view)
-        }
-    }
-
     @Test(
         "steps after pairs give the same as steps after closures", arguments: Seeds.random(20)
     )
@@ -169,7 +161,7 @@ import Testing
         func view(pairing: Bool) -> any AnyView {
             let pairs = Self.joined(
                 seed, .anyTime, unique: unique, closures: closures, pairs: pairing)
-            return View("behind") { StepBox(Self.step(seed % 5, pairs, pairing: pairing)) }
+            return View("behind") { BoxedStep(Self.step(seed % 5, pairs, pairing: pairing)) }
         }
         let expected = try EventsWay.whole(lines.count).run(view(pairing: true), lines)
         for _ in 0..<3 {

@@ -12,7 +12,7 @@ import Testing
 
     private func chains(gap: Int64, lateness: Int64?, mostSteps: Int) throws -> SessionChains {
         let step = try Events(Hit.self, at: \.at).window(.session(gap: .microseconds(gap)))
-            .grouped(by: \.user).aggregate(.count(as: "hits")).define(view: "v")
+            .grouped(by: \.user).aggregate(.count().as("hits")).define(view: "v")
         guard case .aggregation(let definition) = step.kind else {
             throw KappaError(.bug, "an aggregation is none")
         }

@@ -21,7 +21,7 @@ import Testing
     private static let keyed = View("keyed") {
         Events(Reading.self, at: \.at)
             .grouped(by: \.user, \.place, \.isGood, \.count)
-            .aggregate(.count(as: "events"), .last(\.note, as: "last_note"))
+            .aggregate(.count().as("events"), .last(\.note).as("last_note"))
     }
     private static let windowed = View("windowed") {
         Events(Reading.self, at: \.at)
@@ -29,13 +29,13 @@ import Testing
             .grouped(by: \.place, \.user, \.isGood, as: "whole") {
                 $0.at.start(ofWindow: .seconds(3))
             }
-            .aggregate(.count(as: "events"), .last(\.note, as: "last_note"))
+            .aggregate(.count().as("events"), .last(\.note).as("last_note"))
     }
     private static let sessions = View("sessions") {
         Events(Reading.self, at: \.at)
             .grouped(by: \.place, as: "letters") { $0.user.utf8.count }
             .window(.session(gap: .seconds(3)), lateness: .seconds(1))
-            .aggregate(.count(as: "events"), .last(\.note, as: "last_note"))
+            .aggregate(.count().as("events"), .last(\.note).as("last_note"))
     }
 
     @Test("make the groups that the reference makes", arguments: Seeds.random(6))
@@ -77,10 +77,10 @@ import Testing
         let view = View("derived") {
             Events(Reading.self, at: \.at)
                 .grouped(by: \.user, \.place, \.isGood, \.count)
-                .aggregate(.count(as: "events"))
+                .aggregate(.count().as("events"))
                 .rows(as: Count.self)
                 .grouped(by: \.isGood, \.place, \.user, as: "is_negative") { $0.count < 0 }
-                .aggregate(.sum(\.events, as: "events"))
+                .aggregate(.sum(\.events).as("events"))
         }
         for seed in Seeds.random(2) {
             var maker = ReadingMaker(SplitMix(state: seed))

@@ -50,13 +50,13 @@ import Testing
                 )
                 .grouped(by: \.user)
                 .aggregate(
-                    .count(as: "events"), .sum(\.weight, as: "weights"),
-                    .first(\.note, as: "first_note"), .last(\.amount, as: "last_amount"),
-                    .sum(\.amount, as: "amounts"), .average(\.weight, as: "mean_weight"),
-                    .min(\.at, as: "first_at"), .min(\.note, as: "least_note"),
-                    .countDistinct(\.place, as: "places"),
-                    .collect(\.count, limit: 4, as: "counts"),
-                    .sum(\.count, as: "good", where: \.isGood == true))
+                    .count().as("events"), .sum(\.weight).as("weights"),
+                    .first(\.note).as("first_note"), .last(\.amount).as("last_amount"),
+                    .sum(\.amount).as("amounts"), .average(\.weight).as("mean_weight"),
+                    .min(\.at).as("first_at"), .min(\.note).as("least_note"),
+                    .countDistinct(\.place).as("places"),
+                    .collect(\.count, limit: 4).as("counts"),
+                    .sum(\.count).where(\.isGood == true).as("good"))
         }
         try shape.reference(
             Self.readings, keys: [{ $0.user.cell }], windowFirst: true,
@@ -85,8 +85,8 @@ import Testing
                     keep: shape.keep.map { .seconds($0) }
                 )
                 .aggregate(
-                    .count(as: "events"), .max(\.ratio, as: "ratio"),
-                    .argMax(\.user, by: \.count, as: "best"))
+                    .count().as("events"), .max(\.ratio).as("ratio"),
+                    .argMax(\.user, by: \.count).as("best"))
         }
         try shape.reference(
             Self.readings, keys: [{ $0.isGood.cell }, { $0.place.cell }], windowFirst: false,
@@ -105,7 +105,7 @@ import Testing
                     .sliding(.seconds(shape.size)), lateness: shape.lateness.map { .seconds($0) },
                     late: .deadLetters, keep: shape.keep.map { .seconds($0) }
                 )
-                .aggregate(.count(as: "events"), .last(\.user, as: "user"))
+                .aggregate(.count().as("events"), .last(\.user).as("user"))
         }
         var reference = shape.reference(
             { try Self.readings($0)?.filter(\.0.isGood) }, keys: [], windowFirst: true,
@@ -129,9 +129,9 @@ import Testing
             : events.grouped(by: \.isGood).window(window, lateness: lateness, keep: keep)
         let view = View("sliding") {
             grouping.aggregate(
-                .count(as: "events"), .sum(\.count, as: "counts"), .sum(\.amount, as: "amounts"),
-                .average(\.price, as: "mean_price"), .min(\.at, as: "first_at"),
-                .max(\.ratio, as: "ratio"), .count(\.note, as: "notes", where: \.count > 0))
+                .count().as("events"), .sum(\.count).as("counts"), .sum(\.amount).as("amounts"),
+                .average(\.price).as("mean_price"), .min(\.at).as("first_at"),
+                .max(\.ratio).as("ratio"), .count(\.note).where(\.count > 0).as("notes"))
         }
         try shape.reference(
             Self.readings, keys: [{ $0.isGood.cell }], windowFirst: isWindowFirst,
@@ -157,7 +157,7 @@ import Testing
         let view = View("sliding") {
             Events(Amount.self, at: \.at)
                 .window(.sliding(.seconds(2)))
-                .aggregate(.sum(\.amount, as: "amount"))
+                .aggregate(.sum(\.amount).as("amount"))
         }
         let most = Int.max
         let amounts = [5, -most, most, most]
@@ -188,8 +188,8 @@ import Testing
                     keep: shape.keep.map { .seconds($0) }
                 )
                 .aggregate(
-                    .first(\.count, as: "first"), .last(\.count, as: "last"),
-                    .collect(\.count, limit: 5, as: "counts"))
+                    .first(\.count).as("first"), .last(\.count).as("last"),
+                    .collect(\.count, limit: 5).as("counts"))
         }
         try shape.reference(
             { try Self.readings($0)?.flatMap { read in twice(read.0).map { ($0, read.1) } } },
@@ -222,8 +222,8 @@ import Testing
                     lateness: shape.lateness.map { .seconds($0) }
                 )
                 .aggregate(
-                    .count(as: "events"), .sum(\.weight, as: "weights"),
-                    .last(\.user, as: "last_user"))
+                    .count().as("events"), .sum(\.weight).as("weights"),
+                    .last(\.user).as("last_user"))
         }
         try EventsReference<TiedReading>(
             elements: { event in
@@ -250,7 +250,7 @@ import Testing
         let view = View("sliding") {
             Events(Tick.self, at: \.at)
                 .window(.sliding(.seconds(5)), lateness: .seconds(lateness))
-                .aggregate(.count(as: "events"))
+                .aggregate(.count().as("events"))
         }
         let folder = try TemporaryFolder(inMemory: true)
         let version = try EventsVersion(view, in: folder.path)

@@ -21,18 +21,18 @@ struct SpilledRunsTests {
             .window(.tumbling(.seconds(60)))
             .grouped(by: \.shop)
             .aggregate(
-                .count(as: "n"), .count(\.article, as: "articles"), .sum(\.count, as: "pieces"),
-                .sum(\.price, as: "revenue"), .average(\.count, as: "mean"),
-                .min(\.article, as: "least"), .max(\.price, as: "dearest"),
-                .first(\.article, as: "first"), .last(\.article, as: "last"),
-                .countDistinct(\.article, as: "different"),
-                .approximateDistinct(\.article, as: "about"),
-                .argMax(\.article, by: \.count, as: "most"),
-                .collect(\.article, limit: 3, as: "early"), .top(3, \.count, as: "largest"),
-                .bottom(2, \.article, by: \.price, as: "cheapest"),
-                .median(\.price, as: "median"), .quantile(\.article, 0.9, as: "late"),
-                .approximateQuantile(\.count, 0.5, as: "middle"),
-                .average(\.count, rounding: .up, as: "whole"))
+                .count().as("n"), .count(\.article).as("articles"), .sum(\.count).as("pieces"),
+                .sum(\.price).as("revenue"), .average(\.count).as("mean"),
+                .min(\.article).as("least"), .max(\.price).as("dearest"),
+                .first(\.article).as("first"), .last(\.article).as("last"),
+                .countDistinct(\.article).as("different"),
+                .approximateDistinct(\.article).as("about"),
+                .argMax(\.article, by: \.count).as("most"),
+                .collect(\.article, limit: 3).as("early"), .top(3, \.count).as("largest"),
+                .bottom(2, \.article, by: \.price).as("cheapest"),
+                .median(\.price).as("median"), .quantile(\.article, 0.9).as("late"),
+                .approximateQuantile(\.count, 0.5).as("middle"),
+                .average(\.count, rounding: .up).as("whole"))
     }
 
     private static func lines(_ count: Int, _ random: inout SplitMix) -> [String] {
@@ -84,14 +84,14 @@ struct SpilledRunsTests {
         Events(Sale.self, at: \.at)
             .grouped(by: \.shop)
             .window(.tumbling(.seconds(5)))
-            .aggregate(.sum(\.count, as: "pieces"), .first(\.article, as: "first"))
+            .aggregate(.sum(\.count).as("pieces"), .first(\.article).as("first"))
             .rows(as: ShopMinute.self)
             .filter { $0.pieces % 5 != 3 }
             .grouped(by: \.shop)
             .top(4, by: .descending(\.pieces), ties: .all)
             .rows(as: Best.self)
             .grouped(by: \.shop)
-            .aggregate(.count(as: "minutes"), .sum(\.pieces, as: "pieces"))
+            .aggregate(.count().as("minutes"), .sum(\.pieces).as("pieces"))
     }
 
     @Test(
@@ -126,8 +126,8 @@ struct SpilledRunsTests {
         Events(Sale.self, at: \.at)
             .grouped(by: \.shop, \.at)
             .aggregate(
-                .count(as: "n"), .sum(\.count, as: "pieces"), .first(\.article, as: "first"),
-                .last(\.article, as: "last"), .max(\.price, as: "dearest"))
+                .count().as("n"), .sum(\.count).as("pieces"), .first(\.article).as("first"),
+                .last(\.article).as("last"), .max(\.price).as("dearest"))
     }
 
     @Test("are merged in pieces by several threads: the rows are the same")
@@ -154,7 +154,7 @@ struct SpilledRunsTests {
     /// Two tables that only grow, one of them with several rows of an event, and one that is merged.
     private static let list = View("sales", digest: "1") {
         Events(Sale.self, at: \.at).filter(\.count > 1).rows()
-        Events(Sale.self, at: \.at).grouped(by: \.shop).aggregate(.sum(\.count, as: "pieces"))
+        Events(Sale.self, at: \.at).grouped(by: \.shop).aggregate(.sum(\.count).as("pieces"))
             .into("shops")
         Events(Sale.self).flatMap { sale in
             (0..<sale.count).map { Piece(shop: sale.shop, article: sale.article, piece: $0) }

@@ -146,7 +146,7 @@ import Testing
             Events(Entry.self)
                 .grouped(as: "all") { _ in "all" }
                 .aggregate(
-                    .average(\.n, rounding: .towardZero, as: "whole"), .average(\.n, as: "mean"))
+                    .average(\.n, rounding: .towardZero).as("whole"), .average(\.n).as("mean"))
         }
         let lines = (0..<4).map { #"{"n":\#(Int64.max - Int64($0))}"# }
         let way = EventsWay(appends: [1, 1, 1, 1], restarts: 100)
@@ -182,20 +182,20 @@ import Testing
     /// One of every kind of state, of texts if possible.
     private static var makers: [Maker] {
         func accumulator(
-            _ aggregate: Aggregate<Reading>, _ counter: UnsafeMutablePointer<Int>
+            _ aggregate: Aggregate<Reading, Columns>, _ counter: UnsafeMutablePointer<Int>
         ) -> Accumulator {
             Accumulator(
-                AggregateShape(aggregate), place: 0, savesOffsets: false,
+                AggregateShape(aggregate.named("m")), place: 0, savesOffsets: false,
                 heldBytes: counter)
         }
         return [
             { DistinctIntegers(kind: .integer, $0) }, { DistinctTexts(kind: .text, $0) },
             { DistinctSketch(kind: .text, $0) },
             { CollectedValues(limit: 50, kind: .text, $0) },
-            { ValueBag<Int64>(accumulator(.median(\.count, as: "m"), $0)) },
-            { ValueBag<ByteText>(accumulator(.median(\.note, as: "m"), $0)) },
-            { ValueBag<ExactDecimal>(accumulator(.median(\.amount, as: "m"), $0)) },
-            { RankedValues<ByteText>(accumulator(.top(50, \.note, as: "t"), $0)) },
+            { ValueBag<Int64>(accumulator(.median(\.count).as("m"), $0)) },
+            { ValueBag<ByteText>(accumulator(.median(\.note).as("m"), $0)) },
+            { ValueBag<ExactDecimal>(accumulator(.median(\.amount).as("m"), $0)) },
+            { RankedValues<ByteText>(accumulator(.top(50, \.note).as("t"), $0)) },
         ]
     }
 
@@ -239,7 +239,7 @@ import Testing
         let view = View("words") {
             Events(Word.self)
                 .grouped(as: "all") { _ in "all" }
-                .aggregate(.countDistinct(\.word, as: "words"))
+                .aggregate(.countDistinct(\.word).as("words"))
         }
         let definition = try #require(
             try ViewSet([view]).definitions(allowUndigested: true).first)

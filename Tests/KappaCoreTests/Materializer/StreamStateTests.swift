@@ -136,7 +136,7 @@ import Testing
                         if both.right == 7 { throw StreamsMarket.Refusal("seven") }
                         return both.left
                     }
-                    .aggregate(.count(as: "n"), .sum(\.right, as: "rights"))
+                    .aggregate(.count().as("n"), .sum(\.right).as("rights"))
             })
         try run.append([
             Self.line("left", "a", 1, at: 0), Self.line("right", "a", 7, at: 0),

@@ -16,20 +16,20 @@ import Testing
         Events(Entry.self, at: \.at)
             .filter { $0.key == "a" }
             .window(.tumbling(.seconds(10)), lateness: .zero)
-            .aggregate(.count(as: "events"))
+            .aggregate(.count().as("events"))
         Events(Entry.self, at: \.at)
             .window(.tumbling(.seconds(10)), lateness: .zero)
-            .aggregate(.count(as: "events"))
+            .aggregate(.count().as("events"))
             .into("all")
         Events(Entry.self, at: \.at)
             .grouped(by: \.key)
             .window(.session(gap: .seconds(10)), lateness: .zero)
-            .aggregate(.count(as: "events"))
+            .aggregate(.count().as("events"))
             .into("sessions")
         Events(Entry.self, at: \.computedAt)
             .filter { $0.key == "a" }
             .window(.tumbling(.seconds(10)), lateness: .zero)
-            .aggregate(.count(as: "events"))
+            .aggregate(.count().as("events"))
             .into("computed")
     }
 
@@ -142,7 +142,7 @@ import Testing
                     equals: \.key, .within(.seconds(3), lateness: .seconds(2))
                 ) { ($0.number, $1.number) }
                 .grouped(as: "pair") { "\($0.0) \($0.1)" }
-                .aggregate(.count(as: "times"))
+                .aggregate(.count().as("times"))
         }
         var random = SplitMix(state: seed)
         var clock = 1_000_000

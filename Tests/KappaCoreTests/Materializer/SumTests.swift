@@ -18,8 +18,8 @@ import Testing
         Events(Entry.self, at: \.at)
             .grouped(by: \.key)
             .aggregate(
-                .count(as: "events"), .sum(\.n, as: "n"), .sum(\.amount, as: "amount"),
-                .sum(\.x, as: "x"))
+                .count().as("events"), .sum(\.n).as("n"), .sum(\.amount).as("amount"),
+                .sum(\.x).as("x"))
     }
 
     @Test(
@@ -84,7 +84,7 @@ import Testing
             Events(Entry.self, at: \.at)
                 .window(.tumbling(.seconds(10)), lateness: .seconds(5))
                 .grouped(by: \.key)
-                .aggregate(.count(as: "events"))
+                .aggregate(.count().as("events"))
         }
         func run(_ milliseconds: [Int]) throws -> Counters {
             let lines = milliseconds.map { #"{"key":"a","at":\#($0)}"# }
@@ -106,12 +106,12 @@ import Testing
         let tumbling = View("tumbling") {
             Events(Entry.self, at: \.at)
                 .window(.tumbling(endless), lateness: endless)
-                .aggregate(.count(as: "events"))
+                .aggregate(.count().as("events"))
         }
         let sessions = View("sessions") {
             Events(Entry.self, at: \.at)
                 .window(.session(gap: endless), lateness: endless)
-                .aggregate(.count(as: "events"))
+                .aggregate(.count().as("events"))
         }
         for view in [tumbling, sessions] {
             let outcome = try EventsWay.whole(2).run(view, lines)
@@ -128,11 +128,11 @@ import Testing
                 .filter { $0.key == "a" }
                 .window(.tumbling(.seconds(10)), lateness: .zero)
                 .grouped(by: \.key)
-                .aggregate(.count(as: "events"))
+                .aggregate(.count().as("events"))
             Events(Entry.self, at: \.at)
                 .window(.tumbling(.seconds(10)), lateness: .zero)
                 .grouped(by: \.key)
-                .aggregate(.count(as: "events"))
+                .aggregate(.count().as("events"))
                 .into("all")
         }
         let lines = [

@@ -57,10 +57,10 @@ import Testing
                 .window(cut.window, lateness: cut.duration)
                 .grouped(by: \.user)
                 .aggregate(
-                    .count(as: "events"), .sum(\.weight, as: "weights"),
-                    .first(\.note, as: "first_note"), .last(\.amount, as: "last_amount"),
-                    .countDistinct(\.place, as: "places"),
-                    .sum(\.count, as: "good", where: \.isGood == true))
+                    .count().as("events"), .sum(\.weight).as("weights"),
+                    .first(\.note).as("first_note"), .last(\.amount).as("last_amount"),
+                    .countDistinct(\.place).as("places"),
+                    .sum(\.count).where(\.isGood == true).as("good"))
         }
         try cut.reference(
             keys: [{ $0.user.cell }], windowFirst: true,
@@ -82,7 +82,7 @@ import Testing
             Events(Reading.self, at: \.at)
                 .grouped(by: \.isGood, \.place)
                 .window(cut.window, lateness: cut.duration)
-                .aggregate(.count(as: "events"), .max(\.ratio, as: "ratio"))
+                .aggregate(.count().as("events"), .max(\.ratio).as("ratio"))
         }
         try cut.reference(
             keys: [{ $0.isGood.cell }, { $0.place.cell }], windowFirst: false,
@@ -92,7 +92,7 @@ import Testing
             Events(Reading.self, at: \.at)
                 .filter { $0.isGood }
                 .window(cut.window, lateness: cut.duration)
-                .aggregate(.count(as: "events"))
+                .aggregate(.count().as("events"))
         }
         var reference = cut.reference(keys: [], windowFirst: true, [{ $0.count.cell }])
         reference.elements = { try Self.readings($0)?.filter(\.0.isGood) }
@@ -108,8 +108,8 @@ import Testing
                 .grouped(by: \.isGood)
                 .window(.session(gap: .seconds(gap)), lateness: .seconds(lateness))
                 .aggregate(
-                    .count(as: "events"), .min(\.at, as: "first_at"), .max(\.at, as: "last_at"),
-                    .first(\.user, as: "first_user"), .collect(\.count, limit: 4, as: "counts"))
+                    .count().as("events"), .min(\.at).as("first_at"), .max(\.at).as("last_at"),
+                    .first(\.user).as("first_user"), .collect(\.count, limit: 4).as("counts"))
         }
         try EventsReference<Reading>(
             elements: Self.readings, keys: [{ $0.isGood.cell }],
@@ -140,7 +140,7 @@ import Testing
             Events(ShiftedReading.self, at: \.shifted)
                 .window(.tumbling(.seconds(4)), lateness: .seconds(1))
                 .grouped(by: \.user)
-                .aggregate(.count(as: "events"))
+                .aggregate(.count().as("events"))
         }
         try EventsReference<ShiftedReading>(
             elements: { event in
@@ -159,7 +159,7 @@ import Testing
             Events(Reading.self, at: \.at)
                 .grouped(by: \.user, \.place, \.isGood, \.at, as: "is_large") { $0.count > 0 }
                 .window(.hopping(.seconds(3), every: .seconds(2)), lateness: .seconds(60))
-                .aggregate(.count(as: "events"))
+                .aggregate(.count().as("events"))
         }
         try EventsReference<Reading>(
             elements: Self.readings,
@@ -174,7 +174,7 @@ import Testing
             Events(Reading.self, at: \.at)
                 .window(.tumbling(.seconds(9)))
                 .grouped(by: \.place, \.user, as: "is_large") { $0.count > 0 }
-                .aggregate(.count(as: "events"))
+                .aggregate(.count().as("events"))
         }
         try EventsReference<Reading>(
             elements: Self.readings,
@@ -193,7 +193,7 @@ import Testing
                     lateness: .seconds(1), late: .deadLetters
                 )
                 .grouped(by: \.isGood)
-                .aggregate(.count(as: "events"))
+                .aggregate(.count().as("events"))
         }
         var reference = EventsReference<Reading>(
             elements: Self.readings, keys: [{ $0.isGood.cell }],
@@ -225,7 +225,7 @@ import Testing
                 .window(
                     window, lateness: lateness.map { .seconds($0) }, keep: .seconds(keep)
                 )
-                .aggregate(.count(as: "events"), .countDistinct(\.note, as: "notes"))
+                .aggregate(.count().as("events"), .countDistinct(\.note).as("notes"))
         }
         try EventsReference<Reading>(
             elements: Self.readings, keys: [{ $0.user.cell }], cut: cut,

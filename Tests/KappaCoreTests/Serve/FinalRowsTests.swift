@@ -12,12 +12,13 @@ import Testing
             Events(Reading.self, at: \.at)
                 .grouped(by: \.user)
                 .window(.session(gap: .seconds(2)), lateness: lateness)
-                .aggregate(.count(as: "events"))
+                .aggregate(.count().as("events"))
             Events(Reading.self, at: \.at)
                 .window(.hopping(.seconds(6), every: .seconds(4)), lateness: .seconds(1))
-                .aggregate(.count(as: "events"), .last(\.note, as: "note"))
+                .aggregate(.count().as("events"), .last(\.note).as("note"))
                 .into("hops")
-            Events(Reading.self).grouped(by: \.place).aggregate(.count(as: "events")).into("places")
+            Events(Reading.self).grouped(by: \.place).aggregate(.count().as("events")).into(
+                "places")
         }
     }
 

@@ -50,8 +50,8 @@ struct HostileSQLTests {
     @Test("a table that two views have is an error with both names, if a statement uses it")
     func twoTables() throws {
         let shared = View("more", digest: "1") {
-            Events(Tick.self).grouped(by: \.k).aggregate(.count(as: "n")).into("tally")
-            Events(Tick.self).grouped(by: \.k).aggregate(.count(as: "n")).into("only_here")
+            Events(Tick.self).grouped(by: \.k).aggregate(.count().as("n")).into("tally")
+            Events(Tick.self).grouped(by: \.k).aggregate(.count().as("n")).into("only_here")
         }
         try folder.catchUp([tally("a"), tally("a", named: "other"), times, shared])
         let error = #expect(throws: KappaError.self) { try sql("SELECT count(*) FROM tally") }
@@ -180,7 +180,7 @@ struct HostileSQLTests {
     func keys() throws {
         func rows(key: String) throws -> Int {
             var query = RowQuery()
-            query.key = try JSONValue(parsing: key)
+            query.key = RowKey(json: key)
             var count = 0
             try query.run(on: folder.reader("tally", 1)) { _ in count += 1 }
             return count
@@ -219,7 +219,7 @@ private let times = View("times", digest: "times") {
         .filter { $0.k == "k0" }
         .grouped(by: \.k)
         .aggregate(
-            .max(\.time, as: "first"), .max(\.price, as: "price"))
+            .max(\.time).as("first"), .max(\.price).as("price"))
 }
 
 extension Tick {

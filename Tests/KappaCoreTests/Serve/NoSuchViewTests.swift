@@ -13,7 +13,7 @@ private func counts(_ name: String) -> View<Count> {
     }
 }
 private func numbers(_ name: String) -> View<Columns> {
-    View(name, digest: "1") { Events(Fact.self).grouped(by: \.key).aggregate(.count(as: "n")) }
+    View(name, digest: "1") { Events(Fact.self).grouped(by: \.key).aggregate(.count().as("n")) }
 }
 
 @Suite("Unknown names")

@@ -21,13 +21,13 @@ struct ResumingTests {
             case 3:
                 return [
                     View("latest", digest: digest) {
-                        Events(Tick.self).grouped(by: \.k).aggregate(.count(as: "n"))
+                        Events(Tick.self).grouped(by: \.k).aggregate(.count().as("n"))
                     }
                 ]
             case 4:
                 return [
                     View("latest", digest: digest) {
-                        Events(Tick.self).grouped(by: \.v).aggregate(.count(as: "n"))
+                        Events(Tick.self).grouped(by: \.v).aggregate(.count().as("n"))
                     }
                 ]
             default: return [latest(digest, noting: ["a", nil, "b"][build % 3])]

@@ -59,7 +59,7 @@ struct SlowReadersTests {
             return build % 4 == 3
                 ? [
                     View("latest", digest: "d\(build)") {
-                        Events(Tick.self).grouped(by: \.k).aggregate(.count(as: "n"))
+                        Events(Tick.self).grouped(by: \.k).aggregate(.count().as("n"))
                     }
                 ] : [latest]
         }

@@ -24,14 +24,14 @@ import Testing
         Events(Sale.self, at: \.at)
             .grouped(by: \.item)
             .window(.sliding(.seconds(10)))
-            .aggregate(.count(as: "sales"))
+            .aggregate(.count().as("sales"))
             .into("sliding")
         Events(Sale.self)
             .grouped(by: \.item)
-            .aggregate(.count(as: "sales"))
+            .aggregate(.count().as("sales"))
             .rows(as: Sum.self)
             .grouped(as: "all") { _ in 1 }
-            .aggregate(.max(\.sales, as: "most"))
+            .aggregate(.max(\.sales).as("most"))
             .into("most")
     }
 

@@ -151,7 +151,7 @@ struct PublicationErrorTests {
         try publish()
         try folder.catchUp([
             View("tally", digest: "d") {
-                Events(Tick.self).grouped(by: \.k).aggregate(.count(as: "n"))
+                Events(Tick.self).grouped(by: \.k).aggregate(.count().as("n"))
             }
         ])
         try publish()

@@ -38,13 +38,13 @@ struct PublicationTests {
         case 3:
             View("latest", digest: "d\(build)") {
                 Events(Tick.self).grouped(by: \.k).aggregate(
-                    .count(as: "n"), .sum(\.v, as: "total"))
+                    .count().as("n"), .sum(\.v).as("total"))
             }
         case 4:
             View("latest", digest: "d\(build)") {
                 Events(Mixed.self).grouped(by: \.k, \.on, \.at).aggregate(
-                    .last(\.real, as: "real"), .sum(\.exact, as: "exact"),
-                    .last(\.note, as: "note"), .collect(\.v, limit: 3, as: "values"))
+                    .last(\.real).as("real"), .sum(\.exact).as("exact"),
+                    .last(\.note).as("note"), .collect(\.v, limit: 3).as("values"))
             }
         default: latest("d\(build)", noting: ["a", nil, "b"][build % 5])
         }
@@ -149,7 +149,7 @@ struct PublicationTests {
         #expect(place.position?.offset == Offset(3_010))
         try folder.catchUp([
             View("tally", digest: "d") {
-                Events(Tick.self).grouped(by: \.k).aggregate(.count(as: "n"))
+                Events(Tick.self).grouped(by: \.k).aggregate(.count().as("n"))
             }
         ])
         try publish()

@@ -6,11 +6,11 @@ import Testing
 /// Some aggregates of ``Reading``, and their expected values, as functions of a group in log order.
 struct EventsChoice: Sendable, CustomStringConvertible {
     var name: String
-    var aggregates: [Aggregate<Reading>]
+    var aggregates: [Aggregate<Reading, Columns>]
     var expected: @Sendable () -> [([Reading]) -> Value]
 
     init(
-        _ name: String, _ aggregates: [Aggregate<Reading>],
+        _ name: String, _ aggregates: [Aggregate<Reading, Columns>],
         expected: @escaping @Sendable () -> [([Reading]) -> Value]
     ) {
         self.name = name
@@ -29,7 +29,9 @@ struct EventsChoice: Sendable, CustomStringConvertible {
     /// Groups by key over random events, brought forward in random ways.
     func checkByKey(seed: UInt64) throws {
         let view = View("by_key") {
-            Aggregation(Events(Reading.self, at: \.at).grouped(by: \.user).grouping, aggregates)
+            Aggregation(
+                Events(Reading.self, at: \.at).grouped(by: \.user).grouping,
+                NamedAggregates(aggregates))
         }
         let reference = EventsReference<Reading>(
             elements: Self.readings, keys: [{ $0.user.cell }], aggregates: expected())
@@ -44,7 +46,7 @@ struct EventsChoice: Sendable, CustomStringConvertible {
                 Events(Reading.self, at: \.at)
                     .grouped(by: \.isGood)
                     .window(.session(gap: .seconds(3)), lateness: lateness.map { .seconds($0) }),
-                aggregates)
+                NamedAggregates(aggregates))
         }
         let reference = EventsReference<Reading>(
             elements: Self.readings, keys: [{ $0.isGood.cell }], cut: .session(3_000_000),

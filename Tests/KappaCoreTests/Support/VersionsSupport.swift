@@ -21,7 +21,7 @@ func tally(_ digest: String, below limit: Int = .max, named name: String = "tall
         Events(Tick.self)
             .filter { $0.v < limit }
             .grouped(by: \.k)
-            .aggregate(.count(as: "n"), .sum(\.v, as: "total"))
+            .aggregate(.count().as("n"), .sum(\.v).as("total"))
     }
 }
 

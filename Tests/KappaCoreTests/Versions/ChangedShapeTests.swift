@@ -29,21 +29,21 @@ import Testing
         let byK = sales.grouped(by: \.k)
         let byV = sales.grouped(by: \.v)
         switch shape {
-        case 0: return with(0, byK.aggregate(.count(as: "n")))
-        case 1: return with(1, byV.aggregate(.count(as: "n")).into("shape"))
-        case 2: return with(2, sales.grouped(by: \.k, \.v).aggregate(.count(as: "n")))
-        case 3: return with(3, sales.grouped(by: \.v, \.k).aggregate(.count(as: "n")))
-        case 4: return with(4, sales.grouped(as: "other") { $0.k }.aggregate(.count(as: "n")))
-        case 5: return with(5, sales.grouped(as: "k") { $0.v % 3 }.aggregate(.count(as: "n")))
-        case 6: return with(6, sales.grouped(as: "k") { $0.v % 2 == 0 }.aggregate(.count(as: "n")))
-        case 7: return with(7, byK.aggregate(.average(\.v, as: "n")))
-        case 8: return with(8, byK.aggregate(.last(\.k, as: "n"), .max(\.v, as: "most")))
-        case 9: return with(9, byK.aggregate(.sum(\.v, as: "total")))
+        case 0: return with(0, byK.aggregate(.count().as("n")))
+        case 1: return with(1, byV.aggregate(.count().as("n")).into("shape"))
+        case 2: return with(2, sales.grouped(by: \.k, \.v).aggregate(.count().as("n")))
+        case 3: return with(3, sales.grouped(by: \.v, \.k).aggregate(.count().as("n")))
+        case 4: return with(4, sales.grouped(as: "other") { $0.k }.aggregate(.count().as("n")))
+        case 5: return with(5, sales.grouped(as: "k") { $0.v % 3 }.aggregate(.count().as("n")))
+        case 6: return with(6, sales.grouped(as: "k") { $0.v % 2 == 0 }.aggregate(.count().as("n")))
+        case 7: return with(7, byK.aggregate(.average(\.v).as("n")))
+        case 8: return with(8, byK.aggregate(.last(\.k).as("n"), .max(\.v).as("most")))
+        case 9: return with(9, byK.aggregate(.sum(\.v).as("total")))
         case 10:
             return with(
-                10, byK.aggregate(.count(as: "n")),
-                byV.aggregate(.count(as: "n")).into("further"))
-        default: return with(11, byV.aggregate(.sum(\.v, as: "n")).into("further"))
+                10, byK.aggregate(.count().as("n")),
+                byV.aggregate(.count().as("n")).into("further"))
+        default: return with(11, byV.aggregate(.sum(\.v).as("n")).into("further"))
         }
     }
 

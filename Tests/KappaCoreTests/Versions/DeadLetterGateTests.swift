@@ -20,7 +20,7 @@ import Testing
             Events(Tick.self).filter {
                 if $0.v >= limit { throw KappaError(.badInput, "\($0.v) is too much") }
                 return true
-            }.grouped(by: \.k).aggregate(.count(as: "n"))
+            }.grouped(by: \.k).aggregate(.count().as("n"))
         }
         for gate in gates { view = view.promote(when: gate) }
         return view
@@ -68,7 +68,7 @@ import Testing
         try folder.catchUp([picky("a", dies: 5)])
         #expect(try live() == 1)
         let misspelt = View("misspelt", digest: "1") {
-            Events(Misspelt.self).grouped(by: \.key).aggregate(.count(as: "n"))
+            Events(Misspelt.self).grouped(by: \.key).aggregate(.count().as("n"))
         }
         let build = try RunningBuild(folder.data, [misspelt, picky("a", dies: 5)]) {
             $0.follows = false
@@ -107,7 +107,7 @@ import Testing
         func view(_ gate: Gate) -> View<Columns> {
             View("timed", digest: "\(gate)") {
                 Events(Timed.self, at: \.at)
-                    .window(.tumbling(.minutes(1)), lateness: .zero).aggregate(.count(as: "n"))
+                    .window(.tumbling(.minutes(1)), lateness: .zero).aggregate(.count().as("n"))
             }.promote(when: gate)
         }
         try folder.append(

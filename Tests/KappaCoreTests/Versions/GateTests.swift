@@ -217,7 +217,7 @@ struct GateTests {
 
     @Test("gates do not affect a digest")
     func digests() throws {
-        let plain = View("tally") { Events(Tick.self).grouped(by: \.k).aggregate(.count(as: "n")) }
+        let plain = View("tally") { Events(Tick.self).grouped(by: \.k).aggregate(.count().as("n")) }
         let gated = plain.promote(when: .changedRows(atMost: .percent(1)), .manualApproval)
         #expect(gated.gates.map(\.description) == ["max-changed=1%", "manual approval"])
         let digests = try [plain, gated].map { try ViewSet([$0]).definitions()[0].digest }

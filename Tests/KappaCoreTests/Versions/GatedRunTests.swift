@@ -137,7 +137,7 @@ struct GatedRunTests {
     func otherKey() throws {
         try folder.catchUp([tally("a"), tally("a", named: "other")])
         let byNumber = View("tally", digest: "b") {
-            Events(Tick.self).grouped(by: \.v).aggregate(.count(as: "n"))
+            Events(Tick.self).grouped(by: \.v).aggregate(.count().as("n"))
         }
         let build = try RunningBuild(
             folder.data,

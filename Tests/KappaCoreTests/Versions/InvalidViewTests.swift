@@ -11,40 +11,40 @@ import Testing
         return [
             (
                 View("Bad Name", digest: "1") {
-                    ticks.grouped(by: \.k).aggregate(.count(as: "n"))
+                    ticks.grouped(by: \.k).aggregate(.count().as("n"))
                 }, "cannot name a view"
             ),
             (
                 View("columns", digest: "1") {
-                    ticks.grouped(by: \.k).aggregate(.count(as: "n"), .sum(\.v, as: "n"))
+                    ticks.grouped(by: \.k).aggregate(.count().as("n"), .sum(\.v).as("n"))
                 }, "two columns named n"
             ),
             (
                 View("tables", digest: "1") {
-                    ticks.grouped(by: \.k).aggregate(.count(as: "n"))
-                    ticks.grouped(by: \.v).aggregate(.count(as: "n"))
+                    ticks.grouped(by: \.k).aggregate(.count().as("n"))
+                    ticks.grouped(by: \.v).aggregate(.count().as("n"))
                 }, "two tables"
             ),
             (
                 View("windowed", digest: "1") {
-                    ticks.window(.tumbling(.hours(1))).aggregate(.count(as: "n"))
+                    ticks.window(.tumbling(.hours(1))).aggregate(.count().as("n"))
                 }, "time"
             ),
             (
                 View("ahead", digest: "1") {
                     ticks.ignoringTimes(furtherAheadThan: .hours(1))
-                        .grouped(by: \.k).aggregate(.count(as: "n"))
+                        .grouped(by: \.k).aggregate(.count().as("n"))
                 }, "no time"
             ),
             (
                 View("steps", digest: "1") {
-                    ticks.grouped(by: \.k).aggregate(.count(as: "n"))
-                        .rows(as: Latest.self).grouped(by: \.value).aggregate(.count(as: "n"))
+                    ticks.grouped(by: \.k).aggregate(.count().as("n"))
+                        .rows(as: Latest.self).grouped(by: \.value).aggregate(.count().as("n"))
                 }, "does not make"
             ),
             (
                 View("drift", digest: "1") {
-                    ticks.grouped(by: \.k).aggregate(.count(as: "n"))
+                    ticks.grouped(by: \.k).aggregate(.count().as("n"))
                 }.promote(when: .columnDrift("missing", atMost: 1)), "missing"
             ),
         ]
@@ -92,7 +92,7 @@ import Testing
     func library() async throws {
         let folder = try TemporaryFolder()
         let wrong = View("columns", digest: "1") {
-            Events(Tick.self).grouped(by: \.k).aggregate(.count(as: "n"), .sum(\.v, as: "n"))
+            Events(Tick.self).grouped(by: \.k).aggregate(.count().as("n"), .sum(\.v).as("n"))
         }
         let sound = tally("a")
         let kappa = try await Kappa.open(folder.path + "/d", views: ViewSet([wrong, sound]))

@@ -13,7 +13,7 @@ import Testing
     }
 
     private static let notes = View("notes", digest: "1") {
-        Events(Note.self).grouped(by: \.k).aggregate(.last(\.text, as: "text"))
+        Events(Note.self).grouped(by: \.k).aggregate(.last(\.text).as("text"))
     }
 
     /// Far less than a commit adds, and more than a log has after a checkpoint.

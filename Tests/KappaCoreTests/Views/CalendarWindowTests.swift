@@ -89,7 +89,7 @@ import Testing
 
     private func windows(_ window: Window, _ times: [String]) throws -> [String] {
         let view = View("calendar") {
-            Events(Sale.self, at: \.at).window(window).aggregate(.count(as: "sales"))
+            Events(Sale.self, at: \.at).window(window).aggregate(.count().as("sales"))
         }
         let lines = times.map { #"{"event_type":"sale","at":"\#($0)"}"# }
         return try EventsWay(appends: times.map { _ in 1 }, restarts: 50).run(view, lines).tables[0]
@@ -149,7 +149,7 @@ import Testing
     func unknownZone() throws {
         for name in ["Europe/Berlinn", "../../../etc/passwd", "", "/UTC", "Europe"] {
             let view = View("calendar") {
-                Events(Sale.self, at: \.at).window(.daily(in: name)).aggregate(.count(as: "sales"))
+                Events(Sale.self, at: \.at).window(.daily(in: name)).aggregate(.count().as("sales"))
             }
             let error = #expect(throws: KappaError.self) {
                 try ViewSet([view]).definitions(allowUndigested: true)
@@ -163,7 +163,7 @@ import Testing
     func digests() throws {
         func digest(_ window: Window) throws -> String {
             let view = View("calendar") {
-                Events(Sale.self, at: \.at).window(window).aggregate(.count(as: "sales"))
+                Events(Sale.self, at: \.at).window(window).aggregate(.count().as("sales"))
             }
             return try #require(ViewSet([view]).definitions(allowUndigested: true).first).digest
         }

@@ -43,35 +43,35 @@ import Testing
 
     /// Each use of a key path that makes a column's name, with a computed property.
     private static let nameless: [(String, @Sendable () -> any ViewStep)] = [
-        ("a group", { trips.grouped(by: \.size).aggregate(.count(as: "n")) }),
-        ("a second part", { trips.grouped(by: \.rider, \.size).aggregate(.count(as: "n")) }),
-        ("a nested one", { trips.grouped(by: \.from.area).aggregate(.count(as: "n")) }),
+        ("a group", { trips.grouped(by: \.size).aggregate(.count().as("n")) }),
+        ("a second part", { trips.grouped(by: \.rider, \.size).aggregate(.count().as("n")) }),
+        ("a nested one", { trips.grouped(by: \.from.area).aggregate(.count().as("n")) }),
         (
             "a group of windows",
             {
                 trips.window(.tumbling(.seconds(60))).grouped(by: \.size)
-                    .aggregate(.count(as: "n"))
+                    .aggregate(.count().as("n"))
             }
         ),
         (
             "a group's windows",
             {
                 trips.grouped(by: \.size).window(.session(gap: .seconds(60)))
-                    .aggregate(.count(as: "n"))
+                    .aggregate(.count().as("n"))
             }
         ),
         ("a ranking", { trips.grouped(by: \.size).top(1, by: .descending(\.meters)) }),
         (
             "a second step",
             {
-                trips.grouped(as: "size", by: \.size).aggregate(.count(as: "n"))
-                    .rows(as: Sizes.self).grouped(by: \.band).aggregate(.count(as: "bands"))
+                trips.grouped(as: "size", by: \.size).aggregate(.count().as("n"))
+                    .rows(as: Sizes.self).grouped(by: \.band).aggregate(.count().as("bands"))
             }
         ),
         (
             "a second step's ranking",
             {
-                trips.grouped(as: "size", by: \.size).aggregate(.count(as: "n"))
+                trips.grouped(as: "size", by: \.size).aggregate(.count().as("n"))
                     .rows(as: Sizes.self).grouped(by: \.band).top(1, by: .descending(\.n))
             }
         ),
@@ -89,13 +89,6 @@ import Testing
         }
     }
 
-    private struct StepBox: ViewStep {
-        let step: any ViewStep
-        func define(view: String) throws(KappaError) -> StepDefinition {
-            try step.define(view: view)
-        }
-    }
-
     private static func hasAddress(_ text: String) -> Bool {
         text.contains("0x") || text.contains("<computed")
     }
@@ -103,7 +96,7 @@ import Testing
     @Test("if a computed property would name a column, an explicit name is required")
     func namesAreAskedFor() throws {
         for (what, step) in Self.nameless {
-            let view = View("v") { StepBox(step: step()) }
+            let view = View("v") { BoxedStep(step()) }
             let error = try #require(throws: KappaError.self, "\(what)") {
                 try ViewSet([view]).definitions(allowUndigested: true)
             }
@@ -119,17 +112,17 @@ import Testing
         let trips = Self.trips
         let steps: [any ViewStep] = [
             trips.grouped(as: "size", by: \.size).aggregate(
-                .sum(\.kilometers, as: "km"), .sum(\.price, as: "price"),
-                .max(\.kilometers, as: "most"), .countDistinct(\.size, as: "sizes")),
+                .sum(\.kilometers).as("km"), .sum(\.price).as("price"),
+                .max(\.kilometers).as("most"), .countDistinct(\.size).as("sizes")),
             trips.grouped(by: \.rider).top(2, by: .descending(\.kilometers), .ascending(\.size)),
-            trips.unique(by: \.size).grouped(by: \.rider).aggregate(.count(as: "n")),
+            trips.unique(by: \.size).grouped(by: \.rider).aggregate(.count().as("n")),
             trips.unique(by: \.from.area).rows(),
             Events(Trip.self, at: \.start).window(.tumbling(.seconds(60)))
-                .aggregate(.count(as: "n")),
+                .aggregate(.count().as("n")),
             trips.join(trips, on: \.size, equals: \.size) { Sizes(size: $0.size, n: $1.meters) }
                 .rows(),
             trips.filter(\.isLong == true).rows(),
-            trips.grouped(as: "size", by: \.size).aggregate(.count(as: "n"))
+            trips.grouped(as: "size", by: \.size).aggregate(.count().as("n"))
                 .rows(as: Sizes.self).grouped(by: \.size).top(1, by: .descending(\.band)),
             Self.fold(as: "size").steps[0],
         ]

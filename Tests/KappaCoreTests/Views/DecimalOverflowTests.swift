@@ -70,22 +70,22 @@ import Testing
         try Self.check(
             View("filtered", digest: "1") {
                 Events(Sale.self).filter { $0.amount * 1_000 > 1_000 }.grouped(by: \.shop)
-                    .aggregate(.count(as: "sales"))
+                    .aggregate(.count().as("sales"))
             }, "a,2")
         try Self.check(
             View("mapped", digest: "1") {
                 Events(Sale.self).map { Priced(shop: $0.shop, price: $0.amount * $0.amount) }
-                    .grouped(by: \.shop).aggregate(.sum(\.price, as: "price"))
+                    .grouped(by: \.shop).aggregate(.sum(\.price).as("price"))
             }, "a,16.25")
         try Self.check(
             View("computed", digest: "1") {
                 Events(Sale.self).grouped(by: \.shop)
-                    .aggregate(.sum(as: "squares", of: { $0.amount * $0.amount }))
+                    .aggregate(.sum(of: { $0.amount * $0.amount }).as("squares"))
             }, "a,16.25")
         try Self.check(
             View("conditional", digest: "1") {
                 Events(Sale.self).grouped(by: \.shop)
-                    .aggregate(.count(as: "n", where: { $0.amount * 1_000 > 1_000 }))
+                    .aggregate(.count().where({ $0.amount * 1_000 > 1_000 }).as("n"))
             }, "a,2")
     }
 
@@ -94,7 +94,7 @@ import Testing
         try Self.check(
             View("keyed", digest: "1") {
                 Events(Sale.self).grouped(as: "large") { $0.amount * $0.amount > 5 }
-                    .aggregate(.count(as: "sales"))
+                    .aggregate(.count().as("sales"))
             }, "false,1", "true,2")
         try Self.check(
             View("kept", digest: "1") {
@@ -111,7 +111,7 @@ import Testing
     func engine() throws {
         // A computed property is read from the struct.
         let view = View("doubled", digest: "1") {
-            Events(Sale.self).grouped(by: \.shop).aggregate(.sum(\.doubled, as: "doubled"))
+            Events(Sale.self).grouped(by: \.shop).aggregate(.sum(\.doubled).as("doubled"))
         }
         let wide = #"{"event_type":"sale","shop":"a","amount":1.7e38}"#
         let run = try EventsWay(appends: [1, 1]).run(view, [Self.lines[0], wide])

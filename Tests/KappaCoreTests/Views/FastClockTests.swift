@@ -16,7 +16,7 @@ import Testing
         return View("v", digest: "\(ignores)") {
             (ignores ? pings.ignoringTimes(furtherAheadThan: .hours(1)) : pings)
                 .window(.tumbling(.minutes(1)), lateness: .minutes(5)).grouped(by: \.key)
-                .aggregate(.count(as: "n"))
+                .aggregate(.count().as("n"))
         }
     }
 

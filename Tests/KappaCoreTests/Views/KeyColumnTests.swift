@@ -59,7 +59,7 @@ import Testing
     }
     private static let bests = Events(Sale.self)
         .grouped(by: \.user, \.item)
-        .aggregate(.max(\.price, as: "most"))
+        .aggregate(.max(\.price).as("most"))
         .rows(as: Best.self)
     private static let lines = [
         #"{"event_type":"sale","user":"a","item":1,"price":5}"#,

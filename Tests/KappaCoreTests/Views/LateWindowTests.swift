@@ -17,7 +17,7 @@ struct LateWindowTests {
             Events(Bid.self, at: \.dateTime)
                 .grouped(by: \.bidder)
                 .window(.session(gap: .seconds(10)), lateness: lateness)
-                .aggregate(.count(as: "bids"), .min(\.dateTime, as: "first_bid"))
+                .aggregate(.count().as("bids"), .min(\.dateTime).as("first_bid"))
         }
     }
 
@@ -26,7 +26,7 @@ struct LateWindowTests {
             Events(Bid.self, at: \.dateTime)
                 .window(.hopping(.seconds(10), every: .seconds(2)), lateness: lateness)
                 .grouped(by: \.auction)
-                .aggregate(.count(as: "bids"))
+                .aggregate(.count().as("bids"))
         }
     }
 

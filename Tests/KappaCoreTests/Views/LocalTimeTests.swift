@@ -65,7 +65,7 @@ import Testing
                     .grouped(
                         by: \.shop, as: "day", by: .localDate(of: \.at, in: "Europe/Berlin")
                     )
-                    .aggregate(.count(as: "sales"))
+                    .aggregate(.count().as("sales"))
             }
         ).given(lines: Self.sales).expect(
             "shop,day,sales", "north,2024-03-30,1", "north,2024-03-31,1", "north,2024-04-01,1",
@@ -74,28 +74,28 @@ import Testing
             View("hours", digest: "1") {
                 Events(Sale.self)
                     .grouped(as: "hour", by: .localHour(of: \.at, in: "Europe/Berlin"))
-                    .aggregate(.count(as: "sales"))
+                    .aggregate(.count().as("sales"))
             }
         ).given(lines: Self.sales).expect("hour,sales", "0,2", "1,1", "23,1")
         try Scenario(
             View("weekdays", digest: "1") {
                 Events(Sale.self)
                     .grouped(as: "weekday", by: .localWeekday(of: \.at, in: "Europe/Berlin"))
-                    .aggregate(.count(as: "sales"))
+                    .aggregate(.count().as("sales"))
             }
         ).given(lines: Self.sales).expect("weekday,sales", "1,1", "6,1", "7,2")
         try Scenario(
             View("months", digest: "1") {
                 Events(Sale.self)
                     .grouped(as: "month", by: .localMonth(of: \.at, in: "Europe/Berlin"))
-                    .aggregate(.count(as: "sales"))
+                    .aggregate(.count().as("sales"))
             }
         ).given(lines: Self.sales).expect("month,sales", "2024-03,3", "2024-04,1")
         let berlin = try TimeZoneName("Europe/Berlin")
         try Scenario(
             View("closures", digest: "1") {
                 Events(Sale.self).grouped(as: "day") { $0.at.local(in: berlin).dateText }
-                    .aggregate(.count(as: "sales"))
+                    .aggregate(.count().as("sales"))
             }
         ).given(lines: Self.sales).expect(
             "day,sales", "2024-03-30,1", "2024-03-31,2", "2024-04-01,1")
@@ -106,7 +106,7 @@ import Testing
         func view(_ zone: String) -> View<Columns> {
             View("days", digest: "1") {
                 Events(Sale.self).grouped(as: "day", by: .localDate(of: \.at, in: zone))
-                    .aggregate(.count(as: "sales"))
+                    .aggregate(.count().as("sales"))
             }
         }
         let error = #expect(throws: KappaError.self) {
@@ -124,7 +124,7 @@ import Testing
         func view(_ window: Window) -> View<Columns> {
             View("windows", digest: "1") {
                 Events(Sale.self, at: \.at).window(window).grouped(by: \.shop)
-                    .aggregate(.count(as: "sales"))
+                    .aggregate(.count().as("sales"))
             }
         }
         try Scenario(view(.daily(in: "Europe/Berlin", dateColumn: "day"))).given(lines: Self.sales)
@@ -146,7 +146,7 @@ import Testing
         try Scenario(
             View("windows", digest: "1") {
                 Events(Sale.self, at: \.at).grouped(by: \.shop).window(.daily(dateColumn: "day"))
-                    .aggregate(.count(as: "sales"))
+                    .aggregate(.count().as("sales"))
             }
         ).given(lines: Self.sales).expect(
             "shop,window_start,window_end,day,sales",
@@ -156,7 +156,7 @@ import Testing
         try Scenario(
             View("windows", digest: "1") {
                 Events(Sale.self, at: \.at).window(.daily(dateColumn: "day"))
-                    .aggregate(.count(as: "sales"), .countDistinct(\.shop, as: "shops"))
+                    .aggregate(.count().as("sales"), .countDistinct(\.shop).as("shops"))
             }
         ).given(lines: Self.sales).expect("day,sales,shops", "2024-03-30,2,1", "2024-03-31,2,2")
     }

@@ -57,7 +57,7 @@ import Views
         let view = View("sales") {
             Events(Sale.self, at: \.soldAt)
                 .grouped(by: \.productID)
-                .aggregate(.sum(\.price, as: "revenue"))
+                .aggregate(.sum(\.price).as("revenue"))
         }
         let time = try #require(Timestamp("2024-01-15T14:30:00Z"))
         try Scenario(view)
@@ -100,7 +100,7 @@ import Views
         let view = View("dice") {
             Events(Tick.self)
                 .grouped(by: \.key)
-                .aggregate(.sum(as: "total", of: { _ in Int.random(in: 0..<1 << 40) }))
+                .aggregate(.sum(of: { _ in Int.random(in: 0..<1 << 40) }).as("total"))
         }
         let scenario = Scenario(view).given(lines: Self.ticks)
         let wrong = try mismatch { try scenario.expect("key", "a") }
@@ -135,14 +135,12 @@ import Views
             Events(Tick.self)
                 .grouped(by: \.key)
                 .aggregate(
-                    .sum(
-                        as: "total",
-                        of: { _ in
-                            calls.withLock { calls in
-                                calls += 1
-                                return calls
-                            }
-                        }))
+                    .sum(of: { _ in
+                        calls.withLock { calls in
+                            calls += 1
+                            return calls
+                        }
+                    }).as("total"))
         }
         let scenario = Scenario(view).given(lines: Self.ticks)
         #expect(throws: Mismatch.self) { try scenario.rows() }
@@ -153,7 +151,7 @@ import Views
     private static let hours = View("hours") {
         Events(Beat.self, at: \.at)
             .window(.tumbling(.hours(1)), lateness: .minutes(1))
-            .aggregate(.count(as: "beats"))
+            .aggregate(.count().as("beats"))
     }
     struct Beat: Event {
         var at: Timestamp

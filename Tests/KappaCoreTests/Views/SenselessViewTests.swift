@@ -20,7 +20,7 @@ import Testing
 
     private static let sales = Events(Sale.self, at: \.at)
     private static let byK = sales.grouped(by: \.k)
-    private static let count: Aggregate<Sale> = .count(as: "n")
+    private static let count: Aggregate<Sale, Columns> = .count().as("n")
 
     private static let spans: [Duration] = [
         .zero, .seconds(-1), .nanoseconds(1), .nanoseconds(-1), .seconds(Int64.min),
@@ -38,7 +38,7 @@ import Testing
     ]
 
     private static func view(_ step: some ViewStep) -> any AnyView {
-        View("senseless", digest: "1") { step }
+        View("senseless", digest: "1") { BoxedStep(step) }
     }
 
     /// Each kind of definition with each kind of nonsense.
@@ -105,10 +105,10 @@ import Testing
                     count)))
         for limit in limits {
             add("top \(limit)", view(byK.top(limit, by: .descending(\.v))))
-            add("aggregate top \(limit)", view(byK.aggregate(.top(limit, \.v, as: "n"))))
-            add("top by \(limit)", view(byK.aggregate(.top(limit, \.k, by: \.v, as: "n"))))
-            add("bottom \(limit)", view(byK.aggregate(.bottom(limit, as: "n", of: { $0.v }))))
-            add("collect \(limit)", view(byK.aggregate(.collect(\.k, limit: limit, as: "n"))))
+            add("aggregate top \(limit)", view(byK.aggregate(.top(limit, \.v).as("n"))))
+            add("top by \(limit)", view(byK.aggregate(.top(limit, \.k, by: \.v).as("n"))))
+            add("bottom \(limit)", view(byK.aggregate(.bottom(limit, of: { $0.v }).as("n"))))
+            add("collect \(limit)", view(byK.aggregate(.collect(\.k, limit: limit).as("n"))))
             add(
                 "second top \(limit)",
                 view(
@@ -118,21 +118,21 @@ import Testing
                 "second collect \(limit)",
                 view(
                     byK.aggregate(count).rows(as: Count.self).grouped(by: \.n)
-                        .aggregate(.collect(\.k, limit: limit, as: "list"))))
+                        .aggregate(.collect(\.k, limit: limit).as("list"))))
         }
         for fraction in fractions {
-            add("quantile \(fraction)", view(byK.aggregate(.quantile(\.v, fraction, as: "n"))))
+            add("quantile \(fraction)", view(byK.aggregate(.quantile(\.v, fraction).as("n"))))
             add(
                 "about \(fraction)",
-                view(byK.aggregate(.approximateQuantile(\.v, fraction, as: "n"))))
+                view(byK.aggregate(.approximateQuantile(\.v, fraction).as("n"))))
             add(
                 "second quantile \(fraction)",
                 view(
                     byK.aggregate(count).rows(as: Count.self)
-                        .aggregate(.quantile(\.n, fraction, as: "q"))))
+                        .aggregate(.quantile(\.n, fraction).as("q"))))
         }
         for name in names {
-            add("as \(name)", view(byK.aggregate(.count(as: name))))
+            add("as \(name)", view(byK.aggregate(.count().as(name))))
             add("key \(name)", view(sales.grouped(as: name) { $0.k }.aggregate(count)))
             add("into \(name)", view(byK.aggregate(count).into(name)))
             add("view \(name)", View(name, digest: "1") { byK.aggregate(count) })
@@ -154,11 +154,11 @@ import Testing
                     On(Sale.self, key: \.k, as: name) { sale, row in row = sale }
                 })
         }
-        add("as twice", view(byK.aggregate(.count(as: "n"), .sum(\.v, as: "n"))))
-        add("as the key", view(byK.aggregate(.count(as: "k"))))
+        add("as twice", view(byK.aggregate(.count().as("n"), .sum(\.v).as("n"))))
+        add("as the key", view(byK.aggregate(.count().as("k"))))
         add(
             "as a window",
-            view(byK.window(.tumbling(.hours(1))).aggregate(.count(as: "window_end"))))
+            view(byK.window(.tumbling(.hours(1))).aggregate(.count().as("window_end"))))
         add("keys twice", view(sales.grouped(by: \.k, \.k).aggregate(count)))
         add(
             "date as a window",
@@ -278,15 +278,16 @@ import Testing
             Self.view(Self.byK.first()),
             Self.view(
                 Self.byK.aggregate(
-                    .top(.max, \.v, as: "n"), .bottom(.max, \.v, as: "m"),
-                    .collect(\.v, limit: .max, as: "o"))),
+                    .top(.max, \.v).as("n"), .bottom(.max, \.v).as("m"),
+                    .collect(\.v, limit: .max).as("o"))),
             Self.view(
                 Self.byK.aggregate(
-                    .quantile(\.v, 0, as: "n"), .quantile(\.v, 1, as: "m"),
-                    .approximateQuantile(\.v, 1, as: "o"), .approximateQuantile(\.v, 0, as: "p"))),
-            Self.view(Self.byK.aggregate(.count(as: name)).into(name)),
+                    .quantile(\.v, 0).as("n"), .quantile(\.v, 1).as("m"),
+                    .approximateQuantile(\.v, 1).as("o"), .approximateQuantile(\.v, 0).as("p"))),
+            Self.view(Self.byK.aggregate(.count().as(name)).into(name)),
             Self.view(
-                Self.byK.aggregate(.count(as: "select"), .count(as: "rowid"), .count(as: "order"))),
+                Self.byK.aggregate(
+                    .count().as("select"), .count().as("rowid"), .count().as("order"))),
             Self.view(Self.byK.aggregate()),
             Self.view(Self.sales.aggregate()),
             Self.view(

@@ -21,7 +21,7 @@ import Testing
     }
 
     private func refusal(_ step: any ViewStep) throws -> KappaError {
-        let view = View("v") { StepBox(step: step) }
+        let view = View("v") { BoxedStep(step) }
         let error = try #require(throws: KappaError.self) {
             try ViewSet([view]).definitions(allowUndigested: true)
         }
@@ -30,13 +30,6 @@ import Testing
         #expect(error.reason?.isEmpty == false)
         #expect(error.advice?.isEmpty == false)
         return error
-    }
-
-    private struct StepBox: ViewStep {
-        let step: any ViewStep
-        func define(view: String) throws(KappaError) -> StepDefinition {
-            try step.define(view: view)
-        }
     }
 
     @Test("a time bound needs the event times of both sides, wherever the join is")
@@ -52,13 +45,13 @@ import Testing
             #expect(try refusal(other.rows()).what == what)
             #expect(try refusal(join.grouped(by: \.item).last()).what == what)
             #expect(
-                try refusal(join.grouped(by: \.item).aggregate(.count(as: "n"))).what == what)
+                try refusal(join.grouped(by: \.item).aggregate(.count().as("n"))).what == what)
             let behind = join.filter { _ in true }.unique(by: \.limit)
             #expect(try refusal(behind.rows()).what == what)
             let again = timed.join(join, on: \.item, equals: \.item) { _, pair in pair }
             let error = try refusal(
                 again.rows().rows(as: Pair.self).grouped(by: \.item)
-                    .aggregate(.count(as: "n")))
+                    .aggregate(.count().as("n")))
             #expect(error.what == what)
             #expect(error.place == "join of Sale and Offer")
         }
@@ -76,7 +69,7 @@ import Testing
         for step: any ViewStep in [
             secrets.rows(), secrets.grouped(by: \.item).last(), join.rows(),
             Events(Sale.self).rows().rows(as: Secret.self).grouped(by: \.item)
-                .aggregate(.count(as: "n")),
+                .aggregate(.count().as("n")),
         ] {
             #expect(try refusal(step).what == "Secret hides kept")
         }
@@ -97,15 +90,15 @@ import Testing
 
     @Test("a property that the previous step does not make is refused, with those that it makes")
     func rowsAs() throws {
-        let totals = Events(Sale.self).grouped(by: \.item).aggregate(.sum(\.price, as: "total"))
-        let good = totals.rows(as: Total.self).grouped(by: \.item).aggregate(.count(as: "n"))
+        let totals = Events(Sale.self).grouped(by: \.item).aggregate(.sum(\.price).as("total"))
+        let good = totals.rows(as: Total.self).grouped(by: \.item).aggregate(.count().as("n"))
         _ = try good.define(view: "v")
         let error = try refusal(
             totals.rows(as: Misnamed.self).grouped(by: \.item).top(1, by: .ascending(\.sum)))
         #expect(error.what == "Misnamed has sum (decimal), which the step before does not make")
         #expect(error.reason == "its columns are item (integer), total (decimal)")
         let other = try refusal(
-            totals.rows(as: Mistyped.self).grouped(by: \.item).aggregate(.count(as: "n")))
+            totals.rows(as: Mistyped.self).grouped(by: \.item).aggregate(.count().as("n")))
         #expect(other.what == "Mistyped has total (double), which the step before does not make")
     }
 
@@ -114,7 +107,7 @@ import Testing
         let rows = Events(Sale.self).rows()
         let view = View("v") {
             rows
-            rows.rows(as: Total2.self).grouped(by: \.item).aggregate(.count(as: "n"))
+            rows.rows(as: Total2.self).grouped(by: \.item).aggregate(.count().as("n"))
         }
         let error = try #require(throws: KappaError.self) {
             try ViewSet([view]).definitions(allowUndigested: true)
@@ -123,7 +116,7 @@ import Testing
         #expect(error.advice?.isEmpty == false)
         let good = View("v") {
             rows
-            rows.rows(as: Total2.self).grouped(by: \.item).aggregate(.count(as: "n")).into("w")
+            rows.rows(as: Total2.self).grouped(by: \.item).aggregate(.count().as("n")).into("w")
         }
         let definition = try ViewSet([good]).definitions(allowUndigested: true)[0]
         #expect(definition.tables.map(\.name) == ["v", "w", "_kappa_state_0"])
@@ -138,7 +131,7 @@ import Testing
         #expect(
             try refusal(
                 Events(Sale.self).rows().rows(as: Total2.self).grouped(as: "n") { $0.item }
-                    .aggregate(.count(as: "n"))
+                    .aggregate(.count().as("n"))
             ).what == "table v has two columns named n")
     }
 

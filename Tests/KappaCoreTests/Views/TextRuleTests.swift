@@ -43,11 +43,11 @@ import Testing
         let view = View("counts") {
             Events(Note.self)
                 .grouped(as: "all") { _ in 0 }
-                .aggregate(.count(as: "every"), .count(as: "some", where: condition))
+                .aggregate(.count().as("every"), .count().where(condition).as("some"))
         }
         let filtered = View("filtered") {
             Events(Note.self).filter(condition).grouped(as: "all") { _ in 0 }
-                .aggregate(.count(as: "n"))
+                .aggregate(.count().as("n"))
         }
         return try [false, true].flatMap { forbidColumns in
             var way = EventsWay.whole(lines.count)
@@ -103,13 +103,13 @@ import Testing
         let lines = Self.texts.enumerated().map { Self.line($0.element, nil, $0.offset) }
         let sorted = Self.texts.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
         let byKey = View("by_key") {
-            Events(Note.self).grouped(by: \.key).aggregate(.count(as: "n"))
+            Events(Note.self).grouped(by: \.key).aggregate(.count().as("n"))
         }
         let all = View("all_notes") {
             Events(Note.self).grouped(as: "all") { _ in 0 }
                 .aggregate(
-                    .countDistinct(\.key, as: "keys"), .min(\.key, as: "least"),
-                    .max(\.key, as: "largest"), .median(\.key, as: "middle"))
+                    .countDistinct(\.key).as("keys"), .min(\.key).as("least"),
+                    .max(\.key).as("largest"), .median(\.key).as("middle"))
         }
         for forbidColumns in [false, true] {
             var way = EventsWay.whole(lines.count)
@@ -139,7 +139,7 @@ import Testing
     @Test("event types are distinguished by their bytes")
     func eventTypes() throws {
         let view = View("types") {
-            Events(Composed.self).grouped(as: "all") { _ in 0 }.aggregate(.sum(\.n, as: "n"))
+            Events(Composed.self).grouped(as: "all") { _ in 0 }.aggregate(.sum(\.n).as("n"))
         }
         try Scenario(view)
             .given("{\"event_type\":\"caf\u{E9}\",\"n\":1}")
@@ -150,7 +150,7 @@ import Testing
     @Test("a scenario compares rows by bytes")
     func scenarios() throws {
         let view = View("by_key") {
-            Events(Note.self).grouped(by: \.key).aggregate(.count(as: "n"))
+            Events(Note.self).grouped(by: \.key).aggregate(.count().as("n"))
         }
         let scenario = Scenario(view).given(Self.line("caf\u{E9}", nil, 0))
         try scenario.expect("key,n", "caf\u{E9},1")

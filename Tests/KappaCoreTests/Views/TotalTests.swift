@@ -23,8 +23,8 @@ import Testing
     func stream() throws {
         let view = View("v") {
             Events(Sale.self).aggregate(
-                .count(as: "sales"), .sum(\.amount, as: "revenue"), .max(\.amount, as: "largest"),
-                .count(as: "large", where: { $0.isLarge }))
+                .count().as("sales"), .sum(\.amount).as("revenue"), .max(\.amount).as("largest"),
+                .count().where({ $0.isLarge }).as("large"))
         }
         for forbidsColumns in [false, true] {
             try ExpressionInputOptions.$forbidColumns.withValue(forbidsColumns) {
@@ -39,13 +39,13 @@ import Testing
     func further() throws {
         let mapped = View("v") {
             Events(Sale.self).map { $0.amount % 2 }.filter { $0 == 0 }
-                .aggregate(.count(as: "even"))
+                .aggregate(.count().as("even"))
         }
         try Scenario(mapped).given(sales).expect("scope,even", "all,2")
         let second = View("v") {
-            Events(Sale.self).grouped(by: \.shop).aggregate(.sum(\.amount, as: "revenue"))
+            Events(Sale.self).grouped(by: \.shop).aggregate(.sum(\.amount).as("revenue"))
                 .rows(as: ShopTotal.self)
-                .aggregate(.count(as: "shops"), .max(\.revenue, as: "best"))
+                .aggregate(.count().as("shops"), .max(\.revenue).as("best"))
         }
         try Scenario(second).given(sales).expect("scope,shops,best", "all,2,23")
     }

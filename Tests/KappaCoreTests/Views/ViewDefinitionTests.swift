@@ -24,7 +24,7 @@ import Views
     }
 
     private func counts(_ name: String) -> View<Columns> {
-        View(name) { Events(Entry.self).grouped(by: \.user).aggregate(.count(as: "n")) }
+        View(name) { Events(Entry.self).grouped(by: \.user).aggregate(.count().as("n")) }
     }
 
     @Test("two views of one name are refused")
@@ -41,15 +41,15 @@ import Views
     func badNames(name: String) throws {
         #expect(try refusal(counts(name)).what == "\"\(name)\" cannot name a view")
         let table = View("v") {
-            Events(Entry.self).grouped(by: \.user).aggregate(.count(as: "n")).into(name)
+            Events(Entry.self).grouped(by: \.user).aggregate(.count().as("n")).into(name)
         }
         #expect(try refusal(table).what == "\"\(name)\" cannot name a table")
         let column = View("v") {
-            Events(Entry.self).grouped(by: \.user).aggregate(.count(as: name))
+            Events(Entry.self).grouped(by: \.user).aggregate(.count().as(name))
         }
         #expect(try refusal(column).what == "\"\(name)\" cannot name a column")
         let key = View("v") {
-            Events(Entry.self).grouped(as: name) { $0.user }.aggregate(.count(as: "n"))
+            Events(Entry.self).grouped(as: name) { $0.user }.aggregate(.count().as("n"))
         }
         #expect(try refusal(key).what == "\"\(name)\" cannot name a column")
     }
@@ -64,8 +64,8 @@ import Views
     @Test("two tables of one name are refused")
     func tables() throws {
         let view = View("v") {
-            Events(Entry.self).grouped(by: \.user).aggregate(.count(as: "n"))
-            Events(Entry.self).grouped(by: \.place).aggregate(.count(as: "n"))
+            Events(Entry.self).grouped(by: \.user).aggregate(.count().as("n"))
+            Events(Entry.self).grouped(by: \.place).aggregate(.count().as("n"))
         }
         #expect(try refusal(view).what == "view v has two tables named v")
     }
@@ -73,17 +73,17 @@ import Views
     @Test("two columns of one name are refused, even if one is a key or a window's")
     func columns() throws {
         let twice = View("v") {
-            Events(Entry.self).grouped(by: \.user).aggregate(.count(as: "n"), .count(as: "n"))
+            Events(Entry.self).grouped(by: \.user).aggregate(.count().as("n"), .count().as("n"))
         }
         #expect(try refusal(twice).what == "table v has two columns named n")
         let key = View("v") {
-            Events(Entry.self).grouped(by: \.user).aggregate(.count(as: "user"))
+            Events(Entry.self).grouped(by: \.user).aggregate(.count().as("user"))
         }
         #expect(try refusal(key).what == "table v has two columns named user")
         let window = View("v") {
             Events(Entry.self, at: \.at)
                 .window(.tumbling(.seconds(1)))
-                .aggregate(.count(as: "window_end"))
+                .aggregate(.count().as("window_end"))
         }
         #expect(try refusal(window).what == "table v has two columns named window_end")
     }
@@ -91,7 +91,7 @@ import Views
     @Test("windows need an event time, and the advice says how to name it")
     func windowWithoutTime() throws {
         let view = View("v") {
-            Events(Entry.self).window(.tumbling(.seconds(1))).aggregate(.count(as: "n"))
+            Events(Entry.self).window(.tumbling(.seconds(1))).aggregate(.count().as("n"))
         }
         let error = try refusal(view)
         #expect(error.what == "table v has windows, but its events have no time")

@@ -12,7 +12,7 @@ import Views
         public let counts = View("counts") {
             Events(Entry.self, at: \.at)
                 .grouped(by: \.user)
-                .aggregate(.count(as: "n"), .sum(\.amount, as: "sum"))
+                .aggregate(.count().as("n"), .sum(\.amount).as("sum"))
         }
         """#
 
@@ -40,7 +40,7 @@ import Views
             { $0.replacing("{\n", with: "{ // \"quoted\"\n") },
             {
                 $0.replacing(
-                    "aggregate(.count(as: \"n\"), ", with: "aggregate(\n.count(as: \"n\"),\n")
+                    "aggregate(.count().as(\"n\"), ", with: "aggregate(\n.count().as(\"n\"),\n")
             },
             { $0.replacing("\"sum\"))", with: "\"sum\"\n    )\n    )") },
             { $0.replacing("\n        .grouped", with: ".grouped") },

@@ -26,10 +26,10 @@ package struct AggregationDefinition: Sendable {
     var judgesLateness: Bool { latenessMicroseconds != nil }
 
     init<Element>(
-        table name: String, grouping: Grouping<Element>, aggregates: [Aggregate<Element>]
+        table name: String, grouping: Grouping<Element>, aggregates: [AggregateColumn<Element>]
     ) throws(KappaError) {
         try grouping.check(ofTable: name)
-        try Aggregate.check(aggregates, ofTable: name)
+        try AggregateColumn.check(aggregates, ofTable: name)
         try GroupKey.checkNames(grouping.keys, ofTable: name)
         var columns: [ColumnSchema] = []
         var origins: [RowLayout.Origin] = []

@@ -80,13 +80,7 @@ package struct FoldTable: Sendable {
         if !shape.fields.contains(where: { $0.columnName == keyName && $0.path.count == 1 }) {
             columns.append(ColumnSchema(keyName, handler.keyKind, isKey: true))
         }
-        for (key, entry) in zip(shape.root.keys, shape.root.entries) {
-            let field: EventField =
-                switch entry {
-                case .field(let index): shape.fields[index]
-                case .object(_, let isOptional):
-                    EventField(path: [key], kind: .json, isOptional: isOptional, isPlain: false)
-                }
+        for field in shape.outerFields {
             if field.isHidden {
                 hidden.append(field)
                 continue

@@ -14,10 +14,10 @@ package struct DerivedDefinition: Sendable {
     /// One row of aggregates for each group.
     init<Element>(
         table name: String, view: String, groups: TableGroups<Element>,
-        _ aggregates: [Aggregate<Element>]
+        _ aggregates: [AggregateColumn<Element>]
     ) throws(KappaError) {
         let base = try DerivedBase(name, view, groups)
-        try Aggregate.check(aggregates, ofTable: name)
+        try AggregateColumn.check(aggregates, ofTable: name)
         let columns = aggregates.map {
             ColumnSchema($0.name, $0.function.resultKind(of: $0.input.value?.kind))
         }

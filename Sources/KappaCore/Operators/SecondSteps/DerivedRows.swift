@@ -9,7 +9,7 @@ public struct TableGroups<Element>: Sendable {
 /// ```swift
 /// Events(Bid.self, at: \.time)
 ///     .window(.tumbling(.seconds(10))).grouped(by: \.auction)
-///     .aggregate(.count(as: "bids"))
+///     .aggregate(.count().as("bids"))
 ///     .rows(as: AuctionBids.self)           // a struct with windowStart, auction, bids
 ///     .grouped(by: \.windowStart)
 ///     .top(1, by: .descending(\.bids))

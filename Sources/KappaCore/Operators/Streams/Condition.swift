@@ -2,7 +2,7 @@
 /// `||` and `!`.
 ///
 /// ```swift
-/// .count(as: "cheap", where: \.price < 100 && \.shop != "north")
+/// .count().where(\.price < 100 && \.shop != "north").as("cheap")
 /// ```
 ///
 /// Nil is equal only to nil, and neither smaller nor larger than anything; text is compared by its bytes. (In

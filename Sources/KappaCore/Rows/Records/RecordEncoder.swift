@@ -85,7 +85,7 @@ final class RecordEncoder {
     }
 
     /// Sets `key` to the row's key; false if a part of that is neither an integer nor a text.
-    func set(_ key: RowKey, parts: Int) -> Bool {
+    func set(_ key: PackedKey, parts: Int) -> Bool {
         key.begin()
         for part in 0..<parts {
             switch types[part] {

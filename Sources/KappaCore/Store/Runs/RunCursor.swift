@@ -12,22 +12,22 @@ final class RunCursor {
     private var filled = 0
     private let schema: TableSchema
     /// The current row's key.
-    let key: RowKey
+    let key: PackedKey
     /// Rows before this key are skipped; nil once a row that is not before it was found.
-    private var lower: RowKey?
+    private var lower: PackedKey?
     /// The key at which the wanted rows end, exclusive.
-    private let upper: RowKey?
+    private let upper: PackedKey?
 
     /// - Parameters:
     ///   - start: Where a row begins, in bytes.
     ///   - lower: Only rows from this key on are wanted.
     ///   - upper: Only rows before this key are wanted.
     init(
-        _ path: String, _ schema: TableSchema, at start: Int = 0, from lower: RowKey? = nil,
-        before upper: RowKey? = nil, bufferBytes: Int = 1 << 17
+        _ path: String, _ schema: TableSchema, at start: Int = 0, from lower: PackedKey? = nil,
+        before upper: PackedKey? = nil, bufferBytes: Int = 1 << 17
     ) throws(KappaError) {
         self.schema = schema
-        key = RowKey(schema)
+        key = PackedKey(schema)
         self.lower = lower
         self.upper = upper
         position = start
@@ -53,10 +53,10 @@ final class RunCursor {
     }
 
     /// The key of the row that begins at a place.
-    func key(at place: Int) throws(KappaError) -> RowKey {
+    func key(at place: Int) throws(KappaError) -> PackedKey {
         (start, filled, position) = (0, 0, place)
         guard try read() else { throw damage() }
-        let copy = RowKey(schema)
+        let copy = PackedKey(schema)
         copy.set(key)
         return copy
     }
@@ -106,7 +106,7 @@ final class RunCursor {
 /// The current rows of several runs, smallest key first; among rows of one key, the earliest run's first.
 struct RunHeap {
     private struct Entry {
-        let key: RowKey.Start
+        let key: PackedKey.Start
         /// Index of the cursor; later runs have larger ones.
         let run: Int
     }

@@ -9,7 +9,7 @@ struct RunMerge {
     private let schema: TableSchema
     private let runs: [Run]
     /// The keys at which all pieces but the last end, exclusive and in order.
-    private var bounds: [RowKey] = []
+    private var bounds: [PackedKey] = []
     /// Where reading begins, for each run and piece.
     private var starts: [[Int]]
 
@@ -40,7 +40,7 @@ struct RunMerge {
 
     /// The last mark whose row does not sort after a bound; the first mark if all do.
     private static func start(
-        _ marks: [Int], _ probe: RunCursor, _ bound: RowKey
+        _ marks: [Int], _ probe: RunCursor, _ bound: PackedKey
     ) throws(KappaError) -> Int {
         var (low, high) = (0, marks.count)
         while high - low > 1 {

@@ -86,14 +86,14 @@ final class NewVersionFile {
 
     private static func read(
         _ progress: Progress, _ tables: [TableSchema]
-    ) throws(KappaError) -> (pages: UInt32, tables: [(tree: BulkTable.Progress, lastKey: RowKey)]) {
-        var result: [(BulkTable.Progress, RowKey)] = []
+    ) throws(KappaError) -> (pages: UInt32, tables: [(tree: BulkTable.Progress, lastKey: PackedKey)]) {
+        var result: [(BulkTable.Progress, PackedKey)] = []
         var pages: UInt32 = 0
         try progress.bytes.reading { state throws(KappaError) in
             pages = try state.readWord()
             for table in tables {
                 let tree = try BulkTable.Progress(from: &state)
-                let key = RowKey(table)
+                let key = PackedKey(table)
                 try key.load(from: &state)
                 result.append((tree, key))
             }

@@ -2,196 +2,88 @@
 extension Aggregate {
     /// The smallest value; strings are compared by their bytes. Null if there are no values.
     public static func min<V: OrderedValue>(
-        _ value: Property<V>, as name: String, where condition: Condition<Element>? = nil
-    ) -> Aggregate {
-        Aggregate(name, .min, Expression(value), where: condition)
+        _ value: Property<V>
+    ) -> AggregateValue<Element, V.Stored, V.Unwrapped?> {
+        AggregateValue(.min, Expression(value))
     }
 
     /// Like `min`, for a computed value.
     public static func min<V: OrderedValue>(
-        as name: String, of value: @escaping Computation<V>,
-        where condition: Condition<Element>? = nil
-    ) -> Aggregate {
-        Aggregate(name, .min, Expression(value), where: condition)
-    }
-
-    /// Like `min`, for only the elements for which a closure returns true.
-    public static func min<V: OrderedValue>(
-        _ value: Property<V>, as name: String, where isIncluded: @escaping Inclusion
-    ) -> Aggregate {
-        Aggregate(name, .min, Expression(value), where: Condition(closure: isIncluded))
-    }
-
-    /// Like `min`, for a computed value and only elements for which a closure returns true.
-    public static func min<V: OrderedValue>(
-        as name: String, of value: @escaping Computation<V>,
-        where isIncluded: @escaping Inclusion
-    ) -> Aggregate {
-        Aggregate(name, .min, Expression(value), where: Condition(closure: isIncluded))
+        of value: @escaping Computation<V>
+    ) -> AggregateValue<Element, V.Stored, V.Unwrapped?> {
+        AggregateValue(.min, Expression(value))
     }
 
     /// The largest value; strings are compared by their bytes. Null if there are no values.
     public static func max<V: OrderedValue>(
-        _ value: Property<V>, as name: String, where condition: Condition<Element>? = nil
-    ) -> Aggregate {
-        Aggregate(name, .max, Expression(value), where: condition)
+        _ value: Property<V>
+    ) -> AggregateValue<Element, V.Stored, V.Unwrapped?> {
+        AggregateValue(.max, Expression(value))
     }
 
     /// Like `max`, for a computed value.
     public static func max<V: OrderedValue>(
-        as name: String, of value: @escaping Computation<V>,
-        where condition: Condition<Element>? = nil
-    ) -> Aggregate {
-        Aggregate(name, .max, Expression(value), where: condition)
-    }
-
-    /// Like `max`, for only the elements for which a closure returns true.
-    public static func max<V: OrderedValue>(
-        _ value: Property<V>, as name: String, where isIncluded: @escaping Inclusion
-    ) -> Aggregate {
-        Aggregate(name, .max, Expression(value), where: Condition(closure: isIncluded))
-    }
-
-    /// Like `max`, for a computed value and only elements for which a closure returns true.
-    public static func max<V: OrderedValue>(
-        as name: String, of value: @escaping Computation<V>,
-        where isIncluded: @escaping Inclusion
-    ) -> Aggregate {
-        Aggregate(name, .max, Expression(value), where: Condition(closure: isIncluded))
+        of value: @escaping Computation<V>
+    ) -> AggregateValue<Element, V.Stored, V.Unwrapped?> {
+        AggregateValue(.max, Expression(value))
     }
 
     /// The value of the first element in log order.
     public static func first<V: ColumnValue>(
-        _ value: Property<V>, as name: String, where condition: Condition<Element>? = nil
-    ) -> Aggregate {
-        Aggregate(name, .first, Expression(value), where: condition)
+        _ value: Property<V>
+    ) -> AggregateValue<Element, V.Stored, V.Unwrapped?> {
+        AggregateValue(.first, Expression(value))
     }
 
     /// Like `first`, for a computed value.
     public static func first<V: ColumnValue>(
-        as name: String, of value: @escaping Computation<V>,
-        where condition: Condition<Element>? = nil
-    ) -> Aggregate {
-        Aggregate(name, .first, Expression(value), where: condition)
-    }
-
-    /// Like `first`, for only the elements for which a closure returns true.
-    public static func first<V: ColumnValue>(
-        _ value: Property<V>, as name: String, where isIncluded: @escaping Inclusion
-    ) -> Aggregate {
-        Aggregate(name, .first, Expression(value), where: Condition(closure: isIncluded))
-    }
-
-    /// Like `first`, for a computed value and only elements for which a closure returns true.
-    public static func first<V: ColumnValue>(
-        as name: String, of value: @escaping Computation<V>,
-        where isIncluded: @escaping Inclusion
-    ) -> Aggregate {
-        Aggregate(name, .first, Expression(value), where: Condition(closure: isIncluded))
+        of value: @escaping Computation<V>
+    ) -> AggregateValue<Element, V.Stored, V.Unwrapped?> {
+        AggregateValue(.first, Expression(value))
     }
 
     /// The value of the last element in log order.
     public static func last<V: ColumnValue>(
-        _ value: Property<V>, as name: String, where condition: Condition<Element>? = nil
-    ) -> Aggregate {
-        Aggregate(name, .last, Expression(value), where: condition)
+        _ value: Property<V>
+    ) -> AggregateValue<Element, V.Stored, V.Unwrapped?> {
+        AggregateValue(.last, Expression(value))
     }
 
     /// Like `last`, for a computed value.
     public static func last<V: ColumnValue>(
-        as name: String, of value: @escaping Computation<V>,
-        where condition: Condition<Element>? = nil
-    ) -> Aggregate {
-        Aggregate(name, .last, Expression(value), where: condition)
-    }
-
-    /// Like `last`, for only the elements for which a closure returns true.
-    public static func last<V: ColumnValue>(
-        _ value: Property<V>, as name: String, where isIncluded: @escaping Inclusion
-    ) -> Aggregate {
-        Aggregate(name, .last, Expression(value), where: Condition(closure: isIncluded))
-    }
-
-    /// Like `last`, for a computed value and only elements for which a closure returns true.
-    public static func last<V: ColumnValue>(
-        as name: String, of value: @escaping Computation<V>,
-        where isIncluded: @escaping Inclusion
-    ) -> Aggregate {
-        Aggregate(name, .last, Expression(value), where: Condition(closure: isIncluded))
+        of value: @escaping Computation<V>
+    ) -> AggregateValue<Element, V.Stored, V.Unwrapped?> {
+        AggregateValue(.last, Expression(value))
     }
 
     /// The value of the element in which another property is smallest; among ties, the first in log order.
     /// Elements in which that property is nil are skipped; the value itself may be nil.
     public static func argMin<V: ColumnValue, K: OrderedValue>(
-        _ value: Property<V>, by key: Property<K>, as name: String,
-        where condition: Condition<Element>? = nil
-    ) -> Aggregate {
-        Aggregate(name, .argMin, Expression(value), order: Expression(key), where: condition)
+        _ value: Property<V>, by key: Property<K>
+    ) -> AggregateValue<Element, V.Unwrapped?, V.Unwrapped?> {
+        AggregateValue(.argMin, Expression(value), order: Expression(key))
     }
 
     /// Like `argMin`, for a computed value.
     public static func argMin<V: ColumnValue, K: OrderedValue>(
-        as name: String, of value: @escaping Computation<V>, by key: @escaping Computation<K>,
-        where condition: Condition<Element>? = nil
-    ) -> Aggregate {
-        Aggregate(name, .argMin, Expression(value), order: Expression(key), where: condition)
-    }
-
-    /// Like `argMin`, for only the elements for which a closure returns true.
-    public static func argMin<V: ColumnValue, K: OrderedValue>(
-        _ value: Property<V>, by key: Property<K>, as name: String,
-        where isIncluded: @escaping Inclusion
-    ) -> Aggregate {
-        Aggregate(
-            name, .argMin, Expression(value), order: Expression(key),
-            where: Condition(closure: isIncluded))
-    }
-
-    /// Like `argMin`, for a computed value and only elements for which a closure returns true.
-    public static func argMin<V: ColumnValue, K: OrderedValue>(
-        as name: String, of value: @escaping Computation<V>, by key: @escaping Computation<K>,
-        where isIncluded: @escaping Inclusion
-    ) -> Aggregate {
-        Aggregate(
-            name, .argMin, Expression(value), order: Expression(key),
-            where: Condition(closure: isIncluded))
+        of value: @escaping Computation<V>, by key: @escaping Computation<K>
+    ) -> AggregateValue<Element, V.Unwrapped?, V.Unwrapped?> {
+        AggregateValue(.argMin, Expression(value), order: Expression(key))
     }
 
     /// The value of the element in which another property is largest; among ties, the first in log order.
     /// Elements in which that property is nil are skipped; the value itself may be nil.
     public static func argMax<V: ColumnValue, K: OrderedValue>(
-        _ value: Property<V>, by key: Property<K>, as name: String,
-        where condition: Condition<Element>? = nil
-    ) -> Aggregate {
-        Aggregate(name, .argMax, Expression(value), order: Expression(key), where: condition)
+        _ value: Property<V>, by key: Property<K>
+    ) -> AggregateValue<Element, V.Unwrapped?, V.Unwrapped?> {
+        AggregateValue(.argMax, Expression(value), order: Expression(key))
     }
 
     /// Like `argMax`, for a computed value.
     public static func argMax<V: ColumnValue, K: OrderedValue>(
-        as name: String, of value: @escaping Computation<V>, by key: @escaping Computation<K>,
-        where condition: Condition<Element>? = nil
-    ) -> Aggregate {
-        Aggregate(name, .argMax, Expression(value), order: Expression(key), where: condition)
-    }
-
-    /// Like `argMax`, for only the elements for which a closure returns true.
-    public static func argMax<V: ColumnValue, K: OrderedValue>(
-        _ value: Property<V>, by key: Property<K>, as name: String,
-        where isIncluded: @escaping Inclusion
-    ) -> Aggregate {
-        Aggregate(
-            name, .argMax, Expression(value), order: Expression(key),
-            where: Condition(closure: isIncluded))
-    }
-
-    /// Like `argMax`, for a computed value and only elements for which a closure returns true.
-    public static func argMax<V: ColumnValue, K: OrderedValue>(
-        as name: String, of value: @escaping Computation<V>, by key: @escaping Computation<K>,
-        where isIncluded: @escaping Inclusion
-    ) -> Aggregate {
-        Aggregate(
-            name, .argMax, Expression(value), order: Expression(key),
-            where: Condition(closure: isIncluded))
+        of value: @escaping Computation<V>, by key: @escaping Computation<K>
+    ) -> AggregateValue<Element, V.Unwrapped?, V.Unwrapped?> {
+        AggregateValue(.argMax, Expression(value), order: Expression(key))
     }
 }
 
@@ -205,75 +97,31 @@ extension Aggregate {
     /// A group keeps all its distinct values with their counts; `approximateQuantile` keeps its state small.
     /// `fraction` is 0 … 1.
     public static func quantile<V: OrderedValue>(
-        _ value: Property<V>, _ fraction: Double, as name: String,
-        where condition: Condition<Element>? = nil
-    ) -> Aggregate {
-        Aggregate(
-            name, .quantile, Expression(value), settings: .fraction(fraction), where: condition)
+        _ value: Property<V>, _ fraction: Double
+    ) -> AggregateValue<Element, V.Stored, V.Unwrapped?> {
+        AggregateValue(.quantile, Expression(value), settings: .fraction(fraction))
     }
 
     /// Like `quantile`, for a computed value.
     public static func quantile<V: OrderedValue>(
-        _ fraction: Double, as name: String, of value: @escaping Computation<V>,
-        where condition: Condition<Element>? = nil
-    ) -> Aggregate {
-        Aggregate(
-            name, .quantile, Expression(value), settings: .fraction(fraction), where: condition)
-    }
-
-    /// Like `quantile`, for only the elements for which a closure returns true.
-    public static func quantile<V: OrderedValue>(
-        _ value: Property<V>, _ fraction: Double, as name: String,
-        where isIncluded: @escaping Inclusion
-    ) -> Aggregate {
-        Aggregate(
-            name, .quantile, Expression(value), settings: .fraction(fraction),
-            where: Condition(closure: isIncluded))
-    }
-
-    /// Like `quantile`, for a computed value and only elements for which a closure returns true.
-    public static func quantile<V: OrderedValue>(
-        _ fraction: Double, as name: String, of value: @escaping Computation<V>,
-        where isIncluded: @escaping Inclusion
-    ) -> Aggregate {
-        Aggregate(
-            name, .quantile, Expression(value), settings: .fraction(fraction),
-            where: Condition(closure: isIncluded))
+        _ fraction: Double, of value: @escaping Computation<V>
+    ) -> AggregateValue<Element, V.Stored, V.Unwrapped?> {
+        AggregateValue(.quantile, Expression(value), settings: .fraction(fraction))
     }
 
     /// The quantile at 0.5: for an even number of values, the lower of the two in the middle. See
     /// `quantile`.
     public static func median<V: OrderedValue>(
-        _ value: Property<V>, as name: String, where condition: Condition<Element>? = nil
-    ) -> Aggregate {
-        Aggregate(name, .quantile, Expression(value), settings: .fraction(0.5), where: condition)
+        _ value: Property<V>
+    ) -> AggregateValue<Element, V.Stored, V.Unwrapped?> {
+        AggregateValue(.quantile, Expression(value), settings: .fraction(0.5))
     }
 
     /// Like `median`, for a computed value.
     public static func median<V: OrderedValue>(
-        as name: String, of value: @escaping Computation<V>,
-        where condition: Condition<Element>? = nil
-    ) -> Aggregate {
-        Aggregate(name, .quantile, Expression(value), settings: .fraction(0.5), where: condition)
-    }
-
-    /// Like `median`, for only the elements for which a closure returns true.
-    public static func median<V: OrderedValue>(
-        _ value: Property<V>, as name: String, where isIncluded: @escaping Inclusion
-    ) -> Aggregate {
-        Aggregate(
-            name, .quantile, Expression(value), settings: .fraction(0.5),
-            where: Condition(closure: isIncluded))
-    }
-
-    /// Like `median`, for a computed value and only elements for which a closure returns true.
-    public static func median<V: OrderedValue>(
-        as name: String, of value: @escaping Computation<V>,
-        where isIncluded: @escaping Inclusion
-    ) -> Aggregate {
-        Aggregate(
-            name, .quantile, Expression(value), settings: .fraction(0.5),
-            where: Condition(closure: isIncluded))
+        of value: @escaping Computation<V>
+    ) -> AggregateValue<Element, V.Stored, V.Unwrapped?> {
+        AggregateValue(.quantile, Expression(value), settings: .fraction(0.5))
     }
 
     /// An approximate quantile (by nearest rank; see `quantile`), as a double, with a relative error of at
@@ -285,41 +133,15 @@ extension Aggregate {
     /// keeps 16 bytes for each bucket in use: about 20 KiB for values from a microsecond to an hour.
     /// `fraction` is 0 … 1.
     public static func approximateQuantile<V: SummableValue>(
-        _ value: Property<V>, _ fraction: Double, as name: String,
-        where condition: Condition<Element>? = nil
-    ) -> Aggregate {
-        Aggregate(
-            name, .approximateQuantile, Expression(value), settings: .fraction(fraction),
-            where: condition)
+        _ value: Property<V>, _ fraction: Double
+    ) -> AggregateValue<Element, Double?, Double?> {
+        AggregateValue(.approximateQuantile, Expression(value), settings: .fraction(fraction))
     }
 
     /// Like `approximateQuantile`, for a computed value.
     public static func approximateQuantile<V: SummableValue>(
-        _ fraction: Double, as name: String, of value: @escaping Computation<V>,
-        where condition: Condition<Element>? = nil
-    ) -> Aggregate {
-        Aggregate(
-            name, .approximateQuantile, Expression(value), settings: .fraction(fraction),
-            where: condition)
-    }
-
-    /// Like `approximateQuantile`, for only the elements for which a closure returns true.
-    public static func approximateQuantile<V: SummableValue>(
-        _ value: Property<V>, _ fraction: Double, as name: String,
-        where isIncluded: @escaping Inclusion
-    ) -> Aggregate {
-        Aggregate(
-            name, .approximateQuantile, Expression(value), settings: .fraction(fraction),
-            where: Condition(closure: isIncluded))
-    }
-
-    /// Like `approximateQuantile`, for a computed value and only elements for which a closure returns true.
-    public static func approximateQuantile<V: SummableValue>(
-        _ fraction: Double, as name: String, of value: @escaping Computation<V>,
-        where isIncluded: @escaping Inclusion
-    ) -> Aggregate {
-        Aggregate(
-            name, .approximateQuantile, Expression(value), settings: .fraction(fraction),
-            where: Condition(closure: isIncluded))
+        _ fraction: Double, of value: @escaping Computation<V>
+    ) -> AggregateValue<Element, Double?, Double?> {
+        AggregateValue(.approximateQuantile, Expression(value), settings: .fraction(fraction))
     }
 }

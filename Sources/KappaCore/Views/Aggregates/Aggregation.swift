@@ -1,12 +1,17 @@
 /// A table of aggregates: one step of a view. Made by `aggregate(…)`.
-public struct Aggregation: TableStep {
+///
+/// `Row` is the struct that its rows are read as, or ``Columns``.
+public struct Aggregation<Row: Sendable>: TableStep {
     /// The table's name; nil if it is the view's.
     public var tableName: String?
     private let make: @Sendable (String) throws(KappaError) -> AggregationDefinition
 
-    init<Element>(_ grouping: Grouping<Element>, _ aggregates: [Aggregate<Element>]) {
+    init<Element>(_ grouping: Grouping<Element>, _ columns: NamedAggregates<Element, Row>) {
         make = { table throws(KappaError) in
-            try AggregationDefinition(table: table, grouping: grouping, aggregates: aggregates)
+            let definition = try AggregationDefinition(
+                table: table, grouping: grouping, aggregates: try columns.named())
+            try columns.check(definition.table)
+            return definition
         }
     }
 
@@ -14,108 +19,5 @@ public struct Aggregation: TableStep {
     /// - Throws: `.usage` if the definition is invalid, such as a window without event times.
     public func define(view: String) throws(KappaError) -> StepDefinition {
         StepDefinition(.aggregation(try make(tableName ?? view)))
-    }
-}
-
-/// Holds where the property equals a constant; nil equals nil.
-public func == <Element, V: ColumnValue>(
-    property: KeyPath<Element, V> & Sendable, constant: V
-) -> Condition<Element> {
-    Condition(property, .equal, constant)
-}
-
-/// Holds where `==` does not.
-public func != <Element, V: ColumnValue>(
-    property: KeyPath<Element, V> & Sendable, constant: V
-) -> Condition<Element> {
-    Condition(property, .notEqual, constant)
-}
-
-/// Holds where the property is smaller than a constant.
-public func < <Element, V: OrderedValue>(
-    property: KeyPath<Element, V> & Sendable, constant: V
-) -> Condition<Element> {
-    Condition(property, .less, constant)
-}
-
-/// Holds where the property is at most a constant.
-public func <= <Element, V: OrderedValue>(
-    property: KeyPath<Element, V> & Sendable, constant: V
-) -> Condition<Element> {
-    Condition(property, .atMost, constant)
-}
-
-/// Holds where the property is larger than a constant.
-public func > <Element, V: OrderedValue>(
-    property: KeyPath<Element, V> & Sendable, constant: V
-) -> Condition<Element> {
-    Condition(property, .greater, constant)
-}
-
-/// Holds where the property is at least a constant.
-public func >= <Element, V: OrderedValue>(
-    property: KeyPath<Element, V> & Sendable, constant: V
-) -> Condition<Element> {
-    Condition(property, .atLeast, constant)
-}
-
-// MARK: Two properties
-
-/// Holds where both are equal; nil equals nil.
-public func == <Element, V: ColumnValue>(
-    a: KeyPath<Element, V> & Sendable, b: KeyPath<Element, V> & Sendable
-) -> Condition<Element> {
-    Condition(a, .equal, b)
-}
-
-/// Holds where `==` does not.
-public func != <Element, V: ColumnValue>(
-    a: KeyPath<Element, V> & Sendable, b: KeyPath<Element, V> & Sendable
-) -> Condition<Element> {
-    Condition(a, .notEqual, b)
-}
-
-/// Holds where the first is smaller.
-public func < <Element, V: OrderedValue>(
-    a: KeyPath<Element, V> & Sendable, b: KeyPath<Element, V> & Sendable
-) -> Condition<Element> {
-    Condition(a, .less, b)
-}
-
-/// Holds where the first is at most the second.
-public func <= <Element, V: OrderedValue>(
-    a: KeyPath<Element, V> & Sendable, b: KeyPath<Element, V> & Sendable
-) -> Condition<Element> {
-    Condition(a, .atMost, b)
-}
-
-/// Holds where the first is larger.
-public func > <Element, V: OrderedValue>(
-    a: KeyPath<Element, V> & Sendable, b: KeyPath<Element, V> & Sendable
-) -> Condition<Element> {
-    Condition(a, .greater, b)
-}
-
-/// Holds where the first is at least the second.
-public func >= <Element, V: OrderedValue>(
-    a: KeyPath<Element, V> & Sendable, b: KeyPath<Element, V> & Sendable
-) -> Condition<Element> {
-    Condition(a, .atLeast, b)
-}
-
-extension Condition {
-    /// Holds where both conditions do.
-    public static func && (a: Condition, b: Condition) -> Condition {
-        Condition(form: .both(a, b))
-    }
-
-    /// Holds where at least one of the conditions does.
-    public static func || (a: Condition, b: Condition) -> Condition {
-        Condition(form: .either(a, b))
-    }
-
-    /// Holds where the condition does not.
-    public static prefix func ! (condition: Condition) -> Condition {
-        Condition(form: .not(condition))
     }
 }

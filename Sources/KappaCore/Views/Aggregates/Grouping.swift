@@ -21,8 +21,20 @@ public struct KeyedStream<Element>: Sendable {
     }
 
     /// One row for each group.
-    public func aggregate(_ aggregates: Aggregate<Element>...) -> Aggregation {
-        Aggregation(grouping, aggregates)
+    public func aggregate(_ aggregates: Aggregate<Element, Columns>...) -> Aggregation<Columns> {
+        Aggregation(grouping, NamedAggregates(aggregates))
+    }
+
+    /// Like ``aggregate(_:)``, with rows that are read as structs. Each property takes the aggregate that is named
+    /// after it, or the key, or `windowStart` and `windowEnd`.
+    ///
+    /// ```swift
+    /// .aggregate(as: UserTotals.self, .count().as(\.orders), .sum(\.amount).as(\.revenue))
+    /// ```
+    public func aggregate<Row: ViewRow>(
+        as type: Row.Type, _ aggregates: Aggregate<Element, Row>...
+    ) -> Aggregation<Row> {
+        Aggregation(grouping, NamedAggregates(aggregates, as: type))
     }
 }
 
@@ -57,8 +69,20 @@ public struct WindowedStream<Element>: Sendable {
     }
 
     /// One row for each window.
-    public func aggregate(_ aggregates: Aggregate<Element>...) -> Aggregation {
-        Aggregation(grouping, aggregates)
+    public func aggregate(_ aggregates: Aggregate<Element, Columns>...) -> Aggregation<Columns> {
+        Aggregation(grouping, NamedAggregates(aggregates))
+    }
+
+    /// Like ``aggregate(_:)``, with rows that are read as structs. Each property takes the aggregate that is named
+    /// after it, or the key, or `windowStart` and `windowEnd`.
+    ///
+    /// ```swift
+    /// .aggregate(as: UserTotals.self, .count().as(\.orders), .sum(\.amount).as(\.revenue))
+    /// ```
+    public func aggregate<Row: ViewRow>(
+        as type: Row.Type, _ aggregates: Aggregate<Element, Row>...
+    ) -> Aggregation<Row> {
+        Aggregation(grouping, NamedAggregates(aggregates, as: type))
     }
 
     private func adding(_ keys: [GroupKey<Element>]) -> Grouping<Element> {
@@ -83,16 +107,40 @@ extension Grouping {
     }
 
     /// One row for each group.
-    public func aggregate(_ aggregates: Aggregate<Element>...) -> Aggregation {
-        Aggregation(self, aggregates)
+    public func aggregate(_ aggregates: Aggregate<Element, Columns>...) -> Aggregation<Columns> {
+        Aggregation(self, NamedAggregates(aggregates))
+    }
+
+    /// Like ``aggregate(_:)``, with rows that are read as structs. Each property takes the aggregate that is named
+    /// after it, or the key, or `windowStart` and `windowEnd`.
+    ///
+    /// ```swift
+    /// .aggregate(as: UserTotals.self, .count().as(\.orders), .sum(\.amount).as(\.revenue))
+    /// ```
+    public func aggregate<Row: ViewRow>(
+        as type: Row.Type, _ aggregates: Aggregate<Element, Row>...
+    ) -> Aggregation<Row> {
+        Aggregation(self, NamedAggregates(aggregates, as: type))
     }
 }
 
 extension EventStream {
     /// One row for all elements: the total. Its key is the column `scope`, which holds `all`. The row
     /// appears with the first element.
-    public func aggregate(_ aggregates: Aggregate<Element>...) -> Aggregation {
-        Aggregation(Grouping(source: source, keys: [.all]), aggregates)
+    public func aggregate(_ aggregates: Aggregate<Element, Columns>...) -> Aggregation<Columns> {
+        Aggregation(Grouping(source: source, keys: [.all]), NamedAggregates(aggregates))
+    }
+
+    /// Like ``aggregate(_:)``, with rows that are read as structs. Each property takes the aggregate that is named
+    /// after it, or the key, or `windowStart` and `windowEnd`.
+    ///
+    /// ```swift
+    /// .aggregate(as: UserTotals.self, .count().as(\.orders), .sum(\.amount).as(\.revenue))
+    /// ```
+    public func aggregate<Row: ViewRow>(
+        as type: Row.Type, _ aggregates: Aggregate<Element, Row>...
+    ) -> Aggregation<Row> {
+        Aggregation(Grouping(source: source, keys: [.all]), NamedAggregates(aggregates, as: type))
     }
 
     /// Cuts the stream into windows of event time.

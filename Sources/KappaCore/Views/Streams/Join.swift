@@ -148,6 +148,8 @@ extension EventStream where Element: ViewRow {
 /// Its key is `left_offset` and `right_offset`: the offsets of the two events, or -1 for a missing one.
 /// Where one event may make several elements, the key also has `left_part` and `right_part`.
 public struct JoinedRows: TableStep {
+    public typealias Row = Columns
+
     /// The table's name; nil if it is the view's.
     public var tableName: String?
     private let make: @Sendable (String) throws(KappaError) -> JoinedRowsDefinition

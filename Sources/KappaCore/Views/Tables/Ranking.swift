@@ -1,5 +1,6 @@
 /// A table of the best elements of each group: one step of a view.
 public struct Ranking: TableStep {
+    public typealias Row = Columns
     /// The table's name; nil if it is the view's.
     public var tableName: String?
     private let make: @Sendable (String) throws(KappaError) -> RankingDefinition

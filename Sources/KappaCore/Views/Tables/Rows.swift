@@ -9,6 +9,7 @@ extension EventStream where Element: ViewRow {
 
 /// A table of a stream's elements: one step of a view. Made by ``EventStream/rows()``.
 public struct Rows: TableStep {
+    public typealias Row = Columns
     /// The table's name; nil if it is the view's.
     public var tableName: String?
     private let make: @Sendable (String) throws(KappaError) -> RowsDefinition
@@ -95,8 +96,20 @@ extension TableRows {
 
     /// One row that aggregates all current rows: the total. Its key is the column `scope`, which holds
     /// `all`. While there are no rows, there is no total.
-    public func aggregate(_ aggregates: Aggregate<Element>...) -> Derived {
-        Derived(TableGroups(rows: self, keys: [.all]), aggregates)
+    public func aggregate(_ aggregates: Aggregate<Element, Columns>...) -> Derived<Columns> {
+        Derived(TableGroups(rows: self, keys: [.all]), NamedAggregates(aggregates))
+    }
+
+    /// Like ``aggregate(_:)``, with rows that are read as structs. Each property takes the aggregate that is named
+    /// after it, or the key, or `windowStart` and `windowEnd`.
+    ///
+    /// ```swift
+    /// .aggregate(as: UserTotals.self, .count().as(\.orders), .sum(\.amount).as(\.revenue))
+    /// ```
+    public func aggregate<Row: ViewRow>(
+        as type: Row.Type, _ aggregates: Aggregate<Element, Row>...
+    ) -> Derived<Row> {
+        Derived(TableGroups(rows: self, keys: [.all]), NamedAggregates(aggregates, as: type))
     }
 
     /// Groups by the values of one or more properties.
@@ -150,8 +163,20 @@ extension TableGroups {
     ///
     /// Where the order of rows matters (`first`, `last`, sums of doubles), they are taken in the order of
     /// the first table's key.
-    public func aggregate(_ aggregates: Aggregate<Element>...) -> Derived {
-        Derived(self, aggregates)
+    public func aggregate(_ aggregates: Aggregate<Element, Columns>...) -> Derived<Columns> {
+        Derived(self, NamedAggregates(aggregates))
+    }
+
+    /// Like ``aggregate(_:)``, with rows that are read as structs. Each property takes the aggregate that is named
+    /// after it, or the key, or `windowStart` and `windowEnd`.
+    ///
+    /// ```swift
+    /// .aggregate(as: UserTotals.self, .count().as(\.orders), .sum(\.amount).as(\.revenue))
+    /// ```
+    public func aggregate<Row: ViewRow>(
+        as type: Row.Type, _ aggregates: Aggregate<Element, Row>...
+    ) -> Derived<Row> {
+        Derived(self, NamedAggregates(aggregates, as: type))
     }
 }
 
@@ -160,7 +185,7 @@ extension TableGroups where Element: ViewRow {
     /// key comes first.
     public func top(
         _ limit: Int, by orderings: Ordering<Element>..., ties: Ties = .earliest
-    ) -> Derived {
+    ) -> Derived<Columns> {
         Derived(self, top: limit, by: orderings, ties: ties)
     }
 
@@ -171,37 +196,40 @@ extension TableGroups where Element: ViewRow {
     public func reduce<Row: ViewRow>(
         by orderings: Ordering<Element>...,
         into make: @escaping @Sendable ([Element]) throws -> [Row]
-    ) -> Derived {
+    ) -> Derived<Columns> {
         Derived(self, by: orderings, reduce: make)
     }
 }
 
 /// A table made from the rows of another table: one step of a view.
-public struct Derived: TableStep {
+public struct Derived<Row: Sendable>: TableStep {
     /// The table's name; nil if it is the view's.
     public var tableName: String?
     private let make: @Sendable (String, String) throws(KappaError) -> DerivedDefinition
 
-    init<Element>(_ groups: TableGroups<Element>, _ aggregates: [Aggregate<Element>]) {
+    init<Element>(_ groups: TableGroups<Element>, _ columns: NamedAggregates<Element, Row>) {
         make = { table, view throws(KappaError) in
-            try DerivedDefinition(table: table, view: view, groups: groups, aggregates)
+            let definition = try DerivedDefinition(
+                table: table, view: view, groups: groups, try columns.named())
+            try columns.check(definition.table)
+            return definition
         }
     }
 
     init<Element: ViewRow>(
         _ groups: TableGroups<Element>, top limit: Int, by orderings: [Ordering<Element>],
         ties: Ties
-    ) {
+    ) where Row == Columns {
         make = { table, view throws(KappaError) in
             try DerivedDefinition(
                 table: table, view: view, groups: groups, top: limit, by: orderings, ties: ties)
         }
     }
 
-    init<Element: ViewRow, Row: ViewRow>(
+    init<Element: ViewRow, New: ViewRow>(
         _ groups: TableGroups<Element>, by orderings: [Ordering<Element>],
-        reduce: @escaping @Sendable ([Element]) throws -> [Row]
-    ) {
+        reduce: @escaping @Sendable ([Element]) throws -> [New]
+    ) where Row == Columns {
         make = { table, view throws(KappaError) in
             try DerivedDefinition(
                 table: table, view: view, groups: groups, by: orderings, reduce: reduce)

@@ -15,21 +15,27 @@ final class SQLGuard {
 
     final class Rules {
         let tables: Set<String>
+        let readsState: Bool
         let deadline: ContinuousClock.Instant
-        init(tables: Set<String>, deadline: ContinuousClock.Instant) {
+        init(tables: Set<String>, readsState: Bool, deadline: ContinuousClock.Instant) {
             self.tables = tables
+            self.readsState = readsState
             self.deadline = deadline
         }
     }
 
     /// For as long as this guard lives, the connection only reads `tables`.
-    /// - Parameter valueBytes: How large a value or a row may be; nil where no values are computed.
+    /// - Parameters:
+    ///   - readsState: Whether the hidden state may be read. What a person writes cannot name it: a condition
+    ///     knows only the table's columns.
+    ///   - valueBytes: How large a value or a row may be; nil where no values are computed.
     init(
-        _ connection: SQLiteConnection, tables: Set<String>, seconds: Int = 60,
-        valueBytes: Int? = SQLLimits.valueBytes
+        _ connection: SQLiteConnection, tables: Set<String>, readsState: Bool = false,
+        seconds: Int = 60, valueBytes: Int? = SQLLimits.valueBytes
     ) {
         self.connection = connection
-        let rules = Rules(tables: tables, deadline: .now + .seconds(seconds))
+        let rules = Rules(
+            tables: tables, readsState: readsState, deadline: .now + .seconds(seconds))
         box = Unmanaged.passRetained(rules)
         let handle = connection.handle
         // SQLite creates these tables when they are first named, which takes rights that are denied below.
@@ -97,7 +103,7 @@ final class SQLGuard {
         case SQLITE_READ:
             let table = first.map { String(cString: $0) } ?? ""
             let column = second.map { String(cString: $0) } ?? ""
-            if column == "_kappa_state" { return SQLITE_DENY }
+            if column == "_kappa_state", !rules.readsState { return SQLITE_DENY }
             if rules.tables.contains(table) { return SQLITE_OK }
             if SQLKappaFunctions.tables[table] != nil { return SQLITE_OK }
             // A count(*) reads no column: SQLite then asks with an empty column, and the table may be one

@@ -11,11 +11,11 @@ final class BulkRow: RowWriter {
     private var listener: (any RowListener)?
     private let keyParts: Int
     private let record = ScratchMemory()
-    private let firstKey: RowKey
+    private let firstKey: PackedKey
     /// The key of the last row.
-    private(set) var lastKey: RowKey
+    private(set) var lastKey: PackedKey
     /// The key of the current row.
-    private var key: RowKey
+    private var key: PackedKey
 
     init(_ schema: TableSchema, _ table: any RecordSink) {
         self.schema = schema
@@ -23,7 +23,7 @@ final class BulkRow: RowWriter {
         encoder = RecordEncoder(schema)
         cursor = RecordCursor(schema)
         keyParts = schema.keyColumns.count
-        (firstKey, lastKey, key) = (RowKey(schema), RowKey(schema), RowKey(schema))
+        (firstKey, lastKey, key) = (PackedKey(schema), PackedKey(schema), PackedKey(schema))
     }
 
     func bindNull(_ index: Int) { encoder.setNull(index) }
@@ -57,7 +57,7 @@ final class BulkRow: RowWriter {
     }
 
     /// Appends a row that was written before, as it is.
-    func copy(_ record: UnsafeRawBufferPointer, _ itsKey: RowKey) throws(KappaError) {
+    func copy(_ record: UnsafeRawBufferPointer, _ itsKey: PackedKey) throws(KappaError) {
         key.set(itsKey)
         try checkOrder()
         try put(record)
@@ -82,7 +82,7 @@ final class BulkRow: RowWriter {
     }
 
     /// The table has rows already, up to one with this key.
-    func resume(after key: RowKey) { lastKey.set(key) }
+    func resume(after key: PackedKey) { lastKey.set(key) }
 
     /// Rows in the wrong order would damage the table, so the order is checked each time.
     private func checkOrder() throws(KappaError) {

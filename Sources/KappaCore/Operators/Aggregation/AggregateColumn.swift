@@ -1,39 +1,17 @@
-/// A value computed from a group of elements: a count, a sum, a maximum.
+/// A column of a table of aggregates, as it is computed.
 ///
-/// Each aggregate of one value takes it from a property, or computes it (`of:`). All aggregates except
-/// `first` and `last` ignore nil values and doubles that are not a number; `first` and `last` take both as
-/// null.
-///
-/// With `where:` an aggregate takes only the elements that meet a condition: a ``Condition`` on properties,
-/// such as `\.price < 100`, which can be read from columns, or a closure.
-public struct Aggregate<Element>: Sendable {
-    /// A property of the elements, such as `\.price`.
-    public typealias Property<V> = KeyPath<Element, V> & Sendable
-    /// Computes a value of an element.
-    public typealias Computation<V> = @Sendable (Element) throws -> V
-    /// Decides which elements an aggregate takes.
-    public typealias Inclusion = @Sendable (Element) throws -> Bool
-
+/// All aggregates except `first` and `last` ignore nil values and doubles that are not a number; `first` and
+/// `last` take both as null.
+struct AggregateColumn<Element>: Sendable {
     let name: String
     let function: AggregateFunction
     let input: AggregateInput<Element>
     let settings: AggregateSettings
-
-    init(
-        _ name: String, _ function: AggregateFunction, _ value: Expression<Element>?,
-        order: Expression<Element>? = nil, settings: AggregateSettings = AggregateSettings(),
-        where condition: Condition<Element>?
-    ) {
-        self.name = name
-        self.function = function
-        self.settings = settings
-        input = AggregateInput(value: value, order: order, condition: condition)
-    }
 }
 
-extension Aggregate {
+extension AggregateColumn {
     /// - Throws: `.usage` for an aggregate whose settings make no sense.
-    static func check(_ all: [Aggregate], ofTable table: String) throws(KappaError) {
+    static func check(_ all: [AggregateColumn], ofTable table: String) throws(KappaError) {
         for aggregate in all {
             if let fault = aggregate.fault {
                 throw .senseless(fault, at: "table \(table), column \(aggregate.name)")
@@ -143,7 +121,7 @@ package struct AggregateShape: Sendable {
     /// value is nil.
     let mayLackFirst: Bool
 
-    init<Element>(_ aggregate: Aggregate<Element>) {
+    init<Element>(_ aggregate: AggregateColumn<Element>) {
         function = aggregate.function
         input = aggregate.input.value?.kind
         order = aggregate.input.order?.kind
@@ -152,7 +130,7 @@ package struct AggregateShape: Sendable {
     }
 }
 
-extension Aggregate {
+extension AggregateColumn {
     /// Whether a group may lack a first or last element: only if there is a condition.
     var mayLackFirst: Bool { input.condition != nil && function.form == .end }
 

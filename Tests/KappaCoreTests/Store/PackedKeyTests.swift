@@ -4,7 +4,7 @@ import Testing
 @testable import KappaCore
 
 @Suite("The bytes of a key")
-struct RowKeyTests {
+struct PackedKeyTests {
     private struct Key: Comparable {
         var text: [UInt8]
         var number: Int64
@@ -16,8 +16,8 @@ struct RowKeyTests {
             return a.last.lexicographicallyPrecedes(b.last)
         }
 
-        func rowKey() -> RowKey {
-            let key = RowKey(RowKeyTests.schema)
+        func rowKey() -> PackedKey {
+            let key = PackedKey(PackedKeyTests.schema)
             key.begin()
             text.withUnsafeBytes { key.add($0) }
             key.add(number)
@@ -74,7 +74,7 @@ struct RowKeyTests {
             withUnsafeBytes(of: key.number.littleEndian) { expected.write(text: $0) }
             key.last.withUnsafeBytes { expected.write(text: $0) }
             #expect(state.bytes == expected.bytes, "seed \(seed): \(key)")
-            let read = RowKey(Self.schema)
+            let read = PackedKey(Self.schema)
             try state.bytes.reading { state throws(KappaError) in try read.load(from: &state) }
             let own = key.rowKey()
             let isSame = withExtendedLifetime((read, own)) { read.bytes.elementsEqual(own.bytes) }
@@ -85,9 +85,9 @@ struct RowKeyTests {
     @Test("without a row are saved as nothing, and bytes that are not a key are damage")
     func nothing() throws {
         var state = StateWriter()
-        RowKey(Self.schema).save(to: &state)
+        PackedKey(Self.schema).save(to: &state)
         #expect(state.bytes == [0, 0, 0])
-        let read = RowKey(Self.schema)
+        let read = PackedKey(Self.schema)
         try state.bytes.reading { state throws(KappaError) in try read.load(from: &state) }
         #expect(read.bytes.isEmpty)
         let error = #expect(throws: KappaError.self) {
