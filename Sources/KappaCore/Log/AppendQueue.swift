@@ -9,7 +9,7 @@ final class AppendQueue: Sendable {
     private typealias Answer = CheckedContinuation<LogWriter.AppendResult, any Error>
 
     private struct Request {
-        var lines: EventLines
+        var append: LogWriter.Append
         var answer: Answer
     }
 
@@ -56,17 +56,18 @@ final class AppendQueue: Sendable {
 
     /// Makes lines when there is room for them, and returns once they are durable.
     func append(
-        _ lines: () throws -> EventLines
+        _ make: () throws -> LogWriter.Append
     ) async throws -> LogWriter.AppendResult {
         await enter()
-        let made: EventLines
-        do { made = try lines() } catch {
+        let made: LogWriter.Append
+        do { made = try make() } catch {
             admit(1)
             throw error
         }
         return try await withCheckedThrowingContinuation { answer in
             let needsThread = state.withLock { state in
-                state.requests.append(Request(lines: made, answer: answer), bytes: made.bytes.count)
+                state.requests.append(
+                    Request(append: made, answer: answer), bytes: made.lines.bytes.count)
                 defer { state.hasThread = true }
                 return !state.hasThread
             }
@@ -120,7 +121,7 @@ final class AppendQueue: Sendable {
 
     private func work() {
         while let (writer, group) = nextGroup() {
-            let results = writer.append(group: group.map(\.lines))
+            let results = writer.append(group: group.map(\.append))
             for (request, result) in zip(group, results) { request.answer.resume(with: result) }
         }
     }

@@ -27,14 +27,31 @@ package final class LogWriter: Sendable {
     ///
     /// `@unchecked Sendable`: the result is only touched with the writer's state locked.
     private final class Request: @unchecked Sendable {
-        let lines: EventLines
-        let source: SourceBatch?
+        let append: Append
         let tick: LogTick?
         var result: Result<AppendResult, KappaError>?
-        init(_ lines: EventLines, source: SourceBatch? = nil, tick: LogTick? = nil) {
+        init(_ append: Append, tick: LogTick? = nil) {
+            self.append = append
+            self.tick = tick
+        }
+        var lines: EventLines { append.lines }
+        /// Whether it may share a block with others.
+        var isPlain: Bool { append.source == nil && append.condition == nil && tick == nil }
+    }
+
+    /// What a caller wants appended.
+    package struct Append: Sendable {
+        var lines: EventLines
+        /// Where the events come from; events that the log has already are skipped then.
+        var source: SourceBatch?
+        var condition: AppendCondition?
+
+        package init(
+            _ lines: EventLines, source: SourceBatch? = nil, condition: AppendCondition? = nil
+        ) {
             self.lines = lines
             self.source = source
-            self.tick = tick
+            self.condition = condition
         }
     }
 
@@ -86,13 +103,13 @@ package final class LogWriter: Sendable {
     package func append(
         _ lines: EventLines, source: SourceBatch? = nil
     ) throws(KappaError) -> AppendResult {
-        let results = perform([Request(lines, source: source)])
+        let results = perform([Request(Append(lines, source: source))])
         return try results[0].get()
     }
 
-    /// Appends the lines of several callers, with one fsync for all of them if they fit in one commit;
-    /// returns the result of each.
-    func append(group: [EventLines]) -> [Result<AppendResult, KappaError>] {
+    /// Appends for several callers, with one fsync for all of them if they fit in one commit; returns the
+    /// result of each.
+    func append(group: [Append]) -> [Result<AppendResult, KappaError>] {
         group.isEmpty ? [] : perform(group.map { Request($0) })
     }
 
@@ -101,7 +118,7 @@ package final class LogWriter: Sendable {
     /// - Throws: `.notFound` if the log has no such source; else as ``append(_:source:)``.
     package func append(_ tick: LogTick) throws(KappaError) -> AppendResult {
         if case .declaration(let source) = tick { try SourceBatch.check(name: source) }
-        return try perform([Request(EventLines(), tick: tick)])[0].get()
+        return try perform([Request(Append(EventLines()), tick: tick)])[0].get()
     }
 
     /// Waits until the requests are committed, by this thread or by one that is already committing.
@@ -228,20 +245,33 @@ package final class LogWriter: Sendable {
         let before = tail
         var results: [Result<AppendResult, KappaError>] = []
         do throws(KappaError) {
-            if requests.contains(where: { $0.source != nil || $0.tick != nil }) {
+            if requests.contains(where: { $0.append.source != nil || $0.tick != nil }) {
                 try tail.findSources()
             }
+            let judges = requests.contains { $0.append.condition != nil }
+            var written: AppendCondition.Written = []
             var rest = requests[...]
             while let request = rest.first {
-                // Appends without a source that wait together share blocks.
-                let together = rest.prefix { $0.source == nil && $0.tick == nil }
+                // Plain appends that wait together share blocks.
+                let together = rest.prefix(while: \.isPlain)
+                let first = tail.head.nextOffset
                 if together.count > 1 {
                     results += try write(together, &tail)
-                    rest = rest.dropFirst(together.count)
+                } else if let refusal = try request.append.condition?.refusal(
+                    in: folder, to: before.head.nextOffset, written: written)
+                {
+                    results.append(.failure(refusal))
                 } else {
                     results.append(try write(request, &tail))
-                    rest = rest.dropFirst()
                 }
+                let taken = rest.prefix(max(1, together.count))
+                rest = rest.dropFirst(taken.count)
+                guard judges, tail.head.nextOffset > first else { continue }
+                var lines = EventLines()
+                for request in taken { lines.append(request.lines) }
+                // What the log had already, by source, comes first.
+                lines.removeFirst(lines.count - (tail.head.nextOffset - first))
+                written.append((first, lines))
             }
             try tail.flush(files)
         } catch {
@@ -299,7 +329,7 @@ package final class LogWriter: Sendable {
         do throws(KappaError) {
             if let tick = request.tick {
                 try tail.append(tick, files)
-            } else if let source = request.source {
+            } else if let source = request.append.source {
                 skipped = try tail.append(source, request.lines, files)
             } else {
                 try tail.append(request.lines, files)

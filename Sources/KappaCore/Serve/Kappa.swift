@@ -16,7 +16,7 @@ public final class Kappa: Sendable {
     package let views: ViewSet
     let workedOut: WorkedOutViews
     var definitions: [ViewDefinition] { workedOut.sound }
-    private let appends: AppendQueue
+    let appends: AppendQueue
     let readers: LiveReaders
     private let followers: Followers
     private let life = Monitor(Life())
@@ -70,79 +70,6 @@ public final class Kappa: Sendable {
     ///   the log no longer has.
     public static func open(_ folder: String, views: ViewSet) async throws -> Kappa {
         try await onThread { try Kappa(folder, views) }
-    }
-
-    // MARK: Appending
-
-    /// Appends one event. When this returns, the event is durable.
-    ///
-    /// Property names become snake_case; dictionary keys stay as they are. An event that could not be read
-    /// back equal is refused.
-    /// - Returns: The event's offset.
-    /// - Throws: ``KappaError``: `.inputOutput` if the event could not be made durable; it then does not
-    ///   count as appended. `.badInput` if it has a value that no reader takes (a number that is not
-    ///   finite, a time beyond the year 9999, an integer beyond 64 bits, a `Date`), or if its
-    ///   `encode(to:)` throws.
-    @discardableResult
-    public func append(_ event: some Event & Encodable) async throws -> Offset {
-        try await append([event])
-    }
-
-    /// Appends events, all or none. When this returns, they are durable.
-    /// - Returns: The offset of the first one.
-    /// - Throws: ``KappaError``: `.inputOutput` if the events could not be made durable; none of them then
-    ///   counts as appended.
-    @discardableResult
-    public func append<E: Event & Encodable>(_ events: [E]) async throws -> Offset {
-        try await appending {
-            var lines = EventLines()
-            for event in events { lines.append(try EventLines(event: Self.json(of: event))) }
-            return lines
-        }
-    }
-
-    /// Appends NDJSON text, one JSON object a line: all or none. When this returns, they are durable.
-    /// - Returns: The offset of the first one.
-    /// - Throws: ``KappaError``: `.badInput`, with line and column, if a line is not a JSON object.
-    @discardableResult
-    public func append(ndjson text: String) async throws -> Offset {
-        try await appending {
-            var text = text
-            return try text.withUTF8 { try EventLines(UnsafeRawBufferPointer($0)) }
-        }
-    }
-
-    private func appending(_ lines: () throws -> EventLines) async throws -> Offset {
-        try enter()
-        defer { leave() }
-        return try await appends.append(lines).firstOffset
-    }
-
-    /// An event's JSON, including the field that holds its type.
-    package static func json<E: Event & Encodable>(of event: E) throws -> String {
-        let encoded = try JSONValue(encoding: event, for: .event)
-        guard case .object(var members) = encoded else {
-            throw KappaError(
-                .usage, "\(E.self) does not encode as an object",
-                because: "events are JSON objects", advice: "Make it a struct")
-        }
-        let field = E.eventTypeField
-        let given = members.first { $0.key == field }?.value
-        switch (E.eventType, given) {
-        case (let type?, nil): members.insert((field, .string(type)), at: 0)
-        case (let type?, .string(let given)?) where given == type: break
-        case (nil, nil): break
-        case (let type, .some(let given)):
-            throw KappaError(
-                .badInput, "an event of type \(E.self) cannot be appended",
-                at: "\(E.self), field \(field)",
-                because: "it says \(given.json), and "
-                    + (type.map { "events of this type say \"\($0)\"" }
-                        ?? "events of this type have no such field"),
-                advice: "Nothing was appended. Rename the property, or give the type another "
-                    + "eventTypeField")
-        }
-        return JSONValue.object(members).json
     }
 
     // MARK: Running

@@ -61,6 +61,25 @@ func printLargeOrders(_ kappa: Kappa, above total: ExactDecimal) async throws {
 }
 // docs: end
 
+// docs: decide
+func ship(_ orderID: String, in kappa: Kappa) async throws {
+    while true {
+        let history = try await kappa.events(of: orders, key: RowKey(orderID))
+        let isPlaced = try history.events.contains { try $0.decode(as: OrderPlaced.self) != nil }
+        let isShipped = try history.events.contains { try $0.decode(as: OrderShipped.self) != nil }
+        guard isPlaced, !isShipped else { return }
+        do {
+            try await kappa.append(
+                [OrderShipped(orderID: orderID)], ifUnchangedSince: history.end,
+                forKey: RowKey(orderID), of: orders)
+            return
+        } catch is AppendConflict {
+            // Another task has changed the order meanwhile: look again.
+        }
+    }
+}
+// docs: end
+
 // docs: follow
 func firstChange(of kappa: Kappa) async throws -> Change? {
     for try await change in kappa.changes(of: orders) {

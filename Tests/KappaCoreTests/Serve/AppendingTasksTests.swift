@@ -105,7 +105,7 @@ struct AppendingTasksTests {
                     group.addTask {
                         try await queue.append {
                             made.withLock { $0 += 1 }
-                            return lines
+                            return LogWriter.Append(lines)
                         }.firstOffset
                     }
                 }

@@ -79,7 +79,7 @@ private struct Strange: Decodable, Sendable {
         let folder = try TemporaryFolder()
         let kappa = try await Kappa.open(folder.path + "/data", views: ViewSet([Self.view]))
         var maker = ReadingMaker(random)
-        let lines = maker.lines(30 + Int(random.below(150)))
+        let lines = maker.lines(30 + random.below(150))
         try await kappa.append(ndjson: lines.joined(separator: "\n"))
         try await kappa.catchUp()
         let all = try await kappa.rows(of: Self.view)
@@ -88,7 +88,7 @@ private struct Strange: Decodable, Sendable {
             let expected = all.filter(choice.holds)
             let offset = random.chance(1, in: 4) ? Offset(UInt64(lines.count)) : nil
             var query = RowQuery(
-                where: choice.sql, parameters: choice.parameters, limit: 1 + Int(random.below(7)))
+                where: choice.sql, parameters: choice.parameters, limit: 1 + random.below(7))
             var found: [Columns] = []
             repeat {
                 let page = try await kappa.query(Self.view, query, at: offset)
