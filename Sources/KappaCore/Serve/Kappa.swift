@@ -164,6 +164,7 @@ public final class Kappa: Sendable {
     ) async throws {
         var options = ViewRunner.Options()
         options.follows = true
+        options.keepVersions = 1
         try await run(options, observer)
     }
 
