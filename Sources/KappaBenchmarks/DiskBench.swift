@@ -33,7 +33,7 @@ struct DiskBench {
         folder = DataFolder("\(out)/disk-\(getpid())")
         seconds = try arguments.number("--seconds") ?? 20
         rate = try arguments.number("--rate") ?? 1_000
-        interval = try arguments.number("--interval") ?? 50
+        interval = try arguments.number("--interval", in: 0...60_000) ?? 50
         few = try arguments.number("--few") ?? 100
     }
 

@@ -18,7 +18,7 @@ struct RunCommand: Command {
             OptionSpec(name: "--until-caught-up", summary: "ends when all views have caught up"),
             OptionSpec(
                 name: "--keep-versions", value: "N",
-                summary: "keeps the N retired versions that were live last, of each view",
+                summary: "keeps N retired versions of each view",
                 defaultValue: "1", isSetting: true),
         ] + RunnerSession.options,
         make: { try RunCommand($0) })

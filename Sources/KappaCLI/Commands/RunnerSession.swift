@@ -16,14 +16,14 @@ struct RunnerSession {
             defaultValue: "1G", isSetting: true),
         OptionSpec(
             name: "--commit-interval", value: "TIME",
-            summary: "how long rows wait for a commit while events come steadily",
+            summary: "the time between commits while events come steadily",
             defaultValue: "50ms", isSetting: true),
         OptionSpec(
             name: "--keep-snapshots", value: "POLICY",
             summary: "keeps snapshots of rows, such as every=1h,keep=24", isSetting: true),
         OptionSpec(
             name: "--feed-age", value: "AGE",
-            summary: "keeps changes for followers that stopped, for this long",
+            summary: "keeps changes for followers for this long",
             defaultValue: "7d", isSetting: true),
         OptionSpec(
             name: "--feed-size", value: "SIZE",

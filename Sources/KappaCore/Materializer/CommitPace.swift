@@ -10,9 +10,9 @@ struct CommitPace {
     private var arrivals = [Int](repeating: .min / 2, count: Self.steadyBatches)
     private var next = 0
 
-    /// This many batches in this time are a steady stream: more than a hundred a second.
+    /// This many batches in this time are a steady stream: more than fifty a second.
     private static let steadyBatches = 16
-    private static let steadyMilliseconds = 160
+    private static let steadyMilliseconds = 320
 
     init(intervalMilliseconds: Int) { self.intervalMilliseconds = intervalMilliseconds }
 

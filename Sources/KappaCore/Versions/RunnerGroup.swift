@@ -23,8 +23,9 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     private var attempts = 0
     private static let mostAttempts = 100
 
+    /// How long changes wait for a commit while there is always more to read.
     private static let buildMilliseconds = 3_000
-    /// The same for live versions, while there is always more to read.
+    /// The same, once some versions are live.
     private var liveMilliseconds: Int { max(10, options.commitMilliseconds) }
 
     /// Opens versions. One that cannot be opened has failed; the group works on the others.

@@ -7,11 +7,11 @@ import Testing
 struct CommitPaceTests {
     /// The same rule, from the list of all arrivals.
     private func slowWait(_ arrivals: [Int], _ interval: Int, at now: Int, lastCommit: Int) -> Int {
-        let recent = arrivals.filter { $0 > now - 160 }
+        let recent = arrivals.filter { $0 > now - 320 }
         return recent.count >= 16 ? max(0, lastCommit + interval - now) : 0
     }
 
-    @Test("a commit waits only while sixteen batches have come in the last 160 ms")
+    @Test("a commit waits only while sixteen batches have come in the last 320 ms")
     func random() {
         for seed in Seeds.random(20) {
             var random = SplitMix(state: seed)
@@ -52,7 +52,7 @@ struct CommitPaceTests {
             return commits
         }
         #expect(commits(every: 50, events: 100) == 100)
-        #expect(commits(every: 11, events: 100) == 100)
+        #expect(commits(every: 22, events: 100) == 100)
         // The first fifteen are no stream yet.
         #expect((35...37).contains(commits(every: 1, events: 1_050)))
     }
