@@ -1,5 +1,5 @@
 # The tasks of a checkout. `make` alone lists them.
-.PHONY: help deps build demo test test-fuzz test-faults lint format bench bench-scale bench-peers bench-nexmark
+.PHONY: help deps build demo test test-fuzz test-faults lint format bench bench-scale bench-peers bench-nexmark bench-disk
 
 SWIFT_FLAGS := -Xswiftc -warnings-as-errors
 RELEASE := swift build -c release --product
@@ -14,6 +14,7 @@ help:
 	@echo "make build   the program with the sample views: .build/release/kappa"
 	@echo "make bench   measures replay, append and latency; writes bench-data/results.json"
 	@echo "             make bench-scale: 1 to 50 million events; make bench-peers: DuckDB"
+	@echo "             make bench-disk: what live views write to disk"
 	@echo "             make bench-nexmark: Nexmark's queries over EVENTS=1000000 events"
 	@echo "make lint    checks how the sources are formatted; make format formats them"
 	@echo "make deps    installs SQLite, simdjson and zstd if they are missing (the other targets do, too)"
@@ -66,6 +67,13 @@ bench: deps
 bench-scale: deps
 	$(RELEASE) kappa-bench
 	.build/release/kappa-bench scale --out bench-data
+
+# What live views write to disk, at three intervals
+bench-disk: deps
+	$(RELEASE) kappa-bench
+	.build/release/kappa-bench disk --out bench-data
+	.build/release/kappa-bench disk --out bench-data --interval 100
+	.build/release/kappa-bench disk --out bench-data --interval 0
 
 # Runs kappa and DuckDB alternately on the files that `make bench` has made; needs DuckDB's Python package
 # (pip install duckdb).

@@ -3,7 +3,7 @@ import KappaCore
 
 /// A child process of this program, with other arguments.
 struct BenchProcess {
-    private let pid: pid_t
+    let pid: pid_t
     private let output: Int32
 
     init(_ arguments: [String]) throws(KappaError) {

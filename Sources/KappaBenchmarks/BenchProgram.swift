@@ -6,12 +6,13 @@ enum BenchProgram {
     static let help = """
         kappa-bench all [OPTIONS]     every workload, a table, and FOLDER/results.json
         kappa-bench scale [OPTIONS]   the cost of an event as the log grows: 1 to 50 million
+        kappa-bench disk [OPTIONS]    what live views write to disk, and how soon rows are visible
         kappa-bench list              lists the workloads
         kappa-bench nexmark --events FILE.ndjson --out FOLDER [--queries q1,q5]
                                       Nexmark's queries: results as FOLDER/qN.csv, and figures
         kappa-bench nexmark-generate --events N > FILE.ndjson
                                       generates its events
-        kappa-bench COMMAND --help    more about the last two
+        kappa-bench COMMAND --help    more about the last two, or disk
 
           --out FOLDER   where inputs and results go (bench-data)
           --events N     events of the usual inputs (5000000)
@@ -32,6 +33,8 @@ enum BenchProgram {
         case "nexmark-query": try NexmarkRun.query(rest)
         // Each measurement is a separate process, so that memory and processor time are its own.
         case "measure": try BenchChild.run(Array(rest))
+        case "disk": try DiskBench(rest).run()
+        case "follow-samples": try DiskBench.follow(rest)
         case "follow": try LatencyBench.follow(rest.first ?? "")
         case "rebuild-for-ever": try LatencyBench.rebuildForEver(rest.first ?? "")
         case nil, "help", "--help", "-h": print(help)
@@ -42,6 +45,7 @@ enum BenchProgram {
     private static func help(of command: String) -> String {
         switch command {
         case "nexmark": NexmarkRun.help
+        case "disk": DiskBench.help
         case "nexmark-generate": NexmarkGenerate.help
         default: help
         }

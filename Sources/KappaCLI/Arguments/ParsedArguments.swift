@@ -174,17 +174,35 @@ struct ParsedArguments: Sendable {
         return size
     }
 
+    /// A short time in milliseconds: `100ms`, `2s`, `0ms`.
+    func milliseconds(_ name: String, most: Int) throws(KappaError) -> Int? {
+        guard let text = string(name) else { return nil }
+        let (digits, unit) = text.hasSuffix("ms") ? (text.dropLast(2), 1) : (text.dropLast(), 1_000)
+        guard text.hasSuffix("s"), digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
+            let number = Int(digits), number <= most / unit
+        else {
+            throw refusal(
+                name, text, because: "it takes a time from 0ms to \(most / 1_000)s",
+                example: "100ms")
+        }
+        return number * unit
+    }
+
+    /// An age in microseconds: `400d`, `12h`.
+    func age(_ name: String) throws(KappaError) -> Int64? {
+        guard let text = string(name) else { return nil }
+        guard let age = LogRetention.age(text) else {
+            throw refusal(
+                name, text, because: "it takes an age in days, hours, minutes or seconds",
+                example: "400d")
+        }
+        return age
+    }
+
     /// How much of the log to keep; nil for all.
     func retention() throws(KappaError) -> LogRetention? {
-        var retention = LogRetention(bytes: try bytes("--retain-size"))
-        if let text = string("--retain") {
-            guard let age = LogRetention.age(text) else {
-                throw refusal(
-                    "--retain", text, because: "it takes an age in days, hours, minutes or seconds",
-                    example: "400d")
-            }
-            retention.ageMicros = age
-        }
+        let retention = LogRetention(
+            ageMicros: try age("--retain"), bytes: try bytes("--retain-size"))
         return retention == LogRetention() ? nil : retention
     }
 

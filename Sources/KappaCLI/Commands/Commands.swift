@@ -15,7 +15,7 @@ enum Commands {
 
     /// The options that variables and `kappa.conf` set, too.
     static let settings: [OptionSpec] = {
-        let options = OptionSpec.common + RunnerSession.options + GCCommand.options
+        let options = OptionSpec.common + RunCommand.spec.options + GCCommand.options
         return options.filter(\.isSetting)
     }()
 

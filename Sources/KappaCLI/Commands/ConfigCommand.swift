@@ -22,8 +22,9 @@ struct ConfigCommand: Command {
     }
 
     func run(_ context: Context) throws -> Int32 {
-        _ = try arguments.bytes("--memory")
-        _ = try arguments.snapshotPolicy()
+        var options = ViewRunner.Options()
+        try RunnerSession.read(arguments, into: &options)
+        _ = try arguments.integer("--keep-versions")
         _ = try arguments.integer("--keep")
         let printer = RecordPrinter(["setting", "value", "from"], context.format, Output())
         for option in Commands.settings {

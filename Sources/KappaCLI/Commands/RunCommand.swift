@@ -15,7 +15,11 @@ struct RunCommand: Command {
             nothing else is left to do, otherwise when it is stopped.
             """,
         options: [
-            OptionSpec(name: "--until-caught-up", summary: "ends when all views have caught up")
+            OptionSpec(name: "--until-caught-up", summary: "ends when all views have caught up"),
+            OptionSpec(
+                name: "--keep-versions", value: "N",
+                summary: "keeps N retired versions of each view",
+                defaultValue: "1", isSetting: true),
         ] + RunnerSession.options,
         make: { try RunCommand($0) })
 
@@ -27,6 +31,7 @@ struct RunCommand: Command {
         options.follows = !arguments.has("--until-caught-up")
         try RunnerSession.read(arguments, into: &options)
         options.reason = "run"
+        options.keepVersions = try arguments.integer("--keep-versions") ?? 1
     }
 
     func run(_ context: Context) throws -> Int32 {

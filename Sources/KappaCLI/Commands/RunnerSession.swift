@@ -15,8 +15,20 @@ struct RunnerSession {
             name: "--memory", value: "SIZE", summary: "the memory for rows, such as 512M",
             defaultValue: "1G", isSetting: true),
         OptionSpec(
+            name: "--commit-interval", value: "TIME",
+            summary: "the time between commits while events come steadily",
+            defaultValue: "50ms", isSetting: true),
+        OptionSpec(
             name: "--keep-snapshots", value: "POLICY",
             summary: "keeps snapshots of rows, such as every=1h,keep=24", isSetting: true),
+        OptionSpec(
+            name: "--feed-age", value: "AGE",
+            summary: "keeps changes for followers for this long",
+            defaultValue: "7d", isSetting: true),
+        OptionSpec(
+            name: "--feed-size", value: "SIZE",
+            summary: "keeps this much of the changes of each version", defaultValue: "16M",
+            isSetting: true),
         OptionSpec(
             name: "--retain", value: "AGE",
             summary: "trims events appended longer ago, such as 400d", isSetting: true),
@@ -31,7 +43,13 @@ struct RunnerSession {
     ) throws(KappaError) {
         options.promotes = !arguments.has("--no-promote")
         options.memoryBytes = try arguments.bytes("--memory") ?? options.memoryBytes
+        options.commitMilliseconds =
+            try arguments.milliseconds("--commit-interval", most: 60_000)
+            ?? options.commitMilliseconds
         options.snapshots = try arguments.snapshotPolicy()
+        options.feed = FeedPolicy(
+            ageMicros: try arguments.age("--feed-age") ?? options.feed.ageMicros,
+            bytes: try arguments.bytes("--feed-size") ?? options.feed.bytes)
         options.retention = try arguments.retention()
     }
 
@@ -98,7 +116,7 @@ struct RunnerSession {
             }
         case .caughtUp, .promoted, .identical, .heldBack, .released, .heldElsewhere, .failed,
             .retrying, .recovered, .slow, .snapshotFailed, .deadLetter, .invalid, .suspected,
-            .logGrows, .trimmed, .trimFailed:
+            .logGrows, .trimmed, .trimFailed, .collected:
             break
         }
     }
@@ -116,6 +134,9 @@ struct RunnerSession {
             if let need = outcome.heldBack {
                 Output.say("kappa: more is to be trimmed, but \(need)")
             }
+        case .collected(let id, let kept):
+            let versions = kept == 1 ? "one retired version is" : "\(kept) retired versions are"
+            Output.say("\(id): dropped; \(versions) kept")
         case .trimFailed(let error): Output.say("kappa: \(error)")
         case .started(let id, .resume): Output.say("\(id): resumes from its checkpoint")
         case .started(let id, .keep): Output.say("\(id): live")
@@ -174,7 +195,7 @@ struct RunnerSession {
             id = version
         case .promoted(let change): id = VersionID(change.view, change.to)
         case .refused(let judgement), .identical(let judgement): id = judgement.candidate
-        case .invalid, .trimmed, .trimFailed: return
+        case .invalid, .trimmed, .trimFailed, .collected: return
         }
         guard let catalog = try? Catalog(context.data),
             let status = try? VersionStatus.all(catalog, view: id.view).first(where: { $0.id == id }
@@ -199,7 +220,7 @@ extension ViewRunner.Report {
     fileprivate var isForPeople: Bool {
         switch self {
         case .snapshotFailed, .deadLetter, .suspected, .invalid, .logGrows, .slow, .trimmed,
-            .trimFailed:
+            .trimFailed, .collected:
             true
         default: false
         }

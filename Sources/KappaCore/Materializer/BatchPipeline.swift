@@ -224,9 +224,11 @@ final class BatchPipeline {
         }
 
         /// Waits for the log to grow, and reads what has come.
-        func waitAndRead(by extractor: BlockExtractor) {
+        /// - Parameter milliseconds: How long to wait at most, if that is less than usual.
+        func waitAndRead(by extractor: BlockExtractor, within milliseconds: Int = .max) {
+            let timeout = min(Self.tickMilliseconds, milliseconds)
             do {
-                try watcher?.wait(past: reader.offset, timeoutMilliseconds: Self.tickMilliseconds)
+                try watcher?.wait(past: reader.offset, timeoutMilliseconds: timeout)
             } catch {
                 return state.withLock { $0.deliver(.failed(error), $0.passTurn(.over)) }
             }
@@ -255,9 +257,17 @@ final class BatchPipeline {
     /// Returns the next delivery. If none is ready, reads one on this thread, or waits for one. The slot of a
     /// batch must be returned with ``recycle(_:)``.
     func next() -> Delivery {
+        while true { if let delivery = next(within: Self.longMilliseconds) { return delivery } }
+    }
+
+    private static let longMilliseconds = 3_600_000
+
+    /// The same; nil if none has come in that time.
+    func next(within milliseconds: Int) -> Delivery? {
         let isAlone = threads.isEmpty
+        let time = Duration.milliseconds(milliseconds)
         while true {
-            let next = source.state.wait { state -> Next? in
+            let next = source.state.wait(atMost: time) { state -> Next? in
                 if let delivery = state.takeReady() { return .delivery(delivery) }
                 if let slot = state.takeTurn() { return .read(slot) }
                 return isAlone && state.takeWait() ? .wait : nil
@@ -265,7 +275,8 @@ final class BatchPipeline {
             switch next {
             case .delivery(let delivery): return delivery
             case .read(let slot): source.read(into: slot, by: extractor)
-            case .wait: source.waitAndRead(by: extractor)
+            case .wait: source.waitAndRead(by: extractor, within: milliseconds)
+            case nil: return nil
             }
         }
     }

@@ -6,6 +6,8 @@ package final class Scan {
     package protocol Observer: AnyObject {
         /// Calls `perform` to commit a version, or returns false to remove it from the scan.
         func commit(_ version: VersionMaterializer, _ perform: () throws -> Void) throws -> Bool
+        /// Whether a version need not be committed yet: its file may lag.
+        func mayLag(_ version: VersionMaterializer) throws -> Bool
         /// A batch was applied.
         func didApply(to offset: Offset)
         /// All durable events are applied and committed.
@@ -42,12 +44,17 @@ package final class Scan {
     private let crew = WorkCrew()
     /// How long changes may wait for a commit while more events keep coming, in milliseconds.
     package var commitMilliseconds: Int
+    /// When a commit waits although all events have been applied; nil if none does.
+    package var paceMilliseconds: Int? {
+        didSet { pace = paceMilliseconds.map { CommitPace(intervalMilliseconds: $0) } }
+    }
+    private var pace: CommitPace?
     /// Set to commit the versions after the current batch, whatever a commit costs.
     package var wantsCommit = false
     /// When the last applied event was appended.
     package private(set) var ingestedAtMicros: Int64 = 0
     private weak var observer: (any Observer)?
-    private var lastCommit = SystemClock.monotonicNanoseconds() / 1_000_000
+    private var lastCommit = Scan.now
     private var commitCost = CommitCost()
 
     /// Starts at the smallest position of the versions.
@@ -78,9 +85,13 @@ package final class Scan {
     /// Runs until the end is reached or the scan is stopped, and commits the events applied.
     package func run() throws {
         defer { pipeline.stop() }
+        // Where all durable events end, if they are applied and the commit waits.
+        var held: Offset?
         while true {
-            switch pipeline.next() {
+            switch held == nil ? pipeline.next() : pipeline.next(within: commitWait) {
             case .batch(let slot):
+                held = nil
+                pace?.arrived(at: Self.now)
                 if let block = slot.block {
                     try apply(slot.batch, block)
                     ingestedAtMicros = block.runs.last?.ingestedAtMicros ?? ingestedAtMicros
@@ -88,16 +99,20 @@ package final class Scan {
                 }
                 pipeline.recycle(slot)
                 if wantsCommit || isCommitDue { try commit(isOnTheWay: !wantsCommit) }
-            case .caughtUp(let offset):
-                try commit()
-                try observer?.didCatchUp(at: offset)
+            case .caughtUp(let offset): held = offset
+            case .none: break
             case .ended:
                 let isAtEnd = options.end.map { end in versions.allSatisfy { $0.offset >= end } }
-                return try commit(isOnTheWay: !(isAtEnd ?? false))
+                return try commit(isOnTheWay: !(isAtEnd ?? false), isLast: true)
             case .failed(let error):
                 // The batches applied before are complete, so they are kept.
-                try commit(isOnTheWay: true)
+                try commit(isOnTheWay: true, isLast: true)
                 throw error
+            }
+            if let offset = held, commitWait == 0 {
+                held = nil
+                try commit()
+                try observer?.didCatchUp(at: offset)
             }
             if versions.isEmpty { return }
         }
@@ -128,9 +143,14 @@ package final class Scan {
         versions.removeAll { $0 === version }
     }
 
+    private static var now: Int { SystemClock.monotonicNanoseconds() / 1_000_000 }
+
+    /// How long a commit of all durable events is to wait, in milliseconds.
+    private var commitWait: Int { pace?.wait(at: Self.now, lastCommit: lastCommit) ?? 0 }
+
     private var isCommitDue: Bool {
         if versions.contains(where: \.isOverBudget) { return true }
-        let waited = SystemClock.monotonicNanoseconds() / 1_000_000 - lastCommit
+        let waited = Self.now - lastCommit
         guard waited >= commitMilliseconds else { return false }
         let cost = commitCost.milliseconds(forRows: dirtyRows)
         return cost * 100 <= Double(waited * options.commitPercent)
@@ -143,7 +163,8 @@ package final class Scan {
     private static let longestMilliseconds = 60_000
 
     /// Commits all versions. In an intermediate commit, a version with many rows may spill them instead.
-    private func commit(isOnTheWay: Bool = false) throws {
+    /// - Parameter isLast: Whether the scan ends with it; otherwise the observer may leave a version out.
+    private func commit(isOnTheWay: Bool = false, isLast: Bool = false) throws {
         let start = SystemClock.monotonicNanoseconds()
         let rows = dirtyRows
         defer {
@@ -156,9 +177,10 @@ package final class Scan {
                 try commit()
                 return true
             }
+            if try !isLast && !wantsCommit && observer.mayLag(version) { return true }
             return try observer.commit(version, commit)
         }
-        lastCommit = SystemClock.monotonicNanoseconds() / 1_000_000
+        lastCommit = Self.now
         wantsCommit = false
     }
 
@@ -179,6 +201,10 @@ package final class Scan {
         remove(version)
         observer.didFail(version, error)
     }
+}
+
+extension Scan.Observer {
+    package func mayLag(_ version: VersionMaterializer) throws -> Bool { false }
 }
 
 /// One batch that is applied to several versions in parallel.

@@ -8,8 +8,8 @@ package final class VersionMaterializer {
     package let store: any RowStore
     /// Its position and counters, including events applied but not yet committed.
     package private(set) var checkpoint: Checkpoint
-    /// The position of its committed rows.
-    package private(set) var committedOffset: Offset
+    /// The position and counters of its committed rows.
+    private var committed: Checkpoint
     /// Whether the store has a checkpoint. The first one is committed even before any event, so that
     /// a version of an empty log can be read.
     private var hasCommitted: Bool
@@ -47,18 +47,18 @@ package final class VersionMaterializer {
         let stored = try store.lastCheckpoint()
         hasCommitted = stored != nil
         var checkpoint = stored ?? Checkpoint()
-        committedOffset = checkpoint.offset
+        committed = checkpoint
         let clocks = PartitionClocks(checkpoint.streamTimes)
         self.clocks = clocks
         let stepClocks = view.steps.map { _ in clocks.add(columns: nil) }
         let states = StateTables(
             plan, store, firstTable: view.tables.count { !$0.isInternal }, clocks)
         self.states = states
-        let indexes = KeyIndexes(store, stored)
-        self.indexes = indexes
         // The notes for a key index get a part of the budget of their own.
         let isIndexed = view.tables.indices.contains { store.keyIndex(of: $0) != nil }
         let noteBytes = isIndexed ? min(budgetBytes / 4, Self.noteBytes) : 0
+        let indexes = KeyIndexes(store, stored, budgetBytes: noteBytes)
+        self.indexes = indexes
         let stepBytes = (budgetBytes - noteBytes) / view.steps.count
         // Opening a step may call the view's code.
         func open() throws -> [any StepRunner] {
@@ -73,6 +73,7 @@ package final class VersionMaterializer {
         steps = try crashMark?.during(.opening, .zero, .zero, open) ?? open()
         checkpoint.streamTimes = clocks.times
         self.checkpoint = checkpoint
+        committed.streamTimes = clocks.times
     }
 
     private static let noteBytes = 1 << 26
@@ -132,7 +133,18 @@ package final class VersionMaterializer {
     }
 
     package var offset: Offset { checkpoint.offset }
+    /// The position of its committed rows.
+    package var committedOffset: Offset { committed.offset }
     package var isDirty: Bool { checkpoint.offset != committedOffset || !hasCommitted }
+    /// Whether all events since the last commit are of no concern to the view: only its position has changed, and
+    /// how many events it does not ask for.
+    var tookNothing: Bool {
+        guard hasCommitted, !hasSpilled, dirtyRows == 0 else { return false }
+        var same = committed
+        (same.offset, same.digest) = (checkpoint.offset, checkpoint.digest)
+        same.counters.filtered = checkpoint.counters.filtered
+        return same == checkpoint
+    }
     /// Whether there are spilled rows that the first commit will merge.
     package var hasSpilled: Bool { store.spilled != nil }
     package var memoryBytes: Int {
@@ -217,13 +229,13 @@ package final class VersionMaterializer {
         guard checkpoint.offset == .zero, !hasCommitted else { return }
         checkpoint.offset = first
         checkpoint.digest = digest
-        committedOffset = first
+        committed = checkpoint
     }
 
     /// Skips events that are known not to change its rows.
     /// - Parameter streamTimes: The stream times at `offset`; nil if they do not matter.
     func skip(to offset: Offset, digest: LogDigest, streamTimes: StreamTimes?) {
-        if dirtyRows == 0 { committedOffset = offset }
+        if dirtyRows == 0 { committed.offset = offset }
         checkpoint.offset = offset
         checkpoint.digest = digest
         if let streamTimes { clocks.set(streamTimes) }
@@ -261,13 +273,13 @@ package final class VersionMaterializer {
         try store.spill(checkpoint) { transaction in
             for letter in deadLetters.all { try transaction.add(letter) }
             for step in steps { try step.writeToSpill(transaction) }
-            try indexes.write(to: transaction, end: checkpoint.offset)
+            try indexes.write(to: transaction, end: checkpoint.offset, isSmall: false)
         }
         deadLetters.removeAll()
         // About as many rows will come again, but it is unknown how several steps will share them.
         for step in steps { step.spill(keepingMemory: steps.count == 1) }
         indexes.written()
-        committedOffset = checkpoint.offset
+        committed = checkpoint
     }
 
     /// Commits rows and position in one transaction.
@@ -297,14 +309,15 @@ package final class VersionMaterializer {
             if let spilled = store.spilled {
                 try indexes.writeSpilled(spilled, to: transaction)
             } else {
-                try indexes.write(to: transaction, end: checkpoint.offset)
+                try indexes.write(
+                    to: transaction, end: checkpoint.offset, isSmall: hasCommitted)
             }
         }
         deadLetters.removeAll()
         for step in steps { step.committed(mayEvict: mayEvict) }
         states.committed()
         indexes.written()
-        committedOffset = checkpoint.offset
+        committed = checkpoint
         hasCommitted = true
     }
 }

@@ -91,6 +91,7 @@ public final class Kappa: Sendable {
     ) async throws {
         var options = ViewRunner.Options()
         options.follows = true
+        options.keepVersions = 1
         try await run(options, observer)
     }
 

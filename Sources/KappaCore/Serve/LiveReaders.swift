@@ -38,7 +38,11 @@ final class LiveReaders: Sendable {
     /// The position of the live version; nil if there is none.
     /// - Throws: Why it has stopped for good, if it has, or why no version has become live.
     func position(_ view: String) throws -> Offset? {
-        try using(view, throwsStandstill: true) { try $0.checkpoint().offset }
+        try using(view, throwsStandstill: true) { reader in
+            Lease.position(
+                of: VersionID(view, VersionNumber(reader.number)),
+                atLeast: try reader.checkpoint().offset, in: data)
+        }
     }
 
     private func using<R>(

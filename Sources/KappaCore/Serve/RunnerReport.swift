@@ -56,6 +56,8 @@ public enum RunnerReport: Sendable {
     case trimmed(first: Offset, heldBack: String?)
     /// The log could not be trimmed; it is tried again.
     case trimFailed(KappaError)
+    /// A retired version was dropped: only the newest of them are kept.
+    case dropped(VersionID)
 
     init(_ report: ViewRunner.Report) {
         self =
@@ -82,6 +84,7 @@ public enum RunnerReport: Sendable {
             case .trimmed(let outcome):
                 .trimmed(first: outcome.first, heldBack: outcome.heldBack)
             case .trimFailed(let error): .trimFailed(error)
+            case .collected(let id, _): .dropped(id)
             }
     }
 
@@ -92,7 +95,7 @@ public enum RunnerReport: Sendable {
             .heldBack(let id, _), .refused(let id, _), .identical(let id), .released(let id, _),
             .failed(let id, _), .retrying(let id, _, _), .recovered(let id), .slow(let id, _),
             .suspected(let id, _, _), .firstDeadLetter(let id, _), .logGrows(let id, _),
-            .snapshotFailed(let id, _):
+            .snapshotFailed(let id, _), .dropped(let id):
             id
         case .invalid, .trimmed, .trimFailed: nil
         case .promoted(let promoted): promoted.version

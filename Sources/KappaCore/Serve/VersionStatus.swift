@@ -46,12 +46,13 @@ package struct VersionStatus: Sendable {
         let folder = catalog.folder
         var end = logEnd(folder)
         return try catalog.entries(of: view).map { entry in
+            let report = Lease.holder(of: entry.id, in: folder)
             var status = VersionStatus(
                 id: entry.id, state: entry.state, reason: entry.reason, isLive: entry.isLive,
                 digest: entry.digest, position: .zero, logEnd: end, counters: Counters(),
                 sizes: VersionSizes(), logBytes: PinnedLog.bytes(of: entry.id, in: folder),
                 bytes: size(folder.file(entry.id)) + size(folder.file(entry.id) + "-wal"),
-                eventsPerSecond: Lease.holder(of: entry.id, in: folder)?.eventsPerSecond ?? 0)
+                eventsPerSecond: report?.eventsPerSecond ?? 0)
             // A version that was created a moment ago may have no file yet.
             var unread: KappaError?
             var reader: VersionReader?
@@ -61,11 +62,13 @@ package struct VersionStatus: Sendable {
             if let reader {
                 try reader.snapshot {
                     let checkpoint = try reader.checkpoint()
-                    status.position = checkpoint.offset
+                    status.position = max(checkpoint.offset, report?.position ?? .zero)
                     // The version may have advanced since the log's end was read.
                     if status.position > end { end = logEnd(folder) }
                     status.logEnd = end
                     status.counters = checkpoint.counters
+                    // While the file lags, the view asks for none of the events.
+                    status.counters.filtered += UInt64(status.position - checkpoint.offset)
                     status.sizes = try cache.sizes(of: entry.id, at: checkpoint.offset) {
                         try VersionSizes(reader)
                     }

@@ -12,6 +12,8 @@ package final class VersionStore: RowStore {
     private var runs: SpilledRuns?
     /// The file that the first commit will put in place; nil until rows are written ahead of that commit.
     private var newFile: NewVersionFile?
+    /// How much of the change feed is kept.
+    package var feedPolicy = FeedPolicy() { didSet { file?.feedPolicy = feedPolicy } }
 
     /// Opens the store of the file at a path, or begins one for a new version.
     package init(
@@ -122,6 +124,7 @@ package final class VersionStore: RowStore {
         runs = nil
         SpilledRuns.remove(path)
         file = try VersionFile(path, tables)
+        file?.feedPolicy = feedPolicy
     }
 
     /// The file that the first commit will put in place.
@@ -181,6 +184,11 @@ package final class VersionStore: RowStore {
     package func keyIndex(of table: Int) -> Int? {
         tables.firstIndex { $0.name == TableSchema.keyIndexName(table) }
     }
+
+    /// The size of the write-ahead log if a reader pins it; otherwise 0.
+    var pinnedLogBytes: Int { file?.log.pinnedBytes ?? 0 }
+    /// Moves the write-ahead log into the file if the readers that pinned it are gone.
+    func releaseLog() { file?.log.retry() }
 
     /// Ends a rebuild: collects statistics for the query planner, and moves the write-ahead log into the
     /// file.

@@ -52,8 +52,40 @@ package struct Garbage {
         }
         // Failed versions are dropped first: nobody can roll back to them.
         let failed = Set(entries.filter { $0.state == .failed }.map(\.id))
-        over = over.filter(failed.contains) + over.filter { !failed.contains($0) }
+        over =
+            try over.filter(failed.contains)
+            + inRollbackOrder(over.filter { !failed.contains($0) }, of: view)
         return over.dropLast(max(0, keep)) + abandoned
+    }
+
+    /// Sorts versions by when they were last live: a rollback needs the last one first.
+    private func inRollbackOrder(
+        _ ids: [VersionID], of view: String
+    ) throws(KappaError) -> [VersionID] {
+        let left = try catalog.history(of: view).map(\.from)
+        let ranks = ids.map { (left.lastIndex(of: $0.number) ?? -1, $0.number) }
+        return zip(ids, ranks).sorted { $0.1 < $1.1 }.map(\.0)
+    }
+
+    /// Drops the retired versions of a view but for the `keep` to which rollbacks would go first. One that a process
+    /// works on, or that a reader or a follower has open, stays until a later call.
+    func collectRetired(_ view: String, keep: Int) throws -> [VersionID] {
+        func retired() throws(KappaError) -> ArraySlice<VersionID> {
+            let entries = try catalog.entries(of: view).filter {
+                $0.state == .retired && !$0.isLive
+            }
+            return try inRollbackOrder(entries.map(\.id), of: view).dropLast(keep)
+        }
+        var dropped: [VersionID] = []
+        for id in try retired() where !VersionFile.isInUse(folder.file(id)) {
+            guard let lease = try? Lease(id, in: folder) else { continue }
+            defer { lease.release() }
+            // No process can begin to work on it now, but one may have done so and ended before.
+            guard try retired().contains(id) else { continue }
+            try catalog.drop(id)
+            dropped.append(id)
+        }
+        return dropped
     }
 
     /// Drops a version that is not live. A process that works on it is asked to stop.

@@ -16,10 +16,15 @@ package final class Lease: Sendable {
     package struct Report: Equatable, Sendable {
         package var pid: Int32
         package var eventsPerSecond: Int
+        /// The position of a version whose file lags, as its rows have not changed since.
+        package var position: Offset
 
-        package init(pid: Int32 = getpid(), eventsPerSecond: Int = 0) {
+        package init(
+            pid: Int32 = getpid(), eventsPerSecond: Int = 0, position: Offset = .zero
+        ) {
             self.pid = pid
             self.eventsPerSecond = eventsPerSecond
+            self.position = position
         }
     }
 
@@ -105,8 +110,8 @@ package final class Lease: Sendable {
 
     package func report(_ report: Report) {
         // Always of the same length, so that one write replaces the whole of the last report.
-        var text = "\(report.pid) \(report.eventsPerSecond)"
-        text += String(repeating: " ", count: max(0, 40 - text.utf8.count)) + "\n"
+        var text = "\(report.pid) \(report.eventsPerSecond) \(report.position)"
+        text += String(repeating: " ", count: max(0, 63 - text.utf8.count)) + "\n"
         let bytes = Array(text.utf8)
         file.withLock { file in
             guard let file else { return }
@@ -128,6 +133,13 @@ package final class Lease: Sendable {
         return read(file) ?? Report(pid: 0)
     }
 
+    /// How far a version is: its file lags while its rows do not change.
+    package static func position(
+        of id: VersionID, atLeast stored: Offset, in folder: DataFolder
+    ) -> Offset {
+        max(stored, holder(of: id, in: folder)?.position ?? .zero)
+    }
+
     private static func read(_ file: OpenFile) -> Report? {
         var bytes = [UInt8](repeating: 0, count: 64)
         let count = bytes.withUnsafeMutableBytes { (try? file.read($0, at: 0)) ?? 0 }
@@ -135,7 +147,8 @@ package final class Lease: Sendable {
             .split(whereSeparator: \.isWhitespace)
         guard let pid = words.first.flatMap({ Int32($0) }) else { return nil }
         let rate = words.count > 1 ? Int(words[1]) ?? 0 : 0
-        return Report(pid: pid, eventsPerSecond: rate)
+        let position = words.count > 2 ? Offset(parsing: String(words[2])) : nil
+        return Report(pid: pid, eventsPerSecond: rate, position: position ?? .zero)
     }
 }
 

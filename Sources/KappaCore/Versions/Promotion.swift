@@ -228,7 +228,9 @@ package struct Promotion {
     /// end of the log.
     private func seenOffset(_ id: VersionID) throws -> Offset {
         if folder.hasFile(id) {
-            do throws(KappaError) { return try checkpoint(id).offset } catch {
+            do throws(KappaError) {
+                return Lease.position(of: id, atLeast: try checkpoint(id).offset, in: folder)
+            } catch {
                 guard error.code == .damaged else { throw error }
             }
         }

@@ -23,9 +23,10 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     private var attempts = 0
     private static let mostAttempts = 100
 
-    /// While more events keep arriving, changes of a live version wait at most this long for a commit.
-    private static let liveMilliseconds = 10
+    /// How long changes wait for a commit while there is always more to read.
     private static let buildMilliseconds = 3_000
+    /// The same, once some versions are live.
+    private var liveMilliseconds: Int { max(10, options.commitMilliseconds) }
 
     /// Opens versions. One that cannot be opened has failed; the group works on the others.
     init(
@@ -43,6 +44,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
                 let member = try RunnerMember(
                     taken, catalog, plan: plan, budgetBytes: memoryBytes / versions.count)
                 member.snapshots = try keeper(of: member)
+                member.store.feedPolicy = options.feed
                 members.append(member)
                 if let pulse = member.crashMark?.pulse { runner.watch.add(member.id, pulse) }
             } catch {
@@ -106,7 +108,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
                 ? .building
                 : options.end == nil && promotes(member) ? .catchingUp : .ready
             try catalog.setWaiting(
-                member.id, state, reason: state == .ready ? status(of: member) : nil)
+                member.id, state, reason: state == .ready ? member.waitingReason : nil)
         }
     }
 
@@ -114,10 +116,11 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     private func scan(_ scanOptions: Scan.Options) throws -> Bool {
         var scanOptions = scanOptions
         scanOptions.commitMilliseconds =
-            members.contains(where: \.isLive) ? Self.liveMilliseconds : Self.buildMilliseconds
+            members.contains(where: \.isLive) ? liveMilliseconds : Self.buildMilliseconds
         let scan = try Scan(
             folder.log, members.map(\.version), plan: plan, options: scanOptions, observer: self)
         self.scan = scan
+        setPace()
         guard runner.register(number, scan.stopper) else { return false }
         try scan.run()
         return true
@@ -137,11 +140,6 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         }
         crashMark.isAlone = true
         if try commit(member.version, { try member.version.commit() }) { crashMark.forget() }
-    }
-
-    /// The status of a version that is ready and not promoted.
-    private func status(of member: RunnerMember) -> String? {
-        member.refusal?.reason ?? member.heldBack.map { Catalog.heldBack(member.id, because: $0) }
     }
 
     /// Whether nothing waits for a promotion.
@@ -164,6 +162,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
             try refresh()
             guard members.contains(where: { $0 === member }) else { return false }
             try perform()
+            member.didCommit()
             if member.isRecovering { try recovered(member) }
             if member.hasGoneOn { try goesOn(member) }
             member.snapshots?.didCommit()
@@ -174,6 +173,13 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
             reportGrowingLog(member)
             return true
         }
+    }
+
+    func mayLag(_ version: VersionMaterializer) throws -> Bool {
+        guard let member = members.first(where: { $0.version === version }), member.mayLag()
+        else { return false }
+        reportGrowingLog(member)
+        return true
     }
 
     private func reportGrowingLog(_ member: RunnerMember) {
@@ -189,8 +195,11 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         let counter = try catalog.changeCounter()
         if counter == seenCatalog { return }
         for member in members {
-            let entry = try catalog.entries(of: member.id.view).first { $0.id == member.id }
-            guard let entry, entry.isLive || entry.state != .failed else {
+            let entries = try catalog.entries(of: member.id.view)
+            member.hasRival = entries.contains { $0.id != member.id && $0.isOnItsWay }
+            guard let entry = entries.first(where: { $0.id == member.id }),
+                entry.isLive || entry.state != .failed
+            else {
                 release(member, because: "dropped by somebody", isGivenUp: true)
                 continue
             }
@@ -212,7 +221,14 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         // A version that was ever live continues its feed: a slow follower may still be reading this version
         // after it has retired and become live again.
         if isLive { member.version.recordsChanges = true }
-        if members.allSatisfy(\.isLive) { scan?.commitMilliseconds = Self.liveMilliseconds }
+        setPace()
+    }
+
+    /// Once all versions are live, commits come as readers need them.
+    private func setPace() {
+        guard let scan, members.allSatisfy(\.isLive) else { return }
+        scan.commitMilliseconds = liveMilliseconds
+        if scan.paceMilliseconds == nil { scan.paceMilliseconds = options.commitMilliseconds }
     }
 
     /// Ends the work on a version that has retired, was dropped, or is done.
@@ -277,7 +293,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
 
     func didCatchUp(at offset: Offset) throws {
         runner.note(number, at: offset)
-        runner.trimLog()
+        runner.tidyUp(catalog)
         rate.note(offset)
         for member in members {
             do { try member.requireFiles() } catch {
@@ -293,7 +309,8 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
             if !member.isLive {
                 try member.store.finish()
                 try catalog.setWaiting(
-                    member.id, promotes(member) ? .catchingUp : .ready, reason: status(of: member))
+                    member.id, promotes(member) ? .catchingUp : .ready, reason: member.waitingReason
+                )
             }
             runner.tell(.caughtUp(member.id, offset))
             if options.promotes, !member.isLive, let reason = member.heldBack {
@@ -349,7 +366,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
         for (id, reason) in result.heldBack {
             for member in ready where member.id == id {
                 member.heldBack = reason
-                try catalog.setWaiting(id, .ready, reason: status(of: member))
+                try catalog.setWaiting(id, .ready, reason: member.waitingReason)
             }
             runner.tell(.heldBack(id, because: reason))
         }
@@ -378,16 +395,5 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     /// version has already applied.
     private func bring(_ member: RunnerMember, to offset: Offset) throws {
         try Scan(folder.log, [member.version], plan: plan, options: .init(end: offset)).run()
-    }
-}
-
-extension VersionStore {
-    /// The store of a version of a definition.
-    package static func open(
-        _ id: VersionID, _ definition: ViewDefinition, in folder: DataFolder
-    ) throws -> VersionStore {
-        try VersionStore(
-            at: folder.file(id), view: id.view, number: id.number.rawValue,
-            digest: definition.digest, tables: definition.tables)
     }
 }

@@ -25,7 +25,11 @@ final class RunnerMember {
     /// Whether the runner has reported that its write-ahead log grows.
     private var hasToldOfLog = false
     private var fileTimer = IntervalTimer(milliseconds: 100)
-    private var reportedPerSecond = 0
+    private var reported = Lease.Report()
+    private var lastCommit = SystemClock.monotonicNanoseconds()
+    private var pinTimer = IntervalTimer(milliseconds: 200)
+    /// Whether another version of its view is there that may be compared with it.
+    var hasRival = true
     private var logTimer = IntervalTimer(milliseconds: 1_000)
     /// Whether it is being retried after a failure, or its status still shows one.
     var isRecovering: Bool
@@ -74,6 +78,11 @@ final class RunnerMember {
         !isLive && promotes && heldBack == nil && refusal == nil
     }
 
+    /// Why it is ready and not promoted.
+    var waitingReason: String? {
+        refusal?.reason ?? heldBack.map { Catalog.heldBack(id, because: $0) }
+    }
+
     /// Checks that the version's file and its lease are still what their names name; ten times a second, as
     /// it is called for each commit.
     func requireFiles() throws(KappaError) {
@@ -84,10 +93,37 @@ final class RunnerMember {
 
     /// Tells other processes how fast it is; it writes only what is news.
     func report(eventsPerSecond: Int) {
-        if eventsPerSecond == reportedPerSecond { return }
-        reportedPerSecond = eventsPerSecond
-        lease.report(.init(eventsPerSecond: eventsPerSecond))
+        report { $0.eventsPerSecond = eventsPerSecond }
     }
+
+    private func report(_ change: (inout Lease.Report) -> Void) {
+        var report = reported
+        change(&report)
+        if report == reported { return }
+        reported = report
+        lease.report(report)
+    }
+
+    func didCommit() { lastCommit = SystemClock.monotonicNanoseconds() }
+
+    /// Whether its file may lag, so that a commit can be left out.
+    ///
+    /// A version that took nothing does not write its position: the lease tells readers how far it is, and after a
+    /// kill the events are read again. While a reader pins its write-ahead log, its commits come less often.
+    func mayLag() -> Bool {
+        guard isLive, !hasRival, !isRecovering else { return false }
+        let waited = (SystemClock.monotonicNanoseconds() - lastCommit) / 1_000_000
+        if version.tookNothing {
+            guard waited < Self.longestLag else { return false }
+            report { $0.position = version.offset }
+            return true
+        }
+        if store.pinnedLogBytes > 0, pinTimer.isDue() { store.releaseLog() }
+        return !version.isOverBudget && waited < PinnedLog.pauseMilliseconds(store.pinnedLogBytes)
+    }
+
+    /// Limits what is read again after a kill, and how long such a version keeps the log from being trimmed.
+    private static let longestLag = 60_000
 
     /// The report about a write-ahead log that a reader keeps from being moved into the file. It is made
     /// once, until the log is small again. The log is measured once a second.
@@ -113,5 +149,16 @@ final class RunnerMember {
         snapshots?.finish()
         snapshots = nil
         lease.release()
+    }
+}
+
+extension VersionStore {
+    /// The store of a version of a definition.
+    package static func open(
+        _ id: VersionID, _ definition: ViewDefinition, in folder: DataFolder
+    ) throws -> VersionStore {
+        try VersionStore(
+            at: folder.file(id), view: id.view, number: id.number.rawValue,
+            digest: definition.digest, tables: definition.tables)
     }
 }

@@ -18,6 +18,12 @@ package final class ViewRunner: Sendable {
         /// Where to stop.
         package var end: Offset?
         package var memoryBytes = 1 << 30
+        /// How long changes of live versions wait for a commit at most, while events arrive steadily.
+        package var commitMilliseconds = 50
+        /// How many retired versions of each view are kept; nil for all.
+        package var keepVersions: Int?
+        /// How much of the versions' change feeds is kept.
+        package var feed = FeedPolicy()
         /// Which snapshots of the versions are kept; nil for none.
         package var snapshots: SnapshotPolicy?
         /// How much of the log is kept; nil for all.
@@ -73,6 +79,8 @@ package final class ViewRunner: Sendable {
         case trimmed(LogTrim.Outcome)
         /// The log could not be trimmed; it is tried again.
         case trimFailed(KappaError)
+        /// A retired version was dropped, as only so many are kept.
+        case collected(VersionID, kept: Int)
     }
 
     let folder: DataFolder
@@ -109,6 +117,7 @@ package final class ViewRunner: Sendable {
         /// Failures that could not be recorded yet.
         var unsaved: [Failure] = []
         var trimTimer = IntervalTimer(milliseconds: 60_000, isDueAtOnce: true)
+        var collectTimer = IntervalTimer(milliseconds: 60_000)
         /// What the last trim reported.
         var trimmed: LogTrim.Outcome?
 
@@ -214,6 +223,7 @@ package final class ViewRunner: Sendable {
         state.wait { $0.active == 0 ? () : nil }
         gatekeeper.finish()
         saveFailures(catalog)
+        if state.withLock({ $0.error == nil }) { collectVersions(catalog) }
         if let error = state.withLock({ $0.error }) { throw error }
     }
 
@@ -312,29 +322,5 @@ extension KappaError {
             because: names.isEmpty
                 ? "the build defines no views" : "it defines \(names.joined(separator: ", "))",
             advice: "Check the name; `kappa views` lists them")
-    }
-}
-
-extension ViewRunner {
-    /// Trims the log now and then, if so asked. A version that holds it up is reported once.
-    func trimLog() {
-        guard let retention = options.retention, state.withLock({ $0.trimTimer.isDue() }) else {
-            return
-        }
-        do {
-            let outcome = try LogTrim(folder).apply(retention)
-            let isNews = state.withLock { state in
-                let last = state.trimmed
-                state.trimmed = outcome
-                let isHeldNow = outcome.heldBack != nil && last?.heldBack == nil
-                return outcome.isNew || isHeldNow
-            }
-            if isNews { tell(.trimmed(outcome)) }
-        } catch let error as KappaError {
-            // Segments are being sealed; the next time is soon.
-            if error.code != .heldElsewhere { tell(.trimFailed(error)) }
-        } catch {
-            tell(.trimFailed(KappaError(.bug, "the log cannot be trimmed: \(error)")))
-        }
     }
 }

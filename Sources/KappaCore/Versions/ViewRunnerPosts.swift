@@ -41,6 +41,8 @@ extension ViewRunner {
     func supervise(_ catalog: Catalog) throws {
         var isWaiting = options.follows
         var duties: Duties? = Duties()
+        // What the catalog was when versions were last collected.
+        var collected: Int64 = -1
         while true {
             let next = state.wait { state -> Next? in
                 if state.isStopped { return .over }
@@ -58,6 +60,9 @@ extension ViewRunner {
             case .look: duties?.counter = -1
             }
             saveFailures(catalog)
+            let counter = try catalog.changeCounter()
+            if counter != collected { collectVersions(catalog) }
+            collected = counter
             isWaiting = try lookAround(catalog, &duties)
         }
     }

@@ -31,6 +31,20 @@ struct BenchmarkTests {
         }
     }
 
+    @Test("measures what live views write")
+    func disk() throws {
+        let place = try KappaProgram()
+        let finished = try place.start(
+            [
+                "disk", "--out", place.folder.path + "/bench", "--seconds", "1", "--rate", "200",
+                "--few", "5",
+            ], program: Self.program
+        ).wait()
+        #expect(finished.code == 0, "\(finished)")
+        #expect(finished.output.contains("200 events"), "\(finished)")
+        #expect(finished.output.contains("times as many"), "\(finished)")
+    }
+
     @Test("a wrong option is reported")
     func wrong() throws {
         let place = try KappaProgram()

@@ -39,7 +39,9 @@ import Testing
                 "data": [kappa.data.path, "KAPPA_DATA"], "format": ["json", "--format"],
                 "memory": ["1G", "default"], "keep-snapshots": ["null", "default"],
                 "keep": ["1", "default"], "retain": ["null", "default"],
-                "retain-size": ["null", "default"],
+                "retain-size": ["null", "default"], "commit-interval": ["50ms", "default"],
+                "keep-versions": ["1", "default"], "feed-age": ["7d", "default"],
+                "feed-size": ["16M", "default"],
             ])
         try write("memory = 64M\nkeep=3\n\nkeep-snapshots = every=10,keep=2\nformat=csv\n")
         let path = kappa.data.path + "/kappa.conf"

@@ -275,6 +275,46 @@ struct KeyIndexTests {
                 + "it")
     }
 
+    @Test("small commits add recent events, which become chunks at once, also after restarts")
+    func recent() throws {
+        var random = SplitMix(state: 6)
+        let view = tally("1").indexed()
+        let path = folder.data.file(id(view))
+        func rows(_ condition: String) throws -> Int64? {
+            try SQLiteConnection(path, .readOnly).integer(
+                "SELECT count(*) FROM _kappa_index_0 WHERE \(condition)")
+        }
+        func requireAll(_ end: Int) throws {
+            let asked = try why(view, .string("k1"), nil, to: end)
+            #expect(asked.usesIndex)
+            #expect(
+                try steps(asked).map(\.offset)
+                    == stride(from: 1, to: end, by: 5).map { Offset(UInt64($0)) })
+        }
+        var end = 0
+        func append(_ count: Int) throws {
+            try folder.append(ticks: count, first: end)
+            end += count
+            // Each time the version is opened anew.
+            try materialize(view, &random, calm: true)
+        }
+        try append(20)
+        #expect(try rows("key_hash = -2") == 0)
+        for count in 1...9 {
+            try append(20)
+            #expect(try rows("key_hash = -2") == Int64(count))
+            #expect(try rows("key_hash >= 0") == 5)
+            try requireAll(end)
+        }
+        try append(20_000)
+        #expect(try rows("key_hash = -2") == 0)
+        #expect(try rows("key_hash >= 0") ?? 0 > 5)
+        try requireAll(end)
+        try append(20)
+        #expect(try rows("key_hash = -2") == 1)
+        try requireAll(end)
+    }
+
     @Test("scratch versions keep no index")
     func aside() throws {
         try folder.append(ticks: 10)

@@ -162,6 +162,7 @@ final class RunningBuild: Sendable {
         case .snapshotFailed(let id, let error): "no snapshot of \(id) \(error.what)"
         case .trimmed(let outcome): "trimmed \(outcome.first) \(outcome.heldBack ?? "")"
         case .trimFailed(let error): "not trimmed \(error.what)"
+        case .collected(let id, _): "dropped \(id)"
         }
     }
 }

@@ -187,9 +187,10 @@ struct LeftoverTests {
         let overtaken = try begin("e")
         let rebuild = try begin("d", promotes: true)
         #expect(
-            try Garbage(catalog).collect(keep: 1).map(\.id) == [id(1), id(2), ofNobody, overtaken])
-        #expect(try catalog.entries().map(\.id) == [id(3), id(4), rebuild])
-        #expect(try Garbage(catalog).collect(keep: 0).map(\.id) == [id(3)])
+            try Garbage(catalog).collect(keep: 1).map(\.id) == [id(3), id(2), ofNobody, overtaken])
+        // A rollback goes to 1, since 3 was never live.
+        #expect(try catalog.entries().map(\.id) == [id(1), id(4), rebuild])
+        #expect(try Garbage(catalog).collect(keep: 0).map(\.id) == [id(1)])
         try folder.catchUp([tally("d")])
         #expect(try catalog.live("tally") == rebuild.number)
         // A ready version that is newer than all that were live waits for a person.

@@ -5,11 +5,17 @@
 /// before each event. Keys with the same hash share chunks, so a reader checks the key of each event.
 /// Chunks are appended and never changed. One more row, the mark, says up to which offset the index holds
 /// events.
+///
+/// The keys of a small commit are all over the table, so chunks for each would rewrite most of its pages. A small
+/// commit adds one row of recent events instead, of all keys in log order; when these have become many, one
+/// commit turns them into chunks and deletes them.
 enum KeyIndexFormat {
-    /// No key has this hash. It is the smallest, so the mark sorts before all chunks.
+    /// No key has these hashes. They are the smallest, so these rows sort before all chunks.
     static let markHash: Int64 = -1
+    static let recentHash: Int64 = -2
     static let columns = (hash: 0, first: 1, blob: 2)
-    private static let number: UInt64 = 1
+    /// Format 2 has recent events.
+    private static let number: UInt64 = 2
     /// Chunks are small enough that a page of the file holds several.
     static let chunkBytes = 1_000
 
@@ -29,7 +35,7 @@ enum KeyIndexFormat {
     /// The offset up to which the index holds events; nil for an unknown format.
     static func end(ofMark blob: UnsafeRawBufferPointer) -> Offset? {
         var reader = StateReader(blob)
-        guard (try? reader.readShort()) == number else { return nil }
+        guard let found = try? reader.readShort(), (1...number).contains(found) else { return nil }
         return (try? reader.readShort()).map { Offset($0) }
     }
 
@@ -63,11 +69,55 @@ enum KeyIndexFormat {
             }
             if keepsTimes {
                 let step = entry.streamTime &- last.streamTime
-                // The sign moves to the lowest bit (zigzag), so steps back are short, too.
-                state.write(short: UInt64(bitPattern: step << 1 ^ step >> 63))
+                state.write(short: KeyIndexFormat.zigzag(step))
             }
             (isEmpty, last) = (false, entry)
         }
+    }
+
+    /// An event with the hash of a key that it touched.
+    struct Recent: Equatable {
+        var hash: UInt32
+        var entry: Entry
+    }
+
+    /// The blob of recent events.
+    /// - Parameter first: The offset under which the row is stored.
+    static func recent(_ events: some Sequence<Recent>, from first: UInt64) -> [UInt8] {
+        var writer = StateWriter()
+        var last = Entry(offset: first, streamTime: 0)
+        for event in events {
+            writer.write(event.hash)
+            // Several handlers of a batch run one after the other, so offsets may step back.
+            writer.write(short: zigzag(Int64(bitPattern: event.entry.offset &- last.offset)))
+            writer.write(short: zigzag(event.entry.streamTime &- last.streamTime))
+            last = event.entry
+        }
+        return writer.bytes
+    }
+
+    /// The recent events of a row, in the order in which they were added.
+    static func recent(
+        from first: UInt64, _ blob: UnsafeRawBufferPointer
+    ) throws(KappaError) -> [Recent] {
+        var reader = StateReader(blob)
+        var events: [Recent] = []
+        var last = Entry(offset: first, streamTime: 0)
+        while !reader.isAtEnd {
+            let hash = try reader.readWord()
+            last.offset &+= UInt64(bitPattern: unzigzag(try reader.readShort()))
+            last.streamTime &+= unzigzag(try reader.readShort())
+            events.append(Recent(hash: hash, entry: last))
+        }
+        return events
+    }
+
+    /// The sign moves to the lowest bit, so steps back are short, too.
+    private static func zigzag(_ step: Int64) -> UInt64 {
+        UInt64(bitPattern: step << 1 ^ step >> 63)
+    }
+    private static func unzigzag(_ step: UInt64) -> Int64 {
+        Int64(bitPattern: step >> 1) ^ -Int64(bitPattern: step & 1)
     }
 
     /// The events of a chunk.
@@ -80,8 +130,7 @@ enum KeyIndexFormat {
         repeat {
             if !entries.isEmpty { entry.offset &+= try reader.readShort() }
             if keepsTimes {
-                let step = try reader.readShort()
-                entry.streamTime &+= Int64(bitPattern: step >> 1) ^ -Int64(bitPattern: step & 1)
+                entry.streamTime &+= unzigzag(try reader.readShort())
             }
             entries.append(entry)
         } while !reader.isAtEnd

@@ -1,7 +1,7 @@
 /// Notes which events touched which keys of a table, until a checkpoint writes them to the table's index.
 ///
 /// A step passes it the records in which it has found its keys, so the index costs no lookup of its own.
-/// The writer never reads what it has written.
+/// The writer reads nothing that it has written but recent events, once, when the version is opened.
 final class KeyIndexWriter {
     /// The table of the index in the store.
     private let table: Int
@@ -11,11 +11,20 @@ final class KeyIndexWriter {
     /// The stream time before each event of the current batch.
     private var timesBefore: [Int64] = []
     private var chunk: KeyIndexFormat.Chunk
+    /// How many of the notes, from the first on, are in the store as recent events, and in which rows.
+    private var recent = 0
+    private var recentRows: [Int64] = []
+    /// The row of recent events that the open commit adds; nil if it writes chunks.
+    private var newRow: Int64?
+    private let mostRecentBytes: Int
 
-    /// - Parameter keepsTimes: Whether the stream time before each event is kept with it.
-    init(table: Int, keepsTimes: Bool) {
+    /// - Parameters:
+    ///   - keepsTimes: Whether the stream time before each event is kept with it.
+    ///   - mostRecentBytes: How much memory the recent events may take.
+    init(table: Int, keepsTimes: Bool, mostRecentBytes: Int) {
         self.table = table
         self.keepsTimes = keepsTimes
+        self.mostRecentBytes = mostRecentBytes
         notes = KeyNotes(keepsTimes: keepsTimes)
         chunk = KeyIndexFormat.Chunk(keepsTimes: keepsTimes)
     }
@@ -41,11 +50,49 @@ final class KeyIndexWriter {
 
     // MARK: Writing
 
+    /// Reads the recent events of the store.
+    func load(_ store: any RowStore) throws {
+        var events: [KeyIndexFormat.Recent] = []
+        try store.scan(table: table, prefix: 1) {
+            $0.bind(0, KeyIndexFormat.recentHash)
+        } _: { row in
+            let first = row.integer(KeyIndexFormat.columns.first)
+            events += try KeyIndexFormat.recent(
+                from: UInt64(bitPattern: first), row.blob(KeyIndexFormat.columns.blob))
+            recentRows.append(first)
+        }
+        notes.add(events)
+        recent = notes.count
+    }
+
     /// Writes what was noted since the last checkpoint, and the mark that says up to which offset the index
     /// holds events.
-    func write(to transaction: any StoreTransaction, end: Offset) throws {
+    /// - Parameter isSmall: Whether the commit may add recent events rather than chunks.
+    func write(to transaction: any StoreTransaction, end: Offset, isSmall: Bool) throws {
         let writer = transaction.upsert(into: table)
         try Self.upsert(KeyIndexFormat.markHash, 0, KeyIndexFormat.mark(end), writer)
+        newRow = nil
+        if notes.count == recent { return }
+        if isSmall, notes.memoryBytes <= mostRecentBytes {
+            // Rows of recent events have smaller offsets the earlier they were added; the mark's is 0.
+            let first = max(notes[recent].entry.offset, UInt64((recentRows.last ?? -1) + 1))
+            newRow = Int64(first)
+            let blob = KeyIndexFormat.recent(
+                (recent..<notes.count).lazy.map { self.notes[$0] }, from: first)
+            return try Self.upsert(KeyIndexFormat.recentHash, first, blob, writer)
+        }
+        try writeChunks(writer)
+        if recentRows.isEmpty { return }
+        let delete = transaction.delete(from: table)
+        for first in recentRows {
+            delete.bind(0, KeyIndexFormat.recentHash)
+            delete.bind(1, first)
+            try delete.execute()
+        }
+    }
+
+    /// Writes all notes under the hashes of their keys.
+    private func writeChunks(_ writer: any RowWriter) throws {
         // A failed commit may have left something.
         chunk.removeAll()
         try notes.forEachHash { events in
@@ -97,7 +144,16 @@ final class KeyIndexWriter {
     }
 
     /// Call this once what was noted is in the store.
-    func written() { notes.removeAll() }
+    func written() {
+        if let newRow {
+            recentRows.append(newRow)
+            recent = notes.count
+        } else if notes.count > recent {
+            notes.removeAll()
+            (recent, recentRows) = (0, [])
+        }
+        newRow = nil
+    }
 }
 
 /// The key indexes that a version keeps, one for each indexed table.
@@ -105,11 +161,18 @@ final class KeyIndexes {
     private let store: any RowStore
     private let checkpoint: Checkpoint?
     private var writers: [KeyIndexWriter] = []
+    private let mostRecentBytes: Int
 
-    /// - Parameter checkpoint: The store's last checkpoint; nil where nothing was committed.
-    init(_ store: any RowStore, _ checkpoint: Checkpoint?) {
+    /// Recent events take this much memory at most: those of some ten thousand events.
+    private static let mostRecentBytes = 1 << 18
+
+    /// - Parameters:
+    ///   - checkpoint: The store's last checkpoint; nil where nothing was committed.
+    ///   - budgetBytes: How much memory the notes of all indexes may take.
+    init(_ store: any RowStore, _ checkpoint: Checkpoint?, budgetBytes: Int) {
         self.store = store
         self.checkpoint = checkpoint
+        mostRecentBytes = min(Self.mostRecentBytes, budgetBytes / 8)
     }
 
     /// Notes the events of a table; nil where the version keeps no index of it, or where the index ends
@@ -126,7 +189,9 @@ final class KeyIndexes {
             }
             guard end == checkpoint.offset else { return nil }
         }
-        let writer = KeyIndexWriter(table: index, keepsTimes: keepsTimes)
+        let writer = KeyIndexWriter(
+            table: index, keepsTimes: keepsTimes, mostRecentBytes: mostRecentBytes)
+        if checkpoint != nil, store.spilled == nil { try writer.load(store) }
         writers.append(writer)
         return writer
     }
@@ -134,8 +199,9 @@ final class KeyIndexes {
     var isEmpty: Bool { writers.isEmpty }
     var memoryBytes: Int { writers.reduce(0) { $0 + $1.memoryBytes } }
 
-    func write(to transaction: any StoreTransaction, end: Offset) throws {
-        for writer in writers { try writer.write(to: transaction, end: end) }
+    /// - Parameter isSmall: Whether it is a commit after the first one, so that recent events may stay recent.
+    func write(to transaction: any StoreTransaction, end: Offset, isSmall: Bool) throws {
+        for writer in writers { try writer.write(to: transaction, end: end, isSmall: isSmall) }
     }
 
     func writeSpilled(_ rows: any SpilledRows, to transaction: any StoreTransaction) throws {
@@ -143,165 +209,4 @@ final class KeyIndexes {
     }
 
     func written() { for writer in writers { writer.written() } }
-}
-
-/// Which events touched which keys since the last checkpoint: in the order of the log, then sorted by the
-/// hash of the key.
-///
-/// It uses raw memory, since a replay notes some bytes for each event. One word holds the hash and the
-/// event's offset, as its distance from the first offset. So sorting leaves everything in the order in
-/// which it is written, without random access.
-final class KeyNotes {
-    private var words: UnsafeMutablePointer<UInt64>
-    /// Used only where times are kept.
-    private var times: UnsafeMutablePointer<Int64>
-    private let keepsTimes: Bool
-    private var capacity = 0
-    private(set) var count = 0
-    /// The offset from which the others are counted.
-    private var base: UInt64 = 0
-    private var last: UInt64 = 0
-
-    init(keepsTimes: Bool) {
-        self.keepsTimes = keepsTimes
-        words = .allocate(capacity: 0)
-        times = .allocate(capacity: 0)
-    }
-
-    deinit {
-        words.deallocate()
-        times.deallocate()
-    }
-
-    /// Includes what sorting takes temporarily. Before offsets get too far apart for a word, this exceeds
-    /// any budget, which forces a checkpoint.
-    var memoryBytes: Int {
-        count > 0 && last - base > 1 << 31 ? 1 << 60 : count * (keepsTimes ? 32 : 16)
-    }
-
-    func removeAll() { count = 0 }
-
-    /// Notes events under the hashes of their records.
-    /// - Parameter timesBefore: The stream time before each event of the batch, if times are kept.
-    func add(
-        _ events: ArraySlice<Int32>, _ ids: [UInt32], of keys: GroupTable, firstOffset: Offset,
-        _ timesBefore: [Int64]
-    ) {
-        guard !ids.isEmpty else { return }
-        reserve(count + ids.count)
-        if count == 0 { base = firstOffset.rawValue }
-        last = firstOffset.rawValue
-        let (words, times) = (words, times)
-        let first = firstOffset.rawValue - base
-        var count = count
-        var newest: UInt64?
-        events.withUnsafeBufferPointer { events in
-            timesBefore.withUnsafeBufferPointer { timesBefore in
-                ids.withUnsafeBufferPointer { ids in
-                    for index in 0..<min(ids.count, events.count) {
-                        let event = Int(events[index])
-                        let distance = (first &+ UInt64(truncatingIfNeeded: event)) & 0xFFFF_FFFF
-                        let word = UInt64(keys.hash(ids[index])) << 32 | distance
-                        // An event may produce several rows of one key.
-                        if word == newest { continue }
-                        newest = word
-                        words[count] = word
-                        if keepsTimes { times[count] = timesBefore[event] }
-                        count &+= 1
-                    }
-                }
-            }
-        }
-        self.count = count
-    }
-
-    private func reserve(_ needed: Int) {
-        guard needed > capacity else { return }
-        capacity = max(needed, 2 * capacity, 4_096)
-        words = Self.moved(words, count, capacity)
-        if keepsTimes { times = Self.moved(times, count, capacity) }
-    }
-
-    private static func moved<Word>(
-        _ memory: UnsafeMutablePointer<Word>, _ count: Int, _ capacity: Int
-    ) -> UnsafeMutablePointer<Word> {
-        let larger = UnsafeMutablePointer<Word>.allocate(capacity: capacity)
-        larger.moveInitialize(from: memory, count: count)
-        memory.deallocate()
-        return larger
-    }
-
-    // MARK: Sorted
-
-    /// The events of one hash, by number from 0.
-    struct Events {
-        let hash: UInt32
-        fileprivate let base: UInt64
-        fileprivate let words: UnsafePointer<UInt64>
-        fileprivate let times: UnsafePointer<Int64>?
-        let count: Int
-
-        @inline(__always)
-        subscript(_ index: Int) -> KeyIndexFormat.Entry {
-            KeyIndexFormat.Entry(
-                offset: base &+ words[index] & 0xFFFF_FFFF, streamTime: times?[index] ?? .min)
-        }
-
-        /// Whether the events are in the order of the log.
-        var isInOrder: Bool {
-            for index in 1..<max(1, count) where words[index] < words[index - 1] { return false }
-            return true
-        }
-    }
-
-    /// Visits the events of each hash, in the order of the hashes.
-    func forEachHash(_ visit: (Events) throws -> Void) rethrows {
-        sort()
-        var start = 0
-        while start < count {
-            let hash = words[start] >> 32
-            var end = start + 1
-            while end < count, words[end] >> 32 == hash { end += 1 }
-            try visit(
-                Events(
-                    hash: UInt32(hash), base: base, words: words + start,
-                    times: keepsTimes ? UnsafePointer(times + start) : nil, count: end - start))
-            start = end
-        }
-    }
-
-    /// Sorts by the upper half of the words; the order of the events of one hash stays.
-    private func sort() {
-        var (toWords, toTimes) = (words, times)
-        toWords = .allocate(capacity: capacity)
-        toTimes = .allocate(capacity: keepsTimes ? capacity : 0)
-        for shift in stride(from: UInt64(32), to: 64, by: 8) where !isSorted(by: shift) {
-            sort(by: shift, toWords, toTimes)
-            swap(&words, &toWords)
-            swap(&times, &toTimes)
-        }
-        toWords.deallocate()
-        toTimes.deallocate()
-    }
-
-    private func isSorted(by shift: UInt64) -> Bool {
-        for index in 1..<max(1, count)
-        where words[index] >> shift & 0xFF < words[index - 1] >> shift & 0xFF { return false }
-        return true
-    }
-
-    private func sort(
-        by shift: UInt64, _ toWords: UnsafeMutablePointer<UInt64>,
-        _ toTimes: UnsafeMutablePointer<Int64>
-    ) {
-        let (words, times, count, keepsTimes) = (words, times, count, keepsTimes)
-        withUnsafeTemporaryAllocation(of: Int.self, capacity: 256) { places in
-            RadixSort.pass(count, places) {
-                Int(words[$0] >> shift & 0xFF)
-            } move: {
-                toWords[$1] = words[$0]
-                if keepsTimes { toTimes[$1] = times[$0] }
-            }
-        }
-    }
 }

@@ -179,6 +179,7 @@ final class NewVersionFile {
             try deadLetters { try records.add($0) }
             for letter in transaction.deadLetters { try records.add(letter) }
             for change in transaction.changes { try records.feed.add(change) }
+            try records.feed.finish()
             try records.save(checkpoint)
         }
     }

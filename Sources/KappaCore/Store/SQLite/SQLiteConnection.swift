@@ -19,6 +19,9 @@ package final class SQLiteConnection {
     /// The name by which a statement attaches this database: its path, and how it is read.
     package let name: String
 
+    /// How long to wait for another connection's lock, unless said otherwise.
+    package static let busyMilliseconds: Int32 = 10_000
+
     package enum Mode { case readOnly, readWrite, create }
 
     /// Opens a database file. `busyMilliseconds` is how long to wait for another connection's lock.
@@ -27,7 +30,7 @@ package final class SQLiteConnection {
     ///   - boundsFiles: Whether the size of temporary files is limited, as it is for people's queries.
     package init(
         _ path: String, _ mode: Mode, parameters: String = "", boundsFiles: Bool = false,
-        busyMilliseconds: Int32 = 10_000
+        busyMilliseconds: Int32 = SQLiteConnection.busyMilliseconds
     ) throws(KappaError) {
         self.path = path
         name = path == ":memory:" ? path : Self.uri(path, parameters)

@@ -20,15 +20,23 @@ final class DeadLetterCursor {
 final class KeyIndexChunks {
     private let select: SQLiteStatement
     private let keepsTimes: Bool
+    /// What comes after the chunks; nil if nothing does.
+    private let recent: [KeyIndexFormat.Entry]?
+    private var isAtEnd = false
 
-    init(_ select: SQLiteStatement, keepsTimes: Bool) {
+    init(_ select: SQLiteStatement, recent: [KeyIndexFormat.Entry], keepsTimes: Bool) {
         self.select = select
+        self.recent = recent.isEmpty ? nil : recent
         self.keepsTimes = keepsTimes
     }
 
     /// The entries of the next chunk; nil after the last.
     func next() throws(KappaError) -> [KeyIndexFormat.Entry]? {
-        guard try select.step() else { return nil }
+        if isAtEnd { return nil }
+        guard try select.step() else {
+            isAtEnd = true
+            return recent
+        }
         return try KeyIndexFormat.entries(
             from: UInt64(bitPattern: select.integer(0)), select.blob(1), keepsTimes: keepsTimes)
     }

@@ -1,30 +1,49 @@
-/// The change feed of a version's file, as it is written.
+/// The change feed of a version's file, as it is written: a row for each commit, with its changes packed.
 ///
-/// Changes are numbered. A number stands for one change for ever, whatever happens to the file: the numbers of
-/// a file begin with the time at which it was made, in microseconds, and each time that it is opened for
-/// writing they go on from the present time. So a file that was made again, put back from a copy, or lost its
-/// last commits in a power cut does not use numbers again that followers of the earlier one have stored. The
-/// numbers stay below 2^53 until the year 2255, so that any reader of JSON keeps them.
+/// Changes are numbered. A number stands for one change for ever, whatever happens to the file: the numbers of a
+/// commit begin with its time, in microseconds, or after the last one if the clock is not past that. So a file that
+/// was made again, put back from a copy, or lost its last commits in a power cut does not use numbers again that
+/// followers of the earlier one have stored. The numbers stay below 2^53 until the year 2255, so that any reader of
+/// JSON keeps them. They also say how old a change is.
 final class FeedRecords {
     private let connection: SQLiteConnection
-    private let insert: SQLiteStatement
-    /// How many changes the feed has; nil before the first change since the file was opened.
-    private var count: Int?
+    private var insert: SQLiteStatement?
+    var policy = FeedPolicy()
+    private let now: () -> Int64
+    /// The changes of the open commit that are not written yet.
+    private var packer = PackedChanges.Packer()
+    /// What the feed has; nil before the first change since the file was opened.
+    private var extent: Extent?
 
-    /// How many changes are kept for followers.
-    private static let keptChanges = 200_000
+    private struct Extent {
+        /// The number of the oldest row's last change.
+        var oldest: Int64
+        /// The number of the newest change.
+        var newest: Int64
+        var bytes: Int
+        /// The number of the newest change before the open commit.
+        var committed: Int64
+    }
+
+    /// The changes of one row take at most about this much before they are packed: a follower unpacks a row whole.
+    private static let rowBytes = 1 << 15
+    /// So much more than the policy says is there before old changes are deleted, so that not each commit deletes.
+    private static let slack = 16
 
     static let table = "_kappa_feed"
     /// Holds one number: that of the last change that is not kept. All later ones are.
     static let create = "CREATE TABLE \(table) (floor INTEGER NOT NULL) STRICT;"
+    /// `seq` is the number of the last of `count` changes.
+    static let createChanges = """
+        CREATE TABLE _kappa_changes (
+            seq INTEGER PRIMARY KEY, count INTEGER NOT NULL, changes BLOB NOT NULL) STRICT;
+        """
 
-    init(_ connection: SQLiteConnection) throws(KappaError) {
+    init(
+        _ connection: SQLiteConnection, now: @escaping () -> Int64 = SystemClock.wallMicroseconds
+    ) {
         self.connection = connection
-        insert = try connection.prepare(
-            """
-            INSERT INTO _kappa_changes (seq, offset, table_index, key, before, after)
-            VALUES (?, ?, ?, ?, ?, ?)
-            """)
+        self.now = now
     }
 
     /// Begins the feed of a new file.
@@ -32,59 +51,104 @@ final class FeedRecords {
         try setFloor(SystemClock.wallMicroseconds(), connection)
     }
 
-    func add(_ change: ChangeRecord) throws(KappaError) {
-        if count == nil {
-            insert.bind(0, try firstNumber())
-        } else {
-            insert.bindNull(0)
-        }
-        insert.bind(1, Int64(bitPattern: change.offset.rawValue))
-        insert.bind(2, Int64(change.table))
-        insert.bind(3, change.key)
-        insert.bind(4, change.before)
-        insert.bind(5, change.after)
-        try insert.execute()
-        if let count {
-            self.count = count + 1
-        } else {
-            count = try presentCount()
-        }
-    }
-
-    /// The number of the first change since the file was opened.
-    private func firstNumber() throws(KappaError) -> Int64 {
-        if try !FeedNumbers.hasFloor(connection) {
-            // A file of an earlier release, whose feed has no gaps.
-            let floor = try FeedNumbers.floor(connection)
-            try connection.execute(Self.create)
-            try Self.setFloor(floor, connection)
-        }
-        return max(try FeedNumbers.newest(connection) + 1, SystemClock.wallMicroseconds())
-    }
-
-    private func presentCount() throws(KappaError) -> Int {
-        Int(try connection.integer("SELECT count(*) FROM _kappa_changes") ?? 0)
-    }
-
-    /// Deletes the oldest changes beyond those that are kept.
-    func trim() throws(KappaError) {
-        guard let count, count > Self.keptChanges else { return }
-        let floor = try connection.integer(
+    /// Begins the feed of a file of an earlier format anew: followers of the old one read all rows again.
+    static func restart(_ connection: SQLiteConnection) throws(KappaError) {
+        let newest = try FeedNumbers.newest(connection)
+        try connection.execute(
             """
-            SELECT seq FROM _kappa_changes ORDER BY seq
-            LIMIT 1 OFFSET \(count - Self.keptChanges - 1)
+            DROP TABLE IF EXISTS \(table); DROP TABLE _kappa_changes;
+            \(create) \(createChanges)
             """)
+        try setFloor(newest, connection)
+    }
+
+    func add(_ change: ChangeRecord) throws(KappaError) {
+        packer.add(change)
+        if packer.bytes >= Self.rowBytes { try writeRow() }
+    }
+
+    /// Ends the changes of a commit: writes them, and deletes old ones.
+    func finish() throws(KappaError) {
+        try writeRow()
+        try trim()
+        if let newest = extent?.newest { extent?.committed = newest }
+    }
+
+    private func writeRow() throws(KappaError) {
+        let count = packer.count
+        if count == 0 { return }
+        var extent = try knownExtent()
+        extent.newest = max(extent.newest, now() - 1) + Int64(count)
+        let blob = packer.finish()
+        extent.bytes += blob.count
+        let insert = try preparedInsert()
+        insert.bind(0, extent.newest)
+        insert.bind(1, Int64(count))
+        var failure: KappaError?
+        blob.withUnsafeBytes { bytes in
+            insert.bind(2, blob: bytes)
+            do throws(KappaError) { try insert.execute() } catch { failure = error }
+        }
+        if let failure { throw failure }
+        extent.oldest = min(extent.oldest, extent.newest)
+        self.extent = extent
+    }
+
+    /// Spilled rows of an earlier build have a table of changes with other columns, which nobody uses; so this is not
+    /// prepared before it is needed.
+    private func preparedInsert() throws(KappaError) -> SQLiteStatement {
+        if let insert { return insert }
+        let insert = try connection.prepare("INSERT INTO _kappa_changes VALUES (?, ?, ?)")
+        self.insert = insert
+        return insert
+    }
+
+    private func knownExtent() throws(KappaError) -> Extent {
+        if let extent { return extent }
+        let sum = try connection.integer("SELECT sum(length(changes)) FROM _kappa_changes")
+        let newest = try FeedNumbers.newest(connection)
+        return Extent(
+            oldest: try oldest(), newest: newest, bytes: Int(sum ?? 0), committed: newest)
+    }
+
+    private func oldest() throws(KappaError) -> Int64 {
+        try connection.integer("SELECT coalesce(min(seq), \(Int64.max)) FROM _kappa_changes")
+            ?? .max
+    }
+
+    /// Deletes the oldest changes that are not kept.
+    private func trim() throws(KappaError) {
+        guard var extent else { return }
+        let age = policy.ageMicros
+        let isLong = extent.bytes > policy.bytes + policy.bytes / Self.slack
+        let isOld = extent.oldest < now() - age - age / Int64(Self.slack)
+        guard isLong || isOld else { return }
+        let select = try connection.prepare(
+            "SELECT seq, length(changes) FROM _kappa_changes ORDER BY seq")
+        var floor: Int64?
+        while extent.bytes > policy.bytes || isOld, try select.step() {
+            if extent.bytes <= policy.bytes, select.integer(0) >= now() - age { break }
+            // The changes of the open commit stay, however many they are.
+            if select.integer(0) > extent.committed { break }
+            floor = select.integer(0)
+            extent.bytes -= Int(select.integer(1))
+        }
+        select.reset()
         guard let floor else { return }
         try connection.execute(
             """
             UPDATE \(Self.table) SET floor = \(floor);
             DELETE FROM _kappa_changes WHERE seq <= \(floor)
             """)
-        self.count = Self.keptChanges
+        extent.oldest = try oldest()
+        self.extent = extent
     }
 
     /// A commit was undone.
-    func wasUndone() { count = nil }
+    func wasUndone() {
+        packer = PackedChanges.Packer()
+        extent = nil
+    }
 
     private static func setFloor(
         _ floor: Int64, _ connection: SQLiteConnection
@@ -95,25 +159,27 @@ final class FeedRecords {
 
 /// The numbers in a version's change feed.
 private enum FeedNumbers {
-    /// Whether the file says which changes it no longer has; those of earlier releases do not.
-    static func hasFloor(_ connection: SQLiteConnection) throws(KappaError) -> Bool {
+    /// Whether changes are stored as this build reads them. The feed of an earlier format is not read.
+    static func isReadable(_ connection: SQLiteConnection) throws(KappaError) -> Bool {
         try connection.integer(
-            "SELECT count(*) FROM sqlite_schema WHERE name = '\(FeedRecords.table)'") == 1
+            "SELECT count(*) FROM pragma_table_info('_kappa_changes') WHERE name = 'changes'") == 1
     }
 
     /// The number of the last change that is not kept.
     static func floor(_ connection: SQLiteConnection) throws(KappaError) -> Int64 {
-        if try hasFloor(connection) {
-            return try connection.integer("SELECT floor FROM \(FeedRecords.table)") ?? 0
-        }
-        return try connection.integer("SELECT min(seq) - 1 FROM _kappa_changes") ?? 0
+        guard try isReadable(connection) else { return try newest(connection) }
+        return try connection.integer("SELECT floor FROM \(FeedRecords.table)") ?? 0
     }
 
     /// The number of the newest change; where there is none, the floor.
     static func newest(_ connection: SQLiteConnection) throws(KappaError) -> Int64 {
         let newest = try connection.prepare("SELECT max(seq) FROM _kappa_changes")
-        guard try newest.step(), !newest.isNull(0) else { return try floor(connection) }
-        return newest.integer(0)
+        if try newest.step(), !newest.isNull(0) { return newest.integer(0) }
+        let hasFloor =
+            try connection.integer(
+                "SELECT count(*) FROM sqlite_schema WHERE name = '\(FeedRecords.table)'") == 1
+        guard hasFloor else { return 0 }
+        return try connection.integer("SELECT floor FROM \(FeedRecords.table)") ?? 0
     }
 }
 
@@ -127,10 +193,12 @@ extension VersionReader {
 
     /// Whether this file gave a change that number, and has all changes after it.
     func keepsChanges(after number: Int64) throws(KappaError) -> Bool {
-        if try number == feedFloor() { return true }
-        let select = try connection.prepare("SELECT 1 FROM _kappa_changes WHERE seq = ?")
+        let floor = try feedFloor()
+        if number <= floor { return number == floor }
+        let select = try connection.prepare(
+            "SELECT seq - count FROM _kappa_changes WHERE seq >= ? ORDER BY seq LIMIT 1")
         select.bind(0, number)
-        return try select.step()
+        return try select.step() && number > select.integer(0)
     }
 
     /// Visits the changes after number `after`, the oldest first, for as long as they are wanted.
@@ -146,19 +214,17 @@ extension VersionReader {
                 because: "the follower is at change \(after), and those up to \(floor) are deleted",
                 advice: "Read the view's rows again and follow from there")
         }
+        if floor == (try newestChange()) { return }
         let select = try connection.prepare(
-            """
-            SELECT seq, offset, table_index, key, before, after FROM _kappa_changes
-            WHERE seq > ? ORDER BY seq
-            """)
+            "SELECT seq, count, changes FROM _kappa_changes WHERE seq > ? ORDER BY seq")
         select.bind(0, after)
         while isWanted(), try select.step() {
-            try visit(
-                select.integer(0),
-                ChangeRecord(
-                    offset: Offset(UInt64(bitPattern: select.integer(1))),
-                    table: Int(select.integer(2)), key: select.string(3),
-                    before: select.optionalString(4), after: select.optionalString(5)))
+            let first = select.integer(0) - select.integer(1) + 1
+            for (index, change) in try PackedChanges.unpacked(select.blob(2)).enumerated()
+            where first + Int64(index) > after {
+                guard isWanted() else { return }
+                try visit(first + Int64(index), change)
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ final class VersionFile {
     private let deletes: [SQLiteStatement]
     private let selects: [[SQLiteStatement]]
     private let records: VersionRecords
+    let log: WriteAheadLog
     private let path: String
     private let identity: FileIdentity?
     private var nameTimer = IntervalTimer(milliseconds: 100)
@@ -24,8 +25,10 @@ final class VersionFile {
         try connection.execute(
             """
             PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;
-            PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 4000
+            PRAGMA cache_size = -65536
             """)
+        log = try WriteAheadLog(connection)
+        try Self.upgrade(connection)
         // Files of earlier builds lack these views.
         try ReadableViews.add(to: connection, of: tables)
         var upserts: [SQLiteStatement] = []
@@ -49,6 +52,27 @@ final class VersionFile {
         identity = FileIdentity(of: path)
     }
 
+    /// Gives a file of the format before the present one.
+    private static func upgrade(_ connection: SQLiteConnection) throws(KappaError) {
+        func isOld() throws(KappaError) -> Bool {
+            try connection.integer("SELECT format FROM _kappa_version") == 2
+        }
+        guard try isOld() else { return }
+        do {
+            try connection.transaction {
+                guard try isOld() else { return }
+                try FeedRecords.restart(connection)
+                try connection.execute(
+                    "UPDATE _kappa_version SET format = \(VersionSchema.format)")
+            }
+        } catch { throw error as? KappaError ?? KappaError(.bug, "\(error)", at: connection.path) }
+    }
+
+    var feedPolicy: FeedPolicy {
+        get { records.feed.policy }
+        set { records.feed.policy = newValue }
+    }
+
     /// When it closes, SQLite moves the write-ahead log into the file; the log's own file stays, empty.
     deinit { try? connection.execute("PRAGMA journal_size_limit = 0") }
 
@@ -63,6 +87,20 @@ final class VersionFile {
         // SQLite ignores an empty journal.
         var status = stat()
         if stat(journal, &status) == 0, status.st_size == 0 { unlink(journal) }
+    }
+
+    /// Whether some connection has the file open, of this process or another one.
+    static func isInUse(_ path: String) -> Bool {
+        guard access(path, F_OK) == 0,
+            let connection = try? SQLiteConnection(path, .readWrite, busyMilliseconds: 0)
+        else { return false }
+        connection.leaveWAL()
+        do throws(KappaError) {
+            // Each open connection shares a lock on the file, which this excludes.
+            try connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            _ = try connection.integer("SELECT count(*) FROM sqlite_schema")
+            return false
+        } catch { return error.code == .heldElsewhere }
     }
 
     /// Moves the write-ahead log of a copy into the copy, so that it can be read without other files beside
@@ -135,13 +173,14 @@ final class VersionFile {
             try connection.transaction {
                 let transaction = Transaction(self)
                 try write(transaction)
-                if transaction.addedChanges { try records.feed.trim() }
+                if transaction.addedChanges { try records.feed.finish() }
                 try records.save(checkpoint)
             }
         } catch {
             records.feed.wasUndone()
             throw error
         }
+        log.shorten()
     }
 
     /// Ends a rebuild: collects statistics for the query planner, and moves the write-ahead log into the

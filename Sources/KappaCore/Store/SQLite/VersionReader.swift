@@ -96,7 +96,7 @@ package final class VersionReader {
 
     /// Throws where this build cannot continue what an earlier one has begun.
     func requirePresentFormat() throws(KappaError) {
-        guard format < VersionSchema.format else { return }
+        guard format < VersionSchema.oldestContinued else { return }
         throw KappaError(
             .usage, "\(view)@\(number) cannot be continued", at: connection.path,
             because: "an earlier kappa made it, in format \(format); this one writes format "
@@ -209,7 +209,32 @@ package final class VersionReader {
             "SELECT first_offset, _kappa_state FROM \(name) WHERE key_hash = ? ORDER BY first_offset"
         )
         select.bind(0, Int64(hash))
-        return KeyIndexChunks(select, keepsTimes: keepsTimes)
+        return KeyIndexChunks(
+            select, recent: try recentEntries(ofTable: name, hash, keepsTimes),
+            keepsTimes: keepsTimes)
+    }
+
+    /// The recent events of one hash, which are not in chunks yet, in log order.
+    private func recentEntries(
+        ofTable name: String, _ hash: UInt32, _ keepsTimes: Bool
+    ) throws(KappaError) -> [KeyIndexFormat.Entry] {
+        let select = try connection.prepare(
+            "SELECT first_offset, _kappa_state FROM \(name) WHERE key_hash = ? ORDER BY first_offset"
+        )
+        select.bind(0, KeyIndexFormat.recentHash)
+        var entries: [KeyIndexFormat.Entry] = []
+        while try select.step() {
+            for event in try KeyIndexFormat.recent(
+                from: UInt64(bitPattern: select.integer(0)), select.blob(1))
+            where event.hash == hash {
+                let time = keepsTimes ? event.entry.streamTime : .min
+                entries.append(.init(offset: event.entry.offset, streamTime: time))
+            }
+        }
+        // An event counts once, as in a chunk.
+        return entries.sorted { $0.offset < $1.offset }.reduce(into: []) { kept, entry in
+            if kept.last?.offset != entry.offset { kept.append(entry) }
+        }
     }
 
     package func deadLetters(

@@ -8,7 +8,7 @@ struct VersionRecords {
         saveCheckpoint = try connection.prepare(
             "INSERT OR REPLACE INTO _kappa_checkpoint VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)")
         addDead = try connection.prepare("INSERT OR REPLACE INTO _kappa_dead VALUES (?, ?, ?)")
-        feed = try FeedRecords(connection)
+        feed = FeedRecords(connection)
     }
 
     func save(_ checkpoint: Checkpoint) throws(KappaError) {

@@ -5,8 +5,10 @@
 /// TEXT, decimals as ANY (see ``DecimalCell``).
 enum VersionSchema {
     /// Format 2 changed what aggregates keep beside their columns. A file of format 1 can be read but not
-    /// continued: its view is rebuilt, under another digest.
-    static let format = 2
+    /// continued: its view is rebuilt, under another digest. Format 3 packs the change feed and has recent events in
+    /// key indexes; a file of format 2 gets the new format when it is continued.
+    static let format = 3
+    static let oldestContinued = 2
 
     /// A name in quotes. Names are checked when a view is defined; quoting is for SQL's keywords.
     static func quoted(_ name: String) -> String {
@@ -30,9 +32,7 @@ enum VersionSchema {
             dead INTEGER NOT NULL, stream_times TEXT NOT NULL) STRICT;
         CREATE TABLE _kappa_dead (
             offset INTEGER PRIMARY KEY, reason TEXT NOT NULL, event TEXT NOT NULL) STRICT;
-        CREATE TABLE _kappa_changes (
-            seq INTEGER PRIMARY KEY AUTOINCREMENT, offset INTEGER NOT NULL,
-            table_index INTEGER NOT NULL, key TEXT NOT NULL, before TEXT, after TEXT) STRICT;
+        \(FeedRecords.createChanges)
         \(FeedRecords.create)
         """
 
