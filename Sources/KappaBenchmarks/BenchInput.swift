@@ -4,15 +4,27 @@ import KappaCore
 
 /// A log, and the same events as NDJSON for other programs. Made once, from a seed.
 struct BenchInput {
-    /// The inputs differ in how many users they have, and in whether the log is sealed.
+    /// The inputs differ in how many users they have, in whether the log is sealed, and in whether their
+    /// events are nested orders.
     enum Kind: String, CaseIterable {
-        case few, many, sealed, huge
+        case few, many, sealed, huge, orders
 
         var users: Int {
             switch self {
             case .few, .sealed: 100
             case .many: 1_000_000
             case .huge: 20_000_000
+            case .orders: 10_000
+            }
+        }
+
+        /// How many events it has if the usual inputs have `usual`: about as many bytes, except for the
+        /// huge one.
+        func events(usual: Int) -> Int {
+            switch self {
+            case .few, .many, .sealed: usual
+            case .huge: usual * 8
+            case .orders: max(1, usual / 4)
             }
         }
     }
@@ -42,12 +54,17 @@ struct BenchInput {
         }
         defer { close(file) }
         let writer = try LogWriter(folder.log)
-        var generator = UserEventGenerator(seed: 1, users: kind.users)
+        var users = UserEventGenerator(seed: 1, users: kind.users)
+        var orders = OrderGenerator(seed: 1, customers: kind.users)
         var left = events
         while left > 0 {
             let count = min(left, 50_000)
             var lines: [UInt8] = []
-            generator.append(count, to: &lines)
+            if kind == .orders {
+                orders.append(count, to: &lines)
+            } else {
+                users.append(count, to: &lines)
+            }
             try lines.withUnsafeBytes { bytes in
                 try SystemFiles().write(
                     file, bytes, at: Int(lseek(file, off_t(0), SEEK_CUR)))

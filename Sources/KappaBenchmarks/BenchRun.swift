@@ -36,7 +36,7 @@ struct BenchRun {
     }
 
     private func events(of workload: Workload) -> Int {
-        workload.input == .huge ? options.events * 8 : options.events
+        workload.input.events(usual: options.events)
     }
 
     /// Makes all inputs before anything is measured.

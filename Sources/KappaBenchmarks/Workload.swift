@@ -79,6 +79,9 @@ struct Workload {
         Workload(
             name: "W10", summary: "user_totals of 20 million users in 512 MB",
             input: .huge, kind: .replay([userTotals], memoryBytes: 512 << 20), floor: "floor-W2"),
+        Workload(
+            name: "W11", summary: "customer_orders: a fold over orders with lines",
+            input: .orders, kind: .replay([customerOrders])),
     ]
 
     /// The workloads whose cost per event is measured for growing logs.

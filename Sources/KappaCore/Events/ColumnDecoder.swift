@@ -17,11 +17,13 @@ final class ColumnDecoder {
     private var batch: EventBatch?
     /// Whether the type has asked for something that the columns do not hold.
     fileprivate var needsText = false
+    private let tape: TapeReader
 
     /// Adds a shape's fields to a plan.
     init(shape: EventShape, plan: ExtractionPlan, times: TimeRules) {
         self.shape = shape
         self.times = times
+        tape = TapeReader(times: times)
         fieldColumns = shape.fields.map { plan.column(of: $0, times) }
         root = NodeDecoder(owner: self, node: shape.root, path: [], plan: plan)
     }
@@ -48,6 +50,9 @@ final class ColumnDecoder {
             }
         }
         let text = UnsafeRawBufferPointer(rebasing: batch.bytes(of: row))
+        if tape.load(text), let made = try? T(from: tape.decoder(level: 0)), !tape.needsText {
+            return made
+        }
         return try T(from: ValueDecoder(JSONValue(parsing: text), times: times))
     }
 
@@ -103,7 +108,17 @@ final class ColumnDecoder {
     fileprivate func path(_ field: Int) -> [String] { shape.fields[field].path }
     fileprivate func unit(_ field: Int) -> TimeUnit? { shape.fields[field].unit }
 
-    /// A decoder for the value in a column of JSON.
+    fileprivate func decode<T: Decodable>(_ type: T.Type, json field: Int) throws -> T {
+        let column = column(field)
+        if column.states[row] == UInt8(KJ_VALUE.rawValue), tape.load(column.strings[row].buffer),
+            let made = try? tape.decoder(level: path(field).count).decode(type), !tape.needsText
+        {
+            return made
+        }
+        return try json(field).decode(type)
+    }
+
+    /// A slow decoder for the value in a column of JSON.
     fileprivate func json(_ field: Int) throws -> ValueDecoder {
         let column = column(field)
         let path = path(field)
@@ -201,7 +216,7 @@ private final class NodeDecoder: Decoder {
         if let object = objects[place] { return try T(from: object.required()) }
         let field = fields[place]
         let column = owner.column(field)
-        if column.kind == KJ_JSON { return try owner.json(field).decode(type) }
+        if column.kind == KJ_JSON { return try owner.decode(type, json: field) }
         if let exact = try owner.exact(type, field) { return exact }
         if owner.unit(field) != nil, let wrapper = T.self as? any TimeInUnit.Type {
             let time = Timestamp(

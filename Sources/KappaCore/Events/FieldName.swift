@@ -74,6 +74,12 @@ struct NameIndex {
         return order[low - 1]
     }
 
+    /// The position of the member that a coding key means: the last of its own name, or else the last under
+    /// another of the key's names.
+    func place(of key: String) -> Int? {
+        last(key) ?? FieldName.candidates(for: key).dropFirst().compactMap { last($0) }.max()
+    }
+
     private static func precedes(_ a: (name: String, place: Int), _ b: (name: String, place: Int))
         -> Bool
     {

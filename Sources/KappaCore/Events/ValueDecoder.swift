@@ -169,10 +169,7 @@ private struct ObjectContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
 
     /// The value under a key; if the object lacks it, the last value under another of the key's names.
     private func member(_ key: String) -> JSONValue? {
-        let other = {
-            FieldName.candidates(for: key).dropFirst().compactMap { names.last($0) }.max()
-        }
-        return (names.last(key) ?? other()).map { members[$0].value }
+        names.place(of: key).map { members[$0].value }
     }
 
     private func at(_ key: Key) throws -> ValueDecoder {
@@ -239,7 +236,9 @@ private struct SingleValue: SingleValueDecodingContainer {
 /// A dictionary whose keys are neither texts nor integers, but enums, for example. Swift's own decoding
 /// expects an array of alternating keys and values. Events have objects, whose keys are decoded as numbers or
 /// as texts.
-private protocol KeyedByValues {
+protocol KeyedByValues {
+    /// Whether it is made from an object's members; if not, Swift's own decoding accepts an object.
+    static var isMadeFromMembers: Bool { get }
     /// Nil if Swift's own decoding accepts an object.
     static func make(
         _ members: [(key: String, value: JSONValue)], _ decoder: ValueDecoder
@@ -247,7 +246,12 @@ private protocol KeyedByValues {
 }
 
 extension Dictionary: KeyedByValues {
-    fileprivate static func make(
+    static var isMadeFromMembers: Bool {
+        Key.self != String.self && Key.self != Int.self
+            && !(Key.self is any CodingKeyRepresentable.Type)
+    }
+
+    static func make(
         _ members: [(key: String, value: JSONValue)], _ decoder: ValueDecoder
     ) throws -> Any? {
         try dictionary(Self.self, members, decoder)
@@ -258,8 +262,7 @@ private func dictionary<Own: Hashable, Content>(
     _ type: [Own: Content].Type, _ members: [(key: String, value: JSONValue)],
     _ decoder: ValueDecoder
 ) throws -> [Own: Content]? {
-    guard Own.self != String.self, Own.self != Int.self,
-        !(Own.self is any CodingKeyRepresentable.Type), let own = Own.self as? any Decodable.Type,
+    guard type.isMadeFromMembers, let own = Own.self as? any Decodable.Type,
         let content = Content.self as? any Decodable.Type
     else { return nil }
     var made: [Own: Content] = [:]

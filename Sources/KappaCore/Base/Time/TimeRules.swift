@@ -41,11 +41,13 @@ package struct TimeRules: Hashable, Sendable {
     /// The time that a JSON string's contents or a number's text means, or the reason why it means none.
     func read(_ text: String, isText: Bool) -> (state: kj_state, time: Timestamp) {
         var text = text
+        return text.withUTF8 { read(UnsafeRawBufferPointer($0), isText: isText) }
+    }
+
+    func read(_ text: UnsafeRawBufferPointer, isText: Bool) -> (state: kj_state, time: Timestamp) {
         var micros: Int64 = 0
-        let state = text.withUTF8 { bytes in
-            bytes.withMemoryRebound(to: CChar.self) {
-                kj_read_time($0.baseAddress, $0.count, isText, cUnit, &micros)
-            }
+        let state = text.withMemoryRebound(to: CChar.self) {
+            kj_read_time($0.baseAddress, $0.count, isText, cUnit, &micros)
         }
         if state == KJ_ZONELESS, let clock { return clock.place(micros) }
         return (state, Timestamp(microseconds: micros))

@@ -14,6 +14,9 @@ final class FoldEventReader<E: Event, Key: KeyValue>: FoldReader {
     /// The plan's column that holds the key; nil if the key must be computed from the event.
     private let keyColumn: Int?
     private let computedKeys = ComputedColumn(kind: Key.columnKind)
+    /// The events that were decoded for their computed keys, by their place in the batch, until the handler
+    /// takes them.
+    private let kept = KeptEvents<E>()
 
     init(
         plan: ExtractionPlan, key: KeyPath<E, Key> & Sendable, seesTables: Bool,
@@ -28,15 +31,24 @@ final class FoldEventReader<E: Event, Key: KeyValue>: FoldReader {
         keyColumn = field.map { reader.fieldColumns[$0] }
     }
 
-    func load(_ batch: EventBatch) { reader.load(batch) }
+    func load(_ batch: EventBatch) {
+        reader.load(batch)
+        if keyColumn == nil { kept.clear(capacity: batch.count) }
+    }
 
     func select(_ range: Range<Int>, into selection: inout [Int32]) {
         reader.select(range, into: &selection)
     }
 
     func apply(_ event: Int, to row: UnsafeMutableRawPointer, _ tables: Tables) throws {
-        try handle(try reader.make(event), row, tables)
+        try handle(try take(event), row, tables)
         try DecimalOverflow.check()
+    }
+
+    /// A selected event; the handler moves it out of its memory.
+    private func take(_ event: Int) throws -> UnsafeMutableRawPointer {
+        if let kept = kept.take(event) { return kept }
+        return UnsafeMutableRawPointer(try reader.make(event))
     }
 
     func apply(
@@ -47,12 +59,14 @@ final class FoldEventReader<E: Event, Key: KeyValue>: FoldReader {
             var start = 0
             while start < events.count {
                 let end = min(start + structsAtOnce, events.count)
-                let made = reader.make(UnsafeBufferPointer(rebasing: events[start..<end]))
+                let made =
+                    keyColumn == nil
+                    ? nil : reader.make(UnsafeBufferPointer(rebasing: events[start..<end]))
                 for index in start..<end {
                     do {
                         let taken =
                             try made.map { $0 + (index - start) * eventStride }
-                            ?? UnsafeMutableRawPointer(reader.make(Int(events[index])))
+                            ?? take(Int(events[index]))
                         try rows.change(inPlace: ids[index]) { row in
                             try handle(taken, row, tables)
                             try DecimalOverflow.check()
@@ -96,10 +110,10 @@ final class FoldEventReader<E: Event, Key: KeyValue>: FoldReader {
         computedKeys.clear()
         selection.removeAll { event in
             do {
-                try reader.with(Int(event)) {
-                    computedKeys.set(Int(event), $0.pointee[keyPath: key].cell)
-                    try DecimalOverflow.check()
-                }
+                let place = Int(event)
+                let made = kept.keep(place, movedFrom: try reader.make(place))
+                computedKeys.set(place, made.pointee[keyPath: key].cell)
+                try DecimalOverflow.check()
                 return false
             } catch {
                 dead(event, FieldFailure.reason(error))
@@ -107,5 +121,44 @@ final class FoldEventReader<E: Event, Key: KeyValue>: FoldReader {
             }
         }
         return computedKeys.column
+    }
+}
+
+/// Events that wait for their handler, by their place in the batch.
+private final class KeptEvents<E> {
+    private var events: UnsafeMutablePointer<E>
+    private var isKept: [Bool] = []
+
+    init() { events = .allocate(capacity: 0) }
+
+    deinit {
+        clear(capacity: 0)
+        events.deallocate()
+    }
+
+    /// Forgets all events, and makes room for those of a batch.
+    func clear(capacity: Int) {
+        for place in isKept.indices where isKept[place] {
+            (events + place).deinitialize(count: 1)
+            isKept[place] = false
+        }
+        guard capacity > isKept.count else { return }
+        events.deallocate()
+        events = .allocate(capacity: capacity)
+        isKept = Array(repeating: false, count: capacity)
+    }
+
+    func keep(_ place: Int, movedFrom event: UnsafeMutablePointer<E>) -> UnsafePointer<E> {
+        (events + place).moveInitialize(from: event, count: 1)
+        isKept[place] = true
+        return UnsafePointer(events + place)
+    }
+
+    /// The memory of an event, whose value the caller moves out of it; nil if it is not kept.
+    func take(_ place: Int) -> UnsafeMutableRawPointer? {
+        guard place < isKept.count, isKept[place] else { return nil }
+        isKept[place] = false
+        // Untyped: for a typed pointer, Swift would look up the type of the optional at run time.
+        return UnsafeMutableRawPointer(events + place)
     }
 }
