@@ -152,7 +152,8 @@ private struct Strange: Decodable, Sendable {
         try await kappa.append(ndjson: #"{"event_type":"other"}"#)
         try await kappa.catchUp()
         func reason(_ query: RowQuery) async -> String? {
-            await #expect(throws: KappaError.self) { try await kappa.query(Self.view, query) }?.reason
+            await #expect(throws: KappaError.self) { try await kappa.query(Self.view, query) }?
+                .reason
         }
         #expect(
             await reason(RowQuery(order: ["place"], after: RowKey("a", 1)))

@@ -18,10 +18,10 @@ struct GentleDiskTests {
     }
 
     private static let notes = View("notes", digest: "1") {
-        Events(Note.self).grouped(by: \.k).aggregate(.last(\.text, as: "text"))
+        Events(Note.self).grouped(by: \.k).aggregate(.last(\.text).as("text"))
     }
     private static let others = View("others", digest: "1") {
-        Events(Other.self).grouped(by: \.k).aggregate(.count(as: "n"))
+        Events(Other.self).grouped(by: \.k).aggregate(.count().as("n"))
     }
 
     private func appendOthers(_ count: Int, _ folder: VersionsFolder) throws {
@@ -100,7 +100,7 @@ struct GentleDiskTests {
             try wait(build, "notes", for: 3 + 4 * round, folder)
         }
         let changed = View("notes", digest: "2") {
-            Events(Note.self).grouped(by: \.k).aggregate(.count(as: "n"))
+            Events(Note.self).grouped(by: \.k).aggregate(.count().as("n"))
         }
         let next = try RunningBuild(folder.data, [changed])
         try next.until("it is live") { try folder.catalog().live("notes") == VersionNumber(2) }
