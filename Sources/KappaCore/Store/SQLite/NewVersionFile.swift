@@ -86,8 +86,14 @@ final class NewVersionFile {
 
     private static func read(
         _ progress: Progress, _ tables: [TableSchema]
-    ) throws(KappaError) -> (pages: UInt32, tables: [(tree: BulkTable.Progress, lastKey:
-    PackedKey)]) {
+    ) throws(KappaError) -> (
+        pages: UInt32,
+        tables: [(
+            tree: BulkTable.Progress,
+            lastKey:
+                PackedKey
+        )]
+    ) {
         var result: [(BulkTable.Progress, PackedKey)] = []
         var pages: UInt32 = 0
         try progress.bytes.reading { state throws(KappaError) in
