@@ -49,6 +49,10 @@ package final class Scan {
         didSet { pace = paceMilliseconds.map { CommitPace(intervalMilliseconds: $0) } }
     }
     private var pace: CommitPace?
+    /// Whether somebody waits for a commit: it then comes at once.
+    package var isAwaited: @Sendable () -> Bool = { false }
+    /// How often to ask that while a commit waits.
+    private static let askMilliseconds = 5
     /// Set to commit the versions after the current batch, whatever a commit costs.
     package var wantsCommit = false
     /// When the last applied event was appended.
@@ -88,7 +92,9 @@ package final class Scan {
         // Where all durable events end, if they are applied and the commit waits.
         var held: Offset?
         while true {
-            switch held == nil ? pipeline.next() : pipeline.next(within: commitWait) {
+            switch held == nil
+                ? pipeline.next() : pipeline.next(within: min(commitWait, Self.askMilliseconds))
+            {
             case .batch(let slot):
                 held = nil
                 pace?.arrived(at: Self.now)
@@ -146,7 +152,9 @@ package final class Scan {
     private static var now: Int { SystemClock.monotonicNanoseconds() / 1_000_000 }
 
     /// How long a commit of all durable events is to wait, in milliseconds.
-    private var commitWait: Int { pace?.wait(at: Self.now, lastCommit: lastCommit) ?? 0 }
+    private var commitWait: Int {
+        isAwaited() ? 0 : pace?.wait(at: Self.now, lastCommit: lastCommit) ?? 0
+    }
 
     private var isCommitDue: Bool {
         if versions.contains(where: \.isOverBudget) { return true }

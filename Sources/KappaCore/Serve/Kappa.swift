@@ -19,6 +19,7 @@ public final class Kappa: Sendable {
     let appends: AppendQueue
     let readers: LiveReaders
     private let followers: Followers
+    let waiters: PositionWaiters
     private let life = Monitor(Life())
 
     /// Threads for reading one row, for reading all rows of a view, and for longer work. They are separate so
@@ -58,6 +59,7 @@ public final class Kappa: Sendable {
         try LogLoss.check(data)
         readers = LiveReaders(data, workedOut)
         followers = Followers(data, defined: workedOut)
+        waiters = PositionWaiters(readers, folder: folder)
         appends = AppendQueue(try LogWriter(data.log))
         _ = try Catalog(data)
     }
@@ -110,6 +112,8 @@ public final class Kappa: Sendable {
     private func run(
         _ options: ViewRunner.Options, _ observer: @escaping @Sendable (RunnerReport) -> Void
     ) async throws {
+        var options = options
+        options.commits = waiters.hooks
         let runner = try ViewRunner(data, views, options: options) { observer(RunnerReport($0)) }
         let isOpen = life.withLock { life in
             if !life.isClosed { life.running.append(runner) }
@@ -134,6 +138,7 @@ public final class Kappa: Sendable {
             return life.running
         }
         for runner in running { runner.stop() }
+        waiters.close()
         await withCheckedContinuation { closer in
             leave { $0.closers.append(closer) }
         }

@@ -111,6 +111,22 @@ extension Kappa {
         return try await lookUps.perform { try readers.position(name) }
     }
 
+    /// Returns once a view's live version has taken the event at an offset, as ``append(_:_:)`` returned it: from
+    /// then on its rows include what the event did to them. Commits wake it, and come at once while somebody waits.
+    ///
+    /// ```swift
+    /// let offset = try await kappa.append(OrderPlaced(orderID: "o-1", total: 12))
+    /// try await kappa.wait(for: orders, reaching: offset)
+    /// ```
+    /// - Parameter time: How long to wait at most; nil for as long as it takes.
+    /// - Throws: ``KappaError``: `.unreachable` if that time passes; `.usage` if this `Kappa` is closed; else as
+    ///   ``position(of:)``. `CancellationError` if the task is cancelled.
+    public func wait(
+        for view: some AnyView, reaching offset: Offset, atMost time: Duration? = nil
+    ) async throws {
+        try await waiters.wait(for: view.name, past: offset, atMost: time)
+    }
+
     // MARK: How rows are read
 
     /// How rows of the view's own type are read.

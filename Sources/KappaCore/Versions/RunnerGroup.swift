@@ -44,7 +44,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
                 let member = try RunnerMember(
                     taken, catalog, plan: plan, budgetBytes: memoryBytes / versions.count)
                 member.snapshots = try keeper(of: member)
-                member.store.feedPolicy = options.feed
+                member.apply(options)
                 members.append(member)
                 if let pulse = member.crashMark?.pulse { runner.watch.add(member.id, pulse) }
             } catch {
@@ -228,6 +228,7 @@ final class RunnerGroup: Scan.Observer, @unchecked Sendable {
     private func setPace() {
         guard let scan, members.allSatisfy(\.isLive) else { return }
         scan.commitMilliseconds = liveMilliseconds
+        scan.isAwaited = options.commits.isAwaited
         if scan.paceMilliseconds == nil { scan.paceMilliseconds = options.commitMilliseconds }
     }
 

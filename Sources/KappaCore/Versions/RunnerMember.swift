@@ -26,6 +26,7 @@ final class RunnerMember {
     private var hasToldOfLog = false
     private var fileTimer = IntervalTimer(milliseconds: 100)
     private var reported = Lease.Report()
+    private var hooks = CommitHooks()
     private var lastCommit = SystemClock.monotonicNanoseconds()
     private var pinTimer = IntervalTimer(milliseconds: 200)
     /// Whether another version of its view is there that may be compared with it.
@@ -104,7 +105,15 @@ final class RunnerMember {
         lease.report(report)
     }
 
-    func didCommit() { lastCommit = SystemClock.monotonicNanoseconds() }
+    func apply(_ options: ViewRunner.Options) {
+        store.feedPolicy = options.feed
+        hooks = options.commits
+    }
+
+    func didCommit() {
+        lastCommit = SystemClock.monotonicNanoseconds()
+        hooks.didCommit()
+    }
 
     /// Whether its file may lag, so that a commit can be left out.
     ///
@@ -116,6 +125,7 @@ final class RunnerMember {
         if version.tookNothing {
             guard waited < Self.longestLag else { return false }
             report { $0.position = version.offset }
+            hooks.didCommit()
             return true
         }
         if store.pinnedLogBytes > 0, pinTimer.isDue() { store.releaseLog() }

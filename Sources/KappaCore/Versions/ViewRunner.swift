@@ -20,6 +20,8 @@ package final class ViewRunner: Sendable {
         package var memoryBytes = 1 << 30
         /// How long changes of live versions wait for a commit at most, while events arrive steadily.
         package var commitMilliseconds = 50
+        /// For those in this process who wait for commits.
+        package var commits = CommitHooks()
         /// How many retired versions of each view are kept; nil for all.
         package var keepVersions: Int?
         /// How much of the versions' change feeds is kept.

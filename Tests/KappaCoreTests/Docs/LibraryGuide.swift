@@ -33,9 +33,7 @@ func shipAnOrder(in folder: String) async throws -> Order? {
     try await kappa.append(OrderPlaced(orderID: "o-1", total: 12))
     let offset = try await kappa.append(OrderShipped(orderID: "o-1"))  // durable from here on
 
-    while try await kappa.position(of: orders) ?? .zero <= offset {
-        try await Task.sleep(for: .milliseconds(1))
-    }
+    try await kappa.wait(for: orders, reaching: offset)
     let order = try await kappa.row(of: orders, key: "o-1")
 
     await kappa.close()
