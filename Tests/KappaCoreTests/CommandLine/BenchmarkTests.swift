@@ -14,6 +14,7 @@ struct BenchmarkTests {
         let place = try KappaProgram()
         let workloads = [
             "floor-W1", "W1", "W2-1M", "W3-100", "W4", "foundation", "W5", "W6", "W7-pipe", "W9",
+            "W11",
         ]
         let finished = try place.start(
             [
